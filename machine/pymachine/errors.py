@@ -1,0 +1,172 @@
+"""Every error that pymachine raises on purpose, drawn as one tree.
+
+::
+
+    PymachineError                  1   failed
+    ├── UsageFault                  2   the command or an option was wrong
+    ├── CheckFailed                 3   refused before anything was made
+    ├── NoSuchMachine               4
+    ├── SeveralFailed               5   some of several machines failed
+    ├── Interrupted               130   Ctrl-C, or a signal that asks to stop
+    ├── StepFailed                  1   a create or provision stopped at a named step
+    ├── DriverError                 1
+    │   ├── DriverMissing           2   no such driver, or its extra is not installed
+    │   └── NotSupported            3   the driver cannot do what was asked
+    ├── TransportError              1
+    │   ├── Unreachable             1   retryable: nothing answered in time
+    │   ├── AuthFailed              1   the host refused our keys
+    │   ├── HostKeyMismatch         1   the host shows another key than the pinned one
+    │   ├── SudoFailed              1   the account may not become root
+    │   └── DeadlineExceeded        1
+    ├── RemoteCommandFailed         1   a command on the host ended with a non-zero code
+    ├── EngineError                 1   the Docker engine does not run or does not answer as it should
+    ├── TlsError                    1
+    └── StoreError                  1
+        ├── LeaseHeld               1   somebody else works on this machine now
+        ├── Conflict                1   the record changed under us
+        └── SchemaTooNew            1
+
+The exit codes are an interface: scripts rely on them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PymachineError(Exception):
+    """A fault that can be explained to a person.
+
+    ``message`` says what and where, lower case, no final stop. ``hint`` says what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageFault(PymachineError):
+    """The command line, an option or a file given by the user is wrong."""
+
+    exit_code = 2
+
+
+class CheckFailed(PymachineError):
+    """A check refused the request before anything was made or touched."""
+
+    exit_code = 3
+
+
+class NoSuchMachine(PymachineError):
+    """The store knows no machine of that name."""
+
+    exit_code = 4
+
+
+class SeveralFailed(PymachineError):
+    """Some of several machines failed; ``failures`` maps each of their names to its error."""
+
+    exit_code = 5
+
+    def __init__(self, failures: dict[str, PymachineError]) -> None:
+        super().__init__("failed: " + ", ".join(sorted(failures)))
+        self.failures = failures
+
+
+class Interrupted(PymachineError):
+    """The user asked to stop; what was made so far is on record."""
+
+    exit_code = 130
+
+
+class StepFailed(PymachineError):
+    """A step of a create, provision or remove failed; ``step`` is its title, ``cause`` the error within."""
+
+    def __init__(self, step: str, cause: PymachineError, *, hint: str | None = None) -> None:
+        super().__init__(f"{step}: {cause.message}", hint=hint or cause.hint)
+        self.step = step
+        self.cause = cause
+
+
+class DriverError(PymachineError):
+    """The driver could not do its part."""
+
+
+class DriverMissing(DriverError):
+    """No driver of that name is installed, or a package it needs is missing."""
+
+    exit_code = 2
+
+
+class NotSupported(DriverError):
+    """This driver has no such power (a bare-metal host cannot be switched on over SSH, say)."""
+
+    exit_code = 3
+
+
+class TransportError(PymachineError):
+    """Talking to the host failed."""
+
+
+class Unreachable(TransportError):
+    """Nothing answered at the address in time. Retryable: hosts that boot look like this."""
+
+    retryable = True
+
+
+class AuthFailed(TransportError):
+    """The host refused every key that was offered, or no key could be used."""
+
+
+class HostKeyMismatch(TransportError):
+    """The host shows another SSH key than the one on record. Never retried."""
+
+
+class SudoFailed(TransportError):
+    """The login account may not run commands as root."""
+
+
+class DeadlineExceeded(TransportError):
+    """A command or transfer did not end in its time."""
+
+
+class RemoteCommandFailed(PymachineError):
+    """A command on the host ended with a non-zero code.
+
+    ``command`` is already masked; ``lines`` are the last lines of its output.
+    """
+
+    def __init__(self, command: str, exit_code: int, lines: tuple[str, ...] = (), *, hint: str | None = None) -> None:
+        text = f"`{command}` ended with code {exit_code}"
+        super().__init__("\n  ".join((text, *lines)), hint=hint)
+        self.command = command
+        self.remote_exit_code = exit_code
+        self.lines = lines
+
+
+class EngineError(PymachineError):
+    """The Docker engine on the host does not run, or does not answer as it should."""
+
+
+class TlsError(PymachineError):
+    """A certificate or key cannot be used, or the engine's certificate is not the one on record."""
+
+
+class StoreError(PymachineError):
+    """The state store cannot be read or written."""
+
+
+class LeaseHeld(StoreError):
+    """Another process works on this machine; the message says who, since when and on what."""
+
+
+class Conflict(StoreError):
+    """The record was changed by another process since it was read."""
+
+
+class SchemaTooNew(StoreError):
+    """The store was written by a newer pymachine; it can be listed but not changed."""

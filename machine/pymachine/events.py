@@ -1,0 +1,59 @@
+"""What happens while a command works, and how it asks a person: two seams, no I/O.
+
+The command line implements both; tests use the fakes in ``pymachine.testing``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Told of each step as it happens, from any thread.
+
+    ``machine`` is the machine's name, ``step`` the step's title ("installing the engine").
+    """
+
+    def started(self, machine: str, step: str) -> None:
+        """A step begins."""
+
+    def progressed(self, machine: str, step: str, message: str) -> None:
+        """Something worth a line of live output happened within a step."""
+
+    def finished(self, machine: str, step: str, note: str = "") -> None:
+        """A step is done; ``note`` is what the user may want to know of it."""
+
+    def failed(self, machine: str, step: str, error: str) -> None:
+        """A step failed; the error follows as an exception as well."""
+
+    def notice(self, machine: str, message: str) -> None:
+        """A fact or warning outside any step: a host key that was pinned, a container that will restart."""
+
+
+class Silent:
+    """A reporter that keeps nothing."""
+
+    def started(self, machine: str, step: str) -> None:
+        """Ignore."""
+
+    def progressed(self, machine: str, step: str, message: str) -> None:
+        """Ignore."""
+
+    def finished(self, machine: str, step: str, note: str = "") -> None:
+        """Ignore."""
+
+    def failed(self, machine: str, step: str, error: str) -> None:
+        """Ignore."""
+
+    def notice(self, machine: str, message: str) -> None:
+        """Ignore."""
+
+
+class Asker(Protocol):
+    """Asks the person at the terminal. Where there is none, both raise ``UsageFault`` with what to give instead."""
+
+    def secret(self, prompt: str, *, instead: str) -> str:
+        """Ask for a password or passphrase without echo; ``instead`` says how to do without the question."""
+
+    def confirm(self, question: str, *, instead: str) -> bool:
+        """Ask a yes/no question; the answer is no unless it begins with y."""

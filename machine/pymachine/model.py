@@ -1,0 +1,180 @@
+"""The values that everything else passes round: frozen, JSON-able, without I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from pymachine.errors import UsageFault
+
+SCHEMA = 1
+ENGINE_PORT = 2376
+
+# One DNS label: letters, digits and inner hyphens (RFC 1123). Underscores are left out on purpose:
+# the name becomes the host name and a name in the certificate.
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+NAME_LIMIT = 63  # Linux takes 64 bytes; 63 keeps a name usable as one DNS label
+
+
+def check_name(name: str) -> str:
+    """Return the machine name if it can serve as host name, certificate name and folder name.
+
+    Raises ``UsageFault`` otherwise.
+    """
+    if not name:
+        raise UsageFault("a machine name must not be empty", hint="give a name such as node1")
+    if len(name) > NAME_LIMIT:
+        raise UsageFault(
+            f"machine name {name[:20]}… has {len(name)} characters, {NAME_LIMIT} are allowed",
+            hint="choose a shorter name",
+        )
+    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise UsageFault(
+            f"{name!r} cannot be a machine name",
+            hint="use letters, digits, hyphens and dots; each part begins and ends with a letter or digit",
+        )
+    return name
+
+
+class Phase(StrEnum):
+    """How far a machine has come. Saved after every step, so that a create can go on where it stopped."""
+
+    REQUESTED = "requested"
+    ALLOCATED = "allocated"
+    REACHABLE = "reachable"
+    ENGINE = "engine"
+    READY = "ready"
+    REMOVING = "removing"
+
+
+class State(StrEnum):
+    """What a machine is found to be when it is looked at."""
+
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    SAVED = "Saved"
+    STOPPED = "Stopped"
+    STOPPING = "Stopping"
+    STARTING = "Starting"
+    ERROR = "Error"
+    TIMEOUT = "Timeout"
+    UNREACHABLE = "Unreachable"
+    MISSING = "Missing"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """Where and as whom to log in.
+
+    ``port`` and ``user`` are None where the user gave none: the SSH configuration then decides (22, root).
+    ``host_key`` is an OpenSSH public key line (``ssh-ed25519 AAAA…``) or a fingerprint (``SHA256:…``);
+    None until the first contact pins it. ``jump`` is ``[user@]bastion[:port]``.
+    """
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+    key_path: str | None = None
+    jump: str | None = None
+    host_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the engine listens."""
+
+    host: str
+    port: int = ENGINE_PORT
+
+    @property
+    def url(self) -> str:
+        """The address for DOCKER_HOST; IPv6 literals are bracketed."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What the user wants of the engine.
+
+    ``install`` is ``auto``, ``docker``, ``distro``, ``none``, an ``https://`` URL of an install script, or
+    ``script:<name>`` for a local one whose text is in ``install_script``. ``opts`` are daemon options as
+    docker-machine takes them (``log-driver=none``). ``config`` is a daemon.json to merge.
+    """
+
+    install: str = "auto"
+    install_script: str | None = None
+    version: str | None = None
+    channel: str = "stable"
+    repo_url: str | None = None
+    port: int = ENGINE_PORT
+    opts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    storage_driver: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    http_proxy: str | None = None
+    https_proxy: str | None = None
+    no_proxy: tuple[str, ...] = ()
+    sans: tuple[str, ...] = ()
+    set_hostname: bool | None = None  # None: only where the engine is not there yet
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """SHA-256 fingerprints (hex) and ends of life (ISO 8601, UTC) of one generation of certificates."""
+
+    ca: str
+    server: str
+    client: str
+    ca_expires: str
+    server_expires: str
+    client_expires: str
+    sans: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Where and why the last operation on a machine stopped."""
+
+    step: str
+    message: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The record of one machine. Changed only by ``with_``; ``rev`` counts the writes to the store.
+
+    ``handle`` belongs to the driver: JSON-able, opaque here, never a secret. ``options`` are the driver
+    options as given. ``extra`` keeps document keys that this version does not know.
+    """
+
+    name: str
+    id: str
+    driver: str
+    phase: Phase = Phase.REQUESTED
+    handle: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    ssh: SshAddress | None = None
+    endpoint: Endpoint | None = None
+    engine: EngineSpec = field(default_factory=EngineSpec)
+    engine_version: str | None = None
+    addresses: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    certificates: Certificates | None = None
+    fault: Fault | None = None
+    created: str = ""
+    rev: int = 0
+    schema: int = SCHEMA
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_(self, **changes: Any) -> Machine:
+        """Return a copy with these fields changed."""
+        return replace(self, **changes)

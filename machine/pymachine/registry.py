@@ -1,0 +1,62 @@
+"""From a driver's name to its class, through entry points: ours by the same door as anybody's."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from pymachine.driver import API, Driver
+from pymachine.errors import DriverMissing
+
+GROUP = "pymachine.drivers"
+
+
+def names() -> list[str]:
+    """Return the names of all installed drivers, aliases included, without importing any."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def load(name: str) -> type[Driver]:
+    """Import the driver class of that name.
+
+    Raises ``DriverMissing`` if there is none, if two distributions claim the name, if the driver needs a package
+    that is not installed, or if it was written for another version of the seam.
+    """
+    point = _only(name, [p for p in entry_points(group=GROUP) if p.name == name])
+    kind = _import(point)
+    api = getattr(kind, "api", None)
+    if api != API:
+        raise DriverMissing(
+            f"driver {name!r} ({_origin(point)}) speaks driver API {api}, this pymachine speaks {API}",
+            hint=f"install a version of {_origin(point)} made for this pymachine",
+        )
+    return cast(type[Driver], kind)
+
+
+def _only(name: str, points: list[EntryPoint]) -> EntryPoint:
+    targets = {point.value for point in points}
+    if not points:
+        near = difflib.get_close_matches(name, names(), n=1)
+        raise DriverMissing(
+            f"no driver {name!r}",
+            hint=f"did you mean {near[0]}?" if near else f"installed drivers: {', '.join(names())}",
+        )
+    if len(targets) > 1:
+        origins = " and ".join(sorted(_origin(p) for p in points))
+        raise DriverMissing(f"driver name {name!r} is claimed by {origins}", hint="uninstall one of them")
+    return points[0]
+
+
+def _import(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except ImportError as error:
+        raise DriverMissing(
+            f"driver {point.name!r} cannot be loaded: {error}",
+            hint=f"pip install '{_origin(point)}[{point.name}]'",
+        ) from error
+
+
+def _origin(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value

@@ -1,0 +1,1 @@
+"""The steps that the verbs are made of."""

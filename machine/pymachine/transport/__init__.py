@@ -1,0 +1,89 @@
+"""Running commands and placing files on a host: the seam. ``transport.ssh`` is the real thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from pymachine.model import SshAddress
+from pymachine.transport.command import Command, Secret
+
+__all__ = ["Command", "RemoteFile", "Result", "Secret", "Transport"]
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended. A non-zero ``exit_code`` is data, not an error."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are replaced."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as text; bytes that are not UTF-8 are replaced."""
+        return self.stderr.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file to place on a host; ``path`` is absolute, or relative to the folder it is uploaded into."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+class Transport(Protocol):
+    """One connection to one host.
+
+    ``address`` is complete: resolved host, port, user, and the host key as a public key line.
+    ``trips`` counts the commands and transfers so far.
+    """
+
+    @property
+    def address(self) -> SshAddress:
+        """The resolved address, with the host key that was seen."""
+
+    @property
+    def trips(self) -> int:
+        """How many commands and transfers went over this connection."""
+
+    def run(
+        self,
+        command: Command,
+        *,
+        stdin: bytes = b"",
+        deadline: float = 60.0,
+        root: bool = False,
+        on_line: OnLine | None = None,
+    ) -> Result:
+        """Run a command under POSIX sh and wait for its end, at most ``deadline`` seconds.
+
+        ``root`` runs it as root: directly for uid 0, else through sudo. ``on_line`` gets each line of standard
+        output as it comes. Raises ``DeadlineExceeded``, ``Unreachable`` or ``SudoFailed``.
+        """
+
+    def upload(self, files: Sequence[RemoteFile], folder: str, *, deadline: float = 120.0) -> None:
+        """Place the files below ``folder`` (made 0700, owner root) in one transfer, with their modes.
+
+        Contents travel on standard input only. Raises as ``run``, and ``RemoteCommandFailed``.
+        """
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
