@@ -1,0 +1,1 @@
+"""Engines that somebody else set up: remembered, nothing more."""
