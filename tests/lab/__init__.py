@@ -1,0 +1,8 @@
+"""Real hosts for tests: systemd containers on a bridge, with SSH, a package manager and a kernel's worth of Docker."""
+
+from lab.core import Lab
+from lab.host import Host
+from lab.options import HostSpec, Seed, User
+from lab.sh import LabError
+
+__all__ = ["Host", "HostSpec", "Lab", "LabError", "Seed", "User"]
