@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -77,6 +78,12 @@ class Transport(Protocol):
         """Place the files below ``folder`` (made 0700, owner root) in one transfer, with their modes.
 
         Contents travel on standard input only. Raises as ``run``, and ``RemoteCommandFailed``.
+        """
+
+    def tunnel(self, host: str, port: int) -> socket:
+        """Open a TCP connection from the host to ``host:port``, carried by this one.
+
+        Raises ``Unreachable`` where nothing accepts it there.
         """
 
     def close(self) -> None:
