@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
 
 from pymachine.model import SshAddress
 from pymachine.transport.command import Command, Secret
 
-__all__ = ["Command", "RemoteFile", "Result", "Secret", "Transport"]
+__all__ = ["Command", "RemoteFile", "Result", "Secret", "Transport", "Tunnel"]
 
 OnLine = Callable[[str], None]
 
@@ -42,6 +41,22 @@ class RemoteFile:
     path: str
     content: bytes
     mode: int = 0o644
+
+
+class Tunnel(Protocol):
+    """A TCP connection carried by another one; as much of a socket as a byte stream needs."""
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of ``data``."""
+
+    def recv(self, limit: int) -> bytes:
+        """Return up to ``limit`` bytes, none at the end of the stream."""
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound each later call."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Transport(Protocol):
@@ -80,7 +95,7 @@ class Transport(Protocol):
         Contents travel on standard input only. Raises as ``run``, and ``RemoteCommandFailed``.
         """
 
-    def tunnel(self, host: str, port: int) -> socket:
+    def tunnel(self, host: str, port: int) -> Tunnel:
         """Open a TCP connection from the host to ``host:port``, carried by this one.
 
         Raises ``Unreachable`` where nothing accepts it there.
