@@ -1,4 +1,4 @@
-"""Real hosts for tests: systemd containers on a bridge, with SSH, a package manager and a kernel's worth of Docker."""
+"""Real hosts for tests: systemd containers on a bridge, with SSH, a package manager and Docker if asked."""
 
 from lab.core import Lab
 from lab.host import Host

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ class Lab:
         """Make a lab. A detached one stays until `python -m lab down`; any other ends with this process."""
         require_root()
         ensure_packages()
-        if name and any(lab.name == name for lab in cls.all()):
+        if name and any(lab.name == name and lab.record.live() for lab in cls.all()):
             raise LabError(f"there is a lab called {name} already: python -m lab down {name}")
         lab_id = f"pml{uuid.uuid4().hex[:6]}"
         home = state_dir() / lab_id
@@ -102,7 +102,7 @@ class Lab:
     @classmethod
     def attach(cls, name: str) -> Lab:
         """Find a lab by its name or id."""
-        for lab in cls.all():
+        for lab in sorted(cls.all(), key=lambda lab: not lab.record.live()):
             if name in (lab.name, lab.id):
                 return lab
         raise LabError(f"no lab called {name}; python -m lab ls shows what there is")
@@ -245,10 +245,7 @@ class Lab:
     def _remove(self) -> None:
         for path in (self.home / "services").glob("*.json"):
             self.end_service(path.stem)
-        hosts = self.hosts
-        if hosts:
-            with ThreadPoolExecutor(max_workers=4) as pool:
-                list(pool.map(Host.destroy, hosts))
+        _each(Host.destroy, self.hosts)
         drop_bridge(self.id)
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -260,6 +257,16 @@ class Lab:
     ) -> None:
         if self.record.owner is not None:
             self.close()
+
+
+def _each(action: Callable[[Host], None], hosts: list[Host]) -> None:
+    """Do it to all hosts at once, or one by one where the interpreter is ending and starts no more threads."""
+    try:
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(action, hosts))
+    except RuntimeError:
+        for host in hosts:
+            action(host)
 
 
 def _exit_on_sigterm() -> None:

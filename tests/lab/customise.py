@@ -59,7 +59,7 @@ def customise(root: Path, spec: HostSpec, addresses: Addresses, lab_key: str) ->
 
 
 def run_inside(root: Path, script: str, timeout: float = 300) -> str:
-    """Run shell lines inside a tree that is not booted, with the outer machine's network; stops at the first failure."""
+    """Run shell lines in a tree that is not booted, on the outer machine's network; stops at the first failure."""
     nspawn = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off", "-D", str(root)]
     return run([*nspawn, "/bin/sh", "-e", "-c", script], timeout=timeout).stdout
 
@@ -112,8 +112,7 @@ def _user_script(user: User, lab_key: str) -> list[str]:
         lines.append(f"install -d -m 700 -o {name} -g {name} {home}/.ssh")
         lines.append(f"printf '%s\\n' {shlex.quote(lab_key.strip())} > {home}/.ssh/authorized_keys")
         lines.append(f"chown {name}: {home}/.ssh/authorized_keys && chmod 600 {home}/.ssh/authorized_keys")
-    for group in user.groups:
-        lines.append(f"usermod -aG {shlex.quote(group)} {name}")
+    lines += [f"usermod -aG {shlex.quote(group)} {name}" for group in user.groups]
     if user.sudo != "none":
         tag = "NOPASSWD: " if user.sudo == "nopasswd" else ""
         lines.append(f"echo '{user.name} ALL=(ALL:ALL) {tag}ALL' > /etc/sudoers.d/lab-{user.name}")

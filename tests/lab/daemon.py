@@ -17,9 +17,9 @@ def _start_time() -> int:
 
 def _record(path: str) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    draft = f"{path}.{os.getpid()}"
-    Path(draft).write_text(json.dumps({"pid": os.getpid(), "started": _start_time(), "boot": boot}))
-    os.replace(draft, path)
+    draft = Path(f"{path}.{os.getpid()}")
+    draft.write_text(json.dumps({"pid": os.getpid(), "started": _start_time(), "boot": boot}))
+    draft.replace(path)
 
 
 def main(pidfile: str, log: str, *argv: str) -> None:

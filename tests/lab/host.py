@@ -29,6 +29,12 @@ NSPAWN = (
     "--resolv-conf=off",
     "--console=pipe",
 )
+ROOT_ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+}
 # systemd 257 refuses to boot on control groups v1, which the outer kernel may still mount.
 FORCE_V1 = "--setenv=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
 
@@ -117,8 +123,8 @@ class Host:
         argv.append(f"--network-bridge={self.bridge}")
         spec = self.home / "supervisor-spec.json"
         write_json(spec, {"argv": argv, "cgroups": places})
-        script = str(HERE / "supervise.py")
-        start_daemon(self.home / "supervisor.json", self.home / "console.log", sys.executable, "-I", script, str(spec))
+        keeper = [sys.executable, "-I", str(HERE / "supervise.py"), str(spec)]
+        start_daemon(self.home / "supervisor.json", self.home / "console.log", *keeper)
 
     def stop(self, deadline: float = 40) -> None:
         """Power it off in good order; LabError when it does not go down in time."""
@@ -176,9 +182,8 @@ class Host:
         options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
         options += ["BatchMode=yes", "ConnectTimeout=5", "LogLevel=ERROR", "ServerAliveInterval=15"]
         flags = [word for option in options for word in ("-o", option)]
-        return ["ssh", "-F", "/dev/null", "-i", str(self.key), "-p", str(self.ssh_port), *flags] + [
-            f"{user or self.user}@{self.address}"
-        ]
+        flags += ["-i", str(self.key), "-p", str(self.ssh_port)]
+        return ["ssh", "-F", "/dev/null", *flags, f"{user or self.user}@{self.address}"]
 
     def run(
         self,
@@ -202,17 +207,14 @@ class Host:
                     return pid
         return None
 
-    def exec(
-        self, command: str, *, timeout: float = 60, check: bool = True, input: str | None = None
-    ) -> Completed:
+    def exec(self, command: str, *, timeout: float = 60, check: bool = True, input: str | None = None) -> Completed:
         """Run a shell command as root through the host's namespaces: works without network and sshd."""
         pid = self.leader()
         if pid is None:
             raise LabError(f"{self.name} is not running")
         enter = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
-        env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
         argv = [*enter, "--root", "--wd", "/bin/sh", "-c", command]
-        return run(argv, timeout=timeout, check=check, input=input, env={**env, "TERM": "dumb"})
+        return run(argv, timeout=timeout, check=check, input=input, env=ROOT_ENV)
 
     # waiting
 

@@ -1,4 +1,4 @@
-"""One bridge for a lab: a subnet nobody uses, a way out by NAT, rules that carry the lab's name so they can be found."""
+"""One bridge for a lab: a subnet nobody uses, a way out by NAT, rules that carry the lab's name to be found by."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ def run(
     words = [str(word) for word in argv]
     stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
     try:
-        done: Completed = subprocess.run(  # type: ignore[call-overload]
+        done: Completed = subprocess.run(
             words, capture_output=True, text=True, errors="replace", timeout=timeout, env=env, cwd=cwd, **stdin
         )
     except subprocess.TimeoutExpired as late:
         raise LabError(f"no answer after {timeout:g} s: {shlex.join(words)}") from late
     except FileNotFoundError as missing:
-        raise LabError(f"{words[0]} is not installed (python -m lab prepare installs what the lab needs)") from missing
+        raise LabError(f"{words[0]} is not installed: python -m lab prepare") from missing
     if check and done.returncode != 0:
         said = _tail(done.stderr) or _tail(done.stdout)
         raise LabError(f"exit {done.returncode}: {shlex.join(words)}\n{said}")

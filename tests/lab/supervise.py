@@ -79,7 +79,7 @@ def clear_cgroup(place: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             for folder, _, _ in os.walk(place, topdown=False):
-                os.rmdir(folder)
+                Path(folder).rmdir()
             return
         time.sleep(0.02)
 

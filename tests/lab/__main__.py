@@ -1,0 +1,171 @@
+"""Hosts to play with: python -m lab up demo --detach, then ssh, ls and down. Run as root from the tests folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+
+from lab.core import Lab
+from lab.host import Host
+from lab.leftovers import sweep
+from lab.options import HostSpec
+from lab.prepare import ensure_packages, require_root
+from lab.sh import LabError
+from lab.template import SUITES, template
+
+
+def describe(lab: Lab) -> dict[str, object]:
+    """What --json prints of a lab."""
+    return {
+        "name": lab.name,
+        "id": lab.id,
+        "live": lab.record.live(),
+        "detached": lab.record.owner is None,
+        "address": lab.address,
+        "address6": lab.address6,
+        "key": str(lab.key),
+        "hosts": [_describe_host(host) for host in lab.hosts],
+    }
+
+
+def _describe_host(host: Host) -> dict[str, object]:
+    return {
+        "name": host.name,
+        "suite": host.suite,
+        "address": host.address,
+        "address6": host.address6,
+        "user": host.user,
+        "port": host.ssh_port,
+        "key": str(host.key),
+        "host_keys": [path.read_text().strip() for path in sorted(host.root.glob("etc/ssh/ssh_host_*_key.pub"))],
+        "root": str(host.root),
+        "running": host.running,
+    }
+
+
+def _print_labs(labs: Sequence[Lab], *, as_json: bool, single: bool = False) -> None:
+    if as_json:
+        shown = [describe(lab) for lab in labs]
+        print(json.dumps(shown[0] if single else shown, indent=2))
+        return
+    for lab in labs:
+        state = "detached" if lab.record.owner is None else "attached" if lab.record.live() else "left over"
+        print(f"{lab.name}  {lab.id}  {lab.record.v4}  {state}  key {lab.key}")
+        for host in lab.hosts:
+            power = "on" if host.running else "off"
+            print(
+                f"  {host.name}  {host.suite}  {host.user}@{host.address}:{host.ssh_port}  {host.address6}  {power}"
+            )
+
+
+def up(args: argparse.Namespace) -> int:
+    """Make a lab with one or more hosts, and keep it until told otherwise."""
+    sweep()
+    names = [args.name] if args.hosts == 1 else [f"{args.name}{number}" for number in range(1, args.hosts + 1)]
+    lab = Lab.create(args.name, detached=args.detach)
+    try:
+        lab.boot_many([HostSpec(name, args.suite, disk_limit=args.disk) for name in names])
+    except BaseException:
+        lab.close()
+        raise
+    _print_labs([lab], as_json=args.json, single=True)
+    sys.stdout.flush()
+    if args.detach:
+        return 0
+    with lab:
+        print("lab: Ctrl-C ends it", file=sys.stderr)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    return 0
+
+
+def ls(args: argparse.Namespace) -> int:
+    """List the labs of this machine."""
+    _print_labs(Lab.all(), as_json=args.json)
+    return 0
+
+
+def down(args: argparse.Namespace) -> int:
+    """Remove one lab, or every detached and left over one."""
+    require_root()
+    labs = [Lab.attach(args.name)] if args.name else [lab for lab in Lab.all() if lab.record.owner is None]
+    for lab in labs:
+        lab.close()
+    gone = [lab.name for lab in labs] + sweep()
+    print(json.dumps(gone) if args.json else "".join(f"{name} is gone\n" for name in gone), end="")
+    return 0
+
+
+def ssh(args: argparse.Namespace) -> int:
+    """Become an ssh to a host, named as HOST or LAB/HOST."""
+    lab_name, _, host_name = args.name.rpartition("/")
+    labs = [Lab.attach(lab_name)] if lab_name else Lab.all()
+    hosts = [host for lab in labs for host in lab.hosts if host.name == host_name]
+    if len(hosts) != 1:
+        raise LabError(f"{len(hosts)} hosts are called {args.name}; python -m lab ls shows them")
+    argv = hosts[0].ssh_argv(args.user)
+    os.execvp(argv[0], [*argv, *([shlex.join(args.command)] if args.command else [])])
+
+
+def prepare(args: argparse.Namespace) -> int:
+    """Install packages, remove leftovers and build every template."""
+    require_root()
+    done = {"installed": ensure_packages(), "removed": sweep(), "templates": [str(template(s)) for s in SUITES]}
+    print(json.dumps(done, indent=2) if args.json else "\n".join(f"{key}: {value}" for key, value in done.items()))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for action in (up, ls, down, ssh, prepare, sweep_command):
+        name = action.__name__.removesuffix("_command")
+        command = commands.add_parser(name, help=action.__doc__)
+        command.set_defaults(action=action)
+        if action is not ssh:
+            command.add_argument("--json", action="store_true", help="print JSON")
+        if action in (up, ssh):
+            command.add_argument("name")
+        if action is down:
+            command.add_argument("name", nargs="?")
+        if action is ssh:
+            command.add_argument("--user")
+            command.add_argument("command", nargs="*")
+        if action is up:
+            _up_options(command)
+    return parser
+
+
+def _up_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--suite", choices=SUITES, default="trixie")
+    command.add_argument("--hosts", type=int, default=1, help="how many; more than one are NAME1, NAME2 and so on")
+    command.add_argument("--disk", type=int, metavar="MIB", help="limit each host's disk")
+    command.add_argument("--detach", action="store_true", help="leave it running; python -m lab down NAME ends it")
+
+
+def sweep_command(args: argparse.Namespace) -> int:
+    """Remove what cut-off runs left behind."""
+    require_root()
+    gone = sweep()
+    print(json.dumps(gone) if args.json else "".join(f"{name} is gone\n" for name in gone), end="")
+    return 0
+
+
+def main() -> int:
+    """Run one command and turn what goes wrong into one line."""
+    args = _parser().parse_args()
+    try:
+        return int(args.action(args))
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
