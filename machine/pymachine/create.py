@@ -1,0 +1,109 @@
+"""``pymachine create``: from a name and a driver to an engine that answers over TLS."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymachine.documents import to_document
+from pymachine.driver import Driver
+from pymachine.errors import CheckFailed
+from pymachine.model import EngineSpec, Machine, Phase, check_name
+from pymachine.steps.engine import Certify, Complete, SetUpEngine, Verify
+from pymachine.steps.host import Allocate, Reach, Record, Survey, request_for
+from pymachine.steps.preview import Preview, preview_of
+from pymachine.steps.session import Session, Step, journalled, timestamp, working
+from pymachine.steps.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the user asked for. ``options`` is an instance of the driver's options class."""
+
+    name: str
+    driver: str
+    options: Any
+    engine: EngineSpec = field(default_factory=EngineSpec)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def create(order: Order, tools: Tools) -> Machine:
+    """Make the machine, or go on with one whose create stopped half-way; return its record.
+
+    Raises ``CheckFailed`` or ``UsageFault`` before anything was made, ``StepFailed`` after; the record then
+    says where it stopped.
+    """
+    check_name(order.name)
+    driver = tools.load_driver(order.driver)()
+    with working(order.name, f"create {order.name}", tools, driver) as session:
+        machine = _begun(order, tools)
+        session.recorded = machine.rev > 0
+        driver.check(request_for(machine, order.options))
+        machine = session.perform(_before_the_record(driver, order), machine)
+        machine = session.perform([Record()], machine)
+        with journalled(session, machine, "create"):
+            return session.perform(_after_the_record(driver, order), machine)
+
+
+def preview_create(order: Order, tools: Tools) -> Preview:
+    """Say what ``create`` would do. Looks at the host if there is one already; changes nothing."""
+    check_name(order.name)
+    driver = tools.load_driver(order.driver)()
+    machine = _begun(order, tools)
+    session = Session(tools, driver, recorded=False)
+    try:
+        driver.check(request_for(machine, order.options))
+        if driver.preexisting:
+            machine = session.perform(_host_steps(order), machine)
+        return preview_of("create", machine, session)
+    finally:
+        session.disconnect()
+
+
+def _begun(order: Order, tools: Tools) -> Machine:
+    """Return the record to work on: a new one, or the half-made one with the options of this order."""
+    found = tools.store.find(order.name)
+    if found is None:
+        return _new(order, tools)
+    if found.phase is Phase.READY:
+        raise CheckFailed(
+            f"machine {found.name} exists already",
+            hint=f"`pymachine provision {found.name}` sets it up again, `pymachine rm {found.name}` removes it",
+        )
+    if found.phase is Phase.REMOVING or found.driver != order.driver:
+        raise CheckFailed(
+            f"machine {found.name} is half-{_half(found)} (driver {found.driver}, {found.phase})",
+            hint=f"`pymachine rm {found.name}` clears it away",
+        )
+    return found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels)
+
+
+def _half(machine: Machine) -> str:
+    return "removed" if machine.phase is Phase.REMOVING else "made"
+
+
+def _new(order: Order, tools: Tools) -> Machine:
+    return Machine(
+        name=order.name,
+        id=uuid.uuid4().hex,
+        driver=order.driver,
+        options=to_document(order.options),
+        engine=order.engine,
+        labels=order.labels,
+        created=timestamp(tools.now()),
+    )
+
+
+def _before_the_record(driver: Driver, order: Order) -> Sequence[Step]:
+    return _host_steps(order) if driver.preexisting else ()
+
+
+def _after_the_record(driver: Driver, order: Order) -> Sequence[Step]:
+    host = () if driver.preexisting else _host_steps(order)
+    return (*host, Certify(), SetUpEngine(), Verify(), Complete())
+
+
+def _host_steps(order: Order) -> Sequence[Step]:
+    return (Allocate(order.options), Reach(), Survey())

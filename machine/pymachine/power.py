@@ -1,0 +1,165 @@
+"""``pymachine start``, ``stop``, ``kill``, ``restart``: by the driver's own power, or over SSH where it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pymachine.driver import Driver, PowerControl
+from pymachine.errors import DeadlineExceeded, NotSupported, PymachineError, TransportError, Unreachable
+from pymachine.model import Machine, State
+from pymachine.steps.engine import ANSWER_DEADLINE
+from pymachine.steps.session import Session, journalled, working
+from pymachine.steps.tools import Tools
+from pymachine.transport import Command, Transport
+
+LOOK_DEADLINE = 5.0
+DOWN_PATIENCE = 120.0
+UP_PATIENCE = 300.0
+ENGINE_PATIENCE = 120.0
+PAUSE = 1.0
+
+# A boot is told from the next by the kernel's boot id together with the start of process 1: in a container
+# the former is the outer kernel's and does not change.
+_BOOT = Command.script("cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat")
+# Detached and a moment later, so that the answer still comes through before the network goes.
+_LATER = "(sleep 1; {}) >/dev/null 2>&1 </dev/null &"
+_REBOOT = Command.script(_LATER.format("systemctl reboot || reboot"))
+_POWEROFF = Command.script(_LATER.format("systemctl poweroff || poweroff"))
+_CUT = Command.script(_LATER.format("systemctl poweroff --force --force || poweroff -f"))
+
+
+def start(name: str, tools: Tools) -> Machine:
+    """Switch the machine on and wait for its engine; return the record. On already is no error.
+
+    Raises ``NotSupported`` where only a hand at the machine can do it.
+    """
+    with _at_work(name, "start", tools) as (session, machine):
+        if isinstance(session.driver, PowerControl):
+            session.driver.start(_handle(machine))
+        elif _state(machine, session.driver) is not State.RUNNING:
+            raise NotSupported(
+                f"driver {machine.driver} cannot switch {name} on: nothing answers there",
+                hint="switch it on at the machine itself or through its management board",
+            )
+    return _await_engine(machine, tools)
+
+
+def stop(name: str, tools: Tools) -> Machine:
+    """Shut the machine down in order and wait until it is; return the record. Off already is no error."""
+    return _switch_off(name, "stop", tools, lambda power: power.stop, _POWEROFF)
+
+
+def kill(name: str, tools: Tools) -> Machine:
+    """Cut the machine's power; return the record. Off already is no error."""
+    return _switch_off(name, "kill", tools, lambda power: power.kill, _CUT)
+
+
+def restart(name: str, tools: Tools) -> Machine:
+    """Restart the machine and wait for its engine; return the record."""
+    with _at_work(name, "restart", tools) as (session, machine):
+        if isinstance(session.driver, PowerControl):
+            session.driver.restart(_handle(machine))
+        else:
+            _reboot(machine, session)
+    return _await_engine(machine, tools)
+
+
+@contextmanager
+def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, Machine]]:
+    machine = tools.store.get(name)
+    driver = tools.load_driver(machine.driver)()
+    if machine.ssh is None and not isinstance(driver, PowerControl):
+        raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
+    with working(name, f"{purpose} {name}", tools, driver) as session:
+        machine = tools.store.get(name)
+        with journalled(session, machine, purpose):
+            tools.reporter.started(name, f"{purpose}")
+            yield session, machine
+            tools.reporter.finished(name, f"{purpose}")
+
+
+def _switch_off(
+    name: str, verb: str, tools: Tools, power: Callable[[PowerControl], Callable[..., None]], command: Command
+) -> Machine:
+    with _at_work(name, verb, tools) as (session, machine):
+        if isinstance(session.driver, PowerControl):
+            power(session.driver)(_handle(machine))
+        elif _state(machine, session.driver) is State.RUNNING:
+            _send(session.transport(machine), command)
+            session.disconnect()
+            _await_down(machine, session)
+        return machine
+
+
+def _send(transport: Transport, command: Command) -> None:
+    result = transport.run(command, root=True, deadline=30.0)
+    if result.exit_code:
+        raise TransportError(f"the host did not take the command: {result.error_text.strip()[-300:]}")
+
+
+def _reboot(machine: Machine, session: Session) -> None:
+    before = _boot(session.transport(machine))
+    _send(session.transport(machine), _REBOOT)
+    session.disconnect()
+    end = session.tools.now() + UP_PATIENCE
+    while session.tools.now() < end:
+        session.tools.sleep(PAUSE)
+        if _boot_or_none(machine, session) not in (None, before):
+            return
+    raise DeadlineExceeded(
+        f"{machine.name} was told to reboot and did not come back within {UP_PATIENCE:.0f} s",
+        hint="look at its console; `pymachine start` waits for the engine once it is up",
+    )
+
+
+def _boot(transport: Transport) -> str:
+    return transport.run(_BOOT, deadline=15.0).text
+
+
+def _boot_or_none(machine: Machine, session: Session) -> str | None:
+    try:
+        return _boot(session.transport(machine))
+    except TransportError as error:
+        if not isinstance(error, Unreachable | DeadlineExceeded):
+            raise
+        return None
+    finally:
+        session.disconnect()
+
+
+def _await_down(machine: Machine, session: Session) -> None:
+    end = session.tools.now() + DOWN_PATIENCE
+    while session.tools.now() < end:
+        if _state(machine, session.driver) is not State.RUNNING:
+            return
+        session.tools.sleep(PAUSE)
+    raise DeadlineExceeded(
+        f"{machine.name} still answers after {DOWN_PATIENCE:.0f} s",
+        hint=f"`pymachine kill {machine.name}` does not wait for its services",
+    )
+
+
+def _await_engine(machine: Machine, tools: Tools) -> Machine:
+    """Wait until the engine answers over TLS, on the machines whose engine is ours."""
+    if machine.endpoint is None or not tools.store.secrets(machine.name):
+        return machine
+    folder = tools.store.materialise(machine.name)
+    end = tools.now() + ENGINE_PATIENCE
+    while True:
+        try:
+            tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
+        except PymachineError as error:
+            if not error.retryable or tools.now() > end:
+                raise
+            tools.sleep(PAUSE)
+        else:
+            return machine
+
+
+def _state(machine: Machine, driver: Driver) -> State:
+    return driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state
+
+
+def _handle(machine: Machine) -> dict[str, object]:
+    return dict(machine.handle or {})

@@ -1,0 +1,149 @@
+"""``pymachine rm``: take off the host what create put there, remove what the driver made, forget the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymachine.driver import Driver
+from pymachine.engine.removal import RemovalPlan, plan_removal, removal_bundle
+from pymachine.engine.setup import Change
+from pymachine.errors import NoSuchMachine, PymachineError, StepFailed, StoreError
+from pymachine.model import Machine, Phase
+from pymachine.steps.engine import run_bundle
+from pymachine.steps.host import look
+from pymachine.steps.preview import Preview
+from pymachine.steps.session import Session, Step, journalled, working
+from pymachine.steps.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is gone, and what had to be left where it is (with ``force`` only)."""
+
+    name: str
+    left_behind: tuple[str, ...] = ()
+
+
+def remove(name: str, tools: Tools, *, force: bool = False, purge: bool = False) -> Removal:
+    """Remove a machine in whatever state it is; what is gone already is no error.
+
+    ``purge`` also takes the engine off a host that pymachine put it on. ``force`` forgets the machine even when
+    its host or its driver cannot be reached, and says what stays behind. Raises ``NoSuchMachine``, ``StepFailed``.
+    """
+    try:
+        machine = tools.store.get(name)
+    except NoSuchMachine:
+        raise
+    except StoreError:
+        if not force:
+            raise
+        tools.store.remove(name)
+        return Removal(name, ("the record could not be read: its host, if any, was left alone",))
+    return _remove(machine, tools, force=force, purge=purge)
+
+
+def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
+    """Say what ``remove`` would do. Looks at the host where there is one, changes nothing."""
+    machine = tools.store.get(name)
+    driver = tools.load_driver(machine.driver)()
+    changes = [Change("forget the machine", "its record, certificates and client files leave the store")]
+    if not driver.preexisting:
+        changes.insert(0, Change("destroy the host", f"driver {machine.driver} made it"))
+        return Preview("rm", machine, tuple(changes))
+    session = Session(tools, driver, recorded=False)
+    try:
+        plan = _removal_plan(machine, session, purge=purge)
+    finally:
+        session.disconnect()
+    return (
+        Preview("rm", machine, (*plan.changes, *changes), plan.announcements)
+        if plan
+        else Preview("rm", machine, tuple(changes))
+    )
+
+
+class CleanHost:
+    """Take the set-up off a host that was there before and stays."""
+
+    title = "taking the set-up off the host"
+
+    def __init__(self, *, purge: bool) -> None:
+        self._purge = purge
+
+    def needs(self, machine: Machine) -> bool:
+        """Every host that may carry something of ours."""
+        return _touched(machine)
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Look, plan, upload and run."""
+        plan = _removal_plan(machine, session, purge=self._purge)
+        if plan is not None:
+            for announcement in plan.announcements:
+                session.tools.reporter.notice(machine.name, announcement)
+            run_bundle(machine, session, removal_bundle(plan))
+        return machine
+
+
+class Destroy:
+    """Have the driver remove what it made."""
+
+    title = "removing the host"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine whose driver remembered anything."""
+        return machine.handle is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Destroy; what is gone already is no error."""
+        assert machine.handle is not None
+        session.driver.destroy(machine.handle)
+        return machine
+
+
+def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Removal:
+    left: list[str] = []
+    try:
+        driver = tools.load_driver(machine.driver)()
+    except PymachineError as error:
+        if not force:
+            raise
+        tools.store.remove(machine.name)
+        return Removal(machine.name, (f"what driver {machine.driver} made: {error.message}",))
+    with working(machine.name, f"rm {machine.name}", tools, driver) as session:
+        machine = session.save(tools.store.get(machine.name).with_(phase=Phase.REMOVING))
+        with journalled(session, machine, "rm"):
+            for step in _steps(driver, purge=purge):
+                machine = _perform(step, machine, session, left, force=force)
+        tools.store.remove(machine.name)
+    return Removal(machine.name, tuple(left))
+
+
+def _steps(driver: Driver, *, purge: bool) -> tuple[Step, ...]:
+    return (CleanHost(purge=purge), Destroy()) if driver.preexisting else (Destroy(),)
+
+
+def _perform(step: Step, machine: Machine, session: Session, left: list[str], *, force: bool) -> Machine:
+    try:
+        return session.perform([step], machine)
+    except StepFailed as error:
+        if not force:
+            raise StepFailed(
+                error.step,
+                error.cause,
+                hint=f"`pymachine rm -f {machine.name}` forgets the machine and leaves on the host what is there",
+            ) from error
+        left.append(error.message)
+        return session.tools.store.get(machine.name)
+
+
+def _removal_plan(machine: Machine, session: Session, *, purge: bool) -> RemovalPlan | None:
+    if not _touched(machine):
+        return None
+    look(machine, session)
+    assert session.facts is not None
+    return plan_removal(session.facts, purge=purge)
+
+
+def _touched(machine: Machine) -> bool:
+    """Whether a set-up may have begun: certificates are stored before anything is carried to a host."""
+    return machine.ssh is not None and machine.certificates is not None

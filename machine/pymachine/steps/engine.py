@@ -1,0 +1,136 @@
+"""The steps that turn a reached host into an engine that answers: certify, set up, verify, complete."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pymachine import tls
+from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
+from pymachine.engine.progress import ProgressReader, raise_for
+from pymachine.errors import EngineError, PymachineError, TransportError, Unreachable
+from pymachine.model import Endpoint, Machine, Phase
+from pymachine.steps.session import Session, advanced
+from pymachine.transport import Transport
+
+SETUP_DEADLINE = 1800.0
+ANSWER_DEADLINE = 20.0
+
+
+class Certify:
+    """Make the certificates, or keep those that still fit."""
+
+    title = "issuing certificates"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Issue what is missing; a certificate is stored before it travels."""
+        now = datetime.fromtimestamp(session.tools.now(), UTC)
+        secrets, certificates = tls.ensure(machine.name, sans_of(machine), session.secrets(machine), now)
+        return session.save(machine.with_(certificates=certificates), secrets)
+
+
+class SetUpEngine:
+    """Carry the set-up to the host and run it there."""
+
+    title = "setting up the engine"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """One upload, one run. The host's script puts back what it changed when it fails."""
+        run_bundle(machine, session, bundle_for(machine, session))
+        return advanced(machine, Phase.ENGINE)
+
+
+class Verify:
+    """See that the engine answers from here, over TLS, with the client's own certificate."""
+
+    title = "asking the engine over TLS"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Ask; when nothing answers, tell a blocked port from a broken engine, and undo only the latter."""
+        assert machine.endpoint is not None
+        folder = session.tools.store.materialise(machine.name)
+        try:
+            answer = session.tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
+        except PymachineError as error:
+            self._explain(machine, session, error)
+            raise
+        return machine.with_(engine_version=answer.version)
+
+    def _explain(self, machine: Machine, session: Session, error: PymachineError) -> None:
+        transport = session.transport(machine)
+        assert machine.endpoint is not None
+        if isinstance(error, Unreachable) and _listens_at_home(transport, machine.endpoint):
+            raise EngineError(
+                f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
+                hint=f"let TCP port {machine.endpoint.port} through the firewalls between here and {machine.name}",
+            ) from error
+        run_rollback(transport, bundle_for(machine, session))
+        session.tools.reporter.notice(machine.name, "the host's former engine configuration was put back")
+
+
+class Complete:
+    """Mark the machine as ready."""
+
+    title = "completing"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine: also clears the fault of an earlier try."""
+        return True
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Write the client files and the last phase."""
+        ready = session.save(advanced(machine, Phase.READY).with_(fault=None))
+        if session.secrets(ready):
+            session.tools.store.materialise(ready.name)
+        return ready
+
+
+def sans_of(machine: Machine) -> tuple[str, ...]:
+    """Return every name and address that clients may use for the machine."""
+    hosts = [machine.endpoint.host] if machine.endpoint else []
+    return tuple(dict.fromkeys((machine.name, *hosts, *machine.addresses, *machine.engine.sans)))
+
+
+def bundle_for(machine: Machine, session: Session) -> Bundle:
+    """Return the files and commands that set this machine's engine up."""
+    assert session.plan is not None
+    secrets = session.secrets(machine)
+    files = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
+    return setup_bundle(session.plan, files)
+
+
+def run_bundle(machine: Machine, session: Session, bundle: Bundle) -> ProgressReader:
+    """Upload and run, passing progress on. Raises ``EngineError`` with the engine's own last words."""
+    transport = session.transport(machine)
+    reader = ProgressReader(session.tools.reporter, machine.name)
+    transport.upload(bundle.files, bundle.folder)
+    result = transport.run(bundle.run, root=True, deadline=SETUP_DEADLINE, on_line=reader.line)
+    raise_for(result, reader)
+    return reader
+
+
+def run_rollback(transport: Transport, bundle: Bundle) -> None:
+    """Have the host put back what the set-up replaced. Raises ``EngineError`` if it could not."""
+    result = transport.run(bundle.rollback, root=True, deadline=SETUP_DEADLINE)
+    if result.exit_code:
+        raise EngineError(f"the former configuration could not be put back: {result.error_text.strip()[-500:]}")
+
+
+def _listens_at_home(transport: Transport, endpoint: Endpoint) -> bool:
+    """Whether something accepts connections on the engine's port, seen from the host itself."""
+    try:
+        transport.tunnel("localhost", endpoint.port).close()
+    except TransportError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""The steps that lead to a host that can be worked on: allocate, reach, survey, record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pymachine.driver import Request
+from pymachine.engine.facts import facts_command, parse_facts
+from pymachine.engine.setup import plan_setup
+from pymachine.errors import RemoteCommandFailed
+from pymachine.model import Endpoint, Machine, Phase
+from pymachine.steps.session import Session, advanced
+from pymachine.tls import check_clock
+
+FACTS_DEADLINE = 60.0
+BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
+
+
+class Record:
+    """Write the record for the first time."""
+
+    title = "recording the machine"
+
+    def needs(self, machine: Machine) -> bool:
+        """Only a machine that is not in the store yet."""
+        return machine.rev == 0
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Let this and every later change be written."""
+        session.recorded = True
+        return machine
+
+
+class Allocate:
+    """Have the driver make the host, or find the one that is there."""
+
+    title = "allocating the host"
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that is not ready: drivers go on with what they remembered."""
+        return machine.phase is not Phase.READY
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Create, saving each remembered handle at once."""
+        current = machine
+
+        def remember(handle: Mapping[str, Any]) -> None:
+            nonlocal current
+            current = session.save(current.with_(handle=handle))
+
+        instance = session.driver.create(request_for(machine, self._options), remember)
+        current = current.with_(
+            handle=instance.handle,
+            ssh=_with_pin(machine, instance.ssh),
+            endpoint=instance.endpoint or current.endpoint,
+            addresses=instance.addresses or current.addresses,
+        )
+        return session.save(advanced(current, Phase.ALLOCATED), instance.certificates)
+
+
+class Reach:
+    """Open the connection and pin the host's key."""
+
+    title = "connecting over SSH"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Connect; a host that pymachine just made may take its time to boot."""
+        patience = 0.0 if session.driver.preexisting else BOOT_PATIENCE
+        seen = session.transport(machine, retry_for=patience).address
+        assert machine.ssh is not None
+        endpoint = machine.endpoint or Endpoint(seen.host, machine.engine.port)
+        reached = machine.with_(ssh=replace(machine.ssh, host_key=seen.host_key), endpoint=endpoint)
+        return advanced(reached, Phase.REACHABLE)
+
+
+class Survey:
+    """Look at the host in one command, and plan the set-up; refuse what cannot work before touching anything."""
+
+    title = "surveying the host"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Collect facts, compare clocks, plan, and announce what the plan will do to what runs there."""
+        look(machine, session)
+        assert session.facts is not None
+        session.plan = plan_setup(machine, session.facts)
+        for announcement in session.plan.announcements:
+            session.tools.reporter.notice(machine.name, announcement)
+        return machine.with_(addresses=session.facts.addresses or machine.addresses)
+
+
+def look(machine: Machine, session: Session) -> None:
+    """Collect the host's facts into the session. Raises ``CheckFailed`` where its clock is minutes off."""
+    transport = session.transport(machine)
+    before = session.tools.now()
+    result = transport.run(facts_command(), root=True, deadline=FACTS_DEADLINE)
+    if result.exit_code:
+        lines = tuple(result.error_text.strip().splitlines()[-5:])
+        raise RemoteCommandFailed("look at the host", result.exit_code, lines)
+    session.facts = parse_facts(result.text)
+    check_clock(session.facts.clock, before, session.tools.now())
+
+
+def request_for(machine: Machine, options: Any) -> Request:
+    """Return what the driver is asked to make for this record."""
+    return Request(machine.name, machine.id, options, machine.engine.port, machine.handle)
+
+
+def _with_pin(machine: Machine, ssh: Any) -> Any:
+    """Keep the pinned key of the record when the driver does not name one itself."""
+    if ssh is None or ssh.host_key or machine.ssh is None or machine.ssh.host != ssh.host:
+        return ssh
+    return replace(ssh, host_key=machine.ssh.host_key)

@@ -1,0 +1,28 @@
+"""What a verb would do, said before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.engine.setup import Change
+from pymachine.model import Machine
+from pymachine.steps.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The changes a verb would make to one machine, and what its owner should know beforehand."""
+
+    verb: str
+    machine: Machine
+    changes: tuple[Change, ...]
+    announcements: tuple[str, ...] = ()
+
+
+def preview_of(verb: str, machine: Machine, session: Session, extra: Sequence[Change] = ()) -> Preview:
+    """Return the preview that follows from what the session has surveyed."""
+    plan = session.plan
+    if plan is None:
+        return Preview(verb, machine, tuple(extra))
+    return Preview(verb, machine, (*extra, *plan.changes), plan.announcements)

@@ -1,0 +1,176 @@
+"""One verb at work on one machine: its lease, its journal entry, its record and its one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pymachine.driver import Driver
+from pymachine.engine.facts import HostFacts
+from pymachine.engine.setup import SetupPlan
+from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
+from pymachine.model import Fault, Machine, Phase
+from pymachine.steps.tools import Tools
+from pymachine.store import Lease
+from pymachine.transport import Transport
+
+CONNECT_DEADLINE = 30.0
+_ORDER = tuple(Phase)
+
+
+class Step(Protocol):
+    """One step of a verb. There is no undo: a step that fails half-way puts right what it touched itself, the
+    record stays, and the same command goes on from it."""
+
+    title: str
+
+    def needs(self, machine: Machine) -> bool:
+        """Whether the step has anything to do for this machine."""
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Do it and return the changed record."""
+
+
+@dataclass
+class Session:
+    """What the steps of one verb share. ``recorded`` is false until the record may be written: a host that is
+    there already is checked first, so that a refusal leaves nothing behind."""
+
+    tools: Tools
+    driver: Driver
+    lease: Lease | None = None
+    operation: int | None = None
+    recorded: bool = True
+    facts: HostFacts | None = None
+    plan: SetupPlan | None = None
+    pending: dict[str, bytes] = field(default_factory=dict)
+    _transport: Transport | None = None
+
+    def save(self, machine: Machine, secrets: Mapping[str, bytes] | None = None) -> Machine:
+        """Write the record, with these secrets; keep both for later while nothing may be written yet."""
+        self.pending.update(secrets or {})
+        if not self.recorded:
+            return machine
+        if self.lease:
+            self.lease.check()
+        saved = self.tools.store.put(machine, secrets=self.pending or None)
+        self.pending.clear()
+        return saved
+
+    def secrets(self, machine: Machine) -> dict[str, bytes]:
+        """Return the machine's certificates and keys, written or still to be written."""
+        stored = self.tools.store.secrets(machine.name) if machine.rev else {}
+        return {**stored, **self.pending}
+
+    def transport(self, machine: Machine, *, retry_for: float = 0.0) -> Transport:
+        """Return the one connection to the host, opened at the first call."""
+        if self._transport is None:
+            assert machine.ssh is not None, "only machines with a host are connected to"
+            self._transport = self.tools.connect(
+                machine.ssh,
+                asker=self.tools.asker,
+                notice=lambda text: self.tools.reporter.notice(machine.name, text),
+                deadline=CONNECT_DEADLINE,
+                retry_for=retry_for,
+            )
+        return self._transport
+
+    def disconnect(self) -> None:
+        """Close the connection, if there is one; the next call of ``transport`` opens a new one."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def perform(self, steps: Sequence[Step], machine: Machine) -> Machine:
+        """Run the steps that are needed, in order, each of them noted in the journal and saved."""
+        for step in steps:
+            if step.needs(machine):
+                machine = self._perform_one(step, machine)
+        return machine
+
+    def _perform_one(self, step: Step, machine: Machine) -> Machine:
+        reporter = self.tools.reporter
+        if self.operation is not None:
+            self.tools.store.advance(self.operation, step.title)
+        reporter.started(machine.name, step.title)
+        try:
+            machine = self.save(step.run(machine, self))
+        except (PymachineError, KeyboardInterrupt) as error:
+            reason = _reason(error)
+            reporter.failed(machine.name, step.title, reason)
+            self._note_fault(machine, step.title, reason)
+            raise self._explained(step.title, error, machine) from error
+        reporter.finished(machine.name, step.title)
+        return machine
+
+    def _note_fault(self, machine: Machine, step: str, reason: str) -> None:
+        if not self.recorded:
+            return
+        # The step may have saved a newer record before it failed, so the fault goes onto what is stored now.
+        current = self.tools.store.find(machine.name)
+        if current is not None and current.id == machine.id:
+            try:
+                self.tools.store.put(current.with_(fault=Fault(step, reason, timestamp(self.tools.now()))))
+            except StoreError as error:
+                self.tools.reporter.notice(machine.name, f"the fault could not be recorded: {error.message}")
+
+    def _explained(self, step: str, error: BaseException, machine: Machine) -> PymachineError:
+        if isinstance(error, KeyboardInterrupt):
+            kept = f"machine {machine.name} is on record" if self.recorded else "nothing was made"
+            return Interrupted(f"interrupted while {step}; {kept}", hint=self._way_on(machine))
+        assert isinstance(error, PymachineError)
+        if isinstance(error, UsageFault | CheckFailed):
+            return error
+        if not self.recorded:
+            return CheckFailed(f"{step}: {error.message}", hint=error.hint)
+        return StepFailed(step, error, hint=_joined(error.hint, self._way_on(machine)))
+
+    def _way_on(self, machine: Machine) -> str | None:
+        if not self.recorded or machine.phase is Phase.READY:
+            return None
+        return f"give the same command again to go on, or `pymachine rm {machine.name}` to undo it"
+
+
+@contextmanager
+def working(name: str, purpose: str, tools: Tools, driver: Driver) -> Iterator[Session]:
+    """Hold the machine's lease for the length of a verb and close its connection at the end."""
+    with tools.store.lease(name, purpose) as lease:
+        session = Session(tools, driver, lease)
+        try:
+            yield session
+        finally:
+            session.disconnect()
+
+
+@contextmanager
+def journalled(session: Session, machine: Machine, kind: str) -> Iterator[None]:
+    """Note the verb in the journal and how it ends. A crash leaves the entry open."""
+    store = session.tools.store
+    session.operation = store.begin(machine, kind)
+    try:
+        yield
+    except (PymachineError, KeyboardInterrupt) as error:
+        store.finish(session.operation, "failed", _reason(error))
+        raise
+    store.finish(session.operation, "done")
+
+
+def advanced(machine: Machine, phase: Phase) -> Machine:
+    """Return the record in ``phase``, unless it has come further already."""
+    return machine if _ORDER.index(machine.phase) >= _ORDER.index(phase) else replace(machine, phase=phase)
+
+
+def timestamp(seconds: float) -> str:
+    """Return seconds since the epoch as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _reason(error: BaseException) -> str:
+    return error.message if isinstance(error, PymachineError) else "interrupted"
+
+
+def _joined(*hints: str | None) -> str | None:
+    return "; ".join(h for h in hints if h) or None

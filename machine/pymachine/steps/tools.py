@@ -1,0 +1,51 @@
+"""What every verb needs from outside, in one value: the store, the network, the person, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pymachine.driver import Driver
+from pymachine.engine.client import EngineAnswer
+from pymachine.events import Asker, Reporter
+from pymachine.model import Endpoint, SshAddress
+from pymachine.store import Store
+from pymachine.transport import Transport
+
+
+class Connect(Protocol):
+    """Opens the connection to a host; ``pymachine.transport.ssh.connect`` in earnest."""
+
+    def __call__(
+        self,
+        address: SshAddress,
+        *,
+        asker: Asker,
+        notice: Callable[[str], None],
+        deadline: float,
+        retry_for: float = 0.0,
+    ) -> Transport:
+        """Connect within ``deadline`` seconds; go on trying a host that boots for ``retry_for`` seconds."""
+
+
+class AskEngine(Protocol):
+    """Asks an engine for its version over TLS; ``pymachine.engine.client.ask`` in earnest."""
+
+    def __call__(self, endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
+        """Return the answer within ``deadline`` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The outside world of a verb. ``now`` returns seconds since the epoch."""
+
+    store: Store
+    reporter: Reporter
+    asker: Asker
+    connect: Connect
+    load_driver: Callable[[str], type[Driver]]
+    ask_engine: AskEngine
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
