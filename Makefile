@@ -1,0 +1,63 @@
+# make demo    the main job: a bare host becomes a Docker machine, and a first image runs on it
+# make test    every test, on real hosts too (root or sudo; about 20 minutes)
+# make check   the fast inner loop: style, types, layers, and the tests that need no host
+# make bench   the speed ratios of the README
+#
+# Each target installs what it needs (system packages by apt, Python packages in .venv) and can be repeated.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+LAB    := $(SUDO) env PYTHONPATH=tests $(BIN)/python -m lab
+PYTEST := $(BIN)/python -m pytest
+FAST   := tests/unit tests/contract tests/golden tests/transcripts
+export CI
+
+.PHONY: setup hosts check style fast test slow bench demo demo-down clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml Makefile
+	@echo "== setting up $(VENV)"
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends python3 python3-venv; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older (give PYTHON=…)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q -e '.[test]'
+	@touch $@
+
+hosts: setup
+	@echo "== installing what the test hosts need"
+	@$(LAB) prepare
+
+style: setup
+	@echo "== style, types, layers"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fast: setup
+	@echo "== fast tests"
+	$(PYTEST) -n 2 -q $(FAST)
+
+check: style fast
+
+test: hosts style
+	@echo "== all tests; the hosts boot as systemd containers, which needs root"
+	$(SUDO) $(PYTEST) -n 2 -q $(FAST)
+	$(SUDO) $(PYTEST) -q --durations=15 tests/lab tests/e2e tests/bench
+
+bench: hosts
+	$(SUDO) $(PYTEST) -q -s tests/bench
+
+demo: hosts
+	@tests/e2e/demo.sh
+
+demo-down: setup
+	@tests/e2e/demo.sh down
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
