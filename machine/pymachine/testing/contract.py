@@ -1,0 +1,165 @@
+"""The suite that every driver passes, ours and anybody's.
+
+Subclass ``DriverContract`` in a test module, name the class ``Test…``, and say how to make the driver, its
+options, and where to count what it made. pytest then collects one test for each promise of
+``pymachine.driver.Driver``::
+
+    class TestPool(DriverContract):
+        def driver(self): return PoolDriver()
+        def options(self): return PoolOptions(pool_file=self.file)
+        def count(self): return len(taken(self.file))
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pymachine.driver import API, Driver, Instance, PowerControl, Request
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine.model import State
+
+SLACK = 2.0  # seconds that a machine under load may take on top of a deadline
+
+
+class DriverContract:
+    """Promises that the core relies on. Override the first group; the rest are the tests."""
+
+    def driver(self) -> Driver:
+        """Return a driver, ready to work in this test's own world."""
+        raise AssertionError("override driver()")
+
+    def options(self) -> Any:
+        """Return options with which ``create`` succeeds."""
+        raise AssertionError("override options()")
+
+    def count(self) -> int:
+        """Return how many instances exist in this test's own world."""
+        raise AssertionError("override count()")
+
+    def bad_options(self) -> Any | None:
+        """Return options that ``check`` must refuse, or None where any options are good."""
+        return None
+
+    def request(self, resume: Mapping[str, Any] | None = None) -> Request:
+        """Return the order that the tests give."""
+        return Request("contract1", "0" * 32, self.options(), 2376, resume)
+
+    def create(self, driver: Driver, resume: Mapping[str, Any] | None = None) -> tuple[Instance, list[Any]]:
+        """Create, and return the instance with every handle that was remembered on the way."""
+        remembered: list[Any] = []
+        instance = driver.create(self.request(resume), lambda handle: remembered.append(dict(handle)))
+        return instance, remembered
+
+    def test_names_the_seam_it_was_written_for(self) -> None:
+        assert self.driver().api == API, f"api must be {API}"
+
+    def test_describes_every_option(self) -> None:
+        options = self.driver().options
+        assert is_dataclass(options), "options must be a dataclass"
+        for field in fields(options):
+            assert field.metadata.get("help"), f"option {field.name} needs metadata from driver.option()"
+
+    def test_check_accepts_good_options_and_makes_nothing(self) -> None:
+        before = self.count()
+        self.driver().check(self.request())
+        assert self.count() == before, "check must not make anything"
+
+    def test_check_refuses_bad_options_with_a_hint(self) -> None:
+        bad = self.bad_options()
+        if bad is None:
+            return
+        try:
+            self.driver().check(Request("contract1", "0" * 32, bad, 2376))
+        except (UsageFault, CheckFailed) as error:
+            assert error.message, "the refusal must say what is wrong"
+            assert error.hint, "the refusal must say what to do"
+        else:
+            raise AssertionError("check must refuse these options")
+
+    def test_remembers_before_it_returns(self) -> None:
+        driver = self.driver()
+        instance, remembered = self.create(driver)
+        assert remembered, "remember must be called as soon as anything exists"
+        assert dict(instance.handle) == remembered[-1], "the last remembered handle must be the instance's"
+        driver.destroy(instance.handle)
+
+    def test_handles_survive_a_round_trip_through_json(self) -> None:
+        driver = self.driver()
+        instance, remembered = self.create(driver)
+        for handle in remembered:
+            assert json.loads(json.dumps(handle)) == handle, "handles must be plain JSON values"
+        driver.destroy(json.loads(json.dumps(dict(instance.handle))))
+
+    def test_goes_on_with_what_exists_instead_of_making_a_second(self) -> None:
+        driver = self.driver()
+        before = self.count()
+        _, remembered = self.create(driver)
+        made = self.count()
+        for handle in remembered:
+            instance, _ = self.create(self.driver(), resume=handle)
+            assert self.count() == made, "create must go on with the remembered handle"
+        driver.destroy(instance.handle)
+        assert self.count() == before, "destroy must leave nothing"
+
+    def test_inspects_what_it_made(self) -> None:
+        driver = self.driver()
+        instance, _ = self.create(driver)
+        status = driver.inspect(instance.handle, deadline=10.0)
+        assert isinstance(status.state, State), "inspect must return a Status with a State"
+        assert status.state is not State.MISSING, "what was just made is not missing"
+        driver.destroy(instance.handle)
+
+    def test_inspects_within_its_deadline(self) -> None:
+        driver = self.driver()
+        instance, _ = self.create(driver)
+        began = time.monotonic()
+        driver.inspect(instance.handle, deadline=1.0)
+        assert time.monotonic() - began < 1.0 + SLACK, "inspect must keep its deadline"
+        driver.destroy(instance.handle)
+
+    def test_destroys_twice_without_complaint(self) -> None:
+        driver = self.driver()
+        before = self.count()
+        instance, _ = self.create(driver)
+        driver.destroy(instance.handle)
+        driver.destroy(instance.handle)
+        assert self.count() == before, "destroy must leave nothing"
+
+    def test_destroys_by_any_handle_it_remembered(self) -> None:
+        before = self.count()
+        for index in range(len(self._every_handle())):
+            driver = self.driver()
+            _, remembered = self.create(driver)
+            driver.destroy(remembered[index])
+            assert self.count() == before, f"remembered handle {index} does not lead to the whole instance"
+
+    def test_says_that_what_is_gone_is_missing(self) -> None:
+        driver = self.driver()
+        instance, _ = self.create(driver)
+        driver.destroy(instance.handle)
+        if not driver.preexisting:
+            status = driver.inspect(instance.handle, deadline=5.0)
+            assert status.state is State.MISSING, f"a destroyed instance is missing, not {status.state}"
+
+    def test_switches_off_and_on_if_it_says_that_it_can(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, PowerControl):
+            return
+        instance, _ = self.create(driver)
+        driver.stop(instance.handle)
+        assert driver.inspect(instance.handle, deadline=10.0).state is State.STOPPED
+        driver.start(instance.handle)
+        assert driver.inspect(instance.handle, deadline=10.0).state is State.RUNNING
+        driver.kill(instance.handle)
+        assert driver.inspect(instance.handle, deadline=10.0).state is State.STOPPED
+        driver.destroy(instance.handle)
+
+    def _every_handle(self) -> list[Any]:
+        driver = self.driver()
+        instance, remembered = self.create(driver)
+        driver.destroy(instance.handle)
+        return remembered
