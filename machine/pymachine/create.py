@@ -9,10 +9,11 @@ from typing import Any
 
 from pymachine.documents import to_document
 from pymachine.driver import Driver
-from pymachine.errors import CheckFailed
+from pymachine.engine.setup import Change
+from pymachine.errors import CheckFailed, PymachineError
 from pymachine.model import EngineSpec, Machine, Phase, check_name
 from pymachine.steps.engine import Certify, Complete, SetUpEngine, Verify
-from pymachine.steps.host import Allocate, Reach, Record, Survey, request_for
+from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
 from pymachine.steps.tools import Tools
@@ -39,12 +40,13 @@ def create(order: Order, tools: Tools) -> Machine:
     driver = tools.load_driver(order.driver)()
     with working(order.name, f"create {order.name}", tools, driver) as session:
         machine = _begun(order, tools)
-        session.recorded = machine.rev > 0
         driver.check(request_for(machine, order.options))
-        machine = session.perform(_before_the_record(driver, order), machine)
-        machine = session.perform([Record()], machine)
+        is_new = machine.rev == 0
+        machine = session.save(machine)
         with journalled(session, machine, "create"):
-            return session.perform(_after_the_record(driver, order), machine)
+            if driver.preexisting:
+                machine = _looked_at(machine, order, session, withdraw=is_new)
+            return session.perform(_remaining_steps(driver, order), machine)
 
 
 def preview_create(order: Order, tools: Tools) -> Preview:
@@ -52,14 +54,34 @@ def preview_create(order: Order, tools: Tools) -> Preview:
     check_name(order.name)
     driver = tools.load_driver(order.driver)()
     machine = _begun(order, tools)
-    session = Session(tools, driver, recorded=False)
+    driver.check(request_for(machine, order.options))
+    session = Session(tools, driver, recorded=False, preflight=True)
     try:
-        driver.check(request_for(machine, order.options))
-        if driver.preexisting:
-            machine = session.perform(_host_steps(order), machine)
-        return preview_of("create", machine, session)
+        machine = session.perform((Locate(order.options), Reach(), Survey()), machine)
     finally:
         session.disconnect()
+    made = () if driver.preexisting else (Change("make the host", f"by driver {order.driver}"),)
+    return preview_of("create", machine, session, made)
+
+
+def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
+    """Look at a host that is there already; if it is refused, give it back and leave no record of it."""
+    session.preflight = True
+    try:
+        machine = session.perform(_host_steps(order), machine)
+    except PymachineError:
+        if withdraw:
+            _withdraw(machine.name, session)
+        raise
+    session.preflight = False
+    return machine
+
+
+def _withdraw(name: str, session: Session) -> None:
+    machine = session.tools.store.find(name)
+    if machine is not None and machine.handle is not None:
+        session.driver.destroy(machine.handle)
+    session.tools.store.remove(name)
 
 
 def _begun(order: Order, tools: Tools) -> Machine:
@@ -96,11 +118,7 @@ def _new(order: Order, tools: Tools) -> Machine:
     )
 
 
-def _before_the_record(driver: Driver, order: Order) -> Sequence[Step]:
-    return _host_steps(order) if driver.preexisting else ()
-
-
-def _after_the_record(driver: Driver, order: Order) -> Sequence[Step]:
+def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
     host = () if driver.preexisting else _host_steps(order)
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())
 

@@ -88,8 +88,8 @@ class Driver(Protocol):
 
     ``api`` is the version of this seam the driver was written for. ``options`` is a dataclass whose fields
     carry ``option(...)`` metadata. ``preexisting`` says that the host is there before ``create`` and stays after
-    ``destroy`` (bare metal): the core then checks the host itself before a record is made, and takes its
-    set-up off the host when the machine is removed.
+    ``destroy`` (bare metal): the core then looks at the host before it makes anything, gives it back (with
+    ``destroy``) when it refuses, and takes its set-up off the host when the machine is removed.
     """
 
     api: ClassVar[int]
@@ -114,6 +114,14 @@ class Driver(Protocol):
 
     def destroy(self, handle: Handle) -> None:
         """Remove what ``create`` made. Takes any handle ever remembered; what is gone already is no error."""
+
+
+@runtime_checkable
+class Locates(Protocol):
+    """A driver that can tell which host ``create`` would take, so that a dry run can look at it."""
+
+    def locate(self, request: Request) -> Instance:
+        """Return what ``create`` would, without taking or changing anything."""
 
 
 @runtime_checkable

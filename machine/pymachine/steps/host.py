@@ -1,4 +1,4 @@
-"""The steps that lead to a host that can be worked on: allocate, reach, survey, record."""
+"""The steps that lead to a host that can be worked on: allocate, reach, survey."""
 
 from __future__ import annotations
 
@@ -6,31 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pymachine.driver import Request
+from pymachine.driver import Instance, Locates, Request
 from pymachine.engine.facts import facts_command, parse_facts
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import RemoteCommandFailed
-from pymachine.model import Endpoint, Machine, Phase
+from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.session import Session, advanced
 from pymachine.tls import check_clock
 
 FACTS_DEADLINE = 60.0
 BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
-
-
-class Record:
-    """Write the record for the first time."""
-
-    title = "recording the machine"
-
-    def needs(self, machine: Machine) -> bool:
-        """Only a machine that is not in the store yet."""
-        return machine.rev == 0
-
-    def run(self, machine: Machine, session: Session) -> Machine:
-        """Let this and every later change be written."""
-        session.recorded = True
-        return machine
 
 
 class Allocate:
@@ -54,13 +39,26 @@ class Allocate:
             current = session.save(current.with_(handle=handle))
 
         instance = session.driver.create(request_for(machine, self._options), remember)
-        current = current.with_(
-            handle=instance.handle,
-            ssh=_with_pin(machine, instance.ssh),
-            endpoint=instance.endpoint or current.endpoint,
-            addresses=instance.addresses or current.addresses,
-        )
-        return session.save(advanced(current, Phase.ALLOCATED), instance.certificates)
+        return session.save(advanced(placed(current, instance), Phase.ALLOCATED), instance.certificates)
+
+
+class Locate:
+    """Find the host that ``Allocate`` would take, for a dry run."""
+
+    title = "finding the host"
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine."""
+        return True
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Ask the driver, if it can tell without taking it."""
+        if not isinstance(session.driver, Locates):
+            return machine
+        return placed(machine, session.driver.locate(request_for(machine, self._options)))
 
 
 class Reach:
@@ -113,12 +111,22 @@ def look(machine: Machine, session: Session) -> None:
     check_clock(session.facts.clock, before, session.tools.now())
 
 
+def placed(machine: Machine, instance: Instance) -> Machine:
+    """Return the record with what the driver made known of its instance."""
+    return machine.with_(
+        handle=instance.handle,
+        ssh=_with_pin(machine, instance.ssh),
+        endpoint=instance.endpoint or machine.endpoint,
+        addresses=instance.addresses or machine.addresses,
+    )
+
+
 def request_for(machine: Machine, options: Any) -> Request:
     """Return what the driver is asked to make for this record."""
     return Request(machine.name, machine.id, options, machine.engine.port, machine.handle)
 
 
-def _with_pin(machine: Machine, ssh: Any) -> Any:
+def _with_pin(machine: Machine, ssh: SshAddress | None) -> SshAddress | None:
     """Keep the pinned key of the record when the driver does not name one itself."""
     if ssh is None or ssh.host_key or machine.ssh is None or machine.ssh.host != ssh.host:
         return ssh

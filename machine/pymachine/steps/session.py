@@ -36,21 +36,25 @@ class Step(Protocol):
 
 @dataclass
 class Session:
-    """What the steps of one verb share. ``recorded`` is false until the record may be written: a host that is
-    there already is checked first, so that a refusal leaves nothing behind."""
+    """What the steps of one verb share.
+
+    ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
+    refusal: whoever began the machine withdraws it.
+    """
 
     tools: Tools
     driver: Driver
     lease: Lease | None = None
     operation: int | None = None
     recorded: bool = True
+    preflight: bool = False
     facts: HostFacts | None = None
     plan: SetupPlan | None = None
     pending: dict[str, bytes] = field(default_factory=dict)
     _transport: Transport | None = None
 
     def save(self, machine: Machine, secrets: Mapping[str, bytes] | None = None) -> Machine:
-        """Write the record, with these secrets; keep both for later while nothing may be written yet."""
+        """Write the record, with these secrets; in a dry run keep both here."""
         self.pending.update(secrets or {})
         if not self.recorded:
             return machine
@@ -62,8 +66,7 @@ class Session:
 
     def secrets(self, machine: Machine) -> dict[str, bytes]:
         """Return the machine's certificates and keys, written or still to be written."""
-        stored = self.tools.store.secrets(machine.name) if machine.rev else {}
-        return {**stored, **self.pending}
+        return {**self.tools.store.secrets(machine.name), **self.pending}
 
     def transport(self, machine: Machine, *, retry_for: float = 0.0) -> Transport:
         """Return the one connection to the host, opened at the first call."""
@@ -119,17 +122,17 @@ class Session:
 
     def _explained(self, step: str, error: BaseException, machine: Machine) -> PymachineError:
         if isinstance(error, KeyboardInterrupt):
-            kept = f"machine {machine.name} is on record" if self.recorded else "nothing was made"
+            kept = "nothing was made" if self.preflight else f"machine {machine.name} is on record"
             return Interrupted(f"interrupted while {step}; {kept}", hint=self._way_on(machine))
         assert isinstance(error, PymachineError)
         if isinstance(error, UsageFault | CheckFailed):
             return error
-        if not self.recorded:
+        if self.preflight:
             return CheckFailed(f"{step}: {error.message}", hint=error.hint)
         return StepFailed(step, error, hint=_joined(error.hint, self._way_on(machine)))
 
     def _way_on(self, machine: Machine) -> str | None:
-        if not self.recorded or machine.phase is Phase.READY:
+        if self.preflight or machine.phase is Phase.READY:
             return None
         return f"give the same command again to go on, or `pymachine rm {machine.name}` to undo it"
 
