@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -24,16 +25,25 @@ def run(
     timeout: float = 60,
     check: bool = True,
     input: str | None = None,
+    stdin: Path | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Completed:
     """Run argv to its end and return what it said; with check, a non-zero exit is a LabError."""
     words = [str(word) for word in argv]
-    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
     try:
-        done: Completed = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=timeout, env=env, cwd=cwd, **stdin
-        )
+        with (stdin or Path(os.devnull)).open("rb") as source:
+            done = subprocess.run(
+                words,
+                stdin=source if input is None else None,
+                **({} if input is None else {"input": input}),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                env=env,
+                cwd=cwd,
+            )
     except subprocess.TimeoutExpired as late:
         raise LabError(f"no answer after {timeout:g} s: {shlex.join(words)}") from late
     except FileNotFoundError as missing:
