@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -192,10 +193,11 @@ class Host:
         timeout: float = 60,
         check: bool = True,
         input: str | None = None,
+        stdin: Path | None = None,
         user: str | None = None,
     ) -> Completed:
         """Run a shell command over SSH; with check, a non-zero exit is a LabError."""
-        return run([*self.ssh_argv(user), "--", command], timeout=timeout, check=check, input=input)
+        return run([*self.ssh_argv(user), "--", command], timeout=timeout, check=check, input=input, stdin=stdin)
 
     def leader(self) -> int | None:
         """The host's own init as the outer machine numbers it; None when it is off or not that far yet."""
@@ -215,6 +217,13 @@ class Host:
         enter = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         argv = [*enter, "--root", "--wd", "/bin/sh", "-c", command]
         return run(argv, timeout=timeout, check=check, input=input, env=ROOT_ENV)
+
+    def install(self, *packages: str) -> None:
+        """Install packages from the host's own sources."""
+        names = " ".join(shlex.quote(package) for package in packages)
+        self.run("apt-get update -q", timeout=180)
+        options = "-y -q --no-install-recommends"
+        self.run(f"DEBIAN_FRONTEND=noninteractive apt-get install {options} {names}", timeout=300)
 
     # waiting
 

@@ -25,6 +25,24 @@ CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 # Answers every line like a Redis server answers PING: enough for a health check and a second service.
+# Debian's busybox has no adduser; Dockerfiles written for the usual busybox image use it.
+ADDUSER = """\
+#!/bin/sh
+# adduser [-D] [-S] [-H] [-u UID] [-h HOME] [-s SHELL] [-G GROUP] [-g GECOS] NAME
+uid= home= shell=/bin/sh
+while getopts DSHu:h:s:G:g: flag; do
+    case $flag in u) uid=$OPTARG ;; h) home=$OPTARG ;; s) shell=$OPTARG ;; esac
+done
+shift $((OPTIND - 1))
+[ -n "$1" ] || { echo "adduser: no name" >&2; exit 1; }
+! grep -q "^$1:" /etc/passwd || { echo "adduser: user '$1' in use" >&2; exit 1; }
+[ -n "$uid" ] || { uid=1000; while grep -q "^[^:]*:[^:]*:$uid:" /etc/passwd; do uid=$((uid + 1)); done; }
+home=${home:-/home/$1}
+echo "$1:x:$uid:$uid::$home:$shell" >> /etc/passwd
+echo "$1:x:$uid:" >> /etc/group
+mkdir -p "$home" && chown "$uid:$uid" "$home"
+"""
+
 PONG = '#!/bin/sh\nwhile read -r line; do printf "+PONG\\r\\n"; done\n'
 
 
@@ -49,7 +67,12 @@ class Image:
 
 
 BUSYBOX = Image("busybox:latest")
-REDIS = Image("redis:alpine", ("nc", "-ll", "-p", "6379", "-e", "/bin/pong"), 6379, {"bin/pong": (PONG, 0o755)})
+REDIS = Image(
+    "redis:alpine",
+    ("sh", "-c", "echo 'ready to accept connections'; exec nc -ll -p 6379 -e /bin/pong"),
+    6379,
+    {"bin/pong": (PONG, 0o755)},
+)
 WEB = Image(
     "nginx:alpine",
     ("httpd", "-f", "-p", "80", "-h", "/www"),
@@ -88,11 +111,13 @@ def layer(image: Image) -> bytes:
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             tar.addfile(entry)
         _add(tar, "bin/busybox", binary.read_bytes(), 0o755)
-        for applet in sorted(set(applets) - {"busybox"}):
+        for applet in sorted(set(applets) - {"busybox", "adduser"}):
             entry = tarfile.TarInfo(f"bin/{applet}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)
         _add(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", 0o644)
+        _add(tar, "etc/group", b"root:x:0:\nnogroup:x:65534:\n", 0o644)
+        _add(tar, "bin/adduser", ADDUSER.encode(), 0o755)
         for name, (text, mode) in image.files.items():
             _add(tar, name, text.encode(), mode)
     return buffer.getvalue()
@@ -100,7 +125,7 @@ def layer(image: Image) -> bytes:
 
 def rootfs(image: Image = BUSYBOX) -> Path:
     """The same as a file, for `docker import - NAME < FILE`."""
-    place = cache_dir() / "images" / f"{image.repository}-{digest(busybox_binary(), image)}"
+    place = cache_dir() / "images" / f"{image.repository}-{digest(layer(image))}"
     with building(place) as draft:
         if draft:
             (draft / "rootfs.tar").write_bytes(layer(image))
