@@ -10,8 +10,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from lab.client import docker_cli
 from lab.core import Lab
 from lab.host import Host
+from lab.images import busybox_binary
 from lab.leftovers import sweep
 from lab.options import HostSpec
 from lab.prepare import ensure_packages, require_root
@@ -111,6 +113,18 @@ def ssh(args: argparse.Namespace) -> int:
     os.execvp(argv[0], [*argv, *([shlex.join(args.command)] if args.command else [])])
 
 
+def docker(args: argparse.Namespace) -> int:
+    """Print the path of a docker client for this machine."""
+    print(docker_cli())
+    return 0
+
+
+def busybox(args: argparse.Namespace) -> int:
+    """Print the path of a static busybox, enough to build an image FROM scratch."""
+    print(busybox_binary())
+    return 0
+
+
 def prepare(args: argparse.Namespace) -> int:
     """Install packages, remove leftovers and build every template."""
     require_root()
@@ -122,11 +136,11 @@ def prepare(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for action in (up, ls, down, ssh, prepare, sweep_command):
+    for action in (up, ls, down, ssh, docker, busybox, prepare, sweep_command):
         name = action.__name__.removesuffix("_command")
         command = commands.add_parser(name, help=action.__doc__)
         command.set_defaults(action=action)
-        if action is not ssh:
+        if action not in (ssh, docker, busybox):
             command.add_argument("--json", action="store_true", help="print JSON")
         if action in (up, ssh):
             command.add_argument("name")

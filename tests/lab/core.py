@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import Unpack
 
 from lab.customise import Addresses, customise
+from lab.debs import engine_template
 from lab.host import Host, start_daemon
 from lab.ident import LOCK, Process, boot_id, locked, read_json, read_process, state_dir, write_json
 from lab.network import COMMENT, FIRST_HOST, Subnet, choose_subnet, drop_bridge, make_bridge
@@ -159,8 +160,8 @@ class Lab:
 
     def boot_many(self, specs: Sequence[HostSpec], *, wait: bool = True) -> list[Host]:
         """Boot several at once."""
-        for suite in sorted({spec.suite for spec in specs}):
-            template(suite)
+        for suite, engine in sorted({(spec.suite, spec.engine) for spec in specs}):
+            engine_template(suite) if engine else template(suite)
         with ThreadPoolExecutor(max_workers=4) as pool:
             hosts = list(pool.map(self.define, specs))
             list(pool.map(Host.start, hosts))
@@ -170,7 +171,7 @@ class Lab:
 
     def define(self, spec: HostSpec) -> Host:
         """Make a host without booting it."""
-        base = template(spec.suite)
+        base = engine_template(spec.suite) if spec.engine else template(spec.suite)
         with self._lock:
             host = self._record(spec, base)
         try:

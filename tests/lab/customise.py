@@ -15,7 +15,8 @@ from lab.sources import nameservers
 HOST_KEYS = ("ed25519", "ecdsa")
 
 # Seeded hosts keep the lab's static network unless the seed brings its own.
-CLOUD_CONFIG = "datasource_list: [NoCloud, None]\n"
+# No locale: what sets one is not in the template.
+CLOUD_CONFIG = "datasource_list: [NoCloud, None]\nlocale: false\n"
 CLOUD_NO_NETWORK = "network: {config: disabled}\n"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from lab.ident import cache_dir, locked
 from lab.sh import run
 from lab.sources import nameservers
-from lab.template import template
+from lab.template import drop_old, template
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def building(place: Path) -> Iterator[Path | None]:
         if place.is_dir():
             yield None
             return
-        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
         draft.chmod(0o755)
         try:
             yield draft
@@ -70,6 +70,31 @@ def _download(base: Path, into: Path, packages: Sequence[str], *, needed: bool) 
     for extra in ("partial", "lock"):
         path = into / extra
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def engine_template(suite: str) -> Path:
+    """A suite's template with Debian's engine installed: hosts made from it start dockerd on boot."""
+    packages = ("docker.io", "docker-cli") if suite == "trixie" else ("docker.io",)
+    archives = fetch(suite, packages, needed=True)
+    name = f"{suite}-engine-{digest(template(suite).name, [path.name for path in archives])}"
+    place = cache_dir() / "templates" / name
+    if not place.is_dir():
+        drop_old(f"{suite}-engine", place.parent)
+    with building(place) as draft:
+        if draft:
+            _install_engine(template(suite), draft, archives)
+    return place
+
+
+def _install_engine(base: Path, tree: Path, archives: Sequence[Path]) -> None:
+    run(["cp", "-a", "-t", tree, *base.iterdir()], timeout=120)
+    folder = tree / "var/tmp/debs"
+    folder.mkdir()
+    for archive in archives:
+        shutil.copyfile(archive, folder / archive.name)
+    nspawn = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off", "-D", str(tree)]
+    script = "dpkg -i /var/tmp/debs/*.deb && rm -rf /var/tmp/debs /var/log/dpkg.log"
+    run([*nspawn, f"--machine=build-{tree.name[-8:].strip('.')}", "/bin/sh", "-e", "-c", script], timeout=180)
 
 
 def unpacked(suite: str, package: str) -> Path:

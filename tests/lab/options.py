@@ -50,6 +50,7 @@ class HostOptions(TypedDict, total=False):
     commands: Sequence[str]
     disk_limit: int | None
     address: str | None
+    engine: bool
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class HostSpec:
     sshd: lines for sshd_config, before Debian's own. ssh_port: where sshd listens.
     files: path in the host to content and mode. commands: shell lines run inside the tree before boot.
     disk_limit: size in MiB of an ext4 file system that the whole host writes to (with /usr from the template).
+    engine: comes with Debian's docker.io installed and started on boot.
     address: a given IPv4 address in the lab's subnet instead of the next free one.
     """
 
@@ -77,3 +79,4 @@ class HostSpec:
     commands: Sequence[str] = ()
     disk_limit: int | None = None
     address: str | None = None
+    engine: bool = False

@@ -117,7 +117,7 @@ def _build(suite: str, place: Path) -> None:
     print(f"lab: building the {suite} template", file=sys.stderr, flush=True)
     for leftover in place.parent.glob(f".{suite}-*.building"):
         shutil.rmtree(leftover)
-    _drop_old(suite, place.parent)
+    drop_old(suite, place.parent)
     draft = Path(tempfile.mkdtemp(prefix=f".{suite}-", suffix=".building", dir=place.parent))
     draft.chmod(0o755)
     _bootstrap(suite, draft)
@@ -137,9 +137,9 @@ def _bootstrap(suite: str, tree: Path) -> None:
     run([*command, *options, suite, tree, *mirror], timeout=900, input="\n".join(lines) if lines else None)
 
 
-def _drop_old(suite: str, folder: Path) -> None:
+def drop_old(suite: str, folder: Path) -> None:
     """Remove earlier recipes' trees, except those under a host that still has them mounted."""
     mounted = Path("/proc/self/mountinfo").read_text()
-    for old in folder.glob(f"{suite}-*"):
+    for old in folder.glob(f"{suite}-{12 * '?'}"):
         if str(old) not in mounted:
             shutil.rmtree(old)
