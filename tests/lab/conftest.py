@@ -1,3 +1,4 @@
 """What the tests on real hosts share."""
 
 from lab.fixtures import *  # noqa: F403
+from lab.machine_fixtures import *  # noqa: F403

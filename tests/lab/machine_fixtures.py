@@ -1,0 +1,163 @@
+"""Pytest fixtures for what users do with the lab's hosts: workstations, a terminal, the course's machines."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.client import compose_binary, compose_plugin, docker_cli
+from lab.core import Lab
+from lab.host import Host
+from lab.registry import Registry
+from lab.workstation import Workstation
+
+__all__ = [
+    "compose",
+    "course_debug_output",
+    "course_host",
+    "course_machine",
+    "second_machine",
+    "second_workstation",
+    "stranger_key",
+    "typed",
+    "workstation",
+]
+
+COURSE = "course"
+ECHO_PAUSE = 0.3  # seconds for a program to switch the terminal's echo off after its question
+
+
+def _workstation(lab: Lab, folder: Path) -> Workstation:
+    return Workstation(folder, docker_cli(), lab.key)
+
+
+@pytest.fixture
+def workstation(lab_session: Lab, tmp_path: Path) -> Workstation:
+    """A user with an empty store."""
+    return _workstation(lab_session, tmp_path / "user")
+
+
+@pytest.fixture
+def second_workstation(lab_session: Lab, tmp_path: Path) -> Workstation:
+    """Another user, who shares nothing with the first."""
+    return _workstation(lab_session, tmp_path / "other")
+
+
+@pytest.fixture(scope="session")
+def course_host(lab_session: Lab) -> Iterator[Host]:
+    """The bare host that the course's machine is made on."""
+    host = lab_session.boot("course-host")
+    yield host
+    host.destroy()
+
+
+@pytest.fixture(scope="session")
+def _course(
+    lab_session: Lab, course_host: Host, registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workstation, str]:
+    user = _workstation(lab_session, tmp_path_factory.mktemp("course"))
+    key = ("--ssh-key", str(user.key), "--engine-insecure-registry", registry.address)
+    made = user.pymachine("--debug", "create", "-d", "ssh", "--ssh-host", course_host.address, *key, COURSE)
+    return user, made.stdout + made.stderr
+
+
+@pytest.fixture(scope="session")
+def course_machine(_course: tuple[Workstation, str]) -> tuple[Workstation, str]:
+    """A ready machine that may pull from the lab's registry: its user and its name."""
+    return _course[0], COURSE
+
+
+@pytest.fixture(scope="session")
+def course_debug_output(_course: tuple[Workstation, str]) -> str:
+    """All that its create printed with --debug."""
+    return _course[1]
+
+
+@pytest.fixture(scope="session")
+def second_machine(lab_session: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workstation, str]]:
+    """A machine with other certificates: a stranger to the course's."""
+    user = _workstation(lab_session, tmp_path_factory.mktemp("stranger"))
+    host = lab_session.boot("stranger-host", engine=True)
+    user.create("stranger", host.address)
+    yield user, "stranger"
+    host.destroy()
+
+
+@pytest.fixture(scope="session")
+def compose(course_machine: tuple[Workstation, str]) -> Callable[..., str]:
+    """Run Compose in a folder against the course's machine; returns standard output, stripped."""
+    user, name = course_machine
+    compose_plugin(user.docker_config)
+    # Where there is no Buildx, Compose builds with the engine's own builder only if told so.
+    environ = {**user.env(), **user.variables(name), "COMPOSE_BAKE": "false"}
+
+    def run(folder: Path, *words: str) -> str:
+        done = subprocess.run(
+            [str(compose_binary()), "--progress", "plain", *words], cwd=folder, env=environ, text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"compose {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stranger_key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A private key that no host knows."""
+    key = tmp_path_factory.mktemp("keys") / "stranger"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=20)
+    return str(key)
+
+
+@pytest.fixture
+def typed(workstation: Workstation) -> Callable[[list[str], list[str]], str]:
+    """Run pymachine on a terminal of its own, type one line at each question, and return the screen."""
+
+    def run(words: list[str], lines: list[str], deadline: float = 120) -> str:
+        parent, child = pty.openpty()
+        process = subprocess.Popen(
+            workstation.command(*words), env={**workstation.env(), "TERM": "dumb"}, stdin=child, stdout=child,
+            stderr=child, start_new_session=True, preexec_fn=_take_terminal,
+        )  # fmt: skip
+        os.close(child)
+        screen = _dialogue(parent, list(lines), time.monotonic() + deadline)
+        assert process.wait(timeout=30) == 0, screen
+        return screen
+
+    return run
+
+
+def _take_terminal() -> None:
+    import fcntl  # noqa: PLC0415 - runs in the child, between fork and exec
+    import termios  # noqa: PLC0415
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _dialogue(terminal: int, lines: list[str], end: float) -> str:
+    """Read the screen; whenever it rests at a question or a prompt, type the next line."""
+    screen = answered = b""
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], ECHO_PAUSE)[0]:
+            if lines and screen != answered and re.search(rb"[:#$?] ?$", screen):
+                os.write(terminal, lines.pop(0).encode() + b"\n")
+                answered = screen
+            continue
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # EIO: the last process closed the terminal
+            break
+        if not data:
+            break
+        screen += data
+    os.close(terminal)
+    return screen.decode(errors="replace")

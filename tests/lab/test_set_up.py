@@ -1,0 +1,138 @@
+"""A bare host becomes a machine: Debian's own engine, options, repetition, and what rm leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+from collections.abc import Callable
+
+import pytest
+from cryptography import x509
+
+from lab import Host
+from lab.workstation import Workstation
+
+pytestmark = pytest.mark.lab
+
+FreshHost = Callable[..., Host]
+OURS = "find /etc /var/lib/pymachine /usr/local /run -iname '*pymachine*' 2>/dev/null; true"
+
+
+@pytest.mark.parametrize("suite", ["trixie", "bookworm"])
+def test_a_bare_host_becomes_a_machine_and_bare_again(
+    suite: str, fresh_host: FreshHost, workstation: Workstation
+) -> None:
+    host = fresh_host(suite=suite)
+    created = workstation.create("node1", host.address, "--engine-install", "distro")
+    assert re.fullmatch(
+        rf"node1 is ready: tcp://{re.escape(host.address)}:2376, engine \d+\.\d+\.\S+, \d+ s\n"
+        r'  eval "\$\(pymachine env node1\)"\n',
+        created.stdout,
+    ), created.stdout
+    assert "SHA256:" in created.stderr, "the pinned host key is shown"
+    server = json.loads(workstation.docker("node1", "version", "--format", "{{json .Server}}").stdout)
+    assert server["Version"] == workstation.inspect("node1")["engine_version"]
+    assert host.run("hostname").stdout.strip() == "node1"
+    assert workstation.states() == {"node1": "Running"}
+
+    workstation.pymachine("rm", "-y", "node1")
+    assert workstation.pymachine("ls", "-q").stdout == ""
+    assert not (workstation.store / "certs/node1").exists()
+    assert host.run(OURS).stdout == ""
+    assert host.run("ss -Hltn sport = :2376").stdout == ""
+    assert host.run("docker version --format '{{.Server.Version}}'").stdout.strip() == server["Version"]
+
+
+def test_rm_with_purge_takes_the_engine_away_too(fresh_host: FreshHost, workstation: Workstation) -> None:
+    host = fresh_host()
+    workstation.create("node1", host.address, "--engine-install", "distro")
+    workstation.pymachine("rm", "-y", "--purge", "node1")
+    assert host.run("command -v dockerd /usr/sbin/dockerd || echo none").stdout.strip() == "none"
+    assert host.run("ls /var/lib/docker 2>/dev/null || echo none").stdout.strip() == "none"
+
+
+def test_every_engine_option_takes_effect(fresh_host: FreshHost, workstation: Workstation, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    host = fresh_host()
+    (tmp_path / "daemon.json").write_text('{"max-concurrent-downloads": 2, "log-opts": {"max-file": "3"}}')
+    workstation.create(
+        "node1", host.address,
+        "--engine-install", "distro",
+        "--engine-port", "2377",
+        "--engine-opt", "log-driver=json-file", "--engine-opt", "log-opt=max-size=5m",
+        "--engine-label", "rack=7", "--engine-label", "note=it's 100% \"fine\" $HOME",
+        "--engine-env", 'GREETING=it\'s 100% "$HOME" `id` \\n',
+        "--engine-insecure-registry", "registry.example:5000",
+        "--engine-registry-mirror", "https://mirror.example",
+        "--engine-storage-driver", "overlay2",
+        "--engine-config", str(tmp_path / "daemon.json"),
+        "--tls-san", "docker.example.org", "--tls-san", "192.0.2.7",
+    )  # fmt: skip
+    info = json.loads(workstation.docker("node1", "info", "--format", "{{json .}}").stdout)
+    assert info["LoggingDriver"] == "json-file"
+    assert info["Driver"] == "overlay2"
+    assert {"rack=7", 'note=it\'s 100% "fine" $HOME', "provider=ssh"} <= set(info["Labels"])
+    assert "registry.example:5000" in info["RegistryConfig"]["IndexConfigs"]
+    assert info["RegistryConfig"]["Mirrors"] == ["https://mirror.example/"]
+    environ = host.run("tr '\\0' '\\n' </proc/$(pidof dockerd)/environ").stdout.splitlines()
+    assert 'GREETING=it\'s 100% "$HOME" `id` \\n' in environ
+    written = json.loads(host.run("cat /etc/docker/daemon.json").stdout)
+    assert written["max-concurrent-downloads"] == 2
+    assert written["log-opts"] == {"max-file": "3", "max-size": "5m"}
+    served = x509.load_pem_x509_certificate(ssl.get_server_certificate((host.address, 2377)).encode())
+    sans = served.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"node1", "localhost", "docker.example.org"} <= set(sans.get_values_for_type(x509.DNSName))
+    addresses = {str(address) for address in sans.get_values_for_type(x509.IPAddress)}
+    assert {host.address, host.address6, "127.0.0.1", "::1", "192.0.2.7"} <= addresses
+
+
+def test_provision_changes_options_and_repeats_without_a_restart(
+    fresh_host: FreshHost, workstation: Workstation
+) -> None:
+    host = fresh_host()
+    workstation.create("node1", host.address, "--engine-install", "distro")
+    before = host.run("pidof dockerd").stdout
+    workstation.pymachine("provision", "node1")
+    assert host.run("pidof dockerd").stdout == before, "nothing changed, so nothing restarts"
+    workstation.pymachine("provision", "--engine-label", "rack=8", "node1")
+    assert "rack=8" in workstation.docker("node1", "info", "--format", "{{json .Labels}}").stdout
+
+
+def test_dry_runs_change_nothing(fresh_host: FreshHost, workstation: Workstation) -> None:
+    host = fresh_host()
+    listing = "find /etc /usr /opt /srv /home /root /var/lib /var/tmp -xdev -newer /run/mark -type f"
+    host.run("touch /run/mark; sleep 1.1")
+    planned = workstation.create("node1", host.address, "--dry-run", "--engine-install", "distro").stdout
+    assert "docker.io" in planned
+    assert workstation.pymachine("ls", "-q").stdout == ""
+    assert host.run(listing).stdout == ""
+    workstation.create("node1", host.address, "--engine-install", "distro")
+    before = host.run("find /etc -type f -exec sha256sum {} +; pidof dockerd").stdout
+    for words in (("provision", "--engine-label", "a=b"), ("upgrade",), ("rm",)):
+        assert workstation.pymachine(*words, "--dry-run", "node1").stdout
+    assert host.run("find /etc -type f -exec sha256sum {} +; pidof dockerd").stdout == before
+
+
+def test_restart_comes_back_with_the_same_certificates(fresh_host: FreshHost, workstation: Workstation) -> None:
+    host = fresh_host()
+    workstation.create("node1", host.address, "--engine-install", "distro")
+    boot = host.boot_id()
+    workstation.pymachine("restart", "node1")
+    assert host.boot_id() != boot
+    workstation.docker("node1", "version")
+
+
+def test_stop_and_start_say_what_they_can_and_cannot(fresh_host: FreshHost, workstation: Workstation) -> None:
+    host = fresh_host()
+    workstation.create("node1", host.address, "--engine-install", "distro")
+    workstation.pymachine("stop", "node1")
+    assert workstation.states("--timeout", "5")["node1"] in ("Unreachable", "Timeout")
+    refused = workstation.pymachine("start", "node1", check=3)
+    assert "hint:" in refused.stderr
+    host.wait_down()
+    host.start()  # a hand at the machine
+    host.wait_ssh()
+    workstation.pymachine("start", "node1")
+    workstation.docker("node1", "version")
+    workstation.pymachine("kill", "node1")
+    assert workstation.states("--timeout", "5")["node1"] in ("Unreachable", "Timeout")
