@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MASK = "•••"
 
@@ -12,7 +12,7 @@ MASK = "•••"
 class Secret:
     """A piece of a command that must not be shown. Prefer standard input: an argument is visible in ``ps``."""
 
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,11 @@ class Command:
 
     @classmethod
     def of(cls, *words: str | Secret) -> Command:
-        """Return the command made of these words."""
+        """Return the command made of these words. Raises ``ValueError`` for none, or for one with a NUL."""
         if not words:
             raise ValueError("a command needs at least one word")
+        if any("\0" in _value(word) for word in words):
+            raise ValueError("a word of a command cannot hold a NUL byte")
         return cls(words)
 
     @classmethod
@@ -34,15 +36,23 @@ class Command:
 
         Never format values into ``text``: pass them as arguments.
         """
-        return cls(("sh", "-c", text, "sh", *arguments))
+        return cls.of("sh", "-c", text, "sh", *arguments)
 
     def shell(self) -> str:
         """The command line for sh, everything quoted."""
-        return " ".join(shlex.quote(w.value if isinstance(w, Secret) else w) for w in self.words)
+        return " ".join(shlex.quote(_value(word)) for word in self.words)
 
     def masked(self) -> str:
-        """The same for logs and errors, secrets masked and long words shortened."""
-        return " ".join(MASK if isinstance(w, Secret) else _short(shlex.quote(w)) for w in self.words)
+        """The same on one line for logs and errors, secrets masked and long words shortened."""
+        return " ".join(MASK if isinstance(w, Secret) else _short(shlex.quote(_one_line(w))) for w in self.words)
+
+
+def _value(word: str | Secret) -> str:
+    return word.value if isinstance(word, Secret) else word
+
+
+def _one_line(word: str) -> str:
+    return " ".join(word.split()) if "\n" in word else word
 
 
 def _short(word: str, limit: int = 200) -> str:
