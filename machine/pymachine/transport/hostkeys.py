@@ -1,0 +1,157 @@
+"""Host keys: pins, fingerprints and the user's known_hosts, read line by line. Pure but for reading that file."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pymachine.errors import UsageFault
+from pymachine.transport.addresses import SSH_PORT
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?", re.ASCII)
+SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key as it goes over the wire; ``kind`` is its type, ``ssh-ed25519`` say."""
+
+    kind: str
+    blob: bytes
+
+    @property
+    def line(self) -> str:
+        """The key as one line of text, as in ``ssh_host_ed25519_key.pub``."""
+        return f"{self.kind} {base64.b64encode(self.blob).decode()}"
+
+    @property
+    def fingerprint(self) -> str:
+        """``SHA256:…`` as ssh-keygen -l shows it."""
+        digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode()
+        return "SHA256:" + digest.rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What host key is acceptable.
+
+    No ``fingerprints``: any key, pinned on first contact. ``kinds`` are the key types to ask for first; none where
+    only a fingerprint is known. ``source`` says in messages where the expectation comes from.
+    """
+
+    fingerprints: frozenset[str] = frozenset()
+    kinds: tuple[str, ...] = ()
+    revoked: frozenset[str] = frozenset()
+    source: str = "on record"
+
+    def accepts(self, key: PublicKey) -> bool:
+        """Whether this key is one of the expected ones."""
+        if key.fingerprint in self.revoked:
+            return False
+        return not self.fingerprints or key.fingerprint in self.fingerprints
+
+
+def parse_pin(text: str) -> Expected:
+    """Return the expectation of a public key line or a ``SHA256:`` fingerprint. Raises ``UsageFault``."""
+    if _FINGERPRINT.fullmatch(text.strip()):
+        return Expected(frozenset({text.strip().rstrip("=")}))
+    key = _parse_key(text.split())
+    if key is None:
+        raise UsageFault(
+            f"{text[:60]!r} is neither a SHA256 fingerprint nor a public key",
+            hint="give SHA256:…, as `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows it on the host",
+        )
+    return Expected(frozenset({key.fingerprint}), (key.kind,))
+
+
+def known_hosts_files() -> tuple[Path, ...]:
+    """The files where ssh keeps the keys of the hosts it has met."""
+    return (Path.home() / ".ssh" / "known_hosts", SYSTEM_KNOWN_HOSTS)
+
+
+def expected_from(files: Iterable[Path], host: str, port: int) -> Expected:
+    """Return what known_hosts files say of a host; anything is acceptable where they say nothing.
+
+    A line that cannot be read is passed over, never the rest of its file. Certificate authorities are left out:
+    host certificates cannot be verified here, and their line says nothing of a plain key.
+    """
+    name = host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
+    keys: list[PublicKey] = []
+    revoked: set[str] = set()
+    for entry in _entries(files):
+        if not entry.matches(name):
+            continue
+        if entry.marker == "@revoked":
+            revoked.add(entry.key.fingerprint)
+        elif not entry.marker:
+            keys.append(entry.key)
+    kinds = tuple(dict.fromkeys(key.kind for key in keys))
+    return Expected(frozenset(key.fingerprint for key in keys), kinds, frozenset(revoked), "in known_hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    marker: str
+    patterns: tuple[str, ...]
+    key: PublicKey = field(repr=False)
+
+    def matches(self, name: str) -> bool:
+        positive = [p for p in self.patterns if not p.startswith("!")]
+        negative = [p[1:] for p in self.patterns if p.startswith("!")]
+        return any(_matches(p, name) for p in positive) and not any(_matches(p, name) for p in negative)
+
+
+def _entries(files: Iterable[Path]) -> Iterator[_Entry]:
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            entry = _parse_entry(line.split())
+            if entry is not None:
+                yield entry
+
+
+def _parse_entry(words: list[str]) -> _Entry | None:
+    if not words or words[0].startswith("#"):
+        return None
+    marker = words.pop(0) if words[0].startswith("@") else ""
+    key = _parse_key(words[1:])
+    return _Entry(marker, tuple(words[0].split(",")), key) if key else None
+
+
+def _parse_key(words: list[str]) -> PublicKey | None:
+    if len(words) < 2:
+        return None
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    # The blob begins with its own type as a counted string (RFC 4253 §6.6).
+    length = int.from_bytes(blob[:4], "big")
+    kind = blob[4 : 4 + length]
+    return PublicKey(words[0], blob) if kind == words[0].encode() and len(blob) > 4 + length else None
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if pattern.startswith("|1|"):
+        return _matches_hash(pattern, name)
+    # Only * and ? are special in known_hosts; [h]:22 is meant as it stands.
+    return fnmatchcase(name, pattern.lower().replace("[", "[[]"))
+
+
+def _matches_hash(pattern: str, name: str) -> bool:
+    try:
+        _, _, salt, wanted = pattern.split("|")
+        digest = hmac.digest(base64.b64decode(salt), name.encode(), "sha1")
+        return hmac.compare_digest(digest, base64.b64decode(wanted))
+    except (binascii.Error, ValueError):
+        return False

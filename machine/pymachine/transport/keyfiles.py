@@ -1,0 +1,105 @@
+"""Private key files looked at without a passphrase: is it one, may it be used, which public key is in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymachine.errors import UsageFault
+from pymachine.transport.hostkeys import PublicKey
+
+_ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_PUBLIC = re.compile(rb"\s*(ssh-|ecdsa-|sk-|-----BEGIN (RSA )?PUBLIC KEY|---- BEGIN SSH2 PUBLIC)")
+_MAGIC = b"openssh-key-v1\0"
+SIZE_LIMIT = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A private key file. ``public`` is None where only the passphrase could tell."""
+
+    path: Path
+    data: bytes = field(repr=False)
+    encrypted: bool
+    public: PublicKey | None
+
+
+def read_key_file(text: str) -> KeyFile:
+    """Read a private key file; ``~`` is the home folder.
+
+    Raises ``UsageFault``, saying what is wrong with it: missing, unreadable, open to others, a public key, or no
+    key at all.
+    """
+    path = Path(text).expanduser()
+    data = _read(path)
+    if _PUBLIC.match(data):
+        raise UsageFault(
+            f"{path} is a public key", hint=f"give the private one, usually {str(path).removesuffix('.pub')}"
+        )
+    if data.startswith(b"PuTTY-User-Key-File"):
+        raise UsageFault(f"{path} is a PuTTY key", hint=f"convert it: puttygen {path} -O private-openssh -o NEW")
+    found = _ARMOUR.search(data)
+    if not found:
+        raise UsageFault(f"{path} holds no private key", hint="`ssh-keygen -t ed25519` makes one")
+    _check_mode(path)
+    return _parse(path, data, found.group(1), found.group(2))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(SIZE_LIMIT)
+    except FileNotFoundError:
+        raise UsageFault(f"no SSH key file {path}", hint="check the path given with --ssh-key") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageFault(f"SSH key file {path} cannot be read: {reason}", hint="give a file you may read") from None
+
+
+def _check_mode(path: Path) -> None:
+    # The same rule as OpenSSH: a key of one's own that others can read is not used.
+    found = path.stat()
+    if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
+        raise UsageFault(f"SSH key file {path} is open to other users", hint=f"chmod 600 {path}")
+
+
+def _parse(path: Path, data: bytes, label: bytes, body: bytes) -> KeyFile:
+    if label == b"OPENSSH PRIVATE KEY":
+        return _parse_openssh(path, data, body)
+    encrypted = label.startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in body
+    return KeyFile(path, data, encrypted, _beside(path))
+
+
+def _parse_openssh(path: Path, data: bytes, body: bytes) -> KeyFile:
+    """Read the clear head of the format (OpenSSH's PROTOCOL.key): cipher, kdf, its options, count, public key."""
+    try:
+        raw = base64.b64decode(body)
+    except binascii.Error:
+        raw = b""
+    if not raw.startswith(_MAGIC):
+        raise UsageFault(f"{path} is a damaged private key", hint="restore it from a copy, or make a new one")
+    cipher, rest = _string(raw[len(_MAGIC) :])
+    _, rest = _string(rest)
+    _, rest = _string(rest)
+    blob, _ = _string(rest[4:])
+    kind, _ = _string(blob)
+    return KeyFile(path, data, cipher != b"none", PublicKey(kind.decode(errors="replace"), blob))
+
+
+def _string(data: bytes) -> tuple[bytes, bytes]:
+    end = 4 + int.from_bytes(data[:4], "big")
+    return data[4:end], data[end:]
+
+
+def _beside(path: Path) -> PublicKey | None:
+    """The public key in the ``.pub`` file next to a private one whose format does not show it."""
+    try:
+        kind, encoded = path.with_name(path.name + ".pub").read_text().split()[:2]
+        return PublicKey(kind, base64.b64decode(encoded, validate=True))
+    except (OSError, ValueError):
+        return None
