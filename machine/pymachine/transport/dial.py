@@ -1,0 +1,172 @@
+"""TCP connections inside a deadline, to names and addresses of both families."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import queue
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import zip_longest
+from typing import Any
+
+from pymachine.errors import Unreachable
+from pymachine.transport.addresses import place
+
+STAGGER = 0.25  # seconds between attempts at further addresses (RFC 8305 §5)
+DEAD_PEER = 60_000  # milliseconds until unanswered data ends a connection
+
+_Address = tuple[socket.AddressFamily, Any]
+
+
+def dial(host: str, port: int, *, deadline: float) -> socket.socket:
+    """Connect to ``host:port`` within ``deadline`` seconds; without Nagle's delay, and noticing a dead peer.
+
+    All addresses of a name are tried, IPv6 and IPv4 in turn and overlapping, so that a dead one costs little.
+    Raises ``Unreachable``, saying whether the name, the port or the whole host does not answer.
+    """
+    end = time.monotonic() + deadline
+    sock = _Race(host, port, look_up(host, port, deadline=deadline), end).run()
+    sock.setblocking(True)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with suppress(AttributeError, OSError):  # Linux only
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER)
+    return sock
+
+
+def look_up(host: str, port: int, *, deadline: float) -> list[_Address]:
+    """Return the addresses of a host, the families in turn. Raises ``Unreachable`` if there are none in time."""
+    answer: queue.SimpleQueue[list[_Address] | OSError | UnicodeError] = queue.SimpleQueue()
+    if _is_literal(host):
+        _resolve(host, port, answer)
+    else:
+        # The C library's resolver knows no deadline, so it gets a thread that may be left behind.
+        threading.Thread(target=_resolve, args=(host, port, answer), daemon=True).start()
+    try:
+        found = answer.get(timeout=max(deadline, 0.001))
+    except queue.Empty:
+        raise Unreachable(
+            f"the name server did not answer for {host!r} within {deadline:g} s",
+            hint="give the host's address, or check this machine's network",
+        ) from None
+    if isinstance(found, Exception):
+        raise Unreachable(
+            f"no address for host name {host!r}: {_reason(found)}",
+            hint="check the spelling, or give the host's address",
+        ) from found
+    return found
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _resolve(host: str, port: int, answer: queue.SimpleQueue[list[_Address] | OSError | UnicodeError]) -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answer.put(_interleaved([(family, address) for family, _, _, _, address in found]))
+    except (OSError, UnicodeError) as error:
+        answer.put(error)
+
+
+def _interleaved(addresses: list[_Address]) -> list[_Address]:
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    others = [a for a in addresses if a[0] != addresses[0][0]]
+    return [a for pair in zip_longest(first, others) for a in pair if a is not None]
+
+
+class _Race:
+    """Attempts at all addresses of one host; the first that connects wins, the rest are closed."""
+
+    def __init__(self, host: str, port: int, addresses: list[_Address], end: float) -> None:
+        self._where = place(host, port)
+        self._waiting = iter(addresses)
+        self._exhausted = False
+        self._end = end
+        self._began = time.monotonic()
+        self._selector = selectors.DefaultSelector()
+        self._failures: list[OSError] = []
+
+    def run(self) -> socket.socket:
+        winner: socket.socket | None = None
+        try:
+            winner = self._run()
+            return winner
+        finally:
+            for key in list(self._selector.get_map().values()):
+                if key.fileobj is not winner:
+                    key.fileobj.close()  # type: ignore[union-attr]
+            self._selector.close()
+
+    def _run(self) -> socket.socket:
+        while True:
+            self._start_next()
+            if self._exhausted and not self._selector.get_map():
+                raise self._explained()
+            for sock in self._writable():
+                failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not failure:
+                    return sock
+                self._selector.unregister(sock)
+                sock.close()
+                self._failures.append(OSError(failure, os.strerror(failure)))
+            if time.monotonic() >= self._end:
+                raise self._explained()
+
+    def _start_next(self) -> None:
+        found = next(self._waiting, None)
+        if found is None:
+            self._exhausted = True
+            return
+        family, address = found
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # this machine has no IPv6, say
+            self._failures.append(error)
+            return
+        sock.setblocking(False)
+        failure = sock.connect_ex(address)
+        if failure in (0, errno.EINPROGRESS):
+            self._selector.register(sock, selectors.EVENT_WRITE)
+        else:
+            sock.close()
+            self._failures.append(OSError(failure, os.strerror(failure)))
+
+    def _writable(self) -> Iterator[socket.socket]:
+        left = max(self._end - time.monotonic(), 0.0)
+        if not self._selector.get_map():
+            return
+        for key, _ in self._selector.select(left if self._exhausted else min(left, STAGGER)):
+            assert isinstance(key.fileobj, socket.socket)
+            yield key.fileobj
+
+    def _explained(self) -> Unreachable:
+        codes = {failure.errno for failure in self._failures}
+        if errno.ECONNREFUSED in codes:
+            return Unreachable(
+                f"connection refused by {self._where}", hint="check the port, and that the service runs there"
+            )
+        if self._failures:
+            return Unreachable(
+                f"no way to {self._where}: {_reason(self._failures[0])}",
+                hint="check the address, and this machine's network and routes",
+            )
+        return Unreachable(
+            f"no answer from {self._where} within {time.monotonic() - self._began:.0f} s",
+            hint="check that the host is on, and that no firewall drops the port",
+        )
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return (text or str(error)).lower()
