@@ -1,0 +1,139 @@
+"""The user's SSH configuration, read by ssh itself: Include, Match and the rest mean what they mean there."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymachine.errors import UsageFault
+from pymachine.transport.addresses import SSH_PORT, check_host, check_user
+
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
+DEADLINE = 5.0
+
+# Security keys and key types that are gone cannot be used here; ssh -G lists their default files all the same.
+_UNUSABLE = ("_sk", "id_dsa", "id_xmss")
+_UNSET = "pymachine-no-user"
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """How to reach and log in to one host. ``user`` is None where nothing names one."""
+
+    host: str
+    port: int = SSH_PORT
+    user: str | None = None
+    identity_files: tuple[Path, ...] = ()
+    identities_only: bool = False
+    jump: str | None = None
+    proxy_command: str | None = None
+
+
+def resolve(host: str, *, port: int | None = None, user: str | None = None, config: Path | None = None) -> HostConfig:
+    """Return the configuration for a host or alias; ``port`` and ``user`` win where given.
+
+    ``config`` is read in place of ``~/.ssh/config``. Without ssh installed only the given values and the default
+    keys count. Takes at most 5 s. Raises ``UsageFault`` where ssh refuses the configuration.
+    """
+    check_host(host)
+    if user is not None:
+        check_user(user)
+    ssh = shutil.which("ssh")
+    if ssh is None:
+        return HostConfig(host, port or SSH_PORT, user, default_keys())
+    flags = ([] if port is None else ["-p", str(port)]) + ([] if user is None else ["-l", user])
+    return _parse(_ask(ssh, flags, host, config or Path.home() / ".ssh" / "config"), host)
+
+
+def default_keys() -> tuple[Path, ...]:
+    """The key files that ssh tries when nothing names one."""
+    return tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS)
+
+
+def _ask(ssh: str, flags: list[str], host: str, config: Path) -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="pymachine-ssh-", suffix=".conf") as file:
+        # The first value found counts in ssh_config. So a user at the very end shows that no other place names
+        # one; ssh would fill in the local user name, which says nothing about the host.
+        file.write(f'Include "{config}"\nInclude "{SYSTEM_CONFIG}"\nHost *\n  User {_UNSET}\n')
+        file.flush()
+        return _output([ssh, "-G", "-F", file.name, *flags, "--", host], host)
+
+
+def _output(words: list[str], host: str) -> str:
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=DEADLINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageFault(
+            f"ssh did not work out the configuration of {host} within {DEADLINE:g} s",
+            hint="look for a slow `Match exec` in ~/.ssh/config",
+        ) from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise UsageFault(
+            f"the SSH configuration cannot be used for {host}: {lines[0]}", hint=f"`ssh -G {host}` shows the same"
+        )
+    return done.stdout
+
+
+def _parse(output: str, alias: str) -> HostConfig:
+    values: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        key, _, value = line.partition(" ")
+        values.setdefault(key, []).append(value)
+    host = values.get("hostname", [alias])[0]
+    port = int(values.get("port", [str(SSH_PORT)])[0])
+    user = values.get("user", [_UNSET])[0]
+    found = HostConfig(
+        host=check_host(host),
+        port=port,
+        user=None if user == _UNSET else user,
+        identities_only=values.get("identitiesonly", ["no"])[0] == "yes",
+        jump=_meant(values, "proxyjump"),
+        proxy_command=_meant(values, "proxycommand"),
+    )
+    return _with_keys(found, values.get("identityfile", []), alias)
+
+
+def _meant(values: dict[str, list[str]], key: str) -> str | None:
+    value = values.get(key, ["none"])[0]
+    return None if value.lower() in ("none", "") else value
+
+
+def _with_keys(found: HostConfig, files: list[str], alias: str) -> HostConfig:
+    """Add the identity files with their tokens filled in: ssh -G prints them as they were written."""
+    tokens = {
+        "%d": str(Path.home()),
+        "%h": found.host,
+        "%n": alias,
+        "%p": str(found.port),
+        "%r": found.user or "root",
+        "%u": getpass.getuser(),
+        "%%": "%",
+    }
+    usable = [f for f in files if f != "none" and not f.endswith(_UNUSABLE)]
+    paths = tuple(Path(_expanded(f, tokens)).expanduser() for f in usable)
+    return HostConfig(
+        found.host, found.port, found.user, paths, found.identities_only, found.jump, found.proxy_command
+    )
+
+
+def _expanded(text: str, tokens: dict[str, str]) -> str:
+    parts = iter(text)
+    out = []
+    for char in parts:
+        token = char + next(parts, "") if char == "%" else char
+        out.append(tokens.get(token, token))
+    return "".join(out)
