@@ -1,0 +1,90 @@
+"""Logging in with keys, and explaining it well where that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import paramiko
+
+from pymachine.errors import AuthFailed, Unreachable
+from pymachine.transport.deadline import Deadline
+from pymachine.transport.keys import Identity
+
+# sshd's MaxAuthTries; it ends the session at the sixth refusal, so a seventh key never gets its turn.
+MAX_OFFERS = 6
+
+
+@contextmanager
+def agent_keys() -> Iterator[tuple[paramiko.AgentKey, ...]]:
+    """The keys of the SSH agent, usable within the block; none if there is no agent or it does not answer."""
+    try:
+        agent = paramiko.Agent()
+    except (paramiko.SSHException, OSError):
+        yield ()
+        return
+    try:
+        yield tuple(agent.get_keys())
+    finally:
+        agent.close()
+
+
+def log_in(session: paramiko.Transport, who: str, identities: Iterable[Identity], deadline: Deadline) -> None:
+    """Offer the keys in turn, at most six, until one is taken; ``who`` is ``user@host:port``.
+
+    Raises ``AuthFailed``, naming what was offered, or ``Unreachable`` where the host went away before it decided.
+    """
+    offered: list[str] = []
+    for identity in islice(identities, MAX_OFFERS):
+        session.auth_timeout = deadline.left
+        if _accepted(session, who, identity, offered):
+            return
+        offered.append(identity.text)
+        if not session.is_active():
+            break
+    raise _refused(who, offered, dropped=not session.is_active())
+
+
+def _accepted(session: paramiko.Transport, who: str, identity: Identity, offered: list[str]) -> bool:
+    try:
+        further = session.auth_publickey(who.rpartition("@")[0], identity.key)
+    except paramiko.BadAuthenticationType as error:
+        raise AuthFailed(
+            f"{who} takes no keys, only {', '.join(error.allowed_types)}",
+            hint="allow PubkeyAuthentication for the account on the host",
+        ) from error
+    except paramiko.AuthenticationException as error:
+        if not session.is_active() and not offered:
+            raise Unreachable(
+                f"{who} closed the connection while logging in",
+                hint="the host may be booting; if this stays, its sshd log says why",
+            ) from error
+        return False
+    except paramiko.SSHException as error:  # the agent would not sign, or no signature type in common
+        if session.is_active():
+            return False
+        raise Unreachable(f"{who} closed the connection while logging in") from error
+    if further:
+        raise AuthFailed(
+            f"{who} asks for more than a key: {', '.join(further)}",
+            hint="only key login is supported; exempt the account from further factors",
+        )
+    return True
+
+
+def _refused(who: str, offered: list[str], *, dropped: bool) -> AuthFailed:
+    if not offered:
+        return AuthFailed(
+            f"no SSH key to offer to {who}",
+            hint="give one with --ssh-key FILE, add one to an agent, or make one: ssh-keygen -t ed25519",
+        )
+    tries = f"{who} refused {len(offered)} key{'s' if len(offered) > 1 else ''}: " + ", ".join(offered)
+    if dropped:
+        return AuthFailed(
+            f"{tries}; then it closed the connection (too many authentication failures)",
+            hint="give the right key alone: --ssh-key FILE",
+        )
+    return AuthFailed(
+        tries, hint="check the user (--ssh-user) and key (--ssh-key); `ssh-copy-id` puts a key on the host"
+    )

@@ -1,0 +1,219 @@
+"""One command on one SSH channel: both outputs read and the input fed in a single loop, under a deadline."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+
+import paramiko
+
+from pymachine.errors import DeadlineExceeded, SudoFailed, TransportError, Unreachable
+from pymachine.transport import OnLine, Result
+from pymachine.transport.deadline import Deadline
+from pymachine.transport.shell import Line
+
+OUTPUT_LIMIT = 16 * 1024 * 1024  # bytes kept of each output: the last ones
+CHUNK = 65_536
+NO_STATUS = -1  # paramiko's exit status where the server sent none
+
+# A closed window opens without a sign that poll() could wait for, so it is looked at this often.
+_WINDOW_PAUSE = 0.01
+# Data can be on its way when the far end closes; the exit status follows within this many seconds or never.
+_STATUS_PATIENCE = 5.0
+
+Password = Callable[[int, str | None], str]
+
+
+class Output:
+    """One output stream: what came before the mark (noise) and the last ``limit`` bytes after it."""
+
+    def __init__(self, mark: bytes, on_line: OnLine | None = None, limit: int = OUTPUT_LIMIT) -> None:
+        self._mark = mark
+        self._on_line = on_line
+        self._limit = limit
+        self._kept = bytearray()
+        self._partial = bytearray()
+        self.noise = b""
+        self.started = False
+
+    @property
+    def content(self) -> bytes:
+        """The output of the command itself."""
+        return bytes(self._kept[-self._limit :]) if self.started else b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        if not self.started:
+            data = self._begin(data)
+        if self.started and data:
+            self._keep(data)
+
+    def finish(self) -> None:
+        """Hand over a last line without its newline."""
+        if self._on_line and self._partial:
+            self._on_line(_text(self._partial))
+            self._partial.clear()
+
+    def _begin(self, data: bytes) -> bytes:
+        before, found, after = (self.noise + data).partition(self._mark)
+        self.noise = before[-self._limit :]
+        self.started = bool(found)
+        return after
+
+    def _keep(self, data: bytes) -> None:
+        self._kept += data
+        if len(self._kept) > 2 * self._limit:
+            del self._kept[: -self._limit]
+        if self._on_line:
+            *lines, rest = (bytes(self._partial) + data).split(b"\n")
+            self._partial = bytearray(rest)
+            for line in lines:
+                self._on_line(_text(line))
+
+
+def _text(line: bytes | bytearray) -> str:
+    return line.decode(errors="replace").rstrip("\r")
+
+
+class Exchange:
+    """Runs one line on one channel.
+
+    ``password`` is called each time sudo asks, with 1, 2, … and the answer that was wrong; it returns the password
+    or raises. Time spent in it does not count against the deadline.
+    """
+
+    def __init__(self, channel: paramiko.Channel, line: Line, *, deadline: Deadline, what: str) -> None:
+        self._channel = channel
+        self._line = line
+        self._deadline = deadline
+        self._what = what
+        self._pending = memoryview(b"")
+        self._prompts = 0
+        self._answer_sent: str | None = None
+        self._input_open = True
+        self._poll = select.poll()
+
+    def run(self, stdin: bytes, *, on_line: OnLine | None, password: Password | None) -> Result:
+        """Run to the end and return the result; the channel is closed in any case.
+
+        Raises ``DeadlineExceeded``, ``Unreachable``, ``SudoFailed`` or another ``TransportError``.
+        """
+        out, err = Output(self._line.mark, on_line), Output(self._line.mark)
+        try:
+            self._start()
+            # As root, input waits for the command: what sudo finds on its input it might take for a password.
+            held = password is not None
+            self._pending = memoryview(b"" if held else stdin)
+            self._close_input_when_done(held)
+            while self._pump(out, err):
+                if password and not err.started:
+                    self._answer(err, password)
+                if held and out.started:
+                    held, self._pending = False, memoryview(stdin)
+                self._feed()
+                self._close_input_when_done(held)
+            return self._result(out, err, as_root=password is not None)
+        finally:
+            self._channel.close()
+
+    def _start(self) -> None:
+        # exec_command waits for the server without a limit of its own; closing the channel ends that wait.
+        watchdog = threading.Timer(self._deadline.left, self._channel.close)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            self._channel.exec_command(self._line.text)
+        except paramiko.SSHException:
+            self._check_deadline()
+            raise
+        finally:
+            watchdog.cancel()
+        self._channel.setblocking(0)
+        self._poll.register(self._channel.fileno(), select.POLLIN)
+
+    def _pump(self, out: Output, err: Output) -> bool:
+        """Wait for something to happen and read what is there; False when both outputs have ended."""
+        channel = self._channel
+        self._check_deadline()
+        pause = self._deadline.left
+        self._poll.poll(max(1, 1000 * (min(pause, _WINDOW_PAUSE) if self._pending else pause)))
+        while channel.recv_ready():
+            out.feed(channel.recv(CHUNK))
+        while channel.recv_stderr_ready():
+            err.feed(channel.recv_stderr(CHUNK))
+        ended = channel.eof_received or channel.closed
+        return not ended or channel.recv_ready() or channel.recv_stderr_ready()
+
+    def _feed(self) -> None:
+        while self._pending and self._channel.send_ready():
+            try:
+                sent = self._channel.send(bytes(self._pending[:CHUNK]))
+            except OSError:  # the command ended without reading it all
+                self._pending = memoryview(b"")
+                return
+            self._pending = self._pending[sent:]
+
+    def _close_input_when_done(self, held: bool) -> None:
+        if self._input_open and not held and not self._pending:
+            self._input_open = False
+            self._channel.shutdown_write()
+
+    def _answer(self, err: Output, password: Password) -> None:
+        asked = err.noise.count(self._line.prompt)
+        if asked <= self._prompts:
+            return
+        self._prompts = asked
+        with self._deadline.paused():
+            self._answer_sent = password(asked, self._answer_sent)
+        self._channel.sendall(self._answer_sent.encode() + b"\n")
+
+    def _result(self, out: Output, err: Output, *, as_root: bool) -> Result:
+        status = self._status()
+        out.finish()
+        if not out.started:
+            raise self._never_ran(out.noise, err.noise, status, as_root)
+        if status == NO_STATUS:
+            raise TransportError(f"{self._what}: the command was killed on the host, no exit code came back")
+        return Result(status, out.content, err.content)
+
+    def _status(self) -> int:
+        self._channel.status_event.wait(min(_STATUS_PATIENCE, self._deadline.left))
+        status = self._channel.exit_status
+        if status == NO_STATUS and not self._channel.get_transport().is_active():
+            raise Unreachable(
+                f"{self._what}: the connection was lost",
+                hint="the host may be rebooting or cut off; the command may go on there",
+            )
+        return status
+
+    def _never_ran(self, out: bytes, err: bytes, status: int, as_root: bool) -> TransportError:
+        text = " ".join((out + b"\n" + err.replace(self._line.prompt, b"")).decode(errors="replace").split())
+        said = text[-500:] or f"it ended with code {status} and said nothing"
+        if as_root:
+            return SudoFailed(f"{self._what}: cannot become root: {said}", hint=sudo_hint(text))
+        return TransportError(
+            f"{self._what}: the account may log in but not run commands: {said}",
+            hint="give another account with --ssh-user",
+        )
+
+    def _check_deadline(self) -> None:
+        if self._deadline.passed:
+            raise DeadlineExceeded(
+                f"{self._what} did not end within {self._deadline.seconds:g} s", hint="it may go on there"
+            )
+
+
+def sudo_hint(text: str) -> str:
+    """Return what to do about a refusal, from sudo's own words (they are asked for in English)."""
+    if "tty" in text:
+        return "take `requiretty` out of the sudoers on the host"
+    if "neither sudo" in text:
+        return "install sudo on the host, or log in as root: --ssh-user root"
+    if "doas" in text:
+        return "doas has to let the account in without a password: `permit nopass` in doas.conf"
+    if "sudoers" in text or "not allowed" in text:
+        return "add the account to the sudoers on the host, or give another with --ssh-user"
+    if "login as" in text or "not available" in text:
+        return "give another account with --ssh-user"
+    return "`sudo -v` as that account on the host shows whether it may become root"

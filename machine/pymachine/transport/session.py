@@ -1,0 +1,223 @@
+"""Opening one SSH session: socket, greeting, key exchange, host key, login."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
+
+from pymachine.errors import HostKeyMismatch, TransportError, Unreachable
+from pymachine.events import Asker
+from pymachine.transport.addresses import place
+from pymachine.transport.auth import agent_keys, log_in
+from pymachine.transport.deadline import Deadline
+from pymachine.transport.dial import dial
+from pymachine.transport.hostkeys import Expected, PublicKey
+from pymachine.transport.keys import KeyChoice, KeyRing, public_key
+from pymachine.transport.vendor import quieten, vendor_errors
+
+KEEPALIVE = 15  # seconds
+
+_ED25519 = ("ssh-ed25519",)
+_ECDSA = ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
+_RSA = ("rsa-sha2-512", "rsa-sha2-256")
+# sshd's own words before it hangs up, on load (MaxStartups) and on penalties: passing states, both.
+_BUSY = (b"Exceeded MaxStartups", b"Not allowed at this time")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A host to log in to: where, as whom, with which keys, and which host key is acceptable."""
+
+    host: str
+    port: int
+    user: str
+    keys: KeyChoice
+    expected: Expected
+
+    @property
+    def where(self) -> str:
+        """``host:port``."""
+        return place(self.host, self.port)
+
+    @property
+    def who(self) -> str:
+        """``user@host:port``."""
+        return f"{self.user}@{self.where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What opening a session needs besides its target."""
+
+    asker: Asker
+    notice: Callable[[str], None]
+    ring: KeyRing
+    deadline: Deadline
+
+
+def open_session(target: Target, around: Circumstances, via: paramiko.Transport | None = None) -> paramiko.Transport:
+    """Return a session that is logged in; ``via`` carries it where the target is behind a jump host.
+
+    Raises ``Unreachable``, ``HostKeyMismatch``, ``AuthFailed``, ``UsageFault``.
+    """
+    session = _with_good_key(target, around, via)
+    try:
+        with agent_keys() as agent, vendor_errors(f"logging in as {target.who}"):
+            log_in(session, target.who, target.keys.identities(agent, around.ring, around.asker), around.deadline)
+    except BaseException:
+        session.close()
+        raise
+    session.set_keepalive(KEEPALIVE)
+    return session
+
+
+def host_key(session: paramiko.Transport) -> PublicKey:
+    """Return the host key that the session was opened with."""
+    return public_key(session.get_remote_server_key())
+
+
+def _with_good_key(target: Target, around: Circumstances, via: paramiko.Transport | None) -> paramiko.Transport:
+    shown: list[PublicKey] = []
+    for kinds in _orders(target.expected):
+        session = _shake_hands(target, around.deadline, via, kinds)
+        if session is None:
+            continue
+        key = host_key(session)
+        if target.expected.accepts(key):
+            return session
+        session.close()
+        shown.append(key)
+    raise _mismatch(target, shown)
+
+
+def _orders(expected: Expected) -> list[tuple[str, ...]]:
+    """The host key algorithms to ask for, one try after the other.
+
+    A fingerprint does not say of which type its key is. So where the host's first choice has another one, its keys
+    of the other types are looked at as well, each on a connection of its own.
+    """
+    everything = (*_ED25519, *_ECDSA, *_RSA)
+    if expected.kinds:
+        first = [name for kind in expected.kinds for name in (_RSA if kind == "ssh-rsa" else (kind,))]
+        known = [name for name in first if name in everything]
+        return [tuple(dict.fromkeys((*known, *everything)))]
+    if expected.fingerprints:
+        return [everything, _ECDSA, _RSA]
+    return [everything]
+
+
+def _shake_hands(
+    target: Target, deadline: Deadline, via: paramiko.Transport | None, kinds: tuple[str, ...]
+) -> paramiko.Transport | None:
+    """Return a session with its keys exchanged; None if the host has no host key of these kinds."""
+    sock = _carried(target, via, deadline) if via else _greeted(target, deadline)
+    try:
+        with vendor_errors(f"opening an SSH session to {target.where}"):
+            session = paramiko.Transport(sock)
+            quieten(session)
+            session.get_security_options().key_types = kinds
+            session.banner_timeout = session.handshake_timeout = session.auth_timeout = deadline.left
+            _exchange_keys(session, target, deadline)
+            return session
+    except BaseException as error:
+        sock.close()
+        if isinstance(error.__cause__, IncompatiblePeer) and kinds[0] not in _ED25519:
+            return None
+        raise
+
+
+def _exchange_keys(session: paramiko.Transport, target: Target, deadline: Deadline) -> None:
+    # Not start_client's own wait: past its timeout it returns as if all were well.
+    done = threading.Event()
+    session.start_client(event=done)
+    finished = done.wait(deadline.left)
+    if session.is_active() and finished:
+        return
+    error = session.get_exception()
+    session.close()
+    if error is not None and not isinstance(error, EOFError):
+        raise error
+    raise Unreachable(
+        f"{target.where} did not complete the SSH handshake" + ("" if finished else " in time"),
+        hint="the host may be booting or overloaded; try again",
+    )
+
+
+def _greeted(target: Target, deadline: Deadline) -> socket.socket:
+    """Return a socket on which an SSH server is waiting; its greeting is only looked at, not taken."""
+    sock = dial(target.host, target.port, deadline=deadline.left)
+    try:
+        _check_greeting(_peek(sock, deadline), target.where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _peek(sock: socket.socket, deadline: Deadline) -> bytes | None:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    if not poll.poll(1000 * deadline.left):
+        return None
+    try:
+        return sock.recv(255, socket.MSG_PEEK)
+    except OSError:  # reset by a peer that has no room for us yet
+        return b""
+
+
+def _check_greeting(greeting: bytes | None, where: str) -> None:
+    if greeting is None:
+        raise Unreachable(
+            f"{where} takes connections but sent no SSH greeting in time",
+            hint="check the port; a host that boots looks like this, too",
+        )
+    if not greeting or greeting.startswith(_BUSY):
+        raise Unreachable(
+            f"{where} closed the connection before its SSH greeting",
+            hint="the host may be booting, or have too many logins at once; try again",
+        )
+    if not b"SSH-".startswith(greeting[:4]) and b"SSH-" not in greeting:
+        said = greeting.splitlines()[0][:60].decode(errors="replace")
+        raise TransportError(f"{where} is no SSH server: it says {said!r}", hint="check the port: --ssh-port")
+
+
+def _carried(target: Target, via: paramiko.Transport, deadline: Deadline) -> paramiko.Channel:
+    try:
+        return via.open_channel("direct-tcpip", (target.host, target.port), ("127.0.0.1", 0), timeout=deadline.left)
+    except paramiko.ChannelException as error:
+        raise Unreachable(
+            f"the jump host cannot reach {target.where}: {error.text}",
+            hint="check the address as seen from the jump host, and AllowTcpForwarding there",
+        ) from error
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise Unreachable(f"the jump host gave no way to {target.where}: {error}") from error
+
+
+def _mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
+    with suppress(StopIteration):
+        revoked = next(key for key in shown if key.fingerprint in target.expected.revoked)
+        return HostKeyMismatch(
+            f"{target.where} shows host key {revoked.fingerprint}, which is revoked {target.expected.source}",
+            hint="do not log in: give the host a new key first",
+        )
+    seen = ", ".join(f"{key.fingerprint} ({key.kind})" for key in shown)
+    wanted = ", ".join(sorted(target.expected.fingerprints))
+    return HostKeyMismatch(
+        f"{target.where} shows host key {seen}, but {target.expected.source} is {wanted}",
+        hint=_way_out(target, shown[0]),
+    )
+
+
+def _way_out(target: Target, shown: PublicKey) -> str:
+    warning = "somebody may be in between; if the host was reinstalled"
+    if target.expected.source == "in known_hosts":
+        name = target.host if target.port == 22 else f"[{target.host}]:{target.port}"
+        return f"{warning}: ssh-keygen -R '{name}'"
+    return f"{warning}, give the new key: --ssh-host-key {shown.fingerprint}"

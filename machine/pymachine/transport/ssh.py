@@ -1,0 +1,115 @@
+"""Connecting: from an address and the user's SSH configuration to a transport."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import paramiko
+
+from pymachine.errors import Unreachable
+from pymachine.events import Asker
+from pymachine.model import SshAddress
+from pymachine.transport.addresses import Hop
+from pymachine.transport.connection import ROOT, SshTransport, close_all
+from pymachine.transport.deadline import Deadline, PatientAsker
+from pymachine.transport.hostkeys import Expected, expected_from, known_hosts_files, parse_pin
+from pymachine.transport.jump import plan_route
+from pymachine.transport.keys import KeyChoice, KeyRing
+from pymachine.transport.session import Circumstances, Target, host_key, open_session
+from pymachine.transport.ssh_config import HostConfig, resolve
+
+__all__ = ["KeyRing", "SshTransport", "connect"]
+
+RETRY_PAUSE = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+def connect(
+    address: SshAddress,
+    *,
+    asker: Asker,
+    notice: Callable[[str], None],
+    deadline: float = 30.0,
+    retry_for: float = 0.0,
+    keys: KeyRing | None = None,
+) -> SshTransport:
+    """Log in to a host, each attempt within ``deadline`` seconds; go on for ``retry_for`` seconds while it boots.
+
+    What ``address`` leaves open comes from the user's SSH configuration; without a user there it is root. A host
+    key that is not known yet is pinned and told to ``notice``. One ``keys`` for many connections asks for each
+    passphrase once.
+
+    Raises ``Unreachable`` (the only fault that is retried), ``AuthFailed``, ``HostKeyMismatch``, ``UsageFault``.
+    """
+    opening = _Opening(address, asker, notice, keys or KeyRing())
+    end = time.monotonic() + retry_for
+    while True:
+        try:
+            return opening.attempt(deadline)
+        except Unreachable as error:
+            if time.monotonic() >= end:
+                raise
+            _log.debug("%s; trying again", error.message)
+            time.sleep(RETRY_PAUSE * random.uniform(0.5, 1.5))
+
+
+class _Opening:
+    """Everything about a connection that is decided before the network is touched."""
+
+    def __init__(self, address: SshAddress, asker: Asker, notice: Callable[[str], None], ring: KeyRing) -> None:
+        config = resolve(address.host, port=address.port, user=address.user)
+        self._address = address
+        self._asker = asker
+        self._notice = notice
+        self._ring = ring
+        self._route = plan_route(address.jump, config, _resolve_hop)
+        self._target = Target(
+            host=config.host,
+            port=config.port,
+            user=config.user or ROOT,
+            keys=KeyChoice(address.key_path, config.identity_files, config.identities_only),
+            expected=_expected(address.host_key, config),
+        )
+
+    def attempt(self, seconds: float) -> SshTransport:
+        deadline = Deadline(seconds)
+        around = Circumstances(PatientAsker(self._asker, deadline), self._notice, self._ring, deadline)
+        sessions: list[paramiko.Transport] = []
+        try:
+            for target in (*map(self._hop_target, self._route.hops), self._target):
+                sessions.append(open_session(target, around, sessions[-1] if sessions else None))
+                self._tell_if_new(target, sessions[-1])
+        except BaseException:
+            close_all(sessions)
+            raise
+        return SshTransport(sessions, self._seen(sessions[-1]), self._asker)
+
+    def _hop_target(self, hop: HostConfig) -> Target:
+        # ssh offers a jump host the user's usual keys; the one given for the host behind often opens both.
+        given = (Path(self._address.key_path),) if self._address.key_path else ()
+        keys = KeyChoice(None, (*given, *hop.identity_files), hop.identities_only)
+        return Target(hop.host, hop.port, hop.user or ROOT, keys, _expected(None, hop))
+
+    def _tell_if_new(self, target: Target, session: paramiko.Transport) -> None:
+        if not target.expected.fingerprints:
+            key = host_key(session)
+            self._notice(f"pinned the host key of {target.where} at first contact: {key.fingerprint} ({key.kind})")
+
+    def _seen(self, session: paramiko.Transport) -> SshAddress:
+        target, jump = self._target, self._route.text
+        found = replace(self._address, host=target.host, port=target.port, user=target.user)
+        return replace(found, jump=jump or self._address.jump, host_key=host_key(session).line)
+
+
+def _expected(pin: str | None, config: HostConfig) -> Expected:
+    return parse_pin(pin) if pin else expected_from(known_hosts_files(), config.host, config.port)
+
+
+def _resolve_hop(hop: Hop) -> HostConfig:
+    return resolve(hop.host, port=hop.port, user=hop.user)
