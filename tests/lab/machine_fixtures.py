@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,9 +139,6 @@ def typed(workstation: Workstation) -> Callable[[list[str], list[str]], str]:
 
 
 def _take_terminal() -> None:
-    import fcntl  # noqa: PLC0415 - runs in the child, between fork and exec
-    import termios  # noqa: PLC0415
-
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
