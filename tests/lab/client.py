@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.debs import building, unpacked
@@ -86,9 +87,10 @@ def buildx_plugin(config: Path) -> Path:
     return _plug(config, "docker-buildx", program)
 
 
-def docker(config: Path, *words: str, timeout: float = 120, check: bool = True, **env: str) -> Completed:
+def docker(
+    config: Path, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120, check: bool = True
+) -> Completed:
     """Run the client with a configuration folder and nothing of the caller's Docker settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "COMPOSE_"))}
-    return run(
-        [docker_cli(), *words], timeout=timeout, check=check, env={**kept, "DOCKER_CONFIG": str(config), **env}
-    )
+    given = {**kept, "DOCKER_CONFIG": str(config), **(env or {})}
+    return run([docker_cli(), *words], timeout=timeout, check=check, env=given)
