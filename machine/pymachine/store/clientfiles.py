@@ -1,0 +1,129 @@
+"""The docker client's certificates as files: ``certs/NAME/{ca,cert,key}.pem``.
+
+``certs/NAME`` is a symbolic link to a generation, a folder that is written whole before the link points to it.
+Whoever resolves the link finds a key that fits its certificate, also after a crash at any moment.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+import shutil
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pymachine.errors import StoreError
+from pymachine.model import check_name
+from pymachine.store.schema import CERTIFICATES
+
+CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
+
+
+def client_folder(folder: Path, name: str) -> Path:
+    """Return ``certs/NAME`` of the store. Raises ``UsageFault`` for a name that cannot be a folder's."""
+    return folder / CERTIFICATES / check_name(name)
+
+
+def wanted_files(name: str, secrets: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the client's files among the secrets. Raises ``StoreError`` if there are none."""
+    files = {file: secrets[file] for file in CLIENT_FILES if file in secrets}
+    if not files:
+        raise StoreError(
+            f"machine {name} has no client certificates on record",
+            hint=f"`pymachine provision {name}` makes them on machines that pymachine set up",
+        )
+    return files
+
+
+def is_current(path: Path, files: Mapping[str, bytes]) -> bool:
+    """Return whether ``path`` holds exactly these files, closed to others, and no crash left anything beside it."""
+    try:
+        return path.is_symlink() and _content(path) == files and not _strays(path)
+    except OSError:
+        return False
+
+
+def write(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a new generation, point ``path`` to it and remove the older ones. One writer at a time."""
+    _private_folder(path.parent)
+    generation = path.parent / f"{_prefix(path)}{random.token_hex(8)}"
+    generation.mkdir(mode=0o700)
+    for file, content in files.items():
+        _write_file(generation / file, content)
+    _sync(generation)
+    _point(path, generation)
+    _sweep(path)
+
+
+def remove(path: Path) -> None:
+    """Remove ``path`` and all its generations; what is gone already is no error."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        _discard(path)
+        for stray in _strays(path):
+            _discard(stray)
+
+
+def _point(path: Path, generation: Path) -> None:
+    link = generation.with_name(f"{generation.name}.link")
+    link.symlink_to(generation.name)
+    if path.is_dir() and not path.is_symlink():  # put there by hand: a link cannot replace a folder
+        path.rename(generation.with_name(f"{generation.name}.former"))
+    link.replace(path)
+    _sync(path.parent)
+
+
+def _sweep(path: Path) -> None:
+    for stray in _strays(path):
+        _discard(stray)
+
+
+def _strays(path: Path) -> list[Path]:
+    """Everything beside ``path`` that is or was one of its generations, but for the one in use."""
+    current = path.readlink().name if path.is_symlink() else None
+    beside = path.parent.iterdir()
+    return [found for found in beside if found.name.startswith(_prefix(path)) and found.name != current]
+
+
+def _prefix(path: Path) -> str:
+    """No machine's name begins with a dot or holds an @, so generations never clash with names."""
+    return f".{path.name}@"
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    content = {}
+    for file in path.iterdir():
+        if stat.S_IMODE(file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            return {}
+        content[file.name] = file.read_bytes()
+    return content
+
+
+def _private_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+        folder.chmod(0o700)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The SQLite file beneath the store: opened safely, migrated, written in short transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import RLock
+
+from pymachine.errors import SchemaTooNew, StoreError
+from pymachine.store.faults import translated
+from pymachine.store.filesystem import takes_wal
+from pymachine.store.migrating import Migrations, migrate, user_version
+from pymachine.store.schema import APPLICATION_ID, MIGRATIONS
+
+PATIENCE = 10.0  # seconds to wait for another process's transaction; none lasts longer than some file writes
+
+
+class Database:
+    """One connection, used by all threads of the process in turn. Make it with ``open``."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, newest: int) -> None:
+        self._connection = connection
+        self._path = path
+        self._newest = newest
+        self._lock = RLock()
+
+    @classmethod
+    def open(cls, path: Path, migrations: Migrations = MIGRATIONS) -> Database:
+        """Open the file, making or migrating it first. Raises ``StoreError``."""
+        with translated(str(path)):
+            _make_private(path)
+            connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            try:
+                _prepare(connection, path, migrations)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, path, len(migrations))
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one query. Works on a store of a newer version as far as its tables allow."""
+        with self._lock, translated(str(self._path)):
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one transaction: all of it is kept, or none when the block raises.
+
+        The write lock is taken at once. A transaction that begins as a reader cannot wait for it later: SQLite
+        then fails with "database is locked" whatever the timeout. Raises ``SchemaTooNew``.
+        """
+        with self._lock, translated(str(self._path)):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._refuse_newer()
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have ended the transaction already.
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        with self._lock:
+            self._connection.close()
+
+    def _refuse_newer(self) -> None:
+        """Look at every write: another process may have migrated the store while this one was open."""
+        version = user_version(self._connection)
+        if version > self._newest:
+            raise SchemaTooNew(
+                f"{self._path} was written by a newer pymachine (schema {version}, known here: {self._newest})",
+                hint="upgrade pymachine on this machine; until then its machines can be listed and used",
+            )
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, mode 0600: its companions (-wal, -shm) get the same mode."""
+    # Only a new file is opened here: closing it again would drop the locks that this process holds on an old one
+    # (https://sqlite.org/howtocorrupt.html, "POSIX advisory locks").
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    found = path.stat()
+    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and found.st_uid == os.geteuid():
+        path.chmod(0o600)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
+    connection.text_factory = _text
+    connection.execute("PRAGMA synchronous = FULL")
+    _refuse_foreign(connection, path)
+    _choose_journal(connection, path.parent)
+    migrate(connection, path, migrations)
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _text(raw: bytes) -> str:
+    """Let broken text through, so that one damaged row does not fail a whole list."""
+    return raw.decode(errors="surrogateescape")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application == APPLICATION_ID:
+        return
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application or (objects and not _just_made(connection)):
+        raise StoreError(
+            f"{path} is some other program's database",
+            hint="choose another folder with --storage-path or MACHINE_STORAGE_PATH",
+        )
+
+
+def _just_made(connection: sqlite3.Connection) -> bool:
+    """Whether another process gave the store its tables between two of our looks."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    return bool(application == APPLICATION_ID)
+
+
+def _choose_journal(connection: sqlite3.Connection, folder: Path) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode == "wal" or not takes_wal(folder):
+        return
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # Somebody is at work in the other mode, which is as safe and only slower; the next to open tries again.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise

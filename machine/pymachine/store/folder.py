@@ -1,0 +1,57 @@
+"""The folder that holds the store: private to its owner, or refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from pymachine.errors import StoreError
+from pymachine.store.faults import translated
+from pymachine.store.location import default_location
+from pymachine.store.schema import DATABASE
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def default_folder(environ: Mapping[str, str]) -> Path:
+    """Return the store's folder as ``store.location.default_location`` finds it."""
+    return Path(default_location(environ))
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the folder, mode 0700, and return its absolute path.
+
+    An own folder that is empty or holds a store already is closed to others without a word. Any other that
+    others may enter (a home folder, ``/tmp``) is refused, because changing its mode would break something else.
+    Raises ``StoreError``.
+    """
+    folder = folder.absolute()
+    with translated(str(folder)):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_others_out(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"{folder} cannot be written",
+            hint="make it writable, or choose another folder with --storage-path or MACHINE_STORAGE_PATH",
+        )
+    return folder
+
+
+def _keep_others_out(folder: Path) -> None:
+    found = folder.stat()
+    if not found.st_mode & _OTHERS:
+        return
+    if not _is_ours_alone(folder, found):
+        raise StoreError(
+            f"{folder} is open to other users, and keys are kept in it",
+            hint=f"choose a folder of its own, or `chmod 700 {folder}`",
+        )
+    folder.chmod(0o700)
+
+
+def _is_ours_alone(folder: Path, found: os.stat_result) -> bool:
+    if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:
+        return False
+    return (folder / DATABASE).exists() or not any(folder.iterdir())

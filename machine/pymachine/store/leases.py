@@ -1,0 +1,192 @@
+"""Leases as rows: the sole right to work on one machine, for as long as its holder lives and says so."""
+
+from __future__ import annotations
+
+import secrets as random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+
+from pymachine.errors import LeaseHeld, StoreError
+from pymachine.store.database import Database
+from pymachine.store.processes import Process
+from pymachine.store.seam import Holder
+
+_PROCESS = "user, host, host_id, boot, namespace, pid, started"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How leases run, in seconds: ``span`` without a sign of life ends one, ``renewal`` is between two signs,
+    ``poll`` between two looks of one who waits. ``now`` is the clock that hosts sharing a store have in common."""
+
+    span: float = 60.0
+    renewal: float = 15.0
+    poll: float = 0.1
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A lease as it is stored."""
+
+    name: str
+    token: str
+    purpose: str
+    process: Process
+    since: float
+    until: float
+
+    @property
+    def holder(self) -> Holder:
+        since = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds")
+        return Holder(self.name, self.purpose, self.process.user, self.process.host, self.process.pid, since)
+
+    def has_ended(self, observer: Process, now: float) -> bool:
+        return self.until <= now or self.process.is_dead(observer)
+
+
+class Leases:
+    """All leases of a store, as one process sees them."""
+
+    def __init__(self, database: Database, terms: Terms, process: Process) -> None:
+        self._database = database
+        self._terms = terms
+        self._process = process
+
+    @contextmanager
+    def hold(self, name: str, purpose: str, wait: float) -> Iterator[_Lease]:
+        """Take the lease, keep it alive and release it. Raises ``LeaseHeld`` after ``wait`` seconds."""
+        row = self._taken(name, purpose, wait)
+        lease = _Lease(self._database, row, self._terms)
+        try:
+            with lease.kept_alive():
+                yield lease
+        finally:
+            # A release that fails (a full disk) must not hide why the block failed; the lease ends with the process.
+            with suppress(StoreError):
+                lease.release()
+
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds the lease now, or None; one that has ended is held by nobody."""
+        with self._database.reading() as connection:
+            row = _find(connection, name)
+        return row.holder if row and not row.has_ended(self._process, self._terms.now()) else None
+
+    def break_(self, name: str) -> Holder | None:
+        """Take the lease away from whoever holds it."""
+        with self._database.writing() as connection:
+            row = _find(connection, name)
+            connection.execute("DELETE FROM lease WHERE name = ?", (name,))
+        return row.holder if row else None
+
+    def _taken(self, name: str, purpose: str, wait: float) -> _Row:
+        end = time.monotonic() + wait
+        while True:
+            try:
+                return self._take(name, purpose)
+            except LeaseHeld:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise
+                time.sleep(min(self._terms.poll, left))
+
+    def _take(self, name: str, purpose: str) -> _Row:
+        now = self._terms.now()
+        mine = _Row(name, random.token_hex(16), purpose, self._process, now, now + self._terms.span)
+        with self._database.writing() as connection:
+            other = _find(connection, name)
+            if other and not other.has_ended(self._process, now):
+                raise held_by(other.holder)
+            _write(connection, mine)
+        return mine
+
+
+class _Lease:
+    """A lease that this process holds."""
+
+    def __init__(self, database: Database, row: _Row, terms: Terms) -> None:
+        self._database = database
+        self._row = row
+        self._terms = terms
+        self._stopped = threading.Event()
+
+    @property
+    def holder(self) -> Holder:
+        """This process."""
+        return self._row.holder
+
+    def check(self) -> None:
+        """Renew the lease. Raises ``LeaseHeld`` if somebody else has taken or broken it."""
+        if not self._renew():
+            raise lost(self._row.holder)
+
+    def release(self) -> None:
+        """Give the lease back, if it still is this process's."""
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM lease WHERE token = ?", (self._row.token,))
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Renew the lease in a thread until the block ends."""
+        heart = threading.Thread(target=self._beat, name=f"lease of {self._row.name}", daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            heart.join()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._terms.renewal):
+            # A store that is busy or full now may not be at the next beat; ``check`` finds out what became of it.
+            with suppress(StoreError):
+                if not self._renew():
+                    return
+
+    def _renew(self) -> bool:
+        until = self._terms.now() + self._terms.span
+        with self._database.writing() as connection:
+            changed = connection.execute("UPDATE lease SET until = ? WHERE token = ?", (until, self._row.token))
+            return changed.rowcount == 1
+
+
+def held_by(holder: Holder) -> LeaseHeld:
+    """Return the error for a lease that somebody holds."""
+    return LeaseHeld(
+        f"machine {holder.name} is being worked on by {_who(holder)} since {holder.since} ({holder.purpose})",
+        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+    )
+
+
+def lost(holder: Holder) -> LeaseHeld:
+    """Return the error for a lease that was taken from its holder."""
+    return LeaseHeld(
+        f"another process took the lease on machine {holder.name}, held since {holder.since} ({holder.purpose})",
+        hint=f"look at what became of it with `pymachine inspect {holder.name}`, then give the command again",
+    )
+
+
+def _who(holder: Holder) -> str:
+    return f"{holder.user}@{holder.host}, process {holder.pid},"
+
+
+def _find(connection: sqlite3.Connection, name: str) -> _Row | None:
+    query = f"SELECT name, token, purpose, since, until, {_PROCESS} FROM lease WHERE name = ?"  # noqa: S608
+    found = connection.execute(query, (name,)).fetchone()
+    if found is None:
+        return None
+    name, token, purpose, since, until, *process = found
+    return _Row(name, token, purpose, Process(*process), since, until)
+
+
+def _write(connection: sqlite3.Connection, row: _Row) -> None:
+    connection.execute(
+        f"REPLACE INTO lease (name, token, purpose, since, until, {_PROCESS}) "  # noqa: S608
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.name, row.token, row.purpose, row.since, row.until, *astuple(row.process)),
+    )

@@ -1,0 +1,90 @@
+"""Reading one record, and nothing else, for the commands that are typed all day.
+
+``pymachine env`` spends its time on imports, so this module loads ``sqlite3`` and ``json`` and what they need:
+no dataclasses, no pathlib, no typing. Everything else goes through ``store.sqlite``.
+"""
+
+import os
+import sqlite3
+
+from pymachine.store.schema import CERTIFICATES, DATABASE, DOCUMENT_OF, NAMES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PATIENCE = 2.0  # seconds to wait for a writer that locks readers out, which WAL does for milliseconds at most
+
+
+def lookup(folder: str, name: str) -> "dict[str, Any] | None":
+    """Return the document of a machine as it is stored, or None.
+
+    Never makes or changes anything. Raises ``StoreError`` where the store or the record cannot be read.
+    """
+    rows = _select(folder, DOCUMENT_OF, name)
+    return _parsed(rows[0][0], name) if rows else None
+
+
+def names(folder: str) -> list[str]:
+    """Return the names of all machines in natural order: for completion. Raises ``StoreError``."""
+    from pymachine.store.names import natural_key
+
+    return sorted((row[0] for row in _select(folder, NAMES)), key=natural_key)
+
+
+def client_path(folder: str, name: str) -> str:
+    """Return the folder for DOCKER_CERT_PATH, by the machine's name as its document spells it."""
+    return f"{folder}/{CERTIFICATES}/{name}"
+
+
+def _select(folder: str, query: str, *values: str) -> "list[Any]":
+    path = f"{os.path.abspath(folder)}/{DATABASE}"  # noqa: PTH100
+    if not os.path.exists(path):  # noqa: PTH110
+        return []
+    try:
+        return _rows(path, "mode=ro", query, values)
+    except sqlite3.OperationalError as error:
+        # A read-only or full file system: the shared memory that WAL wants cannot be made. Without a log beside
+        # it the file alone is the whole truth.
+        if _needs_room(error) and not os.path.exists(f"{path}-wal"):  # noqa: PTH110
+            return _rows(path, "immutable=1", query, values)
+        raise _explained(error, path) from error
+    except sqlite3.Error as error:
+        raise _explained(error, path) from error
+
+
+def _rows(path: str, how: str, query: str, values: "tuple[str, ...]") -> "list[Any]":
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(f"file://{escaped}?{how}", uri=True, timeout=PATIENCE)
+    try:
+        found = connection.execute(query, values).fetchall()
+    finally:
+        connection.close()
+    return found
+
+
+def _needs_room(error: sqlite3.OperationalError) -> bool:
+    primary = error.sqlite_errorcode & 0xFF
+    return primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
+
+
+def _parsed(document: str, name: str) -> "dict[str, Any]":
+    import json
+
+    try:
+        parsed = json.loads(document)
+    except (ValueError, TypeError) as error:
+        from pymachine.store.faults import broken_record
+
+        raise broken_record(name, str(error)) from error
+    if not isinstance(parsed, dict):
+        from pymachine.store.faults import broken_record
+
+        raise broken_record(name, "it is no JSON object")
+    return parsed
+
+
+def _explained(error: sqlite3.Error, path: str) -> Exception:
+    from pymachine.store.faults import explained
+
+    return explained(error, path)

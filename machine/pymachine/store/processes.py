@@ -1,0 +1,100 @@
+"""Who a process is, well enough to tell from another one whether it still lives.
+
+A process id alone is not: ids are used again, other hosts and containers count their own.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+_ENDED = ("Z", "X", "x")  # proc_pid_stat(5): zombies have ended, even if nobody took note of it
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process. ``boot`` names the run of its kernel, ``namespace`` the place its ``pid`` counts in.
+
+    ``started`` is its start time in clock ticks since boot. Empty texts where the system does not tell.
+    """
+
+    user: str
+    host: str
+    host_id: str
+    boot: str
+    namespace: str
+    pid: int
+    started: str
+
+    @classmethod
+    def current(cls) -> Process:
+        """Return this process."""
+        pid = os.getpid()
+        return cls(
+            user=_user(),
+            host=socket.gethostname(),
+            host_id=_host_id(),
+            boot=_text("/proc/sys/kernel/random/boot_id"),
+            namespace=_link("/proc/self/ns/pid"),
+            pid=pid,
+            started=start_of(pid) or "",
+        )
+
+    def is_dead(self, observer: Process) -> bool:
+        """Return whether ``observer`` can tell for certain that this process has ended."""
+        if self.host_id != observer.host_id:
+            return False
+        if self.boot != observer.boot:
+            return True
+        return self.namespace == observer.namespace and start_of(self.pid) != self.started
+
+
+def start_of(pid: int) -> str | None:
+    """Return when a process began, in clock ticks since boot: None if it has ended, "" where nobody can tell."""
+    text = _text(f"/proc/{pid}/stat")
+    if text:
+        # The second field is the program's name in parentheses, which may hold blanks and parentheses itself.
+        fields = text.rpartition(")")[2].split()
+        return None if fields[0] in _ENDED else fields[19]
+    return "" if not Path("/proc/self").exists() and _answers(pid) else None
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        return str(os.getuid())
+
+
+def _host_id() -> str:
+    """Two hosts can share a name and a store. The machine id is confidential (machine-id(5)), so hashed."""
+    seed = f"pymachine {socket.gethostname()} {_text('/etc/machine-id')}"
+    return hashlib.sha256(seed.encode()).hexdigest()[:16]
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""

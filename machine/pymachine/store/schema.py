@@ -1,0 +1,70 @@
+"""The tables of ``state.db``: one place for every name that SQL uses. Imports nothing.
+
+Each migration takes the database from one ``user_version`` to the next. Those that were released are never
+edited, only followed by others.
+"""
+
+DATABASE = "state.db"
+CERTIFICATES = "certs"
+
+# "pyma" in ASCII: tells a store from any other SQLite file (``PRAGMA application_id``).
+APPLICATION_ID = 0x70796D61
+
+_FIRST = (
+    """
+    CREATE TABLE machine (
+        name     TEXT PRIMARY KEY COLLATE NOCASE,
+        id       TEXT NOT NULL,
+        driver   TEXT NOT NULL,
+        phase    TEXT NOT NULL,
+        rev      INTEGER NOT NULL,
+        document TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE secret (
+        machine TEXT NOT NULL COLLATE NOCASE REFERENCES machine (name) ON DELETE CASCADE,
+        file    TEXT NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (machine, file)
+    ) WITHOUT ROWID
+    """,
+    # No reference to machine: a create holds its lease before it saves the first record.
+    """
+    CREATE TABLE lease (
+        name      TEXT PRIMARY KEY COLLATE NOCASE,
+        token     TEXT NOT NULL,
+        purpose   TEXT NOT NULL,
+        user      TEXT NOT NULL,
+        host      TEXT NOT NULL,
+        host_id   TEXT NOT NULL,
+        boot      TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        pid       INTEGER NOT NULL,
+        started   TEXT NOT NULL,
+        since     REAL NOT NULL,
+        until     REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    # No reference to machine either: the journal tells of machines that are gone.
+    """
+    CREATE TABLE operation (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        machine_id TEXT NOT NULL,
+        machine    TEXT NOT NULL COLLATE NOCASE,
+        kind       TEXT NOT NULL,
+        step       TEXT NOT NULL,
+        begun      TEXT NOT NULL,
+        changed    TEXT NOT NULL,
+        outcome    TEXT,
+        message    TEXT NOT NULL,
+        payload    TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX operation_unfinished ON operation (machine) WHERE outcome IS NULL",
+)
+
+MIGRATIONS = (_FIRST,)
+
+DOCUMENT_OF = "SELECT document FROM machine WHERE name = ?"
+NAMES = "SELECT name FROM machine"

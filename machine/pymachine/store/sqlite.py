@@ -1,0 +1,159 @@
+"""The default store: one SQLite file in a folder of the user's, and the client's certificates beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pymachine.model import Machine
+from pymachine.store import clientfiles, journal, records
+from pymachine.store.database import Database
+from pymachine.store.faults import translated
+from pymachine.store.folder import prepare_folder
+from pymachine.store.leases import Leases, Terms
+from pymachine.store.migrating import Migrations
+from pymachine.store.processes import Process
+from pymachine.store.schema import DATABASE, MIGRATIONS
+from pymachine.store.seam import Broken, Holder, Lease, Operation
+
+
+class SqliteStore:
+    """The ``Store`` of one folder. Make it with ``open``; ``pymachine.store.Store`` says what each method does."""
+
+    def __init__(self, folder: Path, database: Database, leases: Leases) -> None:
+        self._folder = folder
+        self._database = database
+        self._leases = leases
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        terms: Terms | None = None,
+        process: Process | None = None,
+        migrations: Migrations = MIGRATIONS,
+    ) -> Self:
+        """Open the store in ``folder``, making it first if need be. Raises ``StoreError``.
+
+        ``process`` is whoever leases are taken for: this one unless given.
+        """
+        folder = prepare_folder(folder)
+        database = Database.open(folder / DATABASE, migrations)
+        return cls(folder, database, Leases(database, terms or Terms(), process or Process.current()))
+
+    def close(self) -> None:
+        """Close the database; safe to call twice."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds everything."""
+        return self._folder
+
+    def get(self, name: str) -> Machine:
+        """Return the record."""
+        machine = self.find(name)
+        if machine is None:
+            raise records.no_such(name)
+        return machine
+
+    def find(self, name: str) -> Machine | None:
+        """Return the record, or None."""
+        with self._database.reading() as connection:
+            return records.find(connection, name)
+
+    def records(self) -> list[Machine | Broken]:
+        """Return all records, in natural order of their names."""
+        with self._database.reading() as connection:
+            return records.listed(connection)
+
+    def put(self, machine: Machine, *, secrets: Mapping[str, bytes] | None = None) -> Machine:
+        """Write the record if it still is as it was read, and its secrets with it."""
+        write = records.update if machine.rev else records.insert
+        with self._database.writing() as connection:
+            saved = write(connection, machine)
+            records.keep_secrets(connection, saved.name, secrets or {})
+        return saved
+
+    def secrets(self, name: str) -> dict[str, bytes]:
+        """Return the machine's certificates and keys by file name."""
+        with self._database.reading() as connection:
+            return records.secrets_of(connection, name)
+
+    def remove(self, name: str, *, rev: int | None = None) -> None:
+        """Forget the machine, its secrets and its client files.
+
+        The files go first: after a crash in between, the record is still there to be removed again.
+        """
+        path = self.client_folder(name)
+        with self._database.writing() as connection:
+            records.delete(connection, name, rev)
+            clientfiles.remove(path)
+
+    def client_folder(self, name: str) -> Path:
+        """The folder for DOCKER_CERT_PATH, spelled as the record spells the name."""
+        with self._database.reading() as connection:
+            spelled = records.spelling(connection, name)
+        return clientfiles.client_folder(self._folder, spelled or name)
+
+    def materialise(self, name: str) -> Path:
+        """Write the docker client's files, unless they are as they should be, and return their folder.
+
+        The write lock is held for these few small files: of two processes, the later one writes the newer ones.
+        """
+        path = self.client_folder(name)
+        if clientfiles.is_current(path, self._client_files(name)):
+            return path
+        with self._database.writing() as connection, translated(str(path)):
+            clientfiles.write(path, clientfiles.wanted_files(name, records.secrets_of(connection, name)))
+        return path
+
+    def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
+        """Hold the right to work on the machine."""
+        return self._leases.hold(name, purpose, wait)
+
+    def holder(self, name: str) -> Holder | None:
+        """Who works on the machine now, or None."""
+        return self._leases.holder(name)
+
+    def break_lease(self, name: str) -> Holder | None:
+        """Take the lease away from whoever holds it, and return who that was."""
+        return self._leases.break_(name)
+
+    def begin(self, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None) -> int:
+        """Open an entry in the journal and return its number."""
+        with self._database.writing() as connection:
+            return journal.begin(connection, machine, kind, payload)
+
+    def advance(self, operation: int, step: str) -> None:
+        """Note the step that begins now."""
+        with self._database.writing() as connection:
+            journal.advance(connection, operation, step)
+
+    def finish(self, operation: int, outcome: str, message: str = "") -> None:
+        """Close the entry with ``done`` or ``failed``."""
+        with self._database.writing() as connection:
+            journal.finish(connection, operation, outcome, message)
+
+    def operations(self, name: str | None = None, *, unfinished: bool = False) -> list[Operation]:
+        """Return journal entries, newest first."""
+        with self._database.reading() as connection:
+            return journal.entries(connection, name, unfinished=unfinished)
+
+    def _client_files(self, name: str) -> dict[str, bytes]:
+        with self._database.reading() as connection:
+            if records.spelling(connection, name) is None:
+                raise records.no_such(name)
+            return clientfiles.wanted_files(name, records.secrets_of(connection, name))
