@@ -97,6 +97,12 @@ class SshDriver:
 
     def create(self, request: Request, remember: Remember) -> Instance:
         """Take the host as it is: remember where it is, make nothing."""
+        instance = self.locate(request)
+        remember(instance.handle)
+        return instance
+
+    def locate(self, request: Request) -> Instance:
+        """Return the host that the options name, with what the user's SSH configuration says of it."""
         address = _address(request.options)
         found = _resolved(address)
         handle = {
@@ -105,7 +111,6 @@ class SshDriver:
             "user": found.user or "root",
             "jump": _first_hop(address.jump if address.jump is not None else found.jump),
         }
-        remember(handle)
         return Instance(handle, ssh=address)
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:

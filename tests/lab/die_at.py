@@ -1,7 +1,7 @@
 """pymachine that kills itself with SIGKILL at an event: python die_at.py EVENT STEP COUNT -- WORDS…
 
-EVENT is started, progressed or finished; it dies at the COUNTth of these in STEP. Nothing is flushed, closed or
-released: that is the point.
+EVENT is started, progressed or finished; it dies at the COUNTth of these in STEP, which may be "any". Nothing is
+flushed, closed or released: that is the point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class Deadly(Silent):
     """A reporter that does not come back from one event."""
 
     def __init__(self, event: str, step: str, count: int) -> None:
-        self._at = (event, step)
+        self._event = event
+        self._step = step
         self._left = count
 
     def started(self, machine: str, step: str) -> None:
@@ -33,7 +34,7 @@ class Deadly(Silent):
         self._tick("finished", step)
 
     def _tick(self, event: str, step: str) -> None:
-        if (event, step) == self._at:
+        if self._event == event and self._step in (step, "any"):
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
