@@ -16,7 +16,7 @@ from pymachine.store.seam import Operation
 KEPT = 1000  # entries that ended; older ones are dropped when a new one begins
 OUTCOMES = ("done", "failed")
 
-_COLUMNS = "id, machine_id, machine, kind, step, begun, changed, outcome, message, payload"
+_COLUMNS = ("id", "machine_id", "machine", "kind", "step", "begun", "changed", "outcome", "message", "payload")
 
 
 def begin(connection: sqlite3.Connection, machine: Machine, kind: str, payload: Mapping[str, Any] | None) -> int:
@@ -58,11 +58,13 @@ def finish(connection: sqlite3.Connection, operation: int, outcome: str, message
 def entries(connection: sqlite3.Connection, name: str | None, *, unfinished: bool) -> list[Operation]:
     """Return entries, newest first: of one machine, or of all; only those without an end if asked."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM operation WHERE (:name IS NULL OR machine = :name) "  # noqa: S608
+        f"SELECT {', '.join(_COLUMNS)} FROM operation WHERE (:name IS NULL OR machine = :name) "  # noqa: S608
         "AND (NOT :unfinished OR outcome IS NULL) ORDER BY id DESC",
         {"name": name, "unfinished": unfinished},
     )
-    return [Operation(*columns, json.loads(payload)) for *columns, payload in rows.fetchall()]
+    return [
+        Operation(**dict(zip(_COLUMNS, row, strict=True), payload=json.loads(row[-1]))) for row in rows.fetchall()
+    ]
 
 
 def check_outcome(outcome: str) -> None:
