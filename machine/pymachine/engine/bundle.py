@@ -1,0 +1,115 @@
+"""The set-up as files and one command: what SSH uploads and runs, and cloud-init carries as well."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.engine.configuring import digest
+from pymachine.engine.options import TLS_FOLDER
+from pymachine.engine.setup import SetupPlan
+from pymachine.rendering import render
+from pymachine.transport import RemoteFile
+from pymachine.transport.command import Command
+
+STAGING = "/run/pymachine"  # a tmpfs: what is staged is gone with a reboot
+STATE = "/var/lib/pymachine"
+SECRET = 0o600
+
+# How package managers say that another one is at work (extended regular expression, any case).
+LOCK_MESSAGES = "could not get lock|unable to (lock|acquire)|is locked by|lock was locked|waiting for process"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TlsFiles:
+    """PEM files of the engine: the CA that clients' certificates must come from, its certificate and its key."""
+
+    ca: bytes
+    cert: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Files to place below ``folder`` (0700, root) and the command to run there as root.
+
+    ``run`` prints progress lines (see ``engine.progress``). The work goes on by itself if its reader goes
+    away; it removes what was staged. ``rollback`` puts back what the last run replaced, at any time after.
+    """
+
+    folder: str
+    files: tuple[RemoteFile, ...]
+    run: Command
+    rollback: Command
+
+
+def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = True) -> Bundle:
+    """Return the bundle of a set-up. ``wait_for_cloud_init`` must be off where cloud-init itself runs it."""
+    config = plan.config
+    script = render(
+        "engine/setup.sh.j2",
+        plan=plan,
+        port=plan.machine.engine.port,
+        tls_folder=TLS_FOLDER,
+        final_digest=digest(config.after or config.final),
+        allow_http=plan.source.base.startswith("http:") or plan.source.url.startswith("http:"),
+        lock_messages=LOCK_MESSAGES,
+        wait_for_cloud_init=wait_for_cloud_init,
+    )
+    texts = {
+        "setup.sh": script.encode(),
+        "rollback.sh": render("engine/rollback.sh.j2").encode(),
+        "exec-start.awk": render("engine/exec-start.awk.j2").encode(),
+        "daemon.json": config.final,
+        "daemon.before.json": config.before,
+        "daemon.after.json": config.after,
+        "manifest.json": plan.manifest.text().encode(),
+        "recovery.json": plan.recovery.text().encode(),
+        "environment": _environment(plan).encode() or None,
+        "ca.pem": tls.ca,
+        "server.pem": tls.cert,
+        "server-key.pem": tls.key,
+        "install.sh": plan.source.script.encode() or None,
+        **_repository(plan),
+    }
+    return make_bundle("setup.sh", texts)
+
+
+def make_bundle(task: str, texts: dict[str, bytes | None]) -> Bundle:
+    """Return a bundle of these files plus the runner that runs ``task`` apart from the connection."""
+    contents = {name: content for name, content in texts.items() if content is not None}
+    contents["run.sh"] = render("engine/run.sh.j2", task=task).encode()
+    files = tuple(RemoteFile(name, content, SECRET) for name, content in sorted(contents.items()))
+    folder = f"{STAGING}/{_fingerprint(files)}"
+    return Bundle(
+        folder=folder,
+        files=files,
+        run=Command.of("sh", f"{folder}/run.sh"),
+        rollback=Command.of("sh", f"{STATE}/rollback.sh"),
+    )
+
+
+def _fingerprint(files: Sequence[RemoteFile]) -> str:
+    """Name the folder by its content: another set-up never overwrites a script that is being run."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.path}\0{len(file.content)}\0".encode() + file.content)
+    return total.hexdigest()[:16]
+
+
+def _environment(plan: SetupPlan) -> str:
+    """The daemon's environment, as unit file lines or, under OpenRC, as lines of conf.d."""
+    pairs = (*plan.proxies, *plan.environment)
+    if not pairs:
+        return ""
+    return render(f"engine/environment.{plan.init}.j2", pairs=pairs)
+
+
+def _repository(plan: SetupPlan) -> dict[str, bytes | None]:
+    source = plan.source
+    if source.kind != "docker" or source.own_repo or plan.family is None:
+        return {}
+    channel = plan.machine.engine.channel
+    names = {"apt": ("docker.sources", "docker.pref")}.get(plan.family, ("docker-ce.repo",))
+    return {n: render(f"engine/{n}.j2", source=source, channel=channel, arch="").encode() for n in names}

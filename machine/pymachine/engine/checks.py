@@ -1,0 +1,147 @@
+"""What must be true of a host before anything on it is touched. Each check returns sentences, none if all is well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pymachine.engine.exec_start import exec_start
+from pymachine.engine.hostfacts import EngineFacts, HostFacts
+from pymachine.engine.manifest import Manifest
+from pymachine.engine.options import key_of_flag
+from pymachine.errors import CheckFailed
+from pymachine.model import EngineSpec
+
+MIB = 1024 * 1024
+# Free space, in MiB, that a set-up needs: with the engine's packages, and for the configuration alone.
+_ROOM_TO_INSTALL = {"/usr": 400, "/var": 200, "/etc": 1, "/run": 4}
+_ROOM_TO_CONFIGURE = {"/var/lib": 4, "/etc": 1, "/run": 4}
+_NAME = "[A-Za-z_][A-Za-z0-9_]*"
+
+
+def check_owner(manifest: Manifest | None, name: str, machine_id: str, *, take_over: bool) -> None:
+    """Refuse a host that another machine's set-up is on. Raises ``CheckFailed``."""
+    if manifest is None or manifest.id == machine_id or take_over:
+        return
+    raise CheckFailed(
+        f"the host belongs to machine {manifest.name} already",
+        hint=f"remove that one first (pymachine rm {manifest.name}); if its record is gone for good, delete"
+        " /var/lib/pymachine/manifest.json on the host",
+    )
+
+
+def check_engine_kind(facts: HostFacts) -> None:
+    """Refuse engines that live outside the system's service manager. Raises ``CheckFailed``."""
+    if "snap" in facts.odd_engines:
+        raise CheckFailed(
+            "Docker is installed as a snap on the host; its engine cannot be given certificates and a port",
+            hint="snap remove docker, then try again; images and containers of the snap do not carry over",
+        )
+    if "rootless" in facts.odd_engines and facts.engine is None:
+        raise CheckFailed(
+            "a rootless Docker engine runs on the host; it belongs to a user and is not adopted",
+            hint="stop it, or install a system-wide engine beside it first",
+        )
+
+
+def check_room(facts: HostFacts, *, installing: bool) -> None:
+    """Refuse a host whose disk is full. Raises ``CheckFailed`` naming every folder that is short."""
+    needs = _ROOM_TO_INSTALL if installing else _ROOM_TO_CONFIGURE
+    short = [
+        f"{folder} has {room // MIB} MiB free, {needed} MiB are needed"
+        for folder, needed in needs.items()
+        if (room := facts.room(folder)) is not None and room < needed * MIB
+    ]
+    if short:
+        raise CheckFailed("the host's disk is full: " + "; ".join(short), hint="make room on the host and try again")
+
+
+def port_conflicts(facts: HostFacts, port: int, manifest: Manifest | None) -> list[str]:
+    """Say who holds the engine's port, unless it is the engine that we set up before."""
+    if port not in facts.listening or (manifest is not None and manifest.port == port):
+        return []
+    holder = facts.listeners.get(port, "another program")
+    if holder == "dockerd":  # then its own flags or hosts are named as conflicts
+        return []
+    return [f"TCP port {port} is taken by {holder}"]
+
+
+def listener_conflicts(engine: EngineFacts | None, hosts: list[Any], ports: set[int]) -> list[str]:
+    """Name TCP sockets of the engine beside ours: asking for client certificates would change them as well.
+
+    ``ports`` are the port we want and the one we had. A socket on all addresses of such a port will do.
+    """
+    given = [*(engine.flags.get("host", []) if engine else []), *map(str, hosts)]
+    fitting = {f"tcp://{address}:{port}" for address in ("[::]", "0.0.0.0", "") for port in ports}
+    others = sorted({host for host in given if host.startswith("tcp:") and host not in fitting})
+    return [f"the engine listens on {host} already, by its own configuration" for host in others]
+
+
+def flag_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
+    """Name keys that the engine gets as flags: dockerd refuses to start when a key is in the file as well."""
+    _, origin = exec_start(engine.unit_text)
+    found = sorted(flag for flag in engine.flags if key_of_flag(flag) in wanted)
+    return [f"--{flag} is given as a flag in {origin or 'the unit'}" for flag in found]
+
+
+def storage_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
+    """Refuse another storage driver on an engine with data: images and containers would seem to be gone."""
+    driver = wanted.get("storage-driver")
+    if not driver or not engine.storage_driver or driver == engine.storage_driver or not engine.has_data:
+        return []
+    return [f"storage driver {driver} would hide the images and containers that {engine.storage_driver} holds"]
+
+
+def swarm_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
+    """A Swarm member with live-restore does not start."""
+    if engine.swarm and wanted.get("live-restore"):
+        return ["live-restore cannot be used on a member of a Swarm"]
+    return []
+
+
+def check_version(spec: EngineSpec, engine: EngineFacts | None, *, allow_downgrade: bool = False) -> None:
+    """Refuse a version that an engine that is there is not. Raises ``CheckFailed``."""
+    if engine is None or not spec.version or not engine.version or matches_version(engine.version, spec.version):
+        return
+    if compare_versions(spec.version, engine.version) > 0:
+        raise CheckFailed(
+            f"engine {engine.version} is there, {spec.version} is asked for",
+            hint="leave --engine-version away to take it as it is, then use pymachine upgrade",
+        )
+    if not allow_downgrade:
+        raise CheckFailed(
+            f"engine {engine.version} is there, {spec.version} would be a downgrade",
+            hint="engines cannot read what newer ones wrote; leave --engine-version away",
+        )
+
+
+def matches_version(version: str, wanted: str) -> bool:
+    """Whether ``26.1.5+dfsg1`` or ``5:26.1.5-1~debian`` is the ``26.1.5`` (or ``26.1``, or ``26``) asked for."""
+    have = upstream(version)
+    return version == wanted or have == upstream(wanted) or have.startswith(wanted + ".")
+
+
+def upstream(version: str) -> str:
+    """Return the upstream part of a package version: no epoch, no revision, no build suffix."""
+    return re.split(r"[-+~]", version.rpartition(":")[2])[0]
+
+
+def compare_versions(one: str, other: str) -> int:
+    """Return -1, 0 or 1 by the numbers of the upstream parts."""
+    first, second = (tuple(map(int, re.findall(r"\d+", upstream(v)))) for v in (one, other))
+    length = min(len(first), len(second))
+    return (first[:length] > second[:length]) - (first[:length] < second[:length])
+
+
+def environment_pairs(assignments: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Split ``NAME=value``. Raises ``CheckFailed`` for what is no environment variable."""
+    pairs = []
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not re.fullmatch(_NAME, name):
+            raise CheckFailed(f"engine environment {name!r} is not of the form NAME=value")
+        if "\0" in value:
+            raise CheckFailed(f"engine environment {name} holds a null byte")
+        pairs.append((name, value))
+    return tuple(pairs)

@@ -1,0 +1,144 @@
+"""What daemon.json will be on a host, and which way the engine is told to listen. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymachine.engine import checks
+from pymachine.engine.daemon_config import Config, encode_config, label_conflicts, merge, parse_config, withdraw
+from pymachine.engine.hostfacts import EngineFacts, HostFacts
+from pymachine.engine.live_restore import LiveRestore, decide
+from pymachine.engine.manifest import Manifest
+from pymachine.engine.options import TLS_KEYS, wanted_config
+from pymachine.errors import CheckFailed
+from pymachine.model import EngineSpec, Machine
+
+ABSENT = "absent"
+UNIX_SOCKET = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigPlan:
+    """The texts of daemon.json, and what to record of them.
+
+    ``final`` is what the engine is started with. ``before`` (the old file with live-restore switched on, for a
+    reload) and ``after`` (``final`` with it off again, once the engine is back) are None where not needed.
+    ``found`` is the digest of the file that the plan was made from. ``listen`` is the engine's TCP socket;
+    ``by_flag`` says that its unit names it, else the ``hosts`` key does.
+    """
+
+    path: str
+    found: str
+    final: bytes
+    added: Config
+    listen: str
+    by_flag: bool
+    before: bytes | None = None
+    after: bytes | None = None
+    changed: tuple[str, ...] = ()
+    live_restore: LiveRestore = LiveRestore.LEAVE
+
+
+def digest(content: bytes | None) -> str:
+    """Return the SHA-256 of a file's content in hex, or ``absent`` for a file that is not there."""
+    return ABSENT if content is None else hashlib.sha256(content).hexdigest()
+
+
+def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *, fresh: bool) -> ConfigPlan:
+    """Merge what the machine's engine shall be into the host's daemon.json.
+
+    Raises ``CheckFailed`` naming every conflict at once, ``UsageFault`` for options that make no sense.
+    """
+    spec, had = machine.engine, previous.added if previous else {}
+    existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
+    theirs = withdraw(existing, had)
+    by_flag = _listens_by_flag(facts, theirs)
+    listen = f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{spec.port}"
+    wanted = _wanted(machine, theirs) | ({} if by_flag else {"hosts": _hosts(theirs, spec.port, listen)})
+    live = decide(facts.engine, theirs, ours_already=bool(had.get("live-restore")), fresh=fresh)
+    merged = merge(existing, wanted | ({"live-restore": True} if live is LiveRestore.KEEP else {}), had)
+    _refuse(facts, spec, previous, _Sides(theirs, wanted, merged.conflicts))
+    plan = ConfigPlan(facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag)
+    return _with_texts(plan, facts, existing, merged.config, live)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    theirs: Mapping[str, Any]
+    wanted: Mapping[str, Any]
+    conflicts: tuple[str, ...]
+
+
+def _listens_by_flag(facts: HostFacts, theirs: Mapping[str, Any]) -> bool:
+    """dockerd takes sockets from flags or from the file, never both. systemd units have ``-H``, OpenRC's has none."""
+    if "hosts" in theirs:
+        return False
+    return facts.init != "openrc" or bool(facts.engine and "host" in facts.engine.flags)
+
+
+def _hosts(theirs: Mapping[str, Any], port: int, listen: str) -> list[str]:
+    there = [str(host) for host in theirs.get("hosts", [])]
+    if any(host.startswith("tcp:") and host.endswith(f":{port}") for host in there):
+        return []
+    return [*([] if there else [UNIX_SOCKET]), listen]
+
+
+def _wanted(machine: Machine, theirs: Mapping[str, Any]) -> Config:
+    wanted = wanted_config(machine.engine, machine.driver)
+    named = any(str(label).startswith("provider=") for label in theirs.get("labels", []))
+    provider = f"provider={machine.driver}"
+    if named and provider not in machine.engine.labels:  # the host says what it is; our default gives way
+        wanted["labels"] = [label for label in wanted["labels"] if label != provider]
+    return wanted | TLS_KEYS
+
+
+def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides: _Sides) -> None:
+    """Raise ``CheckFailed`` with every conflict between the host and what is asked for."""
+    found = [f"{facts.daemon_json_path}: {conflict}" for conflict in sides.conflicts]
+    found += label_conflicts(sides.theirs.get("labels", []), sides.wanted.get("labels", []))
+    found += checks.port_conflicts(facts, spec.port, previous)
+    ports = {spec.port} | ({previous.port} if previous else set())
+    found += checks.listener_conflicts(facts.engine, sides.theirs.get("hosts", []), ports)
+    if facts.engine is not None:
+        found += _engine_conflicts(facts.engine, sides)
+    if found:
+        raise CheckFailed(
+            f"what is asked for and what is on the host do not go together: {len(found)} conflict"
+            + "s" * (len(found) > 1)
+            + "".join(f"\n  {line}" for line in found),
+            hint="nothing was changed; change the options, or the configuration on the host",
+        )
+
+
+def _engine_conflicts(engine: EngineFacts, sides: _Sides) -> list[str]:
+    return [
+        *checks.flag_conflicts(engine, sides.wanted),
+        *checks.storage_conflicts(engine, sides.wanted),
+        *checks.swarm_conflicts(engine, sides.wanted),
+    ]
+
+
+def _with_texts(
+    plan: ConfigPlan, facts: HostFacts, existing: Config, config: Config, live: LiveRestore
+) -> ConfigPlan:
+    changed = tuple(key for key in {**existing, **config} if existing.get(key) != config.get(key))
+    on = {"live-restore": True}
+    same = facts.daemon_json if facts.daemon_json is not None and config == existing else None
+    final = same or encode_config(config)
+    borrowed = live is LiveRestore.BORROW
+    switched_on = live is not LiveRestore.LEAVE and not (facts.engine and facts.engine.live_restore)
+    return ConfigPlan(
+        path=plan.path,
+        found=plan.found,
+        final=encode_config(config | on) if borrowed else final,
+        added=plan.added,
+        listen=plan.listen,
+        by_flag=plan.by_flag,
+        before=encode_config(existing | on) if switched_on else None,
+        after=final if borrowed else None,
+        changed=changed,
+        live_restore=live,
+    )

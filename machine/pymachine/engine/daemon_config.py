@@ -1,0 +1,151 @@
+"""daemon.json: reading it strictly, merging our keys into it, and taking exactly those out again. Pure.
+
+What we add is written down as ``added``, a document of the same shape: scalars, the list items that were not
+there, the members of objects that were not there. It serves both the next merge (a value of ours may change)
+and the removal (only what is still ours goes).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymachine.errors import CheckFailed
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The outcome of a merge. ``conflicts`` are sentences; where there are any, ``config`` is of no use."""
+
+    config: Config
+    added: Config
+    conflicts: tuple[str, ...] = ()
+
+
+class _Twice(ValueError):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def parse_config(data: bytes, path: str) -> Config:
+    """Read daemon.json. An empty file counts as ``{}``, as dockerd sees it.
+
+    Raises ``CheckFailed`` with line and column if it is not JSON, and with the key if one is given twice:
+    Python and dockerd would both quietly take the last of the two.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        document = json.loads(text or "{}", object_pairs_hook=_unique) if text.strip() else {}
+    except _Twice as error:
+        line = _second_line(text, error.key)
+        raise CheckFailed(f"{path}: key {error.key!r} is given twice (line {line})", hint=_FIX) from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise CheckFailed(f"{path} is not JSON: {error.msg} at {where}", hint=_FIX) from error
+    except UnicodeDecodeError as error:
+        raise CheckFailed(f"{path} is not UTF-8 text (byte {error.start})", hint=_FIX) from error
+    if not isinstance(document, dict):
+        raise CheckFailed(f"{path} does not hold a JSON object", hint=_FIX)
+    return document
+
+
+_FIX = "correct the file; nothing was changed"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Config:
+    found: Config = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(key)
+        found[key] = value
+    return found
+
+
+def _second_line(text: str, key: str) -> int:
+    places = [m.start() for m in re.finditer(re.escape(json.dumps(key)) + r"\s*:", text)]
+    return text.count("\n", 0, places[1] if len(places) > 1 else 0) + 1
+
+
+def encode_config(config: Mapping[str, Any]) -> bytes:
+    """Return the text to write for a config, keys in their order."""
+    return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def merge(existing: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping[str, Any]) -> Merged:
+    """Unite the host's config with ours: unknown keys stay, lists are united in order, objects by member.
+
+    A scalar that is there with another value is a conflict, unless it came from us (``previous``, the ``added``
+    of the last merge).
+    """
+    base = withdraw(existing, previous)
+    added: Config = {}
+    conflicts: list[str] = []
+    united = _unite(base, wanted, added, conflicts, ())
+    return Merged(_in_order_of(existing, united), added, tuple(conflicts))
+
+
+def withdraw(existing: Mapping[str, Any], added: Mapping[str, Any]) -> Config:
+    """Return the config without what we added; what was changed since is the user's and stays."""
+    rest: Config = {}
+    for key, value in existing.items():
+        if key not in added:
+            rest[key] = value
+        elif (left := _left_over(value, added[key])) is not None:
+            rest[key] = left
+    return rest
+
+
+def _left_over(value: Any, ours: Any) -> Any:
+    if isinstance(value, dict) and isinstance(ours, Mapping):
+        return withdraw(value, ours) or None
+    if isinstance(value, list) and isinstance(ours, list | tuple):
+        return [item for item in value if item not in ours] or None
+    return None if value == ours else value
+
+
+def _unite(
+    base: Mapping[str, Any], wanted: Mapping[str, Any], added: Config, conflicts: list[str], path: tuple[str, ...]
+) -> Config:
+    united = dict(base)
+    for key, value in wanted.items():
+        here = (*path, key)
+        if key not in base:
+            united[key] = added[key] = value
+        elif isinstance(base[key], dict) and isinstance(value, dict):
+            inner: Config = {}
+            united[key] = _unite(base[key], value, inner, conflicts, here)
+            added.update({key: inner} if inner else {})
+        elif isinstance(base[key], list) and isinstance(value, list):
+            fresh = [item for item in value if item not in base[key]]
+            united[key] = [*base[key], *fresh]
+            added.update({key: fresh} if fresh else {})
+        elif base[key] != value:
+            conflicts.append(f"{'.'.join(here)} is {_shown(base[key])} there, {_shown(value)} is asked for")
+    return united
+
+
+def _in_order_of(existing: Mapping[str, Any], config: Config) -> Config:
+    ordered = {key: config[key] for key in existing if key in config}
+    return ordered | config
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def label_conflicts(there: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """Return a sentence for each label that would be given two values; dockerd refuses to start with such."""
+    known = dict(label.partition("=")[::2] for label in there)
+    pairs = (label.partition("=")[::2] for label in wanted)
+    return [
+        f"label {key} is {known[key]!r} there, {value!r} is asked for"
+        for key, value in pairs
+        if key in known and known[key] != value
+    ]

@@ -1,0 +1,196 @@
+"""One command that looks at a host, and the reading of what it prints.
+
+The command is a constant POSIX sh text: it needs no Python on the host, works under dash and busybox, and
+changes nothing. Each fact is one line, ``name base64``, so that no content can be taken for another fact.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
+from pymachine.engine.osfamily import DockerRepo, parse_os_release
+from pymachine.errors import EngineError
+from pymachine.model import EngineSpec
+from pymachine.rendering import render
+from pymachine.transport.command import Command
+
+__all__ = ["FACTS_DEADLINE", "LOCK_WAIT", "EngineFacts", "HostFacts", "facts_command", "parse_facts"]
+
+DOCKER_REPO = "https://download.docker.com"
+# A set-up whose client died goes on by itself; looking at the host waits this long (seconds) for its end.
+LOCK_WAIT = 900
+FACTS_DEADLINE = LOCK_WAIT + 60.0
+
+# Interfaces that containers and virtual machines bring; their addresses are not the host's.
+_VIRTUAL = re.compile(r"(docker|veth|br-|docker_gwbridge|virbr|cni|flannel|lxcbr|podman)")
+
+
+def facts_command(spec: EngineSpec | None = None) -> Command:
+    """Return the command to run as root. Docker's repository is probed only if ``spec`` leaves the source open.
+
+    Behind a proxy nothing is probed: the proxy's address may hold a password, which has no place in ``ps``.
+    The command takes well under two seconds, unless another set-up still runs on the host: it waits for that
+    to end (a line ``@pymachine note …`` says so), so give it ``FACTS_DEADLINE``.
+    """
+    spec = spec or EngineSpec()
+    proxied = spec.http_proxy or spec.https_proxy
+    probe = DOCKER_REPO if spec.install == "auto" and not spec.repo_url and not proxied else ""
+    return Command.script(render("engine/facts.sh.j2", lock_wait=LOCK_WAIT), probe)
+
+
+def parse_facts(output: str) -> HostFacts:
+    """Read what the facts command printed. Raises ``EngineError`` if it is cut short or is something else."""
+    found = _decoded(output)
+    if "complete" not in found or "os_release" not in found:
+        raise EngineError(
+            "the host did not answer with its facts: " + (output.strip().splitlines() or ["no output"])[-1][:200],
+            hint="is the login shell or a profile script printing or ending early?",
+        )
+    return _host(_Texts(found))
+
+
+class _Texts:
+    """The facts by name, as text or as bytes; a fact that is not there is empty."""
+
+    def __init__(self, found: Mapping[str, bytes]) -> None:
+        self._found = found
+
+    def __call__(self, name: str) -> str:
+        return self._found.get(name, b"").decode(errors="replace").strip()
+
+    def lines(self, name: str) -> list[str]:
+        return self(name).splitlines()
+
+    def raw(self, name: str) -> bytes | None:
+        return self._found.get(name)
+
+
+def _decoded(output: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for line in output.splitlines():
+        name, _, code = line.partition(" ")
+        if not name.isidentifier():
+            continue
+        try:
+            found[name] = base64.b64decode(code, validate=True)
+        except (binascii.Error, ValueError):  # a login banner, not a fact
+            continue
+    return found
+
+
+def _host(text: _Texts) -> HostFacts:
+    return HostFacts(
+        os=parse_os_release(text("os_release")),
+        arch=text("arch"),
+        kernel=text("kernel"),
+        init=text("init"),
+        hostname=text("hostname"),
+        etc_hosts=text("etc_hosts"),
+        debian_version=text("debian_version"),
+        addresses=_addresses(text.lines("addresses")),
+        clock=_clock(text("clock")),
+        ipv6=bool(text("ipv6")),
+        uid=int(text("uid") or 0),
+        user=text("user") or "root",
+        groups=frozenset(text("groups").split()),
+        free={path: int(kib) * 1024 for path, _, kib in (line.partition(" ") for line in text.lines("free"))},
+        listening=frozenset(int(port, 16) for port in text.lines("listening")),
+        listeners=_listeners(text.lines("listeners")),
+        cloud_init=text("cloud_init") or "absent",
+        tools=frozenset(text.lines("tools")),
+        apparmor=text("apparmor") == "Y",
+        firewalld=text("firewalld") == "running",
+        ufw="yes" in text("ufw"),
+        docker_sources=tuple(text.lines("docker_sources")),
+        repository=_repository(text),
+        odd_engines=frozenset(text.lines("odd_engines")),
+        daemon_json=text.raw("daemon_json"),
+        daemon_json_path=text("daemon_json_path") or DAEMON_JSON,
+        engine=_engine(text),
+        manifest=_json(text("manifest")),
+        installed=tuple(text.lines("installed")),
+    )
+
+
+def _addresses(lines: list[str]) -> tuple[str, ...]:
+    found = []
+    for line in lines:
+        words = line.split()
+        usable = len(words) > 3 and not {"temporary", "deprecated", "tentative"} & set(words)
+        if usable and words[2] in ("inet", "inet6") and not _VIRTUAL.match(words[1]):
+            found.append(words[3].partition("/")[0])
+    return tuple(dict.fromkeys(found))
+
+
+def _clock(text: str) -> float | None:
+    digits = re.match(r"\d+(\.\d+)?", text)  # busybox prints no fraction
+    return float(digits[0]) if digits else None
+
+
+def _listeners(lines: list[str]) -> dict[int, str]:
+    found = {}
+    for line in lines:
+        words = line.split()
+        name = re.search(r'users:\(\("([^"]+)"', line)
+        if len(words) > 3 and name and (port := words[3].rpartition(":")[2]).isdigit():
+            found[int(port)] = name[1]
+    return found
+
+
+def _repository(text: _Texts) -> tuple[DockerRepo, ...] | None:
+    if text.raw("repository") is None:
+        return None
+    parts = (line.partition(" ") for line in text.lines("repository"))
+    return tuple(DockerRepo(distro, suite) for distro, _, suite in parts)
+
+
+def _engine(text: _Texts) -> EngineFacts | None:
+    if not text("unit") and not text("dockerd"):
+        return None
+    properties = dict(line.partition("=")[::2] for line in text.lines("unit_properties"))
+    package, _, package_version = text("package").partition(" ")
+    version = re.search(r"version ([^\s,]+)", text("dockerd_version"))
+    return EngineFacts(
+        dockerd=text("dockerd"),
+        unit=text("unit"),
+        version=version[1] if version else "",
+        package=package,
+        package_version=package_version,
+        active=properties.get("ActiveState") in ("active", "reloading") or text("openrc_active") == "yes",
+        fragment=properties.get("FragmentPath", ""),
+        drop_ins=tuple(properties.get("DropInPaths", "").split()),
+        unit_text=text("unit_text") or text("conf_d"),
+        environment=text("unit_environment"),
+        cmdline=tuple(text("cmdline").rstrip("\0").split("\0")) if text("cmdline") else (),
+        socket=text("socket"),
+        info=_json(text("info")) or {},
+        containers=_containers(text("containers")),
+    )
+
+
+def _containers(text: str) -> tuple[str, ...]:
+    """Names of running containers: a JSON list from the API, or one document a line from the client."""
+    try:
+        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+    except ValueError:
+        return ()
+    return tuple(sorted(_container_name(row.get("Names")) for row in rows))
+
+
+def _container_name(names: Any) -> str:
+    first = names[0] if isinstance(names, list) and names else names or "?"
+    return str(first).lstrip("/")
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,58 @@
+"""What a set-up leaves behind on the host about itself: /var/lib/pymachine/manifest.json, without secrets.
+
+With it the removal works from any store, and a host that belongs to one machine is not taken by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymachine.documents import from_document, to_document
+from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
+from pymachine.rendering import to_json
+
+MANIFEST_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Whose host this is and what was added to it.
+
+    ``fresh``: the engine is there because of us. ``added`` are the keys, list items and members put into
+    daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours. ``hosts_before``
+    is the line of /etc/hosts that ours replaced. ``group_user`` was put into group docker, ``firewall_port``
+    opened in firewalld, ``repository`` says that Docker's package source was added.
+    """
+
+    name: str
+    id: str
+    fresh: bool = False
+    source: str = "none"
+    port: int = 2376
+    config_path: str = DAEMON_JSON
+    config_created: bool = False
+    added: Mapping[str, Any] = field(default_factory=dict)
+    hostname: str | None = None
+    hostname_before: str | None = None
+    hosts_before: str | None = None
+    group_user: str | None = None
+    firewall_port: int | None = None
+    repository: bool = False
+    held: tuple[str, ...] = ()
+    schema: int = MANIFEST_SCHEMA
+
+    def text(self) -> str:
+        """Return the file's content."""
+        return to_json(to_document(self), indent=2) + "\n"
+
+
+def manifest_of(facts: HostFacts) -> Manifest | None:
+    """Return the manifest found on the host, or None; one that cannot be read counts as none."""
+    if facts.manifest is None:
+        return None
+    try:
+        return from_document(Manifest, facts.manifest)
+    except (TypeError, ValueError, KeyError):
+        return None

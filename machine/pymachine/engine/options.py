@@ -1,0 +1,164 @@
+"""The user's engine options as daemon.json keys: docker-machine's flags, spelled out for a file. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymachine.engine.daemon_config import Config, merge
+from pymachine.engine.exec_start import SWITCHES
+from pymachine.errors import UsageFault
+from pymachine.model import EngineSpec
+
+TLS_FOLDER = "/etc/docker/pymachine"
+TLS_KEYS: Config = {
+    "tlsverify": True,
+    "tlscacert": f"{TLS_FOLDER}/ca.pem",
+    "tlscert": f"{TLS_FOLDER}/server.pem",
+    "tlskey": f"{TLS_FOLDER}/server-key.pem",
+}
+
+# dockerd's repeatable flags: on the command line in the singular, in the file in the plural.
+LIST_KEYS = {
+    "label": "labels",
+    "host": "hosts",
+    "insecure-registry": "insecure-registries",
+    "registry-mirror": "registry-mirrors",
+    "dns": "dns",
+    "dns-opt": "dns-opts",
+    "dns-search": "dns-search",
+    "storage-opt": "storage-opts",
+    "exec-opt": "exec-opts",
+    "authorization-plugin": "authorization-plugins",
+    "node-generic-resource": "node-generic-resources",
+    "allow-nondistributable-artifacts": "allow-nondistributable-artifacts",
+    "cdi-spec-dir": "cdi-spec-dirs",
+}
+_OBJECT_KEYS = {
+    "log-opt": "log-opts",
+    "default-ulimit": "default-ulimits",
+    "add-runtime": "runtimes",
+    "feature": "features",
+    "default-address-pool": "default-address-pools",
+}
+_NUMBERS = frozenset({
+    "mtu", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "shutdown-timeout",
+    "network-control-plane-mtu", "cpu-rt-period", "cpu-rt-runtime", "network-diagnostic-port",
+})  # fmt: skip
+_ALIASES = {"D": "debug", "l": "log-level", "s": "storage-driver", "b": "bridge", "G": "group", "H": "host",
+            "g": "data-root", "graph": "data-root"}  # fmt: skip
+OURS = frozenset({"hosts", "tls", "config-file", *TLS_KEYS})
+
+
+def key_of_flag(flag: str) -> str:
+    """Return the daemon.json key that says the same as a flag of dockerd."""
+    return LIST_KEYS.get(flag) or _OBJECT_KEYS.get(flag) or flag
+
+
+def wanted_config(spec: EngineSpec, driver: str) -> Config:
+    """Return everything the user asks for as one daemon.json, without the keys that make the engine listen.
+
+    Raises ``UsageFault`` for an option that cannot be read, one that is pymachine's own to set, or two that
+    contradict each other.
+    """
+    wanted: Config = _strings_in_log_opts(dict(spec.config))
+    for opt in spec.opts:
+        wanted = _with(wanted, _from_opt(opt), f"--engine-opt {opt}")
+    wanted = _with(wanted, _from_lists(spec), "the engine options")
+    if spec.storage_driver:
+        wanted = _with(wanted, {"storage-driver": spec.storage_driver}, "--engine-storage-driver")
+    if owned := sorted(OURS & wanted.keys()):
+        raise UsageFault(
+            f"engine option {owned[0]} is set by pymachine itself",
+            hint="choose the port with --engine-port; certificates are made by pymachine",
+        )
+    return _labelled(wanted, driver)
+
+
+def _from_lists(spec: EngineSpec) -> Config:
+    lists = {
+        "labels": spec.labels,
+        "insecure-registries": spec.insecure_registries,
+        "registry-mirrors": spec.registry_mirrors,
+    }
+    return {key: list(dict.fromkeys(values)) for key, values in lists.items() if values}
+
+
+def _labelled(wanted: Config, driver: str) -> Config:
+    """Add the label that says which driver made the host, as docker-machine did, unless the user set it."""
+    labels = list(wanted.get("labels", []))
+    if not any(str(label).startswith("provider=") for label in labels):
+        labels.append(f"provider={driver}")
+    return {**wanted, "labels": labels}
+
+
+def _with(wanted: Config, more: Config, origin: str) -> Config:
+    merged = merge(wanted, more, {})
+    if merged.conflicts:
+        raise UsageFault(f"{origin} contradicts another engine option: {merged.conflicts[0]}")
+    return merged.config
+
+
+def _from_opt(opt: str) -> Config:
+    name, equals, value = opt.strip().lstrip("-").partition("=")
+    name = _ALIASES.get(name, name)
+    if not name or not name.replace("-", "").isalnum():
+        raise UsageFault(f"--engine-opt {opt!r} is not of the form flag=value")
+    if name in SWITCHES:
+        return {name: _switch(opt, value if equals else "true")}
+    if not equals:
+        raise UsageFault(f"--engine-opt {opt!r} needs a value", hint=f"write {name}=VALUE")
+    if name in LIST_KEYS:
+        return {LIST_KEYS[name]: [value]}
+    if name in _OBJECT_KEYS:
+        return {_OBJECT_KEYS[name]: _object(name, opt, value)}
+    return {name: _number(opt, value) if name in _NUMBERS else value}
+
+
+def _switch(opt: str, value: str) -> bool:
+    if value.lower() not in ("true", "false", "1", "0"):
+        raise UsageFault(f"--engine-opt {opt!r}: the value must be true or false")
+    return value.lower() in ("true", "1")
+
+
+def _number(opt: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageFault(f"--engine-opt {opt!r}: the value must be a whole number") from None
+
+
+def _object(name: str, opt: str, value: str) -> Any:
+    if name == "default-address-pool":
+        return [_address_pool(opt, value)]
+    key, equals, inner = value.partition("=")
+    if not key or not equals:
+        raise UsageFault(f"--engine-opt {opt!r} needs {name}=NAME=VALUE")
+    if name == "default-ulimit":
+        return {key: _ulimit(opt, key, inner)}
+    if name == "add-runtime":
+        return {key: {"path": inner}}
+    return {key: _switch(opt, inner) if name == "feature" else inner}
+
+
+def _ulimit(opt: str, name: str, value: str) -> Config:
+    soft, _, hard = value.partition(":")
+    return {"Name": name, "Soft": _number(opt, soft), "Hard": _number(opt, hard or soft)}
+
+
+def _address_pool(opt: str, value: str) -> Config:
+    parts = dict(part.partition("=")[::2] for part in value.split(","))
+    if set(parts) != {"base", "size"}:
+        raise UsageFault(f"--engine-opt {opt!r} needs base=NETWORK,size=BITS")
+    return {"base": parts["base"], "size": _number(opt, parts["size"])}
+
+
+def _strings_in_log_opts(config: Config) -> Config:
+    """dockerd takes only strings in log-opts, while people write ``"max-file": 3``."""
+    opts = config.get("log-opts")
+    if not isinstance(opts, dict):
+        return config
+    return {**config, "log-opts": {key: _text(value) for key, value in opts.items()}}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

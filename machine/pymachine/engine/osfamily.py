@@ -1,0 +1,164 @@
+"""Which distribution a host runs, which package family that makes, and where Docker's packages for it are."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pymachine.errors import CheckFailed
+
+
+class Family(StrEnum):
+    """A way of installing packages; each has its own blocks in the set-up script."""
+
+    APT = "apt"
+    DNF = "dnf"
+    ZYPPER = "zypper"
+    PACMAN = "pacman"
+    APK = "apk"
+
+
+@dataclass(frozen=True, slots=True)
+class OsRelease:
+    """The fields of os-release(5) that matter here. ``like`` are the words of ID_LIKE, nearest first."""
+
+    id: str
+    like: tuple[str, ...] = ()
+    version_id: str = ""
+    codename: str = ""
+    ubuntu_codename: str = ""
+    debian_codename: str = ""
+    pretty: str = ""
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The distribution and those it descends from."""
+        return (self.id, *self.like)
+
+
+@dataclass(frozen=True, slots=True)
+class DockerRepo:
+    """The part of Docker's package repository that fits: ``<base>/linux/<distro>``, with a suite for apt."""
+
+    distro: str
+    suite: str = ""
+
+
+_FAMILIES = {
+    "debian": Family.APT,
+    "ubuntu": Family.APT,
+    "rhel": Family.DNF,
+    "centos": Family.DNF,
+    "fedora": Family.DNF,
+    "amzn": Family.DNF,
+    "suse": Family.ZYPPER,
+    "opensuse": Family.ZYPPER,
+    "sles": Family.ZYPPER,
+    "arch": Family.PACMAN,
+    "alpine": Family.APK,
+}
+SUPPORTED = "Debian, Ubuntu, RHEL, Fedora, Amazon Linux, SUSE, Arch, Alpine and their derivatives"
+
+# Docker publishes apt packages for these two and rpm packages for the three below.
+_APT_DISTROS = ("ubuntu", "debian")
+_RPM_DISTROS = ("fedora", "rhel", "centos")
+# /etc/debian_version of derivatives that keep their own codename to themselves.
+_DEBIAN_RELEASES = {"11": "bullseye", "12": "bookworm", "13": "trixie", "14": "forky"}
+
+
+def parse_os_release(text: str) -> OsRelease:
+    """Read os-release(5): shell-like assignments, quoted or not. Lines that are not assignments are skipped."""
+    fields = dict(_assignments(text))
+    return OsRelease(
+        id=fields.get("ID", "linux").lower(),
+        like=tuple(fields.get("ID_LIKE", "").lower().split()),
+        version_id=fields.get("VERSION_ID", ""),
+        codename=fields.get("VERSION_CODENAME", ""),
+        ubuntu_codename=fields.get("UBUNTU_CODENAME", ""),
+        debian_codename=fields.get("DEBIAN_CODENAME", ""),
+        pretty=fields.get("PRETTY_NAME", fields.get("NAME", "")),
+    )
+
+
+def _assignments(text: str) -> list[tuple[str, str]]:
+    found = []
+    for line in text.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals and key.isidentifier():
+            found.append((key, _unquoted(value)))
+    return found
+
+
+def _unquoted(value: str) -> str:
+    try:
+        words = shlex.split(value)
+    except ValueError:  # an unbalanced quote: take the text as it stands
+        return value.strip("\"'")
+    return words[0] if words else ""
+
+
+def family_of(release: OsRelease) -> Family:
+    """Return the package family by ID, else by ID_LIKE. Raises ``CheckFailed`` naming both for any other."""
+    for name in release.lineage:
+        if name in _FAMILIES:
+            return _FAMILIES[name]
+        if name.startswith("opensuse"):
+            return Family.ZYPPER
+    like = " ".join(release.like) or "none"
+    raise CheckFailed(
+        f"cannot set up an engine on {release.pretty or release.id} (ID={release.id}, ID_LIKE={like})",
+        hint=f"supported are {SUPPORTED}; or install an engine yourself and use --engine-install none",
+    )
+
+
+def docker_repo(release: OsRelease, debian_version: str = "") -> DockerRepo | None:
+    """Return the part of Docker's repository for this distribution, or None where Docker has none.
+
+    A derivative takes its upstream's: Mint, Pop!_OS and the like name it in UBUNTU_CODENAME or DEBIAN_CODENAME,
+    others only in /etc/debian_version (``debian_version``).
+    """
+    family = _FAMILIES.get(next((n for n in release.lineage if n in _FAMILIES), ""))
+    if family is Family.APT:
+        return _apt_repo(release, debian_version)
+    if family is Family.DNF and "amzn" not in release.lineage:
+        return DockerRepo(_rpm_distro(release))
+    return None
+
+
+def _apt_repo(release: OsRelease, debian_version: str) -> DockerRepo | None:
+    distro = next(name for name in (*release.lineage, "debian") if name in _APT_DISTROS)
+    if distro == "ubuntu":
+        suite = release.ubuntu_codename or (release.codename if release.id == "ubuntu" else "")
+    elif release.id in ("debian", "raspbian"):
+        suite = release.codename
+    else:
+        suite = release.debian_codename or _debian_suite(debian_version) or release.codename
+    return DockerRepo(distro, suite) if suite else None
+
+
+def _debian_suite(debian_version: str) -> str:
+    major = debian_version.strip().split(".")[0]
+    return _DEBIAN_RELEASES.get(major, major.split("/")[0] if "/" in major else "")
+
+
+def _rpm_distro(release: OsRelease) -> str:
+    if release.id in _RPM_DISTROS:
+        return release.id
+    return "fedora" if release.like == ("fedora",) else "centos"
+
+
+def distro_packages(release: OsRelease) -> tuple[str, ...]:
+    """Return the distribution's own engine packages; empty where it has none (RHEL and its rebuilds)."""
+    family = family_of(release)
+    if family is Family.APT:
+        return ("docker.io",)
+    if family is Family.DNF:
+        return _dnf_packages(release)
+    return ("docker",)
+
+
+def _dnf_packages(release: OsRelease) -> tuple[str, ...]:
+    if "amzn" in release.lineage:
+        return ("docker",)
+    return ("moby-engine", "docker-cli") if release.id == "fedora" else ()

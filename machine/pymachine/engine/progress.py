@@ -1,0 +1,74 @@
+"""What a set-up script says while it works, line by line, and what its end means.
+
+Lines that begin with ``@pymachine`` are meant for us (``step``, ``note``, ``done``, ``failed``, ``error``, ``hint``,
+``log``); all else is the chatter of package managers, of which the last lines are kept for the error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from pymachine.errors import EngineError
+from pymachine.events import Reporter
+from pymachine.transport import Result
+
+MARK = "@pymachine "
+_KEPT = 15
+
+
+class ProgressReader:
+    """Turns lines of output into reporter events, and remembers how the script ended.
+
+    ``done`` holds the values of the ``done`` line (``engine``, ``restarted`` …), None until it came.
+    """
+
+    def __init__(self, reporter: Reporter, machine: str) -> None:
+        self._reporter = reporter
+        self._machine = machine
+        self._step = "setting up the engine"
+        self._chatter: deque[str] = deque(maxlen=_KEPT)
+        self.done: Mapping[str, str] | None = None
+        self.failed_step: str | None = None
+        self.reasons: list[str] = []
+        self.hints: list[str] = []
+        self.log: list[str] = []
+
+    def line(self, text: str) -> None:
+        """Take one line of standard output; pass this method as ``on_line``."""
+        if not text.startswith(MARK):
+            if text.strip():
+                self._chatter.append(text.rstrip())
+            return
+        kind, _, rest = text[len(MARK) :].rstrip().partition(" ")
+        self._meant_for_us(kind, rest)
+
+    def _meant_for_us(self, kind: str, rest: str) -> None:
+        lists = {"error": self.reasons, "hint": self.hints, "log": self.log}
+        if kind in lists:
+            lists[kind].append(rest)
+        elif kind in ("step", "note"):
+            self._step = rest if kind == "step" else self._step
+            self._reporter.progressed(self._machine, self._step, rest)
+        elif kind == "done":
+            self.done = dict(pair.partition("=")[::2] for pair in rest.split())
+        elif kind == "failed":
+            self.failed_step = rest
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The unit's own last log lines, else the last lines of chatter."""
+        return tuple(self.log) or tuple(self._chatter)
+
+
+def raise_for(result: Result, reader: ProgressReader) -> None:
+    """Raise ``EngineError`` unless the script came to its end: at which step, why, and the last lines of its log."""
+    if result.exit_code == 0 and reader.done is not None:
+        return
+    step = reader.failed_step or "the script on the host ended early"
+    reason = "; ".join(reader.reasons)
+    text = f"{step}: {reason}" if reason else f"{step} (exit code {result.exit_code})"
+    lines = reader.last_lines or tuple(result.error_text.strip().splitlines()[-_KEPT:])
+    raise EngineError(
+        "\n  ".join((text, *lines)), hint="; ".join(reader.hints) or "see the lines above; the same command goes on"
+    )

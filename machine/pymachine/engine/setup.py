@@ -1,0 +1,238 @@
+"""Planning the engine set-up: a machine and the facts of its host in, everything the script needs out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pymachine.engine import checks
+from pymachine.engine.configuring import ConfigPlan, plan_config
+from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.live_restore import fate_of_containers
+from pymachine.engine.manifest import Manifest, manifest_of
+from pymachine.engine.options import TLS_KEYS
+from pymachine.engine.osfamily import Family, family_of
+from pymachine.engine.sources import Source, choose_source
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine.model import Machine
+
+__all__ = ["Change", "SetupPlan", "plan_setup"]
+
+PINNED = ("docker-ce", "docker-ce-cli", "containerd.io")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that will be different on the host, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetupPlan:
+    """Everything the set-up script is rendered from.
+
+    ``family`` is None where nothing is installed on a system we know no package manager for. ``environment``
+    goes to the daemon, ``proxies`` to it and to what installs it. ``hostname`` and ``group_user`` are None
+    where they stay. ``recovery`` is the manifest that remains if the set-up fails and is taken back.
+    """
+
+    machine: Machine
+    source: Source
+    config: ConfigPlan
+    manifest: Manifest
+    recovery: Manifest
+    family: Family | None
+    init: str
+    fresh: bool
+    rhel10: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
+    proxies: tuple[tuple[str, str], ...] = ()
+    hostname: str | None = None
+    group_user: str | None = None
+    firewall_port: int | None = None
+    changes: tuple[Change, ...] = ()
+    announcements: tuple[str, ...] = ()
+
+
+def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False) -> SetupPlan:
+    """Plan the set-up of ``machine.engine`` on a host; the same on one that is set up already changes nothing.
+
+    ``take_over`` takes a host that another machine's manifest is on. Raises ``CheckFailed`` for a host that
+    cannot or must not be set up, ``UsageFault`` for options that make no sense; nothing is touched by then.
+    """
+    previous = manifest_of(facts)
+    checks.check_owner(previous, machine.name, machine.id, take_over=take_over)
+    checks.check_engine_kind(facts)
+    fresh = facts.engine is None or bool(previous and previous.fresh)
+    source = choose_source(machine.engine, facts, before=previous.source if previous and previous.fresh else None)
+    checks.check_room(facts, installing=facts.engine is None)
+    checks.check_version(machine.engine, facts.engine)
+    config = plan_config(machine, facts, previous, fresh=fresh)
+    plan = SetupPlan(
+        machine=machine,
+        source=source,
+        config=config,
+        manifest=Manifest(machine.name, machine.id),
+        recovery=Manifest(machine.name, machine.id),
+        family=_family(facts, source),
+        init=_init(facts),
+        fresh=fresh,
+        rhel10="rhel" in facts.os.lineage and facts.os.version_id.startswith("10"),
+        environment=checks.environment_pairs(machine.engine.env),
+        proxies=_proxies(machine),
+        hostname=_hostname(machine, facts, previous, fresh=fresh),
+        group_user=_group_user(facts, previous, fresh=fresh),
+        firewall_port=machine.engine.port if facts.firewalld else None,
+    )
+    plan = replace(plan, manifest=_manifest(plan, facts, previous))
+    plan = replace(plan, recovery=_recovery(plan, previous))
+    return replace(plan, changes=_changes(plan, facts, previous), announcements=_announcements(plan, facts))
+
+
+def _family(facts: HostFacts, source: Source) -> Family | None:
+    """An engine that is there can be configured anywhere; packages only where we know the package manager."""
+    try:
+        return family_of(facts.os)
+    except CheckFailed:
+        if source.kind in ("none", "url", "script"):
+            return None
+        raise
+
+
+def _init(facts: HostFacts) -> str:
+    if facts.init not in ("systemd", "openrc"):
+        raise CheckFailed(
+            f"the host's services are run by neither systemd nor OpenRC ({facts.os.pretty or facts.os.id})",
+            hint="pymachine sets engines up under these two",
+        )
+    return facts.init
+
+
+def _proxies(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """Return proxy variables in both spellings: dockerd reads either, curl and apt the small one."""
+    spec = machine.engine
+    given = (
+        ("http_proxy", spec.http_proxy),
+        ("https_proxy", spec.https_proxy),
+        ("no_proxy", ",".join(spec.no_proxy)),
+    )
+    pairs = tuple((name, value) for name, value in given if value)
+    if any("\n" in value or "\0" in value for _, value in pairs):
+        raise UsageFault("a proxy address holds a line break")
+    return (*pairs, *((name.upper(), value) for name, value in pairs))
+
+
+def _hostname(machine: Machine, facts: HostFacts, previous: Manifest | None, *, fresh: bool) -> str | None:
+    wanted = machine.engine.set_hostname
+    if wanted is False or (wanted is None and not fresh):
+        return None
+    kept = previous.hostname if previous else None
+    return machine.name if facts.hostname != machine.name or kept == machine.name else None
+
+
+def _group_user(facts: HostFacts, previous: Manifest | None, *, fresh: bool) -> str | None:
+    kept = previous.group_user if previous else None
+    if not fresh or facts.user == "root" or ("docker" in facts.groups and kept != facts.user):
+        return kept
+    return facts.user
+
+
+def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> Manifest:
+    renamed_before = previous is not None and previous.hostname is not None
+    docker = plan.source.kind == "docker"
+    installs = plan.source.kind != "none"
+    return Manifest(
+        name=plan.machine.name,
+        id=plan.machine.id,
+        fresh=plan.fresh,
+        source=plan.source.kind if installs or previous is None else previous.source,
+        port=plan.machine.engine.port,
+        config_path=plan.config.path,
+        config_created=facts.daemon_json is None or bool(previous and previous.config_created),
+        added=plan.config.added,
+        hostname=plan.hostname or (previous.hostname if previous else None),
+        hostname_before=previous.hostname_before if previous and renamed_before else facts.hostname,
+        hosts_before=previous.hosts_before if previous and renamed_before else _loopback_line(facts.etc_hosts),
+        group_user=plan.group_user,
+        firewall_port=plan.firewall_port or (previous.firewall_port if previous else None),
+        repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
+        held=PINNED if docker else (previous.held if previous else ()),
+    )
+
+
+def _loopback_line(etc_hosts: str) -> str | None:
+    """Return the line that names the host itself, Debian's 127.0.1.1."""
+    return next((line for line in etc_hosts.splitlines() if line.split()[:1] == ["127.0.1.1"]), None)
+
+
+def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
+    """What a failed set-up leaves on record: packages stay, so that the next try need not fetch them again."""
+    if previous is not None:
+        return replace(previous, name=plan.machine.name, id=plan.machine.id)
+    return replace(
+        plan.manifest,
+        added={},
+        config_created=False,
+        hostname=None,
+        hostname_before=None,
+        hosts_before=None,
+        group_user=None,
+        firewall_port=None,
+    )
+
+
+def _changes(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> tuple[Change, ...]:
+    return (*_package_changes(plan, facts), *_config_changes(plan, previous), *_host_changes(plan, facts))
+
+
+def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
+    source = plan.source
+    if source.kind == "none" or facts.engine is not None:
+        return []
+    reason = source.title + (f": {source.reason}" if source.reason else "")
+    found = [Change(f"install {', '.join(source.packages) or 'an engine'}", f"from {reason}")]
+    if source.kind == "docker" and not source.own_repo:
+        found.insert(0, Change(f"add the package source {source.base}", "the engine comes from there"))
+    if source.kind == "docker":
+        found.append(Change(f"hold {', '.join(PINNED)}", "an unattended upgrade would restart the engine"))
+    return found
+
+
+def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
+    config, port = plan.config, plan.machine.engine.port
+    found = [Change(f"set {key} in {config.path}", _why(key)) for key in config.changed]
+    if previous is None or previous.port != port or previous.id != plan.machine.id:
+        how = "a systemd drop-in" if config.by_flag else f"hosts in {config.path}"
+        found.append(Change(f"listen on {config.listen}", f"clients reach the engine there over TLS ({how})"))
+        found.append(Change("place ca.pem, server.pem and server-key.pem in /etc/docker/pymachine", "TLS"))
+        found.append(Change("restart the engine once", "it takes up its new configuration"))
+    elif found:
+        found.append(Change("restart the engine once", "it takes up its new configuration"))
+    return found
+
+
+def _why(key: str) -> str:
+    if key in TLS_KEYS or key == "hosts":
+        return "only clients with a certificate of this machine are let in"
+    return "containers keep running while the engine restarts" if key == "live-restore" else "as asked for"
+
+
+def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
+    found = []
+    if plan.hostname and plan.hostname != facts.hostname:
+        found.append(Change(f"set the host name to {plan.hostname}", f"it is {facts.hostname or 'unknown'} now"))
+    if plan.group_user and "docker" not in facts.groups:
+        found.append(Change(f"put {plan.group_user} into group docker", "the login account may use the engine"))
+    if plan.firewall_port:
+        found.append(Change(f"open TCP port {plan.firewall_port} in firewalld", "clients reach the engine there"))
+    return found
+
+
+def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
+    found = list(fate_of_containers(facts.engine, plan.config.live_restore))
+    if plan.source.reason and plan.machine.engine.install == "auto":
+        found.insert(0, f"engine from {plan.source.title}: {plan.source.reason}")
+    if facts.ufw:
+        found.append(f"ufw is on: let clients in with `ufw allow {plan.machine.engine.port}/tcp`")
+    return tuple(found)

@@ -1,0 +1,171 @@
+"""Where the engine comes from: Docker's packages, the distribution's, a script, or the host as it is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pymachine.engine.facts import DOCKER_REPO
+from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.osfamily import DockerRepo, Family, distro_packages, docker_repo, family_of
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine.model import EngineSpec
+
+DOCKER_PACKAGES = ("docker-ce", "docker-ce-cli", "containerd.io")
+
+# Beside the engine: what it calls when it works. iptables for networks, ca-certificates for registries, ps for
+# `docker top`, xz for `ADD x.tar.xz` and images, git for `docker build URL`. Recommended packages beyond these
+# (needrestart, cgroupfs-mount, rootless extras) only cost time. Not installed where the name is unknown.
+_COMPANIONS = {
+    Family.APT: ("iptables", "ca-certificates", "procps", "xz-utils", "git"),
+    Family.DNF: ("iptables", "xz", "procps-ng", "git-core"),
+    Family.ZYPPER: ("iptables", "ca-certificates", "xz"),
+    Family.PACMAN: ("iptables", "ca-certificates", "xz"),
+    Family.APK: ("iptables", "ca-certificates", "xz"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the engine comes from. ``kind`` is docker, distro, none, url or script.
+
+    ``reason`` is set where ``auto`` chose. ``packages`` are installed; ``companions`` too, where they exist.
+    ``repo`` and ``base`` locate Docker's repository; ``own_repo`` says that the user configured it already.
+    """
+
+    kind: str
+    reason: str = ""
+    packages: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    repo: DockerRepo | None = None
+    base: str = DOCKER_REPO
+    own_repo: bool = False
+    url: str = ""
+    script: str = ""
+
+    @property
+    def repo_host(self) -> str:
+        """The host name that package pins go by."""
+        return urlsplit(self.base).hostname or ""
+
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence."""
+        names = {
+            "docker": f"Docker's packages ({self.base})",
+            "distro": "the distribution's packages",
+            "none": "the engine that is there",
+            "url": f"the script at {self.url}",
+            "script": "the given script",
+        }
+        return names[self.kind]
+
+
+def choose_source(spec: EngineSpec, facts: HostFacts, *, before: str | None = None) -> Source:
+    """Decide on the source. ``before`` is the kind that an earlier set-up of this machine brought the engine from.
+
+    Raises ``UsageFault`` for a source that is none, ``CheckFailed`` for one that this host cannot use.
+    """
+    wanted = _explicit(spec)
+    if before in ("docker", "distro") and wanted in ("auto", before):
+        return _MAKERS[before](spec, facts)  # again: finishes what was cut off, else there is nothing to do
+    if facts.engine is not None:
+        return _present(wanted, facts)
+    return _MAKERS[wanted](spec, facts) if wanted != "auto" else _automatic(spec, facts)
+
+
+def _explicit(spec: EngineSpec) -> str:
+    install = spec.install
+    if install.startswith(("https://", "http://")):
+        return "url"
+    if install.startswith("script:") or spec.install_script is not None:
+        return "script"
+    if install not in ("auto", "docker", "distro", "none"):
+        raise UsageFault(
+            f"unknown engine source {install!r}",
+            hint="give auto, docker, distro, none, an https:// URL or a script file",
+        )
+    if spec.repo_url and install in ("distro", "none"):
+        raise UsageFault(f"--engine-repo-url means Docker's packages, --engine-install {install} does not")
+    return "docker" if spec.repo_url else install
+
+
+def _present(wanted: str, facts: HostFacts) -> Source:
+    engine = facts.engine
+    assert engine is not None
+    clash = {"docker": "docker-ce", "distro": "; ".join(distro_packages(facts.os)[:1])}.get(wanted)
+    if clash and engine.package and engine.package != clash:
+        raise CheckFailed(
+            f"{engine.package} {engine.package_version} is installed and would have to go for {clash}",
+            hint="use --engine-install auto to adopt the engine that is there, or remove it yourself first",
+        )
+    owner = f"{engine.package} {engine.package_version}".strip() or engine.dockerd
+    return Source("none", reason=f"an engine is there already ({owner})")
+
+
+def _automatic(spec: EngineSpec, facts: HostFacts) -> Source:
+    repo = docker_repo(facts.os, facts.debian_version)
+    if repo and (facts.repository is None or repo in facts.repository):
+        return _docker(spec, facts, reason=f"Docker has packages for {repo.distro} {repo.suite}".strip())
+    why = "Docker's package repository cannot be reached from the host" if repo else "Docker has none for this system"
+    if distro_packages(facts.os):
+        return _distro(spec, facts, reason=why)
+    raise CheckFailed(
+        f"no engine packages for {facts.os.pretty}: {why}, and the distribution has none of its own",
+        hint="give a mirror with --engine-repo-url, a proxy with --https-proxy, or a script with --engine-install",
+    )
+
+
+def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
+    family = family_of(facts.os)
+    repo = docker_repo(facts.os, facts.debian_version)
+    if repo is None:
+        raise CheckFailed(
+            f"Docker has no packages for {facts.os.pretty or facts.os.id}", hint="use --engine-install distro"
+        )
+    configured = [path for path in facts.docker_sources if not _is_ours(path)]
+    if configured and spec.repo_url:
+        raise CheckFailed(
+            f"Docker's repository is configured on the host already, in {', '.join(configured)}",
+            hint="remove that file, or leave --engine-repo-url away to use it as it is",
+        )
+    base = (spec.repo_url or DOCKER_REPO).rstrip("/")
+    return Source("docker", reason, DOCKER_PACKAGES, _companions(family, facts), repo, base, bool(configured))
+
+
+def _is_ours(path: str) -> bool:
+    return path.endswith(("/docker.sources", "/pymachine-docker-ce.repo"))
+
+
+def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
+    packages = distro_packages(facts.os)
+    if not packages:
+        raise CheckFailed(
+            f"{facts.os.pretty or facts.os.id} has no engine packages of its own", hint="use --engine-install docker"
+        )
+    family = family_of(facts.os)
+    client = ("docker-cli",) if family is Family.APT else ()  # a package of its own from Debian 13 on
+    return Source("distro", reason, packages, (*client, *_companions(family, facts)))
+
+
+def _companions(family: Family, facts: HostFacts) -> tuple[str, ...]:
+    guard = ("apparmor",) if facts.apparmor and family is Family.APT else ()  # else containers run unconfined
+    return (*guard, *_COMPANIONS[family])
+
+
+def _none(spec: EngineSpec, facts: HostFacts) -> Source:
+    raise CheckFailed(
+        "there is no Docker engine on the host, and --engine-install none asks for none to be installed",
+        hint="install one first, or use --engine-install auto",
+    )
+
+
+def _script(spec: EngineSpec, facts: HostFacts) -> Source:
+    if spec.install_script is not None:
+        return Source("script", script=spec.install_script)
+    if not spec.install.startswith("http"):
+        raise UsageFault(f"the text of {spec.install.removeprefix('script:')} is missing")
+    return Source("url", url=spec.install)
+
+
+_MAKERS = {"docker": _docker, "distro": _distro, "none": _none, "url": _script, "script": _script}

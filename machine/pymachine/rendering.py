@@ -1,0 +1,70 @@
+"""The one place where Jinja2 is used: a template's name and values in, text out.
+
+Every value that reaches a template is escaped for the place it lands in by one of the filters here:
+``sh`` (a shell word), ``json``, ``systemd`` (a value in a unit file), ``yaml`` (a YAML scalar or structure).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+PACKAGE = "pymachine_templates"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the text of a template such as ``engine/setup.sh.j2``; a value that is not given is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+def sh(value: object) -> str:
+    """Quote a value as one POSIX shell word; a sequence becomes several words."""
+    if isinstance(value, list | tuple):
+        return " ".join(shlex.quote(str(word)) for word in value)
+    return shlex.quote(str(value))
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return JSON text with its keys in the order given."""
+    return json.dumps(value, indent=indent, ensure_ascii=False)
+
+
+def to_yaml(value: Any) -> str:
+    """Return a value as YAML flow text: ASCII JSON, which every YAML reader understands."""
+    return json.dumps(value, ensure_ascii=True)
+
+
+def systemd(value: object, *, command: bool = False) -> str:
+    """Quote a value as one word of a systemd unit file.
+
+    Double quotes with C escapes (systemd.syntax(7)); ``%`` is doubled since specifiers are expanded nearly
+    everywhere. ``$`` means something only where ``command`` is set: in Exec lines, doubled there, while in
+    ``Environment=`` it stands for itself.
+    """
+    text = "".join(_systemd_character(character) for character in str(value))
+    return f'"{text.replace("$", "$$") if command else text}"'
+
+
+_SYSTEMD = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _systemd_character(character: str) -> str:
+    if character in _SYSTEMD:
+        return _SYSTEMD[character]
+    return character if character.isprintable() else "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(PACKAGE, "."),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(sh=sh, json=to_json, yaml=to_yaml, systemd=systemd)
+    return environment
