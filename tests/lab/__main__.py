@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from lab.aptrepo import start_aptrepo
 from lab.client import docker_cli
 from lab.core import Lab
 from lab.host import Host
@@ -17,6 +18,7 @@ from lab.images import busybox_binary
 from lab.leftovers import sweep
 from lab.options import HostSpec
 from lab.prepare import ensure_packages, require_root
+from lab.registry import start_registry
 from lab.sh import LabError
 from lab.template import SUITES, template
 
@@ -71,7 +73,7 @@ def up(args: argparse.Namespace) -> int:
     names = [args.name] if args.hosts == 1 else [f"{args.name}{number}" for number in range(1, args.hosts + 1)]
     lab = Lab.create(args.name, detached=args.detach)
     try:
-        lab.boot_many([HostSpec(name, args.suite, disk_limit=args.disk) for name in names])
+        lab.boot_many([HostSpec(name, args.suite, disk_limit=args.disk, engine=args.engine) for name in names])
     except BaseException:
         lab.close()
         raise
@@ -113,6 +115,14 @@ def ssh(args: argparse.Namespace) -> int:
     os.execvp(argv[0], [*argv, *([shlex.join(args.command)] if args.command else [])])
 
 
+def serve(args: argparse.Namespace) -> int:
+    """Serve a registry or Docker's packages beside a lab's hosts, until the lab is taken down."""
+    lab = Lab.attach(args.name)
+    address = start_registry(lab).address if args.what == "registry" else start_aptrepo(lab).base
+    print(json.dumps({args.what: address}) if args.json else address)
+    return 0
+
+
 def docker(args: argparse.Namespace) -> int:
     """Print the path of a docker client for this machine."""
     print(docker_cli())
@@ -136,14 +146,16 @@ def prepare(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for action in (up, ls, down, ssh, docker, busybox, prepare, sweep_command):
+    for action in (up, ls, down, ssh, serve, docker, busybox, prepare, sweep_command):
         name = action.__name__.removesuffix("_command")
         command = commands.add_parser(name, help=action.__doc__)
         command.set_defaults(action=action)
         if action not in (ssh, docker, busybox):
             command.add_argument("--json", action="store_true", help="print JSON")
-        if action in (up, ssh):
+        if action in (up, ssh, serve):
             command.add_argument("name")
+        if action is serve:
+            command.add_argument("what", choices=("registry", "packages"))
         if action is down:
             command.add_argument("name", nargs="?")
         if action is ssh:
@@ -158,6 +170,7 @@ def _up_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--suite", choices=SUITES, default="trixie")
     command.add_argument("--hosts", type=int, default=1, help="how many; more than one are NAME1, NAME2 and so on")
     command.add_argument("--disk", type=int, metavar="MIB", help="limit each host's disk")
+    command.add_argument("--engine", action="store_true", help="with Debian's docker.io installed")
     command.add_argument("--detach", action="store_true", help="leave it running; python -m lab down NAME ends it")
 
 

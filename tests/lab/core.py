@@ -27,6 +27,8 @@ from lab.prepare import ensure_packages, require_root
 from lab.sh import LabError, run
 from lab.template import template
 
+INOTIFY_INSTANCES = 4096
+
 
 @dataclass(frozen=True)
 class Record:
@@ -85,6 +87,7 @@ class Lab:
 
     def _set_up(self) -> None:
         try:
+            _allow_many_hosts()
             make_bridge(self.id, self.subnet, f"{COMMENT}:{self.home}")
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.id, "-f", self.key])
         except BaseException:
@@ -258,6 +261,13 @@ class Lab:
     ) -> None:
         if self.record.owner is not None:
             self.close()
+
+
+def _allow_many_hosts() -> None:
+    """Raise what the kernel grants one user: all hosts' root users are the same to it, and systemd watches much."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < INOTIFY_INSTANCES:
+        limit.write_text(str(INOTIFY_INSTANCES))
 
 
 def _each(action: Callable[[Host], None], hosts: list[Host]) -> None:

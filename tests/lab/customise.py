@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.inside import run_inside
 from lab.options import HostSpec, Seed, User
 from lab.sh import run
 from lab.sources import nameservers
@@ -59,12 +60,6 @@ def customise(root: Path, spec: HostSpec, addresses: Addresses, lab_key: str) ->
     script = [line for user in spec.users for line in _user_script(user, lab_key)] + list(spec.commands)
     if script:
         run_inside(root, "\n".join(script))
-
-
-def run_inside(root: Path, script: str, timeout: float = 300) -> str:
-    """Run shell lines in a tree that is not booted, on the outer machine's network; stops at the first failure."""
-    nspawn = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off", "-D", str(root)]
-    return run([*nspawn, "/bin/sh", "-e", "-c", script], timeout=timeout).stdout
 
 
 def _identity(root: Path, spec: HostSpec) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.ident import cache_dir, locked
+from lab.inside import run_inside
 from lab.sh import run
 from lab.sources import nameservers
 from lab.template import drop_old, template
@@ -28,6 +29,8 @@ def building(place: Path) -> Iterator[Path | None]:
         if place.is_dir():
             yield None
             return
+        for leftover in place.parent.glob(f".{place.name}-*"):
+            shutil.rmtree(leftover)
         draft = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
         draft.chmod(0o755)
         try:
@@ -61,12 +64,9 @@ def _download(base: Path, into: Path, packages: Sequence[str], *, needed: bool) 
         else f"cd /tmp/out && apt-get download -qq -o APT::Sandbox::User=root {names}"
     )
     script = f"printf '{resolv}\\n' > /etc/resolv.conf; mkdir -p /tmp/out/partial; apt-get update -qq; {get}"
-    nspawn = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off"]
-    # The template stays as it is: the container writes to an overlay in memory.
-    nspawn += ["--volatile=overlay", f"--directory={base}", f"--bind={into}:/tmp/out"]
-    # nspawn lets one container at a time have a tree.
+    # The container writes to an overlay in memory, not the template. nspawn lets one at a time have a tree.
     with locked(base.with_name(f".{base.name}.fetching")):
-        run([*nspawn, "/bin/sh", "-e", "-c", script], timeout=600)
+        run_inside(base, script, options=["--volatile=overlay", f"--bind={into}:/tmp/out"], timeout=600)
     for extra in ("partial", "lock"):
         path = into / extra
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -92,9 +92,7 @@ def _install_engine(base: Path, tree: Path, archives: Sequence[Path]) -> None:
     folder.mkdir()
     for archive in archives:
         shutil.copyfile(archive, folder / archive.name)
-    nspawn = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off", "-D", str(tree)]
-    script = "dpkg -i /var/tmp/debs/*.deb && rm -rf /var/tmp/debs /var/log/dpkg.log"
-    run([*nspawn, f"--machine=build-{tree.name[-8:].strip('.')}", "/bin/sh", "-e", "-c", script], timeout=180)
+    run_inside(tree, "dpkg -i /var/tmp/debs/*.deb && rm -rf /var/tmp/debs /var/log/dpkg.log", timeout=180)
 
 
 def unpacked(suite: str, package: str) -> Path:

@@ -18,6 +18,7 @@ from lab.ident import cache_dir, locked
 from lab.prepare import ensure_packages
 from lab.sh import LabError, run
 from lab.sources import apt_settings, apt_sources, host_sources
+from lab.tree import unmount_below
 
 SUITES = ("trixie", "bookworm")
 
@@ -116,6 +117,7 @@ def _build(suite: str, place: Path) -> None:
     began = time.monotonic()
     print(f"lab: building the {suite} template", file=sys.stderr, flush=True)
     for leftover in place.parent.glob(f".{suite}-*.building"):
+        unmount_below(leftover)
         shutil.rmtree(leftover)
     drop_old(suite, place.parent)
     draft = Path(tempfile.mkdtemp(prefix=f".{suite}-", suffix=".building", dir=place.parent))
