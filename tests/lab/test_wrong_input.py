@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -100,3 +102,21 @@ def test_a_host_without_room(fresh_host: FreshHost, workstation: Workstation) ->
     error = _refused(workstation, 3, *_at(full, workstation), "node1")
     assert "room" in error or "space" in error
     assert full.exec(OURS).stdout == ""
+
+
+def test_a_store_without_room(bare: Host, workstation: Workstation) -> None:
+    workstation.store.mkdir(parents=True)
+    place = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(workstation.store)]
+    subprocess.run(place, check=True, timeout=20)
+    try:
+        workstation.pymachine("ls")
+        with (workstation.store / "filler").open("wb") as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(b"\0" * 4096)
+                filler.flush()
+        error = _refused(workstation, 1, *_at(bare, workstation), "node1")
+        assert "full" in error or "space" in error or "room" in error
+        (workstation.store / "filler").unlink()
+        assert workstation.pymachine("ls", "-q").stdout == ""
+    finally:
+        subprocess.run(["umount", str(workstation.store)], check=True, timeout=20)
