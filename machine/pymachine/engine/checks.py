@@ -10,6 +10,7 @@ from pymachine.engine.exec_start import exec_start
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
 from pymachine.engine.options import key_of_flag
+from pymachine.engine.osfamily import Family
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
 
@@ -113,6 +114,15 @@ def check_version(spec: EngineSpec, engine: EngineFacts | None, *, allow_downgra
         raise CheckFailed(
             f"engine {engine.version} is there, {spec.version} would be a downgrade",
             hint="engines cannot read what newer ones wrote; leave --engine-version away",
+        )
+
+
+def check_choice_of_version(version: str | None, family: Family | None) -> None:
+    """Refuse a version where the package manager offers just one. Raises ``CheckFailed``."""
+    if version and family in (Family.ZYPPER, Family.PACMAN, Family.APK):
+        raise CheckFailed(
+            f"an engine version cannot be chosen on this system: {family} offers one only",
+            hint="leave --engine-version away",
         )
 
 

@@ -13,7 +13,7 @@ from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.sources import Source, choose_source
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine.model import Machine
+from pymachine.model import EngineSpec, Machine
 
 __all__ = ["Change", "SetupPlan", "plan_setup"]
 
@@ -54,6 +54,16 @@ class SetupPlan:
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
 
+    @property
+    def version(self) -> str | None:
+        """The engine version asked for."""
+        return self.machine.engine.version
+
+    @property
+    def channel(self) -> str:
+        """The channel of Docker's repository."""
+        return self.machine.engine.channel
+
 
 def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False) -> SetupPlan:
     """Plan the set-up of ``machine.engine`` on a host; the same on one that is set up already changes nothing.
@@ -68,6 +78,9 @@ def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False) -
     source = choose_source(machine.engine, facts, before=previous.source if previous and previous.fresh else None)
     checks.check_room(facts, installing=facts.engine is None)
     checks.check_version(machine.engine, facts.engine)
+    family = _family(facts, source)
+    if source.packages:
+        checks.check_choice_of_version(machine.engine.version, family)
     config = plan_config(machine, facts, previous, fresh=fresh)
     plan = SetupPlan(
         machine=machine,
@@ -75,12 +88,12 @@ def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False) -
         config=config,
         manifest=Manifest(machine.name, machine.id),
         recovery=Manifest(machine.name, machine.id),
-        family=_family(facts, source),
+        family=family,
         init=_init(facts),
         fresh=fresh,
         rhel10="rhel" in facts.os.lineage and facts.os.version_id.startswith("10"),
         environment=checks.environment_pairs(machine.engine.env),
-        proxies=_proxies(machine),
+        proxies=proxies_of(machine.engine),
         hostname=_hostname(machine, facts, previous, fresh=fresh),
         group_user=_group_user(facts, previous, fresh=fresh),
         firewall_port=machine.engine.port if facts.firewalld else None,
@@ -109,9 +122,8 @@ def _init(facts: HostFacts) -> str:
     return facts.init
 
 
-def _proxies(machine: Machine) -> tuple[tuple[str, str], ...]:
+def proxies_of(spec: EngineSpec) -> tuple[tuple[str, str], ...]:
     """Return proxy variables in both spellings: dockerd reads either, curl and apt the small one."""
-    spec = machine.engine
     given = (
         ("http_proxy", spec.http_proxy),
         ("https_proxy", spec.https_proxy),
@@ -231,8 +243,8 @@ def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
 
 def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
     found = list(fate_of_containers(facts.engine, plan.config.live_restore))
-    if plan.source.reason and plan.machine.engine.install == "auto":
-        found.insert(0, f"engine from {plan.source.title}: {plan.source.reason}")
+    if plan.source.reason:
+        found.insert(0, f"engine: {plan.source.title} ({plan.source.reason})")
     if facts.ufw:
         found.append(f"ufw is on: let clients in with `ufw allow {plan.machine.engine.port}/tcp`")
     return tuple(found)

@@ -100,7 +100,7 @@ def _present(wanted: str, facts: HostFacts) -> Source:
             hint="use --engine-install auto to adopt the engine that is there, or remove it yourself first",
         )
     owner = f"{engine.package} {engine.package_version}".strip() or engine.dockerd
-    return Source("none", reason=f"an engine is there already ({owner})")
+    return Source("none", reason=owner)
 
 
 def _automatic(spec: EngineSpec, facts: HostFacts) -> Source:

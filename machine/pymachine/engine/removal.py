@@ -1,0 +1,159 @@
+"""Taking a set-up off a host: exactly what was added goes, as its own manifest tells it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
+from pymachine.engine.configuring import digest
+from pymachine.engine.daemon_config import Config, encode_config, parse_config, withdraw
+from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
+from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers
+from pymachine.engine.manifest import Manifest, manifest_of
+from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
+from pymachine.engine.osfamily import Family, family_of
+from pymachine.engine.setup import Change
+from pymachine.rendering import render
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalPlan:
+    """What the removal script is rendered from.
+
+    ``final`` is the user's daemon.json, None where there shall be none; ``before`` and ``start`` are the texts
+    that keep containers running through the one restart. ``foreign`` names the machine that the host belongs
+    to instead: then nothing is done at all.
+    """
+
+    foreign: str | None = None
+    config_path: str = DAEMON_JSON
+    found: str = ""
+    final: bytes | None = None
+    before: bytes | None = None
+    start: bytes | None = None
+    config_changes: tuple[str, ...] = ()
+    config_created: bool = False
+    hostname: str | None = None
+    hostname_before: str | None = None
+    hosts_before: str | None = None
+    group_user: str | None = None
+    firewall_port: int | None = None
+    held: tuple[str, ...] = ()
+    repository: bool = False
+    purge: bool = False
+    data_root: str = "/var/lib/docker"
+    family: Family | None = None
+    changes: tuple[Change, ...] = ()
+    announcements: tuple[str, ...] = ()
+
+
+def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = None) -> RemovalPlan:
+    """Plan the removal of what a set-up left on the host; fine if half of it is gone, or nothing is there.
+
+    ``purge`` also takes the engine's packages and all its data, where a set-up installed them. ``owner`` is the
+    machine's id: a host that meanwhile belongs to another machine is left alone. Raises ``CheckFailed`` if
+    daemon.json cannot be read.
+    """
+    manifest = manifest_of(facts)
+    if manifest is not None and owner is not None and manifest.id != owner:
+        return RemovalPlan(foreign=manifest.name, announcements=(_not_ours(manifest),))
+    existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
+    theirs = withdraw(existing, manifest.added if manifest else TLS_KEYS)
+    purging = purge and manifest is not None and manifest.fresh and bool(facts.installed)
+    plan = _base(facts, manifest, theirs)
+    plan = replace(plan, config_changes=tuple(key for key in existing if existing[key] != theirs.get(key)))
+    if purging:
+        plan = replace(plan, purge=True, family=family_of(facts.os))
+    else:
+        plan = _keeping_containers(plan, facts, existing, theirs)
+    return replace(
+        plan, changes=_changes(plan, facts, manifest), announcements=_announcements(plan, facts, purge=purge)
+    )
+
+
+def removal_bundle(plan: RemovalPlan) -> Bundle:
+    """Return the bundle that carries the plan out. Its ``rollback`` does nothing once the removal is done."""
+    script = "engine/nothing.sh.j2" if plan.foreign else "engine/remove.sh.j2"
+    values = {"plan": plan, "tls_folder": TLS_FOLDER, "lock_messages": LOCK_MESSAGES}
+    texts = {
+        "remove.sh": render(script, **values).encode(),
+        "daemon.json": plan.final,
+        "daemon.before.json": plan.before,
+        "daemon.start.json": plan.start,
+    }
+    return make_bundle("remove.sh", texts)
+
+
+def _not_ours(manifest: Manifest) -> str:
+    return f"the host belongs to machine {manifest.name} now and is left as it is"
+
+
+def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> RemovalPlan:
+    created = manifest.config_created if manifest else False
+    same = withdraw(parse_config(facts.daemon_json or b"", ""), {}) == theirs
+    content = facts.daemon_json if same else encode_config(theirs)
+    plan = RemovalPlan(
+        config_path=facts.daemon_json_path,
+        found=digest(facts.daemon_json),
+        final=None if facts.daemon_json is None or (created and not theirs) else content,
+        config_created=created,
+        data_root=facts.engine.data_root if facts.engine else "/var/lib/docker",
+    )
+    if manifest is None:
+        return plan
+    renamed = manifest.hostname is not None and manifest.hostname != manifest.hostname_before
+    return replace(
+        plan,
+        hostname=manifest.hostname if renamed and manifest.hostname_before else None,
+        hostname_before=manifest.hostname_before,
+        hosts_before=manifest.hosts_before,
+        group_user=manifest.group_user,
+        firewall_port=manifest.firewall_port,
+        held=manifest.held,
+        repository=manifest.repository,
+    )
+
+
+def _keeping_containers(plan: RemovalPlan, facts: HostFacts, existing: Config, theirs: Config) -> RemovalPlan:
+    """Have live-restore on from before the stop until after the start, then as the user has it."""
+    engine = facts.engine
+    if engine is None or not engine.containers or theirs.get("live-restore"):
+        return plan
+    usable = engine.live_restore or decide(engine, theirs, ours_already=False, fresh=True) is LiveRestore.BORROW
+    if not usable:
+        return plan
+    on = {"live-restore": True}
+    return replace(
+        plan,
+        before=None if engine.live_restore else encode_config(existing | on),
+        start=encode_config(theirs | on),
+    )
+
+
+def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> tuple[Change, ...]:
+    if manifest is None and not plan.config_changes:
+        return ()
+    found = [
+        Change(f"take {key} out of {plan.config_path}", "the set-up put it there") for key in plan.config_changes
+    ]
+    found.append(Change("remove the systemd drop-in and the certificates", "the set-up put them there"))
+    if plan.hostname:
+        found.append(Change(f"set the host name back to {plan.hostname_before}", f"it was made {plan.hostname}"))
+    if plan.group_user:
+        found.append(Change(f"take {plan.group_user} out of group docker", "the set-up put it there"))
+    if plan.repository:
+        found.append(Change("remove Docker's package source and release the held packages", "the set-up added them"))
+    if plan.purge:
+        found.append(Change("purge the engine's packages", "a set-up of pymachine installed them"))
+        found.append(Change(f"delete {plan.data_root}", "--purge: images, containers and volumes go"))
+    elif facts.engine is not None and facts.engine.active:
+        found.append(Change("restart the engine once", "it goes back to its own configuration"))
+    return tuple(found)
+
+
+def _announcements(plan: RemovalPlan, facts: HostFacts, *, purge: bool) -> tuple[str, ...]:
+    if plan.purge:
+        return ("the engine and all its images, containers and volumes are deleted",)
+    kept = ("the engine was on the host before pymachine and stays, with its data",) if purge and facts.engine else ()
+    choice = LiveRestore.BORROW if plan.start else LiveRestore.LEAVE
+    return (*kept, *fate_of_containers(facts.engine, choice))

@@ -1,0 +1,106 @@
+"""Planning an engine upgrade from the source that the engine came from. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
+from pymachine.engine.checks import check_choice_of_version, check_room, check_version, compare_versions
+from pymachine.engine.daemon_config import encode_config, parse_config
+from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
+from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers
+from pymachine.engine.manifest import manifest_of
+from pymachine.engine.osfamily import Family, family_of
+from pymachine.engine.setup import Change, proxies_of
+from pymachine.engine.sources import DOCKER_PACKAGES, Source
+from pymachine.errors import CheckFailed
+from pymachine.model import EngineSpec
+from pymachine.rendering import render
+
+_DISTRO_PACKAGES = {"docker.io": ("docker.io",), "docker": ("docker",), "moby-engine": ("moby-engine",)}
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradePlan:
+    """What the upgrade script is rendered from. ``port`` is None where no set-up of ours is on the host."""
+
+    family: Family
+    source: Source
+    version: str | None = None
+    allow_downgrade: bool = False
+    config_path: str = DAEMON_JSON
+    before: bytes | None = None
+    port: int | None = None
+    listen: str = ""
+    proxies: tuple[tuple[str, str], ...] = ()
+    rhel10: bool = False
+    changes: tuple[Change, ...] = ()
+    announcements: tuple[str, ...] = ()
+
+
+def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = False) -> UpgradePlan:
+    """Plan the upgrade to ``spec.version``, or to the newest that the engine's own source offers.
+
+    Pins and holds are kept: they are lifted for the upgrade alone. Raises ``CheckFailed`` where there is no
+    engine, where no package owns it, or for a downgrade.
+    """
+    engine = facts.engine
+    if engine is None:
+        raise CheckFailed("there is no engine on the host to upgrade", hint="use pymachine provision")
+    source = _source(engine)
+    check_room(facts, installing=True)
+    if not allow_downgrade and spec.version and _is_older(spec, engine):
+        check_version(spec, engine)
+    check_choice_of_version(spec.version, family_of(facts.os))
+    existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
+    live = decide(engine, existing, ours_already=False, fresh=True)
+    manifest = manifest_of(facts)
+    port = manifest.port if manifest else None
+    return UpgradePlan(
+        family=family_of(facts.os),
+        source=source,
+        version=spec.version,
+        allow_downgrade=allow_downgrade,
+        config_path=facts.daemon_json_path,
+        before=encode_config(existing | {"live-restore": True}) if live is LiveRestore.BORROW else None,
+        port=port,
+        listen=f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{port}" if port else "",
+        proxies=proxies_of(spec),
+        changes=_changes(spec, engine, source),
+        announcements=fate_of_containers(engine, live),
+    )
+
+
+def upgrade_bundle(plan: UpgradePlan) -> Bundle:
+    """Return the bundle that carries the plan out."""
+    script = render("engine/upgrade.sh.j2", plan=plan, lock_messages=LOCK_MESSAGES, allow_http=False)
+    texts = {
+        "upgrade.sh": script.encode(),
+        "exec-start.awk": render("engine/exec-start.awk.j2").encode(),
+        "daemon.before.json": plan.before,
+    }
+    return make_bundle("upgrade.sh", texts)
+
+
+def _source(engine: EngineFacts) -> Source:
+    if engine.package == "docker-ce":
+        return Source("docker", packages=DOCKER_PACKAGES)
+    if engine.package in _DISTRO_PACKAGES:
+        return Source("distro", packages=_DISTRO_PACKAGES[engine.package])
+    owner = f"belongs to package {engine.package}" if engine.package else "belongs to no package"
+    raise CheckFailed(
+        f"the engine at {engine.dockerd} {owner}, which pymachine cannot upgrade",
+        hint="upgrade it the way it was installed, then run pymachine provision",
+    )
+
+
+def _is_older(spec: EngineSpec, engine: EngineFacts) -> bool:
+    return bool(spec.version and engine.version and compare_versions(spec.version, engine.version) < 0)
+
+
+def _changes(spec: EngineSpec, engine: EngineFacts, source: Source) -> tuple[Change, ...]:
+    goal = spec.version or f"the newest of {source.title}"
+    return (
+        Change(f"upgrade {', '.join(source.packages)} to {goal}", f"engine {engine.version} is there"),
+        Change("restart the engine once", "the new version takes over"),
+    )
