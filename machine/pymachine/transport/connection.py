@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -25,6 +26,8 @@ from pymachine.transport.sudo import SudoPassword
 from pymachine.transport.vendor import vendor_errors
 
 MAX_SESSIONS = 10  # sshd's default limit of commands at a time on one connection
+SESSION_PATIENCE = 10.0  # seconds to wait for one of them to end
+SESSION_PAUSE = 0.05
 TUNNEL_DEADLINE = 10.0
 ROOT = "root"
 
@@ -131,9 +134,17 @@ class SshTransport:
         self.close()
 
     def _open_channel(self, limit: Deadline) -> paramiko.Channel:
-        if not self._sessions[-1].is_active():
-            raise Unreachable(f"the connection to {self._where} was lost", hint="give the command again")
-        return self._sessions[-1].open_channel("session", timeout=limit.left)
+        patience = Deadline(min(limit.left, SESSION_PATIENCE))
+        while True:
+            if not self._sessions[-1].is_active():
+                raise Unreachable(f"the connection to {self._where} was lost", hint="give the command again")
+            try:
+                return self._sessions[-1].open_channel("session", timeout=limit.left)
+            except paramiko.ChannelException:
+                # sshd counts a session until it has seen the end of it, and some hosts allow fewer than ten.
+                if patience.passed:
+                    raise
+                time.sleep(SESSION_PAUSE)
 
     def _count(self) -> None:
         with self._count_lock:
