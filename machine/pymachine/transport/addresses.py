@@ -89,11 +89,11 @@ def parse_jump(text: str) -> tuple[Hop, ...]:
 
 def _parse_hop(text: str) -> Hop:
     rest = text.removeprefix("ssh://").rstrip("/") if text.startswith("ssh://") else text
-    user, _, place_ = rest.rpartition("@")
+    user, at, place_ = rest.rpartition("@")
     host, port = _split_port(place_)
     if port is not None and not port.isdecimal():
         raise UsageFault(f"jump host {text!r} has no proper port", hint="write [user@]host[:port]")
-    return Hop(check_host(host), check_user(user) if user else None, check_port(int(port)) if port else None)
+    return Hop(check_host(host), check_user(user) if at else None, check_port(int(port)) if port else None)
 
 
 def _split_port(text: str) -> tuple[str, str | None]:
