@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from typing_extensions import override
+
+from contract.sshd import free_port
+from pymachine import registry
+from pymachine.driver import Driver, Instance, PowerControl, Request
+from pymachine.errors import DriverError, UsageFault
+from pymachine.model import Endpoint, State
+from pymachine.testing.contract import DriverContract
+from pymachine_none import NoneDriver, NoneOptions
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def write_pair(folder: Path, name: str, *, passphrase: bytes | None = None) -> dict[str, str]:
+    """Write a self-signed certificate and its key, and return them as the driver's options."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now, now)
+    certificate = builder.sign(key, hashes.SHA256())
+    locked = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / f"{name}-key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, locked))
+    paths = (folder / f"{name}.pem", folder / f"{name}.pem", folder / f"{name}-key.pem")
+    return dict(zip(("tls_ca_cert", "tls_client_cert", "tls_client_key"), map(str, paths), strict=True))
+
+
+def request(**options: Any) -> Request:
+    return Request("ext1", "0" * 32, NoneOptions(**options), 2376)
+
+
+def create(**options: Any) -> Instance:
+    return NoneDriver().create(request(**options), lambda handle: None)
+
+
+class TestContract(DriverContract):
+    @pytest.fixture(autouse=True)
+    def listen(self, port: int) -> None:
+        self.port = port
+
+    @override
+    def driver(self) -> Driver:
+        return NoneDriver()
+
+    @override
+    def options(self) -> NoneOptions:
+        return NoneOptions(f"tcp://127.0.0.1:{self.port}")
+
+    @override
+    def bad_options(self) -> NoneOptions:
+        return NoneOptions("ssh://root@host")
+
+    @override
+    def count(self) -> int:
+        return 0  # it makes nothing
+
+
+def test_it_is_found_by_its_name() -> None:
+    assert registry.load("none") is NoneDriver
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("tcp://10.0.0.5:2376", Endpoint("10.0.0.5", 2376)),
+        ("tcp://engine.example.org", Endpoint("engine.example.org", 2376)),
+        ("tcp://[2001:db8::5]:12376", Endpoint("2001:db8::5", 12376)),
+        ("https://10.0.0.5:2376/", Endpoint("10.0.0.5", 2376)),
+    ],
+)
+def test_the_endpoint_is_taken_from_the_url(url: str, endpoint: Endpoint) -> None:
+    instance = create(url=url)
+    assert instance.endpoint == endpoint
+    assert instance.ssh is None
+    assert instance.certificates == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("", "--url tcp://"),
+        ("10.0.0.5", "tcp://HOST:PORT"),
+        ("ssh://root@10.0.0.5", "-d ssh"),
+        ("unix:///var/run/docker.sock", "local engine"),
+        ("http://10.0.0.5:2375", "without TLS"),
+        ("tcp://10.0.0.5:99999", "tcp://HOST:PORT"),
+        ("tcp://10.0.0.5:x", "tcp://HOST:PORT"),
+        ("tcp://10.0.0.5:0", "from 1 to 65535"),
+        ("tcp://:2376", "host name"),
+        ("tcp://user@10.0.0.5", "tcp://HOST:PORT"),
+        ("tcp://10.0.0.5/path", "tcp://HOST:PORT"),
+        ("tcp://10.0.0.999", "0 to 255"),
+        ("tcp://[::1", "tcp://HOST:PORT"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_with_the_way_on(url: str, hint: str) -> None:
+    with pytest.raises(UsageFault) as fault:
+        NoneDriver().check(request(url=url))
+    assert hint in (fault.value.hint or "")
+
+
+def test_certificate_files_are_taken_along_by_the_names_the_client_wants(tmp_path: Path) -> None:
+    options = write_pair(tmp_path, "good")
+    found = create(url="tcp://h", **options).certificates
+    assert found == {
+        "ca.pem": Path(options["tls_ca_cert"]).read_bytes(),
+        "cert.pem": Path(options["tls_client_cert"]).read_bytes(),
+        "key.pem": Path(options["tls_client_key"]).read_bytes(),
+    }
+
+
+def test_some_of_the_three_files_are_not_enough(tmp_path: Path) -> None:
+    options = write_pair(tmp_path, "good")
+    del options["tls_client_key"]
+    with pytest.raises(UsageFault, match="--tls-client-key missing"):
+        NoneDriver().check(request(url="tcp://h", **options))
+
+
+def test_a_key_with_a_passphrase_is_refused_and_why(tmp_path: Path) -> None:
+    options = write_pair(tmp_path, "locked", passphrase=b"secret")
+    with pytest.raises(UsageFault, match="passphrase, which the docker client cannot ask for") as fault:
+        NoneDriver().check(request(url="tcp://h", **options))
+    assert "openssl pkey" in (fault.value.hint or "")
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
+    options = write_pair(tmp_path, "good") | {"tls_client_key": write_pair(tmp_path, "other")["tls_client_key"]}
+    with pytest.raises(UsageFault, match="no certificate and key that belong together"):
+        NoneDriver().check(request(url="tcp://h", **options))
+
+
+def test_a_file_that_is_not_pem_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "der").write_bytes(b"\x30\x82")
+    options = write_pair(tmp_path, "good") | {"tls_ca_cert": str(tmp_path / "der")}
+    with pytest.raises(UsageFault, match="not in PEM format"):
+        NoneDriver().check(request(url="tcp://h", **options))
+
+
+def test_a_key_in_place_of_the_authority_is_refused(tmp_path: Path) -> None:
+    options = write_pair(tmp_path, "good")
+    options["tls_ca_cert"] = options["tls_client_key"]
+    with pytest.raises(UsageFault, match="holds no certificate"):
+        NoneDriver().check(request(url="tcp://h", **options))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    options = write_pair(tmp_path, "good") | {"tls_ca_cert": str(tmp_path / "gone")}
+    with pytest.raises(UsageFault, match="gone cannot be read: no such file"):
+        NoneDriver().check(request(url="tcp://h", **options))
+
+
+def test_an_engine_port_that_answers_is_running(port: int) -> None:
+    handle = create(url=f"tcp://127.0.0.1:{port}").handle
+    assert NoneDriver().inspect(handle, deadline=2).state is State.RUNNING
+
+
+def test_a_closed_engine_port_is_unreachable_and_says_refused() -> None:
+    status = NoneDriver().inspect(create(url=f"tcp://127.0.0.1:{free_port()}").handle, deadline=2)
+    assert status.state is State.UNREACHABLE
+    assert "connection refused" in status.detail
+
+
+def test_a_damaged_handle_is_an_error_with_a_way_on() -> None:
+    with pytest.raises(DriverError, match="damaged"):
+        NoneDriver().inspect({}, deadline=1)
+
+
+def test_it_claims_no_power_over_the_host() -> None:
+    assert not isinstance(NoneDriver(), PowerControl)
