@@ -1,0 +1,55 @@
+"""Reading how long a certificate is valid, with the standard library alone.
+
+``ssl`` tells it of a peer's certificate, not of one's own, and cryptography takes too long to load for ``ls``.
+The structure is RFC 5280 §4.1 in the encoding of X.690 §8.1.
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+
+_UTC_TIME = 0x17
+_EXPLICIT_VERSION = 0xA0
+
+
+def validity(pem: str) -> tuple[datetime, datetime]:
+    """Return the begin and the end of validity of the first certificate in ``pem``. Raises ``ValueError``."""
+    begin = pem.find("-----BEGIN CERTIFICATE-----")
+    end = pem.find("-----END CERTIFICATE-----", begin)
+    if begin < 0 or end < 0:
+        raise ValueError("no certificate")
+    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len("-----END CERTIFICATE-----")])
+    try:
+        return _validity(der)
+    except IndexError as error:
+        raise ValueError("the certificate is cut short") from error
+
+
+def _validity(der: bytes) -> tuple[datetime, datetime]:
+    _, certificate, _ = _element(der)
+    _, rest, _ = _element(certificate)
+    if rest[0] == _EXPLICIT_VERSION:
+        _, _, rest = _element(rest)
+    for _ in range(3):  # serial number, signature algorithm, issuer
+        _, _, rest = _element(rest)
+    _, dates, _ = _element(rest)
+    kind, begin, rest = _element(dates)
+    kind_of_end, end, _ = _element(rest)
+    return _time(kind, begin), _time(kind_of_end, end)
+
+
+def _element(data: bytes) -> tuple[int, bytes, bytes]:
+    """Return tag and content of the first element, and what follows it."""
+    length, start = data[1], 2
+    if length & 0x80:
+        size = length & 0x7F
+        length, start = int.from_bytes(data[2 : 2 + size], "big"), 2 + size
+    return data[0], data[start : start + length], data[start + length :]
+
+
+def _time(kind: int, content: bytes) -> datetime:
+    text = content.decode("ascii")
+    if kind == _UTC_TIME:  # two digits for the year, of 1950 to 2049
+        text = ("19" if text >= "50" else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
