@@ -141,7 +141,7 @@ def _removal_plan(machine: Machine, session: Session, *, purge: bool) -> Removal
         return None
     look(machine, session)
     assert session.facts is not None
-    return plan_removal(session.facts, purge=purge)
+    return plan_removal(session.facts, purge=purge, owner=machine.id)
 
 
 def _touched(machine: Machine) -> bool:

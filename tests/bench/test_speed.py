@@ -1,0 +1,120 @@
+"""Speed as ratios within one run; absolute times are printed, never judged. `make bench` shows the table."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.stub_engine import stub_engines
+from lab import Host
+from lab.workstation import Workstation
+
+FreshHost = Callable[..., Host]
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def _report(what: str, against: str, ratio: float, most: float, detail: str) -> None:
+    print(f"\nRATIO | {what} | {against} | {ratio:.2f} | at most {most} | {detail}")
+
+
+def _process(words: list[str], env: dict[str, str]) -> float:
+    return _seconds(lambda: subprocess.run(words, env=env, check=True, capture_output=True, stdin=subprocess.DEVNULL))
+
+
+@pytest.fixture
+def remembered(workstation: Workstation) -> Workstation:
+    """A user with one machine on record."""
+    workstation.pymachine("create", "-d", "none", "--url", "tcp://127.0.0.1:2376", "node1")
+    return workstation
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize(
+    "words", [("env", "--shell", "sh", "node1"), ("url", "node1"), ("ip", "node1")], ids=lambda w: w[0]
+)
+def test_what_is_typed_all_day_starts_fast(words: tuple[str, ...], remembered: Workstation) -> None:
+    env = remembered.env()
+    bare, ours = [], []
+    for _ in range(15):
+        bare.append(_process([sys.executable, "-c", "pass"], env))
+        ours.append(_process(remembered.command(*words), env))
+    ratio = statistics.median(ours) / statistics.median(bare)
+    detail = f"{statistics.median(ours) * 1000:.0f} ms against {statistics.median(bare) * 1000:.0f} ms"
+    _report(f"`{words[0]}`", "`python -c pass`", ratio, 5, detail)
+    assert ratio <= 5
+
+
+@pytest.mark.bench
+@pytest.mark.lab
+def test_create_costs_little_more_than_the_packages(
+    fresh_host: FreshHost, workstation: Workstation, lab_session: object
+) -> None:
+    """Two pairs, each side on a fresh host of its own, in turn: the best of each side is compared."""
+    bare, ours = [], []
+    for turn in range(2):
+        host = fresh_host()
+        install = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install docker.io"
+        bare.append(_seconds(lambda host=host: host.run(install, timeout=300)))
+        host.destroy()
+        host = fresh_host()
+        words = (f"node{turn}", host.address, "--engine-install", "distro")
+        ours.append(_seconds(lambda words=words: workstation.create(*words)))
+        host.destroy()
+    ratio = min(ours) / min(bare)
+    _report(
+        "`create -d ssh`, fresh host",
+        "ssh, apt-get install",
+        ratio,
+        1.25,
+        f"{min(ours):.1f} s against {min(bare):.1f} s",
+    )
+    assert ratio <= 1.25
+
+
+@pytest.mark.bench
+@pytest.mark.lab
+def test_one_create_is_one_connection_of_few_round_trips(fresh_host: FreshHost, workstation: Workstation) -> None:
+    host = fresh_host()
+    host.run("truncate -s 0 /var/log/wtmp")
+    before = _accepted(host)
+    told = workstation.create("node1", host.address, "--engine-install", "distro", "--debug").stderr
+    trips = len(re.findall(r"trip \d+:", told))
+    connections = _accepted(host) - before
+    print(f"\nCOUNT | SSH connections of one create | {connections} | round trips | {trips}")
+    assert connections == 1
+    assert 1 <= trips <= 4
+
+
+def _accepted(host: Host) -> int:
+    """How many logins sshd has accepted, read without logging in."""
+    journal = host.exec("journalctl -q --no-pager -o cat -t sshd -t sshd-session | grep -c '^Accepted'; true").stdout
+    return int(journal.strip() or 0)
+
+
+@pytest.mark.bench
+def test_a_list_of_200_takes_at_most_twice_the_time_of_20(tmp_path: Path, workstation: Workstation) -> None:
+    small = Workstation(tmp_path / "small", workstation.docker_cli, workstation.key)
+    large = Workstation(tmp_path / "large", workstation.docker_cli, workstation.key)
+    with stub_engines(small.store, 20), stub_engines(large.store, 200):
+        for user, count in ((small, 20), (large, 200)):
+            rows = json.loads(user.pymachine("ls", "--json").stdout)
+            assert [row["state"] for row in rows] == ["Running"] * count
+        times = {
+            user: [_seconds(lambda user=user: user.pymachine("ls")) for _ in range(3)] for user in (small, large)
+        }
+    ratio = min(times[large]) / min(times[small])
+    _report("`ls` of 200", "`ls` of 20", ratio, 2, f"{min(times[large]):.2f} s against {min(times[small]):.2f} s")
+    assert ratio <= 2
