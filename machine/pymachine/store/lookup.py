@@ -7,7 +7,7 @@ no dataclasses, no pathlib, no typing. Everything else goes through ``store.sqli
 import os
 import sqlite3
 
-from pymachine.store.schema import CERTIFICATES, DATABASE, DOCUMENT_OF, NAMES
+from pymachine.store.schema import CERTIFICATES, DATABASE, DOCUMENT_OF, NAMES, SECRETS_OF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ def names(folder: str) -> list[str]:
     from pymachine.store.names import natural_key
 
     return sorted((row[0] for row in _select(folder, NAMES)), key=natural_key)
+
+
+def secret_names(folder: str, name: str) -> list[str]:
+    """Return the names of the files kept for a machine: none for an engine remembered without certificates."""
+    return [row[0] for row in _select(folder, SECRETS_OF, name)]
 
 
 def client_path(folder: str, name: str) -> str:

@@ -68,3 +68,4 @@ MIGRATIONS = (_FIRST,)
 
 DOCUMENT_OF = "SELECT document FROM machine WHERE name = ?"
 NAMES = "SELECT name FROM machine"
+SECRETS_OF = "SELECT file FROM secret WHERE machine = ?"
