@@ -49,5 +49,6 @@ def fate_of_containers(engine: EngineFacts | None, choice: LiveRestore) -> tuple
     if choice is LiveRestore.LEAVE and not engine.live_restore:
         why = "a Swarm member cannot use live-restore" if engine.swarm else "live-restore is off by its configuration"
         return (f"container{'s' * several} {names} will stop while the engine restarts: {why}",)
-    how = {LiveRestore.KEEP: " (live-restore is switched on)", LiveRestore.BORROW: " (live-restore)"}.get(choice, "")
-    return (f"container{'s' * several} {names} keep{'s' * (not several)} running while the engine restarts{how}",)
+    on = choice is LiveRestore.KEEP and not engine.live_restore
+    how = "live-restore is switched on" if on else "live-restore"
+    return (f"container{'s' * several} {names} keep{'s' * (not several)} running while the engine restarts ({how})",)

@@ -21,9 +21,10 @@ class Manifest:
     """Whose host this is and what was added to it.
 
     ``fresh``: the engine is there because of us. ``added`` are the keys, list items and members put into
-    daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours. ``hosts_before``
-    is the line of /etc/hosts that ours replaced. ``group_user`` was put into group docker, ``firewall_port``
-    opened in firewalld, ``repository`` says that Docker's package source was added.
+    daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours, else
+    ``config_before`` is its text before us. ``hosts_before`` is the line of /etc/hosts that ours replaced.
+    ``group_user`` was put into group docker, ``firewall_port`` opened in firewalld, ``held`` are the packages
+    kept at their version, ``repository`` says that Docker's package source was added.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Manifest:
     port: int = 2376
     config_path: str = DAEMON_JSON
     config_created: bool = False
+    config_before: str | None = None
     added: Mapping[str, Any] = field(default_factory=dict)
     hostname: str | None = None
     hostname_before: str | None = None

@@ -66,9 +66,8 @@ def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = N
         plan = replace(plan, purge=True, family=family_of(facts.os))
     else:
         plan = _keeping_containers(plan, facts, existing, theirs)
-    return replace(
-        plan, changes=_changes(plan, facts, manifest), announcements=_announcements(plan, facts, purge=purge)
-    )
+    changes = _changes(plan, facts, manifest)
+    return replace(plan, changes=changes, announcements=_announcements(plan, facts, purge=purge) if changes else ())
 
 
 def removal_bundle(plan: RemovalPlan) -> Bundle:
@@ -88,15 +87,23 @@ def _not_ours(manifest: Manifest) -> str:
     return f"the host belongs to machine {manifest.name} now and is left as it is"
 
 
+def _users_text(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> bytes | None:
+    """Return daemon.json as the user has it: their own text where it says the same, None for no file."""
+    if facts.daemon_json is None or (manifest is not None and manifest.config_created and not theirs):
+        return None
+    texts = [facts.daemon_json]
+    if manifest is not None and manifest.config_before is not None:
+        texts.insert(0, manifest.config_before.encode())
+    path = facts.daemon_json_path
+    return next((text for text in texts if parse_config(text, path) == theirs), encode_config(theirs))
+
+
 def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> RemovalPlan:
-    created = manifest.config_created if manifest else False
-    same = withdraw(parse_config(facts.daemon_json or b"", ""), {}) == theirs
-    content = facts.daemon_json if same else encode_config(theirs)
     plan = RemovalPlan(
         config_path=facts.daemon_json_path,
         found=digest(facts.daemon_json),
-        final=None if facts.daemon_json is None or (created and not theirs) else content,
-        config_created=created,
+        final=_users_text(facts, manifest, theirs),
+        config_created=manifest.config_created if manifest else False,
         data_root=facts.engine.data_root if facts.engine else "/var/lib/docker",
     )
     if manifest is None:

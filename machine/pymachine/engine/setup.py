@@ -162,6 +162,7 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         port=plan.machine.engine.port,
         config_path=plan.config.path,
         config_created=facts.daemon_json is None or bool(previous and previous.config_created),
+        config_before=previous.config_before if previous else _text(facts.daemon_json),
         added=plan.config.added,
         hostname=plan.hostname or (previous.hostname if previous else None),
         hostname_before=previous.hostname_before if previous and renamed_before else facts.hostname,
@@ -171,6 +172,10 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
         held=PINNED if docker else (previous.held if previous else ()),
     )
+
+
+def _text(content: bytes | None) -> str | None:
+    return None if content is None else content.decode("utf-8-sig")
 
 
 def _loopback_line(etc_hosts: str) -> str | None:
@@ -186,6 +191,7 @@ def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
         plan.manifest,
         added={},
         config_created=False,
+        config_before=None,
         hostname=None,
         hostname_before=None,
         hosts_before=None,
