@@ -93,7 +93,8 @@ def _with_good_key(target: Target, around: Circumstances, via: paramiko.Transpor
         if target.expected.accepts(key):
             return session
         session.close()
-        shown.append(key)
+        if key not in shown:
+            shown.append(key)
     raise _mismatch(target, shown)
 
 
