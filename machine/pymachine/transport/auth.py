@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -19,6 +21,9 @@ MAX_OFFERS = 6
 @contextmanager
 def agent_keys() -> Iterator[tuple[paramiko.AgentKey, ...]]:
     """The keys of the SSH agent, usable within the block; none if there is no agent or it does not answer."""
+    if not _agent_answers():
+        yield ()
+        return
     try:
         agent = paramiko.Agent()
     except (paramiko.SSHException, OSError):
@@ -28,6 +33,19 @@ def agent_keys() -> Iterator[tuple[paramiko.AgentKey, ...]]:
         yield tuple(agent.get_keys())
     finally:
         agent.close()
+
+
+def _agent_answers() -> bool:
+    """Whether the agent's socket takes connections; paramiko would leave a dead one open."""
+    path = os.environ.get("SSH_AUTH_SOCK")
+    if not path:
+        return False
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 def log_in(session: paramiko.Transport, who: str, identities: Iterable[Identity], deadline: Deadline) -> None:
