@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,7 @@ class Sshd:
             self._process = None
 
     def _config(self) -> Iterator[str]:
+        yield from self.settings  # the first line on a subject counts
         yield from (f"HostKey {self.folder / f'host_{kind}'}" for kind in self.kinds)
         yield f"Port {self.port}"
         yield "ListenAddress 127.0.0.1"
@@ -94,7 +96,6 @@ class Sshd:
         yield f"PidFile {self.folder}/pid"
         yield "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no"
         yield "PermitRootLogin prohibit-password\nLogLevel VERBOSE\nMaxStartups 100\nSubsystem sftp internal-sftp"
-        yield from self.settings
 
     def _await_greeting(self) -> None:
         end = time.monotonic() + 10
@@ -115,16 +116,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_sshd(folder: Path, *settings: str, kinds: tuple[str, ...] = KINDS) -> Iterator[Sshd]:
-    """Run an sshd with further ``settings`` lines for the length of the block."""
-    # sshd refuses keys below a folder that others may write to, and accounts must be able to read their own file.
-    folder.chmod(0o755)
-    server = Sshd(folder, free_port(), settings, kinds)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def running_sshd(*settings: str, kinds: tuple[str, ...] = KINDS) -> Iterator[Sshd]:
+    """Run an sshd with further ``settings`` lines for the length of the block; its folder goes with it."""
+    with tempfile.TemporaryDirectory(prefix="pymachine-sshd-") as name:
+        # sshd reads the list of keys as the account that logs in, so pytest's own private folders will not do.
+        Path(name).chmod(0o755)
+        server = Sshd(Path(name), free_port(), settings, kinds)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,11 @@ class Account:
 
 
 @contextmanager
-def account(name: str, *, shell: str = "/bin/sh", sudoers: str | None = None) -> Iterator[Account]:
+def account(name: str, *, login: str = "/bin/sh", sudoers: str | None = None) -> Iterator[Account]:
     """Make an account and, with ``sudoers`` (``NAME`` stands for it), its sudo rule; take both away again."""
     password = f"pw-{name}-{os.getpid()}"
     rule = Path("/etc/sudoers.d") / f"pymachine-test-{name}"
-    subprocess.run(["useradd", "-m", "-s", shell, name], check=True, capture_output=True)
+    subprocess.run(["useradd", "-m", "-s", login, name], check=True, capture_output=True)
     try:
         subprocess.run(["chpasswd"], input=f"{name}:{password}".encode(), check=True)
         if sudoers is not None:

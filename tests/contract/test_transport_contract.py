@@ -9,11 +9,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from contract.sshd import Sshd, make_key, require_sshd, running_sshd
 from pymachine.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
 from pymachine.model import SshAddress
 from pymachine.testing.fake_asker import FakeAsker
@@ -24,27 +22,13 @@ from pymachine.transport.ssh import connect
 MIB = 1024 * 1024
 
 
-class Make(Protocol):
-    def __call__(self) -> Transport: ...
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sshd, Path]]:
-    require_sshd()
-    folder = tmp_path_factory.mktemp("sshd")
-    with running_sshd(folder) as server:
-        key = make_key(folder / "key")
-        server.authorize("root", key)
-        yield server, key
-
-
 @pytest.fixture(params=["local", "ssh"])
 def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
     if request.param == "local":
         with LocalTransport(tmp_path) as local:
             yield local
         return
-    server, key = request.getfixturevalue("sshd")
+    server, key = request.getfixturevalue("sshd"), request.getfixturevalue("key")
     address = SshAddress("127.0.0.1", server.port, "root", str(key), host_key=server.public_key("ed25519"))
     with connect(address, asker=FakeAsker(), notice=lambda text: None, deadline=10) as real:
         yield real

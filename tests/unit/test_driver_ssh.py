@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,11 @@ def test_behind_a_jump_host_only_that_one_can_be_looked_at(port: int) -> None:
 def test_a_damaged_handle_is_an_error_with_a_way_on(handle: dict[str, Any]) -> None:
     with pytest.raises(DriverError, match="damaged"):
         SshDriver().inspect(handle, deadline=1)
+
+
+def test_looking_at_a_host_does_not_load_paramiko() -> None:
+    code = "import sys, pymachine_ssh, pymachine_none; sys.exit('paramiko' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_it_claims_no_power_over_the_host() -> None:
