@@ -1,0 +1,53 @@
+"""The command line. ``main`` is the console script.
+
+Importing this package loads nothing else: what is typed all day answers from here without click (``cli.quick``),
+everything else through ``cli.program``.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pymachine.cli.wiring import Wiring
+
+__all__ = ["main"]
+
+
+def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None) -> int:
+    """Run one command line and return its exit code; ``argv`` is without the program's name.
+
+    ``wiring`` puts other parts in place of the real network, terminal and drivers.
+    """
+    import os
+    import sys
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    _print_paths_as_they_are(sys.stdout)
+    text = _quick_answer(words, os.environ) if wiring is None else None
+    if text is None:
+        from pymachine.cli.program import run
+
+        return run(words, wiring)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        from pymachine.cli.outcome import unwritable
+
+        return unwritable(error)
+    return 0
+
+
+def _quick_answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | None":
+    from pymachine.cli.quick import answer
+
+    try:
+        return answer(words, environ)
+    except Exception:  # noqa: BLE001 - the full command line meets the same fault, and can explain it
+        return None
+
+
+def _print_paths_as_they_are(stream: object) -> None:
+    """Let names of files that are not UTF-8 leave as the bytes they came in as."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="surrogateescape")

@@ -1,0 +1,89 @@
+"""What ``env``, ``config``, ``url`` and ``ip`` say of a machine's document. Pure, and light to import.
+
+``certificates`` is the folder of the client's files, empty for an engine that is remembered without any.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Document = Mapping[str, Any]
+    Values = list[tuple[str, str | None]]
+
+CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
+VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
+
+
+def is_ready(document: "Document") -> bool:
+    """Whether the machine came to the end of its create and has an engine to speak to."""
+    return document.get("phase") == "ready" and bool(document.get("endpoint"))
+
+
+def host_of(document: "Document") -> str:
+    """The host that the engine is spoken to at."""
+    return str(document["endpoint"]["host"])
+
+
+def url_of(document: "Document") -> str:
+    """The value for DOCKER_HOST; IPv6 literals are bracketed."""
+    host = host_of(document)
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"tcp://{bracketed}:{document['endpoint']['port']}"
+
+
+def address_of(document: "Document") -> str:
+    """The address the machine is reached at. A name stays a name: it is what clients go by."""
+    for place in (document.get("endpoint"), document.get("ssh")):
+        if place:
+            return str(place["host"])
+    return next(iter(document.get("addresses") or ()), "")
+
+
+def variables(document: "Document", certificates: str) -> "Values":
+    """Return what the docker client wants in its environment; None unsets.
+
+    DOCKER_CONTEXT goes: clients do not agree whether it beats DOCKER_HOST. Any value of DOCKER_TLS_VERIFY, "0" too,
+    switches TLS on, so without certificates it has to be unset.
+    """
+    return [
+        ("DOCKER_TLS_VERIFY", "1" if certificates else None),
+        ("DOCKER_HOST", url_of(document)),
+        ("DOCKER_CERT_PATH", certificates or None),
+        ("DOCKER_MACHINE_NAME", document["name"]),
+        ("DOCKER_CONTEXT", None),
+    ]
+
+
+def no_proxy(host: str, environ: "Mapping[str, str]", *, remove: bool = False) -> "Values":
+    """Return NO_PROXY and no_proxy, those that are set, with the host among their entries (or without it)."""
+    names = [name for name in ("NO_PROXY", "no_proxy") if environ.get(name)] or ([] if remove else ["NO_PROXY"])
+    values: Values = []
+    for name in names:
+        entries = [entry.strip() for entry in environ.get(name, "").split(",") if entry.strip()]
+        if remove:
+            entries = [entry for entry in entries if entry != host]
+        elif host not in entries:
+            entries.append(host)
+        values.append((name, ",".join(entries) or None))
+    return values
+
+
+def config_text(document: "Document", certificates: str) -> str:
+    """Return the docker client's flags, one a line, without quotes: for ``docker $(pymachine config NAME) ps``.
+
+    docker 29 no longer takes the quotes that docker-machine put around paths.
+    """
+    flags = zip(("--tlscacert", "--tlscert", "--tlskey"), CLIENT_FILES, strict=True)
+    lines = ["--tlsverify", *(f"{flag} {certificates}/{file}" for flag, file in flags)] if certificates else []
+    return "\n".join([*lines, f"-H={url_of(document)}", ""])
+
+
+def has_blank(path: str) -> bool:
+    """Whether a shell would take an unquoted path apart."""
+    return any(char.isspace() for char in path)
+
+
+def repeated(options: "Mapping[str, str]") -> "list[str]":
+    """Return the options of ``env`` as words, for the line that repeats the command."""
+    return [word for name, value in options.items() for word in (name, value) if word]

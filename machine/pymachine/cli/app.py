@@ -1,0 +1,138 @@
+"""One run of the command line: its global options, and the parts that are made when a command first needs them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymachine.cli.wiring import Wiring
+from pymachine.events import Asker, Reporter
+from pymachine.model import SshAddress
+
+if TYPE_CHECKING:
+    from pymachine.store import Store
+    from pymachine.store.sqlite import SqliteStore
+    from pymachine.steps.tools import AskEngine, Connect, Tools
+    from pymachine.transport import Transport
+
+
+class App:
+    """What the commands share. ``storage`` None means the place that the environment names."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.storage: str | None = None
+        self.progress = "auto"
+        self.debug = False
+        self._opened: SqliteStore | None = None
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of this process."""
+        return os.environ
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the store, whether it exists or not."""
+        from pymachine.store.location import default_location
+
+        return Path(os.path.abspath(self.storage) if self.storage else default_location(self.environ))  # noqa: PTH100
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened and made if need be."""
+        from pymachine.store.sqlite import SqliteStore
+
+        self._opened = SqliteStore.open(self.folder)
+        return self._opened
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        """Who is told of each step: the wiring's, else as --progress says."""
+        if self.wiring.reporter is not None:
+            return self.wiring.reporter
+        from pymachine.cli.reporters import choose_reporter
+
+        return choose_reporter(self.progress, sys.stderr, self.environ)
+
+    @cached_property
+    def asker(self) -> Asker:
+        """Who asks the person: the wiring's, else the terminal."""
+        if self.wiring.asker is not None:
+            return self.wiring.asker
+        from pymachine.cli.terminal import TerminalAsker
+
+        return TerminalAsker(self.reporter)
+
+    @cached_property
+    def tools(self) -> Tools:
+        """The outside world of the verbs."""
+        from pymachine.steps.tools import Tools
+
+        return Tools(
+            store=self.store,
+            reporter=self.reporter,
+            asker=self.asker,
+            connect=self.wiring.connect or _connector(),
+            load_driver=self.wiring.load_driver,
+            ask_engine=self.ask_engine,
+            now=self.wiring.now,
+            sleep=self.wiring.sleep,
+        )
+
+    @cached_property
+    def ask_engine(self) -> AskEngine:
+        """How engines are asked for their version."""
+        if self.wiring.ask_engine is not None:
+            return self.wiring.ask_engine
+        from pymachine.engine.client import ask
+
+        return ask
+
+    def log_to_stderr(self) -> None:
+        """Show what the library logs, which never holds a secret."""
+        self.debug = True
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("debug: %(message)s"))
+        logger = logging.getLogger("pymachine")
+        logger.setLevel(logging.DEBUG)
+        logger.handlers = [handler]
+
+    def settle(self) -> None:
+        """Leave the terminal as it was, so that a last word can be printed."""
+        reporter = self.__dict__.get("reporter")
+        if hasattr(reporter, "close"):
+            reporter.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.settle()
+        if self._opened is not None:
+            self._opened.close()
+
+
+def _connector() -> Connect:
+    """Return a ``Connect`` that loads paramiko at its first call and asks for each passphrase once."""
+    rings: list[object] = []
+
+    def connect(
+        address: SshAddress,
+        *,
+        asker: Asker,
+        notice: Callable[[str], None],
+        deadline: float,
+        retry_for: float = 0.0,
+    ) -> Transport:
+        from pymachine.transport import ssh
+
+        rings.extend([] if rings else [ssh.KeyRing()])
+        ring = rings[0]
+        assert isinstance(ring, ssh.KeyRing)
+        return ssh.connect(address, asker=asker, notice=notice, deadline=deadline, retry_for=retry_for, keys=ring)
+
+    return connect

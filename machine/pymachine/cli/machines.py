@@ -1,0 +1,97 @@
+"""Finding the machines that a command line names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from pymachine.cli.app import App
+from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
+from pymachine.model import Machine, Phase, check_name
+from pymachine.store import Broken, Store
+
+DEFAULT = "default"
+
+
+def one(app: App, name: str | None) -> Machine:
+    """Return the machine of that name, or the one called default. Raises ``NoSuchMachine``, ``UsageFault``."""
+    wanted = chosen(app, [] if name is None else [name])[0]
+    machine = app.store.find(wanted)
+    if machine is None:
+        raise no_such(app.store, [wanted])
+    return machine
+
+
+def chosen(app: App, names: Sequence[str]) -> list[str]:
+    """Return the names, each once and well-formed; ``default`` where none is given and there is such a machine.
+
+    Raises ``UsageFault``.
+    """
+    if names:
+        return list(dict.fromkeys(check_name(name) for name in names))
+    if DEFAULT in known_names(app.store):
+        return [DEFAULT]
+    raise UsageFault(
+        "no machine name given, and there is no machine called default",
+        hint="give a name; `pymachine ls` lists the machines",
+    )
+
+
+def existing(app: App, names: Sequence[str]) -> list[str]:
+    """Return the names as the store spells them, the default's where none is given.
+
+    Raises ``NoSuchMachine`` with all the unknown ones before anything is done to the others.
+    """
+    wanted = chosen(app, names)
+    spelled = {name.lower(): name for name in known_names(app.store)}
+    missing = [name for name in wanted if name.lower() not in spelled]
+    if missing:
+        raise no_such(app.store, missing)
+    return list(dict.fromkeys(spelled[name.lower()] for name in wanted))
+
+
+def ready(app: App, name: str | None) -> Machine:
+    """Return a machine whose create came to its end. Raises ``PymachineError`` with the way on for any other."""
+    machine = one(app, name)
+    if machine.phase is not Phase.READY or machine.endpoint is None:
+        raise PymachineError(f"machine {machine.name} is not ready: {unready(machine)}", hint=_way_on(app, machine))
+    return machine
+
+
+def unready(machine: Machine) -> str:
+    """Say how far a half-made machine came."""
+    half = "half-removed" if machine.phase is Phase.REMOVING else f"half-made ({machine.phase})"
+    return f"{half}, stopped at {machine.fault.step}: {machine.fault.message}" if machine.fault else half
+
+
+def no_such(store: Store, names: Sequence[str]) -> NoSuchMachine:
+    """Return the error for names that the store does not know, with what comes near."""
+    known = known_names(store)
+    near = difflib.get_close_matches(names[0], known, n=1)
+    hint = f"did you mean {near[0]}?" if near else _listing(known)
+    return NoSuchMachine(f"no machine {', '.join(names)}", hint=hint)
+
+
+def known_names(store: Store) -> list[str]:
+    """Return the names of all records, those that cannot be read too."""
+    return [record.name for record in store.records()]
+
+
+def readable(store: Store) -> list[Machine]:
+    """Return the records that can be read."""
+    return [record for record in store.records() if not isinstance(record, Broken)]
+
+
+def _listing(known: Sequence[str]) -> str:
+    if not known:
+        return "there is no machine yet: `pymachine create --help` shows how to make one"
+    return "there are: " + ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
+
+
+def _way_on(app: App, machine: Machine) -> str:
+    holder = app.store.holder(machine.name)
+    if holder is not None:
+        return f"{holder.user}@{holder.host} is at it (pid {holder.pid}: {holder.purpose}); wait for its end"
+    if machine.phase is Phase.REMOVING:
+        return f"`pymachine rm {machine.name}` goes on with it"
+    return f"give its create command again to go on, or `pymachine rm {machine.name}` to undo it"

@@ -1,0 +1,162 @@
+"""How a command ends: its exit code, and what is said when it fails. The only place that catches everything."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from pymachine import __version__
+from pymachine.cli.app import App
+from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
+
+USAGE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+_KEY = re.compile(r"-----BEGIN .*?(-----END [^-]*-----|\Z)", re.DOTALL)
+
+
+def conclude(app: App, action: Callable[[], int]) -> int:
+    """Run a command and return its exit code; whatever it raises is explained on standard error."""
+    with _stoppable():
+        try:
+            return _tried(app, action)
+        except KeyboardInterrupt:
+            app.settle()
+            return _tell(Interrupted("interrupted", hint="`pymachine ls` shows what is on record"), app)
+        finally:
+            with suppress(PymachineError):
+                app.close()
+
+
+def unwritable(error: OSError) -> int:
+    """Say that standard output could not be written; a reader that went away needs no words."""
+    # The interpreter flushes once more at its end, and would complain itself.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    print(f"error: standard output cannot be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _tried(app: App, action: Callable[[], int]) -> int:
+    try:
+        code = action()
+        app.settle()
+        return _flushed(code)
+    except click.ClickException as error:
+        return _tell(usage_fault(error), app)
+    except PymachineError as error:
+        app.settle()
+        return _tell(error, app)
+    except BrokenPipeError as error:
+        return unwritable(error)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, kept for its report
+        app.settle()
+        return _crashed(error, app)
+
+
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return unwritable(error)
+    return code
+
+
+def usage_fault(error: click.ClickException) -> UsageFault:
+    """Return click's complaint in our words: what is wrong, and the nearest thing that would be right."""
+    ctx = getattr(error, "ctx", None)
+    command = ctx.command_path if ctx else "pymachine"
+    if isinstance(error, click.NoSuchOption):
+        known = [flag for param in ctx.command.get_params(ctx) for flag in param.opts] if ctx else []
+        return UsageFault(
+            f"{command} has no option {error.option_name}", hint=_near(error.option_name, known, command)
+        )
+    message = error.message.rstrip(".")
+    return UsageFault(message[:1].lower() + message[1:], hint=f"`{command} --help` shows what it takes")
+
+
+def _near(word: str, known: list[str], command: str) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"`{command} --help` shows what it takes"
+
+
+def _tell(error: PymachineError, app: App) -> int:
+    if app.debug:
+        traceback.print_exception(error)
+    failures = error.failures if isinstance(error, SeveralFailed) else {"": error}
+    for name, failure in failures.items():
+        _line("error", f"{name}: {failure.message}" if name else failure.message)
+        if failure.hint:
+            _line("hint", failure.hint)
+    return error.exit_code
+
+
+def _line(kind: str, text: str) -> None:
+    with suppress(OSError):
+        click.echo(f"{click.style(kind, fg='red' if kind == 'error' else 'cyan')}: {text}", err=True, color=_color())
+
+
+def _color() -> bool | None:
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _crashed(error: Exception, app: App) -> int:
+    if app.debug:
+        traceback.print_exception(error)
+    where = _written(error, app)
+    _line("error", f"this is a bug in pymachine: {type(error).__name__}: {_masked(str(error))[:300]}")
+    _line("hint", f"please report it with {where}" if where else "please report it; --debug shows where it happened")
+    return 1
+
+
+def _written(error: Exception, app: App) -> Path | None:
+    """Write the traceback beside the store. The command line stays out of it: options can be secrets."""
+    try:
+        folder = app.folder / "crashes"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        now = datetime.now(UTC)
+        path = folder / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}.log"
+        lines = [f"pymachine {__version__}, Python {sys.version.split()[0]}, {now:%Y-%m-%dT%H:%M:%SZ}\n"]
+        lines += traceback.format_exception(error)
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
+            file.write(_masked("".join(lines)))
+    except (OSError, PymachineError):
+        return None
+    return path
+
+
+def _masked(text: str) -> str:
+    return _KEY.sub("(a key or certificate)", text)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP as Ctrl-C: what is under way ends in order and says what it kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,45 @@
+"""Results, on standard output: lines, aligned columns, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+GAP = "   "
+
+
+def say(line: str) -> None:
+    """Print one line of the result."""
+    click.echo(line)
+
+
+def note(line: str) -> None:
+    """Print one line beside the result, to standard error."""
+    click.echo(line, err=True)
+
+
+def dump(value: Any) -> None:
+    """Print a value as JSON for people and programs."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns. Each row is one line: on a terminal the last column is cut to fit, in a pipe never."""
+    flat = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(headers, *flat, strict=True)]
+    limit = _terminal_width()
+    for row in (headers, *flat):
+        line = GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(line if limit is None or len(line) <= limit else line[: limit - 1] + "…")
+
+
+def _terminal_width() -> int | None:
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns

@@ -1,0 +1,87 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from pymachine.cli.app import App
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
+
+
+def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.ensure_object(App).log_to_stderr()
+
+
+def _set_storage(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(App).storage = value
+
+
+def _set_progress(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(App).progress = value
+
+
+# Before the command or among its own options, whichever way it is typed. Eager: they count while the rest is read.
+GLOBAL_OPTIONS: Sequence[Decorator] = (
+    click.option(
+        "-D", "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_set_debug, envvar="MACHINE_DEBUG",
+        help="Say on standard error what is going on, with tracebacks.",
+    ),
+    click.option(
+        "-s", "--storage-path", metavar="FOLDER", expose_value=False, is_eager=True, callback=_set_storage,
+        help="Where machines are kept.  [env: MACHINE_STORAGE_PATH]",
+    ),
+    click.option(
+        "--progress", type=click.Choice(["auto", "plain", "json", "none"]), expose_value=False, is_eager=True,
+        callback=_set_progress, help="How steps are shown on standard error.",
+    ),
+)  # fmt: skip
+
+
+def with_options(options: Sequence[Decorator]) -> Callable[[F], F]:
+    """Return a decorator that adds these options, shown in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator like ``click.command`` that adds the global options and -h."""
+    context = {"help_option_names": ["-h", "--help"], **settings.pop("context_settings", {})}
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return click.command(name, context_settings=context, **settings)(with_options(GLOBAL_OPTIONS)(function))
+
+    return decorate
+
+
+def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of the machines; from the store alone, and nothing where it cannot be read."""
+    from pymachine.errors import PymachineError
+    from pymachine.store.lookup import names
+
+    given = ctx.params.get(param.name or "") or ()
+    try:
+        known = names(str(ctx.ensure_object(App).folder))
+    except PymachineError:
+        return []
+    return [CompletionItem(name) for name in known if name.startswith(incomplete) and name not in given]
+
+
+NAME = click.argument("name", required=False, shell_complete=complete_names)
+NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
