@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from pymachine.errors import SudoFailed, UsageFault
 from pymachine.testing.fake_asker import FakeAsker
-from pymachine.transport.channel import Output, sudo_hint
+from pymachine.transport.channel import sudo_hint
+from pymachine.transport.output import Output
 from pymachine.transport.sudo import SudoPassword
 
 MARK = b"<mark 1>"

@@ -11,9 +11,9 @@ import paramiko
 from pymachine.errors import DeadlineExceeded, SudoFailed, TransportError, Unreachable
 from pymachine.transport import OnLine, Result
 from pymachine.transport.deadline import Deadline
+from pymachine.transport.output import Output
 from pymachine.transport.shell import Line
 
-OUTPUT_LIMIT = 16 * 1024 * 1024  # bytes kept of each output: the last ones
 CHUNK = 65_536
 NO_STATUS = -1  # paramiko's exit status where the server sent none
 
@@ -23,57 +23,6 @@ _WINDOW_PAUSE = 0.01
 _STATUS_PATIENCE = 5.0
 
 Password = Callable[[int, str | None], str]
-
-
-class Output:
-    """One output stream: what came before the mark (noise) and the last ``limit`` bytes after it."""
-
-    def __init__(self, mark: bytes, on_line: OnLine | None = None, limit: int = OUTPUT_LIMIT) -> None:
-        self._mark = mark
-        self._on_line = on_line
-        self._limit = limit
-        self._kept = bytearray()
-        self._partial = bytearray()
-        self.noise = b""
-        self.started = False
-
-    @property
-    def content(self) -> bytes:
-        """The output of the command itself."""
-        return bytes(self._kept[-self._limit :]) if self.started else b""
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
-        if not self.started:
-            data = self._begin(data)
-        if self.started and data:
-            self._keep(data)
-
-    def finish(self) -> None:
-        """Hand over a last line without its newline."""
-        if self._on_line and self._partial:
-            self._on_line(_text(self._partial))
-            self._partial.clear()
-
-    def _begin(self, data: bytes) -> bytes:
-        before, found, after = (self.noise + data).partition(self._mark)
-        self.noise = before[-self._limit :]
-        self.started = bool(found)
-        return after
-
-    def _keep(self, data: bytes) -> None:
-        self._kept += data
-        if len(self._kept) > 2 * self._limit:
-            del self._kept[: -self._limit]
-        if self._on_line:
-            *lines, rest = (bytes(self._partial) + data).split(b"\n")
-            self._partial = bytearray(rest)
-            for line in lines:
-                self._on_line(_text(line))
-
-
-def _text(line: bytes | bytearray) -> str:
-    return line.decode(errors="replace").rstrip("\r")
 
 
 class Exchange:
