@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
-import time
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -16,8 +19,10 @@ from pymachine.model import SshAddress
 from pymachine.transport import OnLine, RemoteFile, Result, Tunnel
 from pymachine.transport.archive import check_paths
 from pymachine.transport.command import Command
+from pymachine.transport.output import Output
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ADDRESS = SshAddress("192.0.2.1", 22, "root", host_key=HOST_KEY)
 
 Matcher = str | Callable[[Command], bool]
@@ -158,30 +163,6 @@ def _given(answer: Answer, call: Call) -> Result:
     return answer if isinstance(answer, Result) else answer(call)
 
 
-@dataclass
-class _Streams:
-    """The outputs of a local process, in files: neither can fill up and stop it."""
-
-    out: IO[bytes]
-    err: IO[bytes]
-    on_line: OnLine | None
-    _partial: bytes = field(default=b"")
-
-    def drain(self) -> None:
-        """Hand over the whole lines that were written since the last call."""
-        if self.on_line is None:
-            return
-        *lines, self._partial = (self._partial + self.out.read()).split(b"\n")
-        for line in lines:
-            self.on_line(line.decode(errors="replace").rstrip("\r"))
-
-    def finish(self) -> None:
-        """Hand over a last line without its newline."""
-        self.drain()
-        if self.on_line and self._partial:
-            self.on_line(self._partial.decode(errors="replace"))
-
-
 class LocalTransport(_Closing):
     """Runs commands with this machine's sh in a scratch ``folder``, as the user who runs the tests.
 
@@ -204,22 +185,19 @@ class LocalTransport(_Closing):
     ) -> Result:
         """Run the command here. Raises ``DeadlineExceeded``, and kills it, when its time is up."""
         self._count()
-        number = self.trips
-        given = self._scratch(f"{number}.in")
-        given.write_bytes(stdin)
-        out, err = self._scratch(f"{number}.out"), self._scratch(f"{number}.err")
-        with given.open("rb") as source, out.open("wb") as to_out, err.open("wb") as to_err:
-            process = subprocess.Popen(
-                ["sh", "-c", command.shell()],
-                stdin=source,
-                stdout=to_out,
-                stderr=to_err,
-                cwd=self._folder,
-                env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            )
-            with out.open("rb") as reading, err.open("rb") as failing:
-                code = _await(process, _Streams(reading, failing, on_line), deadline, command)
-        return Result(code, out.read_bytes(), err.read_bytes())
+        out, err = Output(b"", on_line), Output(b"")
+        with subprocess.Popen(
+            ["sh", "-c", command.shell()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self._folder,
+            env={"PATH": _PATH, "LC_ALL": "C"},
+            start_new_session=True,
+        ) as process:
+            code = _await(process, stdin, (out, err), deadline, command)
+        out.finish()
+        return Result(code, out.content, err.content)
 
     def upload(self, files: Sequence[RemoteFile], folder: str, *, deadline: float = 120.0) -> None:
         """Write the files. Raises ``ValueError`` for a folder outside the scratch folder."""
@@ -240,25 +218,37 @@ class LocalTransport(_Closing):
         except OSError as error:
             raise Unreachable(f"{self._address.host} cannot reach {host}:{port}: {error}") from error
 
-    def _scratch(self, name: str) -> Path:
-        (self._folder / ".transport").mkdir(exist_ok=True)
-        return self._folder / ".transport" / name
 
-
-def _await(process: subprocess.Popen[bytes], streams: _Streams, deadline: float, command: Command) -> int:
-    end = time.monotonic() + deadline
+def _await(
+    process: subprocess.Popen[bytes], stdin: bytes, outputs: tuple[Output, Output], deadline: float, command: Command
+) -> int:
+    """Feed and read all three streams at once and return the exit code; kill the command when its time is up."""
+    jobs = [threading.Thread(target=_feed, args=(process, stdin))]
+    for stream, output in zip((process.stdout, process.stderr), outputs, strict=True):
+        jobs.append(threading.Thread(target=_drain, args=(stream, output)))
+    for job in jobs:
+        job.start()
     try:
-        while process.poll() is None:
-            streams.drain()
-            if time.monotonic() > end:
-                raise DeadlineExceeded(f"`{command.masked()}` did not end within {deadline:g} s")
-            time.sleep(0.005)
-        streams.finish()
-        return process.returncode
+        return process.wait(deadline)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise DeadlineExceeded(f"`{command.masked()}` did not end within {deadline:g} s") from None
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        for job in jobs:
+            job.join()
+
+
+def _feed(process: subprocess.Popen[bytes], stdin: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # a command need not read it all
+        process.stdin.write(stdin)
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+
+
+def _drain(stream: IO[bytes], output: Output) -> None:
+    while data := os.read(stream.fileno(), 65_536):
+        output.feed(data)
 
 
 def _write(files: Sequence[RemoteFile], home: Path) -> None:
