@@ -113,6 +113,11 @@ def test_the_address_is_kept_as_given_but_for_the_key_path(tmp_path: Path, monke
     assert address.host_key == PIN
 
 
+def test_locating_tells_what_create_would_take_and_remembers_nothing() -> None:
+    options = {"ssh_host": "10.0.0.5", "ssh_port": 2222, "ssh_user": "admin"}
+    assert SshDriver().locate(request(**options)) == create(**options)
+
+
 def test_the_handle_has_what_the_configuration_resolved(tmp_path: Path) -> None:
     if shutil.which("ssh") is None:
         pytest.skip("no ssh here")
