@@ -145,7 +145,7 @@ def _debian_suite(debian_version: str) -> str:
 def _rpm_distro(release: OsRelease) -> str:
     if release.id in _RPM_DISTROS:
         return release.id
-    return "fedora" if release.like == ("fedora",) else "centos"
+    return "fedora" if release.like == ("fedora",) and release.id != "ol" else "centos"
 
 
 def distro_packages(release: OsRelease) -> tuple[str, ...]:

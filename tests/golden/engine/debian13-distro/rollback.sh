@@ -1,0 +1,141 @@
+#!/bin/sh
+# Puts back what the last set-up by pymachine replaced on this host, and starts the engine as it was.
+set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+umask 022
+state=/var/lib/pymachine
+
+say() { printf '@pymachine %s %s\n' "$1" "$2"; }
+
+note() { say note "$1"; }
+
+step() {
+    current=$1
+    say step "$current"
+}
+
+# die REASON [HINT]
+die() {
+    say error "$1"
+    [ -z "${2-}" ] || say hint "$2"
+    exit 1
+}
+
+# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+place_file() {
+    if [ -f "$2" ] && cmp -s "$1" "$2"; then
+        chmod "$3" "$2"
+        return 1
+    fi
+    mkdir -p "$(dirname "$2")"
+    rm -f "$2.pymachine-new"
+    (umask 077 && cp "$1" "$2.pymachine-new") || die "cannot write $2"
+    chmod "$3" "$2.pymachine-new"
+    mv -f "$2.pymachine-new" "$2" || die "cannot write $2"
+}
+
+# Gives the running system a name; /proc may be read-only where sethostname(2) is not.
+set_live_hostname() {
+    hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+}
+
+# True if something accepts connections on TCP port $1, as the kernel's tables have it.
+listening() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+}
+
+engine_is_active() {
+    if [ "$init" = systemd ]; then systemctl is-active -q "$unit"; else rc-service "$unit" status >/dev/null 2>&1; fi
+}
+
+# The engine's own last words since this script started it.
+unit_log() {
+    [ -n "${unit-}" ] && [ -n "${started-}" ] || return 0
+    if [ "$init" = systemd ]; then
+        journalctl -q -u "$unit" -n 200 --no-pager -o cat --since "@$started" 2>/dev/null
+    else
+        tail -n 200 /var/log/docker.log 2>/dev/null
+    fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
+# Sets: init, unit, dockerd (each empty where there is none).
+find_engine() {
+    init=other unit='' dockerd=''
+    if [ -d /run/systemd/system ]; then
+        init=systemd
+        find_systemd_unit
+    elif command -v rc-service >/dev/null 2>&1; then
+        init=openrc
+        [ ! -f /etc/init.d/docker ] || unit=docker
+    fi
+    dockerd=$(command -v dockerd 2>/dev/null || true)
+    if [ -z "$dockerd" ] && [ -n "$unit" ] && [ "$init" = systemd ]; then
+        dockerd=$(systemctl show -p ExecStart "$unit" | sed -n 's/.*{ path=\([^ ;]*\) ;.*/\1/p')
+        [ -x "$dockerd" ] || dockerd=''
+    fi
+}
+
+find_systemd_unit() {
+    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
+        /etc/systemd/system/*.service /run/systemd/system/*.service \
+        /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
+        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
+    case $units in
+        *docker.service*) unit=docker.service ;;
+        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
+    esac
+}
+
+backup=$state/backup/current
+[ -f "$backup/entries" ] || exit 0
+
+find_engine
+started=$(date +%s)
+config=$(cat "$backup/config-path")
+while read -r kind path; do
+    case $kind in
+        kept) cp -p "$backup/files$path" "$path.pymachine-new" && mv -f "$path.pymachine-new" "$path" ;;
+        made) rm -f "$path" ;;
+    esac
+done <"$backup/entries"
+sed -n 's/^folder //p' "$backup/entries" | while read -r path; do
+    rmdir "$path" 2>/dev/null || true
+done
+[ ! -f "$backup/hostname" ] || set_live_hostname "$(cat "$backup/hostname")"
+
+if [ -n "$unit" ]; then
+    [ "$init" != systemd ] || systemctl daemon-reload
+    [ "$init" != systemd ] || systemctl reset-failed "$unit" 2>/dev/null || true
+    if [ -f "$backup/was-active" ] && [ -f "$backup/restarted" ]; then
+        # The engine may have been stopped with live-restore on; without it on at the start too, it would end
+        # the containers that it finds.
+        if [ -f "$backup/daemon.before.json" ]; then
+            cp "$backup/daemon.before.json" "$config"
+        fi
+        if [ "$init" = systemd ]; then systemctl restart "$unit"; else rc-service "$unit" restart; fi
+    elif [ ! -f "$backup/was-active" ]; then
+        if [ "$init" = systemd ]; then systemctl stop "$unit" 2>/dev/null || true; else rc-service "$unit" stop || true; fi
+    fi
+    if [ -f "$backup/daemon.before.json" ]; then
+        if grep -q "^kept $config\$" "$backup/entries"; then
+            cp -p "$backup/files$config" "$config"
+        else
+            rm -f "$config"
+        fi
+        pid=$(pidof dockerd | awk '{ print $1 }')
+        [ -z "$pid" ] || kill -HUP "$pid"
+    fi
+fi
+rm -f "$state/restart-needed"
+if [ -f "$backup/recovery.json" ]; then
+    mkdir -p "$state"
+    cp "$backup/recovery.json" "$state/manifest.json"
+fi
+rm -f "$backup/entries" "$backup/restarted" "$backup/was-active" "$backup/daemon.before.json" "$backup/hostname"
+note 'the former configuration was put back'

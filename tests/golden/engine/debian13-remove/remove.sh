@@ -1,0 +1,256 @@
+#!/bin/sh
+# Takes off this host what pymachine's set-up added, and nothing else. Safe to run again.
+set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+umask 022
+state=/var/lib/pymachine
+
+say() { printf '@pymachine %s %s\n' "$1" "$2"; }
+
+note() { say note "$1"; }
+
+step() {
+    current=$1
+    say step "$current"
+}
+
+# die REASON [HINT]
+die() {
+    say error "$1"
+    [ -z "${2-}" ] || say hint "$2"
+    exit 1
+}
+
+# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+place_file() {
+    if [ -f "$2" ] && cmp -s "$1" "$2"; then
+        chmod "$3" "$2"
+        return 1
+    fi
+    mkdir -p "$(dirname "$2")"
+    rm -f "$2.pymachine-new"
+    (umask 077 && cp "$1" "$2.pymachine-new") || die "cannot write $2"
+    chmod "$3" "$2.pymachine-new"
+    mv -f "$2.pymachine-new" "$2" || die "cannot write $2"
+}
+
+# Gives the running system a name; /proc may be read-only where sethostname(2) is not.
+set_live_hostname() {
+    hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+}
+
+# True if something accepts connections on TCP port $1, as the kernel's tables have it.
+listening() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+}
+
+engine_is_active() {
+    if [ "$init" = systemd ]; then systemctl is-active -q "$unit"; else rc-service "$unit" status >/dev/null 2>&1; fi
+}
+
+# The engine's own last words since this script started it.
+unit_log() {
+    [ -n "${unit-}" ] && [ -n "${started-}" ] || return 0
+    if [ "$init" = systemd ]; then
+        journalctl -q -u "$unit" -n 200 --no-pager -o cat --since "@$started" 2>/dev/null
+    else
+        tail -n 200 /var/log/docker.log 2>/dev/null
+    fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
+# Sets: init, unit, dockerd (each empty where there is none).
+find_engine() {
+    init=other unit='' dockerd=''
+    if [ -d /run/systemd/system ]; then
+        init=systemd
+        find_systemd_unit
+    elif command -v rc-service >/dev/null 2>&1; then
+        init=openrc
+        [ ! -f /etc/init.d/docker ] || unit=docker
+    fi
+    dockerd=$(command -v dockerd 2>/dev/null || true)
+    if [ -z "$dockerd" ] && [ -n "$unit" ] && [ "$init" = systemd ]; then
+        dockerd=$(systemctl show -p ExecStart "$unit" | sed -n 's/.*{ path=\([^ ;]*\) ;.*/\1/p')
+        [ -x "$dockerd" ] || dockerd=''
+    fi
+}
+
+find_systemd_unit() {
+    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
+        /etc/systemd/system/*.service /run/systemd/system/*.service \
+        /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
+        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
+    case $units in
+        *docker.service*) unit=docker.service ;;
+        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
+    esac
+}
+# ask_engine KEY: the value of a boolean in the engine's /info.
+ask_engine() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -s --noproxy '*' --max-time 5 --unix-socket /var/run/docker.sock http://localhost/info |
+            grep -o "\"$1\": *[a-z]*" | sed 's/.*: *//'
+    elif command -v docker >/dev/null 2>&1; then
+        docker -H unix:///var/run/docker.sock info --format "{{.$1}}" 2>/dev/null
+    fi
+}
+
+reload_engine() {
+    if [ "$init" = systemd ]; then
+        kill -HUP "$(systemctl show -p MainPID "$unit" | sed 's/.*=//')"
+    else
+        kill -HUP "$(pidof dockerd | awk '{ print $1 }')"
+    fi
+}
+
+# switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
+switch_live_restore() {
+    place_file "$1" "$config" "$config_mode" || true
+    reload_engine
+    tries=0
+    until [ "$(ask_engine LiveRestoreEnabled)" = true ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || die "the engine did not take up live-restore, so containers would stop" \
+            'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
+        sleep 0.2
+    done
+}
+
+# restart_engine: start or restart, and wait until it runs; fails at once when the unit does.
+restart_engine() {
+    started=$(date +%s)
+    if [ "$init" = systemd ]; then
+        systemctl reset-failed "$unit" 2>/dev/null || true
+        systemctl restart "$unit" || return 1
+    else
+        rc-service "$unit" restart || return 1
+    fi
+}
+
+# wait_for_port PORT
+wait_for_port() {
+    tries=0
+    until listening "$1"; do
+        engine_is_active || die "the engine ended right after its start"
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || die "the engine runs but does not listen on TCP port $1"
+        sleep 0.2
+    done
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+current=starting
+config=/etc/docker/daemon.json
+config_mode=644
+
+finish() {
+    code=$?
+    trap - EXIT
+    set +e
+    if [ "$code" != 0 ]; then
+        say failed "$current"
+        unit_log
+    fi
+    exit "$code"
+}
+
+check_config() {
+    found=absent
+    [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
+    [ "$found" = b53ec8a02ec0a799832cc26df7a73e2b25ff843c50f7125bac160dc3a2e365fc ] || die "$config was changed by somebody while this was being prepared" 'try again'
+    [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
+}
+
+# Puts daemon.json back to what is the user's, or takes it away if nothing is.
+restore_config() {
+    if [ -f "$here/daemon.json" ]; then
+        place_file "$here/daemon.json" "$config" "$config_mode" || true
+    else
+        rm -f "$config"
+    fi
+}
+
+remove_units() {
+    for file in /etc/systemd/system/*.d/zz-pymachine.conf /run/systemd/system/docker.service.d/zz-pymachine-wait.conf; do
+        [ -f "$file" ] || continue
+        rm -f "$file"
+        rmdir "${file%/*}" 2>/dev/null || true
+        changed=yes
+    done
+    if grep -qs '^# pymachine begin' /etc/conf.d/docker; then
+        sed -i '/^# pymachine begin/,/^# pymachine end/d' /etc/conf.d/docker
+        changed=yes
+    fi
+    [ "$init" != systemd ] || [ -z "$changed" ] || systemctl daemon-reload
+}
+
+restart_once() {
+    if [ -z "$changed" ] || [ -z "$unit" ] || ! engine_is_active; then
+        restore_config
+        return 0
+    fi
+    step 'restarting the engine as it was'
+    [ ! -f "$here/daemon.before.json" ] || switch_live_restore "$here/daemon.before.json"
+    if [ -f "$here/daemon.start.json" ]; then
+        place_file "$here/daemon.start.json" "$config" "$config_mode" || true
+    else
+        restore_config
+    fi
+    restart_engine || die 'the engine does not start'
+    if [ -f "$here/daemon.start.json" ]; then
+        restore_config
+        reload_engine
+    fi
+}
+
+restore_hostname() {
+    [ "$(cat /proc/sys/kernel/hostname)" = node1 ] || return 0
+    note 'setting the host name back to bare'
+    printf '%s\n' bare >/etc/hostname
+    set_live_hostname bare
+    awk -v name=node1 -v before='' '
+        $1 == "127.0.1.1" && $2 == name { if (before != "") print before; next }
+        { print }' /etc/hosts >"$here/hosts"
+    place_file "$here/hosts" /etc/hosts 644 || true
+}
+
+close_to_clients() {
+    if command -v gpasswd >/dev/null 2>&1; then
+        gpasswd -d ann docker >/dev/null 2>&1 || true
+    else
+        delgroup ann docker >/dev/null 2>&1 || true
+    fi
+    :
+}
+
+remove_repository() {
+    :
+}
+
+
+trap finish EXIT
+trap 'exit 130' HUP INT TERM
+find_engine
+step 'taking the set-up off the host'
+changed=''
+check_config
+changed=yes
+[ ! -d /etc/docker/pymachine ] || changed=yes
+remove_units
+restart_once
+rm -rf /etc/docker/pymachine
+rmdir "$(dirname "$config")" 2>/dev/null || true
+if [ -f "$state/enabled" ] && [ "$init" = systemd ]; then
+    systemctl disable -q "$(cat "$state/enabled")" 2>/dev/null || true
+fi
+restore_hostname
+close_to_clients
+remove_repository
+rm -rf "$state" /run/pymachine.lock
+say "done" "removed=yes"

@@ -1,0 +1,492 @@
+#!/bin/sh
+# Sets up the Docker engine of machine node1. Made by pymachine; safe to run again.
+set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+umask 022
+state=/var/lib/pymachine
+
+say() { printf '@pymachine %s %s\n' "$1" "$2"; }
+
+note() { say note "$1"; }
+
+step() {
+    current=$1
+    say step "$current"
+}
+
+# die REASON [HINT]
+die() {
+    say error "$1"
+    [ -z "${2-}" ] || say hint "$2"
+    exit 1
+}
+
+# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+place_file() {
+    if [ -f "$2" ] && cmp -s "$1" "$2"; then
+        chmod "$3" "$2"
+        return 1
+    fi
+    mkdir -p "$(dirname "$2")"
+    rm -f "$2.pymachine-new"
+    (umask 077 && cp "$1" "$2.pymachine-new") || die "cannot write $2"
+    chmod "$3" "$2.pymachine-new"
+    mv -f "$2.pymachine-new" "$2" || die "cannot write $2"
+}
+
+# Gives the running system a name; /proc may be read-only where sethostname(2) is not.
+set_live_hostname() {
+    hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+}
+
+# True if something accepts connections on TCP port $1, as the kernel's tables have it.
+listening() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+}
+
+engine_is_active() {
+    if [ "$init" = systemd ]; then systemctl is-active -q "$unit"; else rc-service "$unit" status >/dev/null 2>&1; fi
+}
+
+# The engine's own last words since this script started it.
+unit_log() {
+    [ -n "${unit-}" ] && [ -n "${started-}" ] || return 0
+    if [ "$init" = systemd ]; then
+        journalctl -q -u "$unit" -n 200 --no-pager -o cat --since "@$started" 2>/dev/null
+    else
+        tail -n 200 /var/log/docker.log 2>/dev/null
+    fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
+# Sets: init, unit, dockerd (each empty where there is none).
+find_engine() {
+    init=other unit='' dockerd=''
+    if [ -d /run/systemd/system ]; then
+        init=systemd
+        find_systemd_unit
+    elif command -v rc-service >/dev/null 2>&1; then
+        init=openrc
+        [ ! -f /etc/init.d/docker ] || unit=docker
+    fi
+    dockerd=$(command -v dockerd 2>/dev/null || true)
+    if [ -z "$dockerd" ] && [ -n "$unit" ] && [ "$init" = systemd ]; then
+        dockerd=$(systemctl show -p ExecStart "$unit" | sed -n 's/.*{ path=\([^ ;]*\) ;.*/\1/p')
+        [ -x "$dockerd" ] || dockerd=''
+    fi
+}
+
+find_systemd_unit() {
+    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
+        /etc/systemd/system/*.service /run/systemd/system/*.service \
+        /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
+        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
+    case $units in
+        *docker.service*) unit=docker.service ;;
+        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
+    esac
+}
+# ask_engine KEY: the value of a boolean in the engine's /info.
+ask_engine() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -s --noproxy '*' --max-time 5 --unix-socket /var/run/docker.sock http://localhost/info |
+            grep -o "\"$1\": *[a-z]*" | sed 's/.*: *//'
+    elif command -v docker >/dev/null 2>&1; then
+        docker -H unix:///var/run/docker.sock info --format "{{.$1}}" 2>/dev/null
+    fi
+}
+
+reload_engine() {
+    if [ "$init" = systemd ]; then
+        kill -HUP "$(systemctl show -p MainPID "$unit" | sed 's/.*=//')"
+    else
+        kill -HUP "$(pidof dockerd | awk '{ print $1 }')"
+    fi
+}
+
+# switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
+switch_live_restore() {
+    place_file "$1" "$config" "$config_mode" || true
+    reload_engine
+    tries=0
+    until [ "$(ask_engine LiveRestoreEnabled)" = true ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || die "the engine did not take up live-restore, so containers would stop" \
+            'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
+        sleep 0.2
+    done
+}
+
+# restart_engine: start or restart, and wait until it runs; fails at once when the unit does.
+restart_engine() {
+    started=$(date +%s)
+    if [ "$init" = systemd ]; then
+        systemctl reset-failed "$unit" 2>/dev/null || true
+        systemctl restart "$unit" || return 1
+    else
+        rc-service "$unit" restart || return 1
+    fi
+}
+
+# wait_for_port PORT
+wait_for_port() {
+    tries=0
+    until listening "$1"; do
+        engine_is_active || die "the engine ended right after its start"
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || die "the engine runs but does not listen on TCP port $1"
+        sleep 0.2
+    done
+}
+# Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket.
+command_line() {
+    systemctl cat "$unit" | awk -v own="$1" -v listen="$2" -f "$here/exec-start.awk"
+}
+
+# The merged unit must really have our port: a drop-in that sorts after ours would win.
+check_unit() {
+    if systemctl show -p ExecStart "$unit" | grep -Eq "tcp://[^ ]*:$1( |;)"; then
+        return 0
+    fi
+    winner=$(systemctl cat "$unit" | awk '/^# \// { file = $2 } /^ExecStart=/ { last = file } END { print last }')
+    die "$winner overrides the command line of $unit, so that it would not listen on port $1" \
+        "remove ExecStart from $winner, or rename that file so that it sorts before zz-pymachine.conf"
+}
+# locked COMMAND…: run it again, for five minutes, while somebody else holds a lock of the package manager.
+locked() {
+    tries=0
+    while :; do
+        mark=$(wc -c <"$here/log")
+        ! "$@" || return 0
+        tail -c "+$((mark + 1))" "$here/log" | grep -Eiq 'could not get lock|unable to (lock|acquire)|is locked by|lock was locked|waiting for process' || return 1
+        tries=$((tries + 1))
+        [ "$tries" -le 60 ] || return 1
+        [ "$tries" != 1 ] || note 'waiting for another package manager on the host'
+        sleep 5
+    done
+}
+# fetch URL FILE
+fetch() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -fsSL --proto-redir '=https' --connect-timeout 15 --max-time 120 --retry 2 -o "$2" "$1"
+    elif command -v wget >/dev/null 2>&1; then
+        wget -q -T 30 -t 2 -O "$2" "$1"
+    elif [ -x /usr/lib/apt/apt-helper ]; then
+        /usr/lib/apt/apt-helper download-file "$1" "$2" >/dev/null
+    else
+        die "neither curl nor wget is on the host" "install one of them and try again"
+    fi
+}
+
+installed_packages() {
+    rpm -qa --qf '%{NAME}\n'
+}
+
+# What was there before is written down once, and stays written when this is cut off: what came since is ours.
+note_packages_before() {
+    [ -f "$state/packages-before" ] && return 0
+    mkdir -p "$state"
+    installed_packages | sort -u >"$state/packages-before.new"
+    mv "$state/packages-before.new" "$state/packages-before"
+}
+
+note_packages_after() {
+    [ -f "$state/packages-before" ] || return 0
+    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/packages-before" -; } |
+        sort -u >"$state/installed.new"
+    mv "$state/installed.new" "$state/installed"
+    rm -f "$state/packages-before"
+}
+
+# newest_match VERSION: reads package versions, newest first; prints the first that is the upstream version wanted.
+newest_match() {
+    awk -v want="$1" '{
+        upstream = $1
+        sub(/^[0-9]+:/, "", upstream)
+        sub(/[-+~].*/, "", upstream)
+        if ($1 == want || upstream == want || index(upstream, want ".") == 1) { print $1; exit }
+    }'
+}
+
+
+if command -v dnf >/dev/null 2>&1; then manager=dnf; else manager=yum; fi
+
+add_repository() {
+    note 'adding the package source https://download.docker.com'
+    place_file "$here/docker-ce.repo" /etc/yum.repos.d/pymachine-docker-ce.repo 644 || true
+    fetch https://download.docker.com/linux/centos/gpg "$here/key" ||
+        die 'cannot fetch https://download.docker.com/linux/centos/gpg' \
+            'does the host reach it? give a mirror with --engine-repo-url or a proxy with --https-proxy'
+    rpm --import "$here/key"
+    :
+}
+
+selection() {
+    versions=$("$manager" -q list --showduplicates docker-ce | awk 'NF == 3 { print $2 }' | sort -rV)
+    version=$(printf '%s\n' "$versions" | newest_match 28.0.1)
+    [ -n "$version" ] || die 'engine version 28.0.1 is not offered' \
+        "available are: $(printf '%s\n' "$versions" | sed 's/^[0-9]*://; s/[-+~].*//' | uniq | head -n 12 | paste -s -d ' ' -)"
+    chosen="docker-ce-${version#*:} docker-ce-cli-${version#*:} containerd.io "
+}
+
+install_packages() {
+    add_repository
+    selection
+    # shellcheck disable=SC2086 # package names
+    locked "$manager" -y -q --setopt=install_weak_deps=False install $chosen iptables xz procps-ng git-core ||
+        die 'Docker'"'"'s packages (https://download.docker.com) could not be installed'
+    "$manager" -q versionlock add docker-ce docker-ce-cli containerd.io >/dev/null 2>&1 ||
+        note 'versionlock is not available: exclude the packages from unattended upgrades yourself'
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+backup=$state/backup/current
+current=starting
+config=/etc/docker/daemon.json
+config_mode=644
+hold_back=/run/systemd/system/docker.service.d/zz-pymachine-wait.conf
+
+finish() {
+    code=$?
+    trap - EXIT
+    set +e
+    release_start
+    if [ "$code" != 0 ]; then
+        say failed "$current"
+        unit_log
+        [ ! -f "$backup/entries" ] || sh "$state/rollback.sh" || say log 'the former configuration could not be put back'
+    fi
+    exit "$code"
+}
+
+wait_for_cloud_init() {
+    command -v cloud-init >/dev/null 2>&1 || return 0
+    [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ] || return 0
+    step 'waiting for cloud-init'
+    code=0
+    limited 900 cloud-init status --wait >/dev/null 2>&1 || code=$?
+    case $code in
+        0) ;;
+        2) note 'cloud-init ended with warnings' ;;
+        124) die 'cloud-init did not end within 15 minutes' 'see cloud-init status --long on the host' ;;
+        *) die 'cloud-init failed on the host' 'see cloud-init status --long on the host' ;;
+    esac
+}
+
+limited() {
+    if command -v timeout >/dev/null 2>&1; then timeout "$@"; else shift && "$@"; fi
+}
+
+# The package would start the engine before it is configured, and we would have to restart it. A condition that
+# is not met makes that start a no-op; it lives in /run and is taken away again.
+hold_start_back() {
+    [ "$init" = systemd ] || return 0
+    mkdir -p "${hold_back%/*}"
+    printf '[Unit]\nConditionPathExists=/run/pymachine-may-start\n' >"$hold_back"
+}
+
+release_start() {
+    [ -f "$hold_back" ] || return 0
+    rm -f "$hold_back"
+    rmdir "${hold_back%/*}" 2>/dev/null || true
+    systemctl daemon-reload
+}
+
+install_engine() {
+    if [ -n "$dockerd" ] && [ -n "$unit" ] && [ -f "$state/installed" ] && [ ! -f "$state/packages-before" ]; then
+        return 0
+    fi
+    step 'installing the engine from Docker'"'"'s packages (https://download.docker.com)'
+    # From here on the host is this machine's, even if this is cut off.
+    mkdir -p "$state"
+    chmod 700 "$state"
+    [ -f "$state/manifest.json" ] || place_file "$here/recovery.json" "$state/manifest.json" 600
+    [ -n "$unit" ] || hold_start_back
+    note_packages_before
+    install_packages
+    note_packages_after
+    release_start
+    find_engine
+    [ -n "$dockerd" ] || die 'no dockerd was found after the installation'
+    [ -n "$unit" ] || die 'no service unit that runs dockerd was found after the installation'
+}
+
+# Opens a backup, unless one of a run that was cut off is there: its originals are the ones to go back to.
+begin_backup() {
+    mkdir -p "$state"
+    chmod 700 "$state"
+    place_file "$here/rollback.sh" "$state/rollback.sh" 700 || true
+    if [ -f "$backup/entries" ] && [ ! -f "$backup/complete" ]; then
+        return 0
+    fi
+    folder=$state/backup/$(date -u +%Y%m%dT%H%M%SZ)-$$
+    mkdir -p "$folder/files"
+    chmod 700 "$state/backup" "$folder"
+    : >"$folder/entries"
+    printf '%s\n' "$config" >"$folder/config-path"
+    cp "$here/recovery.json" "$folder/recovery.json"
+    ! engine_is_active || : >"$folder/was-active"
+    ln -sfn "${folder##*/}" "$backup"
+    for old in $(find "$state/backup" -maxdepth 1 -name '2*' | sort -r | tail -n +4); do rm -rf "$old"; done
+}
+
+# keep TARGET: put what is there into the backup, or note that nothing was.
+keep() {
+    if grep -q "^[a-z]* $1\$" "$backup/entries"; then
+        return 0
+    elif [ -f "$1" ]; then
+        mkdir -p "$backup/files$(dirname "$1")"
+        cp -p "$1" "$backup/files$1"
+        echo "kept $1" >>"$backup/entries"
+    else
+        echo "made $1" >>"$backup/entries"
+    fi
+}
+
+# place STAGED TARGET MODE: as place_file, with a backup; notes that the engine has to be restarted.
+place() {
+    cmp -s "$1" "$2" || : >"$state/restart-needed"
+    keep "$2"
+    place_file "$1" "$2" "$3" || true
+}
+
+# The plan was made from the daemon.json that was there a moment ago, or this very plan was carried out before.
+check_config() {
+    found=absent
+    [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
+    case $found in
+        absent | b53ec8a02ec0a799832cc26df7a73e2b25ff843c50f7125bac160dc3a2e365fc) ;;
+        *) die "$config was changed by somebody while this was being prepared" 'try again' ;;
+    esac
+    [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
+}
+
+name_host() {
+    name=node1
+    if [ "$(cat /proc/sys/kernel/hostname)" != "$name" ]; then
+        note "setting the host name to $name"
+        [ -f "$backup/hostname" ] || cat /proc/sys/kernel/hostname >"$backup/hostname"
+        set_live_hostname "$name"
+    fi
+    printf '%s\n' "$name" >"$here/hostname"
+    keep /etc/hostname
+    place_file "$here/hostname" /etc/hostname 644 || true
+    keep /etc/hosts
+    awk -v name="$name" '
+        BEGIN { short = name; sub(/\..*/, "", short); line = "127.0.1.1\t" name (short != name ? " " short : "") }
+        $1 == "127.0.1.1" { if (!done++) print line; next }
+        { print }
+        END { if (!done) print line }' /etc/hosts >"$here/hosts"
+    place_file "$here/hosts" /etc/hosts 644 || true
+}
+
+place_certificates() {
+    [ -d /etc/docker/pymachine ] || echo "folder /etc/docker/pymachine" >>"$backup/entries"
+    mkdir -p /etc/docker/pymachine
+    chmod 700 /etc/docker/pymachine
+    place "$here/ca.pem" /etc/docker/pymachine/ca.pem 600
+    place "$here/server.pem" /etc/docker/pymachine/server.pem 600
+    place "$here/server-key.pem" /etc/docker/pymachine/server-key.pem 600
+}
+
+# The unit's own command line as found, with our socket added; the last of all drop-ins by its name.
+place_unit() {
+    drop_in=/etc/systemd/system/$unit.d/zz-pymachine.conf
+    command=$(command_line "$drop_in" 'tcp://[::]:2376') || die "the command line of $unit cannot be read"
+    {
+        echo '# Made by pymachine; removed with the machine.'
+        echo '[Service]'
+        [ ! -f "$here/environment" ] || cat "$here/environment"
+        printf 'ExecStart=\nExecStart=%s\n' "$command"
+    } >"$here/drop-in"
+    if ! cmp -s "$here/drop-in" "$drop_in"; then
+        [ -d "${drop_in%/*}" ] || new_folder=${drop_in%/*}
+        place "$here/drop-in" "$drop_in" 644
+        [ -z "${new_folder-}" ] || echo "folder $new_folder" >>"$backup/entries"
+        systemctl daemon-reload
+    fi
+    check_unit 2376
+}
+
+# dockerd from 23.0 on can check its configuration without starting.
+validate() {
+    "$dockerd" --validate --config-file "$here/daemon.json" >"$here/verdict" 2>&1 && return 0
+    ! grep -q 'unknown flag: --validate' "$here/verdict" || return 0
+    tail -n 5 "$here/verdict" | while IFS= read -r line; do say log "$line"; done
+    die 'the engine refuses this configuration'
+}
+
+configure() {
+    step 'configuring the engine'
+    begin_backup
+    check_config
+    keep "$state/manifest.json"
+    place_file "$here/manifest.json" "$state/manifest.json" 600 || true
+    place_certificates
+    validate
+    place_unit
+    name_host
+}
+
+# True if the engine runs with exactly what it would be given.
+settled() {
+    engine_is_active && [ ! -f "$state/restart-needed" ] && listening 2376 &&
+        cmp -s "$here/daemon.json" "$config"
+}
+
+start() {
+    if settled; then
+        note 'the engine has everything already; it is not restarted'
+        restarted=no
+        return 0
+    fi
+    step 'starting the engine'
+    keep "$config"
+    place "$here/daemon.json" "$config" "$config_mode"
+    : >"$backup/restarted"
+    enable_engine
+    restart_engine || die "the engine does not start"
+    wait_for_port 2376
+    rm -f "$state/restart-needed"
+    restarted=yes
+}
+
+enable_engine() {
+    if [ "$init" = systemd ]; then
+        ! systemctl is-enabled -q "$unit" 2>/dev/null || return 0
+        [ -f "$state/installed" ] || echo "$unit" >"$state/enabled"
+        systemctl enable -q "$unit" 2>/dev/null || note "unit $unit could not be enabled: it will not start at boot"
+    else
+        rc-update -q add "$unit" default 2>/dev/null || true
+    fi
+}
+
+open_to_clients() {
+    if ! id -nG ann | tr ' ' '\n' | grep -qx docker; then
+        note 'putting ann into group docker'
+        if command -v usermod >/dev/null 2>&1; then
+            usermod -aG docker ann
+        else
+            addgroup ann docker
+        fi
+    fi
+    :
+}
+
+trap finish EXIT
+trap 'exit 130' HUP INT TERM
+wait_for_cloud_init
+find_engine
+[ "$init" = systemd ] || die "the host's services are run by $init"
+install_engine
+configure
+start
+open_to_clients
+: >"$backup/complete"
+version=$("$dockerd" --version | sed 's/.*version \([^ ,]*\).*/\1/')
+say "done" "engine=$version unit=$unit restarted=$restarted"

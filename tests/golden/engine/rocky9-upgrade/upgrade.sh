@@ -1,0 +1,330 @@
+#!/bin/sh
+# Upgrades the Docker engine's packages on this host. Made by pymachine; safe to run again.
+set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+umask 022
+state=/var/lib/pymachine
+
+say() { printf '@pymachine %s %s\n' "$1" "$2"; }
+
+note() { say note "$1"; }
+
+step() {
+    current=$1
+    say step "$current"
+}
+
+# die REASON [HINT]
+die() {
+    say error "$1"
+    [ -z "${2-}" ] || say hint "$2"
+    exit 1
+}
+
+# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+place_file() {
+    if [ -f "$2" ] && cmp -s "$1" "$2"; then
+        chmod "$3" "$2"
+        return 1
+    fi
+    mkdir -p "$(dirname "$2")"
+    rm -f "$2.pymachine-new"
+    (umask 077 && cp "$1" "$2.pymachine-new") || die "cannot write $2"
+    chmod "$3" "$2.pymachine-new"
+    mv -f "$2.pymachine-new" "$2" || die "cannot write $2"
+}
+
+# Gives the running system a name; /proc may be read-only where sethostname(2) is not.
+set_live_hostname() {
+    hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+}
+
+# True if something accepts connections on TCP port $1, as the kernel's tables have it.
+listening() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
+}
+
+engine_is_active() {
+    if [ "$init" = systemd ]; then systemctl is-active -q "$unit"; else rc-service "$unit" status >/dev/null 2>&1; fi
+}
+
+# The engine's own last words since this script started it.
+unit_log() {
+    [ -n "${unit-}" ] && [ -n "${started-}" ] || return 0
+    if [ "$init" = systemd ]; then
+        journalctl -q -u "$unit" -n 200 --no-pager -o cat --since "@$started" 2>/dev/null
+    else
+        tail -n 200 /var/log/docker.log 2>/dev/null
+    fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
+# Sets: init, unit, dockerd (each empty where there is none).
+find_engine() {
+    init=other unit='' dockerd=''
+    if [ -d /run/systemd/system ]; then
+        init=systemd
+        find_systemd_unit
+    elif command -v rc-service >/dev/null 2>&1; then
+        init=openrc
+        [ ! -f /etc/init.d/docker ] || unit=docker
+    fi
+    dockerd=$(command -v dockerd 2>/dev/null || true)
+    if [ -z "$dockerd" ] && [ -n "$unit" ] && [ "$init" = systemd ]; then
+        dockerd=$(systemctl show -p ExecStart "$unit" | sed -n 's/.*{ path=\([^ ;]*\) ;.*/\1/p')
+        [ -x "$dockerd" ] || dockerd=''
+    fi
+}
+
+find_systemd_unit() {
+    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
+        /etc/systemd/system/*.service /run/systemd/system/*.service \
+        /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
+        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
+    case $units in
+        *docker.service*) unit=docker.service ;;
+        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
+    esac
+}
+# ask_engine KEY: the value of a boolean in the engine's /info.
+ask_engine() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -s --noproxy '*' --max-time 5 --unix-socket /var/run/docker.sock http://localhost/info |
+            grep -o "\"$1\": *[a-z]*" | sed 's/.*: *//'
+    elif command -v docker >/dev/null 2>&1; then
+        docker -H unix:///var/run/docker.sock info --format "{{.$1}}" 2>/dev/null
+    fi
+}
+
+reload_engine() {
+    if [ "$init" = systemd ]; then
+        kill -HUP "$(systemctl show -p MainPID "$unit" | sed 's/.*=//')"
+    else
+        kill -HUP "$(pidof dockerd | awk '{ print $1 }')"
+    fi
+}
+
+# switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
+switch_live_restore() {
+    place_file "$1" "$config" "$config_mode" || true
+    reload_engine
+    tries=0
+    until [ "$(ask_engine LiveRestoreEnabled)" = true ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || die "the engine did not take up live-restore, so containers would stop" \
+            'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
+        sleep 0.2
+    done
+}
+
+# restart_engine: start or restart, and wait until it runs; fails at once when the unit does.
+restart_engine() {
+    started=$(date +%s)
+    if [ "$init" = systemd ]; then
+        systemctl reset-failed "$unit" 2>/dev/null || true
+        systemctl restart "$unit" || return 1
+    else
+        rc-service "$unit" restart || return 1
+    fi
+}
+
+# wait_for_port PORT
+wait_for_port() {
+    tries=0
+    until listening "$1"; do
+        engine_is_active || die "the engine ended right after its start"
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || die "the engine runs but does not listen on TCP port $1"
+        sleep 0.2
+    done
+}
+# Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket.
+command_line() {
+    systemctl cat "$unit" | awk -v own="$1" -v listen="$2" -f "$here/exec-start.awk"
+}
+
+# The merged unit must really have our port: a drop-in that sorts after ours would win.
+check_unit() {
+    if systemctl show -p ExecStart "$unit" | grep -Eq "tcp://[^ ]*:$1( |;)"; then
+        return 0
+    fi
+    winner=$(systemctl cat "$unit" | awk '/^# \// { file = $2 } /^ExecStart=/ { last = file } END { print last }')
+    die "$winner overrides the command line of $unit, so that it would not listen on port $1" \
+        "remove ExecStart from $winner, or rename that file so that it sorts before zz-pymachine.conf"
+}
+# locked COMMAND…: run it again, for five minutes, while somebody else holds a lock of the package manager.
+locked() {
+    tries=0
+    while :; do
+        mark=$(wc -c <"$here/log")
+        ! "$@" || return 0
+        tail -c "+$((mark + 1))" "$here/log" | grep -Eiq 'could not get lock|unable to (lock|acquire)|is locked by|lock was locked|waiting for process' || return 1
+        tries=$((tries + 1))
+        [ "$tries" -le 60 ] || return 1
+        [ "$tries" != 1 ] || note 'waiting for another package manager on the host'
+        sleep 5
+    done
+}
+# fetch URL FILE
+fetch() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -fsSL --proto-redir '=https' --connect-timeout 15 --max-time 120 --retry 2 -o "$2" "$1"
+    elif command -v wget >/dev/null 2>&1; then
+        wget -q -T 30 -t 2 -O "$2" "$1"
+    elif [ -x /usr/lib/apt/apt-helper ]; then
+        /usr/lib/apt/apt-helper download-file "$1" "$2" >/dev/null
+    else
+        die "neither curl nor wget is on the host" "install one of them and try again"
+    fi
+}
+
+installed_packages() {
+    rpm -qa --qf '%{NAME}\n'
+}
+
+# What was there before is written down once, and stays written when this is cut off: what came since is ours.
+note_packages_before() {
+    [ -f "$state/packages-before" ] && return 0
+    mkdir -p "$state"
+    installed_packages | sort -u >"$state/packages-before.new"
+    mv "$state/packages-before.new" "$state/packages-before"
+}
+
+note_packages_after() {
+    [ -f "$state/packages-before" ] || return 0
+    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/packages-before" -; } |
+        sort -u >"$state/installed.new"
+    mv "$state/installed.new" "$state/installed"
+    rm -f "$state/packages-before"
+}
+
+# newest_match VERSION: reads package versions, newest first; prints the first that is the upstream version wanted.
+newest_match() {
+    awk -v want="$1" '{
+        upstream = $1
+        sub(/^[0-9]+:/, "", upstream)
+        sub(/[-+~].*/, "", upstream)
+        if ($1 == want || upstream == want || index(upstream, want ".") == 1) { print $1; exit }
+    }'
+}
+
+
+if command -v dnf >/dev/null 2>&1; then manager=dnf; else manager=yum; fi
+
+add_repository() {
+    :
+}
+
+selection() {
+    chosen="docker-ce docker-ce-cli containerd.io "
+}
+
+install_packages() {
+    add_repository
+    selection
+    # shellcheck disable=SC2086 # package names
+    locked "$manager" -y -q --setopt=install_weak_deps=False install $chosen  ||
+        die 'Docker'"'"'s packages (https://download.docker.com) could not be installed'
+    "$manager" -q versionlock add docker-ce docker-ce-cli containerd.io >/dev/null 2>&1 ||
+        note 'versionlock is not available: exclude the packages from unattended upgrades yourself'
+}
+
+# Sets now and next: the version that is installed, and the one to install.
+compare_versions() {
+    now=$(rpm -q --qf '%{EPOCHNUM}:%{VERSION}-%{RELEASE}' docker-ce)
+    "$manager" -q versionlock delete docker-ce docker-ce-cli containerd.io >/dev/null 2>&1 || true
+    version=''
+    selection
+    next=${version:-newest}
+    [ "$next" = newest ] || [ "$(printf '%s\n%s\n' "${now#*:}" "${next#*:}" | sort -V | head -n 1)" = "${now#*:}" ] || older=yes
+}
+
+upgrade_packages() {
+    action=upgrade
+    [ "$next" = newest ] || action=install
+    [ -z "${older-}" ] || action=downgrade
+    # shellcheck disable=SC2086 # package names
+    locked "$manager" -y -q "$action" $chosen || die 'Docker'"'"'s packages (https://download.docker.com) could not be upgraded'
+    "$manager" -q versionlock add docker-ce docker-ce-cli containerd.io >/dev/null 2>&1 || true
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+current=starting
+config=/etc/docker/daemon.json
+config_mode=644
+older=''
+
+finish() {
+    code=$?
+    trap - EXIT
+    set +e
+    if [ "$code" != 0 ]; then
+        say failed "$current"
+        unit_log
+        restore_live || true
+    fi
+    exit "$code"
+}
+
+keep_containers() {
+    [ -f "$here/daemon.before.json" ] || return 0
+    [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
+    if [ -f "$config" ]; then cp -p "$config" "$here/daemon.found.json"; else : >"$here/daemon.none"; fi
+    switch_live_restore "$here/daemon.before.json"
+}
+
+# Switches live-restore off again, if it was only borrowed.
+restore_live() {
+    if [ -f "$here/daemon.found.json" ]; then
+        place_file "$here/daemon.found.json" "$config" "$config_mode" || true
+    elif [ -f "$here/daemon.none" ]; then
+        rm -f "$config"
+    else
+        return 0
+    fi
+    reload_engine
+}
+
+# The new package may start its daemon differently: our command line follows it.
+follow_unit() {
+    drop_in=/etc/systemd/system/$unit.d/zz-pymachine.conf
+    [ "$init" = systemd ] && grep -qs '^ExecStart=.' "$drop_in" || return 0
+    command=$(command_line "$drop_in" 'tcp://[::]:2376') || die "the command line of $unit cannot be read"
+    {
+        sed '/^ExecStart=/d' "$drop_in"
+        printf 'ExecStart=\nExecStart=%s\n' "$command"
+    } >"$here/drop-in"
+    if place_file "$here/drop-in" "$drop_in" "$(stat -c %a "$drop_in")"; then
+        systemctl daemon-reload
+        restart_engine || die 'the engine does not start'
+    fi
+}
+
+trap finish EXIT
+trap 'exit 130' HUP INT TERM
+find_engine
+[ -n "$unit" ] || die 'the engine that was on the host is gone'
+step 'looking for another version'
+compare_versions
+[ -z "$older" ] || die "engine $now is there, $next would be a downgrade" 'engines cannot read what newer ones wrote'
+restarted=no
+if [ "$now" = "$next" ]; then
+    note "the engine is at $now already"
+else
+    step "upgrading the engine from $now to $next"
+    keep_containers
+    started=$(date +%s)
+    upgrade_packages
+    follow_unit
+    engine_is_active || restart_engine || die 'the engine does not start'
+    wait_for_port 2376
+    restore_live
+    restarted=yes
+fi
+version=$("$dockerd" --version | sed 's/.*version \([^ ,]*\).*/\1/')
+say "done" "engine=$version unit=$unit restarted=$restarted"

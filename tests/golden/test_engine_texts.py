@@ -1,0 +1,158 @@
+"""Every text that reaches a host, per family and source of packages, as committed in tests/golden/engine.
+
+Only apt's are run on real hosts (tests/lab); for dnf, zypper, pacman and apk these texts are all the proof there is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
+from pymachine.engine.facts import HostFacts, facts_command
+from pymachine.engine.hostfacts import EngineFacts
+from pymachine.engine.removal import plan_removal, removal_bundle
+from pymachine.engine.setup import plan_setup
+from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
+from pymachine.model import EngineSpec, Machine
+
+DEBIAN_12 = 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n'
+DEBIAN_13 = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n'
+UBUNTU = 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nUBUNTU_CODENAME=noble\n'
+ROCKY = 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n'
+RHEL = 'ID="rhel"\nID_LIKE="centos fedora"\nVERSION_ID="10.0"\n'
+FEDORA = "ID=fedora\nVERSION_ID=43\n"
+AMAZON = 'ID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n'
+LEAP = 'ID="opensuse-leap"\nID_LIKE="suse opensuse"\nVERSION_ID="15.6"\n'
+ARCH = "ID=arch\n"
+ALPINE = "ID=alpine\nVERSION_ID=3.22.0\n"
+
+ENGINE = EngineFacts(
+    dockerd="/usr/sbin/dockerd", unit="docker.service", version="26.1.5", package="docker.io", active=True,
+    containers=("db", "web"),
+    unit_text="# /lib/systemd/system/docker.service\nExecStart=/usr/sbin/dockerd -H fd://\n",
+)  # fmt: skip
+MIRROR: dict[str, Any] = {
+    "repo_url": "https://mirror.lan/docker", "version": "26.1", "channel": "test", "https_proxy": "http://p.lan:3128",
+    "no_proxy": ("lan", "10.0.0.0/8"), "env": ('QUOTED=a "b" $c %d \\e',), "opts": ("log-opt=max-file=3",),
+}  # fmt: skip
+TLS = TlsFiles(ca=b"CA\n", cert=b"CERT\n", key=b"KEY\n")
+# The same in every set-up: compared once.
+SHARED = frozenset({"run.sh", "rollback.sh", "exec-start.awk"})
+SETUPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "debian13-distro": (DEBIAN_13, {"install": "distro"}),
+    "debian13-docker-mirror": (DEBIAN_13, MIRROR),
+    "debian12-url": (DEBIAN_12, {"install": "https://get.example.com/engine.sh"}),
+    "ubuntu24-docker": (UBUNTU, {"install": "docker"}),
+    "rocky9-docker": (ROCKY, {"install": "docker", "version": "28.0.1"}),
+    "rhel10-docker": (RHEL, {"install": "docker"}),
+    "fedora43-distro": (FEDORA, {"install": "distro"}),
+    "amazon2023-distro": (AMAZON, {"install": "distro"}),
+    "leap15-distro": (LEAP, {"install": "distro"}),
+    "arch-distro": (ARCH, {"install": "distro"}),
+    "alpine-distro": (ALPINE, {"install": "distro", "env": ("QUOTED=it's",)}),
+}
+
+
+def machine(**spec: Any) -> Machine:
+    return Machine("node1", "0123456789abcdef", "ssh", engine=EngineSpec(**spec))
+
+
+def set_up(name: str) -> Bundle:
+    release, spec = SETUPS[name]
+    return setup_bundle(plan_setup(machine(**spec), HostFacts.assumed(release, hostname="bare", user="ann")), TLS)
+
+
+def adopted() -> HostFacts:
+    return replace(
+        HostFacts.assumed(DEBIAN_12, hostname="old"), engine=ENGINE, daemon_json=b'{\n    "log-driver": "local"\n}\n'
+    )
+
+
+def after(release: str, package: str, **spec: Any) -> HostFacts:
+    """The facts of a host that a set-up of ours has installed the engine on."""
+    before = HostFacts.assumed(release, hostname="bare", user="ann")
+    plan = plan_setup(machine(**spec), before)
+    return replace(
+        before, engine=replace(ENGINE, package=package), hostname="node1", daemon_json=plan.config.final,
+        manifest=json.loads(plan.manifest.text()), installed=("docker.io",),
+    )  # fmt: skip
+
+
+BUNDLES: dict[str, Bundle] = {
+    **{name: set_up(name) for name in SETUPS},
+    "debian12-adopted": setup_bundle(plan_setup(machine(), adopted()), TLS),
+    "debian13-remove": removal_bundle(plan_removal(after(DEBIAN_13, "docker.io", install="distro"))),
+    "debian13-purge": removal_bundle(plan_removal(after(DEBIAN_13, "docker-ce", install="docker"), purge=True)),
+    "alpine-purge": removal_bundle(plan_removal(after(ALPINE, "docker", install="distro"), purge=True)),
+    "debian13-upgrade": upgrade_bundle(
+        plan_upgrade(EngineSpec(version="27.0"), after(DEBIAN_13, "docker-ce", install="docker"))
+    ),
+    "rocky9-upgrade": upgrade_bundle(plan_upgrade(EngineSpec(), after(ROCKY, "docker-ce", install="docker"))),
+    "alpine-upgrade": upgrade_bundle(plan_upgrade(EngineSpec(), after(ALPINE, "docker", install="distro"))),
+}
+every_bundle = pytest.mark.parametrize("name", BUNDLES)
+
+
+@every_bundle
+def test_the_texts_are_those_committed(name: str, golden: Any) -> None:
+    for file in BUNDLES[name].files:
+        if file.path not in SHARED or name == "debian13-distro":
+            golden(f"engine/{name}/{file.path}", file.content.decode())
+
+
+def test_the_facts_command_is_the_one_committed(golden: Any) -> None:
+    golden("engine/facts.sh", str(facts_command().words[2]))
+
+
+def scripts(bundle: Bundle) -> dict[str, str]:
+    return {file.path: file.content.decode() for file in bundle.files if file.path.endswith(".sh")}
+
+
+@every_bundle
+def test_every_script_is_read_by_dash_and_by_busybox(name: str) -> None:
+    for shell in (["dash"], ["busybox", "sh"]):
+        if shutil.which(shell[0]):
+            for path, text in scripts(BUNDLES[name]).items():
+                done = subprocess.run([*shell, "-n"], input=text, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, f"{path}: {done.stderr}"
+
+
+@every_bundle
+def test_shellcheck_finds_nothing(name: str) -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not installed")
+    for path, text in scripts(BUNDLES[name]).items():
+        # SC2043: the list of packages may have one member. SC2034, SC2317: parts shared by all families.
+        command = ["shellcheck", "-s", "sh", "-e", "SC2043,SC2034,SC2317", "-"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{path}: {done.stdout}"
+
+
+@every_bundle
+def test_every_json_file_is_json(name: str) -> None:
+    for file in BUNDLES[name].files:
+        if file.path.endswith(".json"):
+            assert isinstance(json.loads(file.content), dict)
+
+
+@every_bundle
+def test_nothing_that_is_staged_can_be_read_by_others(name: str) -> None:
+    assert {file.mode for file in BUNDLES[name].files} == {0o600}
+
+
+@every_bundle
+def test_the_key_is_in_its_own_file_and_on_no_command_line(name: str) -> None:
+    bundle = BUNDLES[name]
+
+    assert all(b"KEY\n" not in file.content for file in bundle.files if file.path != "server-key.pem")
+    assert "KEY" not in bundle.run.shell()
+
+
+def test_bundles_that_differ_are_staged_apart() -> None:
+    assert len({bundle.folder for bundle in BUNDLES.values()}) == len(BUNDLES)

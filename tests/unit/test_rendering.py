@@ -1,0 +1,79 @@
+"""Values reach a shell, a unit file, JSON and YAML as data, never as syntax."""
+
+import json
+import shlex
+import subprocess
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from pymachine.rendering import render, sh, systemd, to_json, to_yaml
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+calm = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+
+@calm
+@given(TEXT)
+def test_a_shell_word_is_read_back_as_it_was(value: str) -> None:
+    assert shlex.split(sh(value)) == [value]
+
+
+@settings(calm, max_examples=20)
+@given(st.lists(TEXT, min_size=1, max_size=4))
+def test_a_real_shell_sees_each_value_as_one_word(values: list[str]) -> None:
+    out = subprocess.run(["sh", "-c", f"printf '%s\\0' {sh(values)}"], capture_output=True, check=True).stdout
+
+    assert [part.decode() for part in out.split(b"\0")[:-1]] == values
+
+
+@calm
+@given(TEXT)
+def test_a_unit_file_word_has_no_syntax_left_in_it(value: str) -> None:
+    word = systemd(value)
+
+    assert "\n" not in word
+    assert unquote_systemd(word) == value
+
+
+def test_percent_is_doubled_since_systemd_expands_specifiers() -> None:
+    assert systemd("100%h") == '"100%%h"'
+
+
+def test_dollar_is_doubled_in_commands_only() -> None:
+    assert systemd("a$b") == '"a$b"'
+    assert systemd("a$b", command=True) == '"a$$b"'
+
+
+@calm
+@given(TEXT)
+def test_json_and_yaml_text_is_read_back_as_it_was(value: str) -> None:
+    assert json.loads(to_json({"k": value})) == {"k": value}
+    assert json.loads(to_yaml([value])) == [value]
+
+
+def test_a_value_that_is_not_given_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        render("engine/run.sh.j2")
+
+
+def unquote_systemd(word: str) -> str:
+    """Read a double-quoted word as systemd.syntax(7) says: C escapes, then specifiers."""
+    assert word[0] == word[-1] == '"'
+    raw, text = bytearray(), word[1:-1]
+    simple = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"'}
+    at = 0
+    while at < len(text):
+        if text[at] == "\\" and text[at + 1] == "x":
+            raw.append(int(text[at + 2 : at + 4], 16))
+            at += 4
+        elif text[at] == "\\":
+            raw += simple[text[at + 1]].encode()
+            at += 2
+        else:
+            assert text[at] != '"'
+            raw += text[at].encode()
+            at += 1
+    return raw.decode().replace("%%", "%")
