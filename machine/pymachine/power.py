@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pymachine.driver import Driver, PowerControl
+from pymachine.driver import PowerControl
 from pymachine.errors import DeadlineExceeded, NotSupported, PymachineError, TransportError, Unreachable
 from pymachine.model import Machine, State
 from pymachine.steps.engine import ANSWER_DEADLINE
@@ -37,7 +37,7 @@ def start(name: str, tools: Tools) -> Machine:
     with _at_work(name, "start", tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
             session.driver.start(_handle(machine))
-        elif _state(machine, session.driver) is not State.RUNNING:
+        elif not _answers(machine, session):
             raise NotSupported(
                 f"driver {machine.driver} cannot switch {name} on: nothing answers there",
                 hint="switch it on at the machine itself or through its management board",
@@ -85,7 +85,7 @@ def _switch_off(
     with _at_work(name, verb, tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
             power(session.driver)(_handle(machine))
-        elif _state(machine, session.driver) is State.RUNNING:
+        elif _answers(machine, session):
             _send(session.transport(machine), command)
             session.disconnect()
             _await_down(machine, session)
@@ -131,8 +131,9 @@ def _boot_or_none(machine: Machine, session: Session) -> str | None:
 def _await_down(machine: Machine, session: Session) -> None:
     end = session.tools.now() + DOWN_PATIENCE
     while session.tools.now() < end:
-        if _state(machine, session.driver) is not State.RUNNING:
+        if not _answers(machine, session):
             return
+        session.disconnect()
         session.tools.sleep(PAUSE)
     raise DeadlineExceeded(
         f"{machine.name} still answers after {DOWN_PATIENCE:.0f} s",
@@ -157,8 +158,16 @@ def _await_engine(machine: Machine, tools: Tools) -> Machine:
             return machine
 
 
-def _state(machine: Machine, driver: Driver) -> State:
-    return driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state
+def _answers(machine: Machine, session: Session) -> bool:
+    """Whether the host answers SSH; one behind a jump host can only be told by logging in."""
+    state = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state
+    if state is not State.UNKNOWN:
+        return state is State.RUNNING
+    try:
+        session.transport(machine)
+    except Unreachable:
+        return False
+    return True
 
 
 def _handle(machine: Machine) -> dict[str, object]:
