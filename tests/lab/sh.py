@@ -19,7 +19,7 @@ def _text(data: bytes) -> str:
 
 
 def _tail(text: str, lines: int = 20) -> str:
-    return "\n".join(text.strip().splitlines()[-lines:])
+    return "\n".join(line[:400] for line in text.strip().splitlines()[-lines:])
 
 
 def run(
@@ -44,5 +44,5 @@ def run(
     done = Completed(words, raw.returncode, _text(raw.stdout), _text(raw.stderr))
     if check and done.returncode != 0:
         said = _tail(done.stderr) or _tail(done.stdout)
-        raise LabError(f"exit {done.returncode}: {shlex.join(words)}\n{said}")
+        raise LabError(f"exit {done.returncode}: {shlex.join(words)[:400]}\n{said}")
     return done

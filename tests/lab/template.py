@@ -58,6 +58,8 @@ while read -r m; do mount -o remount,bind,rw "$m" || true; done'
 WantedBy=basic.target
 """
 
+MERGED_USR = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+
 APT_CONF = """\
 // a host is thrown away: no translations, no package diffs, no waiting for the disk
 Acquire::Languages "none";
@@ -84,6 +86,7 @@ def _recipe(suite: str) -> dict[str, object]:
         "packages": PACKAGES,
         "seal": SEAL,
         "files": _files(),
+        "merged": MERGED_USR.is_dir(),
         "sources": host_sources(suite, apt_sources()),
     }
 
@@ -133,7 +136,10 @@ def _build(suite: str, place: Path) -> None:
 def _bootstrap(suite: str, tree: Path) -> None:
     lines = host_sources(suite, apt_sources())
     options = [f"--aptopt={line}" for line in apt_settings().splitlines()]
-    command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}"]
+    command = ["mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}"]
+    if suite == "bookworm" and MERGED_USR.is_dir():
+        # Born with a merged /usr, instead of brought there by a package that needs all of Perl.
+        command.append(f"--hook-dir={MERGED_USR}")
     # Without a mirror argument mmdebstrap takes Debian's own default for the suite.
     mirror = ["-"] if lines else []
     run([*command, *options, suite, tree, *mirror], timeout=900, input="\n".join(lines) if lines else None)
