@@ -1,0 +1,201 @@
+"""Command lines for the programs on this side: OpenSSH's ssh and scp, and the docker client.
+
+ssh gets a configuration of ours, in files under the store: the pinned host key is the only one that counts, and
+what the user's own configuration says of the host (agent, bastions, options) counts as well. Files, because ssh
+starts itself again for each jump host and reads them there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymachine.errors import CheckFailed, NotSupported, UsageFault
+from pymachine.model import Machine, SshAddress
+from pymachine.store.faults import translated
+from pymachine.transport.addresses import Hop, bracketed, parse_jump
+
+FOLDER = "ssh"
+CONNECT_DEADLINE = 20  # seconds
+ALIVE_INTERVAL = 15  # seconds
+SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+
+
+@dataclass(frozen=True, slots=True)
+class SshConfig:
+    """A configuration file and the word by which ssh finds each machine in it."""
+
+    path: Path
+    words: Mapping[str, str]
+
+    def ssh(self, name: str, words: Sequence[str]) -> list[str]:
+        """Return the command line that logs in, or runs ``words`` joined by blanks as ssh does."""
+        return ["ssh", "-F", str(self.path), self.words[name], *words]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One end of a copy: a path on this side, or on a machine, as ``user`` if one is given."""
+
+    path: str
+    machine: str | None = None
+    user: str | None = None
+
+
+def parse_place(text: str) -> Place:
+    """Read ``[user@]NAME:path``, ``localhost:path`` or a local path, told apart by a colon before any slash.
+
+    Raises ``UsageFault`` for an empty path or name.
+    """
+    before, colon, path = text.partition(":")
+    if not text or (colon and not before):
+        raise UsageFault(f"{text!r} is no place to copy from or to", hint="write NAME:PATH, or a local path")
+    if not colon or "/" in before:
+        return Place(text)
+    user, _, machine = before.rpartition("@")
+    return Place(path or ".") if machine == "localhost" else Place(path, machine, user or None)
+
+
+def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
+    """Write the configuration for these machines below the store's folder, unless it is there already.
+
+    Raises ``NotSupported`` for a machine without a host, ``CheckFailed`` for one whose host key was never seen,
+    ``StoreError`` where it cannot be written.
+    """
+    place = folder / FOLDER
+    addresses = {machine.name: _address(machine) for machine in machines}
+    words = _words(addresses)
+    blocks = [_block(machine, addresses[machine.name], words[machine.name], place) for machine in machines]
+    hops = [_hop_block(hop, address, place) for address in addresses.values() for hop in _hops(address)]
+    last = [f"Host {word}\n  User root\n" for word in words.values()]
+    path = place / ("-".join(machine.id for machine in machines) + ".conf")
+    with translated(str(place)):
+        place.mkdir(mode=0o700, exist_ok=True)
+        for machine in machines:
+            _write(_keys_file(place, machine), f"{_key_alias(machine)} {addresses[machine.name].host_key}\n")
+        _write(path, "".join([*blocks, *hops, _users_own(), *last]))
+    return SshConfig(path, words)
+
+
+def forget_ssh_config(folder: Path, machine_id: str) -> None:
+    """Remove what ``write_ssh_config`` wrote for a machine."""
+    for path in (folder / FOLDER).glob(f"*{machine_id}*"):
+        path.unlink(missing_ok=True)
+
+
+def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[Place]) -> list[str]:
+    """Return the command line that copies, through this side where both ends are machines."""
+    through = ["-3"] if sum(place.machine is not None for place in places) > 1 else []
+    return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
+
+
+def docker_environ(environ: Mapping[str, str], values: Iterable[tuple[str, str | None]]) -> dict[str, str]:
+    """Return the environment for the docker client, with these variables set, or unset where None."""
+    changes = dict(values)
+    return {
+        **{name: value for name, value in environ.items() if name not in changes},
+        **{name: value for name, value in changes.items() if value is not None},
+    }
+
+
+def _address(machine: Machine) -> SshAddress:
+    if machine.ssh is None:
+        raise NotSupported(
+            f"machine {machine.name} (driver {machine.driver}) has no host to log in to",
+            hint="only the address of its engine is on record",
+        )
+    key = machine.ssh.host_key
+    if key is None or key.startswith("SHA256:"):
+        raise CheckFailed(
+            f"the host of {machine.name} was never reached, so its key is not known",
+            hint="give its create command again",
+        )
+    return machine.ssh
+
+
+def _words(addresses: Mapping[str, SshAddress]) -> dict[str, str]:
+    """Name each host as the user's configuration knows it; by the machine's name where two share one address."""
+    hosts = [address.host for address in addresses.values()]
+    return {name: address.host if hosts.count(address.host) == 1 else name for name, address in addresses.items()}
+
+
+def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str:
+    settings: list[tuple[str, object]] = [
+        ("HostKeyAlias", _key_alias(machine)),
+        ("UserKnownHostsFile", _quoted(_keys_file(place, machine))),
+        ("GlobalKnownHostsFile", "/dev/null"),
+        ("StrictHostKeyChecking", "yes"),
+        ("UpdateHostKeys", "no"),
+        ("ConnectTimeout", CONNECT_DEADLINE),
+        ("ServerAliveInterval", ALIVE_INTERVAL),
+        ("HostName", address.host.replace("%", "%%") if word != address.host else None),
+        ("Port", address.port),
+        ("User", address.user),
+        ("IdentityFile", _quoted(address.key_path) if address.key_path else None),
+        ("IdentitiesOnly", "yes" if address.key_path else None),
+        ("ProxyJump", _jump(address)),
+    ]
+    lines = [f"  {name} {value}\n" for name, value in settings if value is not None]
+    return f"Host {word}\n{''.join(lines)}"
+
+
+def _hops(address: SshAddress) -> tuple[Hop, ...]:
+    return parse_jump(address.jump or "")
+
+
+def _jump(address: SshAddress) -> str | None:
+    if address.jump is None:
+        return None
+    return ",".join(hop.text for hop in _hops(address)) or "none"
+
+
+def _hop_block(hop: Hop, address: SshAddress, place: Path) -> str:
+    """A jump host is met as create met it: its key is taken at first contact, and the host's own key is offered."""
+    lines = [
+        f"Host {hop.host}\n",
+        "  StrictHostKeyChecking accept-new\n",
+        f"  UserKnownHostsFile {_quoted(place / 'jump_hosts')} ~/.ssh/known_hosts\n",
+        f"  IdentityFile {_quoted(address.key_path)}\n" if address.key_path else "",
+    ]
+    return "".join(lines)
+
+
+def _users_own() -> str:
+    return f"Host *\nInclude {_quoted(Path.home() / '.ssh/config', tokens=False)}\nInclude {SYSTEM_CONFIG}\n"
+
+
+def _key_alias(machine: Machine) -> str:
+    return f"pymachine-{machine.id}"
+
+
+def _keys_file(place: Path, machine: Machine) -> Path:
+    return place / f"{machine.id}.known_hosts"
+
+
+def _quoted(path: Path | str, *, tokens: bool = True) -> str:
+    """Quote a path for ssh_config, where % begins a token in most places."""
+    text = str(path)
+    if '"' in text or "\n" in text or "${" in text:
+        raise UsageFault(f"ssh cannot use the path {text!r}", hint="choose a path without quotes and line breaks")
+    return f'"{text.replace("%", "%%") if tokens else text}"'
+
+
+def _scp_place(config: SshConfig, place: Place) -> str:
+    if place.machine is None:
+        # scp takes what stands before a colon for a host, and - for an option of its own.
+        return place.path if place.path.startswith("/") else f"./{place.path}"
+    user = f"{place.user}@" if place.user else ""
+    return f"{user}{bracketed(config.words[place.machine])}:{place.path}"
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)
