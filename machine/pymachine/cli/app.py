@@ -15,9 +15,9 @@ from pymachine.events import Asker, Reporter
 from pymachine.model import SshAddress
 
 if TYPE_CHECKING:
+    from pymachine.steps.tools import AskEngine, Connect, Tools
     from pymachine.store import Store
     from pymachine.store.sqlite import SqliteStore
-    from pymachine.steps.tools import AskEngine, Connect, Tools
     from pymachine.transport import Transport
 
 
@@ -105,9 +105,9 @@ class App:
 
     def settle(self) -> None:
         """Leave the terminal as it was, so that a last word can be printed."""
-        reporter = self.__dict__.get("reporter")
-        if hasattr(reporter, "close"):
-            reporter.close()
+        close = getattr(self.__dict__.get("reporter"), "close", None)
+        if close is not None:
+            close()
 
     def close(self) -> None:
         """Give everything back."""

@@ -57,14 +57,30 @@ def with_options(options: Sequence[Decorator]) -> Callable[[F], F]:
     return decorate
 
 
-def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator like ``click.command`` that adds the global options and -h."""
-    context = {"help_option_names": ["-h", "--help"], **settings.pop("context_settings", {})}
+def command(
+    kind: type[click.Command] = click.Command, **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that makes a command of a function: with its name, the global options and -h.
+
+    ``settings`` are for click's context.
+    """
+    context = {"help_option_names": ["-h", "--help"], **settings}
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return click.command(name, context_settings=context, **settings)(with_options(GLOBAL_OPTIONS)(function))
+        made = click.command(function.__name__, cls=kind, context_settings=context)(function)
+        made.params.extend(_global_options())
+        return made
 
     return decorate
+
+
+def _global_options() -> list[click.Parameter]:
+    """Return the global options as parameters, to stand behind a command's own."""
+
+    def bearer() -> None:
+        """Carry what the decorators leave behind."""
+
+    return click.command(with_options(GLOBAL_OPTIONS)(bearer)).params
 
 
 def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -11,6 +11,7 @@ import click
 from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.cli.outcome import conclude
+from pymachine.cli.overriding import override
 from pymachine.cli.params import GLOBAL_OPTIONS, with_options
 from pymachine.cli.wiring import Wiring
 
@@ -55,10 +56,12 @@ ELSEWHERE = {
 class Commands(click.Group):
     """The commands in the order of a machine's life, loaded one by one."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMANDS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
         if cmd_name not in COMMANDS:
@@ -68,6 +71,7 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    @override
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 Replace = Callable[[str, Sequence[str], Mapping[str, str]], object]
 
 
+def _become(program: str, words: Sequence[str], environ: Mapping[str, str]) -> None:
+    os.execvpe(program, list(words), dict(environ))
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """The parts that the command line works with; None means the real thing.
 
-    ``now`` returns seconds since the epoch. ``replace`` becomes another program (``os.execvpe``) and does not return.
+    ``now`` returns seconds since the epoch. ``replace`` becomes another program as ``os.execvpe`` does.
     """
 
     reporter: Reporter | None = None
@@ -33,4 +37,4 @@ class Wiring:
     driver_names: Callable[[], list[str]] = registry.names
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    replace: Replace = os.execvpe
+    replace: Replace = _become

@@ -1,0 +1,163 @@
+"""``env``, ``config``, ``url``, ``ip``: how to reach a machine. From the store alone, unless asked to check.
+
+Their plain forms are answered by ``cli.quick``, with the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from pymachine.cli import answers, shells
+from pymachine.cli.app import App
+from pymachine.cli.machines import existing, one, ready
+from pymachine.cli.output import dump, note, say
+from pymachine.cli.params import JSON, NAME, NAMES, command
+from pymachine.documents import to_document
+from pymachine.errors import PymachineError, UsageFault
+from pymachine.model import Machine
+
+CHECK_DEADLINE = 20.0
+CHECK = click.option("--check", is_flag=True, help="Ask the engine over TLS first, and fail if it does not answer.")
+
+
+@command()
+@click.option("--shell", metavar="SHELL", help="bash, zsh, sh, fish, powershell, cmd, tcsh, emacs.  [default: found]")
+@click.option("-u", "--unset", is_flag=True, help="Print what unsets the variables again.")
+@click.option("--no-proxy", is_flag=True, help="Add the machine to NO_PROXY; with -u, take it out.")
+@CHECK
+@JSON
+@NAME
+@click.pass_obj
+def env(app: App, /, name: str | None, shell: str | None, unset: bool, **given: bool) -> None:
+    """Print what points the docker client at a machine.
+
+    For eval: eval "$(pymachine env NAME)"
+    """
+    kind = _shell(app, shell)
+    if unset and name is not None:
+        raise UsageFault(
+            "env -u takes no machine name", hint="`pymachine env -u` unsets the variables of any machine"
+        )
+    values = _former(app, given["no_proxy"]) if unset else _values(app, name, given)
+    if given["as_json"]:
+        dump(dict(values))
+        return
+    try:
+        click.echo(shells.text(kind, values, _again(app, name, shell, unset, given["no_proxy"])), nl=False)
+    except ValueError as error:
+        raise PymachineError(str(error), hint="choose a storage path without line breaks") from None
+
+
+@command()
+@CHECK
+@JSON
+@NAME
+@click.pass_obj
+def config(app: App, name: str | None, check: bool, as_json: bool) -> None:
+    """Print the docker client's options: docker $(pymachine config NAME) ps."""
+    machine = _checked(app, ready(app, name), check)
+    certificates = _certificates(app, machine)
+    text = answers.config_text(_document(machine), certificates)
+    if as_json:
+        dump(text.splitlines())
+        return
+    if answers.has_blank(certificates):
+        note(
+            f"note: {certificates} has blanks, which $(…) takes apart: use `pymachine docker {machine.name}` instead"
+        )
+    click.echo(text, nl=False)
+
+
+@command()
+@JSON
+@NAME
+@click.pass_obj
+def url(app: App, name: str | None, as_json: bool) -> None:
+    """Print the address of a machine's engine, for DOCKER_HOST."""
+    machine = ready(app, name)
+    found = answers.url_of(_document(machine))
+    dump({"name": machine.name, "url": found}) if as_json else say(found)
+
+
+@command()
+@JSON
+@NAMES
+@click.pass_obj
+def ip(app: App, names: tuple[str, ...], as_json: bool) -> None:
+    """Print the addresses at which machines are reached, one a line."""
+    found = {name: answers.address_of(_document(one(app, name))) for name in existing(app, names)}
+    unknown = [name for name, address in found.items() if not address]
+    if unknown:
+        raise PymachineError(
+            f"no address is known of {', '.join(unknown)}", hint="its create did not come that far: give it again"
+        )
+    if as_json:
+        dump(found)
+        return
+    for address in found.values():
+        say(address)
+
+
+def environment_of(app: App, machine: Machine) -> answers.Values:
+    """Return the docker client's variables for a machine, its files restored where they are gone."""
+    return answers.variables(_document(machine), _certificates(app, machine))
+
+
+def _values(app: App, name: str | None, given: Mapping[str, bool]) -> answers.Values:
+    machine = _checked(app, ready(app, name), given["check"])
+    values = environment_of(app, machine)
+    if given["no_proxy"]:
+        values += answers.no_proxy(answers.host_of(_document(machine)), app.environ)
+    return values
+
+
+def _former(app: App, no_proxy: bool) -> answers.Values:
+    """Return what takes the variables back; DOCKER_CONTEXT is not ours to restore."""
+    values: answers.Values = [(name, None) for name in answers.VARIABLES]
+    host = _host_in(app.environ.get("DOCKER_HOST", ""))
+    return values + (answers.no_proxy(host, app.environ, remove=True) if no_proxy else [])
+
+
+def _host_in(docker_host: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        return urlsplit(docker_host).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _shell(app: App, wanted: str | None) -> str:
+    shell = wanted or shells.detect(app.environ)
+    if shell not in shells.NAMES:
+        raise UsageFault(f"no such shell: {shell}", hint="use one of: " + ", ".join(shells.NAMES))
+    return shell
+
+
+def _again(app: App, name: str | None, shell: str | None, unset: bool, no_proxy: bool) -> list[str]:
+    """Return the command line that printed this."""
+    options = ({"-u": ""} if unset else {}) | ({"--shell": shell} if shell else {})
+    options |= {"--no-proxy": ""} if no_proxy else {}
+    storage = ["-s", app.storage] if app.storage else []
+    return ["pymachine", *storage, "env", *answers.repeated(options), *([] if name is None else [name])]
+
+
+def _certificates(app: App, machine: Machine) -> str:
+    if not app.store.secrets(machine.name):
+        return ""
+    return str(app.store.materialise(machine.name))
+
+
+def _checked(app: App, machine: Machine, check: bool) -> Machine:
+    if check:
+        assert machine.endpoint is not None
+        app.ask_engine(machine.endpoint, app.store.materialise(machine.name), deadline=CHECK_DEADLINE)
+    return machine
+
+
+def _document(machine: Machine) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = to_document(machine)
+    return document

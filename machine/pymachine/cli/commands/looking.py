@@ -1,0 +1,68 @@
+"""``status``, ``inspect``, ``active``: one machine, looked at from near."""
+
+from __future__ import annotations
+
+import click
+
+from pymachine.cli import answers
+from pymachine.cli.app import App
+from pymachine.cli.machines import one, readable
+from pymachine.cli.output import dump, say
+from pymachine.cli.params import JSON, NAME, command
+from pymachine.documents import to_document
+from pymachine.errors import PymachineError
+from pymachine.model import Machine
+
+STATUS_DEADLINE = 10.0
+
+
+@command()
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=STATUS_DEADLINE, show_default=True, metavar="SECONDS"
+)
+@JSON
+@NAME
+@click.pass_obj
+def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
+    """Print the state of a machine: Running, Stopped, Unreachable …"""
+    from pymachine.probe import look_at
+
+    machine = one(app, name)
+    look = look_at([machine], app.tools, timeout)[machine.name]
+    if as_json:
+        dump({"name": machine.name, "phase": machine.phase, **to_document(look)})
+    else:
+        say(look.state)
+
+
+@command()
+@click.option("--json", is_flag=True, expose_value=False, help="Print JSON, which it always does.")
+@NAME
+@click.pass_obj
+def inspect(app: App, name: str | None) -> None:
+    """Print all that is on record of a machine, as JSON. Secrets are kept elsewhere."""
+    dump(to_document(one(app, name)))
+
+
+@command()
+@JSON
+@click.pass_obj
+def active(app: App, as_json: bool) -> None:
+    """Print the machine that the docker client of this shell speaks to."""
+    machine = active_machine(app)
+    if machine is None:
+        raise PymachineError("no machine is active", hint='eval "$(pymachine env NAME)" makes one active')
+    dump({"name": machine.name, "url": url_or_none(machine)}) if as_json else say(machine.name)
+
+
+def active_machine(app: App) -> Machine | None:
+    """Return the machine at DOCKER_HOST; of several at one address, the one that DOCKER_MACHINE_NAME names."""
+    wanted = app.environ.get("DOCKER_HOST")
+    found = [machine for machine in readable(app.store) if wanted and url_or_none(machine) == wanted]
+    named = [machine for machine in found if machine.name == app.environ.get("DOCKER_MACHINE_NAME")]
+    return next(iter(named or found), None)
+
+
+def url_or_none(machine: Machine) -> str | None:
+    """Return the address of the engine, if it is known."""
+    return answers.url_of(to_document(machine)) if machine.endpoint else None

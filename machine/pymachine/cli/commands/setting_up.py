@@ -1,0 +1,92 @@
+"""``provision``, ``upgrade``: the engine again, on machines that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.engine_options import ENGINE_OPTIONS, VERSION, spec_changes
+from pymachine.cli.machines import existing
+from pymachine.cli.output import dump, say
+from pymachine.cli.params import DRY_RUN, JSON, NAMES, command, with_options
+from pymachine.cli.plans import ready_line, show_plans
+from pymachine.cli.several import for_each
+from pymachine.documents import to_document
+from pymachine.model import Machine
+
+if TYPE_CHECKING:
+    from pymachine.steps.preview import Preview
+
+
+@command()
+@with_options(ENGINE_OPTIONS)
+@click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
+@DRY_RUN
+@JSON
+@NAMES
+@click.pass_obj
+def provision(
+    app: App, /, names: tuple[str, ...], ssh_host_key: str | None, dry_run: bool, as_json: bool, **given: Any
+) -> None:
+    """Set the engine of machines up again, with options changed where they are given.
+
+    Renews certificates that are about to end.
+    """
+    changes = spec_changes(given, {})
+    if ssh_host_key is not None:
+        from pymachine.transport.hostkeys import parse_pin
+
+        parse_pin(ssh_host_key)
+    from pymachine import provision as verbs
+
+    options: dict[str, Any] = {"spec_changes": changes, "host_key": ssh_host_key}
+    tools = app.tools
+    if dry_run:
+        _plan(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json)
+    else:
+        _work(app, names, lambda name: verbs.provision(name, tools, **options), as_json)
+
+
+@command()
+@VERSION
+@DRY_RUN
+@JSON
+@NAMES
+@click.pass_obj
+def upgrade(app: App, names: tuple[str, ...], version: str | None, dry_run: bool, as_json: bool) -> None:
+    """Upgrade the engines of machines, to the newest their source offers or to a version."""
+    wanted = spec_changes({"version": version}, {}).get("version")
+    from pymachine import provision as verbs
+
+    tools = app.tools
+    if dry_run:
+        _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json)
+    else:
+        _work(app, names, lambda name: verbs.upgrade(name, tools, version=wanted), as_json)
+
+
+def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_json: bool) -> None:
+    found: dict[str, Preview] = {}
+    wanted = existing(app, names)
+    for_each(wanted, preview, found.__setitem__)
+    app.settle()
+    show_plans([found[name] for name in wanted], as_json=as_json)
+
+
+def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_json: bool) -> None:
+    began = app.wiring.now()
+    done: list[Machine] = []
+
+    def tell(name: str, machine: Machine) -> None:
+        done.append(machine)
+        if not as_json:
+            say(ready_line(machine, app.wiring.now() - began))
+
+    try:
+        for_each(existing(app, names), verb, tell)
+    finally:
+        if as_json:
+            dump([to_document(machine) for machine in done])

@@ -1,0 +1,223 @@
+"""The engine's options on the command line, checked before anything is made."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine.model import EngineSpec
+from pymachine.transport.addresses import check_host, check_port
+
+SOURCES = ("auto", "docker", "distro", "none")
+SCRIPT_LIMIT = 1 << 20  # bytes
+DECIMALS = re.compile(r"[0-9]+(\.[0-9]+)*([-~+.:][A-Za-z0-9.+~:-]+)?", re.ASCII)
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+CLASSIC_SWARM = (
+    "--swarm", "--swarm-master", "--swarm-experimental", "--swarm-image", "--swarm-discovery", "--swarm-addr",
+    "--swarm-strategy", "--swarm-host", "--swarm-opt", "--swarm-join-opt",
+)  # fmt: skip
+
+INSTALL = click.option(
+    "--engine-install", "install", metavar="SOURCE", envvar="PYMACHINE_ENGINE_INSTALL",
+    help="Where the engine comes from: auto, docker (Docker's repository), distro, none (it is there), "
+    "a URL of a script, or a script file.  [default: auto]",
+)  # fmt: skip
+VERSION = click.option("--engine-version", "version", metavar="VERSION", help="Version of the engine, 26.1 say.")
+
+ENGINE_OPTIONS: Sequence[Callable[[Any], Any]] = (
+    INSTALL,
+    click.option("--engine-install-url", "install_url", metavar="URL", envvar="MACHINE_DOCKER_INSTALL_URL",
+                 help="The same for a script, as docker-machine called it."),
+    VERSION,
+    click.option("--engine-channel", "channel", metavar="CHANNEL", help="Of Docker's repository.  [default: stable]"),
+    click.option("--engine-repo-url", "repo_url", metavar="URL", help="A mirror of Docker's repository."),
+    click.option("--engine-port", "port", type=int, metavar="PORT", help="Of the engine.  [default: 2376]"),
+    click.option("--engine-opt", "opts", multiple=True, metavar="FLAG=VALUE", help="An option of the daemon."),
+    click.option("--engine-label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the engine."),
+    click.option("--engine-env", "env", multiple=True, metavar="KEY=VALUE", help="A variable for the daemon."),
+    click.option("--engine-insecure-registry", "insecure_registries", multiple=True, metavar="HOST[:PORT]",
+                 help="A registry without proper TLS."),
+    click.option("--engine-registry-mirror", "registry_mirrors", multiple=True, metavar="URL",
+                 help="A mirror of Docker Hub.  [env: ENGINE_REGISTRY_MIRROR]"),
+    click.option("--engine-storage-driver", "storage_driver", metavar="DRIVER", help="Of the daemon."),
+    click.option("--engine-config", "config", metavar="FILE", help="A daemon.json to merge into the host's."),
+    click.option("--tls-san", "sans", multiple=True, metavar="NAME", help="A further name or address for TLS."),
+    click.option("--http-proxy", "http_proxy", metavar="URL", help="For the engine and its installation."),
+    click.option("--https-proxy", "https_proxy", metavar="URL", help="For the engine and its installation."),
+    click.option("--no-proxy-for", "no_proxy", multiple=True, metavar="HOST,...", help="Hosts to reach directly."),
+    click.option("--set-hostname/--keep-hostname", "set_hostname", default=None,
+                 help="Name the host like the machine.  [default: only where no engine runs yet]"),
+)  # fmt: skip
+
+
+def refuse_swarm_flags(flags: Sequence[str]) -> list[click.Option]:
+    """Return hidden options for classic Swarm's flags; each explains what took its place."""
+    return [
+        click.Option([flag], hidden=True, expose_value=False, is_flag=True, callback=_refuse_swarm) for flag in flags
+    ]
+
+
+def _refuse_swarm(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        raise UsageFault(
+            f"{param.opts[0]} is of classic Swarm, which Docker removed from its engine in 23.0",
+            hint="create the machines without it, then use Swarm mode: `pymachine docker NAME swarm init`",
+        )
+
+
+def spec_changes(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of ``EngineSpec`` that the options set, checked. Raises ``UsageFault``."""
+    found = {key: value for key, value in given.items() if value not in (None, ())}
+    changes = {key: _CHECKS[key](value) for key, value in found.items() if key not in ("install", "install_url")}
+    mirrors = environ.get("ENGINE_REGISTRY_MIRROR", "")
+    if mirrors and "registry_mirrors" not in changes:
+        changes["registry_mirrors"] = _all(_mirror)(tuple(part for part in mirrors.split(",") if part))
+    source = found.get("install") or found.get("install_url")
+    return changes | (_source(source) if source else {})
+
+
+def new_spec(given: Mapping[str, Any], environ: Mapping[str, str], driver: str) -> EngineSpec:
+    """Return the whole specification of a new machine. Raises ``UsageFault``."""
+    from pymachine.engine.options import wanted_config
+
+    spec = EngineSpec(**spec_changes(given, environ))
+    wanted_config(spec, driver)
+    return spec
+
+
+def labels_of(pairs: Sequence[str]) -> dict[str, str]:
+    """Return machine labels by key. Raises ``UsageFault``."""
+    return dict(_pair("--label", text) for text in pairs)
+
+
+def _source(text: str) -> dict[str, Any]:
+    if text in SOURCES or text.startswith(("https://", "http://")):
+        return {"install": text, "install_script": None}
+    path = Path(text).expanduser()
+    try:
+        with path.open(encoding="utf-8") as file:
+            script = file.read(SCRIPT_LIMIT)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (getattr(error, "strerror", None) or "it is no text").lower()
+        raise UsageFault(
+            f"--engine-install {text}: {reason}",
+            hint=f"give {', '.join(SOURCES)}, an https:// URL, or the file of a script",
+        ) from None
+    return {"install": f"script:{path.name}", "install_script": script}
+
+
+def _config(text: str) -> dict[str, Any]:
+    from pymachine.engine.daemon_config import parse_config
+
+    try:
+        return parse_config(Path(text).expanduser().read_bytes(), text)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageFault(f"--engine-config {text}: {reason}", hint="give the path of a daemon.json") from None
+    except CheckFailed as error:
+        raise UsageFault(f"--engine-config {error.message}", hint="correct the file; nothing was made") from None
+
+
+def _version(text: str) -> str:
+    if not DECIMALS.fullmatch(text):
+        raise UsageFault(
+            f"{text!r} is no version of an engine", hint="give numbers such as 26.1.5, or 26.1 for its newest"
+        )
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text, re.ASCII):
+        raise UsageFault(f"{text!r} is no name of a channel or storage driver", hint="give one word, such as stable")
+    return text
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip() or any(char in text for char in "\n\0"):
+        raise UsageFault(f"{flag} {text!r} is not of the form key=value", hint=f"write {flag} rack=7")
+    return key, value
+
+
+def _label(text: str) -> str:
+    return "=".join(_pair("--engine-label", text))
+
+
+def _variable(text: str) -> str:
+    name, value = _pair("--engine-env", text)
+    if not VARIABLE.fullmatch(name):
+        raise UsageFault(f"{name!r} cannot be the name of a variable", hint="write --engine-env NAME=VALUE")
+    return f"{name}={value}"
+
+
+def _san(text: str) -> str:
+    return check_host(text[2:] if text.startswith("*.") else text) and text
+
+
+def _url(flag: str, schemes: Sequence[str] = ("https", "http")) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            url = urlsplit(text)
+            proper = url.scheme in schemes and bool(url.hostname) and (url.port is None or url.port > 0)
+        except ValueError:
+            proper = False
+        if not proper or any(char.isspace() for char in text):
+            raise UsageFault(f"{flag}: {text!r} is no URL", hint=f"write {schemes[0]}://HOST[:PORT]/…")
+        return text
+
+    return check
+
+
+_mirror = _url("--engine-registry-mirror")
+
+
+def _registry(text: str) -> str:
+    if "://" in text:
+        raise UsageFault(
+            f"--engine-insecure-registry {text!r} has a scheme",
+            hint="give HOST:PORT or a network such as 10.0.0.0/8 alone",
+        )
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        host, _, port = text.rpartition(":") if re.search(r":[0-9]+$", text) else (text, "", "")
+        check_host(host)
+        check_port(int(port or 1), "registry port")
+    return text
+
+
+def _hosts(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+
+
+def _all(check: Callable[[str], str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    return lambda texts: tuple(check(text) for text in texts)
+
+
+_PROXIES = ("http", "https", "socks5")
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "version": _version,
+    "channel": _word,
+    "repo_url": _url("--engine-repo-url"),
+    "port": lambda port: check_port(port, "engine port"),
+    "opts": tuple,
+    "labels": _all(_label),
+    "env": _all(_variable),
+    "insecure_registries": _all(_registry),
+    "registry_mirrors": _all(_mirror),
+    "storage_driver": _word,
+    "config": _config,
+    "sans": _all(_san),
+    "http_proxy": _url("--http-proxy", _PROXIES),
+    "https_proxy": _url("--https-proxy", _PROXIES),
+    "no_proxy": _hosts,
+    "set_hostname": bool,
+}

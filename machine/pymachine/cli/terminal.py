@@ -1,0 +1,59 @@
+"""Asking the person at the terminal, whatever standard input is; and nobody where there is no terminal."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from pymachine.errors import Interrupted, UsageFault
+from pymachine.events import Reporter
+
+TERMINAL = Path("/dev/tty")
+
+
+class TerminalAsker:
+    """Asks on the controlling terminal, one question at a time, while the reporter leaves it alone."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._lock = threading.Lock()
+
+    def secret(self, prompt: str, *, instead: str) -> str:
+        """Ask without echo. Raises ``UsageFault`` without a terminal."""
+        with self._question(prompt, instead):
+            try:
+                return getpass.getpass(f"{prompt}: ")
+            except EOFError:
+                raise Interrupted(f"no {prompt} was given", hint=instead) from None
+
+    def confirm(self, question: str, *, instead: str) -> bool:
+        """Ask yes or no; only an answer that begins with y is a yes. Raises ``UsageFault`` without a terminal."""
+        with self._question(question, instead), TERMINAL.open("r+b", buffering=0) as terminal:
+            terminal.write(f"{question} [y/N] ".encode())
+            return terminal.readline().strip().lower().startswith(b"y")
+
+    @contextmanager
+    def _question(self, question: str, instead: str) -> Iterator[None]:
+        if not _has_terminal():
+            raise UsageFault(f"there is no terminal to ask on: {question}", hint=instead)
+        paused = getattr(self._reporter, "paused", nullcontext)
+        with self._lock, paused():
+            yield
+
+
+def _has_terminal() -> bool:
+    """Whether a question can be answered: a job in the background would only be stopped by the first read."""
+    try:
+        descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
