@@ -125,7 +125,7 @@ def _secured(plain: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, 
 
 def _answer(sock: socket.socket, endpoint: Endpoint, clock: _Clock) -> EngineAnswer:
     # A server that refuses the client's certificate may have closed already. Its alert is still there to be read.
-    with suppress(BrokenPipeError, ConnectionResetError):
+    with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
         sock.settimeout(clock.left())
         sock.sendall(_request(endpoint))
     status, body = _response(sock, endpoint, clock)
