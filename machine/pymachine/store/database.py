@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
@@ -29,13 +29,20 @@ class Database:
         self._lock = RLock()
 
     @classmethod
-    def open(cls, path: Path, migrations: Migrations = MIGRATIONS) -> Database:
-        """Open the file, making or migrating it first. Raises ``StoreError``."""
+    def open(
+        cls, path: Path, migrations: Migrations = MIGRATIONS, *, wal: Callable[[Path], bool] = takes_wal
+    ) -> Database:
+        """Open the file, making or migrating it first. ``wal`` says whether a folder can hold a write-ahead log.
+
+        Raises ``StoreError``.
+        """
         with translated(str(path)):
             _make_private(path)
             connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             try:
-                _prepare(connection, path, migrations)
+                _prepare(connection, path, wal)
+                migrate(connection, path, migrations)
+                connection.execute("PRAGMA foreign_keys = ON")  # after migrations, which may rebuild tables
             except BaseException:
                 connection.close()
                 raise
@@ -92,13 +99,11 @@ def _make_private(path: Path) -> None:
         path.chmod(0o600)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, wal: Callable[[Path], bool]) -> None:
     connection.text_factory = _text
     connection.execute("PRAGMA synchronous = FULL")
     _refuse_foreign(connection, path)
-    _choose_journal(connection, path.parent)
-    migrate(connection, path, migrations)
-    connection.execute("PRAGMA foreign_keys = ON")
+    _choose_journal(connection, path.parent, wal)
 
 
 def _text(raw: bytes) -> str:
@@ -124,9 +129,9 @@ def _just_made(connection: sqlite3.Connection) -> bool:
     return bool(application == APPLICATION_ID)
 
 
-def _choose_journal(connection: sqlite3.Connection, folder: Path) -> None:
+def _choose_journal(connection: sqlite3.Connection, folder: Path, wal: Callable[[Path], bool]) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode == "wal" or not takes_wal(folder):
+    if mode == "wal" or not wal(folder):
         return
     try:
         connection.execute("PRAGMA journal_mode = WAL")

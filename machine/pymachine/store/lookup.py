@@ -51,7 +51,7 @@ def _select(folder: str, query: str, *values: str) -> "list[Any]":
     except sqlite3.OperationalError as error:
         # A read-only or full file system: the shared memory that WAL wants cannot be made. Without a log beside
         # it the file alone is the whole truth.
-        if _needs_room(error) and not os.path.exists(f"{path}-wal"):  # noqa: PTH110
+        if _needs_room(error) and not _has_log(path):
             return _rows(path, "immutable=1", query, values)
         raise _explained(error, path) from error
     except sqlite3.Error as error:
@@ -71,6 +71,13 @@ def _rows(path: str, how: str, query: str, values: "tuple[str, ...]") -> "list[A
 def _needs_room(error: sqlite3.OperationalError) -> bool:
     primary = error.sqlite_errorcode & 0xFF
     return primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
+
+
+def _has_log(path: str) -> bool:
+    try:
+        return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _parsed(document: str, name: str) -> "dict[str, Any]":
