@@ -68,7 +68,9 @@ class DriverOption:
         try:
             return self.kind.convert(text, None, None)
         except click.BadParameter as error:
-            raise UsageFault(f"{self.flag}: {error.message.rstrip('.')}") from None
+            env = self.field.metadata.get("env")
+            hint = f"look at {self.flag}, --driver-opt" + (f" and {env}, which sets it" if env else "")
+            raise UsageFault(f"{self.flag}: {error.message.rstrip('.')}", hint=hint) from None
 
     def _switch(self, flag: str) -> str:
         return f"{flag}/--no-{flag.removeprefix('--')}"
@@ -141,7 +143,7 @@ def _extra(driver: str, known: Sequence[DriverOption], pairs: Sequence[str]) -> 
         key, equals, value = pair.partition("=")
         name = key.removeprefix("--").replace("-", "_")
         if not equals:
-            raise UsageFault(f"--driver-opt {pair!r} is not of the form key=value")
+            raise UsageFault(f"--driver-opt {pair!r} is not of the form key=value", hint="write --driver-opt KEY=VALUE")
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(names)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import signal
@@ -61,11 +62,17 @@ def _tried(app: App, action: Callable[[], int]) -> int:
     except PymachineError as error:
         app.settle()
         return _tell(error, app)
-    except BrokenPipeError as error:
-        return unwritable(error)
+    except OSError as error:
+        app.settle()
+        return unwritable(error) if _is_of_output(error) else _crashed(error, app)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, kept for its report
         app.settle()
         return _crashed(error, app)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Tell a failed print from errors on files, which have names and are translated where they happen."""
+    return error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
 def _flushed(code: int) -> int:
@@ -85,8 +92,19 @@ def usage_fault(error: click.ClickException) -> UsageFault:
         return UsageFault(
             f"{command} has no option {error.option_name}", hint=_near(error.option_name, known, command)
         )
-    message = error.message.rstrip(".")
-    return UsageFault(message[:1].lower() + message[1:], hint=f"`{command} --help` shows what it takes")
+    return UsageFault(_subject(error) + _decapitalised(error.message.rstrip(".")), hint=f"`{command} --help` shows what it takes")
+
+
+def _subject(error: click.ClickException) -> str:
+    """Name the option or argument that click complains about."""
+    param = getattr(error, "param", None)
+    if param is None:
+        return ""
+    return f"{param.opts[0] if isinstance(param, click.Option) else param.human_readable_name}: "
+
+
+def _decapitalised(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _near(word: str, known: list[str], command: str) -> str:

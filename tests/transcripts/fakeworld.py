@@ -1,0 +1,57 @@
+"""pymachine as the transcripts run it: with the fake driver and engines, its cloud in a file. Run as a program.
+
+FAKE_FAIL=OPERATION:MESSAGE makes the driver fail; with the operation "crash", in a way that nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pymachine import registry
+from pymachine.cli import main
+from pymachine.cli.quick import COMMANDS
+from pymachine.cli.wiring import Wiring
+from pymachine.driver import Driver
+from pymachine.engine.client import EngineAnswer
+from pymachine.errors import DriverError, Unreachable
+from pymachine.model import Endpoint, State
+from pymachine.testing.fake_driver import FakeCloud
+
+CERTIFICATES = {"ca.pem": b"authority\n", "cert.pem": b"certificate\n", "key.pem": b"key\n"}
+
+
+def wiring(cloud: FakeCloud) -> Wiring:
+    """Wire the command line to a cloud; other drivers are the installed ones."""
+
+    def load(name: str) -> type[Driver]:
+        if _fault()[0] == "crash":
+            raise RuntimeError(_fault()[2])
+        return cloud.driver() if name == "fake" else registry.load(name)
+
+    def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
+        if State.RUNNING not in cloud.hosts().values():
+            raise Unreachable(f"nothing answers at {endpoint.url}", hint="switch it on")
+        assert (folder / "key.pem").read_bytes() == CERTIFICATES["key.pem"]
+        return EngineAnswer("26.1.5", "1.45", "1.24", "linux", "amd64", 0.01)
+
+    return Wiring(load_driver=load, driver_names=lambda: ["fake", *registry.names()], ask_engine=ask)
+
+
+def _fault() -> tuple[str, str, str]:
+    return os.environ.get("FAKE_FAIL", "").partition(":")
+
+
+def _cloud() -> FakeCloud:
+    cloud = FakeCloud(Path(os.environ["FAKE_CLOUD"]), certificates=CERTIFICATES)
+    operation, _, message = _fault()
+    if operation:
+        cloud.fail(operation, DriverError(message, hint="try again later"))
+    return cloud
+
+
+if __name__ == "__main__":
+    # The commands that are answered without click get no wiring, as in earnest.
+    quick = sys.argv[1:2] and sys.argv[1] in COMMANDS and "--check" not in sys.argv
+    sys.exit(main(wiring=None if quick else wiring(_cloud())))
