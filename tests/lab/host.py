@@ -15,8 +15,8 @@ from typing import Any
 
 from lab.ident import Process, read_json, read_process, write_json
 from lab.sh import Completed, LabError, run
-from lab.supervise import cgroup_members, cgroup_places, clear_cgroup
-from lab.tree import Tree, remove_propagation
+from lab.supervise import cgroup_members, cgroup_places, clear_cgroup, clear_run
+from lab.tree import Tree
 
 HERE = Path(__file__).parent
 NSPAWN = (
@@ -154,7 +154,7 @@ class Host:
         self.kill()
         if Path(f"/sys/class/net/{self.veth}").exists():
             run(["ip", "link", "delete", self.veth], check=False)
-        remove_propagation(self.machine)
+        clear_run(self.machine)
         self.tree.destroy()
 
     # cable

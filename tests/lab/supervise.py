@@ -84,10 +84,21 @@ def clear_cgroup(place: Path) -> None:
         time.sleep(0.02)
 
 
+def clear_run(machine: str) -> None:
+    """Remove what nspawn leaves per machine name: newer ones refuse to boot beside it after a reboot or a kill."""
+    for folder in ("unix-export", "propagate"):
+        place = Path("/run/systemd/nspawn") / folder / machine
+        if place.is_dir():
+            subprocess.run(["umount", "--lazy", place], check=False, capture_output=True, timeout=10)
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+
 class Supervisor:
     """One host's container, started as often as the host reboots."""
 
     def __init__(self, spec: dict[str, list[str]]) -> None:
+        self.machine = Path(spec["cgroups"][0]).name
         self.argv = spec["argv"]
         self.places = [Path(place) for place in spec["cgroups"]]
         self.stopping = False
@@ -105,6 +116,7 @@ class Supervisor:
 
     def boot(self) -> int:
         """Run the container to its end."""
+        clear_run(self.machine)
         for place in self.places:
             clear_cgroup(place)
             make_cgroup(place)

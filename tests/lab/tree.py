@@ -7,7 +7,6 @@ overlayfs refuses an upper layer that is itself on overlayfs.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,9 +86,3 @@ class Tree:
         """Remove it all, never through a mount."""
         unmount_below(self.home)
         run(["rm", "-rf", "--one-file-system", self.home], timeout=300)
-
-
-def remove_propagation(machine: str) -> None:
-    """nspawn leaves an empty folder per machine name behind where /run is not a tmpfs."""
-    with contextlib.suppress(OSError):
-        Path(f"/run/systemd/nspawn/propagate/{machine}").rmdir()
