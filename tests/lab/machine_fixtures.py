@@ -23,6 +23,7 @@ from lab.workstation import Workstation
 
 __all__ = [
     "compose",
+    "course_created",
     "course_debug_output",
     "course_host",
     "course_machine",
@@ -62,7 +63,7 @@ def course_host(lab_session: Lab) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def _course(
+def course_created(
     lab_session: Lab, course_host: Host, registry: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Workstation, str]:
     user = _workstation(lab_session, tmp_path_factory.mktemp("course"))
@@ -72,15 +73,15 @@ def _course(
 
 
 @pytest.fixture(scope="session")
-def course_machine(_course: tuple[Workstation, str]) -> tuple[Workstation, str]:
+def course_machine(course_created: tuple[Workstation, str]) -> tuple[Workstation, str]:
     """A ready machine that may pull from the lab's registry: its user and its name."""
-    return _course[0], COURSE
+    return course_created[0], COURSE
 
 
 @pytest.fixture(scope="session")
-def course_debug_output(_course: tuple[Workstation, str]) -> str:
+def course_debug_output(course_created: tuple[Workstation, str]) -> str:
     """All that its create printed with --debug."""
-    return _course[1]
+    return course_created[1]
 
 
 @pytest.fixture(scope="session")

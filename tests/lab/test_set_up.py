@@ -113,18 +113,18 @@ def test_dry_runs_change_nothing(fresh_host: FreshHost, workstation: Workstation
     assert host.run("find /etc -type f -exec sha256sum {} +; pidof dockerd").stdout == before
 
 
-def test_restart_comes_back_with_the_same_certificates(fresh_host: FreshHost, workstation: Workstation) -> None:
-    host = fresh_host()
-    workstation.create("node1", host.address, "--engine-install", "distro")
+def test_restart_comes_back_with_the_same_certificates(engine_host: FreshHost, workstation: Workstation) -> None:
+    host = engine_host()
+    workstation.create("node1", host.address)
     boot = host.boot_id()
     workstation.pymachine("restart", "node1")
     assert host.boot_id() != boot
     workstation.docker("node1", "version")
 
 
-def test_stop_and_start_say_what_they_can_and_cannot(fresh_host: FreshHost, workstation: Workstation) -> None:
-    host = fresh_host()
-    workstation.create("node1", host.address, "--engine-install", "distro")
+def test_stop_and_start_say_what_they_can_and_cannot(engine_host: FreshHost, workstation: Workstation) -> None:
+    host = engine_host()
+    workstation.create("node1", host.address)
     workstation.pymachine("stop", "node1")
     assert workstation.states("--timeout", "5")["node1"] in ("Unreachable", "Timeout")
     refused = workstation.pymachine("start", "node1", check=3)
