@@ -49,12 +49,11 @@ def write(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a new generation, point ``path`` to it and remove the older ones. One writer at a time."""
     _private_folder(path.parent)
     generation = path.parent / f"{_prefix(path)}{random.token_hex(8)}"
-    generation.mkdir(mode=0o700)
-    for file, content in files.items():
-        _write_file(generation / file, content)
-    _sync(generation)
-    _point(path, generation)
-    _sweep(path)
+    try:
+        _fill(generation, files)
+        _point(path, generation)
+    finally:
+        _sweep(path)  # a generation that did not fit on the disk goes at once
 
 
 def remove(path: Path) -> None:
@@ -63,6 +62,13 @@ def remove(path: Path) -> None:
         _discard(path)
         for stray in _strays(path):
             _discard(stray)
+
+
+def _fill(generation: Path, files: Mapping[str, bytes]) -> None:
+    generation.mkdir(mode=0o700)
+    for file, content in files.items():
+        _write_file(generation / file, content)
+    _sync(generation)
 
 
 def _point(path: Path, generation: Path) -> None:

@@ -1,0 +1,410 @@
+"""The SQLite store's own affairs: its folder, its file, its schema, and what it does with damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pymachine.errors import SchemaTooNew, StoreError
+from pymachine.model import Machine, SshAddress
+from pymachine.store import Broken
+from pymachine.store.database import Database
+from pymachine.store.filesystem import file_system, takes_wal
+from pymachine.store.folder import default_folder
+from pymachine.store.names import natural_key
+from pymachine.store.schema import APPLICATION_ID, MIGRATIONS
+from pymachine.store.sqlite import SqliteStore
+
+CLIENT = {"ca.pem": b"authority", "cert.pem": b"certificate", "key.pem": b"key"}
+NEXT = (*MIGRATIONS, ("CREATE TABLE extra (value)", "INSERT INTO extra VALUES (1)"))
+
+
+def machine(name: str = "node1") -> Machine:
+    return Machine(name=name, id=f"id-of-{name}", driver="ssh")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A store with one machine, closed."""
+    with SqliteStore.open(tmp_path / "store") as store:
+        store.put(machine(), secrets=CLIENT)
+    return tmp_path / "store"
+
+
+def execute(folder: Path, statement: str, *values: object) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(folder / "state.db", isolation_level=None)) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"MACHINE_STORAGE_PATH": "/srv/pm", "XDG_STATE_HOME": "/x", "HOME": "/home/u"}, "/srv/pm"),
+        ({"MACHINE_STORAGE_PATH": "", "XDG_STATE_HOME": "/x", "HOME": "/home/u"}, "/x/pymachine"),
+        ({"XDG_STATE_HOME": "relative", "HOME": "/home/u"}, "/home/u/.local/state/pymachine"),
+        ({"HOME": "/home/u"}, "/home/u/.local/state/pymachine"),
+    ],
+)
+def test_the_default_folder_follows_the_environment(environ: dict[str, str], expected: str) -> None:
+    assert default_folder(environ) == Path(expected)
+
+
+def test_a_relative_storage_path_means_the_same_after_cd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_folder({"MACHINE_STORAGE_PATH": "pm"}) == tmp_path / "pm"
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}])
+def test_without_a_home_the_error_says_what_to_set(environ: dict[str, str]) -> None:
+    with pytest.raises(StoreError, match="HOME is not set") as caught:
+        default_folder(environ)
+    assert "MACHINE_STORAGE_PATH" in (caught.value.hint or "")
+
+
+def test_folder_and_files_are_their_owners_alone(tmp_path: Path) -> None:
+    former = os.umask(0o002)
+    try:
+        with SqliteStore.open(tmp_path / "a" / "store") as store:
+            store.put(machine(), secrets=CLIENT)
+            store.materialise("node1")
+            found = {path.name: mode(path) for path in store.folder.iterdir()}
+    finally:
+        os.umask(former)
+    assert mode(tmp_path / "a" / "store") == 0o700
+    assert found == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600, "certs": 0o700}
+
+
+@pytest.mark.parametrize("content", ["nothing", "a store"])
+def test_an_own_folder_is_closed_to_others(tmp_path: Path, content: str) -> None:
+    where = tmp_path / "store"
+    if content == "nothing":
+        where.mkdir()
+    else:
+        SqliteStore.open(where).close()
+        (where / "state.db").chmod(0o644)
+    where.chmod(0o755)
+    with SqliteStore.open(where):
+        assert mode(where) == 0o700
+        assert mode(where / "state.db") == 0o600
+
+
+@pytest.mark.parametrize("bits", [0o755, 0o1777])
+def test_a_folder_for_other_things_is_refused_and_left_alone(tmp_path: Path, bits: int) -> None:
+    where = tmp_path / "home"
+    where.mkdir()
+    if bits == 0o755:
+        (where / "letter.txt").touch()
+    where.chmod(bits)
+    with pytest.raises(StoreError, match="open to other users") as caught:
+        SqliteStore.open(where)
+    assert f"chmod 700 {where}" in (caught.value.hint or "")
+    assert mode(where) == bits
+    assert not (where / "state.db").exists()
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path, below: str) -> None:
+    (tmp_path / "store").touch()
+    with pytest.raises(StoreError, match="there is a file in its place") as caught:
+        SqliteStore.open(tmp_path / "store" / below)
+    assert "--storage-path" in (caught.value.hint or "")
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        Path(base).chmod(0o755)
+        where = Path(base) / "store"
+        where.mkdir()
+        if os.geteuid() == 0:  # root may write anywhere: become somebody else, once everything is imported
+            os.chown(where, 65534, 65534)
+        where.chmod(0o500)
+        code = (
+            "import os, pathlib, sys; from pymachine.store.sqlite import SqliteStore\n"
+            "from pymachine.errors import StoreError\n"
+            "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+            "try: SqliteStore.open(pathlib.Path(sys.argv[1]))\n"
+            "except StoreError as error: print(error.message, '|', error.hint)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(where)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert f"{where} cannot be written | make it writable" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("content", [b"this is not a database, whatever its name says" * 100, b"short"])
+def test_a_file_that_is_no_database_is_named_with_the_way_out(tmp_path: Path, content: bytes) -> None:
+    where = tmp_path / "store"
+    where.mkdir(mode=0o700)
+    (where / "state.db").write_bytes(content)
+    with pytest.raises(StoreError, match="is damaged or no store of pymachine") as caught:
+        SqliteStore.open(where)
+    assert str(where / "state.db") in caught.value.message
+    assert "backup" in (caught.value.hint or "")
+    assert (where / "state.db").read_bytes() == content
+
+
+def test_a_database_that_was_overwritten_in_the_middle_is_an_error(folder: Path) -> None:
+    with (folder / "state.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 12288)
+    with pytest.raises(StoreError, match="damaged"), SqliteStore.open(folder) as store:
+        store.records()
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    where = tmp_path / "store"
+    where.mkdir(mode=0o700)
+    execute(where, "CREATE TABLE theirs (value)")
+    before = (where / "state.db").read_bytes()
+    with pytest.raises(StoreError, match="some other program's database"):
+        SqliteStore.open(where)
+    assert (where / "state.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["{", "[]", "null", '"text"', "{}", '{"name": 1}', '{"name": "node1", "id": "x", "driver": "ssh", "phase": "?"}'],
+)
+def test_one_damaged_record_is_one_error_row(folder: Path, document: str) -> None:
+    with SqliteStore.open(folder) as store:
+        store.put(machine("node2"))
+        execute(folder, "UPDATE machine SET document = ? WHERE name = 'node1'", document)
+        broken, good = store.records()
+        assert isinstance(broken, Broken)
+        assert broken.name == "node1"
+        assert isinstance(good, Machine)
+        with pytest.raises(StoreError, match="node1 cannot be read") as caught:
+            store.get("node1")
+        assert "`pymachine rm -f node1`" in (caught.value.hint or "")
+
+
+def test_bytes_that_are_no_text_damage_their_record_alone(folder: Path) -> None:
+    with SqliteStore.open(folder) as store:
+        store.put(machine("node2"))
+        execute(folder, "UPDATE machine SET document = CAST(x'7b22c3287d' AS TEXT) WHERE name = 'node1'")
+        assert [type(record) for record in store.records()] == [Broken, Machine]
+
+
+def test_a_damaged_record_can_be_removed(folder: Path) -> None:
+    execute(folder, "UPDATE machine SET document = '{' WHERE name = 'node1'")
+    with SqliteStore.open(folder) as store:
+        path = store.materialise("node1")
+        store.remove("node1")
+        assert store.records() == []
+        assert not os.path.lexists(path)
+    assert execute(folder, "SELECT * FROM secret") == []
+
+
+def test_unknown_keys_inside_known_parts_survive_our_writes(folder: Path) -> None:
+    with SqliteStore.open(folder) as store:
+        read = store.put(store.get("node1").with_(ssh=SshAddress("10.0.0.5"), labels={"a": "1", "b": "2"}))
+        document = json.loads(str(execute(folder, "SELECT document FROM machine")[0][0]))
+        document["ssh"]["certificate"] = "of the future"
+        execute(folder, "UPDATE machine SET document = ?", json.dumps(document))
+        store.put(read.with_(ssh=SshAddress("10.0.0.6"), labels={"b": "2"}))
+    after = json.loads(str(execute(folder, "SELECT document FROM machine")[0][0]))
+    assert (after["ssh"]["host"], after["ssh"]["certificate"]) == ("10.0.0.6", "of the future")
+    assert after["labels"] == {"b": "2"}
+
+
+def test_the_columns_say_what_the_document_says(folder: Path) -> None:
+    with SqliteStore.open(folder) as store:
+        store.put(store.get("node1").with_(driver="none"))
+    assert execute(folder, "SELECT name, id, driver, phase, rev FROM machine") == [
+        ("node1", "id-of-node1", "none", "requested", 2)
+    ]
+
+
+def test_the_file_says_whose_it_is_and_which_schema(folder: Path) -> None:
+    assert execute(folder, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert execute(folder, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert execute(folder, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_store_of_a_newer_version_can_be_read_but_not_written(folder: Path) -> None:
+    execute(folder, "PRAGMA user_version = 99")
+    with SqliteStore.open(folder) as store:
+        read = store.get("node1")
+        assert store.records() == [read]
+        assert store.secrets("node1") == CLIENT
+        assert store.holder("node1") is None
+        for write in (
+            lambda: store.put(read),
+            lambda: store.remove("node1"),
+            lambda: store.begin(read, "create"),
+            lambda: store.break_lease("node1"),
+            lambda: store.lease("node1", "x").__enter__(),
+        ):
+            with pytest.raises(SchemaTooNew, match="newer pymachine") as caught:
+                write()
+        assert "upgrade pymachine" in (caught.value.hint or "")
+        assert store.get("node1") == read
+    assert not list(folder.glob("backup-*"))
+
+
+def test_a_store_that_is_migrated_under_us_is_not_written_any_more(folder: Path) -> None:
+    with SqliteStore.open(folder) as old, SqliteStore.open(folder, migrations=NEXT):
+        with pytest.raises(SchemaTooNew):
+            old.put(machine("node2"))
+        assert old.get("node1").rev == 1
+
+
+def test_an_old_store_is_backed_up_and_brought_forward(folder: Path) -> None:
+    with SqliteStore.open(folder, migrations=NEXT) as store:
+        store.put(machine("node2"))
+    assert execute(folder, "PRAGMA user_version") == [(len(NEXT),)]
+    assert execute(folder, "SELECT value FROM extra") == [(1,)]
+    backup = folder / f"backup-v{len(MIGRATIONS)}.db"
+    assert mode(backup) == 0o600
+    restored = folder.parent / "restored"
+    restored.mkdir(mode=0o700)
+    shutil.copy(backup, restored / "state.db")
+    with SqliteStore.open(restored) as store:
+        assert [record.name for record in store.records()] == ["node1"]
+        assert store.secrets("node1") == CLIENT
+
+
+def test_a_migration_that_fails_changes_nothing(folder: Path) -> None:
+    failing = (*MIGRATIONS, ("CREATE TABLE extra (value)", "INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(StoreError, match="nowhere"):
+        SqliteStore.open(folder, migrations=failing)
+    assert execute(folder, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert execute(folder, "SELECT name FROM sqlite_master WHERE name = 'extra'") == []
+    assert sorted(path.name for path in folder.iterdir()) == ["backup-v1.db", "state.db"]
+
+
+def test_where_no_log_can_be_shared_the_other_journal_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    database = Database.open(path, wal=lambda folder: False)
+    with database.writing() as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        connection.execute("INSERT INTO secret SELECT name, 'f', x'00' FROM machine")
+    database.close()
+    assert not (tmp_path / "state.db-wal").exists()
+
+
+def test_a_network_file_system_gets_no_log(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:50 / {tmp_path} rw - nfs4 server:/home rw\n")
+    assert not takes_wal(tmp_path, mounts)
+    assert takes_wal(tmp_path, tmp_path / "no such file")
+    assert [path.name for path in tmp_path.iterdir()] == ["mountinfo"]
+
+
+MOUNTS = r"""
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+23 22 0:21 / /home rw - nfs4 server:/home rw
+24 23 0:22 / /home/u/My\040Files rw master:3 - fuse.sshfs u@h: rw
+25 22 0:23 / /home2 rw - xfs /dev/sdb rw
+garbage
+26 22 0:24 / /home rw - btrfs /dev/sdc rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "ext4"),
+        ("/homes", "ext4"),
+        ("/home/u/My Files/x", "fuse.sshfs"),
+        ("/home2/u", "xfs"),
+        ("/home/u", "btrfs"),  # mounted over the other one
+    ],
+)
+def test_the_innermost_latest_mount_tells_the_file_system(path: str, kind: str) -> None:
+    assert file_system(path, MOUNTS) == kind
+
+
+def test_digits_in_names_count_as_numbers() -> None:
+    names = ["b", "a10", "a9", "A10b", "10", "9", "a", "a09"]
+    assert sorted(names, key=natural_key) == ["9", "10", "a", "a09", "a9", "a10", "A10b", "b"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small disk")
+    where = tmp_path / "disk"
+    where.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", where], check=True, timeout=30)
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "-l", where], check=True, timeout=30)
+
+
+def fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return ballast
+
+
+def test_a_full_disk_is_named_and_loses_nothing(small_disk: Path) -> None:
+    with SqliteStore.open(small_disk / "store") as store:
+        read = store.put(machine(), secrets=CLIENT)
+        path = store.materialise("node1")
+        ballast = fill(small_disk)
+        with pytest.raises(StoreError, match="no space left for") as caught:
+            store.put(machine("big"), secrets={"ca.pem": b"x" * 100_000})
+        assert store.find("big") is None
+        assert "make room" in (caught.value.hint or "")
+        assert store.get("node1") == read
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == CLIENT
+        ballast.unlink()
+        store.put(read)
+        assert store.get("node1").rev == 2
+
+
+def test_certificates_that_do_not_fit_on_the_disk_leave_the_old_ones(small_disk: Path) -> None:
+    with SqliteStore.open(small_disk / "store") as store:
+        read = store.put(machine(), secrets=CLIENT)
+        path = store.materialise("node1")
+        store.put(read, secrets={"cert.pem": b"c" * 50_000, "key.pem": b"k" * 50_000})
+        ballast = fill(small_disk)
+        with pytest.raises(StoreError, match="no space left for"):
+            store.materialise("node1")
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == CLIENT
+        ballast.unlink()
+        assert (store.materialise("node1") / "key.pem").stat().st_size == 50_000
+        assert len(list((small_disk / "store" / "certs").iterdir())) == 2
+
+
+def test_a_store_on_a_full_disk_cannot_be_made_and_says_why(small_disk: Path) -> None:
+    fill(small_disk)
+    with pytest.raises(StoreError, match="no space left for"):
+        SqliteStore.open(small_disk / "store")
+
+
+def test_a_lease_ends_quietly_where_the_disk_is_full(small_disk: Path) -> None:
+    with SqliteStore.open(small_disk / "store") as store:
+        lease = store.lease("node1", "create")
+        lease.__enter__()
+        fill(small_disk)
+        assert not lease.__exit__(None, None, None)
+
+
+def test_a_read_only_disk_is_named(small_disk: Path) -> None:
+    SqliteStore.open(small_disk / "store").close()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=30)
+    with pytest.raises(StoreError, match="cannot be written"):
+        SqliteStore.open(small_disk / "store")
