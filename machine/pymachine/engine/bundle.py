@@ -15,6 +15,7 @@ from pymachine.transport.command import Command
 
 STAGING = "/run/pymachine"  # a tmpfs: what is staged is gone with a reboot
 STATE = "/var/lib/pymachine"
+STALE_MINUTES = 60  # a run takes minutes; what is staged for longer belongs to nobody
 SECRET = 0o600
 
 # How package managers say that another one is at work (extended regular expression, any case).
@@ -79,7 +80,7 @@ def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = 
 def make_bundle(task: str, texts: dict[str, bytes | None]) -> Bundle:
     """Return a bundle of these files plus the runner that runs ``task`` apart from the connection."""
     contents = {name: content for name, content in texts.items() if content is not None}
-    contents["run.sh"] = render("engine/run.sh.j2", task=task).encode()
+    contents["run.sh"] = render("engine/run.sh.j2", task=task, stale_minutes=STALE_MINUTES).encode()
     files = tuple(RemoteFile(name, content, SECRET) for name, content in sorted(contents.items()))
     folder = f"{STAGING}/{_fingerprint(files)}"
     return Bundle(

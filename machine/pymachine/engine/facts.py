@@ -162,6 +162,7 @@ def _engine(text: _Texts) -> EngineFacts | None:
         version=version[1] if version else "",
         package=package,
         package_version=package_version,
+        offered=tuple(text.lines("offered")),
         active=properties.get("ActiveState") in ("active", "reloading") or text("openrc_active") == "yes",
         fragment=properties.get("FragmentPath", ""),
         drop_ins=tuple(properties.get("DropInPaths", "").split()),

@@ -16,7 +16,8 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 class EngineFacts:
     """The engine that is on the host already.
 
-    ``package`` and ``package_version`` are the owner of ``dockerd``, empty where no package owns it.
+    ``package`` and ``package_version`` are the owner of ``dockerd``, empty where no package owns it;
+    ``offered`` are the versions of it that the host's package lists know, newest first (apt only).
     ``unit_text`` is what ``systemctl cat`` prints, drop-ins included; ``environment`` the text of its
     EnvironmentFiles. ``cmdline`` is the running daemon's argv, empty when it does not run. ``info`` is the
     engine's own /info document, empty when it did not answer.
@@ -27,6 +28,7 @@ class EngineFacts:
     version: str = ""
     package: str = ""
     package_version: str = ""
+    offered: tuple[str, ...] = ()
     active: bool = False
     fragment: str = ""
     drop_ins: tuple[str, ...] = ()

@@ -17,8 +17,6 @@ from pymachine.model import EngineSpec, Machine
 
 __all__ = ["Change", "SetupPlan", "plan_setup"]
 
-PINNED = ("docker-ce", "docker-ce-cli", "containerd.io")
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -51,6 +49,7 @@ class SetupPlan:
     hostname: str | None = None
     group_user: str | None = None
     firewall_port: int | None = None
+    take_over: bool = False
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
 
@@ -97,6 +96,7 @@ def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False) -
         hostname=_hostname(machine, facts, previous, fresh=fresh),
         group_user=_group_user(facts, previous, fresh=fresh),
         firewall_port=machine.engine.port if facts.firewalld else None,
+        take_over=take_over,
     )
     plan = replace(plan, manifest=_manifest(plan, facts, previous))
     plan = replace(plan, recovery=_recovery(plan, previous))
@@ -170,7 +170,7 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         group_user=plan.group_user,
         firewall_port=plan.firewall_port or (previous.firewall_port if previous else None),
         repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
-        held=PINNED if docker else (previous.held if previous else ()),
+        held=plan.source.packages if docker or plan.version else (previous.held if previous else ()),
     )
 
 
@@ -212,8 +212,8 @@ def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     found = [Change(f"install {', '.join(source.packages) or 'an engine'}", f"from {reason}")]
     if source.kind == "docker" and not source.own_repo:
         found.insert(0, Change(f"add the package source {source.base}", "the engine comes from there"))
-    if source.kind == "docker":
-        found.append(Change(f"hold {', '.join(PINNED)}", "an unattended upgrade would restart the engine"))
+    if source.kind == "docker" or plan.version:
+        found.append(Change(f"hold {', '.join(source.packages)}", "an unattended upgrade would restart the engine"))
     return found
 
 

@@ -129,7 +129,7 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
             f"Docker's repository is configured on the host already, in {', '.join(configured)}",
             hint="remove that file, or leave --engine-repo-url away to use it as it is",
         )
-    base = (spec.repo_url or DOCKER_REPO).rstrip("/")
+    base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
     return Source("docker", reason, DOCKER_PACKAGES, _companions(family, facts), repo, base, bool(configured))
 
 

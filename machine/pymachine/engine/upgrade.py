@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
-from pymachine.engine.checks import check_choice_of_version, check_room, check_version, compare_versions
+from pymachine.engine.checks import check_choice_of_version, check_room, check_version, compare_versions, upstream
 from pymachine.engine.daemon_config import encode_config, parse_config
 from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
 from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers
@@ -99,7 +99,8 @@ def _is_older(spec: EngineSpec, engine: EngineFacts) -> bool:
 
 
 def _changes(spec: EngineSpec, engine: EngineFacts, source: Source) -> tuple[Change, ...]:
-    goal = spec.version or f"the newest of {source.title}"
+    newest = f"{upstream(engine.offered[0])}, the newest that the host knows of" if engine.offered else ""
+    goal = spec.version or newest or f"the newest of {source.title}"
     return (
         Change(f"upgrade {', '.join(source.packages)} to {goal}", f"engine {engine.version} is there"),
         Change("restart the engine once", "the new version takes over"),

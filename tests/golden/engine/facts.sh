@@ -111,7 +111,12 @@ engine_facts() {
     value dockerd "$dockerd"
     value unit "$unit"
     [ -z "$dockerd" ] || value dockerd_version "$(limited "$dockerd" --version 2>/dev/null)"
-    [ -z "$dockerd" ] || value package "$(owner "$dockerd")"
+    owned=''
+    [ -z "$dockerd" ] || owned=$(owner "$dockerd")
+    package=${owned%% *}
+    value package "$owned"
+    [ -z "${package-}" ] || ! command -v apt-cache >/dev/null 2>&1 ||
+        apt-cache madison "$package" 2>/dev/null | awk '{ print $3 }' | head -n 20 | fact offered
     [ "$init" != systemd ] || [ -z "$unit" ] || unit_facts
     [ "$init" != openrc ] || openrc_facts
     running_facts

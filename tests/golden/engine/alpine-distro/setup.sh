@@ -258,6 +258,13 @@ release_start() {
     systemctl daemon-reload
 }
 
+# Two machines may have been planned on this host at the same time; the first one has it.
+check_owner() {
+    [ -f "$state/manifest.json" ] || return 0
+    grep -q '"id": "0123456789abcdef"' "$state/manifest.json" ||
+        die "the host belongs to machine $(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' "$state/manifest.json") already"
+}
+
 install_engine() {
     if [ -n "$dockerd" ] && [ -n "$unit" ] && [ -f "$state/installed" ] && [ ! -f "$state/packages-before" ]; then
         return 0
@@ -438,6 +445,7 @@ trap finish EXIT
 trap 'exit 130' HUP INT TERM
 wait_for_cloud_init
 find_engine
+check_owner
 [ "$init" = openrc ] || die "the host's services are run by $init"
 install_engine
 configure

@@ -211,6 +211,13 @@ release_start() {
     systemctl daemon-reload
 }
 
+# Two machines may have been planned on this host at the same time; the first one has it.
+check_owner() {
+    [ -f "$state/manifest.json" ] || return 0
+    grep -q '"id": "0123456789abcdef"' "$state/manifest.json" ||
+        die "the host belongs to machine $(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' "$state/manifest.json") already"
+}
+
 install_engine() {
     [ -n "$unit" ] || die 'the engine that was on the host is gone' 'try again'
 }
@@ -362,6 +369,7 @@ trap finish EXIT
 trap 'exit 130' HUP INT TERM
 wait_for_cloud_init
 find_engine
+check_owner
 [ "$init" = systemd ] || die "the host's services are run by $init"
 install_engine
 configure

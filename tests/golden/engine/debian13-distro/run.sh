@@ -11,6 +11,7 @@ lock=/run/pymachine.lock
 
 work() {
     take_lock
+    sweep
     # The lock must not be inherited: a daemon started by a package would hold it for ever.
     (
         exec 9>&-
@@ -24,6 +25,11 @@ work() {
         esac
     done
     return "$code"
+}
+
+# What clients staged that died before they ran it, and the logs of runs that nobody followed to their end.
+sweep() {
+    find /run/pymachine -mindepth 1 -maxdepth 1 -mmin +60 ! -path "$here" -exec rm -rf {} +
 }
 
 take_lock() {

@@ -251,6 +251,16 @@ engine_known() { [ -n "$(known docker.io)" ]; }
 # Lists that apt fetched within the hour are as good as new ones.
 fresh_lists() { [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ]; }
 
+# pin_packages VERSION: the engine's packages come from Docker's source, and in that version if one is given.
+pin_packages() {
+    [ -f "$here/docker.pref" ] || return 0
+    {
+        cat "$here/docker.pref"
+        [ -z "$1" ] || printf '\nPackage: docker-ce docker-ce-cli\nPin: version %s\nPin-Priority: 995\n' "$1"
+    } >"$here/docker.pref.ready"
+    place_file "$here/docker.pref.ready" /etc/apt/preferences.d/docker 644 || true
+}
+
 add_repository() {
     fresh_lists || refresh
     engine_known || refresh
@@ -330,6 +340,13 @@ release_start() {
     rm -f "$hold_back"
     rmdir "${hold_back%/*}" 2>/dev/null || true
     systemctl daemon-reload
+}
+
+# Two machines may have been planned on this host at the same time; the first one has it.
+check_owner() {
+    [ -f "$state/manifest.json" ] || return 0
+    grep -q '"id": "0123456789abcdef"' "$state/manifest.json" ||
+        die "the host belongs to machine $(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' "$state/manifest.json") already"
 }
 
 install_engine() {
@@ -517,6 +534,7 @@ trap finish EXIT
 trap 'exit 130' HUP INT TERM
 wait_for_cloud_init
 find_engine
+check_owner
 [ "$init" = systemd ] || die "the host's services are run by $init"
 install_engine
 configure

@@ -304,5 +304,6 @@ fi
 restore_hostname
 close_to_clients
 remove_repository
+find /run/pymachine -mindepth 1 -maxdepth 1 ! -path "$here" -exec rm -rf {} +
 rm -rf "$state" /run/pymachine.lock
 say "done" "removed=yes"

@@ -251,6 +251,16 @@ engine_known() { [ -n "$(known docker-ce)" ]; }
 # Lists that apt fetched within the hour are as good as new ones.
 fresh_lists() { [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ]; }
 
+# pin_packages VERSION: the engine's packages come from Docker's source, and in that version if one is given.
+pin_packages() {
+    [ -f "$here/docker.pref" ] || return 0
+    {
+        cat "$here/docker.pref"
+        [ -z "$1" ] || printf '\nPackage: docker-ce docker-ce-cli\nPin: version %s\nPin-Priority: 995\n' "$1"
+    } >"$here/docker.pref.ready"
+    place_file "$here/docker.pref.ready" /etc/apt/preferences.d/docker 644 || true
+}
+
 add_repository() {
     fresh_lists || refresh
     engine_known || refresh
@@ -281,6 +291,7 @@ install_packages() {
         apt_get install --no-install-recommends --no-remove $chosen ||
             die 'Docker'"'"'s packages (https://download.docker.com) could not be installed'
     }
+    pin_packages "$version"
     apt-mark -qq hold docker-ce docker-ce-cli containerd.io >/dev/null
 }
 
@@ -299,6 +310,10 @@ compare_versions() {
 
 upgrade_packages() {
     held=$(apt-mark showhold docker-ce docker-ce-cli containerd.io)
+    if grep -qs '^# Made by pymachine' /etc/apt/preferences.d/docker; then
+        sed '/^$/,$d' /etc/apt/preferences.d/docker >"$here/docker.pref"
+        pin_packages "$next"
+    fi
     # shellcheck disable=SC2086 # package names
     [ -z "$held" ] || apt-mark -qq unhold $held >/dev/null
     failed=''
