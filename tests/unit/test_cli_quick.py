@@ -1,0 +1,136 @@
+"""The commands that are answered without click: light, and the same to the letter as with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pymachine.cli import answers, main
+from pymachine.cli.wiring import Wiring
+from pymachine.documents import to_document
+from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.store.sqlite import SqliteStore
+
+HEAVY = {
+    "click",
+    "rich",
+    "paramiko",
+    "jinja2",
+    "cryptography",
+    "boto3",
+    "dataclasses",
+    "typing",
+    "pathlib",
+    "inspect",
+}
+FILES = {"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"}
+PLAIN = [
+    ["env", "--shell", "sh", "node1"], ["env", "--shell", "fish", "--no-proxy", "node1"], ["url", "node1"],
+    ["ip", "node1"], ["config", "node1"], ["url", "bare"], ["env", "--shell", "sh", "bare"], ["ip"],
+]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+    monkeypatch.setenv("MACHINE_STORAGE_PATH", str(tmp_path))
+    store = SqliteStore.open(tmp_path)
+    for name, host in (("node1", "192.0.2.7"), ("default", "2001:db8::5")):
+        store.put(Machine(name, name, "ssh", Phase.READY, endpoint=Endpoint(host)), secrets=FILES)
+        store.materialise(name)
+    store.put(Machine("bare", "bare", "none", Phase.READY, endpoint=Endpoint("192.0.2.8")))
+    return store
+
+
+def _modules(*words: str) -> set[str]:
+    """Run a command in a fresh interpreter and return the modules it loaded beyond those of an empty program."""
+    program = "import sys; sys.argv = ['pymachine', *{!r}]; before = set(sys.modules); " + (
+        "from pymachine.cli import main; main(); sys.stderr.write(' '.join(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(words)], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout, "the command must have printed its answer"
+    return set(done.stderr.split())
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
+def test_nothing_heavy_is_loaded(words: list[str]) -> None:
+    loaded = _modules(*words)
+    assert not loaded & HEAVY
+    ours = {module for module in loaded if module.startswith("pymachine")}
+    assert "pymachine.cli.answers" in ours
+    assert ours <= {
+        "pymachine", "pymachine.cli", "pymachine.cli.quick", "pymachine.cli.answers", "pymachine.cli.shells",
+        "pymachine.store", "pymachine.store.location", "pymachine.store.lookup", "pymachine.store.schema",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("words", [["ls", "-q"], ["inspect", "node1"], ["active", "-h"]], ids=" ".join)
+def test_reading_the_store_loads_no_network_and_no_templates(words: list[str]) -> None:
+    assert not _modules(*words) & {"paramiko", "jinja2", "cryptography", "rich", "boto3"}
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
+def test_both_ways_print_the_same(
+    words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert main(words) == 0
+    quick = capfd.readouterr()
+    assert main(words, wiring=Wiring()) == 0
+    assert capfd.readouterr() == quick
+    assert quick.out
+
+
+def test_half_made_and_unknown_machines_are_left_to_the_full_command_line(
+    store: SqliteStore, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store.put(Machine("half", "half", "ssh", Phase.REACHABLE, endpoint=Endpoint("192.0.2.9")))
+    assert main(["url", "half"]) == 1
+    assert "hint: give its create command again" in capfd.readouterr().err
+    assert main(["url", "none"]) == 4
+
+
+def test_a_store_that_cannot_be_read_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database" * 100)
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("MACHINE_STORAGE_PATH", str(tmp_path))
+    assert main(["env", "node1"]) == 1
+    seen = capfd.readouterr()
+    assert seen.out == ""
+    assert seen.err.startswith("error: ")
+    assert "hint: " in seen.err
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::5", "node1.example.org"])
+def test_the_address_is_that_of_the_model(host: str) -> None:
+    machine = Machine("n", "i", "d", endpoint=Endpoint(host, 1234))
+    assert answers.url_of(to_document(machine)) == Endpoint(host, 1234).url
+
+
+def test_the_address_of_a_half_made_machine_is_what_is_known() -> None:
+    assert answers.address_of(to_document(Machine("n", "i", "d", ssh=SshAddress("inner")))) == "inner"
+    assert answers.address_of(to_document(Machine("n", "i", "d", addresses=("192.0.2.1",)))) == "192.0.2.1"
+    assert answers.address_of(to_document(Machine("n", "i", "d"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "values"),
+    [
+        ({}, [("NO_PROXY", "10.0.0.1")]),
+        ({"NO_PROXY": "10.0.0.10"}, [("NO_PROXY", "10.0.0.10,10.0.0.1")]),
+        ({"no_proxy": " a , 10.0.0.1 "}, [("no_proxy", "a,10.0.0.1")]),
+        ({"NO_PROXY": "a", "no_proxy": "b"}, [("NO_PROXY", "a,10.0.0.1"), ("no_proxy", "b,10.0.0.1")]),
+        ({"NO_PROXY": ""}, [("NO_PROXY", "10.0.0.1")]),
+    ],
+)
+def test_proxies_are_compared_by_whole_entries(environ: dict[str, str], values: list[tuple[str, str]]) -> None:
+    assert answers.no_proxy("10.0.0.1", environ) == values
