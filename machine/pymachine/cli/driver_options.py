@@ -143,7 +143,9 @@ def _extra(driver: str, known: Sequence[DriverOption], pairs: Sequence[str]) -> 
         key, equals, value = pair.partition("=")
         name = key.removeprefix("--").replace("-", "_")
         if not equals:
-            raise UsageFault(f"--driver-opt {pair!r} is not of the form key=value", hint="write --driver-opt KEY=VALUE")
+            raise UsageFault(
+                f"--driver-opt {pair!r} is not of the form key=value", hint="write --driver-opt KEY=VALUE"
+            )
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(names)}"

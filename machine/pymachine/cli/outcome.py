@@ -92,7 +92,9 @@ def usage_fault(error: click.ClickException) -> UsageFault:
         return UsageFault(
             f"{command} has no option {error.option_name}", hint=_near(error.option_name, known, command)
         )
-    return UsageFault(_subject(error) + _decapitalised(error.message.rstrip(".")), hint=f"`{command} --help` shows what it takes")
+    return UsageFault(
+        _subject(error) + _decapitalised(error.message.rstrip(".")), hint=f"`{command} --help` shows what it takes"
+    )
 
 
 def _subject(error: click.ClickException) -> str:

@@ -105,11 +105,19 @@ def pymachine(ctx: click.Context) -> None:
 def run(words: Sequence[str], wiring: Wiring | None) -> int:
     """Run a command line and return its exit code."""
     app = App(wiring or Wiring())
+    instruction = app.environ.get(COMPLETION)
+    if instruction:
+        from click.shell_completion import shell_complete
 
-    def action() -> int:
-        code = pymachine.main(
-            list(words), prog_name="pymachine", complete_var=COMPLETION, standalone_mode=False, obj=app
-        )
-        return code if isinstance(code, int) else 0
+        return shell_complete(pymachine, {"obj": app}, "pymachine", COMPLETION, instruction)
+    return conclude(app, lambda: _invoke(list(words), app))
 
-    return conclude(app, action)
+
+def _invoke(words: list[str], app: App) -> int:
+    """Do what click's ``main`` does, but leave every error to ``conclude``."""
+    try:
+        with pymachine.make_context("pymachine", words, obj=app) as ctx:
+            code = pymachine.invoke(ctx)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return code if isinstance(code, int) else 0

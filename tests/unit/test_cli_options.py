@@ -1,0 +1,129 @@
+"""Options: a driver's dataclass on the command line, and the engine's fields checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymachine.cli.commands.create import named_driver
+from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
+from pymachine.cli.engine_options import new_spec, spec_changes
+from pymachine.driver import option
+from pymachine.errors import DriverError, UsageFault
+from pymachine.model import EngineSpec
+from pymachine.testing.fake_driver import FakeOptions
+
+
+def _options(given: dict[str, Any] | None = None, extra: tuple[str, ...] = (), **environ: str) -> FakeOptions:
+    values = {PREFIX + name: value for name, value in (given or {}).items()}
+    made = options_instance("fake", FakeOptions, values, extra, environ)
+    assert isinstance(made, FakeOptions)
+    return made
+
+
+def test_nothing_given_leaves_the_drivers_own_defaults() -> None:
+    assert _options() == FakeOptions()
+
+
+def test_an_option_beats_driver_opt_which_beats_the_variable() -> None:
+    assert _options(FAKE_SIZE="2").fake_size == 2
+    assert _options(extra=("fake-size=3",), FAKE_SIZE="2").fake_size == 3
+    assert _options({"fake_size": 4}, ("fake_size=3",), FAKE_SIZE="2").fake_size == 4
+
+
+def test_lists_and_switches_are_read_from_texts() -> None:
+    assert _options(FAKE_TAGS="a,b").fake_tags == ("a", "b")
+    assert _options(extra=("fake-tags=a", "fake-tags=b,c")).fake_tags == ("a", "b,c")
+    assert _options(extra=("fake-spot=yes",)).fake_spot is True
+    assert _options({"fake_spot": False}, ("fake-spot=yes",)).fake_spot is False
+
+
+def test_an_empty_variable_counts_as_none() -> None:
+    assert _options(FAKE_SIZE="", FAKE_TAGS="") == FakeOptions()
+
+
+@pytest.mark.parametrize("extra", ["fake-size=x", "fake-zone=north", "fake-spot=perhaps", "size=1", "nothing"])
+def test_texts_that_do_not_fit_are_refused_with_a_hint(extra: str) -> None:
+    with pytest.raises(UsageFault) as caught:
+        _options(extra=(extra,))
+    assert caught.value.hint
+
+
+@dataclass(frozen=True)
+class Clashing:
+    dry_run: str = field(default="", metadata=option("clashes"))
+
+
+def test_a_driver_cannot_take_a_flag_of_ours() -> None:
+    with pytest.raises(DriverError, match="--dry-run"):
+        check_flags("odd", driver_options(Clashing), ["--dry-run"])
+
+
+@pytest.mark.parametrize(
+    ("words", "driver"),
+    [
+        (["-d", "ssh", "n"], "ssh"), (["n", "--driver", "ssh"], "ssh"), (["--driver=ssh"], "ssh"),
+        (["-dssh"], "ssh"), (["-d=ssh"], "ssh"), (["-d", "a", "-d", "b"], "b"), (["n"], None),
+        (["--", "-d", "ssh"], None), (["-d"], None), (["--dry-run"], None), (["--debug"], None),
+    ],
+)  # fmt: skip
+def test_the_driver_is_found_before_its_options_are_known(words: list[str], driver: str | None) -> None:
+    assert named_driver(words) == driver
+
+
+def test_only_what_is_given_changes() -> None:
+    assert spec_changes({"version": None, "labels": (), "set_hostname": None}, {}) == {}
+    assert spec_changes({"set_hostname": False, "port": 2377}, {}) == {"set_hostname": False, "port": 2377}
+
+
+def test_a_whole_specification(tmp_path: Path) -> None:
+    (tmp_path / "daemon.json").write_text('{"log-driver": "local"}')
+    given = {
+        "install": "docker", "version": "5:26.1.5-1~debian.13~trixie", "channel": "test", "opts": ("mtu=1450",),
+        "labels": ("rack=7", "empty="), "env": ("A=b=c",), "insecure_registries": ("r:5000", "10.0.0.0/8", "r"),
+        "registry_mirrors": ("https://m.example",), "sans": ("*.example.org", "2001:db8::1", "localhost"),
+        "no_proxy": ("a, b", "c"), "http_proxy": "http://u:p@proxy:3128", "config": str(tmp_path / "daemon.json"),
+    }  # fmt: skip
+    assert new_spec(given, {}, "fake") == EngineSpec(
+        install="docker", version="5:26.1.5-1~debian.13~trixie", channel="test", opts=("mtu=1450",),
+        labels=("rack=7", "empty="), env=("A=b=c",), insecure_registries=("r:5000", "10.0.0.0/8", "r"),
+        registry_mirrors=("https://m.example",), sans=("*.example.org", "2001:db8::1", "localhost"),
+        no_proxy=("a", "b", "c"), http_proxy="http://u:p@proxy:3128", config={"log-driver": "local"},
+    )  # fmt: skip
+
+
+def test_mirrors_come_from_the_variable_of_docker_machine_unless_given() -> None:
+    environ = {"ENGINE_REGISTRY_MIRROR": "https://a,https://b"}
+    assert spec_changes({}, environ) == {"registry_mirrors": ("https://a", "https://b")}
+    assert spec_changes({"registry_mirrors": ("https://c",)}, environ) == {"registry_mirrors": ("https://c",)}
+
+
+def test_the_source_may_be_a_script_file_a_url_or_docker_machines_option(tmp_path: Path) -> None:
+    (tmp_path / "install.sh").write_text("echo hello\n")
+    script = spec_changes({"install": str(tmp_path / "install.sh")}, {})
+    assert script == {"install": "script:install.sh", "install_script": "echo hello\n"}
+    url = "https://get.example/docker.sh"
+    assert spec_changes({"install_url": url}, {}) == {"install": url, "install_script": None}
+    assert spec_changes({"install": "distro", "install_url": url}, {})["install"] == "distro"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"install": "/"}, {"install": "auto "}, {"config": "/"}, {"version": "26.1; rm"}, {"port": 70000},
+        {"channel": "a b"}, {"storage_driver": "../x"}, {"labels": ("=v",)}, {"env": ("A B=c",)},
+        {"env": ("A=b\nC=d",)},
+        {"registry_mirrors": ("ftp://m",)}, {"registry_mirrors": ("https://",)}, {"registry_mirrors": ("https://m:x",)},
+        {"insecure_registries": ("r:0",)}, {"sans": ("*",)}, {"sans": ("a_b c",)}, {"repo_url": "mirror/debian"},
+        {"http_proxy": "proxy:3128"}, {"https_proxy": "https://pro xy"},
+    ],
+    ids=lambda given: re.sub(r"\W+", " ", str(given)),
+)  # fmt: skip
+def test_values_that_cannot_be_are_refused_with_a_hint(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageFault) as caught:
+        new_spec(given, {}, "fake")
+    assert caught.value.hint
