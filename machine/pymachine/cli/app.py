@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymachine.cli.wiring import Wiring
-from pymachine.events import Asker, Reporter
-from pymachine.model import SshAddress
 
 if TYPE_CHECKING:
+    from pymachine.events import Asker, Reporter
+    from pymachine.model import SshAddress
     from pymachine.steps.tools import AskEngine, Connect, Tools
     from pymachine.store import Store
     from pymachine.store.sqlite import SqliteStore
@@ -96,6 +95,8 @@ class App:
 
     def log_to_stderr(self) -> None:
         """Show what the library logs, which never holds a secret."""
+        import logging
+
         self.debug = True
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("debug: %(message)s"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from pymachine.cli.app import App
@@ -66,6 +65,8 @@ def unready(machine: Machine) -> str:
 
 def no_such(store: Store, names: Sequence[str]) -> NoSuchMachine:
     """Return the error for names that the store does not know, with what comes near."""
+    import difflib
+
     known = known_names(store)
     near = difflib.get_close_matches(names[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else _listing(known)

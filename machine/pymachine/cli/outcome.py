@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import re
@@ -110,6 +109,8 @@ def _decapitalised(text: str) -> str:
 
 
 def _near(word: str, known: list[str], command: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {near[0]}?" if near else f"`{command} --help` shows what it takes"
 

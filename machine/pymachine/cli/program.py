@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -82,6 +81,8 @@ class Commands(click.Group):
 
 
 def _unknown(word: str) -> Exception:
+    import difflib
+
     from pymachine.errors import UsageFault
 
     near = difflib.get_close_matches(word, COMMANDS, n=1)

@@ -6,16 +6,27 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pymachine import registry
-from pymachine.driver import Driver
-from pymachine.events import Asker, Reporter
-
-TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pymachine.driver import Driver
+    from pymachine.events import Asker, Reporter
     from pymachine.steps.tools import AskEngine, Connect
 
 Replace = Callable[[str, Sequence[str], Mapping[str, str]], object]
+
+
+def _load_driver(name: str) -> type[Driver]:
+    # Looking for entry points costs as much as click does, and few commands need a driver.
+    from pymachine import registry
+
+    return registry.load(name)
+
+
+def _driver_names() -> list[str]:
+    from pymachine import registry
+
+    return registry.names()
 
 
 def _become(program: str, words: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -33,8 +44,8 @@ class Wiring:
     asker: Asker | None = None
     connect: Connect | None = None
     ask_engine: AskEngine | None = None
-    load_driver: Callable[[str], type[Driver]] = registry.load
-    driver_names: Callable[[], list[str]] = registry.names
+    load_driver: Callable[[str], type[Driver]] = _load_driver
+    driver_names: Callable[[], list[str]] = _driver_names
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     replace: Replace = _become
