@@ -158,9 +158,16 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
     return tuple(found)
 
 
+def _why_kept(facts: HostFacts) -> str:
+    manifest = manifest_of(facts)
+    if manifest is not None and manifest.fresh:
+        return "the engine came from an install script, which knows how to remove it; it stays, with its data"
+    return "the engine was on the host before pymachine and stays, with its data"
+
+
 def _announcements(plan: RemovalPlan, facts: HostFacts, *, purge: bool) -> tuple[str, ...]:
     if plan.purge:
         return ("the engine and all its images, containers and volumes are deleted",)
-    kept = ("the engine was on the host before pymachine and stays, with its data",) if purge and facts.engine else ()
+    kept = (_why_kept(facts),) if purge and facts.engine else ()
     choice = LiveRestore.BORROW if plan.start else LiveRestore.LEAVE
     return (*kept, *fate_of_containers(facts.engine, choice))

@@ -27,8 +27,12 @@ work() {
     return "$code"
 }
 
-# What clients staged that died before they ran it, and the logs of runs that nobody followed to their end.
+# What runs left that were cut off (their number is that of a process that is gone, and the lock is ours now),
+# and what clients staged that died before they ran it.
 sweep() {
+    for other in /run/pymachine/*.*; do
+        [ "$other" = "$here" ] || kill -0 "${other##*.}" 2>/dev/null || rm -rf "$other"
+    done
     find /run/pymachine -mindepth 1 -maxdepth 1 -mmin +60 ! -path "$here" -exec rm -rf {} +
 }
 

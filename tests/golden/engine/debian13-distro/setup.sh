@@ -199,7 +199,7 @@ fetch() {
 
 installed_packages() {
     # shellcheck disable=SC2016 # a format of dpkg-query
-    dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | awk '$1 == "ii" { print $2 }'
+    dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | awk '$1 ~ /^.i/ { print $2 }'
 }
 
 # What was there before is written down once, and stays written when this is cut off: what came since is ours.
@@ -255,8 +255,9 @@ fresh_lists() { [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' 
 pin_packages() {
     [ -f "$here/docker.pref" ] || return 0
     {
+        # The first record that fits a version decides.
+        [ -z "$1" ] || printf 'Package: docker-ce docker-ce-cli\nPin: version %s\nPin-Priority: 990\n\n' "$1"
         cat "$here/docker.pref"
-        [ -z "$1" ] || printf '\nPackage: docker-ce docker-ce-cli\nPin: version %s\nPin-Priority: 995\n' "$1"
     } >"$here/docker.pref.ready"
     place_file "$here/docker.pref.ready" /etc/apt/preferences.d/docker 644 || true
 }
