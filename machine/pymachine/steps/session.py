@@ -104,7 +104,8 @@ class Session:
         except (PymachineError, KeyboardInterrupt) as error:
             reason = _reason(error)
             reporter.failed(machine.name, step.title, reason)
-            self._note_fault(machine, step.title, reason)
+            if not isinstance(error, UsageFault | CheckFailed):  # a refusal is no fault of the machine
+                self._note_fault(machine, step.title, reason)
             raise self._explained(step.title, error, machine) from error
         reporter.finished(machine.name, step.title)
         return machine
