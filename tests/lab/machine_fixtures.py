@@ -39,6 +39,7 @@ ECHO_PAUSE = 0.3  # seconds for a program to switch the terminal's echo off afte
 
 
 def _workstation(lab: Lab, folder: Path) -> Workstation:
+    folder.mkdir(exist_ok=True)
     return Workstation(folder, docker_cli(), lab.key)
 
 

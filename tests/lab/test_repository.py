@@ -27,16 +27,17 @@ def test_install_pin_hold_upgrade_and_no_way_back(
     older, newer = (version.split(":", 1)[1].split("-", 1)[0] for version in apt_repo.versions(suite))
     workstation.create(
         "node1", host.address,
-        "--engine-install", "docker", "--engine-repo-url", apt_repo.base, "--engine-version", older,
+        "--engine-install", "docker", "--engine-repo-url", apt_repo.url, "--engine-version", older,
     )  # fmt: skip
     assert older in _installed(host)
     held = host.run("apt-mark showhold").stdout.split()
     assert {"docker-ce", "docker-ce-cli", "containerd.io"} <= set(held)
     source = host.run("cat /etc/apt/sources.list.d/docker.sources").stdout
-    assert f"URIs: {apt_repo.base}/linux/debian" in source
+    assert f"URIs: {apt_repo.url}/linux/debian" in source
     assert "Signed-By: /etc/apt/keyrings/" in source
-    # Whatever else offers these packages: the repository and the version asked for win.
-    assert older in host.run("apt-cache policy docker-ce | grep Candidate").stdout
+    # Whatever else offers these packages, the repository wins.
+    pinned = host.run("apt-cache policy docker-ce | grep -A1 -F '*** '").stdout
+    assert " 990\n" in pinned, pinned
     host.run("apt-get -q update && apt-get -q -y dist-upgrade")
     assert older in _installed(host), "an upgrade of the whole system leaves the engine alone"
 
@@ -65,7 +66,7 @@ def test_upgrade_without_a_version_takes_the_newest(
 ) -> None:
     host = fresh_host()
     older, newer = (version.split(":", 1)[1].split("-", 1)[0] for version in apt_repo.versions("trixie"))
-    workstation.create("node1", host.address, "--engine-repo-url", apt_repo.base, "--engine-version", older)
+    workstation.create("node1", host.address, "--engine-repo-url", apt_repo.url, "--engine-version", older)
     planned = workstation.pymachine("upgrade", "--dry-run", "node1").stdout
     assert newer in planned
     assert older in _installed(host)
@@ -78,7 +79,7 @@ def test_a_version_that_the_repository_lacks_names_those_it_has(
 ) -> None:
     host = fresh_host()
     failed = workstation.create(
-        "node1", host.address, "--engine-repo-url", apt_repo.base, "--engine-version", "99.1", check=None
+        "node1", host.address, "--engine-repo-url", apt_repo.url, "--engine-version", "99.1", check=None
     )
     assert failed.returncode in (1, 3)
     assert "99.1" in failed.stderr
@@ -91,7 +92,7 @@ def test_a_host_with_no_way_out_installs_from_the_mirror(
 ) -> None:
     host = fresh_host(route_out=False)
     assert "default" not in host.run("ip route").stdout
-    workstation.create("node1", host.address, "--engine-repo-url", apt_repo.base)
+    workstation.create("node1", host.address, "--engine-repo-url", apt_repo.url)
     assert _installed(host) == apt_repo.versions("trixie")[1]
     workstation.docker("node1", "version")
 
