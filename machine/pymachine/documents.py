@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -38,6 +39,7 @@ def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
     return kind(**known)
 
 
+@cache
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
