@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from pymachine.cli import answers
 from pymachine.cli.app import App
 from pymachine.cli.machines import one, readable
 from pymachine.cli.output import dump, say
@@ -65,4 +64,4 @@ def active_machine(app: App) -> Machine | None:
 
 def url_or_none(machine: Machine) -> str | None:
     """Return the address of the engine, if it is known."""
-    return answers.url_of(to_document(machine)) if machine.endpoint else None
+    return machine.endpoint.url if machine.endpoint else None
