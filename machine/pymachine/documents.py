@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
 
     Raises ``TypeError``, ``ValueError`` or ``KeyError`` where the document does not fit.
     """
-    hints = _hints(kind)
+    hints = _hints(cast(Any, kind))  # a class is hashable, which its metaclass hides from type checkers
     known = {key: _value(hints[key], item) for key, item in document.items() if key in hints and key != "extra"}
     if "extra" in hints:
         known["extra"] = {key: item for key, item in document.items() if key not in hints}
@@ -40,7 +40,7 @@ def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 

@@ -10,7 +10,7 @@ import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ VERSION = json.dumps(
 @contextmanager
 def stub_engines(store_folder: Path, count: int) -> Iterator[None]:
     """Put this many ready machines into a store, each with a stub engine behind it."""
-    files = tls.issue("stub", ("127.0.0.1",), datetime.now(UTC)).files
+    files = tls.issue("stub", ("127.0.0.1",), now=datetime.now(UTC)).files
     certificates = store_folder.parent / f"{store_folder.name}-stub"
     certificates.mkdir(parents=True)
     for name, content in files.items():
@@ -42,7 +42,7 @@ def stub_engines(store_folder: Path, count: int) -> Iterator[None]:
         server.kill()
 
 
-def _record(folder: Path, ports: list[int], files: dict[str, bytes]) -> None:
+def _record(folder: Path, ports: list[int], files: Mapping[str, bytes]) -> None:
     store = SqliteStore.open(folder)
     for number, port in enumerate(ports):
         machine = Machine(
@@ -55,8 +55,8 @@ def _record(folder: Path, ports: list[int], files: dict[str, bytes]) -> None:
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(VERSION)}\r\nConnection: close\r\n\r\n"
-    writer.write((head + VERSION).encode())
+    head = ("HTTP/1.1 200 OK", f"Content-Length: {len(VERSION)}", "Connection: close")
+    writer.write("\r\n".join((*head, "", VERSION)).encode())
     await writer.drain()
     writer.close()
 

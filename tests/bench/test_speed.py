@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,11 @@ def test_create_costs_little_more_than_the_packages(
     for turn in range(2):
         host = fresh_host()
         install = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install docker.io"
-        bare.append(_seconds(lambda host=host: host.run(install, timeout=300)))
+        bare.append(_seconds(partial(host.run, install, timeout=300)))
         host.destroy()
         host = fresh_host()
         words = (f"node{turn}", host.address, "--engine-install", "distro")
-        ours.append(_seconds(lambda words=words: workstation.create(*words)))
+        ours.append(_seconds(partial(workstation.create, *words)))
         host.destroy()
     ratio = min(ours) / min(bare)
     _report(
@@ -112,9 +113,7 @@ def test_a_list_of_200_takes_at_most_twice_the_time_of_20(tmp_path: Path, workst
         for user, count in ((small, 20), (large, 200)):
             rows = json.loads(user.pymachine("ls", "--json").stdout)
             assert [row["state"] for row in rows] == ["Running"] * count
-        times = {
-            user: [_seconds(lambda user=user: user.pymachine("ls")) for _ in range(3)] for user in (small, large)
-        }
-    ratio = min(times[large]) / min(times[small])
-    _report("`ls` of 200", "`ls` of 20", ratio, 2, f"{min(times[large]):.2f} s against {min(times[small]):.2f} s")
+        short, long = (min(_seconds(partial(user.pymachine, "ls")) for _ in range(3)) for user in (small, large))
+    ratio = long / short
+    _report("`ls` of 200", "`ls` of 20", ratio, 2, f"{long:.2f} s against {short:.2f} s")
     assert ratio <= 2

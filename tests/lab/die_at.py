@@ -10,13 +10,11 @@ import os
 import signal
 import sys
 
+from pymachine.cli import main
 from pymachine.cli.wiring import Wiring
 
-from pymachine.cli import main
-from pymachine.events import Silent
 
-
-class Deadly(Silent):
+class Deadly:
     """A reporter that does not come back from one event."""
 
     def __init__(self, event: str, step: str, count: int) -> None:
@@ -32,6 +30,12 @@ class Deadly(Silent):
 
     def finished(self, machine: str, step: str, note: str = "") -> None:
         self._tick("finished", step)
+
+    def failed(self, machine: str, step: str, error: str) -> None:
+        """Live on."""
+
+    def notice(self, machine: str, message: str) -> None:
+        """Live on."""
 
     def _tick(self, event: str, step: str) -> None:
         if self._event == event and self._step in (step, "any"):
