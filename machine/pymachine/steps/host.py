@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from pymachine.driver import Instance, Locates, Request
-from pymachine.engine.facts import facts_command, parse_facts
+from pymachine.engine.facts import FACTS_DEADLINE, facts_command, parse_facts
+from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import RemoteCommandFailed
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.session import Session, advanced
 from pymachine.tls import check_clock
 
-FACTS_DEADLINE = 60.0
 BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
 
 
@@ -103,7 +103,10 @@ def look(machine: Machine, session: Session) -> None:
     """Collect the host's facts into the session. Raises ``CheckFailed`` where its clock is minutes off."""
     transport = session.transport(machine)
     before = session.tools.now()
-    result = transport.run(facts_command(), root=True, deadline=FACTS_DEADLINE)
+    # The facts wait for a set-up that still runs on the host, and say so.
+    notes = ProgressReader(session.tools.reporter, machine.name)
+    command = facts_command(machine.engine)
+    result = transport.run(command, root=True, deadline=FACTS_DEADLINE, on_line=notes.line)
     if result.exit_code:
         lines = tuple(result.error_text.strip().splitlines()[-5:])
         raise RemoteCommandFailed("look at the host", result.exit_code, lines)
