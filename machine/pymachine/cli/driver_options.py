@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import Field, dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -159,10 +159,3 @@ def _missing(driver: str, options: Sequence[DriverOption]) -> UsageFault:
     envs = [env for option in options if (env := option.field.metadata.get("env"))]
     hint = f"give {' '.join(flags)}" + (f", or set {', '.join(envs)}" if envs else "")
     return UsageFault(f"driver {driver!r} needs {' and '.join(option.flag for option in options)}", hint=hint)
-
-
-def default_of(field: Field[Any]) -> object:
-    """Return a field's default, or None."""
-    if field.default_factory is not MISSING:
-        return field.default_factory()
-    return None if field.default is MISSING else field.default
