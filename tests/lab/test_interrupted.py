@@ -79,7 +79,7 @@ def test_rm_undoes_it(event: str, step: str, host: Host, workstation: Workstatio
 def test_within_the_set_up_of_a_bare_host(count: int, fresh_host: FreshHost, workstation: Workstation) -> None:
     """The host's script outlives the connection: the next create waits for it or goes on after it."""
     bare = fresh_host()
-    _die(workstation, bare, "progressed", "any", count, "--engine-install", "distro")
+    _die(workstation, bare, "progressed", "setting up the engine", count, "--engine-install", "distro")
     workstation.create("node1", bare.address, "--engine-install", "distro")
     assert bare.exec("dpkg --audit").stdout == "", "no package is left half installed"
     assert bare.exec("pgrep -c dockerd").stdout.strip() == "1"

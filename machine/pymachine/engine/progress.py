@@ -20,13 +20,14 @@ _KEPT = 15
 class ProgressReader:
     """Turns lines of output into reporter events, and remembers how the script ended.
 
-    ``done`` holds the values of the ``done`` line (``engine``, ``restarted`` …), None until it came.
+    ``step`` is the title of our own step, within which the script's steps and notes are reported. ``done`` holds
+    the values of the ``done`` line (``engine``, ``restarted`` …), None until it came.
     """
 
-    def __init__(self, reporter: Reporter, machine: str) -> None:
+    def __init__(self, reporter: Reporter, machine: str, step: str = "setting up the engine") -> None:
         self._reporter = reporter
         self._machine = machine
-        self._step = "setting up the engine"
+        self._step = step
         self._chatter: deque[str] = deque(maxlen=_KEPT)
         self.done: Mapping[str, str] | None = None
         self.failed_step: str | None = None
@@ -48,7 +49,6 @@ class ProgressReader:
         if kind in lists:
             lists[kind].append(rest)
         elif kind in ("step", "note"):
-            self._step = rest if kind == "step" else self._step
             self._reporter.progressed(self._machine, self._step, rest)
         elif kind == "done":
             self.done = dict(pair.partition("=")[::2] for pair in rest.split())

@@ -43,7 +43,8 @@ class SetUpEngine:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """One upload, one run. The host's script puts back what it changed when it fails."""
-        run_bundle(machine, session, bundle_for(machine, session))
+        run_bundle(machine, session, bundle_for(machine, session), self.title)
+        session.in_place = True
         return advanced(machine, Phase.ENGINE)
 
 
@@ -75,7 +76,11 @@ class Verify:
                 f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
                 hint=f"let TCP port {machine.endpoint.port} through the firewalls between here and {machine.name}",
             ) from error
+        if session.plan is None:  # an upgrade leaves the configuration alone: there is nothing to put back
+            return
         run_rollback(transport, bundle_for(machine, session))
+        session.in_place = False
+        session.save(machine)
         session.tools.reporter.notice(machine.name, "the host's former engine configuration was put back")
 
 
@@ -110,10 +115,10 @@ def bundle_for(machine: Machine, session: Session) -> Bundle:
     return setup_bundle(session.plan, files)
 
 
-def run_bundle(machine: Machine, session: Session, bundle: Bundle) -> ProgressReader:
-    """Upload and run, passing progress on. Raises ``EngineError`` with the engine's own last words."""
+def run_bundle(machine: Machine, session: Session, bundle: Bundle, step: str) -> ProgressReader:
+    """Upload and run, passing progress on as the step's. Raises ``EngineError`` with the engine's own last words."""
     transport = session.transport(machine)
-    reader = ProgressReader(session.tools.reporter, machine.name)
+    reader = ProgressReader(session.tools.reporter, machine.name, step)
     transport.upload(bundle.files, bundle.folder)
     result = transport.run(bundle.run, root=True, deadline=SETUP_DEADLINE, on_line=reader.line)
     raise_for(result, reader)

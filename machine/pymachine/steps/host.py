@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pymachine.driver import Instance, Locates, Request
-from pymachine.engine.facts import FACTS_DEADLINE, facts_command, parse_facts
+from pymachine.driver import Driver, Instance, Locates, Request
+from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
-from pymachine.errors import RemoteCommandFailed
+from pymachine.errors import CheckFailed, RemoteCommandFailed
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.session import Session, advanced
 from pymachine.tls import check_clock
@@ -33,12 +33,14 @@ class Allocate:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Create, saving each remembered handle at once."""
         current = machine
+        request = request_for(machine, self._options)
+        _refuse_another_host(machine, request, session.driver)
 
         def remember(handle: Mapping[str, Any]) -> None:
             nonlocal current
             current = session.save(current.with_(handle=handle))
 
-        instance = session.driver.create(request_for(machine, self._options), remember)
+        instance = session.driver.create(request, remember)
         return session.save(advanced(placed(current, instance), Phase.ALLOCATED), instance.certificates)
 
 
@@ -91,27 +93,26 @@ class Survey:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Collect facts, compare clocks, plan, and announce what the plan will do to what runs there."""
-        look(machine, session)
-        assert session.facts is not None
-        session.plan = plan_setup(machine, session.facts)
+        before = session.tools.now()
+        facts = look(machine, session)
+        check_clock(facts.clock, before, session.tools.now())
+        session.plan = plan_setup(machine, facts)
         for announcement in session.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
-        return machine.with_(addresses=session.facts.addresses or machine.addresses)
+        return machine.with_(addresses=facts.addresses or machine.addresses)
 
 
-def look(machine: Machine, session: Session) -> None:
-    """Collect the host's facts into the session. Raises ``CheckFailed`` where its clock is minutes off."""
+def look(machine: Machine, session: Session) -> HostFacts:
+    """Return the host's facts, found by one command. Raises ``RemoteCommandFailed``, ``EngineError``."""
     transport = session.transport(machine)
-    before = session.tools.now()
     # The facts wait for a set-up that still runs on the host, and say so.
-    notes = ProgressReader(session.tools.reporter, machine.name)
+    notes = ProgressReader(session.tools.reporter, machine.name, Survey.title)
     command = facts_command(machine.engine)
     result = transport.run(command, root=True, deadline=FACTS_DEADLINE, on_line=notes.line)
     if result.exit_code:
         lines = tuple(result.error_text.strip().splitlines()[-5:])
         raise RemoteCommandFailed("look at the host", result.exit_code, lines)
-    session.facts = parse_facts(result.text)
-    check_clock(session.facts.clock, before, session.tools.now())
+    return parse_facts(result.text)
 
 
 def placed(machine: Machine, instance: Instance) -> Machine:
@@ -122,6 +123,18 @@ def placed(machine: Machine, instance: Instance) -> Machine:
         endpoint=instance.endpoint or machine.endpoint,
         addresses=instance.addresses or machine.addresses,
     )
+
+
+def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> None:
+    """A host that may carry a set-up already is not forgotten for another one. Raises ``CheckFailed``."""
+    if not driver.preexisting or machine.ssh is None or machine.certificates is None:
+        return
+    wanted = driver.locate(request).ssh if isinstance(driver, Locates) else None
+    if wanted is not None and wanted.host != machine.ssh.host:
+        raise CheckFailed(
+            f"machine {machine.name} is half-made on {machine.ssh.host}, and {wanted.host} is asked for",
+            hint=f"`pymachine rm {machine.name}` clears {machine.ssh.host}; then create it on the other one",
+        )
 
 
 def request_for(machine: Machine, options: Any) -> Request:
