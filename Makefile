@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 FAST   := tests/unit tests/contract tests/golden tests/transcripts
 export CI
 
-.PHONY: setup hosts check style fast test slow bench demo demo-down clean
+.PHONY: setup hosts check style fast test slow bench demo demo-down clean programs
 
 setup: $(VENV)/.ready
 
@@ -32,6 +32,10 @@ hosts: setup
 	@echo "== installing what the test hosts need"
 	@$(LAB) prepare
 
+programs: setup
+	@echo "== installing what the tests need besides hosts"
+	@$(LAB) prepare --tests
+
 style: setup
 	@echo "== style, types, layers"
 	$(BIN)/ruff check .
@@ -45,7 +49,7 @@ fast: setup
 
 check: style fast
 
-test: hosts style
+test: programs style
 	@echo "== all tests; the hosts boot as systemd containers, which needs root"
 	$(SUDO) $(PYTEST) -n 2 -q $(FAST)
 	$(SUDO) $(PYTEST) -q --durations=15 tests/lab tests/e2e tests/bench

@@ -138,8 +138,13 @@ def busybox(args: argparse.Namespace) -> int:
 def prepare(args: argparse.Namespace) -> int:
     """Install packages, remove leftovers and build every template."""
     require_root()
-    done = {"installed": ensure_packages(), "removed": sweep(), "templates": [str(template(s)) for s in SUITES]}
-    print(json.dumps(done, indent=2) if args.json else "\n".join(f"{key}: {value}" for key, value in done.items()))
+    installed, removed = ensure_packages(tests=args.tests), sweep()
+    templates = [str(template(suite)) for suite in SUITES]
+    if args.json:
+        print(json.dumps({"installed": installed, "removed": removed, "templates": templates}, indent=2))
+    else:
+        print(f"packages installed: {', '.join(installed) or 'none, all were there'}")
+        print(f"host templates: {', '.join(SUITES)}")
     return 0
 
 
@@ -156,6 +161,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("name")
         if action is serve:
             command.add_argument("what", choices=("registry", "packages"))
+        if action is prepare:
+            command.add_argument("--tests", action="store_true", help="with what the tests need besides hosts")
         if action is down:
             command.add_argument("name", nargs="?")
         if action is ssh:

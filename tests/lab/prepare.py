@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab.sh import LabError, run
@@ -22,6 +24,18 @@ PROGRAMS = {
     "gpg-agent": "gpg-agent",
     "dpkg-deb": "dpkg",
 }
+# What the tests that need no host run against: a real sshd on loopback, and every shell that may read our output.
+TEST_PROGRAMS = {
+    "sshd": "openssh-server",
+    "sudo": "sudo",
+    "tcsh": "tcsh",
+    "fish": "fish",
+    "zsh": "zsh",
+    "busybox": "busybox",
+    "openssl": "openssl",
+    "shellcheck": "shellcheck",
+}
+POLICY = Path("/usr/sbin/policy-rc.d")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PACKAGES = (*PROGRAMS.values(), "debian-archive-keyring", "ca-certificates")
 
@@ -29,10 +43,11 @@ PACKAGES = (*PROGRAMS.values(), "debian-archive-keyring", "ca-certificates")
 WITHOUT_ELOGIND = ("libelogind0-", "elogind-", "libpam-elogind-")
 
 
-def missing_packages() -> list[str]:
-    """Name what is not installed, without asking the package manager."""
+def missing_packages(*, tests: bool = False) -> list[str]:
+    """Name what is not installed, without asking the package manager; with ``tests`` what all tests need."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    absent = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)]
+    wanted = {**PROGRAMS, **(TEST_PROGRAMS if tests else {})}
+    absent = [package for program, package in wanted.items() if not shutil.which(program, path=path)]
     if not KEYRING.exists():
         absent.append("debian-archive-keyring")
     return absent
@@ -44,9 +59,9 @@ def require_root() -> None:
         raise LabError("the lab boots real hosts and needs root: run it as root (sudo -E make check)")
 
 
-def ensure_packages() -> list[str]:
+def ensure_packages(*, tests: bool = False) -> list[str]:
     """Install what is missing and return its names; does nothing, quickly, when all is there."""
-    absent = missing_packages()
+    absent = missing_packages(tests=tests)
     if not absent:
         return []
     hint = f"apt-get install {' '.join(absent)}"
@@ -56,7 +71,7 @@ def ensure_packages() -> list[str]:
         raise LabError(f"the lab needs {', '.join(absent)} and knows only apt-get to install them")
     print(f"lab: installing {', '.join(absent)}", file=sys.stderr, flush=True)
     _install(absent)
-    if left := missing_packages():
+    if left := missing_packages(tests=tests):
         raise LabError(f"still not there after installing: {', '.join(left)}; try: {hint}")
     return absent
 
@@ -67,4 +82,19 @@ def _install(packages: list[str]) -> None:
     installed = run(["dpkg-query", "-W", "-f", "${db:Status-Status}", "libelogind0"], check=False)
     away = WITHOUT_ELOGIND if installed.stdout == "installed" else ()
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
-    run([*command, *packages, *away], timeout=900, env=env)
+    with _nothing_started():
+        run([*command, *packages, *away], timeout=900, env=env)
+
+
+@contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Keep the packages' services (sshd, say) from being started on somebody's computer: Debian's own way."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
