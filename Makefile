@@ -21,7 +21,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml Makefile
 	@echo "== setting up $(VENV)"
 	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends python3 python3-venv; }
+	  || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older (give PYTHON=…)" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
