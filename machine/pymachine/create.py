@@ -65,8 +65,8 @@ def preview_create(order: Order, tools: Tools) -> Preview:
 
 
 def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
-    """Look at a host that is there already; if it is refused, give it back and leave no record of it."""
-    session.preflight = True
+    """Look at a host that is there already; one that is refused is given back and leaves no record, if it is new."""
+    session.preflight = withdraw
     try:
         machine = session.perform(_host_steps(order), machine)
     except PymachineError:
@@ -99,7 +99,8 @@ def _begun(order: Order, tools: Tools) -> Machine:
             f"machine {found.name} is half-{_half(found)} (driver {found.driver}, {found.phase})",
             hint=f"`pymachine rm {found.name}` clears it away",
         )
-    return found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels)
+    # Without the endpoint: the port may be another one now.
+    return found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels, endpoint=None)
 
 
 def _half(machine: Machine) -> str:
