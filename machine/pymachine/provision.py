@@ -9,7 +9,7 @@ from typing import Any
 from pymachine.engine.bundle import Bundle
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
 from pymachine.errors import CheckFailed, NotSupported
-from pymachine.model import Machine, Phase
+from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.engine import Certify, Complete, SetUpEngine, Verify, run_bundle
 from pymachine.steps.host import Reach, Survey, look
 from pymachine.steps.preview import Preview, preview_of
@@ -22,12 +22,18 @@ def provision(
 ) -> Machine:
     """Set the machine's engine up again, with these fields of its ``EngineSpec`` changed; return the record.
 
-    ``host_key`` replaces the pinned SSH host key (a reinstalled host). Raises as ``create`` does.
+    The changes are recorded when they are in place on the host; a provision that fails leaves the options that
+    were there, in the record as on the host. ``host_key`` replaces the pinned SSH host key (a reinstalled host).
+    Raises as ``create`` does.
     """
     driver = tools.load_driver(tools.store.get(name).driver)()
+    changes = spec_changes or {}
     with working(name, f"provision {name}", tools, driver) as session:
-        machine = _changed(tools.store.get(name), spec_changes or {}, host_key)
-        with journalled(session, machine, "provision"):
+        former = tools.store.get(name)
+        machine = _changed(former, changes, host_key)
+        session.former = former if changes else None
+        _tell_of_cut_off(former, tools)
+        with journalled(session, machine, "provision", {"changes": sorted(changes)}):
             return session.perform(_provision_steps(), machine)
 
 
@@ -62,9 +68,7 @@ def preview_upgrade(name: str, tools: Tools, *, version: str | None = None) -> P
     session = Session(tools, tools.load_driver(machine.driver)(), recorded=False)
     try:
         machine = session.perform((Reach(),), machine)
-        look(machine, session)
-        assert session.facts is not None
-        plan = plan_upgrade(replace(machine.engine, version=version), session.facts)
+        plan = plan_upgrade(replace(machine.engine, version=version), look(machine, session))
         return Preview("upgrade", machine, plan.changes, plan.announcements)
     finally:
         session.disconnect()
@@ -85,13 +89,11 @@ class Upgrade:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Look, plan, upload and run; remember a version that was asked for."""
         spec = replace(machine.engine, version=self._version)
-        run_bundle(machine, session, self._bundle(machine, session))
+        run_bundle(machine, session, self._bundle(machine, session), self.title)
         return machine.with_(engine=spec) if self._version else machine
 
     def _bundle(self, machine: Machine, session: Session) -> Bundle:
-        look(machine, session)
-        assert session.facts is not None
-        plan = plan_upgrade(replace(machine.engine, version=self._version), session.facts)
+        plan = plan_upgrade(replace(machine.engine, version=self._version), look(machine, session))
         for announcement in plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return upgrade_bundle(plan)
@@ -103,13 +105,34 @@ def _provision_steps() -> Sequence[Step]:
 
 def _changed(machine: Machine, spec_changes: Mapping[str, Any], host_key: str | None) -> Machine:
     ssh = _provisionable(machine)
+    engine = replace(machine.engine, **spec_changes)
     return machine.with_(
-        engine=replace(machine.engine, **spec_changes),
+        engine=engine,
+        endpoint=_moved(machine.endpoint, machine.engine.port, engine.port),
         ssh=replace(ssh, host_key=host_key) if host_key else ssh,
     )
 
 
-def _provisionable(machine: Machine) -> Any:
+def _moved(endpoint: Endpoint | None, port: int, wanted: int) -> Endpoint | None:
+    """An endpoint on the engine's own port goes where the engine goes; one that the driver mapped stays."""
+    return replace(endpoint, port=wanted) if endpoint and endpoint.port == port else endpoint
+
+
+def _tell_of_cut_off(machine: Machine, tools: Tools) -> None:
+    """Say which changes a provision that died may have left on the host; they are not on record."""
+    for operation in tools.store.operations(machine.name, unfinished=True):
+        changes = operation.payload.get("changes")
+        if changes and operation.machine_id == machine.id:
+            tools.store.finish(operation.id, "failed", "cut off")
+            tools.reporter.notice(
+                machine.name,
+                f"a provision was cut off while changing {', '.join(changes)}: give its options again to have them",
+            )
+
+
+def _provisionable(machine: Machine) -> SshAddress:
+    if machine.phase is Phase.REMOVING or (machine.ssh is None and machine.phase is not Phase.READY):
+        raise _not_ready(machine)
     if machine.ssh is None:
         raise NotSupported(
             f"machine {machine.name} (driver {machine.driver}) has no host that pymachine could set up",
@@ -121,8 +144,11 @@ def _provisionable(machine: Machine) -> Any:
 def _upgradable(machine: Machine) -> Machine:
     _provisionable(machine)
     if machine.phase is not Phase.READY:
-        raise CheckFailed(
-            f"machine {machine.name} is not ready ({machine.phase})",
-            hint="give its create command again first",
-        )
+        raise _not_ready(machine)
     return machine
+
+
+def _not_ready(machine: Machine) -> CheckFailed:
+    removing = machine.phase is Phase.REMOVING
+    way_on = f"`pymachine rm {machine.name}` goes on with it" if removing else "give its create command again first"
+    return CheckFailed(f"machine {machine.name} is not ready ({machine.phase})", hint=way_on)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pymachine.driver import Driver
-from pymachine.engine.facts import HostFacts
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
@@ -39,7 +38,8 @@ class Session:
     """What the steps of one verb share.
 
     ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
-    refusal: whoever began the machine withdraws it.
+    refusal: whoever began the machine withdraws it. ``former`` is the record of a machine whose engine gets other
+    options: until these are ``in_place`` on the host, what is saved tells of the former ones.
     """
 
     tools: Tools
@@ -48,7 +48,8 @@ class Session:
     operation: int | None = None
     recorded: bool = True
     preflight: bool = False
-    facts: HostFacts | None = None
+    former: Machine | None = None
+    in_place: bool = False
     plan: SetupPlan | None = None
     pending: dict[str, bytes] = field(default_factory=dict)
     _transport: Transport | None = None
@@ -60,9 +61,10 @@ class Session:
             return machine
         if self.lease:
             self.lease.check()
-        saved = self.tools.store.put(machine, secrets=self.pending or None)
+        truth = self.former if self.former and not self.in_place else machine
+        saved = self.tools.store.put(_with_engine_of(truth, machine), secrets=self.pending or None)
         self.pending.clear()
-        return saved
+        return _with_engine_of(machine, saved)
 
     def secrets(self, machine: Machine) -> dict[str, bytes]:
         """Return the machine's certificates and keys, written or still to be written."""
@@ -122,7 +124,7 @@ class Session:
                 self.tools.reporter.notice(machine.name, f"the fault could not be recorded: {error.message}")
 
     def _explained(self, step: str, error: BaseException, machine: Machine) -> PymachineError:
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt | Interrupted):
             kept = "nothing was made" if self.preflight else f"machine {machine.name} is on record"
             return Interrupted(f"interrupted while {step}; {kept}", hint=self._way_on(machine))
         assert isinstance(error, PymachineError)
@@ -133,8 +135,12 @@ class Session:
         return StepFailed(step, error, hint=_joined(error.hint, self._way_on(machine)))
 
     def _way_on(self, machine: Machine) -> str | None:
+        if self.former is not None and not self.in_place:
+            return "the options it had stay on record: give the same command again to change them"
         if self.preflight or machine.phase is Phase.READY:
             return None
+        if machine.phase is Phase.REMOVING:
+            return f"`pymachine rm {machine.name}` goes on with it"
         return f"give the same command again to go on, or `pymachine rm {machine.name}` to undo it"
 
 
@@ -150,14 +156,17 @@ def working(name: str, purpose: str, tools: Tools, driver: Driver) -> Iterator[S
 
 
 @contextmanager
-def journalled(session: Session, machine: Machine, kind: str) -> Iterator[None]:
+def journalled(
+    session: Session, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """Note the verb in the journal and how it ends. A crash leaves the entry open."""
     store = session.tools.store
-    session.operation = store.begin(machine, kind)
+    session.operation = store.begin(machine, kind, payload)
     try:
         yield
     except (PymachineError, KeyboardInterrupt) as error:
-        store.finish(session.operation, "failed", _reason(error))
+        with suppress(StoreError):  # a full disk, say, must not hide why the verb failed
+            store.finish(session.operation, "failed", _reason(error))
         raise
     store.finish(session.operation, "done")
 
@@ -165,6 +174,10 @@ def journalled(session: Session, machine: Machine, kind: str) -> Iterator[None]:
 def advanced(machine: Machine, phase: Phase) -> Machine:
     """Return the record in ``phase``, unless it has come further already."""
     return machine if _ORDER.index(machine.phase) >= _ORDER.index(phase) else replace(machine, phase=phase)
+
+
+def _with_engine_of(source: Machine, machine: Machine) -> Machine:
+    return replace(machine, engine=source.engine, endpoint=source.endpoint)
 
 
 def timestamp(seconds: float) -> str:
