@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pymachine.driver import Driver
 from pymachine.engine.removal import RemovalPlan, plan_removal, removal_bundle
 from pymachine.engine.setup import Change
-from pymachine.errors import NoSuchMachine, PymachineError, StepFailed, StoreError
+from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Machine, Phase
 from pymachine.steps.engine import run_bundle
 from pymachine.steps.host import look
@@ -80,7 +80,7 @@ class CleanHost:
         if plan is not None:
             for announcement in plan.announcements:
                 session.tools.reporter.notice(machine.name, announcement)
-            run_bundle(machine, session, removal_bundle(plan))
+            run_bundle(machine, session, removal_bundle(plan), self.title)
         return machine
 
 
@@ -125,23 +125,24 @@ def _steps(driver: Driver, *, purge: bool) -> tuple[Step, ...]:
 def _perform(step: Step, machine: Machine, session: Session, left: list[str], *, force: bool) -> Machine:
     try:
         return session.perform([step], machine)
-    except StepFailed as error:
+    except (StepFailed, CheckFailed, UsageFault) as error:  # the last two: a damaged daemon.json, a lost key file
         if not force:
-            raise StepFailed(
-                error.step,
-                error.cause,
-                hint=f"`pymachine rm -f {machine.name}` forgets the machine and leaves on the host what is there",
-            ) from error
+            raise _with_way_out(error, machine) from error
         left.append(error.message)
         return session.tools.store.get(machine.name)
+
+
+def _with_way_out(error: PymachineError, machine: Machine) -> PymachineError:
+    if not isinstance(error, StepFailed):
+        return error
+    way_out = f"`pymachine rm -f {machine.name}` forgets the machine and leaves on the host what is there"
+    return StepFailed(error.step, error.cause, hint=way_out)
 
 
 def _removal_plan(machine: Machine, session: Session, *, purge: bool) -> RemovalPlan | None:
     if not _touched(machine):
         return None
-    look(machine, session)
-    assert session.facts is not None
-    return plan_removal(session.facts, purge=purge, owner=machine.id)
+    return plan_removal(look(machine, session), purge=purge, owner=machine.id)
 
 
 def _touched(machine: Machine) -> bool:
