@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pymachine.driver import PowerControl
-from pymachine.errors import DeadlineExceeded, NotSupported, PymachineError, TransportError, Unreachable
+from pymachine.errors import (
+    AuthFailed,
+    DeadlineExceeded,
+    EngineError,
+    NotSupported,
+    PymachineError,
+    TransportError,
+    Unreachable,
+)
 from pymachine.model import Machine, State
 from pymachine.steps.engine import ANSWER_DEADLINE
 from pymachine.steps.session import Session, journalled, working
@@ -73,10 +81,19 @@ def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, M
         raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
     with working(name, f"{purpose} {name}", tools, driver) as session:
         machine = tools.store.get(name)
-        with journalled(session, machine, purpose):
-            tools.reporter.started(name, f"{purpose}")
+        with journalled(session, machine, purpose), _reported(name, purpose, tools):
             yield session, machine
-            tools.reporter.finished(name, f"{purpose}")
+
+
+@contextmanager
+def _reported(name: str, step: str, tools: Tools) -> Iterator[None]:
+    tools.reporter.started(name, step)
+    try:
+        yield
+    except PymachineError as error:
+        tools.reporter.failed(name, step, error.message)
+        raise
+    tools.reporter.finished(name, step)
 
 
 def _switch_off(
@@ -100,6 +117,8 @@ def _send(transport: Transport, command: Command) -> None:
 
 def _reboot(machine: Machine, session: Session) -> None:
     before = _boot(session.transport(machine))
+    if before is None:
+        raise TransportError(f"{machine.name} cannot tell one boot from the next: its /proc cannot be read")
     _send(session.transport(machine), _REBOOT)
     session.disconnect()
     end = session.tools.now() + UP_PATIENCE
@@ -113,16 +132,16 @@ def _reboot(machine: Machine, session: Session) -> None:
     )
 
 
-def _boot(transport: Transport) -> str:
-    return transport.run(_BOOT, deadline=15.0).text
+def _boot(transport: Transport) -> str | None:
+    result = transport.run(_BOOT, deadline=15.0)
+    return None if result.exit_code else result.text
 
 
 def _boot_or_none(machine: Machine, session: Session) -> str | None:
     try:
         return _boot(session.transport(machine))
-    except TransportError as error:
-        if not isinstance(error, Unreachable | DeadlineExceeded):
-            raise
+    except (Unreachable, DeadlineExceeded, AuthFailed):
+        # A host on its way down or up turns accounts other than root away (pam_nologin); ours got in before.
         return None
     finally:
         session.disconnect()
@@ -131,7 +150,7 @@ def _boot_or_none(machine: Machine, session: Session) -> str | None:
 def _await_down(machine: Machine, session: Session) -> None:
     end = session.tools.now() + DOWN_PATIENCE
     while session.tools.now() < end:
-        if not _answers(machine, session):
+        if not _still_answers(machine, session):
             return
         session.disconnect()
         session.tools.sleep(PAUSE)
@@ -151,7 +170,8 @@ def _await_engine(machine: Machine, tools: Tools) -> Machine:
         try:
             tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
         except PymachineError as error:
-            if not error.retryable or tools.now() > end:
+            # An engine that starts may close connections before it answers them.
+            if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
                 raise
             tools.sleep(PAUSE)
         else:
@@ -168,6 +188,13 @@ def _answers(machine: Machine, session: Session) -> bool:
     except Unreachable:
         return False
     return True
+
+
+def _still_answers(machine: Machine, session: Session) -> bool:
+    try:
+        return _answers(machine, session)
+    except (AuthFailed, DeadlineExceeded):  # on its way down it lets nobody in any more
+        return True
 
 
 def _handle(machine: Machine) -> dict[str, object]:
