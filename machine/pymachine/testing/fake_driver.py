@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pymachine.driver import API, Driver, Handle, Instance, Remember, Request, Status, option
-from pymachine.errors import CheckFailed, PymachineError, UsageFault
+from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Endpoint, SshAddress, State
 
 __all__ = ["FakeCloud", "FakeOptions"]
@@ -57,9 +57,9 @@ class FakeCloud:
         self.preexisting = preexisting
         self._path = path
         self._memory: dict[str, str] = {}
-        self._faults: defaultdict[str, list[PymachineError]] = defaultdict(list)
+        self._faults: defaultdict[str, list[BaseException]] = defaultdict(list)
 
-    def fail(self, operation: str, *errors: PymachineError) -> None:
+    def fail(self, operation: str, *errors: BaseException) -> None:
         """Raise these errors at the next calls of an operation, one each."""
         self._faults[operation].extend(errors)
 

@@ -1,0 +1,420 @@
+"""What create leaves behind: a machine, a record to go on with, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pymachine.create import create, preview_create
+from pymachine.documents import to_document
+from pymachine.errors import (
+    CheckFailed,
+    DriverError,
+    DriverMissing,
+    EngineError,
+    Interrupted,
+    LeaseHeld,
+    PymachineError,
+    StepFailed,
+    TlsError,
+    Unreachable,
+    UsageFault,
+)
+from pymachine.model import Endpoint, Phase, SshAddress
+from pymachine.steps.host import BOOT_PATIENCE
+from pymachine.testing.fake_driver import ADDRESS, FakeOptions
+from pymachine.testing.fake_transport import HOST_KEY, Call, done
+from pymachine.transport import Result
+from unit.world import STEPS_ON_A_HOST, World, is_look, is_rollback, is_run
+
+FILES = {"ca.pem": b"authority", "cert.pem": b"certificate", "key.pem": b"key"}
+CLIENT = ["ca.pem", "cert.pem", "key.pem"]
+BROKEN = done("@pymachine failed starting the engine\n@pymachine error it does not start\n", code=1)
+
+
+@pytest.fixture
+def cloud_world(tmp_path: Path) -> World:
+    """A world whose driver makes its hosts."""
+    return World(tmp_path, preexisting=False)
+
+
+class TestReady:
+    def test_a_host_becomes_a_ready_machine(self, world: World) -> None:
+        machine = create(world.order(), world.tools)
+
+        assert machine == world.store.get("node1")
+        assert (machine.phase, machine.fault, machine.engine_version) == (Phase.READY, None, "26.1.5")
+        assert (machine.endpoint, machine.labels) == (Endpoint(ADDRESS, 2376), {"rack": "7"})
+        assert machine.options == to_document(FakeOptions())
+        assert world.reporter.steps("node1") == STEPS_ON_A_HOST
+
+    def test_the_hosts_key_is_pinned_in_the_record(self, world: World) -> None:
+        assert create(world.order(), world.tools).ssh == SshAddress(ADDRESS, host_key=HOST_KEY)
+        assert world.reporter.notices("node1")[0] == f"host key pinned: {HOST_KEY}"
+
+    def test_one_connection_serves_it_all_and_is_closed(self, world: World) -> None:
+        create(world.order(), world.tools)
+
+        assert world.host.closed
+        assert (world.ran(is_look), len(world.host.uploads), world.ran(is_run), world.host.trips) == (1, 1, 1, 3)
+        assert all(call.root for call in world.host.calls)
+
+    def test_the_engine_is_asked_with_the_clients_files(self, world: World) -> None:
+        create(world.order(port=2400), world.tools)
+
+        folder = world.store.client_folder("node1")
+        assert world.engine.asked == [(Endpoint(ADDRESS, 2400), folder)]
+        assert sorted(path.name for path in folder.iterdir()) == CLIENT
+
+    def test_certificates_are_stored_before_they_travel(self, world: World) -> None:
+        world.answer(is_run, Unreachable("cut off"))
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+
+        assert world.uploaded("server-key.pem") == world.store.secrets("node1")["server-key.pem"]
+        assert b"PRIVATE" not in b"".join(call.stdin for call in world.host.calls)
+        assert not any("PRIVATE" in call.command.shell() for call in world.host.calls)
+
+    def test_an_engine_without_a_host_is_only_remembered(self, tmp_path: Path) -> None:
+        world = World(tmp_path, with_host=False)
+        world.cloud.certificates = FILES
+        machine = create(world.order(), world.tools)
+
+        assert (machine.phase, machine.ssh, machine.endpoint) == (Phase.READY, None, Endpoint(ADDRESS, 2376))
+        assert world.store.secrets("node1") == FILES
+        assert (world.store.client_folder("node1") / "key.pem").read_bytes() == b"key"
+        assert (world.connections, world.engine.asked) == ([], [])
+
+    def test_an_engine_without_certificates_has_no_client_folder(self, tmp_path: Path) -> None:
+        world = World(tmp_path, with_host=False)
+        create(world.order(), world.tools)
+        assert not world.store.client_folder("node1").exists()
+
+    def test_a_host_that_was_just_made_may_take_its_time_to_boot(self, world: World, cloud_world: World) -> None:
+        for each in (world, cloud_world):
+            create(each.order(), each.tools)
+        assert (world.patience, cloud_world.patience) == ([0.0], [BOOT_PATIENCE])
+
+    def test_the_journal_tells_what_was_done(self, world: World) -> None:
+        create(world.order(), world.tools)
+
+        entry = world.operation()
+        assert (entry.kind, entry.machine, entry.step, entry.outcome) == ("create", "node1", "completing", "done")
+        assert world.store.holder("node1") is None
+
+    def test_work_goes_on_under_a_lease(self, world: World) -> None:
+        holders: list[str] = []
+
+        def look(_: Call) -> Result:
+            holder = world.store.holder("node1")
+            holders.append(holder.purpose if holder else "nobody")
+            return done("@pymachine done engine=1\n")
+
+        world.answer(is_run, look)
+        create(world.order(), world.tools)
+        assert holders == ["create node1"]
+
+
+class TestRefusal:
+    """Before anything is made: no record, no lease, the host given back, exit code 3 or 2."""
+
+    @pytest.fixture(
+        params=[
+            lambda world: world.refused.append(Unreachable("nothing answers", hint="switch it on")),
+            lambda world: world.answer(is_look, done(code=1, stderr="sh: broken")),
+            lambda world: world.facts.update(os_release="ID=plan9\n"),
+            lambda world: world.carries("somebody else's"),
+            lambda world: setattr(world, "skew", 3600.0),
+            lambda world: world.facts.update(daemon_json="{no json"),
+            lambda world: world.cloud.fail("remembered", DriverError("no such host")),
+        ],
+        ids=["unreachable", "no facts", "unknown system", "another's host", "clock", "daemon.json", "driver"],
+    )
+    def refused(self, world: World, request: pytest.FixtureRequest) -> World:
+        request.param(world)
+        return world
+
+    def test_leaves_nothing_and_gives_the_host_back(self, refused: World) -> None:
+        with pytest.raises(CheckFailed) as caught:
+            create(refused.order(), refused.tools)
+
+        assert caught.value.exit_code == 3
+        assert (refused.store.records(), refused.store.holder("node1")) == ([], None)
+        assert (refused.cloud.calls[-1], refused.cloud.hosts()) == ("destroy", {})
+        assert refused.operation().outcome == "failed"
+        assert refused.ran(is_run) == 0
+        assert all(connection.closed for connection in refused.connections)
+
+    def test_keeps_the_hint_of_the_fault(self, world: World) -> None:
+        world.refused.append(Unreachable("nothing answers", hint="switch it on"))
+        with pytest.raises(CheckFailed, match="connecting over SSH: nothing answers") as caught:
+            create(world.order(), world.tools)
+        assert caught.value.hint == "switch it on"
+
+    def test_by_the_drivers_check_comes_before_any_record(self, world: World) -> None:
+        world.cloud.fail("check", UsageFault("no such size"))
+        with pytest.raises(UsageFault):
+            create(world.order(), world.tools)
+        assert (world.store.records(), world.store.operations(), world.cloud.calls) == ([], [], ["check"])
+
+    @pytest.mark.parametrize("name", ["a_b", "-x", "..", ""])
+    def test_of_a_bad_name_comes_first(self, name: str, world: World) -> None:
+        with pytest.raises(UsageFault):
+            create(world.order(name), world.tools)
+        assert world.cloud.calls == []
+
+    def test_of_an_unknown_driver(self, world: World) -> None:
+        with pytest.raises(DriverMissing):
+            create(world.order(driver="nosuch"), world.tools)
+        assert world.store.records() == []
+
+    @pytest.mark.parametrize("name", ["node1", "NODE1"])
+    def test_of_a_name_that_is_taken_in_any_case(self, name: str, world: World) -> None:
+        machine = world.made()
+        with pytest.raises(CheckFailed, match="machine node1 exists already") as caught:
+            create(world.order(name), world.tools)
+        assert "pymachine provision node1" in (caught.value.hint or "")
+        assert (world.store.records(), world.cloud.calls) == ([machine], [])
+
+    def test_of_a_machine_that_somebody_works_on(self, world: World) -> None:
+        with world.store.lease("node1", "rm node1"), pytest.raises(LeaseHeld, match="rm node1"):
+            create(world.order(), world.tools)
+        assert world.store.records() == []
+
+
+class TestHalfMade:
+    def test_a_failing_set_up_stays_on_record_with_its_step_and_reason(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed, match=r"setting up the engine: .*does not start") as caught:
+            create(world.order(), world.tools)
+
+        machine = world.store.get("node1")
+        assert machine.phase is Phase.REACHABLE
+        assert machine.fault is not None
+        assert (machine.fault.step, machine.fault.at[:10]) == ("setting up the engine", "2027-01-15")
+        assert "does not start" in machine.fault.message
+        assert "`pymachine rm node1` to undo it" in (caught.value.hint or "")
+        assert (world.operation().outcome, world.operation().step) == ("failed", "setting up the engine")
+        assert world.reporter.steps("node1", "failed") == ["setting up the engine"]
+        assert "destroy" not in world.cloud.calls
+
+    def test_the_same_order_goes_on_with_the_same_machine(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        half, secrets = world.store.get("node1"), world.store.secrets("node1")
+        world.answers.clear()
+        world.carries(half.id)
+
+        machine = create(world.order("NODE1"), world.tools)
+        assert (machine.name, machine.id, machine.handle) == ("node1", half.id, half.handle)
+        assert (machine.phase, machine.fault, machine.certificates) == (Phase.READY, None, half.certificates)
+        assert world.store.secrets("node1") == secrets
+        assert len(world.store.records()) == 1
+
+    def test_another_port_in_the_second_try_is_the_one_that_counts(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        world.answers.clear()
+
+        machine = create(world.order(port=2400), world.tools)
+        assert machine.endpoint == world.engine.asked[-1][0] == Endpoint(ADDRESS, 2400)
+
+    def test_a_host_that_carries_a_set_up_is_not_forgotten_for_another(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        half = world.store.get("node1")
+
+        other = replace(world.order(), options=FakeOptions(fake_address="192.0.2.8"))
+        with pytest.raises(CheckFailed, match=r"half-made on 192.0.2.7, and 192.0.2.8 is asked for") as caught:
+            create(other, world.tools)
+        assert "pymachine rm node1" in (caught.value.hint or "")
+        assert (world.store.get("node1").handle, world.store.get("node1").ssh) == (half.handle, half.ssh)
+
+    def test_a_refusal_of_the_second_try_keeps_the_record(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        world.refused.append(Unreachable("nothing answers"))
+        with pytest.raises(StepFailed, match="connecting over SSH") as caught:
+            create(world.order(), world.tools)
+        assert caught.value.exit_code == 1, "something was made already: this is no refusal"
+        assert world.store.get("node1").phase is Phase.REACHABLE
+        assert "destroy" not in world.cloud.calls
+
+    def test_another_driver_is_refused(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        with pytest.raises(CheckFailed, match=r"half-made \(driver fake, reachable\)") as caught:
+            create(world.order(driver="other"), world.tools)
+        assert "pymachine rm node1" in (caught.value.hint or "")
+
+    def test_a_machine_that_is_being_removed_is_refused(self, world: World) -> None:
+        world.made()
+        world.saved(phase=Phase.REMOVING)
+        with pytest.raises(CheckFailed, match="half-removed"):
+            create(world.order(), world.tools)
+
+    def test_a_handle_is_in_the_store_before_the_driver_returns(self, cloud_world: World) -> None:
+        world = cloud_world
+        world.cloud.fail("remembered", DriverError("the cloud went away"))
+        with pytest.raises(StepFailed, match="allocating the host: the cloud went away"):
+            create(world.order(), world.tools)
+
+        machine = world.store.get("node1")
+        assert machine.handle == {"id": machine.id, "address": ADDRESS}
+        assert (machine.phase, list(world.cloud.hosts())) == (Phase.REQUESTED, [machine.id])
+        assert create(world.order(), world.tools).id == machine.id
+        assert list(world.cloud.hosts()) == [machine.id], "no second host was made"
+
+    def test_a_lease_that_was_taken_away_stops_the_work(self, world: World) -> None:
+        def lose(_: Call) -> Result:
+            world.store.break_lease("node1")
+            return done("@pymachine done engine=1\n")
+
+        world.answer(is_run, lose)
+        with pytest.raises(StepFailed, match="another process took the lease"):
+            create(world.order(), world.tools)
+        assert world.store.get("node1").phase is Phase.REACHABLE
+
+
+class TestInterrupted:
+    """Ctrl-C in each step: before the set-up nothing stays, from then on the record does."""
+
+    @staticmethod
+    def stop_at(world: World, step: str) -> None:
+        stop = KeyboardInterrupt()
+        places: dict[str, Callable[[], object]] = {
+            "allocating the host": lambda: world.cloud.fail("remembered", stop),
+            "connecting over SSH": lambda: world.refused.append(stop),
+            "surveying the host": lambda: world.answer(is_look, _raising(stop)),
+            "setting up the engine": lambda: world.answer(is_run, _raising(stop)),
+            "asking the engine over TLS": lambda: world.engine.errors.append(stop),
+        }
+        places[step]()
+
+    @pytest.mark.parametrize("step", STEPS_ON_A_HOST[:3])
+    def test_while_it_looks_at_a_host_leaves_nothing(self, step: str, world: World) -> None:
+        self.stop_at(world, step)
+        with pytest.raises(Interrupted, match=f"interrupted while {step}; nothing was made"):
+            create(world.order(), world.tools)
+        assert (world.store.records(), world.cloud.hosts(), world.store.holder("node1")) == ([], {}, None)
+        assert world.operation().outcome == "failed"
+
+    @pytest.mark.parametrize("step", ["setting up the engine", "asking the engine over TLS"])
+    def test_once_the_host_is_touched_keeps_the_record(self, step: str, world: World) -> None:
+        self.stop_at(world, step)
+        with pytest.raises(Interrupted, match=f"interrupted while {step}; machine node1 is on record") as caught:
+            create(world.order(), world.tools)
+        fault = world.store.get("node1").fault
+        assert fault is not None
+        assert (fault.step, fault.message) == (step, "interrupted")
+        assert "give the same command again" in (caught.value.hint or "")
+        assert world.host.closed
+
+    @pytest.mark.parametrize("step", [*STEPS_ON_A_HOST[:3], *STEPS_ON_A_HOST[4:6]])
+    def test_a_host_that_was_made_is_always_on_record(self, step: str, cloud_world: World) -> None:
+        self.stop_at(cloud_world, step)
+        with pytest.raises(Interrupted, match="machine node1 is on record"):
+            create(cloud_world.order(), cloud_world.tools)
+        machine = cloud_world.store.get("node1")
+        assert machine.handle is not None
+        assert list(cloud_world.cloud.hosts()) == [machine.id]
+
+    def test_a_question_that_was_not_answered_counts_as_ctrl_c(self, world: World) -> None:
+        world.refused.append(Interrupted("no passphrase was given"))
+        with pytest.raises(Interrupted):
+            create(world.order(), world.tools)
+        assert world.store.records() == []
+
+
+class TestVerification:
+    def test_a_port_that_is_blocked_on_the_way_is_no_reason_to_put_anything_back(self, world: World) -> None:
+        world.engine.errors.append(Unreachable("no answer"))
+        world.answer(is_run, _with_tunnel(world, 2376))
+        with pytest.raises(StepFailed, match="cannot be reached from here: no answer") as caught:
+            create(world.order(), world.tools)
+        assert "let TCP port 2376 through" in (caught.value.hint or "")
+        assert world.ran(is_rollback) == 0
+
+    @pytest.mark.parametrize("error", [Unreachable("no answer"), TlsError("bad"), EngineError("nonsense")])
+    def test_a_broken_engine_gets_its_former_configuration_back(self, error: PymachineError, world: World) -> None:
+        world.engine.errors.append(error)
+        with pytest.raises(StepFailed, match=f"asking the engine over TLS: {error.message}"):
+            create(world.order(), world.tools)
+        assert world.ran(is_rollback) == 1
+        assert "the host's former engine configuration was put back" in world.reporter.notices("node1")
+
+    def test_a_rollback_that_fails_is_said(self, world: World) -> None:
+        world.engine.errors.append(TlsError("bad"))
+        world.answer(is_rollback, done(code=1, stderr="disk full"))
+        with pytest.raises(StepFailed, match="could not be put back: disk full"):
+            create(world.order(), world.tools)
+
+
+class TestDryRun:
+    def test_looks_at_the_host_and_changes_nothing(self, world: World) -> None:
+        preview = preview_create(world.order(), world.tools)
+
+        assert preview.changes[0].what.startswith("install docker.io")
+        assert (world.store.records(), world.store.operations()) == ([], [])
+        assert (world.cloud.calls, world.cloud.hosts()) == (["check", "locate"], {})
+        assert (world.ran(is_look), world.host.trips, world.host.closed) == (1, 1, True)
+
+    def test_names_the_host_that_the_driver_would_make(self, cloud_world: World) -> None:
+        preview = preview_create(cloud_world.order(), cloud_world.tools)
+        assert preview.changes[0].what == "make the host"
+        assert cloud_world.cloud.hosts() == {}
+
+    def test_refuses_what_create_would_refuse(self, world: World) -> None:
+        world.carries("somebody else's")
+        with pytest.raises(CheckFailed, match="belongs to machine node1 already"):
+            preview_create(world.order(), world.tools)
+
+    def test_of_a_half_made_machine_leaves_its_record_alone(self, world: World) -> None:
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        half = world.store.get("node1")
+        preview_create(world.order(labels=("a=b",)), world.tools)
+        assert world.store.get("node1") == half
+
+
+def _raising(error: BaseException) -> Callable[[Call], Result]:
+    def answer(_: Call) -> Result:
+        raise error
+
+    return answer
+
+
+def _with_tunnel(world: World, port: int) -> Callable[[Call], Result]:
+    """A set-up that works, after which something listens on the host itself."""
+
+    def answer(_: Call) -> Result:
+        world.host.tunnels["localhost", port] = _Open()
+        return done("@pymachine done engine=1\n")
+
+    return answer
+
+
+class _Open:
+    """A connection that carries nothing."""
+
+    def sendall(self, data: bytes) -> None:
+        """Lose it."""
+
+    def recv(self, limit: int) -> bytes:
+        """Be at the end."""
+        return b""
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Never wait."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
