@@ -87,8 +87,9 @@ class FakeEngine:
 
 
 class World:
-    """What a verb finds outside. ``connections`` are all that were opened, ``refused`` errors of the next ones.
+    """What a verb finds outside. ``connections`` are all that were opened, ``pins`` the host keys they asked for.
 
+    ``refused`` are errors of the next ones, None for one that is let in.
     ``answers`` are rules for every later connection, beside facts, runs and rollbacks that work; ``facts`` what
     the host tells of itself. The clock of the host goes right unless ``skew`` seconds are given.
     """
@@ -105,7 +106,8 @@ class World:
         self.host_key = HOST_KEY
         self.connections: list[FakeTransport] = []
         self.patience: list[float] = []
-        self.refused: list[BaseException] = []
+        self.pins: list[str | None] = []
+        self.refused: list[BaseException | None] = []
         self.answers: list[tuple[Callable[[Command], bool], tuple[Answer, ...]]] = []
 
     @property
@@ -132,6 +134,10 @@ class World:
         config = json.dumps({"tlsverify": True})
         self.facts |= {**ENGINE, "manifest": json.dumps(manifest), "daemon_json": config}
 
+    def listens(self, port: int) -> None:
+        """Have something accept connections on this port, as seen from the host itself."""
+        self.host.tunnels["localhost", port] = _Open()
+
     def ran(self, matcher: Callable[[Command], bool]) -> int:
         """How many such commands were run, over all connections."""
         return sum(matcher(call.command) for connection in self.connections for call in connection.calls)
@@ -150,6 +156,7 @@ class World:
         machine = create(self.order(name, **spec), self.tools)
         assert machine.phase is Phase.READY
         self.connections.clear()
+        self.pins.clear()
         self.reporter.events.clear()
         self.cloud.calls.clear()
         self.engine.asked.clear()
@@ -179,11 +186,12 @@ class World:
         deadline: float,
         retry_for: float = 0.0,
     ) -> Transport:
-        if self.refused:
-            raise self.refused.pop(0)
+        if self.refused and (error := self.refused.pop(0)):
+            raise error
         if address.host_key is None:
             notice(f"host key pinned: {self.host_key}")
         self.patience.append(retry_for)
+        self.pins.append(address.host_key)
         transport = FakeTransport(SshAddress(address.host, 22, "root", host_key=self.host_key))
         transport.answer(is_look, lambda call: done(_told(self.facts, self.clock.now() + self.skew)))
         transport.answer(is_run, done("@pymachine step starting the engine\n@pymachine done engine=26.1.5\n"))
@@ -192,6 +200,23 @@ class World:
             transport.answer(matcher, *answers)
         self.connections.append(transport)
         return transport
+
+
+class _Open:
+    """A connection that carries nothing."""
+
+    def sendall(self, data: bytes) -> None:
+        """Lose it."""
+
+    def recv(self, limit: int) -> bytes:
+        """Be at the end."""
+        return b""
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Never wait."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
 
 def _told(facts: Mapping[str, str], clock: float) -> str:
