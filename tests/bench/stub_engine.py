@@ -43,14 +43,14 @@ def stub_engines(store_folder: Path, count: int) -> Iterator[None]:
 
 
 def _record(folder: Path, ports: list[int], files: Mapping[str, bytes]) -> None:
-    store = SqliteStore.open(folder)
-    for number, port in enumerate(ports):
-        machine = Machine(
-            f"stub{number}", f"{number:032x}", "none", Phase.READY,
-            handle={"url": f"tcp://127.0.0.1:{port}"}, endpoint=Endpoint("127.0.0.1", port),
-        )  # fmt: skip
-        store.put(machine, secrets=files)
-        store.materialise(machine.name)
+    with SqliteStore.open(folder) as store:
+        for number, port in enumerate(ports):
+            machine = Machine(
+                f"stub{number}", f"{number:032x}", "none", Phase.READY,
+                handle={"url": f"tcp://127.0.0.1:{port}"}, endpoint=Endpoint("127.0.0.1", port),
+            )  # fmt: skip
+            store.put(machine, secrets=files)
+            store.materialise(machine.name)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -28,6 +28,7 @@ PROGRAMS = {
 TEST_PROGRAMS = {
     "sshd": "openssh-server",
     "sudo": "sudo",
+    "nologin": "login",
     "tcsh": "tcsh",
     "fish": "fish",
     "zsh": "zsh",

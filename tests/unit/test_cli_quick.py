@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,14 @@ PLAIN = [
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
     monkeypatch.setenv("MACHINE_STORAGE_PATH", str(tmp_path))
-    store = SqliteStore.open(tmp_path)
-    for name, host in (("node1", "192.0.2.7"), ("default", "2001:db8::5")):
-        store.put(Machine(name, name, "ssh", Phase.READY, endpoint=Endpoint(host)), secrets=FILES)
-        store.materialise(name)
-    store.put(Machine("bare", "bare", "none", Phase.READY, endpoint=Endpoint("192.0.2.8")))
-    return store
+    with SqliteStore.open(tmp_path) as store:
+        for name, host in (("node1", "192.0.2.7"), ("default", "2001:db8::5")):
+            store.put(Machine(name, name, "ssh", Phase.READY, endpoint=Endpoint(host)), secrets=FILES)
+            store.materialise(name)
+        store.put(Machine("bare", "bare", "none", Phase.READY, endpoint=Endpoint("192.0.2.8")))
+        yield store
 
 
 def _modules(*words: str) -> set[str]:

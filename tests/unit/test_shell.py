@@ -153,16 +153,16 @@ def sshd() -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def store(sshd: Sshd, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+def store(sshd: Sshd, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
     """A store with node1 and, at the same address under another name, node2."""
     monkeypatch.setenv("MACHINE_STORAGE_PATH", str(tmp_path / "st ore"))
-    store = SqliteStore.open(tmp_path / "st ore")
     address = {"port": sshd.port, "user": "root", "key_path": str(sshd.folder / "key")}
     key = sshd.public_key("ed25519")
-    store.put(machine("node1", "127.0.0.1", host_key=key, **address))
-    store.put(machine("node2", "127.0.0.1", host_key=key, **address))
-    store.put(machine("wrong", "127.0.0.1", **address))
-    return store
+    with SqliteStore.open(tmp_path / "st ore") as store:
+        store.put(machine("node1", "127.0.0.1", host_key=key, **address))
+        store.put(machine("node2", "127.0.0.1", host_key=key, **address))
+        store.put(machine("wrong", "127.0.0.1", **address))
+        yield store
 
 
 def pymachine(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
