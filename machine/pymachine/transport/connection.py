@@ -37,8 +37,8 @@ _log = logging.getLogger(__name__)
 class SshTransport:
     """One connection to one host; several threads may use it at a time.
 
-    ``sessions`` are those to the jump hosts and, last, to the host itself. The log shows commands masked, and never
-    their input.
+    ``sessions`` are those to the jump hosts and, last, to the host itself. The log has a line for each command
+    and upload, ``trip N:`` and the command, masked; never its input.
     """
 
     def __init__(self, sessions: Sequence[paramiko.Transport], address: SshAddress, asker: Asker) -> None:
@@ -78,13 +78,13 @@ class SshTransport:
         """
         through_sudo = root and self._address.user != ROOT
         line = (root_line if through_sudo else plain_line)(command)
-        self._count()
+        trip = self._count()
         limit = Deadline(deadline)
-        _log.debug("%s: %s%s", self._where, "as root: " if root else "", command.masked())
+        _log.debug("%s: trip %d: %s%s", self._where, trip, "as root: " if root else "", command.masked())
         with self._slots, vendor_errors(f"running a command on {self._where}"):
             exchange = Exchange(self._open_channel(limit), line, deadline=limit, what=self._what(command))
             result = exchange.run(stdin, on_line=on_line, password=self._password.answer if through_sudo else None)
-        _log.debug("%s: code %d", self._where, result.exit_code)
+        _log.debug("%s: trip %d ended with code %d", self._where, trip, result.exit_code)
         return result
 
     def upload(self, files: Sequence[RemoteFile], folder: str, *, deadline: float = 120.0) -> None:
@@ -146,9 +146,10 @@ class SshTransport:
                     raise
                 time.sleep(SESSION_PAUSE)
 
-    def _count(self) -> None:
+    def _count(self) -> int:
         with self._count_lock:
             self._trips += 1
+            return self._trips
 
     def _what(self, command: Command) -> str:
         return f"`{command.masked()[:80]}` on {self._where}"
