@@ -12,12 +12,12 @@ from pathlib import Path
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.tools import Tools
+from pymachine.store.clientfiles import CLIENT_FILES, materialised
 
 # A probe waits, it does not compute: as wide as there are machines, within reason.
 WIDTH = 128
 # The engine gets this share of the time; with the rest the driver is asked why it did not answer.
 ENGINE_SHARE = 0.6
-CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,9 @@ def look_once(machine: Machine, tools: Tools, timeout: float) -> Look:
     end = time.monotonic() + timeout
     if machine.phase is not Phase.READY or machine.endpoint is None:
         return _by_driver(machine, tools, end)
-    folder = _client_folder(machine, tools)
-    if folder is None:
-        return _by_driver(machine, tools, end)
+    deadline = max(timeout * ENGINE_SHARE, 0.01)
     try:
-        answer = tools.ask_engine(machine.endpoint, folder, deadline=max(timeout * ENGINE_SHARE, 0.01))
+        answer = tools.ask_engine(machine.endpoint, _client_folder(machine, tools), deadline=deadline)
     except PymachineError as error:
         return _explained(machine, tools, end, error)
     return Look(State.RUNNING, engine=answer.version, seconds=answer.seconds)
@@ -131,4 +129,4 @@ def _client_folder(machine: Machine, tools: Tools) -> Path | None:
     folder = tools.store.client_folder(machine.name)
     if all((folder / file).exists() for file in CLIENT_FILES):
         return folder
-    return tools.store.materialise(machine.name) if tools.store.secrets(machine.name) else None
+    return materialised(tools.store, machine.name)

@@ -14,6 +14,7 @@ from pymachine.cli import main
 from pymachine.cli.quick import COMMANDS
 from pymachine.cli.wiring import Wiring
 from pymachine.driver import Driver
+from pymachine.engine import client
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverError, Unreachable
 from pymachine.model import Endpoint, State
@@ -30,9 +31,11 @@ def wiring(cloud: FakeCloud) -> Wiring:
             raise RuntimeError(_fault()[2])
         return cloud.driver() if name == "fake" else registry.load(name)
 
-    def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
+    def ask(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineAnswer:
         if State.RUNNING not in cloud.hosts().values():
             raise Unreachable(f"nothing answers at {endpoint.url}", hint="switch it on")
+        if folder is None:
+            return client.ask(endpoint, None, deadline=deadline)
         assert (folder / "key.pem").read_bytes() == CERTIFICATES["key.pem"]
         return EngineAnswer("26.1.5", "1.45", "1.24", "linux", "amd64", 0.01)
 

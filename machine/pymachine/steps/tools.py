@@ -31,10 +31,10 @@ class Connect(Protocol):
 
 
 class AskEngine(Protocol):
-    """Asks an engine for its version over TLS; ``pymachine.engine.client.ask`` in earnest."""
+    """Asks an engine for its version; ``pymachine.engine.client.ask`` in earnest."""
 
-    def __call__(self, endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
-        """Return the answer within ``deadline`` seconds."""
+    def __call__(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineAnswer:
+        """Return the answer within ``deadline`` seconds: over TLS with the files in ``folder``, else without."""
 
 
 @dataclass(frozen=True, slots=True)

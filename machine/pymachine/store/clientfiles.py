@@ -17,6 +17,7 @@ from pathlib import Path
 from pymachine.errors import StoreError
 from pymachine.model import check_name
 from pymachine.store.schema import CERTIFICATES
+from pymachine.store.seam import Store
 
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 
@@ -24,6 +25,11 @@ CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 def client_folder(folder: Path, name: str) -> Path:
     """Return ``certs/NAME`` of the store. Raises ``UsageFault`` for a name that cannot be a folder's."""
     return folder / CERTIFICATES / check_name(name)
+
+
+def materialised(store: Store, name: str) -> Path | None:
+    """Return the folder of the client's files, written anew if need be; None for an engine that takes none."""
+    return store.materialise(name) if store.secrets(name) else None
 
 
 def wanted_files(name: str, secrets: Mapping[str, bytes]) -> dict[str, bytes]:

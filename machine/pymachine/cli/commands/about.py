@@ -10,6 +10,7 @@ from pymachine.cli.machines import ready
 from pymachine.cli.output import dump, say
 from pymachine.cli.params import JSON, command, complete_names
 from pymachine.errors import NotSupported, UsageFault
+from pymachine.store.clientfiles import materialised
 
 ASK_DEADLINE = 20.0
 SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -27,7 +28,7 @@ def version(app: App, name: str | None, as_json: bool) -> None:
         return
     machine = ready(app, name)
     assert machine.endpoint is not None
-    answer = app.ask_engine(machine.endpoint, app.store.materialise(machine.name), deadline=ASK_DEADLINE)
+    answer = app.ask_engine(machine.endpoint, materialised(app.store, machine.name), deadline=ASK_DEADLINE)
     dump({"name": machine.name, "engine": answer.version}) if as_json else say(answer.version)
 
 

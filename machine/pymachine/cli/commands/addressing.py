@@ -18,6 +18,7 @@ from pymachine.cli.params import JSON, NAME, NAMES, command
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError, UsageFault
 from pymachine.model import Machine
+from pymachine.store.clientfiles import materialised
 
 CHECK_DEADLINE = 20.0
 CHECK = click.option("--check", is_flag=True, help="Ask the engine over TLS first, and fail if it does not answer.")
@@ -146,15 +147,13 @@ def _again(app: App, name: str | None, shell: str | None, unset: bool, no_proxy:
 
 
 def _certificates(app: App, machine: Machine) -> str:
-    if not app.store.secrets(machine.name):
-        return ""
-    return str(app.store.materialise(machine.name))
+    return str(materialised(app.store, machine.name) or "")
 
 
 def _checked(app: App, machine: Machine, check: bool) -> Machine:
     if check:
         assert machine.endpoint is not None
-        app.ask_engine(machine.endpoint, app.store.materialise(machine.name), deadline=CHECK_DEADLINE)
+        app.ask_engine(machine.endpoint, materialised(app.store, machine.name), deadline=CHECK_DEADLINE)
     return machine
 
 
