@@ -38,7 +38,7 @@ def stored_authority(secrets: Mapping[str, bytes]) -> Authority:
     if CA not in secrets or CA_KEY not in secrets:
         raise TlsError(
             "the key of the authority that signed this machine's certificates is not on record",
-            hint="give the company's authority again with --tls-ca-cert and --tls-ca-key",
+            hint="`pymachine rm` and `create` again make a machine with an authority of its own",
         )
     return _authority(secrets[CA], secrets[CA_KEY], CA, CA_KEY)
 

@@ -59,7 +59,7 @@ def issue(name: str, sans: Iterable[str], *, now: datetime, authority: Authority
     if signer.certificate.not_valid_after_utc <= now:
         raise TlsError(
             f"the authority expired on {signer.certificate.not_valid_after_utc.isoformat()}",
-            hint="give one that is still valid with --tls-ca-cert and --tls-ca-key",
+            hint="ask whoever runs the authority for a certificate that is still valid",
         )
     files = {CERTIFICATE_OF["ca"]: signer.pem}
     if authority is None:
