@@ -143,8 +143,11 @@ class TestFailedChange:
         assert "give the same command again" in (caught.value.hint or "")
 
     def test_one_that_was_killed_is_told_of_once_by_the_next(self, world: World) -> None:
-        machine = world.made()
-        world.store.begin(machine, "provision", {"changes": ["labels", "opts"]})
+        world.made()
+        world.answer(is_run, MemoryError("as near to kill -9 as a test gets"))
+        with pytest.raises(MemoryError):
+            provision("node1", world.tools, spec_changes={"opts": ("log-driver=none",), **LABELS})
+        world.answers.clear()
 
         provision("node1", world.tools)
         told = [text for text in world.reporter.notices("node1") if "cut off" in text]

@@ -39,8 +39,8 @@ class FakeCloud:
 
     ``fail`` makes later calls of an operation (``check``, ``create``, ``remembered``, ``inspect``, ``destroy``,
     ``start`` …) raise; ``remembered`` is the moment right after ``create`` made its host known. ``calls`` lists the
-    operations of this process. ``reach`` says how hosts are logged in to, None for hosts without SSH;
-    ``certificates`` come with every endpoint.
+    operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
+    alone; ``certificates`` come with every endpoint.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class _FakeDriver:
         return Instance(
             handle,
             ssh=self.cloud.reach(address) if self.cloud.reach else None,
-            endpoint=Endpoint(address, request.engine_port),
+            endpoint=None if self.cloud.reach else Endpoint(address, request.engine_port),
             addresses=(address,),
             certificates=self.cloud.certificates,
         )
