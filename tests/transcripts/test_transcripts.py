@@ -79,6 +79,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "MACHINE_STORAGE_PATH": str(tmp_path / "store"),
         "FAKE_CLOUD": str(tmp_path / "cloud.json"),
         "TMP": str(tmp_path),
+        "PYTHON": sys.executable,
         "LC_ALL": "C.UTF-8",
     }
 

@@ -28,6 +28,7 @@ class App:
         self.storage: str | None = None
         self.progress = "auto"
         self.debug = False
+        self.force_unlock = False
         self._opened: SqliteStore | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pymachine.cli.app import App
+from pymachine.cli.output import note
 from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
 from pymachine.model import Machine, Phase, check_name
 from pymachine.store import Broken, Store
@@ -47,6 +48,17 @@ def existing(app: App, names: Sequence[str]) -> list[str]:
     if missing:
         raise no_such(app.store, missing)
     return list(dict.fromkeys(spelled[name.lower()] for name in wanted))
+
+
+def unlock(app: App, names: Sequence[str]) -> None:
+    """Take the leases on machines from whoever holds them, if --force-unlock was given, and say whose they were."""
+    for name in names if app.force_unlock else ():
+        holder = app.store.break_lease(name)
+        if holder is not None:
+            note(
+                f"note: took the lease on {holder.name} from {holder.user}@{holder.host}, process {holder.pid}, "
+                f"held since {holder.since} ({holder.purpose})"
+            )
 
 
 def ready(app: App, name: str | None) -> Machine:

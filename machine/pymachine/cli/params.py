@@ -29,6 +29,11 @@ def _set_progress(ctx: click.Context, param: click.Parameter, value: str | None)
         ctx.ensure_object(App).progress = value
 
 
+def _set_force_unlock(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(App).force_unlock = True
+
+
 # Before the command or among its own options, whichever way it is typed. Eager: they count while the rest is read.
 GLOBAL_OPTIONS: Sequence[Decorator] = (
     click.option(
@@ -100,4 +105,8 @@ NAME = click.argument("name", required=False, shell_complete=complete_names)
 NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+FORCE_UNLOCK = click.option(
+    "--force-unlock", is_flag=True, expose_value=False, callback=_set_force_unlock,
+    help="Take the machine from a process that works on it and hangs.",
+)  # fmt: skip
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -11,9 +11,10 @@ import click
 from pymachine.cli.app import App
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
 from pymachine.cli.engine_options import CLASSIC_SWARM, ENGINE_OPTIONS, labels_of, new_spec, refuse_swarm_flags
+from pymachine.cli.machines import unlock
 from pymachine.cli.output import say
 from pymachine.cli.overriding import override
-from pymachine.cli.params import DRY_RUN, JSON, command, with_options
+from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, command, with_options
 from pymachine.cli.plans import next_line, ready_line, show_plans
 from pymachine.errors import UsageFault
 from pymachine.model import check_name
@@ -87,6 +88,7 @@ def named_driver(args: Sequence[str]) -> str | None:
     "--label", "machine_labels", multiple=True, metavar="KEY=VALUE", help="A label of the machine, for `ls`."
 )
 @with_options(ENGINE_OPTIONS)
+@FORCE_UNLOCK
 @DRY_RUN
 @JSON
 @click.argument("name", required=False)
@@ -104,6 +106,7 @@ def create(app: App, /, name: str | None, driver: str | None, dry_run: bool, as_
     if dry_run:
         show_plans([verb.preview_create(order, app.tools)], as_json=as_json)
         return
+    unlock(app, [order.name])
     began = app.wiring.now()
     machine = verb.create(order, app.tools)
     app.settle()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing
+from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import say
-from pymachine.cli.params import NAMES, command
+from pymachine.cli.params import FORCE_UNLOCK, NAMES, command
 from pymachine.cli.several import for_each
 
 
@@ -16,10 +16,13 @@ def _switch(app: App, names: tuple[str, ...], verb: str, outcome: str) -> None:
 
     tools = app.tools
     action = getattr(power, verb)
-    for_each(existing(app, names), lambda name: action(name, tools), lambda name, _: say(f"{name} {outcome}"))
+    wanted = existing(app, names)
+    unlock(app, wanted)
+    for_each(wanted, lambda name: action(name, tools), lambda name, _: say(f"{name} {outcome}"))
 
 
 @command()
+@FORCE_UNLOCK
 @NAMES
 @click.pass_obj
 def start(app: App, names: tuple[str, ...]) -> None:
@@ -28,6 +31,7 @@ def start(app: App, names: tuple[str, ...]) -> None:
 
 
 @command()
+@FORCE_UNLOCK
 @NAMES
 @click.pass_obj
 def stop(app: App, names: tuple[str, ...]) -> None:
@@ -36,6 +40,7 @@ def stop(app: App, names: tuple[str, ...]) -> None:
 
 
 @command()
+@FORCE_UNLOCK
 @NAMES
 @click.pass_obj
 def kill(app: App, names: tuple[str, ...]) -> None:
@@ -44,6 +49,7 @@ def kill(app: App, names: tuple[str, ...]) -> None:
 
 
 @command()
+@FORCE_UNLOCK
 @NAMES
 @click.pass_obj
 def restart(app: App, names: tuple[str, ...]) -> None:

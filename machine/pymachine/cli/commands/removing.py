@@ -9,9 +9,9 @@ import click
 
 from pymachine import shell
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing
+from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import note, say
-from pymachine.cli.params import DRY_RUN, JSON, YES, command, complete_names
+from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, YES, command, complete_names
 from pymachine.cli.plans import show_plans
 from pymachine.cli.several import for_each
 from pymachine.errors import PymachineError, StoreError, UsageFault
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--purge", is_flag=True, help="Also remove the engine that pymachine installed, with images and volumes."
 )
+@FORCE_UNLOCK
 @DRY_RUN
 @JSON
 @click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_names)
@@ -83,6 +84,7 @@ def _stays(app: App, machine: Machine) -> bool:
 def _remove(app: App, names: Sequence[str], force: bool, purge: bool) -> None:
     from pymachine.remove import remove
 
+    unlock(app, names)
     tools = app.tools
     ids = {record.name: record.id for record in app.store.records() if isinstance(record, Machine)}
 

@@ -9,9 +9,9 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.engine_options import ENGINE_OPTIONS, VERSION, spec_changes
-from pymachine.cli.machines import existing
+from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import dump, say
-from pymachine.cli.params import DRY_RUN, JSON, NAMES, command, with_options
+from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, command, with_options
 from pymachine.cli.plans import ready_line, show_plans
 from pymachine.cli.several import for_each
 from pymachine.documents import to_document
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @command()
 @with_options(ENGINE_OPTIONS)
 @click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
+@FORCE_UNLOCK
 @DRY_RUN
 @JSON
 @NAMES
@@ -52,6 +53,7 @@ def provision(
 
 @command()
 @VERSION
+@FORCE_UNLOCK
 @DRY_RUN
 @JSON
 @NAMES
@@ -85,8 +87,10 @@ def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_jso
         if not as_json:
             say(ready_line(machine, app.wiring.now() - began))
 
+    wanted = existing(app, names)
+    unlock(app, wanted)
     try:
-        for_each(existing(app, names), verb, tell)
+        for_each(wanted, verb, tell)
     finally:
         if as_json:
             dump([to_document(machine) for machine in done])
