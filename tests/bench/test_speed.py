@@ -106,14 +106,26 @@ def _accepted(host: Host) -> int:
 
 
 @pytest.mark.bench
-def test_a_list_of_200_takes_at_most_twice_the_time_of_20(tmp_path: Path, workstation: Workstation) -> None:
+@pytest.mark.parametrize(("behind_tls", "most"), [(False, 2.0), (True, 6.0)], ids=["plain", "tls"])
+def test_a_long_list_is_looked_at_together(
+    behind_tls: bool, most: float, tmp_path: Path, workstation: Workstation
+) -> None:
+    """The stubs answer after 0.1 s. That wait is shared: 200 take at most twice the time of 20, one by one 20 s.
+
+    The work of 200 handshakes is not shared: OpenSSL 3.0 needs about 2 ms of CPU for the context and the handshake of
+    one machine, and the stubs, on the same two cores, as much again. Behind TLS the target of 2 is missed by that.
+    """
     small = Workstation(tmp_path / "small", workstation.docker_cli, workstation.key)
     large = Workstation(tmp_path / "large", workstation.docker_cli, workstation.key)
-    with stub_engines(small.store, 20), stub_engines(large.store, 200):
+    with (
+        stub_engines(small.store, 20, behind_tls=behind_tls),
+        stub_engines(large.store, 200, behind_tls=behind_tls),
+    ):
         for user, count in ((small, 20), (large, 200)):
             rows = json.loads(user.pymachine("ls", "--json").stdout)
             assert [row["state"] for row in rows] == ["Running"] * count
         short, long = (min(_seconds(partial(user.pymachine, "ls")) for _ in range(3)) for user in (small, large))
     ratio = long / short
-    _report("`ls` of 200", "`ls` of 20", ratio, 2, f"{long:.2f} s against {short:.2f} s")
-    assert ratio <= 2
+    what = "behind TLS" if behind_tls else "in the clear"
+    _report(f"`ls` of 200 engines {what}", "`ls` of 20", ratio, most, f"{long:.2f} s against {short:.2f} s")
+    assert ratio <= most
