@@ -15,7 +15,7 @@ from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import CLIENT_FILES, materialised
 
 # A probe waits, it does not compute: as wide as there are machines, within reason.
-WIDTH = 128
+WIDTH = 256
 # The engine gets this share of the time; with the rest the driver is asked why it did not answer.
 ENGINE_SHARE = 0.6
 
