@@ -5,10 +5,11 @@ client certificate that the engine's authority signed is root on the host. Hence
 a leaked key is answered by replacing that one, and nothing else changes.
 """
 
-from pymachine.tls.authority import Authority, read_authority
+from pymachine.tls.authority import read_authority
 from pymachine.tls.checking import Need, needs, summary, verify_set
 from pymachine.tls.clock import check_clock, clock_skew
 from pymachine.tls.issuing import Issued, ensure, issue, reissue_server, renew_client
+from pymachine.tls.profile import Authority
 
 __all__ = [
     "Authority",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,18 +11,10 @@ from cryptography import x509
 from pymachine.errors import TlsError
 from pymachine.tls import profile
 from pymachine.tls.pem import belongs, read_certificates, read_key
+from pymachine.tls.profile import Authority
 
 CA = "ca.pem"
 CA_KEY = "ca-key.pem"
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A certificate that signs others, its key, and the text that clients and engine trust by (``ca.pem``)."""
-
-    certificate: x509.Certificate
-    pem: bytes
-    key: profile.SigningKey = field(repr=False)
 
 
 def new_authority(machine: str, now: datetime) -> Authority:

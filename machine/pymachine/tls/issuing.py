@@ -9,10 +9,11 @@ from datetime import datetime
 from pymachine.errors import TlsError
 from pymachine.model import Certificates
 from pymachine.tls import profile
-from pymachine.tls.authority import CA_KEY, Authority, new_authority, stored_authority
+from pymachine.tls.authority import CA_KEY, new_authority, stored_authority
 from pymachine.tls.checking import CERTIFICATE_OF, KEY_OF, Part, needs, summary, verify_set
 from pymachine.tls.names import server_names
 from pymachine.tls.pem import read_key
+from pymachine.tls.profile import Authority
 
 
 @dataclass(frozen=True, slots=True)

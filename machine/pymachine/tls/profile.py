@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-if TYPE_CHECKING:
-    from pymachine.tls.authority import Authority
 
 CA_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=397)  # the longest that browsers and their verifiers take
@@ -26,6 +23,15 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Public
 
 _COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
 _NAME_ROOM = 45  # what "pymachine " and a fingerprint leave of it
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate that signs others, its key, and the text that clients and engine trust by (``ca.pem``)."""
+
+    certificate: x509.Certificate
+    pem: bytes
+    key: SigningKey = field(repr=False)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
