@@ -18,8 +18,8 @@ from pymachine import registry
 from pymachine.driver import Driver, Instance, PowerControl, Request
 from pymachine.errors import DriverError, UsageFault
 from pymachine.model import Endpoint, State
-from pymachine.testing.contract import DriverContract
 from pymachine_none import NoneDriver, NoneOptions
+from unit.existing import ExistingContract
 
 
 @pytest.fixture
@@ -51,11 +51,7 @@ def create(**options: Any) -> Instance:
     return NoneDriver().create(request(**options), lambda handle: None)
 
 
-class TestContract(DriverContract):
-    @pytest.fixture(autouse=True)
-    def listen(self, port: int) -> None:
-        self.port = port
-
+class TestContract(ExistingContract):
     @override
     def driver(self) -> Driver:
         return NoneDriver()
@@ -67,10 +63,6 @@ class TestContract(DriverContract):
     @override
     def bad_options(self) -> NoneOptions:
         return NoneOptions("ssh://root@host")
-
-    @override
-    def count(self) -> int:
-        return 0  # it makes nothing
 
 
 def test_it_is_found_by_its_name() -> None:

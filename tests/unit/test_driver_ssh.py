@@ -17,8 +17,8 @@ from pymachine import registry
 from pymachine.driver import Driver, Instance, PowerControl, Request
 from pymachine.errors import DriverError, UsageFault
 from pymachine.model import State
-from pymachine.testing.contract import DriverContract
 from pymachine_ssh import SshDriver, SshOptions
+from unit.existing import ExistingContract
 
 PIN = "SHA256:" + "A" * 43
 
@@ -43,11 +43,7 @@ def create(**options: Any) -> Instance:
     return SshDriver().create(request(**options), lambda handle: None)
 
 
-class TestContract(DriverContract):
-    @pytest.fixture(autouse=True)
-    def listen(self, port: int) -> None:
-        self.port = port
-
+class TestContract(ExistingContract):
     @override
     def driver(self) -> Driver:
         return SshDriver()
@@ -59,10 +55,6 @@ class TestContract(DriverContract):
     @override
     def bad_options(self) -> SshOptions:
         return SshOptions("root@host")
-
-    @override
-    def count(self) -> int:
-        return 0  # it makes nothing
 
 
 @pytest.mark.parametrize("name", ["ssh", "generic"])
