@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pymachine.testing.fake_driver import FakeCloud
 
 CERTIFICATES = {"ca.pem": b"authority\n", "cert.pem": b"certificate\n", "key.pem": b"key\n"}
+
+_MAKING = threading.Lock()
 
 
 def wiring() -> Wiring:
@@ -62,8 +65,14 @@ def _fault() -> tuple[str, str, str]:
     return os.environ.get("FAKE_FAIL", "").partition(":")
 
 
-@cache
 def _cloud() -> FakeCloud:
+    """The one cloud of this process: several threads work on it, and a fault is for one of them."""
+    with _MAKING:
+        return _made_cloud()
+
+
+@cache
+def _made_cloud() -> FakeCloud:
     from pymachine.errors import DriverError
     from pymachine.testing.fake_driver import FakeCloud
 

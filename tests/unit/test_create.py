@@ -15,7 +15,6 @@ from pymachine.errors import (
     DriverError,
     DriverMissing,
     EngineError,
-    Interrupted,
     LeaseHeld,
     PymachineError,
     StepFailed,
@@ -33,12 +32,6 @@ from unit.world import STEPS_ON_A_HOST, World, is_look, is_rollback, is_run
 FILES = {"ca.pem": b"authority", "cert.pem": b"certificate", "key.pem": b"key"}
 CLIENT = ["ca.pem", "cert.pem", "key.pem"]
 BROKEN = done("@pymachine failed starting the engine\n@pymachine error it does not start\n", code=1)
-
-
-@pytest.fixture
-def cloud_world(tmp_path: Path) -> World:
-    """A world whose driver makes its hosts."""
-    return World(tmp_path, preexisting=False)
 
 
 class TestReady:
@@ -284,56 +277,6 @@ class TestHalfMade:
         assert world.store.get("node1").phase is Phase.REACHABLE
 
 
-class TestInterrupted:
-    """Ctrl-C in each step: before the set-up nothing stays, from then on the record does."""
-
-    @staticmethod
-    def stop_at(world: World, step: str) -> None:
-        stop = KeyboardInterrupt()
-        places: dict[str, Callable[[], object]] = {
-            "allocating the host": lambda: world.cloud.fail("remembered", stop),
-            "connecting over SSH": lambda: world.refused.append(stop),
-            "surveying the host": lambda: world.answer(is_look, _raising(stop)),
-            "setting up the engine": lambda: world.answer(is_run, _raising(stop)),
-            "asking the engine over TLS": lambda: world.engine.errors.append(stop),
-        }
-        places[step]()
-
-    @pytest.mark.parametrize("step", STEPS_ON_A_HOST[:3])
-    def test_while_it_looks_at_a_host_leaves_nothing(self, step: str, world: World) -> None:
-        self.stop_at(world, step)
-        with pytest.raises(Interrupted, match=f"interrupted while {step}; nothing was made"):
-            create(world.order(), world.tools)
-        assert (world.store.records(), world.cloud.hosts(), world.store.holder("node1")) == ([], {}, None)
-        assert world.operation().outcome == "failed"
-
-    @pytest.mark.parametrize("step", ["setting up the engine", "asking the engine over TLS"])
-    def test_once_the_host_is_touched_keeps_the_record(self, step: str, world: World) -> None:
-        self.stop_at(world, step)
-        with pytest.raises(Interrupted, match=f"interrupted while {step}; machine node1 is on record") as caught:
-            create(world.order(), world.tools)
-        fault = world.store.get("node1").fault
-        assert fault is not None
-        assert (fault.step, fault.message) == (step, "interrupted")
-        assert "give the same command again" in (caught.value.hint or "")
-        assert world.host.closed
-
-    @pytest.mark.parametrize("step", [*STEPS_ON_A_HOST[:3], *STEPS_ON_A_HOST[4:6]])
-    def test_a_host_that_was_made_is_always_on_record(self, step: str, cloud_world: World) -> None:
-        self.stop_at(cloud_world, step)
-        with pytest.raises(Interrupted, match="machine node1 is on record"):
-            create(cloud_world.order(), cloud_world.tools)
-        machine = cloud_world.store.get("node1")
-        assert machine.handle is not None
-        assert list(cloud_world.cloud.hosts()) == [machine.id]
-
-    def test_a_question_that_was_not_answered_counts_as_ctrl_c(self, world: World) -> None:
-        world.refused.append(Interrupted("no passphrase was given"))
-        with pytest.raises(Interrupted):
-            create(world.order(), world.tools)
-        assert world.store.records() == []
-
-
 class TestVerification:
     def test_a_port_that_is_blocked_on_the_way_is_no_reason_to_put_anything_back(self, world: World) -> None:
         world.engine.errors.append(Unreachable("no answer"))
@@ -384,13 +327,6 @@ class TestDryRun:
         half = world.store.get("node1")
         preview_create(world.order(labels=("a=b",)), world.tools)
         assert world.store.get("node1") == half
-
-
-def _raising(error: BaseException) -> Callable[[Call], Result]:
-    def answer(_: Call) -> Result:
-        raise error
-
-    return answer
 
 
 def _with_tunnel(world: World, port: int) -> Callable[[Call], Result]:

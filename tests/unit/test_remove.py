@@ -31,12 +31,6 @@ from unit.world import World, is_look, is_run
 BROKEN = done("@pymachine failed restarting the engine\n@pymachine error it does not start\n", code=1)
 
 
-@pytest.fixture
-def cloud_world(tmp_path: Path) -> World:
-    """A world whose driver makes its hosts."""
-    return World(tmp_path, preexisting=False)
-
-
 def is_gone(world: World) -> bool:
     """Nothing of node1 is left in the store."""
     left = (world.store.records(), world.store.secrets("node1"), world.store.holder("node1"))

@@ -97,6 +97,7 @@ class World:
     def __init__(self, folder: Path, *, preexisting: bool = True, with_host: bool = True) -> None:
         reach = (lambda address: SshAddress(address)) if with_host else None
         self.cloud = FakeCloud(reach=reach, preexisting=preexisting)
+        folder.mkdir(exist_ok=True)
         self.store = MemoryStore(folder)
         self.reporter = RecordingReporter()
         self.clock = FakeClock()
