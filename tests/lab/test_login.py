@@ -70,19 +70,7 @@ def test_an_encrypted_key_is_asked_for_once(busy: Host, workstation: Workstation
     locked = workstation.folder / "locked"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f", str(locked)], check=True)
     busy.exec("cat >> /root/.ssh/authorized_keys", input=locked.with_suffix(".pub").read_text())
-    words = [
-        "create",
-        "-d",
-        "ssh",
-        "--ssh-host",
-        busy.address,
-        "--ssh-port",
-        "2222",
-        "--ssh-key",
-        str(locked),
-        "node1",
-    ]
-    screen = typed(words, ["open sesame"])
+    screen = typed([*_by_key(busy, locked), "node1"], ["open sesame"])
     assert screen.count("assphrase") == 1, screen
     workstation.docker("node1", "version")
     refused = workstation.pymachine("rm", "-y", "node1", check=2)
@@ -95,19 +83,7 @@ def test_other_kinds_of_keys(kind: str, bits: str, busy: Host, workstation: Work
     key = workstation.folder / kind
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-b", bits, "-N", "", "-f", str(key)], check=True)
     busy.exec("cat >> /root/.ssh/authorized_keys", input=key.with_suffix(".pub").read_text())
-    dry = [
-        "create",
-        "-d",
-        "ssh",
-        "--ssh-host",
-        busy.address,
-        "--ssh-port",
-        "2222",
-        "--ssh-key",
-        str(key),
-        "--dry-run",
-    ]
-    workstation.pymachine(*dry, "node1")
+    workstation.pymachine(*_by_key(busy, key), "--dry-run", "node1")
 
 
 def test_ipv6_all_the_way(busy: Host, workstation: Workstation) -> None:
@@ -174,3 +150,8 @@ def test_a_reinstalled_host_is_refused_until_its_new_key_is_given(
     assert "hint:" in refused.stderr
     workstation.pymachine("provision", "--ssh-host-key", new, "node1")
     workstation.pymachine("rm", "-y", "node1")
+
+
+def _by_key(host: Host, key: Path) -> list[str]:
+    """Words that create a machine on a host, logging in by one key alone."""
+    return ["create", "-d", "ssh", "--ssh-host", host.address, "--ssh-port", "2222", "--ssh-key", str(key)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-
 import pytest
 from typing_extensions import override
 
@@ -14,13 +11,9 @@ from pymachine.testing.contract import DriverContract
 class ExistingContract(DriverContract):
     """Override ``driver``, ``options`` and ``bad_options``; something listens on ``port`` of loopback."""
 
-    port: int
-
     @pytest.fixture(autouse=True)
-    def _listen(self) -> Iterator[None]:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.port = int(server.getsockname()[1])
-            yield
+    def _listen(self, port: int) -> None:
+        self.port = port
 
     @override
     def count(self) -> int:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,6 @@ from pymachine.errors import DriverError, UsageFault
 from pymachine.model import Endpoint, State
 from pymachine_none import NoneDriver, NoneOptions
 from unit.existing import ExistingContract
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield int(server.getsockname()[1])
 
 
 def write_pair(folder: Path, name: str, *, passphrase: bytes | None = None) -> dict[str, str]:
