@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pymachine.engine.bundle import Bundle
+from pymachine.engine.options import wanted_config
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
 from pymachine.errors import CheckFailed, NotSupported
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
@@ -106,6 +107,7 @@ def _provision_steps() -> Sequence[Step]:
 def _changed(machine: Machine, spec_changes: Mapping[str, Any], host_key: str | None) -> Machine:
     ssh = _provisionable(machine)
     engine = replace(machine.engine, **spec_changes)
+    wanted_config(engine, machine.driver)  # options that do not go with those on record
     return machine.with_(
         engine=engine,
         endpoint=_moved(machine.endpoint, machine.engine.port, engine.port),

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from pymachine.cli.commands.create import named_driver
+from pymachine.cli.commands.setting_up import provision
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
-from pymachine.cli.engine_options import new_spec, spec_changes
+from pymachine.cli.engine_options import defaults_of, new_spec, spec_changes
 from pymachine.driver import option
 from pymachine.errors import DriverError, UsageFault
 from pymachine.model import EngineSpec
@@ -76,8 +78,8 @@ def test_the_driver_is_found_before_its_options_are_known(words: list[str], driv
 
 
 def test_only_what_is_given_changes() -> None:
-    assert spec_changes({"version": None, "labels": (), "set_hostname": None}, {}) == {}
-    assert spec_changes({"set_hostname": False, "port": 2377}, {}) == {"set_hostname": False, "port": 2377}
+    assert spec_changes({"version": None, "labels": (), "set_hostname": None}) == {}
+    assert spec_changes({"set_hostname": False, "port": 2377}) == {"set_hostname": False, "port": 2377}
 
 
 def test_a_whole_specification(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_a_whole_specification(tmp_path: Path) -> None:
         "registry_mirrors": ("https://m.example",), "sans": ("*.example.org", "2001:db8::1", "localhost"),
         "no_proxy": ("a, b", "c"), "http_proxy": "http://u:p@proxy:3128", "config": str(tmp_path / "daemon.json"),
     }  # fmt: skip
-    assert new_spec(given, {}, "fake") == EngineSpec(
+    assert new_spec(given, {}) == EngineSpec(
         install="docker", version="5:26.1.5-1~debian.13~trixie", channel="test", opts=("mtu=1450",),
         labels=("rack=7", "empty="), env=("A=b=c",), insecure_registries=("r:5000", "10.0.0.0/8", "r"),
         registry_mirrors=("https://m.example",), sans=("*.example.org", "2001:db8::1", "localhost"),
@@ -96,19 +98,42 @@ def test_a_whole_specification(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_mirrors_come_from_the_variable_of_docker_machine_unless_given() -> None:
+def test_mirrors_of_a_new_machine_come_from_the_variable_of_docker_machine_unless_given() -> None:
     environ = {"ENGINE_REGISTRY_MIRROR": "https://a,https://b"}
-    assert spec_changes({}, environ) == {"registry_mirrors": ("https://a", "https://b")}
-    assert spec_changes({"registry_mirrors": ("https://c",)}, environ) == {"registry_mirrors": ("https://c",)}
+    assert new_spec({}, environ).registry_mirrors == ("https://a", "https://b")
+    assert new_spec({"registry_mirrors": ("https://c",)}, environ).registry_mirrors == ("https://c",)
 
 
 def test_the_source_may_be_a_script_file_a_url_or_docker_machines_option(tmp_path: Path) -> None:
     (tmp_path / "install.sh").write_text("echo hello\n")
-    script = spec_changes({"install": str(tmp_path / "install.sh")}, {})
+    script = spec_changes({"install": str(tmp_path / "install.sh")})
     assert script == {"install": "script:install.sh", "install_script": "echo hello\n"}
     url = "https://get.example/docker.sh"
-    assert spec_changes({"install_url": url}, {}) == {"install": url, "install_script": None}
-    assert spec_changes({"install": "distro", "install_url": url}, {})["install"] == "distro"
+    assert spec_changes({"install_url": url}) == {"install": url, "install_script": None}
+    assert spec_changes({"install": "distro", "install_url": url})["install"] == "distro"
+
+
+def test_the_source_of_a_new_machine_comes_from_an_option_or_else_from_a_variable() -> None:
+    url = "https://get.example/docker.sh"
+    ours, theirs = {"PYMACHINE_ENGINE_INSTALL": "distro"}, {"MACHINE_DOCKER_INSTALL_URL": url}
+    assert new_spec({}, ours | theirs).install == "distro"
+    assert new_spec({}, theirs | {"PYMACHINE_ENGINE_INSTALL": ""}).install == url
+    assert new_spec({"install_url": url}, ours).install == url
+    assert new_spec({"install": "docker"}, ours | theirs).install == "docker"
+
+
+def test_flags_are_put_back_to_what_a_new_machine_has() -> None:
+    ctx = click.Context(provision)
+    assert defaults_of(ctx, ["engine-label", "--engine-port"]) == {"labels": (), "port": 2376}
+    assert defaults_of(ctx, ["engine-install-url"]) == {"install": "auto", "install_script": None}
+    assert defaults_of(ctx, ["set-hostname"]) == {"set_hostname": None}
+
+
+@pytest.mark.parametrize("flag", ["dry-run", "ssh-host-key", "engine-lable", ""])
+def test_only_options_of_the_engine_can_be_put_back(flag: str) -> None:
+    with pytest.raises(UsageFault, match="no option of the engine") as caught:
+        defaults_of(click.Context(provision), [flag])
+    assert "engine-label" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -119,11 +144,12 @@ def test_the_source_may_be_a_script_file_a_url_or_docker_machines_option(tmp_pat
         {"env": ("A=b\nC=d",)},
         {"registry_mirrors": ("ftp://m",)}, {"registry_mirrors": ("https://",)}, {"registry_mirrors": ("https://m:x",)},
         {"insecure_registries": ("r:0",)}, {"sans": ("*",)}, {"sans": ("a_b c",)}, {"repo_url": "mirror/debian"},
+        {"opts": ("log-driver",)}, {"opts": ("tlsverify=false",)},
         {"http_proxy": "proxy:3128"}, {"https_proxy": "https://pro xy"},
     ],
     ids=lambda given: re.sub(r"\W+", " ", str(given)),
 )  # fmt: skip
 def test_values_that_cannot_be_are_refused_with_a_hint(given: dict[str, Any]) -> None:
     with pytest.raises(UsageFault) as caught:
-        new_spec(given, {}, "fake")
+        spec_changes(given)
     assert caught.value.hint

@@ -18,6 +18,7 @@ from pymachine.errors import (
     StepFailed,
     TlsError,
     Unreachable,
+    UsageFault,
 )
 from pymachine.model import Endpoint, Phase
 from pymachine.provision import preview_provision, preview_upgrade, provision, upgrade
@@ -51,6 +52,16 @@ class TestProvision:
         config = json.loads(world.uploaded("daemon.json"))
         assert "rack=8" in config["labels"]
         assert config["log-driver"] == "none"
+
+    def test_takes_back_what_is_reset(self, world: World) -> None:
+        machine = world.made(labels=("rack=7",), storage_driver="overlay2")
+        world.carries(machine.id, added={"storage-driver": "overlay2"})
+        world.facts["daemon_json"] = json.dumps({"storage-driver": "overlay2"})
+        again = provision("node1", world.tools, spec_changes={"labels": (), "storage_driver": None})
+
+        assert (again.engine.labels, again.engine.storage_driver) == ((), None)
+        config = json.loads(world.uploaded("daemon.json"))
+        assert (config["labels"], "storage-driver" in config) == (["provider=fake"], False)
 
     def test_moves_the_endpoint_with_the_engines_port(self, world: World) -> None:
         world.made()
@@ -194,6 +205,13 @@ class TestRefusal:
         assert (stored.fault, stored.engine, stored.phase) == (None, machine.engine, Phase.READY)
         assert world.operation().outcome == "failed"
         assert world.ran(is_run) == 0
+
+    def test_of_options_against_those_on_record_comes_before_any_connection(self, world: World) -> None:
+        world.made(opts=("storage-driver=overlay2",))
+        for verb in (provision, preview_provision):
+            with pytest.raises(UsageFault, match="contradicts"):
+                verb("node1", world.tools, spec_changes={"storage_driver": "btrfs"})
+        assert world.connections == []
 
     def test_of_an_engine_without_a_host(self, tmp_path: Path) -> None:
         world = World(tmp_path, with_host=False)

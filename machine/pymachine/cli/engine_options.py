@@ -25,37 +25,47 @@ CLASSIC_SWARM = (
     "--swarm-strategy", "--swarm-host", "--swarm-opt", "--swarm-join-opt",
 )  # fmt: skip
 
-INSTALL = click.option(
-    "--engine-install", "install", metavar="SOURCE", envvar="PYMACHINE_ENGINE_INSTALL",
-    help="Where the engine comes from: auto, docker (Docker's repository), distro, none (it is there), "
-    "a URL of a script, or a script file.  [default: auto]",
-)  # fmt: skip
 VERSION = click.option("--engine-version", "version", metavar="VERSION", help="Version of the engine, 26.1 say.")
 
-ENGINE_OPTIONS: Sequence[Callable[[Any], Any]] = (
-    INSTALL,
-    click.option("--engine-install-url", "install_url", metavar="URL", envvar="MACHINE_DOCKER_INSTALL_URL",
-                 help="The same for a script, as docker-machine called it."),
-    VERSION,
-    click.option("--engine-channel", "channel", metavar="CHANNEL", help="Of Docker's repository.  [default: stable]"),
-    click.option("--engine-repo-url", "repo_url", metavar="URL", help="A mirror of Docker's repository."),
-    click.option("--engine-port", "port", type=int, metavar="PORT", help="Of the engine.  [default: 2376]"),
-    click.option("--engine-opt", "opts", multiple=True, metavar="FLAG=VALUE", help="An option of the daemon."),
-    click.option("--engine-label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the engine."),
-    click.option("--engine-env", "env", multiple=True, metavar="KEY=VALUE", help="A variable for the daemon."),
-    click.option("--engine-insecure-registry", "insecure_registries", multiple=True, metavar="HOST[:PORT]",
-                 help="A registry without proper TLS."),
-    click.option("--engine-registry-mirror", "registry_mirrors", multiple=True, metavar="URL",
-                 help="A mirror of Docker Hub.  [env: ENGINE_REGISTRY_MIRROR]"),
-    click.option("--engine-storage-driver", "storage_driver", metavar="DRIVER", help="Of the daemon."),
-    click.option("--engine-config", "config", metavar="FILE", help="A daemon.json to merge into the host's."),
-    click.option("--tls-san", "sans", multiple=True, metavar="NAME", help="A further name or address for TLS."),
-    click.option("--http-proxy", "http_proxy", metavar="URL", help="For the engine and its installation."),
-    click.option("--https-proxy", "https_proxy", metavar="URL", help="For the engine and its installation."),
-    click.option("--no-proxy-for", "no_proxy", multiple=True, metavar="HOST,...", help="Hosts to reach directly."),
-    click.option("--set-hostname/--keep-hostname", "set_hostname", default=None,
-                 help="Name the host like the machine.  [default: only where no engine runs yet]"),
-)  # fmt: skip
+
+def engine_options(*, new: bool) -> Sequence[Callable[[Any], Any]]:
+    """Return the engine's options; those of a ``new`` machine have defaults and variables, and tell them."""
+
+    def note(text: str) -> str:
+        return f"  [{text}]" if new else ""
+
+    return (
+        click.option("--engine-install", "install", metavar="SOURCE",
+                     help="Where the engine comes from: auto, docker (Docker's repository), distro, none (it is "
+                     "there), a URL of a script, or a script file."
+                     + note("default: auto; env: PYMACHINE_ENGINE_INSTALL")),
+        click.option("--engine-install-url", "install_url", metavar="URL",
+                     help="The same for a script, as docker-machine called it."
+                     + note("env: MACHINE_DOCKER_INSTALL_URL")),
+        VERSION,
+        click.option("--engine-channel", "channel", metavar="CHANNEL",
+                     help="Of Docker's repository." + note("default: stable")),
+        click.option("--engine-repo-url", "repo_url", metavar="URL", help="A mirror of Docker's repository."),
+        click.option("--engine-port", "port", type=int, metavar="PORT",
+                     help="Of the engine." + note("default: 2376")),
+        click.option("--engine-opt", "opts", multiple=True, metavar="FLAG=VALUE", help="An option of the daemon."),
+        click.option("--engine-label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the engine."),
+        click.option("--engine-env", "env", multiple=True, metavar="KEY=VALUE", help="A variable for the daemon."),
+        click.option("--engine-insecure-registry", "insecure_registries", multiple=True, metavar="HOST[:PORT]",
+                     help="A registry without proper TLS."),
+        click.option("--engine-registry-mirror", "registry_mirrors", multiple=True, metavar="URL",
+                     help="A mirror of Docker Hub." + note("env: ENGINE_REGISTRY_MIRROR")),
+        click.option("--engine-storage-driver", "storage_driver", metavar="DRIVER", help="Of the daemon."),
+        click.option("--engine-config", "config", metavar="FILE", help="A daemon.json to merge into the host's."),
+        click.option("--tls-san", "sans", multiple=True, metavar="NAME",
+                     help="A further name or address for TLS."),
+        click.option("--http-proxy", "http_proxy", metavar="URL", help="For the engine and its installation."),
+        click.option("--https-proxy", "https_proxy", metavar="URL", help="For the engine and its installation."),
+        click.option("--no-proxy-for", "no_proxy", multiple=True, metavar="HOST,...",
+                     help="Hosts to reach directly."),
+        click.option("--set-hostname/--keep-hostname", "set_hostname", default=None,
+                     help="Name the host like the machine." + note("default: only where no engine runs yet")),
+    )  # fmt: skip
 
 
 def refuse_swarm_flags(flags: Sequence[str]) -> list[click.Option]:
@@ -73,24 +83,48 @@ def _refuse_swarm(ctx: click.Context, param: click.Parameter, value: bool) -> No
         )
 
 
-def spec_changes(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+def spec_changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of ``EngineSpec`` that the options set, checked. Raises ``UsageFault``."""
-    found = {key: value for key, value in given.items() if value not in (None, ())}
-    changes = {key: _CHECKS[key](value) for key, value in found.items() if key not in ("install", "install_url")}
-    mirrors = environ.get("ENGINE_REGISTRY_MIRROR", "")
-    if mirrors and "registry_mirrors" not in changes:
-        changes["registry_mirrors"] = _all(_mirror)(tuple(part for part in mirrors.split(",") if part))
-    source = found.get("install") or found.get("install_url")
-    return changes | (_source(source) if source else {})
-
-
-def new_spec(given: Mapping[str, Any], environ: Mapping[str, str], driver: str) -> EngineSpec:
-    """Return the whole specification of a new machine. Raises ``UsageFault``."""
     from pymachine.engine.options import wanted_config
 
-    spec = EngineSpec(**spec_changes(given, environ))
-    wanted_config(spec, driver)
-    return spec
+    found = {key: value for key, value in given.items() if value not in (None, ())}
+    changes = {key: _CHECKS[key](value) for key, value in found.items() if key in _CHECKS}
+    source = found.get("install") or found.get("install_url")
+    changes |= _source(source) if source else {}
+    wanted_config(EngineSpec(**changes), "")  # whether they make sense, for whatever driver
+    return changes
+
+
+def new_spec(given: Mapping[str, Any], environ: Mapping[str, str]) -> EngineSpec:
+    """Return the whole specification of a new machine: options, then variables. Raises ``UsageFault``."""
+    given = dict(given)
+    if not given.get("install") and not given.get("install_url"):
+        given["install"] = environ.get("PYMACHINE_ENGINE_INSTALL") or environ.get("MACHINE_DOCKER_INSTALL_URL")
+    if not given.get("registry_mirrors"):
+        mirrors = environ.get("ENGINE_REGISTRY_MIRROR", "")
+        given["registry_mirrors"] = tuple(part for part in mirrors.split(",") if part)
+    return EngineSpec(**spec_changes(given))
+
+
+def defaults_of(ctx: click.Context, flags: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of ``EngineSpec`` behind these flags of the command, as in a new machine.
+
+    ``flags`` come with or without their dashes. Raises ``UsageFault`` for one that is no option of the engine.
+    """
+    settable = {*_CHECKS, "install", "install_url"}
+    known = {
+        flag[2:]: str(param.name) for param in ctx.command.params if param.name in settable for flag in param.opts
+    }
+    for flag in flags:
+        if flag.removeprefix("--") not in known:
+            raise UsageFault(f"--reset: {flag!r} is no option of the engine", hint=f"it has: {', '.join(known)}")
+    new = EngineSpec()
+    fields = [name for flag in flags for name in _fields_behind(known[flag.removeprefix("--")])]
+    return {name: getattr(new, name) for name in fields}
+
+
+def _fields_behind(option: str) -> tuple[str, ...]:
+    return ("install", "install_script") if option in ("install", "install_url") else (option,)
 
 
 def labels_of(pairs: Sequence[str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ def _set_force_unlock(ctx: click.Context, param: click.Parameter, value: bool) -
 GLOBAL_OPTIONS: Sequence[Decorator] = (
     click.option(
         "-D", "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_set_debug, envvar="MACHINE_DEBUG",
-        help="Say on standard error what is going on, with tracebacks.",
+        help="Say on standard error what is going on, with tracebacks.  [env: MACHINE_DEBUG]",
     ),
     click.option(
         "-s", "--storage-path", metavar="FOLDER", expose_value=False, is_eager=True, callback=_set_storage,

@@ -10,7 +10,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
-from pymachine.cli.engine_options import CLASSIC_SWARM, ENGINE_OPTIONS, labels_of, new_spec, refuse_swarm_flags
+from pymachine.cli.engine_options import CLASSIC_SWARM, engine_options, labels_of, new_spec, refuse_swarm_flags
 from pymachine.cli.machines import unlock
 from pymachine.cli.output import say
 from pymachine.cli.overriding import override
@@ -87,7 +87,7 @@ def named_driver(args: Sequence[str]) -> str | None:
 @click.option(
     "--label", "machine_labels", multiple=True, metavar="KEY=VALUE", help="A label of the machine, for `ls`."
 )
-@with_options(ENGINE_OPTIONS)
+@with_options(engine_options(new=True))
 @FORCE_UNLOCK
 @DRY_RUN
 @JSON
@@ -138,7 +138,7 @@ def _order(app: App, name: str, driver: str, given: Mapping[str, Any]) -> Any:
     own = ("driver_opts", "machine_labels")
     of_engine = {key: value for key, value in given.items() if key not in own and key not in of_driver}
     options = options_instance(driver, kind, of_driver, given["driver_opts"], app.environ)
-    spec = new_spec(of_engine, app.environ, driver)
+    spec = new_spec(of_engine, app.environ)
     labels = labels_of(given["machine_labels"])
     from pymachine.create import Order
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.engine_options import ENGINE_OPTIONS, VERSION, spec_changes
+from pymachine.cli.engine_options import VERSION, defaults_of, engine_options, spec_changes
 from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import dump, say
 from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, command, with_options
 from pymachine.cli.plans import ready_line, show_plans
 from pymachine.cli.several import for_each
 from pymachine.documents import to_document
+from pymachine.errors import UsageFault
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 
 @command()
-@with_options(ENGINE_OPTIONS)
+@with_options(engine_options(new=False))
+@click.option(
+    "--reset", multiple=True, metavar="OPTION",
+    help="Put an option of the engine back to its default, engine-label say; a list is empty then.",
+)  # fmt: skip
 @click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
 @FORCE_UNLOCK
 @DRY_RUN
@@ -30,13 +35,14 @@ if TYPE_CHECKING:
 @NAMES
 @click.pass_obj
 def provision(
-    app: App, /, names: tuple[str, ...], ssh_host_key: str | None, dry_run: bool, as_json: bool, **given: Any
-) -> None:
+    app: App, /, names: tuple[str, ...], reset: tuple[str, ...], ssh_host_key: str | None, dry_run: bool,
+    as_json: bool, **given: Any,
+) -> None:  # fmt: skip
     """Set the engine of machines up again, with options changed where they are given.
 
-    Renews certificates that are about to end.
+    An option that is left out keeps what is on record. Renews certificates that are about to end.
     """
-    changes = spec_changes(given, {})
+    changes = _changes(given, reset)
     if ssh_host_key is not None:
         from pymachine.transport.hostkeys import parse_pin
 
@@ -60,7 +66,7 @@ def provision(
 @click.pass_obj
 def upgrade(app: App, names: tuple[str, ...], version: str | None, dry_run: bool, as_json: bool) -> None:
     """Upgrade the engines of machines, to the newest their source offers or to a version."""
-    wanted = spec_changes({"version": version}, {}).get("version")
+    wanted = spec_changes({"version": version}).get("version")
     from pymachine import provision as verbs
 
     tools = app.tools
@@ -68,6 +74,18 @@ def upgrade(app: App, names: tuple[str, ...], version: str | None, dry_run: bool
         _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json)
     else:
         _work(app, names, lambda name: verbs.upgrade(name, tools, version=wanted), as_json)
+
+
+def _changes(given: Mapping[str, Any], reset: Sequence[str]) -> dict[str, Any]:
+    """Return what is given and what goes back to its default. Raises ``UsageFault`` for an option that is both."""
+    changes = spec_changes(given)
+    defaults = defaults_of(click.get_current_context(), reset)
+    if both := sorted(changes.keys() & defaults.keys()):
+        raise UsageFault(
+            f"an option is given and reset at once ({both[0].replace('_', ' ')})",
+            hint="an option that is given replaces what was on record: leave --reset out",
+        )
+    return changes | defaults
 
 
 def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_json: bool) -> None:
