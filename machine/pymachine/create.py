@@ -12,7 +12,8 @@ from pymachine.driver import Driver
 from pymachine.engine.setup import Change
 from pymachine.errors import CheckFailed, PymachineError
 from pymachine.model import EngineSpec, Machine, Phase, check_name
-from pymachine.steps.engine import Certify, Complete, SetUpEngine, Verify
+from pymachine.steps.certificates import Certify
+from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
@@ -61,7 +62,7 @@ def preview_create(order: Order, tools: Tools) -> Preview:
     finally:
         session.disconnect()
     made = () if driver.preexisting else (Change("make the host", f"by driver {order.driver}"),)
-    return preview_of("create", machine, session, made)
+    return preview_of("create", machine, session, made, certify=Certify())
 
 
 def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:

@@ -11,7 +11,8 @@ from pymachine.engine.options import wanted_config
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
 from pymachine.errors import CheckFailed, NotSupported
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.steps.engine import Certify, Complete, SetUpEngine, Verify, run_bundle
+from pymachine.steps.certificates import Certify
+from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
 from pymachine.steps.host import Reach, Survey, look
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, working
@@ -19,12 +20,19 @@ from pymachine.steps.tools import Tools
 
 
 def provision(
-    name: str, tools: Tools, *, spec_changes: Mapping[str, Any] | None = None, host_key: str | None = None
+    name: str,
+    tools: Tools,
+    *,
+    spec_changes: Mapping[str, Any] | None = None,
+    host_key: str | None = None,
+    new_certificates: bool = False,
 ) -> Machine:
     """Set the machine's engine up again, with these fields of its ``EngineSpec`` changed; return the record.
 
     The changes are recorded when they are in place on the host; a provision that fails leaves the options that
     were there, in the record as on the host. ``host_key`` replaces the pinned SSH host key (a reinstalled host).
+    ``new_certificates`` replaces the machine's authority and all that it signed: whoever has a client key of before
+    is refused from then on. They are on record before they travel, so a provision that fails is simply repeated.
     Raises as ``create`` does.
     """
     driver = tools.load_driver(tools.store.get(name).driver)()
@@ -35,18 +43,23 @@ def provision(
         session.former = former if changes else None
         _tell_of_cut_off(former, tools)
         with journalled(session, machine, "provision", {"changes": sorted(changes)}):
-            return session.perform(_provision_steps(), machine)
+            return session.perform(_provision_steps(Certify(anew=new_certificates)), machine)
 
 
 def preview_provision(
-    name: str, tools: Tools, *, spec_changes: Mapping[str, Any] | None = None, host_key: str | None = None
+    name: str,
+    tools: Tools,
+    *,
+    spec_changes: Mapping[str, Any] | None = None,
+    host_key: str | None = None,
+    new_certificates: bool = False,
 ) -> Preview:
     """Say what ``provision`` would do. Looks at the host, changes nothing."""
     machine = _changed(tools.store.get(name), spec_changes or {}, host_key)
     session = Session(tools, tools.load_driver(machine.driver)(), recorded=False)
     try:
         machine = session.perform((Reach(), Survey()), machine)
-        return preview_of("provision", machine, session)
+        return preview_of("provision", machine, session, certify=Certify(anew=new_certificates))
     finally:
         session.disconnect()
 
@@ -100,8 +113,8 @@ class Upgrade:
         return upgrade_bundle(plan)
 
 
-def _provision_steps() -> Sequence[Step]:
-    return (Reach(), Survey(), Certify(), SetUpEngine(), Verify(), Complete())
+def _provision_steps(certify: Certify) -> Sequence[Step]:
+    return (Reach(), Survey(), certify, SetUpEngine(), Verify(), Complete())
 
 
 def _changed(machine: Machine, spec_changes: Mapping[str, Any], host_key: str | None) -> Machine:

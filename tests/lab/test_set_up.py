@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -96,6 +98,34 @@ def test_provision_changes_options_and_repeats_without_a_restart(
     assert host.run("pidof dockerd").stdout == before, "nothing changed, so nothing restarts"
     workstation.pymachine("provision", "--engine-label", "rack=8", "node1")
     assert "rack=8" in workstation.docker("node1", "info", "--format", "{{json .Labels}}").stdout
+
+
+def test_new_certificates_shut_out_whoever_has_the_old_ones(
+    engine_host: FreshHost, workstation: Workstation, tmp_path: Path
+) -> None:
+    host = engine_host()
+    workstation.create("node1", host.address)
+    folder, old = workstation.store / "certs/node1", tmp_path / "old"
+    shutil.copytree(folder, old)
+    planned = workstation.pymachine("provision", "--new-certificates", "--dry-run", "node1").stdout
+    assert "issue a new certificate authority" in planned
+    assert "restart the engine once" in planned
+    _asked_with(workstation, folder / "ca.pem", old)
+
+    workstation.pymachine("provision", "--new-certificates", "node1")
+    workstation.docker("node1", "version")
+    _asked_with(workstation, folder / "ca.pem", folder)
+    with pytest.raises(AssertionError, match=r"remote error: tls|reset by peer|EOF|broken pipe"):
+        _asked_with(workstation, folder / "ca.pem", old)
+    with pytest.raises(AssertionError, match="x509: certificate signed by unknown authority"):
+        _asked_with(workstation, old / "ca.pem", old)
+
+
+def _asked_with(workstation: Workstation, authority: Path, client: Path) -> None:
+    """Ask the engine of node1 with a client's files, whatever the environment says."""
+    files = {"--tlscacert": authority, "--tlscert": client / "cert.pem", "--tlskey": client / "key.pem"}
+    flags = [word for flag, path in files.items() for word in (flag, str(path))]
+    workstation.docker("node1", "--tlsverify", *flags, "version")
 
 
 def test_dry_runs_change_nothing(fresh_host: FreshHost, workstation: Workstation) -> None:

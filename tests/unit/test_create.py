@@ -325,7 +325,8 @@ class TestDryRun:
         with pytest.raises(StepFailed):
             create(world.order(), world.tools)
         half = world.store.get("node1")
-        preview_create(world.order(labels=("a=b",)), world.tools)
+        preview = preview_create(world.order(sans=("docker.example",)), world.tools)
+        assert "issue a new server certificate" in [change.what for change in preview.changes]
         assert world.store.get("node1") == half
 
 

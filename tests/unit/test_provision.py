@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,30 @@ class TestProvision:
             machine.certificates.ca, machine.certificates.client,
         )  # fmt: skip
         assert again.certificates.server != machine.certificates.server
+
+    def test_replaces_every_certificate_if_asked_to(self, world: World) -> None:
+        before = world.made().certificates
+        old = world.store.secrets("node1")
+        after = provision("node1", world.tools, new_certificates=True).certificates
+
+        assert before is not None
+        assert after is not None
+        assert not {before.ca, before.server, before.client} & {after.ca, after.server, after.client}
+        secrets = world.store.secrets("node1")
+        assert not set(old.values()) & set(secrets.values()), "keys are new too"
+        assert world.uploaded("ca.pem") == secrets["ca.pem"]
+        assert world.engine.asked[-1][1] == world.store.client_folder("node1")
+        assert provision("node1", world.tools).certificates == after
+
+    def test_that_fails_with_new_certificates_takes_them_to_the_host_the_next_time(self, world: World) -> None:
+        before = world.made().certificates
+        world.answer(is_run, BROKEN)
+        with pytest.raises(StepFailed):
+            provision("node1", world.tools, new_certificates=True)
+        kept = world.store.get("node1").certificates
+        world.answers.clear()
+        assert provision("node1", world.tools).certificates == kept != before
+        assert world.uploaded("ca.pem") == world.store.secrets("node1")["ca.pem"]
 
     def test_finishes_what_create_left_half_made(self, world: World) -> None:
         world.made()
@@ -293,6 +318,43 @@ class TestDryRun:
         assert any("labels" in change.what for change in preview.changes)
         assert world.store.get("node1") == machine
         assert (world.host.trips, world.host.closed, len(world.store.operations())) == (1, True, 1)
+
+    def test_of_provision_without_a_difference_says_nothing_of_certificates(self, world: World) -> None:
+        world.made()
+        assert not any("certificate" in what for what in self._provisioned(world))
+
+    def test_of_provision_tells_of_a_new_server_certificate_and_the_restart(self, world: World) -> None:
+        world.made()
+        changes = self._provisioned(world, spec_changes={"sans": ("docker.example",)})
+        assert changes["issue a new server certificate"] == "does not name docker.example"
+        assert list(changes)[-1] == "restart the engine once"
+        assert "issue a new client certificate" not in changes
+
+    def test_of_provision_tells_of_certificates_that_are_due(self, world: World) -> None:
+        world.made()
+        world.clock.seconds += 300 * 86_400
+        changes = self._provisioned(world)
+        assert changes["issue a new client certificate"].startswith("expires on ")
+        assert "issue a new server certificate" in changes
+        assert "issue a new certificate authority" not in changes
+
+    def test_of_provision_tells_of_certificates_that_were_damaged(self, world: World) -> None:
+        machine = world.made()
+        world.store.put(machine, secrets={"ca.pem": b"nonsense"})
+        changes = self._provisioned(world)
+        assert changes["issue a new certificate authority"] == "the one on record does not fit"
+
+    def test_of_new_certificates_tells_of_all_three(self, world: World) -> None:
+        machine = world.made()
+        changes = self._provisioned(world, new_certificates=True)
+        issued = [what for what, why in changes.items() if why == "as asked for" and "issue" in what]
+        assert len(issued) == 3
+        assert "restart the engine once" in changes
+        assert world.store.get("node1") == machine
+
+    @staticmethod
+    def _provisioned(world: World, **options: Any) -> dict[str, str]:
+        return {change.what: change.why for change in preview_provision("node1", world.tools, **options).changes}
 
     def test_of_upgrade_says_what_would_change(self, world: World) -> None:
         machine = world.made()

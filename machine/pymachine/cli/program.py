@@ -47,7 +47,8 @@ ELSEWHERE = {
     "remove": "`pymachine rm NAME` removes a machine",
     "delete": "`pymachine rm NAME` removes a machine",
     "use": 'a command cannot change your shell; evaluate its output: eval "$(pymachine env NAME)"',
-    "regenerate-certs": "`pymachine provision NAME` renews certificates that are about to end",
+    "regenerate-certs": "`pymachine provision NAME` renews certificates that are about to end, "
+    "with --new-certificates all of them",
     "mount": "use sshfs with the address that `pymachine ip NAME` prints",
 }
 

@@ -1,10 +1,7 @@
-"""The steps that turn a reached host into an engine that answers: certify, set up, verify, complete."""
+"""The steps that turn a reached host into an engine that answers: set up, verify, complete."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from pymachine import tls
 from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
 from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.errors import EngineError, PymachineError, TransportError, Unreachable
@@ -14,22 +11,6 @@ from pymachine.transport import Transport
 
 SETUP_DEADLINE = 1800.0
 ANSWER_DEADLINE = 20.0
-
-
-class Certify:
-    """Make the certificates, or keep those that still fit."""
-
-    title = "issuing certificates"
-
-    def needs(self, machine: Machine) -> bool:
-        """Every machine that has a host."""
-        return machine.ssh is not None
-
-    def run(self, machine: Machine, session: Session) -> Machine:
-        """Issue what is missing; a certificate is stored before it travels."""
-        now = datetime.fromtimestamp(session.tools.now(), UTC)
-        secrets, certificates = tls.ensure(machine.name, sans_of(machine), session.secrets(machine), now)
-        return session.save(machine.with_(certificates=certificates), secrets)
 
 
 class SetUpEngine:
@@ -99,12 +80,6 @@ class Complete:
         if session.secrets(ready):
             session.tools.store.materialise(ready.name)
         return ready
-
-
-def sans_of(machine: Machine) -> tuple[str, ...]:
-    """Return every name and address that clients may use for the machine."""
-    hosts = [machine.endpoint.host] if machine.endpoint else []
-    return tuple(dict.fromkeys((machine.name, *hosts, *machine.addresses, *machine.engine.sans)))
 
 
 def bundle_for(machine: Machine, session: Session) -> Bundle:

@@ -28,28 +28,24 @@ if TYPE_CHECKING:
     "--reset", multiple=True, metavar="OPTION",
     help="Put an option of the engine back to its default, engine-label say; a list is empty then.",
 )  # fmt: skip
+@click.option(
+    "--new-certificates", is_flag=True,
+    help="Replace the machine's authority and all its certificates, so that client keys of before are refused.",
+)  # fmt: skip
 @click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
 @FORCE_UNLOCK
 @DRY_RUN
 @JSON
 @NAMES
 @click.pass_obj
-def provision(
-    app: App, /, names: tuple[str, ...], reset: tuple[str, ...], ssh_host_key: str | None, dry_run: bool,
-    as_json: bool, **given: Any,
-) -> None:  # fmt: skip
+def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
     """Set the engine of machines up again, with options changed where they are given.
 
     An option that is left out keeps what is on record. Renews certificates that are about to end.
     """
-    changes = _changes(given, reset)
-    if ssh_host_key is not None:
-        from pymachine.transport.hostkeys import parse_pin
-
-        parse_pin(ssh_host_key)
+    options = _options(given)
     from pymachine import provision as verbs
 
-    options: dict[str, Any] = {"spec_changes": changes, "host_key": ssh_host_key}
     tools = app.tools
     if dry_run:
         _plan(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json)
@@ -74,6 +70,20 @@ def upgrade(app: App, names: tuple[str, ...], version: str | None, dry_run: bool
         _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json)
     else:
         _work(app, names, lambda name: verbs.upgrade(name, tools, version=wanted), as_json)
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the verb takes, checked. Raises ``UsageFault``."""
+    host_key = given["ssh_host_key"]
+    if host_key is not None:
+        from pymachine.transport.hostkeys import parse_pin
+
+        parse_pin(host_key)
+    return {
+        "spec_changes": _changes(given, given["reset"]),
+        "host_key": host_key,
+        "new_certificates": given["new_certificates"],
+    }
 
 
 def _changes(given: Mapping[str, Any], reset: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""The step that makes a machine's certificates, and what it would make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from pymachine import tls
+from pymachine.model import Certificates, Machine
+from pymachine.steps.session import Session
+from pymachine.tls.checking import CERTIFICATE_OF
+
+
+class Certify:
+    """Make the certificates, or keep those that still fit; ``anew`` keeps none, not even the authority."""
+
+    title = "issuing certificates"
+
+    def __init__(self, *, anew: bool = False) -> None:
+        self._anew = anew
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Issue what is missing; a certificate is stored before it travels."""
+        fresh, certificates = self._made(machine, session)
+        return session.save(machine.with_(certificates=certificates), fresh)
+
+    def due(self, machine: Machine, session: Session) -> tuple[tls.Need, ...]:
+        """Return what would be made anew, and why; nothing for a machine that has no certificates yet."""
+        if machine.certificates is None:
+            return ()
+        known = session.secrets(machine)
+        made, _ = self._made(machine, session)
+        parts = [part for part, file in CERTIFICATE_OF.items() if file in made and made[file] != known.get(file)]
+        aged = {need.part: need.reason for need in tls.needs(machine.certificates, sans_of(machine), _now(session))}
+        otherwise = "the authority is a new one" if "ca" in aged else "the one on record does not fit"
+        return tuple(tls.Need(part, "as asked for" if self._anew else aged.get(part, otherwise)) for part in parts)
+
+    def _made(self, machine: Machine, session: Session) -> tuple[Mapping[str, bytes], Certificates]:
+        if self._anew:
+            issued = tls.issue(machine.name, sans_of(machine), now=_now(session))
+            return issued.files, issued.certificates
+        return tls.ensure(machine.name, sans_of(machine), session.secrets(machine), _now(session))
+
+
+def sans_of(machine: Machine) -> tuple[str, ...]:
+    """Return every name and address that clients may use for the machine."""
+    hosts = [machine.endpoint.host] if machine.endpoint else []
+    return tuple(dict.fromkeys((machine.name, *hosts, *machine.addresses, *machine.engine.sans)))
+
+
+def _now(session: Session) -> datetime:
+    return datetime.fromtimestamp(session.tools.now(), UTC)
