@@ -12,10 +12,11 @@ import pytest
 
 from pymachine.documents import from_document, to_document
 from pymachine.errors import Conflict, LeaseHeld, NoSuchMachine, StoreError, UsageFault
-from pymachine.model import Certificates, Endpoint, EngineSpec, Fault, Machine, Phase, SshAddress
+from pymachine.model import Machine, Phase
 from pymachine.store import Broken, Store
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.memory_store import MemoryStore
+from samples import FULL
 
 CLIENT = {"ca.pem": b"authority", "cert.pem": b"certificate", "key.pem": b"key"}
 SERVER = {"server.pem": b"server", "server-key.pem": b"server key", "ca-key.pem": b"authority's key"}
@@ -34,22 +35,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 def machine(name: str = "node1", **changes: object) -> Machine:
     return Machine(name=name, id=f"id-of-{name}", driver="ssh").with_(**changes)
-
-
-FULL = machine(
-    phase=Phase.READY,
-    handle={"host": "10.0.0.5", "parts": [1, {"a": None}]},
-    options={"ssh_host": "10.0.0.5"},
-    ssh=SshAddress("10.0.0.5", 22, "root", host_key="ssh-ed25519 AAAA"),
-    endpoint=Endpoint("2001:db8::5"),
-    engine=EngineSpec(opts=("log-driver=none",), config={"data-root": "/srv"}, set_hostname=False),
-    engine_version="26.1.5",
-    addresses=("10.0.0.5", "2001:db8::5"),
-    labels={"rôle": "wörker"},
-    certificates=Certificates("a", "b", "c", "d", "e", "f", ("node1",)),
-    fault=Fault("reaching", "no answer", "2026-11-25T00:00:00+00:00"),
-    created="2026-11-25T00:00:00+00:00",
-)
 
 
 def test_a_record_comes_back_as_it_was_put(store: Store) -> None:

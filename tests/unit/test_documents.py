@@ -10,20 +10,8 @@ from typing import Any
 import pytest
 
 from pymachine.documents import from_document, to_document
-from pymachine.model import Certificates, Endpoint, EngineSpec, Fault, Machine, Phase, SshAddress
-
-FULL = Machine(
-    "node1", "id1", "ssh", Phase.ENGINE,
-    handle={"host": "10.0.0.5", "parts": [1, {"a": None}]},
-    options={"ssh_host": "10.0.0.5"},
-    ssh=SshAddress("10.0.0.5", 22, "root", host_key="ssh-ed25519 AAAA"),
-    endpoint=Endpoint("2001:db8::5"),
-    engine=EngineSpec(opts=("log-driver=none",), config={"data-root": "/srv"}, set_hostname=False),
-    addresses=("10.0.0.5",),
-    labels={"rôle": "wörker"},
-    certificates=Certificates("a", "b", "c", "d", "e", "f", ("node1",)),
-    fault=Fault("reaching", "no answer", "2026-11-25T00:00:00+00:00"),
-)  # fmt: skip
+from pymachine.model import Machine, Phase
+from samples import FULL
 
 
 @dataclass(frozen=True)
