@@ -73,6 +73,16 @@ def test_containers_keep_running_through_the_restart() -> None:
     assert "container web keeps running while the engine restarts (live-restore)" in plan.announcements
 
 
+def test_removal_and_upgrade_look_at_the_file_and_not_at_the_running_engine() -> None:
+    engine = replace(ENGINE, containers=("web",), info={"LiveRestoreEnabled": True})
+    facts = replace(set_up(fresh=True), engine=engine)
+
+    assert json.loads(plan_removal(facts).start or b"") == {"live-restore": True}
+    upgrade = plan_upgrade(EngineSpec(), facts)
+    assert json.loads(upgrade.before or b"")["live-restore"] is True
+    assert upgrade.borrowed
+
+
 def test_a_host_with_nothing_of_ours_has_nothing_to_take_off() -> None:
     plan = plan_removal(replace(HostFacts.assumed(TRIXIE), engine=ENGINE, daemon_json=THEIRS))
 

@@ -257,6 +257,31 @@ class TestContainers:
         assert json.loads(plan.config.final)["live-restore"] is True
         assert "live-restore" not in json.loads(plan.config.after or b"")
 
+    def test_what_the_running_engine_says_does_not_count_where_it_would_start_without(self) -> None:
+        info = {"Driver": "overlay2", "LiveRestoreEnabled": True}
+
+        plan = plan_setup(machine(), adopted(containers=("web",), info=info))
+
+        assert json.loads(plan.config.final)["live-restore"] is True
+        assert json.loads(plan.config.before or b"") == {"live-restore": True}, "what a rollback starts with"
+
+    def test_an_engine_with_live_restore_in_its_file_is_left_as_it_is(self) -> None:
+        facts = adopted(containers=("web",), info={"LiveRestoreEnabled": True})
+
+        plan = plan_setup(machine(), replace(facts, daemon_json=b'{"live-restore": true}'))
+
+        assert (plan.config.live_restore, plan.config.before) == (LiveRestore.LEAVE, None)
+        assert "live-restore" not in plan.manifest.added
+
+    def test_a_plain_no_takes_away_what_an_adoption_added_and_says_what_that_does(self) -> None:
+        facts = adopted(containers=("web",), info={"LiveRestoreEnabled": True})
+        first = plan_setup(machine(), facts)
+
+        plan = plan_setup(machine(opts=("live-restore=false",)), again(first, facts))
+
+        assert json.loads(plan.config.final)["live-restore"] is False
+        assert any("container web will stop" in text for text in plan.announcements)
+
     def test_a_fresh_engine_has_no_live_restore_since_it_may_join_a_swarm(self) -> None:
         assert "live-restore" not in json.loads(plan_setup(machine(), fresh()).config.final)
 

@@ -10,7 +10,7 @@ from typing import Any
 from pymachine.engine import checks
 from pymachine.engine.daemon_config import Config, encode_config, label_conflicts, merge, parse_config, withdraw
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
-from pymachine.engine.live_restore import LiveRestore, decide
+from pymachine.engine.live_restore import ON, LiveRestore, decide, switched_on
 from pymachine.engine.manifest import Manifest
 from pymachine.engine.options import TLS_KEYS, wanted_config
 from pymachine.errors import CheckFailed
@@ -25,7 +25,7 @@ class ConfigPlan:
     """The texts of daemon.json, and what to record of them.
 
     ``final`` is what the engine is started with. ``before`` (the old file with live-restore switched on, for a
-    reload) and ``after`` (``final`` with it off again, once the engine is back) are None where not needed.
+    reload) and ``after`` (``final`` without it again, once the engine is back) are None where not needed.
     ``found`` is the digest of the file that the plan was made from. ``listen`` is the engine's TCP socket;
     ``by_flag`` says that its unit names it, else the ``hosts`` key does.
     """
@@ -58,8 +58,9 @@ def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *
     by_flag = _listens_by_flag(facts, theirs)
     listen = f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{spec.port}"
     wanted = _wanted(machine, theirs) | ({} if by_flag else {"hosts": _hosts(theirs, spec.port, listen)})
-    live = decide(facts.engine, theirs, ours_already=bool(had.get("live-restore")), fresh=fresh)
-    merged = merge(existing, wanted | ({"live-restore": True} if live is LiveRestore.KEEP else {}), had)
+    start = merge(existing, wanted, had).config
+    live = decide(facts.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
+    merged = merge(existing, wanted | (ON if live is LiveRestore.KEEP else {}), had)
     _refuse(facts, spec, previous, _Sides(theirs, wanted, merged.conflicts))
     plan = ConfigPlan(facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag)
     return _with_texts(plan, facts, existing, merged.config, live)
@@ -125,19 +126,17 @@ def _with_texts(
     plan: ConfigPlan, facts: HostFacts, existing: Config, config: Config, live: LiveRestore
 ) -> ConfigPlan:
     changed = tuple(key for key in {**existing, **config} if existing.get(key) != config.get(key))
-    on = {"live-restore": True}
     same = facts.daemon_json if facts.daemon_json is not None and config == existing else None
     final = same or encode_config(config)
     borrowed = live is LiveRestore.BORROW
-    switched_on = live is not LiveRestore.LEAVE and not (facts.engine and facts.engine.live_restore)
     return ConfigPlan(
         path=plan.path,
         found=plan.found,
-        final=encode_config(config | on) if borrowed else final,
+        final=encode_config(config | ON) if borrowed else final,
         added=plan.added,
         listen=plan.listen,
         by_flag=plan.by_flag,
-        before=encode_config(existing | on) if switched_on else None,
+        before=switched_on(facts.engine, existing, live),
         after=final if borrowed else None,
         changed=changed,
         live_restore=live,

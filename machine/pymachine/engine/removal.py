@@ -8,7 +8,7 @@ from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
 from pymachine.engine.configuring import digest
 from pymachine.engine.daemon_config import Config, encode_config, parse_config, withdraw
 from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
-from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers
+from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, switched_on
 from pymachine.engine.manifest import Manifest, manifest_of
 from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
@@ -31,6 +31,7 @@ class RemovalPlan:
     final: bytes | None = None
     before: bytes | None = None
     start: bytes | None = None
+    live_restore: LiveRestore = LiveRestore.LEAVE
     config_changes: tuple[str, ...] = ()
     config_created: bool = False
     hostname: str | None = None
@@ -123,17 +124,12 @@ def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> Remova
 
 def _keeping_containers(plan: RemovalPlan, facts: HostFacts, existing: Config, theirs: Config) -> RemovalPlan:
     """Have live-restore on from before the stop until after the start, then as the user has it."""
-    engine = facts.engine
-    if engine is None or not engine.containers or theirs.get("live-restore"):
-        return plan
-    usable = engine.live_restore or decide(engine, theirs, ours_already=False, fresh=True) is LiveRestore.BORROW
-    if not usable:
-        return plan
-    on = {"live-restore": True}
+    choice = decide(facts.engine, theirs, ours_already=False, fresh=True)
     return replace(
         plan,
-        before=None if engine.live_restore else encode_config(existing | on),
-        start=encode_config(theirs | on),
+        live_restore=choice,
+        before=switched_on(facts.engine, existing, choice),
+        start=encode_config(theirs | ON) if choice is LiveRestore.BORROW else None,
     )
 
 
@@ -169,5 +165,4 @@ def _announcements(plan: RemovalPlan, facts: HostFacts, *, purge: bool) -> tuple
     if plan.purge:
         return ("the engine and all its images, containers and volumes are deleted",)
     kept = (_why_kept(facts),) if purge and facts.engine else ()
-    choice = LiveRestore.BORROW if plan.start else LiveRestore.LEAVE
-    return (*kept, *fate_of_containers(facts.engine, choice))
+    return (*kept, *fate_of_containers(facts.engine, plan.live_restore))

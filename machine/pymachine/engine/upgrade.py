@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
 from pymachine.engine.checks import check_choice_of_version, check_room, check_version, compare_versions, upstream
-from pymachine.engine.daemon_config import encode_config, parse_config
+from pymachine.engine.daemon_config import parse_config
 from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
-from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers
+from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers, switched_on
 from pymachine.engine.manifest import manifest_of
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.setup import Change, proxies_of
@@ -22,7 +22,10 @@ _DISTRO_PACKAGES = {"docker.io": ("docker.io",), "docker": ("docker",), "moby-en
 
 @dataclass(frozen=True, slots=True)
 class UpgradePlan:
-    """What the upgrade script is rendered from. ``port`` is None where no set-up of ours is on the host."""
+    """What the upgrade script is rendered from. ``port`` is None where no set-up of ours is on the host.
+
+    ``before`` is daemon.json with live-restore on, for the upgrade; ``borrowed`` says that it goes off again after.
+    """
 
     family: Family
     source: Source
@@ -30,6 +33,7 @@ class UpgradePlan:
     allow_downgrade: bool = False
     config_path: str = DAEMON_JSON
     before: bytes | None = None
+    borrowed: bool = False
     port: int | None = None
     listen: str = ""
     proxies: tuple[tuple[str, str], ...] = ()
@@ -62,7 +66,8 @@ def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = 
         version=spec.version,
         allow_downgrade=allow_downgrade,
         config_path=facts.daemon_json_path,
-        before=encode_config(existing | {"live-restore": True}) if live is LiveRestore.BORROW else None,
+        before=switched_on(engine, existing, live),
+        borrowed=live is LiveRestore.BORROW,
         port=port,
         listen=f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{port}" if port else "",
         proxies=proxies_of(spec),

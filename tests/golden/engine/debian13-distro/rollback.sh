@@ -91,6 +91,52 @@ find_systemd_unit() {
         *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
     esac
 }
+# ask_engine KEY: the value of a boolean in the engine's /info.
+ask_engine() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -s --noproxy '*' --max-time 5 --unix-socket /var/run/docker.sock http://localhost/info |
+            grep -o "\"$1\": *[a-z]*" | sed 's/.*: *//'
+    elif command -v docker >/dev/null 2>&1; then
+        docker -H unix:///var/run/docker.sock info --format "{{.$1}}" 2>/dev/null
+    fi
+}
+
+reload_engine() {
+    if [ "$init" = systemd ]; then
+        kill -HUP "$(systemctl show -p MainPID "$unit" | sed 's/.*=//')"
+    else
+        kill -HUP "$(pidof dockerd | awk '{ print $1 }')"
+    fi
+}
+
+# live_restore_is VALUE: waits up to six seconds for the running engine to have it so.
+live_restore_is() {
+    tries=0
+    until [ "$(ask_engine LiveRestoreEnabled)" = "$1" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || return 1
+        sleep 0.2
+    done
+}
+
+# switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
+switch_live_restore() {
+    place_file "$1" "$config" "$config_mode" || true
+    reload_engine
+    live_restore_is true || die "the engine did not take up live-restore, so containers would stop" \
+        'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
+}
+
+# return_live_restore FILE: switch off what FILE had switched on. The engine keeps what it has where the key is merely
+# gone, so for a moment it reads a plain no.
+return_live_restore() {
+    engine_is_active || return 0
+    sed 's/^  "live-restore": true/  "live-restore": false/' "$1" >"$1.off"
+    place_file "$1.off" "$config" "$config_mode" || true
+    rm -f "$1.off"
+    reload_engine
+    live_restore_is false || note 'live-restore stays on in the engine until its next restart'
+}
 
 backup=$state/backup/current
 [ -f "$backup/entries" ] || exit 0
@@ -98,6 +144,8 @@ backup=$state/backup/current
 find_engine
 started=$(date +%s)
 config=$(cat "$backup/config-path")
+config_mode=644
+[ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
 while read -r kind path; do
     case $kind in
         kept) cp -p "$backup/files$path" "$path.pymachine-new" && mv -f "$path.pymachine-new" "$path" ;;
@@ -123,13 +171,12 @@ if [ -n "$unit" ]; then
         if [ "$init" = systemd ]; then systemctl stop "$unit" 2>/dev/null || true; else rc-service "$unit" stop || true; fi
     fi
     if [ -f "$backup/daemon.before.json" ]; then
+        grep -qs '"live-restore": *true' "$backup/files$config" || return_live_restore "$backup/daemon.before.json"
         if grep -q "^kept $config\$" "$backup/entries"; then
             cp -p "$backup/files$config" "$config"
         else
             rm -f "$config"
         fi
-        pid=$(pidof dockerd | awk '{ print $1 }')
-        [ -z "$pid" ] || kill -HUP "$pid"
     fi
 fi
 rm -f "$state/restart-needed"

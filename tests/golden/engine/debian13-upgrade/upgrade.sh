@@ -109,17 +109,33 @@ reload_engine() {
     fi
 }
 
+# live_restore_is VALUE: waits up to six seconds for the running engine to have it so.
+live_restore_is() {
+    tries=0
+    until [ "$(ask_engine LiveRestoreEnabled)" = "$1" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || return 1
+        sleep 0.2
+    done
+}
+
 # switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
 switch_live_restore() {
     place_file "$1" "$config" "$config_mode" || true
     reload_engine
-    tries=0
-    until [ "$(ask_engine LiveRestoreEnabled)" = true ]; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 30 ] || die "the engine did not take up live-restore, so containers would stop" \
-            'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
-        sleep 0.2
-    done
+    live_restore_is true || die "the engine did not take up live-restore, so containers would stop" \
+        'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
+}
+
+# return_live_restore FILE: switch off what FILE had switched on. The engine keeps what it has where the key is merely
+# gone, so for a moment it reads a plain no.
+return_live_restore() {
+    engine_is_active || return 0
+    sed 's/^  "live-restore": true/  "live-restore": false/' "$1" >"$1.off"
+    place_file "$1.off" "$config" "$config_mode" || true
+    rm -f "$1.off"
+    reload_engine
+    live_restore_is false || note 'live-restore stays on in the engine until its next restart'
 }
 
 # restart_engine: start or restart, and wait until it runs; fails at once when the unit does.
@@ -350,16 +366,15 @@ keep_containers() {
     switch_live_restore "$here/daemon.before.json"
 }
 
-# Switches live-restore off again, if it was only borrowed.
+# Puts daemon.json back, and live-restore off again if it was only borrowed.
 restore_live() {
+    [ -f "$here/daemon.found.json" ] || [ -f "$here/daemon.none" ] || return 0
+    return_live_restore "$here/daemon.before.json"
     if [ -f "$here/daemon.found.json" ]; then
         place_file "$here/daemon.found.json" "$config" "$config_mode" || true
-    elif [ -f "$here/daemon.none" ]; then
-        rm -f "$config"
     else
-        return 0
+        rm -f "$config"
     fi
-    reload_engine
 }
 
 # The new package may start its daemon differently: our command line follows it.
