@@ -146,6 +146,7 @@ class Fault:
     step: str
     message: str
     at: str
+    verb: str = ""  # create, provision, …; empty in records of before it was noted
 
 
 @dataclass(frozen=True, slots=True)

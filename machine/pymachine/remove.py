@@ -75,19 +75,21 @@ class CleanHost:
         return _touched(machine)
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Look, plan, upload and run."""
+        """Look, plan, upload and run; from then on the machine is half-removed, and not before."""
         plan = _removal_plan(machine, session, purge=self._purge)
         if plan is not None:
             for announcement in plan.announcements:
                 session.tools.reporter.notice(machine.name, announcement)
+            machine = session.save(machine.with_(phase=Phase.REMOVING))
             run_bundle(machine, session, removal_bundle(plan), self.title)
         return machine
 
 
 class Destroy:
-    """Have the driver remove what it made."""
+    """Have the driver remove what it made, or let go of what was there before."""
 
-    title = "removing the host"
+    def __init__(self, driver: Driver) -> None:
+        self.title = "giving the host back" if driver.preexisting else "removing the host"
 
     def needs(self, machine: Machine) -> bool:
         """Every machine whose driver remembered anything."""
@@ -95,9 +97,10 @@ class Destroy:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Destroy; what is gone already is no error."""
-        assert machine.handle is not None
-        session.driver.destroy(machine.handle)
-        return machine
+        removing = session.save(machine.with_(phase=Phase.REMOVING))
+        assert removing.handle is not None
+        session.driver.destroy(removing.handle)
+        return removing
 
 
 def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Removal:
@@ -110,7 +113,7 @@ def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Remo
         tools.store.remove(machine.name)
         return Removal(machine.name, (f"what driver {machine.driver} made: {error.message}",))
     with working(machine.name, f"rm {machine.name}", tools, driver) as session:
-        machine = session.save(tools.store.get(machine.name).with_(phase=Phase.REMOVING))
+        machine = tools.store.get(machine.name)
         with journalled(session, machine, "rm"):
             for step in _steps(driver, purge=purge):
                 machine = _perform(step, machine, session, left, force=force)
@@ -119,7 +122,7 @@ def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Remo
 
 
 def _steps(driver: Driver, *, purge: bool) -> tuple[Step, ...]:
-    return (CleanHost(purge=purge), Destroy()) if driver.preexisting else (Destroy(),)
+    return (CleanHost(purge=purge), Destroy(driver)) if driver.preexisting else (Destroy(driver),)
 
 
 def _perform(step: Step, machine: Machine, session: Session, left: list[str], *, force: bool) -> Machine:

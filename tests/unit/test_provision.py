@@ -127,6 +127,7 @@ class TestFailedChange:
         stored = world.store.get("node1")
         assert (stored.engine, stored.endpoint, stored.phase) == (machine.engine, machine.endpoint, Phase.READY)
         assert stored.fault is not None
+        assert (stored.fault.verb, stored.fault.step) == ("provision", "setting up the engine")
         assert "the options it had stay on record" in (caught.value.hint or "")
 
     def test_a_repeat_without_options_puts_the_former_ones_up(self, world: World) -> None:

@@ -87,12 +87,14 @@ class TestHost:
     @pytest.mark.parametrize(
         "error", [Unreachable("no answer"), AuthFailed("not let in"), UsageFault("no SSH key file")]
     )
-    def test_that_cannot_be_entered_keeps_its_record_unless_forced(self, error: PymachineError, world: World) -> None:
+    def test_that_cannot_be_entered_stays_as_usable_as_it_was_unless_forced(
+        self, error: PymachineError, world: World
+    ) -> None:
         world.made()
         world.refused = [error, error]
         with pytest.raises(PymachineError, match=error.message) as caught:
             remove("node1", world.tools)
-        assert world.store.get("node1").phase is Phase.REMOVING
+        assert world.store.get("node1").phase is Phase.READY
         if isinstance(caught.value, StepFailed):
             assert "pymachine rm -f node1" in (caught.value.hint or "")
 
@@ -107,6 +109,7 @@ class TestHost:
         world.facts["daemon_json"] = "{no json"
         with pytest.raises(CheckFailed, match=r"daemon.json"):
             remove("node1", world.tools)
+        assert world.store.get("node1").phase is Phase.READY
         assert remove("node1", world.tools, force=True).left_behind
         assert is_gone(world)
 
@@ -120,9 +123,10 @@ class TestHost:
         world.answer(is_run, BROKEN)
         with pytest.raises(StepFailed, match="it does not start"):
             remove("node1", world.tools)
+        assert world.store.get("node1").phase is Phase.REMOVING
         fault = world.store.get("node1").fault
         assert fault is not None
-        assert fault.step == "taking the set-up off the host"
+        assert (fault.verb, fault.step) == ("rm", "taking the set-up off the host")
         assert (world.operation().outcome, world.cloud.calls) == ("failed", [])
 
         world.answers.clear()
@@ -131,11 +135,20 @@ class TestHost:
 
     def test_is_left_when_interrupted_and_rm_goes_on(self, world: World) -> None:
         world.made()
-        world.refused.append(KeyboardInterrupt())
+
+        def stop(_: Call) -> Result:
+            raise KeyboardInterrupt
+
+        world.answer(is_run, stop)
         with pytest.raises(Interrupted) as caught:
             remove("node1", world.tools, force=True)
         assert caught.value.hint == "`pymachine rm node1` goes on with it"
         assert world.store.get("node1").phase is Phase.REMOVING
+
+    def test_is_given_back_and_not_removed(self, world: World) -> None:
+        world.made()
+        remove("node1", world.tools)
+        assert world.reporter.steps("node1") == ["taking the set-up off the host", "giving the host back"]
 
 
 class TestCloud:
@@ -154,6 +167,7 @@ class TestCloud:
         world.made()
         world.saved(phase=phase)
         remove("node1", world.tools)
+        assert world.reporter.steps("node1") == ["removing the host"]
         assert world.cloud.hosts() == {}
         assert is_gone(world)
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
-from pymachine.model import Machine, Phase, check_name
+from pymachine.model import Fault, Machine, Phase, check_name
 from pymachine.store import Broken, Store
 
 DEFAULT = "default"
+FAULT_LIMIT = 120  # characters of a fault in a list; `inspect` shows all of it
 
 
 def one(app: App, name: str | None) -> Machine:
@@ -73,6 +74,17 @@ def unready(machine: Machine) -> str:
     """Say how far a half-made machine came."""
     half = "half-removed" if machine.phase is Phase.REMOVING else f"half-made ({machine.phase})"
     return f"{half}, stopped at {machine.fault.step}: {machine.fault.message}" if machine.fault else half
+
+
+def stopped(fault: Fault) -> str:
+    """Say where the last change of a machine stopped, in one short line."""
+    first = fault.message.partition("\n")[0]
+    return f"{fault.verb or 'the last change'} stopped at {fault.step}: {shorten(first, FAULT_LIMIT)}"
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return the text with at most ``limit`` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
 def no_such(store: Store, names: Sequence[str]) -> NoSuchMachine:

@@ -46,6 +46,7 @@ class Session:
     driver: Driver
     lease: Lease | None = None
     operation: int | None = None
+    verb: str = ""
     recorded: bool = True
     preflight: bool = False
     former: Machine | None = None
@@ -118,8 +119,9 @@ class Session:
         # The step may have saved a newer record before it failed, so the fault goes onto what is stored now.
         current = self.tools.store.find(machine.name)
         if current is not None and current.id == machine.id:
+            fault = Fault(step, reason, timestamp(self.tools.now()), self.verb)
             try:
-                self.tools.store.put(current.with_(fault=Fault(step, reason, timestamp(self.tools.now()))))
+                self.tools.store.put(current.with_(fault=fault))
             except StoreError as error:
                 self.tools.reporter.notice(machine.name, f"the fault could not be recorded: {error.message}")
 
@@ -137,10 +139,10 @@ class Session:
     def _way_on(self, machine: Machine) -> str | None:
         if self.former is not None and not self.in_place:
             return "the options it had stay on record: give the same command again to change them"
+        if self.verb == "rm":
+            return f"`pymachine rm {machine.name}` goes on with it"
         if self.preflight or machine.phase is Phase.READY:
             return None
-        if machine.phase is Phase.REMOVING:
-            return f"`pymachine rm {machine.name}` goes on with it"
         return f"give the same command again to go on, or `pymachine rm {machine.name}` to undo it"
 
 
@@ -161,6 +163,7 @@ def journalled(
 ) -> Iterator[None]:
     """Note the verb in the journal and how it ends. A crash leaves the entry open."""
     store = session.tools.store
+    session.verb = kind
     session.operation = store.begin(machine, kind, payload)
     try:
         yield

@@ -12,7 +12,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.commands.looking import active_machine, url_or_none
-from pymachine.cli.machines import unready
+from pymachine.cli.machines import stopped, unready
 from pymachine.cli.output import columns, dump, say
 from pymachine.cli.params import JSON, command
 from pymachine.documents import to_document
@@ -169,6 +169,8 @@ def _reasons(app: App, machine: Machine, holder: Holder | None, reason: str) -> 
         reasons.append(f"{holder.purpose}: {holder.user}@{holder.host}, pid {holder.pid}, since {holder.since}")
     elif machine.phase is not Phase.READY:
         reasons.append(unready(machine))
+    elif machine.fault is not None:
+        reasons.append(stopped(machine.fault))
     if reason:
         reasons.append(reason)
     return (*reasons, *_expiry(machine, app.wiring.now()))
