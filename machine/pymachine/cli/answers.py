@@ -74,9 +74,19 @@ def config_text(document: "Document", certificates: str) -> str:
 
     docker 29 no longer takes the quotes that docker-machine put around paths.
     """
+    return "".join(" ".join(words) + "\n" for words in _flags(document, certificates))
+
+
+def config_words(document: "Document", certificates: str) -> "list[str]":
+    """Return the docker client's flags as the words of a command line, for programs."""
+    return [word for words in _flags(document, certificates) for word in words]
+
+
+def _flags(document: "Document", certificates: str) -> "list[tuple[str, ...]]":
+    """Return each flag with its value."""
     flags = zip(("--tlscacert", "--tlscert", "--tlskey"), CLIENT_FILES, strict=True)
-    lines = ["--tlsverify", *(f"{flag} {certificates}/{file}" for flag, file in flags)] if certificates else []
-    return "\n".join([*lines, f"-H={url_of(document)}", ""])
+    paths = [(flag, f"{certificates}/{file}") for flag, file in flags]
+    return [*((("--tlsverify",), *paths) if certificates else ()), (f"-H={url_of(document)}",)]
 
 
 def has_blank(path: str) -> bool:

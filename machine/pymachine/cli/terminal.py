@@ -24,7 +24,7 @@ class TerminalAsker:
 
     def secret(self, prompt: str, *, instead: str) -> str:
         """Ask without echo. Raises ``UsageFault`` without a terminal."""
-        with self._question(prompt, instead):
+        with self._terminal(f"for the {prompt}", instead):
             try:
                 return getpass.getpass(f"{prompt}: ")
             except EOFError:
@@ -32,14 +32,14 @@ class TerminalAsker:
 
     def confirm(self, question: str, *, instead: str) -> bool:
         """Ask yes or no; only an answer that begins with y is a yes. Raises ``UsageFault`` without a terminal."""
-        with self._question(question, instead), TERMINAL.open("r+b", buffering=0) as terminal:
+        with self._terminal("whether to go on", instead), TERMINAL.open("r+b", buffering=0) as terminal:
             terminal.write(f"{question} [y/N] ".encode())
             return terminal.readline().strip().lower().startswith(b"y")
 
     @contextmanager
-    def _question(self, question: str, instead: str) -> Iterator[None]:
+    def _terminal(self, asked: str, instead: str) -> Iterator[None]:
         if not _has_terminal():
-            raise UsageFault(f"there is no terminal to ask on: {question}", hint=instead)
+            raise UsageFault(f"no terminal to ask {asked}", hint=instead)
         paused = getattr(self._reporter, "paused", nullcontext)
         with self._lock, paused():
             yield

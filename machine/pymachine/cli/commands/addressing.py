@@ -61,15 +61,14 @@ def config(app: App, name: str | None, check: bool, as_json: bool) -> None:
     """Print the docker client's options: docker $(pymachine config NAME) ps."""
     machine = _checked(app, ready(app, name), check)
     certificates = _certificates(app, machine)
-    text = answers.config_text(_document(machine), certificates)
     if as_json:
-        dump(text.splitlines())
+        dump(answers.config_words(_document(machine), certificates))
         return
     if answers.has_blank(certificates):
         note(
             f"note: {certificates} has blanks, which $(…) takes apart: use `pymachine docker {machine.name}` instead"
         )
-    click.echo(text, nl=False)
+    click.echo(answers.config_text(_document(machine), certificates), nl=False)
 
 
 @command()

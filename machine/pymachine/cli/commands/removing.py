@@ -10,10 +10,11 @@ import click
 from pymachine import shell
 from pymachine.cli.app import App
 from pymachine.cli.machines import existing, unlock
-from pymachine.cli.output import note, say
+from pymachine.cli.output import dump, note, say
 from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, YES, command, complete_names
 from pymachine.cli.plans import show_plans
 from pymachine.cli.several import for_each
+from pymachine.documents import to_document
 from pymachine.errors import PymachineError, StoreError, UsageFault
 from pymachine.model import Machine
 
@@ -42,9 +43,11 @@ def rm(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **give
     if dry_run:
         show_plans(_previews(app, wanted, purge), as_json=as_json)
     elif given["yes"] or force or _agreed(app, wanted, purge):
-        _remove(app, wanted, force, purge)
+        _remove(app, wanted, force, purge, as_json)
     else:
         note("nothing was removed")
+        if as_json:
+            dump([])
 
 
 def _previews(app: App, names: Sequence[str], purge: bool) -> list[Preview]:
@@ -59,7 +62,9 @@ def _previews(app: App, names: Sequence[str], purge: bool) -> list[Preview]:
 def _agreed(app: App, names: Sequence[str], purge: bool) -> bool:
     lines = [f"  {name}: {_fate(app, name, purge)}" for name in names]
     question = "\n".join(["About to remove", *lines, "Go on?"])
-    return app.asker.confirm(question, instead=f"give -y: pymachine rm -y {' '.join(names)}")
+    return app.asker.confirm(
+        question, instead=f"give -y to remove without a question: pymachine rm -y {' '.join(names)}"
+    )
 
 
 def _fate(app: App, name: str, purge: bool) -> str:
@@ -81,18 +86,26 @@ def _stays(app: App, machine: Machine) -> bool:
         return False
 
 
-def _remove(app: App, names: Sequence[str], force: bool, purge: bool) -> None:
+def _remove(app: App, names: Sequence[str], force: bool, purge: bool, as_json: bool) -> None:
     from pymachine.remove import remove
 
     unlock(app, names)
     tools = app.tools
     ids = {record.name: record.id for record in app.store.records() if isinstance(record, Machine)}
 
+    done: list[Removal] = []
+
     def tell(name: str, removal: Removal) -> None:
+        done.append(removal)
         if name in ids:
             shell.forget_ssh_config(app.folder, ids[name])
         for left in removal.left_behind:
             note(f"warning: {name}: left behind: {left}")
-        say(f"{name} is removed")
+        if not as_json:
+            say(f"{name} is removed")
 
-    for_each(names, lambda name: remove(name, tools, force=force, purge=purge), tell)
+    try:
+        for_each(names, lambda name: remove(name, tools, force=force, purge=purge), tell)
+    finally:
+        if as_json:
+            dump([to_document(removal) for removal in done])
