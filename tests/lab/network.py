@@ -6,6 +6,7 @@ import ipaddress
 import json
 import random
 import shlex
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,10 @@ def choose_subnet(pick: random.Random | None = None) -> Subnet:
 
 def make_bridge(name: str, subnet: Subnet, alias: str) -> None:
     """Make the bridge with its addresses, and let the subnet out; the alias says whose it is."""
-    run(["ip", "link", "add", name, "type", "bridge"])
+    # A bridge without an address of its own takes its lowest port's, and changes it whenever a host comes or goes:
+    # the other hosts then send to the old one until their neighbour tables notice, seconds later.
+    mac = ":".join(f"{byte:02x}" for byte in (0x02, *uuid.uuid4().bytes[:5]))
+    run(["ip", "link", "add", name, "address", mac, "type", "bridge"])
     run(["ip", "link", "set", name, "alias", alias])
     Path(f"/proc/sys/net/ipv6/conf/{name}/accept_dad").write_text("0")
     run(["ip", "address", "add", f"{subnet.address(1)}/24", "dev", name])

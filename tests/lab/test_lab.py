@@ -69,6 +69,18 @@ def test_hosts_reach_each_other_by_both_protocols(pair: list[Host], lab_session:
         assert link.recv(4) == b"SSH-"
 
 
+def test_the_bridge_keeps_its_address_when_hosts_come_and_go(fresh_host: FreshHost) -> None:
+    first = fresh_host()
+    place = Path(f"/sys/class/net/{first.bridge}/address")
+    seen = {place.read_text()}
+    for _ in range(3):
+        host = fresh_host()
+        seen.add(place.read_text())
+        host.destroy()
+        seen.add(place.read_text())
+    assert len(seen) == 1, "else the others send to the old address for seconds"
+
+
 def test_an_air_gapped_host_reaches_the_bridge_alone(
     lab_session: Lab, fresh_host: FreshHost, pair: list[Host]
 ) -> None:
