@@ -69,6 +69,7 @@ def test_without_log_lines_the_last_chatter_is_shown() -> None:
     with pytest.raises(EngineError) as failed:
         raise_for(Result(100, b"", b""), reader)
 
+    assert failed.value.hint is None, "only what the script knows is a hint"
     assert "line 39" in failed.value.message
     assert "line 5\n" not in failed.value.message
 

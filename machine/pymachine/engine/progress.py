@@ -69,6 +69,4 @@ def raise_for(result: Result, reader: ProgressReader) -> None:
     reason = "; ".join(reader.reasons)
     text = f"{step}: {reason}" if reason else f"{step} (exit code {result.exit_code})"
     lines = reader.last_lines or tuple(result.error_text.strip().splitlines()[-_KEPT:])
-    raise EngineError(
-        "\n  ".join((text, *lines)), hint="; ".join(reader.hints) or "see the lines above; the same command goes on"
-    )
+    raise EngineError("\n  ".join((text, *lines)), hint="; ".join(reader.hints) or None)

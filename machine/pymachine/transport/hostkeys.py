@@ -49,7 +49,7 @@ class Expected:
     fingerprints: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
     revoked: frozenset[str] = frozenset()
-    source: str = "on record"
+    source: str = "expected"
 
     def accepts(self, key: PublicKey) -> bool:
         """Whether this key is one of the expected ones."""

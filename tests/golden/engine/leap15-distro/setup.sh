@@ -417,7 +417,7 @@ validate() {
     "$dockerd" --validate --config-file "$here/daemon.json" >"$here/verdict" 2>&1 && return 0
     ! grep -q 'unknown flag: --validate' "$here/verdict" || return 0
     tail -n 5 "$here/verdict" | while IFS= read -r line; do say log "$line"; done
-    die 'the engine refuses this configuration'
+    die 'the engine refuses this configuration' 'correct or leave out the option that it names'
 }
 
 configure() {
