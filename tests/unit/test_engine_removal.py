@@ -138,6 +138,16 @@ def test_an_upgrade_lifts_the_hold_and_puts_it_back() -> None:
     )
 
 
+def test_a_planned_upgrade_says_that_it_may_find_nothing_newer() -> None:
+    facts = replace(set_up(fresh=True), engine=replace(ENGINE, offered=("26.1.5-1", "20.10-1")))
+
+    upgrade, restart = plan_upgrade(EngineSpec(), facts).changes
+
+    assert "the host knows of 26.1.5" in upgrade.what
+    assert upgrade.why == "engine 26.1.5 is there; nothing happens if that is it"
+    assert restart.what == "restart the engine once, if there is a newer one"
+
+
 def test_an_upgrade_of_an_engine_with_containers_keeps_them_running() -> None:
     facts = replace(set_up(fresh=True), engine=replace(ENGINE, containers=("web",)))
 

@@ -104,9 +104,14 @@ def _is_older(spec: EngineSpec, engine: EngineFacts) -> bool:
 
 
 def _changes(spec: EngineSpec, engine: EngineFacts, source: Source) -> tuple[Change, ...]:
-    newest = f"{upstream(engine.offered[0])}, the newest that the host knows of" if engine.offered else ""
-    goal = spec.version or newest or f"the newest of {source.title}"
+    """Which version is the newest is known only once the lists of packages were refreshed, by the upgrade itself."""
+    names = ", ".join(source.packages)
+    if spec.version:
+        goal, unless = spec.version, "if that is another version"
+    else:
+        known = f" (the host knows of {upstream(engine.offered[0])})" if engine.offered else ""
+        goal, unless = f"the newest of {source.title}{known}", "if there is a newer one"
     return (
-        Change(f"upgrade {', '.join(source.packages)} to {goal}", f"engine {engine.version} is there"),
-        Change("restart the engine once", "the new version takes over"),
+        Change(f"upgrade {names} to {goal}", f"engine {engine.version} is there; nothing happens if that is it"),
+        Change(f"restart the engine once, {unless}", "the new version takes over"),
     )
