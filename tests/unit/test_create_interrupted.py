@@ -44,7 +44,7 @@ class TestInterrupted:
         fault = world.store.get("node1").fault
         assert fault is not None
         assert (fault.step, fault.message) == (step, "interrupted")
-        assert "give the same command again" in (caught.value.hint or "")
+        assert "give the command again" in (caught.value.hint or "")
         assert world.host.closed
 
     @pytest.mark.parametrize("step", [*STEPS_ON_A_HOST[:3], *STEPS_ON_A_HOST[4:6]])

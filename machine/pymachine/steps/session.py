@@ -143,7 +143,7 @@ class Session:
             return f"`pymachine rm {machine.name}` goes on with it"
         if self.preflight or machine.phase is Phase.READY:
             return None
-        return f"give the same command again to go on, or `pymachine rm {machine.name}` to undo it"
+        return f"give the command again to go on, or `pymachine rm {machine.name}` to undo it"
 
 
 @contextmanager
