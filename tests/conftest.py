@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,13 @@ USERS_VARIABLES = (
     "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONTEXT", "DOCKER_MACHINE_NAME",
     "MACHINE_STORAGE_PATH", "MACHINE_DRIVER", "SSH_AUTH_SOCK", "NO_PROXY", "no_proxy",
 )  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Take signals as a terminal would send them: a shell starts background jobs with these ignored."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
