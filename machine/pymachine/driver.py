@@ -6,7 +6,7 @@ and ``pymachine.testing.contract`` the suite that proves one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -44,11 +44,51 @@ def option(
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """How the core will log in to a host that is not there yet: the driver puts these on it (see ``Foresees``).
+
+    ``public_key`` is the OpenSSH line of the key that must be let in. ``host_public`` and ``host_private`` are
+    the SSH host's own key (OpenSSH line, OpenSSH PEM), so that its first connection is no leap of faith.
+    """
+
+    public_key: str
+    host_public: str
+    host_private: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedFile:
+    """A file that the host must have at its first boot; owner root, ``path`` absolute."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBoot:
+    """What the host is to do by itself when it boots for the first time. Secret: the engine's key is in it.
+
+    ``command`` is a line of POSIX sh to run once as root when ``files`` are there and the login account exists.
+    ``early`` says that it needs no network: it may run beside the rest of the boot instead of after it.
+    """
+
+    files: tuple[CarriedFile, ...]
+    command: str
+    early: bool = False
+
+
+def _ignore(text: str) -> None:
+    """The default listener."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What a driver is asked to make. ``options`` is an instance of the driver's own options class.
 
     ``resume`` is the last remembered handle of a create that stopped half-way, or None: the driver then goes
-    on with what exists instead of making a second one.
+    on with what exists instead of making a second one. ``login`` and ``first_boot`` are given to drivers that
+    foresee their instances. ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
     """
 
     name: str
@@ -56,6 +96,10 @@ class Request:
     options: Any
     engine_port: int
     resume: Handle | None = None
+    login: Login | None = None
+    first_boot: FirstBoot | None = None
+    progress: Callable[[str], None] = field(default=_ignore, compare=False)
+    notice: Callable[[str], None] = field(default=_ignore, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +166,94 @@ class Locates(Protocol):
 
     def locate(self, request: Request) -> Instance:
         """Return what ``create`` would, without taking or changing anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """An instance as it will be. ``os_release`` is the text of its /etc/os-release where the image tells, else empty.
+
+    ``arch`` is in Debian's words (``amd64``, ``arm64``). ``engine_inside`` says that the image holds the engine,
+    installed as our own image builds leave it.
+    """
+
+    handle: Handle
+    ssh: SshAddress
+    endpoint: Endpoint | None = None
+    addresses: tuple[str, ...] = ()
+    os_release: str = ""
+    arch: str = "amd64"
+    engine_inside: bool = False
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A driver that knows its instance before it boots, and carries keys and the engine's set-up to it.
+
+    The core then issues certificates first, and ``create`` gets ``Request.login`` and ``Request.first_boot``.
+    """
+
+    def foresee(self, request: Request, remember: Remember) -> Prospect:
+        """Settle where the instance will be and what it will hold; ``create`` follows with ``resume`` set to its handle.
+
+        Calls ``remember`` before anything that must be cleaned up exists. Repeatable. Raises as ``create``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state of an instance to go back to. ``created`` is ISO 8601 in UTC; ``state`` is how the instance was then."""
+
+    name: str
+    created: str
+    state: State
+    current: bool = False
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A driver that can keep states of an instance and go back to them. Unknown names raise ``DriverError``."""
+
+    def snapshot(self, handle: Handle, name: str) -> None:
+        """Keep the state of now under a name that is not taken yet."""
+
+    def restore(self, handle: Handle, name: str) -> State:
+        """Go back; return how the instance is then."""
+
+    def snapshots(self, handle: Handle) -> tuple[Snapshot, ...]:
+        """Return what was kept, oldest first."""
+
+    def drop_snapshot(self, handle: Handle, name: str) -> None:
+        """Forget one."""
+
+
+@runtime_checkable
+class Console(Protocol):
+    """A driver that shows what its instances print."""
+
+    def console_log(self, handle: Handle) -> bytes:
+        """Return what is kept of the console's output, oldest first; empty where nothing was."""
+
+    def attach(self, handle: Handle, keys: int, screen: int) -> None:
+        """Connect two file descriptors to the console until its input sends Ctrl-] or the console ends."""
+
+
+@runtime_checkable
+class KeepsImages(Protocol):
+    """A driver that keeps copies of images where its instances run."""
+
+    def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
+        """Remove the copies of the image with this SHA-256 from the default place and from where ``handles`` are.
+
+        Returns the names of the instances that stand on it; nothing is removed while there are any.
+        """
+
+
+@runtime_checkable
+class Resizes(Protocol):
+    """A driver that can change the size of an instance that is switched off. Disks only grow."""
+
+    def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
+        """Set virtual processors, memory and disk (bytes) where given. Raises ``CheckFailed`` for one that runs."""
 
 
 @runtime_checkable

@@ -1,0 +1,76 @@
+"""What is remembered of a virtual machine: everything that ``rm`` needs, known before anything is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+from uuid import UUID
+
+from pymachine.driver import Handle
+from pymachine.errors import DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """One virtual machine, as the record keeps it.
+
+    ``id`` is the machine's, and the domain's UUID. ``name`` is the domain's. ``disk`` and ``seed`` are volumes of
+    ``pool``. ``network`` is empty in session mode, where ``ssh_port`` and ``engine_port`` on loopback lead in.
+    ``address`` is empty until it is reserved. ``base`` is the volume under the disk. ``virt_type`` is ``kvm`` or
+    ``qemu``, empty until it is settled; ``engine_inside`` as in ``Prospect``.
+    """
+
+    uri: str
+    id: str
+    name: str
+    pool: str
+    disk: str
+    seed: str
+    mac: str
+    network: str = ""
+    address: str = ""
+    ssh_port: int = 22
+    engine_port: int = 2376
+    user: str = ""
+    base: str = ""
+    virt_type: str = ""
+    arch: str = "x86_64"
+    engine_inside: bool = False
+    os_release: str = ""
+
+    @property
+    def uuid(self) -> str:
+        """The domain's UUID in its usual spelling."""
+        return str(UUID(hex=self.id))
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed."""
+        return replace(self, **changes)
+
+    def handle(self) -> Handle:
+        """Return it as the record keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, handle: Mapping[str, Any]) -> Self:
+        """Read a handle. Raises ``DriverError`` for one that is damaged."""
+        try:
+            return cls(**handle)
+        except TypeError as error:
+            raise DriverError(
+                f"the record of this virtual machine is damaged: {error}", hint="`pymachine rm -f` forgets it"
+            ) from error
+
+
+def mac_of(machine_id: str, attempt: int = 0) -> str:
+    """Return a MAC address for a machine: QEMU's prefix and a hash; ``attempt`` gives others when it is taken."""
+    digest = hashlib.sha256(f"{machine_id}/{attempt}".encode()).hexdigest()
+    return "52:54:00:" + ":".join((digest[0:2], digest[2:4], digest[4:6]))
+
+
+def volume_names(name: str, machine_id: str) -> tuple[str, str]:
+    """Return the names of the disk and the seed: told apart from those of an earlier machine of the same name."""
+    stem = f"{name}-{machine_id[:8]}"
+    return f"{stem}.qcow2", f"{stem}-seed.iso"

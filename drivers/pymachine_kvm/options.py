@@ -1,0 +1,224 @@
+"""The options of the kvm driver, and what they come to once every one of them is read and checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pymachine.driver import option
+from pymachine.errors import UsageFault
+from pymachine.transport.addresses import check_user
+
+MIB = 1 << 20
+GIB = 1 << 30
+LEAST_MEMORY = 256 * MIB
+LEAST_DISK = 1 * GIB
+DEFAULT_IMAGE = "debian-13"
+DEFAULT_USER = "pymachine"
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_UNITS = {"K": 1 << 10, "M": MIB, "G": GIB, "T": 1 << 40}
+_OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class KvmOptions:
+    """What a virtual machine is like."""
+
+    kvm_cpus: int = field(
+        default=2,
+        metadata=option("virtual processors", metavar="N", env="PYMACHINE_KVM_CPUS", aliases=("--kvm-cpu-count",)),
+    )
+    kvm_memory: str = field(
+        default="2G",
+        metadata=option("memory: 2G, 1536M, or a number of MiB", metavar="SIZE", env="PYMACHINE_KVM_MEMORY"),
+    )
+    kvm_disk: str = field(
+        default="20G",
+        metadata=option(
+            "size of the disk; it takes up only what is written to it",
+            metavar="SIZE",
+            env="PYMACHINE_KVM_DISK",
+            aliases=("--kvm-disk-size",),
+        ),
+    )
+    kvm_image: str = field(
+        default=DEFAULT_IMAGE,
+        metadata=option(
+            "what it boots: a name of `image ls`, an alias such as debian-13, a file, or a URL",
+            metavar="IMAGE",
+            env="PYMACHINE_KVM_IMAGE",
+        ),
+    )
+    kvm_network: str = field(
+        default="default", metadata=option("libvirt network", metavar="NAME", env="PYMACHINE_KVM_NETWORK")
+    )
+    kvm_uri: str = field(
+        default="qemu:///system",
+        metadata=option(
+            "libvirt daemon: qemu:///system, qemu:///session, qemu+ssh://USER@HOST/system",
+            metavar="URI",
+            env="LIBVIRT_DEFAULT_URI",
+            aliases=("--kvm-qemu-uri",),
+        ),
+    )
+    kvm_pool: str = field(
+        default="default", metadata=option("libvirt storage pool", metavar="NAME", env="PYMACHINE_KVM_POOL")
+    )
+    kvm_virt_type: Literal["auto", "kvm", "qemu"] = field(
+        default="auto",
+        metadata=option("hardware virtualisation (kvm), emulation (qemu), or what works (auto)", metavar="TYPE"),
+    )
+    kvm_user_data: str | None = field(
+        default=None, metadata=option("cloud-config file to merge into ours", metavar="FILE")
+    )
+    kvm_firmware: Literal["bios", "uefi", "auto"] = field(
+        default="auto", metadata=option("firmware: bios, uefi, or what suits the architecture (auto)", metavar="KIND")
+    )
+    kvm_arch: str | None = field(
+        default=None, metadata=option("architecture: x86_64, aarch64  [default: the host's]", metavar="ARCH")
+    )
+    kvm_autostart: bool = field(default=False, metadata=option("start it when its host boots"))
+    kvm_mount: tuple[str, ...] = field(
+        default=(), metadata=option("folder of the host to show in the machine", metavar="HOST:GUEST[:ro]")
+    )
+    kvm_ssh_user: str = field(default=DEFAULT_USER, metadata=option("account to make for logging in", metavar="USER"))
+    kvm_boot_timeout: int = field(
+        default=600,
+        metadata=option("seconds that a boot may take", metavar="SECONDS", env="PYMACHINE_KVM_BOOT_TIMEOUT"),
+    )
+    kvm_bake: bool = field(
+        default=False, metadata=option("keep an image with the engine inside for the next create of this image")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of the host shown in the machine. ``tag`` names it between the two."""
+
+    source: str
+    target: str
+    read_only: bool
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options, read: sizes in bytes, ``arch`` None for the host's own, ``user_data`` the file's text."""
+
+    cpus: int
+    memory: int
+    disk: int
+    image: str
+    network: str
+    uri: str
+    pool: str
+    virt_type: str
+    user_data: str | None
+    firmware: str
+    arch: str | None
+    autostart: bool
+    mounts: tuple[Mount, ...]
+    user: str
+    boot_timeout: float
+    bake: bool
+
+    @property
+    def session(self) -> bool:
+        """Whether the machine lives in a user's own daemon, with a user network."""
+        return self.uri.partition("?")[0].endswith("/session")
+
+    @property
+    def remote(self) -> bool:
+        """Whether the daemon runs on another host: a URI with a host name in it."""
+        return not re.match(r"[a-z]+(\+unix)?:///", self.uri)
+
+
+def read_options(options: KvmOptions) -> Wanted:
+    """Return what the options come to. Reads the user-data file; raises ``UsageFault``."""
+    return Wanted(
+        cpus=_processors(options.kvm_cpus),
+        memory=_size(options.kvm_memory, "--kvm-memory", default_unit=MIB, least=LEAST_MEMORY),
+        disk=_size(options.kvm_disk, "--kvm-disk", default_unit=MIB, least=LEAST_DISK),
+        image=_given(options.kvm_image, "--kvm-image"),
+        network=_object(options.kvm_network, "--kvm-network"),
+        uri=_given(options.kvm_uri, "--kvm-uri"),
+        pool=_object(options.kvm_pool, "--kvm-pool"),
+        virt_type=options.kvm_virt_type,
+        user_data=_text(options.kvm_user_data),
+        firmware=options.kvm_firmware,
+        arch=_arch(options.kvm_arch),
+        autostart=options.kvm_autostart,
+        mounts=tuple(_mount(text, number) for number, text in enumerate(options.kvm_mount)),
+        user=check_user(options.kvm_ssh_user),
+        boot_timeout=_seconds(options.kvm_boot_timeout),
+        bake=options.kvm_bake,
+    )
+
+
+def parse_size(text: str, flag: str, *, default_unit: int) -> int:
+    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts ``default_unit``. Raises ``UsageFault``."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")
+    return int(float(match[1]) * (_UNITS[match[2].upper()] if match[2] else default_unit))
+
+
+def _size(text: str, flag: str, *, default_unit: int, least: int) -> int:
+    size = parse_size(text, flag, default_unit=default_unit)
+    if size < least:
+        raise UsageFault(f"{flag}: {text} is too little", hint=f"give at least {least // MIB}M")
+    return size
+
+
+def _processors(count: int) -> int:
+    if not 1 <= count <= 255:
+        raise UsageFault(f"--kvm-cpus: {count} is out of range", hint="give 1 or more")
+    return count
+
+
+def _seconds(seconds: int) -> float:
+    if seconds < 10:
+        raise UsageFault(f"--kvm-boot-timeout: no machine boots in {seconds} s", hint="give 10 or more")
+    return float(seconds)
+
+
+def _given(text: str, flag: str) -> str:
+    if not text.strip() or "\0" in text or "\n" in text:
+        raise UsageFault(f"{flag}: {text!r} names nothing", hint="`pymachine create -d kvm --help` has examples")
+    return text
+
+
+def _object(text: str, flag: str) -> str:
+    if not _OBJECT.fullmatch(text):
+        raise UsageFault(f"{flag}: {text!r} cannot be a name in libvirt", hint="use letters, digits, . _ and -")
+    return text
+
+
+def _arch(text: str | None) -> str | None:
+    known = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
+    if text is not None and text not in known:
+        raise UsageFault(f"--kvm-arch: {text!r} is not supported", hint="choose x86_64 or aarch64")
+    return None if text is None else known[text]
+
+
+def _text(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageFault(
+            f"--kvm-user-data: {path} cannot be read: {error}", hint="give a cloud-config file"
+        ) from None
+
+
+def _mount(text: str, number: int) -> Mount:
+    parts = text.split(":")
+    mode = parts.pop() if len(parts) == 3 and parts[-1] in ("ro", "rw") else "rw"
+    if len(parts) != 2 or not parts[1].startswith("/") or "\n" in text:
+        raise UsageFault(f"--kvm-mount: {text!r} is no mount", hint="write HOST:GUEST or HOST:GUEST:ro, GUEST from /")
+    source = str(Path(parts[0]).expanduser().absolute())
+    return Mount(source, parts[1], mode == "ro", f"pymachine{number}")

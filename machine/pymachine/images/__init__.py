@@ -1,0 +1,1 @@
+"""Disk images that machines boot: a shelf of verified files on this computer."""

@@ -1,0 +1,28 @@
+"""One image on the shelf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A disk image that was verified. Sizes in bytes.
+
+    ``digest`` is the SHA-256 (hex) of the file; ``format`` is ``qcow2`` or ``raw``; ``virtual_size`` is the disk the
+    guest sees. ``arch`` is ``x86_64`` or ``aarch64``. ``os_release`` is the text of the image's /etc/os-release,
+    empty where nobody knows. ``engine`` is the version of the engine inside, empty for none. ``origin`` says where
+    it came from.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    format: str
+    size: int
+    virtual_size: int
+    arch: str = "x86_64"
+    os_release: str = ""
+    engine: str = ""
+    origin: str = ""

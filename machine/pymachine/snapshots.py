@@ -1,0 +1,1 @@
+"""``pymachine snapshot``: keep a machine's state, and go back to it."""
