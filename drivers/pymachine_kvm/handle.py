@@ -19,7 +19,7 @@ class Vm:
     ``id`` is the machine's, and the domain's UUID. ``name`` is the domain's. ``disk`` and ``seed`` are volumes of
     ``pool``. ``network`` is empty in session mode, where ``ssh_port`` and ``engine_port`` on loopback lead in.
     ``address`` is empty until it is reserved. ``base`` is the volume under the disk. ``virt_type`` is ``kvm`` or
-    ``qemu``, empty until it is settled; ``engine_inside`` as in ``Prospect``.
+    ``qemu``, empty until it is settled. ``engine`` is the version of the engine inside the image, empty for none.
     """
 
     uri: str
@@ -37,7 +37,7 @@ class Vm:
     base: str = ""
     virt_type: str = ""
     arch: str = "x86_64"
-    engine_inside: bool = False
+    engine: str = ""
     os_release: str = ""
 
     @property

@@ -87,7 +87,7 @@ class KvmOptions:
     kvm_ssh_user: str = field(default=DEFAULT_USER, metadata=option("account to make for logging in", metavar="USER"))
     kvm_boot_timeout: int = field(
         default=600,
-        metadata=option("seconds that a boot may take", metavar="SECONDS", env="PYMACHINE_KVM_BOOT_TIMEOUT"),
+        metadata=option("seconds a boot may take", metavar="SECONDS", env="PYMACHINE_KVM_BOOT_TIMEOUT"),
     )
     kvm_bake: bool = field(
         default=False, metadata=option("keep an image with the engine inside for the next create of this image")
@@ -159,7 +159,7 @@ def read_options(options: KvmOptions) -> Wanted:
 
 
 def parse_size(text: str, flag: str, *, default_unit: int) -> int:
-    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts ``default_unit``. Raises ``UsageFault``."""
+    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts ``default_unit``."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymachine.documents import to_document
-from pymachine.driver import Driver
+from pymachine.driver import Driver, Foresees
 from pymachine.engine.setup import Change
 from pymachine.errors import CheckFailed, PymachineError
 from pymachine.model import EngineSpec, Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
+from pymachine.steps.foresight import Carry, Foresee, SetUp
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
@@ -121,6 +122,9 @@ def _new(order: Order, tools: Tools) -> Machine:
 
 
 def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
+    if isinstance(driver, Foresees):
+        before = (Foresee(order.options), Carry(), Allocate(order.options))
+        return (*before, Reach(), SetUp(), Verify(), Complete())
     host = () if driver.preexisting else _host_steps(order)
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())
 

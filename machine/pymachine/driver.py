@@ -170,19 +170,20 @@ class Locates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """An instance as it will be. ``os_release`` is the text of its /etc/os-release where the image tells, else empty.
+    """An instance as it will be.
 
-    ``arch`` is in Debian's words (``amd64``, ``arm64``). ``engine_inside`` says that the image holds the engine,
-    installed as our own image builds leave it.
+    ``ssh`` is None where its address shows only once it runs. ``os_release`` is the text of its /etc/os-release
+    where the image tells, else empty; ``arch`` is in Debian's words (``amd64``, ``arm64``). ``engine`` is the version
+    of the engine inside the image, not yet started, empty for none.
     """
 
     handle: Handle
-    ssh: SshAddress
+    ssh: SshAddress | None = None
     endpoint: Endpoint | None = None
     addresses: tuple[str, ...] = ()
     os_release: str = ""
     arch: str = "amd64"
-    engine_inside: bool = False
+    engine: str = ""
 
 
 @runtime_checkable
@@ -193,7 +194,7 @@ class Foresees(Protocol):
     """
 
     def foresee(self, request: Request, remember: Remember) -> Prospect:
-        """Settle where the instance will be and what it will hold; ``create`` follows with ``resume`` set to its handle.
+        """Settle where the instance will be and what it will hold; ``create`` follows, to go on with its handle.
 
         Calls ``remember`` before anything that must be cleaned up exists. Repeatable. Raises as ``create``.
         """
@@ -201,7 +202,7 @@ class Foresees(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state of an instance to go back to. ``created`` is ISO 8601 in UTC; ``state`` is how the instance was then."""
+    """A state of an instance to go back to. ``created`` is ISO 8601, UTC; ``state`` is how the instance was then."""
 
     name: str
     created: str

@@ -77,6 +77,14 @@ def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = 
     return make_bundle("setup.sh", texts)
 
 
+def first_boot_watch(folder: str) -> Command:
+    """Return the command that follows the bundle of ``folder`` where the host runs it at its first boot.
+
+    It ends as the set-up did, with 75 where that was not run.
+    """
+    return Command.script(render("engine/first-boot.sh.j2", folder=folder, staging=STAGING, never_run=75))
+
+
 def make_bundle(task: str, texts: dict[str, bytes | None]) -> Bundle:
     """Return a bundle of these files plus the runner that runs ``task`` apart from the connection."""
     contents = {name: content for name, content in texts.items() if content is not None}

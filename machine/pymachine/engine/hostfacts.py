@@ -112,11 +112,19 @@ class HostFacts:
     installed: tuple[str, ...] = ()
 
     @classmethod
-    def assumed(cls, os_release: str, *, arch: str = "amd64", hostname: str = "", user: str = "root") -> HostFacts:
+    def assumed(
+        cls,
+        os_release: str,
+        *,
+        arch: str = "amd64",
+        hostname: str = "",
+        user: str = "root",
+        engine: EngineFacts | None = None,
+    ) -> HostFacts:
         """Return what a fresh image of that os-release text will be like, for planning before it has booted."""
         release = parse_os_release(os_release)
         init = "openrc" if "alpine" in release.lineage else "systemd"
-        return cls(os=release, arch=arch, init=init, hostname=hostname, user=user)
+        return cls(os=release, arch=arch, init=init, hostname=hostname, user=user, engine=engine)
 
     def room(self, folder: str) -> int | None:
         """Return the free bytes where ``folder`` is or would be, or None if unknown."""

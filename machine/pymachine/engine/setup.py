@@ -64,16 +64,17 @@ class SetupPlan:
         return self.machine.engine.channel
 
 
-def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False) -> SetupPlan:
+def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False, own_host: bool = False) -> SetupPlan:
     """Plan the set-up of ``machine.engine`` on a host; the same on one that is set up already changes nothing.
 
-    ``take_over`` takes a host that another machine's manifest is on. Raises ``CheckFailed`` for a host that
+    ``take_over`` takes a host that another machine's manifest is on. ``own_host`` says that pymachine made the host:
+    an engine that its image brought along is ours. Raises ``CheckFailed`` for a host that
     cannot or must not be set up, ``UsageFault`` for options that make no sense; nothing is touched by then.
     """
     previous = manifest_of(facts)
     checks.check_owner(previous, machine.name, machine.id, take_over=take_over)
     checks.check_engine_kind(facts)
-    fresh = facts.engine is None or bool(previous and previous.fresh)
+    fresh = own_host or facts.engine is None or bool(previous and previous.fresh)
     source = choose_source(machine.engine, facts, before=previous.source if previous and previous.fresh else None)
     checks.check_room(facts, installing=facts.engine is None)
     checks.check_version(machine.engine, facts.engine)

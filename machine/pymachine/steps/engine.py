@@ -82,12 +82,12 @@ class Complete:
         return ready
 
 
-def bundle_for(machine: Machine, session: Session) -> Bundle:
+def bundle_for(machine: Machine, session: Session, *, wait_for_cloud_init: bool = True) -> Bundle:
     """Return the files and commands that set this machine's engine up."""
     assert session.plan is not None
     secrets = session.secrets(machine)
     files = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
-    return setup_bundle(session.plan, files)
+    return setup_bundle(session.plan, files, wait_for_cloud_init=wait_for_cloud_init)
 
 
 def run_bundle(machine: Machine, session: Session, bundle: Bundle, step: str) -> ProgressReader:

@@ -33,7 +33,7 @@ class Allocate:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Create, saving each remembered handle at once."""
         current = machine
-        request = request_for(machine, self._options)
+        request = request_for(machine, self._options, session, self.title)
         _refuse_another_host(machine, request, session.driver)
 
         def remember(handle: Mapping[str, Any]) -> None:
@@ -96,7 +96,7 @@ class Survey:
         before = session.tools.now()
         facts = look(machine, session)
         check_clock(facts.clock, before, session.tools.now())
-        session.plan = plan_setup(machine, facts)
+        session.plan = plan_setup(machine, facts, own_host=not session.driver.preexisting)
         for announcement in session.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return machine.with_(addresses=facts.addresses or machine.addresses)
@@ -137,9 +137,19 @@ def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> 
         )
 
 
-def request_for(machine: Machine, options: Any) -> Request:
-    """Return what the driver is asked to make for this record."""
-    return Request(machine.name, machine.id, options, machine.engine.port, machine.handle)
+def request_for(machine: Machine, options: Any, session: Session | None = None, step: str = "") -> Request:
+    """Return what the driver is asked to make for this record; its progress is told as that of ``step``."""
+    request = Request(machine.name, machine.id, options, machine.engine.port, machine.handle)
+    if session is None:
+        return request
+    tell = session.tools.reporter
+    return replace(
+        request,
+        login=session.login,
+        first_boot=session.first_boot,
+        progress=lambda text: tell.progressed(machine.name, step, text),
+        notice=lambda text: tell.notice(machine.name, text),
+    )
 
 
 def _with_pin(machine: Machine, ssh: SshAddress | None) -> SshAddress | None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pymachine.driver import Driver
+from pymachine.driver import Driver, FirstBoot, Login, Prospect
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
 from pymachine.steps.tools import Tools
 from pymachine.store import Lease
+from pymachine.store.clientfiles import located
 from pymachine.transport import Transport
 
 CONNECT_DEADLINE = 30.0
@@ -39,7 +40,8 @@ class Session:
 
     ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
     refusal: whoever began the machine withdraws it. ``former`` is the record of a machine whose engine gets other
-    options: until these are ``in_place`` on the host, what is saved tells of the former ones.
+    options: until these are ``in_place`` on the host, what is saved tells of the former ones. ``prospect``, ``login``
+    and ``first_boot`` concern a host that is known before it boots.
     """
 
     tools: Tools
@@ -52,6 +54,9 @@ class Session:
     former: Machine | None = None
     in_place: bool = False
     plan: SetupPlan | None = None
+    prospect: Prospect | None = None
+    login: Login | None = None
+    first_boot: FirstBoot | None = None
     pending: dict[str, bytes] = field(default_factory=dict)
     _transport: Transport | None = None
 
@@ -74,9 +79,10 @@ class Session:
     def transport(self, machine: Machine, *, retry_for: float = 0.0) -> Transport:
         """Return the one connection to the host, opened at the first call."""
         if self._transport is None:
-            assert machine.ssh is not None, "only machines with a host are connected to"
+            address = located(self.tools.store, machine).ssh
+            assert address is not None, "only machines with a host are connected to"
             self._transport = self.tools.connect(
-                machine.ssh,
+                address,
                 asker=self.tools.asker,
                 notice=lambda text: self.tools.reporter.notice(machine.name, text),
                 deadline=CONNECT_DEADLINE,

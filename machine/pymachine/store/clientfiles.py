@@ -12,14 +12,16 @@ import shutil
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pymachine.errors import StoreError
-from pymachine.model import check_name
+from pymachine.model import Machine, check_name
 from pymachine.store.schema import CERTIFICATES
 from pymachine.store.seam import Store
 
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
+LOGIN_KEY = "id_ed25519"  # the SSH key of a host that pymachine made
 
 
 def client_folder(folder: Path, name: str) -> Path:
@@ -32,9 +34,16 @@ def materialised(store: Store, name: str) -> Path | None:
     return store.materialise(name) if store.secrets(name) else None
 
 
+def located(store: Store, machine: Machine) -> Machine:
+    """Return the record with the path of its SSH key, if that is the store's own: records call it by name alone."""
+    if machine.ssh is None or machine.ssh.key_path != LOGIN_KEY:
+        return machine
+    return machine.with_(ssh=replace(machine.ssh, key_path=str(store.materialise(machine.name) / LOGIN_KEY)))
+
+
 def wanted_files(name: str, secrets: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the client's files among the secrets. Raises ``StoreError`` if there are none."""
-    files = {file: secrets[file] for file in CLIENT_FILES if file in secrets}
+    files = {file: secrets[file] for file in (*CLIENT_FILES, LOGIN_KEY) if file in secrets}
     if not files:
         raise StoreError(
             f"machine {name} has no client certificates on record",

@@ -17,6 +17,7 @@ from pymachine.cli.machines import one, ready
 from pymachine.cli.params import NAME, command, complete_names
 from pymachine.errors import PymachineError, UsageFault
 from pymachine.model import Machine
+from pymachine.store.clientfiles import located
 
 ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...")
 RUN_DEADLINE = 86_400.0
@@ -32,7 +33,7 @@ def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
     The arguments are ssh's: options of ssh come first, -- ends them, and the words of the command are joined by
     blanks for the shell over there.
     """
-    machine = one(app, name)
+    machine = located(app.store, one(app, name))
     config = shell.write_ssh_config(app.folder, [machine])
     if shutil.which("ssh") is None:
         return _without_ssh(app, machine, arguments)
@@ -56,7 +57,7 @@ def scp(app: App, /, places: tuple[str, ...], **flags: bool) -> None:
     names = list(dict.fromkeys(end.machine for end in ends if end.machine is not None))
     if not names:
         raise UsageFault("scp needs a machine at one end", hint="write NAME:PATH for a path on a machine")
-    machines = {name: one(app, name) for name in names}
+    machines = {name: located(app.store, one(app, name)) for name in names}
     ends = [shell.Place(end.path, machines[end.machine].name, end.user) if end.machine else end for end in ends]
     config = shell.write_ssh_config(app.folder, list({m.name: m for m in machines.values()}.values()))
     letters = {"recursive": "-r", "quiet": "-q", "preserve": "-p"}

@@ -1,0 +1,148 @@
+"""The steps for a host that is known before it boots: certificates first, the set-up carried to its first boot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymachine.driver import CarriedFile, FirstBoot, Foresees, Login, Prospect
+from pymachine.engine.bundle import STAGING, Bundle, first_boot_watch
+from pymachine.engine.hostfacts import EngineFacts, HostFacts
+from pymachine.engine.progress import ProgressReader, raise_for
+from pymachine.engine.setup import plan_setup
+from pymachine.errors import EngineError
+from pymachine.model import Endpoint, Machine
+from pymachine.rendering import sh
+from pymachine.steps.certificates import Certify
+from pymachine.steps.engine import SETUP_DEADLINE, SetUpEngine, bundle_for
+from pymachine.steps.host import Survey, request_for
+from pymachine.steps.session import Session
+from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.transport.keypair import new_private_key, public_line
+
+HOST_KEY = "ssh_host_ed25519_key"
+NEVER_RUN = 75  # EX_TEMPFAIL: what the watch on the host ends with when the set-up was not run there
+
+
+class Foresee:
+    """Settle with the driver where the host will be, and make the keys that will open it."""
+
+    title = "preparing"
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine: what is settled already stays."""
+        return True
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Keep each remembered handle, and both keys before anything is opened by them."""
+        machine = session.save(machine, _new_keys(session.secrets(machine)))
+        session.login = login_of(session.secrets(machine))
+        current = machine
+
+        def remember(handle: Mapping[str, Any]) -> None:
+            nonlocal current
+            current = session.save(current.with_(handle=handle))
+
+        assert isinstance(session.driver, Foresees)
+        request = request_for(machine, self._options, session, self.title)
+        session.prospect = session.driver.foresee(request, remember)
+        return _foreseen(current, session.prospect)
+
+
+class Carry:
+    """Plan the set-up for the host as it will be, so that it can travel there with the first boot."""
+
+    title = "planning the set-up"
+
+    def needs(self, machine: Machine) -> bool:
+        """Machines whose address is known; without it there is no certificate that could travel."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Issue certificates and pack them with the set-up; leave to SSH what only the host itself can tell."""
+        machine = Certify().run(machine, session)
+        assert session.prospect is not None
+        if _plannable(machine, session.prospect):
+            facts = _assumed(machine, session.prospect)
+            session.plan = plan_setup(machine, facts, own_host=True)
+            for announcement in session.plan.announcements:
+                session.tools.reporter.notice(machine.name, announcement)
+            bundle = bundle_for(machine, session, wait_for_cloud_init=False)
+            session.first_boot = _carried(bundle, early=bool(session.prospect.engine))
+        return machine
+
+
+class SetUp:
+    """See the set-up that the host runs at its first boot to its end, or do it over SSH."""
+
+    title = "setting up the engine"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every machine that has a host."""
+        return machine.ssh is not None
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Wait for the host's own; where there was none, or it failed, look at the host and set it up from here."""
+        if session.first_boot is not None and _done_at_first_boot(machine, session):
+            session.in_place = True
+            return machine
+        machine = Survey().run(machine, session)
+        machine = Certify().run(machine, session)
+        return SetUpEngine().run(machine, session)
+
+
+def login_of(secrets: Mapping[str, bytes]) -> Login:
+    """Return what lets us in, from the machine's own keys."""
+    host = secrets[HOST_KEY]
+    return Login(public_line(secrets[LOGIN_KEY]), public_line(host), host)
+
+
+def _new_keys(known: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name: new_private_key() for name in (LOGIN_KEY, HOST_KEY) if name not in known}
+
+
+def _foreseen(machine: Machine, prospect: Prospect) -> Machine:
+    machine = machine.with_(handle=prospect.handle, addresses=prospect.addresses or machine.addresses)
+    if prospect.ssh is None:
+        return machine
+    endpoint = prospect.endpoint or Endpoint(prospect.ssh.host, machine.engine.port)
+    return machine.with_(ssh=prospect.ssh, endpoint=endpoint)
+
+
+def _plannable(machine: Machine, prospect: Prospect) -> bool:
+    """``auto`` asks the host which packages it can reach; all else can be planned from what the image tells."""
+    return bool(prospect.os_release) and (bool(prospect.engine) or machine.engine.install != "auto")
+
+
+def _assumed(machine: Machine, prospect: Prospect) -> HostFacts:
+    assert prospect.ssh is not None
+    user = prospect.ssh.user or "root"
+    engine = EngineFacts(unit="docker.service", version=prospect.engine) if prospect.engine else None
+    return HostFacts.assumed(prospect.os_release, arch=prospect.arch, hostname=machine.name, user=user, engine=engine)
+
+
+def _carried(bundle: Bundle, *, early: bool) -> FirstBoot:
+    files = tuple(CarriedFile(f"{bundle.folder}/{file.path}", file.content, file.mode) for file in bundle.files)
+    mark = f"echo {sh(bundle.folder)} >{STAGING}-first-boot.id"
+    return FirstBoot(files, f"{mark} && exec sh {sh(f'{bundle.folder}/run.sh')}", early=early)
+
+
+def _done_at_first_boot(machine: Machine, session: Session) -> bool:
+    """Follow the set-up on the host; whether it came to a good end. What went wrong is told, since SSH goes on."""
+    assert session.plan is not None
+    folder = bundle_for(machine, session, wait_for_cloud_init=False).folder
+    reader = ProgressReader(session.tools.reporter, machine.name, SetUp.title)
+    result = session.transport(machine).run(
+        first_boot_watch(folder), root=True, deadline=SETUP_DEADLINE, on_line=reader.line
+    )
+    if result.exit_code == NEVER_RUN:
+        return False
+    try:
+        raise_for(result, reader)
+    except EngineError as error:
+        session.tools.reporter.notice(machine.name, f"the set-up at first boot failed: {error.message}")
+        return False
+    return True
