@@ -1,12 +1,14 @@
 """The one place where Jinja2 is used: a template's name and values in, text out.
 
 Every value that reaches a template is escaped for the place it lands in by one of the filters here:
-``sh`` (a shell word), ``json``, ``systemd`` (a value in a unit file), ``yaml`` (a YAML scalar or structure).
+``sh`` (a shell word), ``json``, ``systemd`` (a value in a unit file), ``yaml`` (a YAML scalar or structure),
+``xml`` (text of an element or a quoted attribute).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import Any
 
@@ -57,6 +59,24 @@ def _systemd_character(character: str) -> str:
     return character if character.isprintable() else "".join(f"\\x{byte:02x}" for byte in character.encode())
 
 
+# The characters that XML 1.0 has (https://www.w3.org/TR/xml/#charsets); no others can be written in it at all.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_XML = str.maketrans({
+    "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;",
+})  # fmt: skip
+
+
+def xml(value: object) -> str:
+    """Escape a value as XML text or as part of a quoted attribute.
+
+    Raises ``ValueError`` for a character that XML cannot hold.
+    """
+    text = str(value)
+    if strange := _NOT_XML.search(text):
+        raise ValueError(f"{text!r} cannot be written in XML: it holds {strange[0]!r}")
+    return text.translate(_XML)
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(PACKAGE, "."),
@@ -66,5 +86,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(sh=sh, json=to_json, yaml=to_yaml, systemd=systemd)
+    environment.filters.update(sh=sh, json=to_json, yaml=to_yaml, systemd=systemd, xml=xml)
     return environment

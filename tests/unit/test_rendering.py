@@ -3,13 +3,14 @@
 import json
 import shlex
 import subprocess
+import xml.etree.ElementTree as ET
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from pymachine.rendering import render, sh, systemd, to_json, to_yaml
+from pymachine.rendering import render, sh, systemd, to_json, to_yaml, xml
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 calm = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -77,3 +78,17 @@ def unquote_systemd(word: str) -> str:
             raw += text[at].encode()
             at += 1
     return raw.decode().replace("%%", "%")
+
+
+@calm
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]) | st.sampled_from("\t\n\r'\"&<>")))
+def test_xml_reads_back_as_the_value_in_text_and_in_attributes(value: str) -> None:
+    element = ET.fromstring(f"<e a='{xml(value)}' b=\"{xml(value)}\">{xml(value)}</e>")
+
+    assert (element.text or "", element.get("a"), element.get("b")) == (value, value, value)
+
+
+@pytest.mark.parametrize("strange", ["\0", "\x1b", "\ud800", "\ufffe"])
+def test_what_xml_cannot_hold_is_refused(strange: str) -> None:
+    with pytest.raises(ValueError, match="cannot be written in XML"):
+        xml(f"a{strange}b")
