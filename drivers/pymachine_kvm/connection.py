@@ -113,7 +113,7 @@ def is_local(connection: Any) -> bool:
 
 
 def is_session(connection: Any) -> bool:
-    """Return whether this is a user's own daemon. For root ``qemu:///session`` means the system's (libvirt's rule)."""
+    """Return whether this is a user's own daemon. Root's ``qemu:///session`` is the system's: libvirt's rule."""
     own = urlsplit(connection.getURI()).path.endswith("/session")
     return own and not (is_local(connection) and os.geteuid() == 0)
 

@@ -1,0 +1,166 @@
+"""IPv4 arithmetic of a libvirt network: what its XML says, which addresses and subnets are free. No libvirt in here.
+
+Only ``kernel_routes`` reads anything: the routes of this host below /proc/net.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import xml.etree.ElementTree as ET
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain, islice
+from pathlib import Path
+
+PROC = Path("/proc/net")
+
+# Routes as wide as these are somebody's default route (a VPN's 0.0.0.0/1, say), not a claim on every subnet in it.
+_WIDEST = 8
+_FIRST_CHOICE = IPv4Network("192.168.122.0/24")
+_PRIVATE = (IPv4Network("192.168.0.0/16"), IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"))
+_ENOUGH = 4096  # subnets tried of each private block
+
+
+@dataclass(frozen=True, slots=True)
+class HostEntry:
+    """A DHCP reservation of a network; a field that it does not have is empty. ``mac`` is in lower case."""
+
+    mac: str
+    name: str
+    ip: str
+
+    @property
+    def xml(self) -> str:
+        """The element that ``virNetworkUpdate`` takes. Its values are checked ones: none needs escaping."""
+        named = f" name='{self.name}'" if self.name else ""
+        return f"<host mac='{self.mac}'{named} ip='{self.ip}'/>"
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """The IPv4 side of a network as libvirt's DHCP server serves it; ``ranges`` are first and last addresses."""
+
+    gateway: IPv4Address
+    network: IPv4Network
+    ranges: tuple[tuple[IPv4Address, IPv4Address], ...]
+    hosts: tuple[HostEntry, ...] = ()
+
+
+def read_subnet(xml: str) -> Subnet | None:
+    """Return the subnet that libvirt's own DHCP serves by a network's XML; None where it serves none."""
+    for ip in ET.fromstring(xml).findall("ip"):
+        ranges = ip.findall("dhcp/range")
+        if ip.get("family", "ipv4") == "ipv4" and ranges:
+            return Subnet(
+                IPv4Address(ip.attrib["address"]),
+                _network_of(ip),
+                tuple((IPv4Address(r.attrib["start"]), IPv4Address(r.attrib["end"])) for r in ranges),
+                tuple(_host_entry(host) for host in ip.findall("dhcp/host")),
+            )
+    return None
+
+
+def bridge_of(xml: str) -> str:
+    """Return the name of a network's bridge device, empty where its XML names none."""
+    bridge = ET.fromstring(xml).find("bridge")
+    return "" if bridge is None else bridge.get("name", "")
+
+
+def free_address(subnet: Subnet, taken: Collection[str], seed: int) -> str | None:
+    """Return an address of the DHCP ranges that is not taken, None when all are.
+
+    The search begins at a place that ``seed`` decides, so that hosts that do not see each other's locks seldom
+    choose the same.
+    """
+    pool = list(chain.from_iterable(_all_between(*ends) for ends in subnet.ranges))
+    start = seed % len(pool)
+    order = chain(pool[start:], pool[:start])
+    return next((str(a) for a in order if str(a) not in taken and a != subnet.gateway), None)
+
+
+def clash(subnet: IPv4Network, routes: Collection[IPv4Network]) -> IPv4Network | None:
+    """Return a route that a subnet would take packets from, or lose them to."""
+    return next((route for route in routes if route.overlaps(subnet)), None)
+
+
+def free_subnet(routes: Collection[IPv4Network], prefix: int = 24) -> IPv4Network | None:
+    """Return a private subnet that no route touches, libvirt's usual one first."""
+    blocks = (islice(block.subnets(new_prefix=max(prefix, block.prefixlen)), _ENOUGH) for block in _PRIVATE)
+    usual = [_FIRST_CHOICE] if prefix == _FIRST_CHOICE.prefixlen else []
+    return next((subnet for subnet in chain(usual, *blocks) if not clash(subnet, routes)), None)
+
+
+def moved(xml: str, target: IPv4Network) -> str:
+    """Return a network's XML with its IPv4 subnet put elsewhere, and its bridge's name left to libvirt."""
+    root = ET.fromstring(xml)
+    for ip in root.findall("ip"):
+        if ip.get("family", "ipv4") == "ipv4":
+            _move(ip, _network_of(ip), target)
+    bridge = root.find("bridge")
+    if bridge is not None:
+        bridge.attrib.pop("name", None)
+    return ET.tostring(root, encoding="unicode")
+
+
+def kernel_routes(proc: Path = PROC, *, without: str = "") -> frozenset[IPv4Network]:
+    """Return the subnets that this host has routes to, in any table; none where the kernel does not tell.
+
+    ``without`` names a device whose routes do not count: the network's own bridge.
+    """
+    listed = list(_listed_routes(_text(proc / "route")))
+    own = {network for device, network in listed if without and device == without}
+    main = {network for device, network in listed if device != without}
+    others = set(_trie_routes(_text(proc / "fib_trie"))) - own
+    return frozenset(route for route in main | others if route.prefixlen >= _WIDEST and not route.is_loopback)
+
+
+def _network_of(ip: ET.Element) -> IPv4Network:
+    mask = ip.get("netmask") or ip.get("prefix") or "24"
+    return IPv4Network(f"{ip.attrib['address']}/{mask}", strict=False)
+
+
+def _host_entry(host: ET.Element) -> HostEntry:
+    return HostEntry(host.get("mac", "").lower(), host.get("name", ""), host.get("ip", ""))
+
+
+def _all_between(first: IPv4Address, last: IPv4Address) -> Iterator[IPv4Address]:
+    return (IPv4Address(number) for number in range(int(first), int(last) + 1))
+
+
+def _move(ip: ET.Element, source: IPv4Network, target: IPv4Network) -> None:
+    """Give every address of the element its old place in the new subnet."""
+    for element, key in ((ip, "address"), *((r, k) for r in ip.findall("dhcp/range") for k in ("start", "end"))):
+        place = int(IPv4Address(element.attrib[key])) - int(source.network_address)
+        element.set(key, str(target.network_address + place))
+
+
+def _listed_routes(text: str) -> Iterator[tuple[str, IPv4Network]]:
+    """Read /proc/net/route: device, destination and mask, the latter two as hex in the host's byte order."""
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) >= 8:
+            yield fields[0], IPv4Network(f"{_dotted(fields[1])}/{_dotted(fields[7])}", strict=False)
+
+
+def _dotted(word: str) -> str:
+    return socket.inet_ntoa(struct.pack("=L", int(word, 16)))
+
+
+def _trie_routes(text: str) -> Iterator[IPv4Network]:
+    """Read /proc/net/fib_trie, which has the tables of policy routing (VPNs) as well: an address, then its routes."""
+    address = ""
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["|--"]:
+            address = words[1]
+        elif len(words) == 3 and words[0].startswith("/") and words[2] == "UNICAST":
+            yield IPv4Network(f"{address}{words[0]}", strict=False)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # not Linux, or not for us to see
+        return ""
