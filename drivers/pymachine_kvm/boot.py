@@ -1,0 +1,267 @@
+"""Following a guest's boot: its console and its state until it answers SSH, or a reason why it never will."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pymachine.errors import DriverError, PymachineError
+from pymachine_kvm import connection
+from pymachine_kvm.connection import libvirt
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.phases import Lines, Story
+
+POLL = 0.1
+KNOCK_EVERY = 0.2
+BANNER_DEADLINE = 0.8
+EMULATION_FACTOR = 3
+CHUNK = 1 << 16
+
+Connect = Callable[[str], AbstractContextManager[Any]]
+
+_console_log = logging.getLogger("pymachine.console")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The guest, or the view of it, is gone: why, and what to do."""
+
+    reason: str
+    hint: str | None = None
+
+
+class GuestConsole:
+    """The output of a running domain's console, read without ever waiting for it.
+
+    The stream is libvirt's, so that it works alike for a daemon of this host, of a user and of another host. A domain
+    whose console cannot be had (somebody else is attached to it) reads as silent.
+    """
+
+    def __init__(self, conn: Any, domain: Any) -> None:
+        self._lines = Lines()
+        self._stream = _open_console(conn, domain)
+
+    def read(self) -> list[str]:
+        """Return the lines that were completed since the last call."""
+        lines: list[str] = []
+        while self._stream is not None:
+            data = self._received()
+            if data == -2:  # nothing there just now: virStreamRecv(3) of a non-blocking stream
+                break
+            if not data:
+                self._stream = None
+                break
+            lines += self._lines.feed(data)
+        return lines
+
+    def unfinished(self) -> str:
+        """Return the last line where it has no end."""
+        return self._lines.unfinished()
+
+    def close(self) -> None:
+        """Let go of the console."""
+        if self._stream is not None:
+            with suppress(libvirt().libvirtError):
+                self._stream.abort()
+            self._stream = None
+
+    def _received(self) -> Any:
+        try:
+            return self._stream.recv(CHUNK)
+        except libvirt().libvirtError:  # the guest is gone; its state says why
+            return b""
+
+
+def _open_console(conn: Any, domain: Any) -> Any:
+    try:
+        stream = conn.newStream(libvirt().VIR_STREAM_NONBLOCK)
+        domain.openConsole(None, stream, 0)
+    except libvirt().libvirtError as error:
+        _console_log.debug("no console to follow: %s", error)
+        return None
+    return stream
+
+
+def follow(
+    vm: Vm,
+    *,
+    deadline: float,
+    progress: Callable[[str], None],
+    reached: Callable[[], bool] | None = None,
+    connect: Connect = connection.connect,
+) -> None:
+    """Follow a machine that was just started until it answers SSH.
+
+    ``deadline`` counts seconds, of which an emulated guest gets ``EMULATION_FACTOR`` times as many. ``progress`` is
+    told each phase once; every console line goes to the logger ``pymachine.console``. ``reached`` says whether the
+    guest can be reached, called five times a second and to return within one; by default, whether an SSH banner comes
+    from the machine's own address. Raises ``DriverError`` with the phase and the last lines for a guest that stops,
+    that is not there in time, or that libvirt shows no more.
+    """
+    patience = scaled(deadline, vm.virt_type)
+    story = Story(lambda phase: progress(f"booting: {phase}"), lambda line: _console_log.debug("%s", line))
+    with _watched(vm, connect) as seen:
+        if not _arrived(seen, story, reached or (lambda: has_banner(*ssh_address(vm))), patience):
+            raise _unreached(vm, story, patience)
+        for line in _waiting(seen):
+            if isinstance(line, str):  # that libvirt went away just now does not matter any more
+                story.take(line)
+
+
+def scaled(seconds: float, virt_type: str) -> float:
+    """Return how long to wait for what takes so many seconds with hardware virtualisation."""
+    return seconds * EMULATION_FACTOR if virt_type == "qemu" else seconds
+
+
+def ssh_address(vm: Vm) -> tuple[str, int]:
+    """Return where the guest's SSH is reached from this host."""
+    return (vm.address, 22) if vm.network else ("127.0.0.1", vm.ssh_port)
+
+
+def has_banner(host: str, port: int, deadline: float = BANNER_DEADLINE) -> bool:
+    """Return whether an SSH server says its banner within ``deadline`` seconds.
+
+    The banner counts and not the connection: QEMU's user network accepts before the guest does. Never raises.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=deadline) as sock:
+            sock.settimeout(deadline)
+            return sock.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def why_stopped(domain: Any) -> Ended | None:
+    """Return why a domain makes no progress any more, None for one that runs or was paused on purpose."""
+    module = libvirt()
+    state, reason = domain.state()
+    if state == module.VIR_DOMAIN_PAUSED:
+        return _why_paused(domain, reason)
+    if state == module.VIR_DOMAIN_CRASHED:
+        return Ended("its system crashed", "`pymachine console` shows the last it printed")
+    if state in (module.VIR_DOMAIN_SHUTOFF, module.VIR_DOMAIN_SHUTDOWN):
+        return Ended(_OFF.get(reason, "it was switched off") if state == module.VIR_DOMAIN_SHUTOFF else _OFF[1])
+    return None
+
+
+# virDomainShutoffReason
+_OFF = {
+    1: "it shut itself down",
+    2: "somebody switched it off",
+    3: "QEMU crashed",
+    6: "QEMU failed to start it",
+    8: "the libvirt daemon shut it down",
+}
+
+
+def _why_paused(domain: Any, reason: int) -> Ended | None:
+    module = libvirt()
+    if reason == module.VIR_DOMAIN_PAUSED_IOERROR:
+        return _disk_fault(domain)
+    if reason == module.VIR_DOMAIN_PAUSED_CRASHED:
+        return Ended("its system crashed", "`pymachine console` shows the last it printed")
+    if reason == module.VIR_DOMAIN_PAUSED_UNKNOWN:
+        return Ended(
+            "QEMU paused it over an internal error (hardware virtualisation fails on this host)",
+            "try it emulated: --kvm-virt-type qemu",
+        )
+    return None
+
+
+def _disk_fault(domain: Any) -> Ended:
+    full = libvirt().VIR_DOMAIN_DISK_ERROR_NO_SPACE
+    disks = domain.diskErrors()
+    if full in disks.values():
+        disk = next(name for name, fault in disks.items() if fault == full)
+        return Ended(
+            f"its host's disk is full: writing to {disk} failed",
+            "free space where the pool lies, then `virsh resume` it or create it again",
+        )
+    return Ended("it was paused over an input/output error of its disk", "its host's kernel log says more (`dmesg`)")
+
+
+@contextmanager
+def _watched(vm: Vm, connect: Connect) -> Iterator[queue.SimpleQueue[str | Ended]]:
+    """Watch a domain in a thread of its own, with a connection of its own: a call of libvirt may hang."""
+    seen: queue.SimpleQueue[str | Ended] = queue.SimpleQueue()
+    done = threading.Event()
+    arguments = (vm, connect, seen, done)
+    thread = threading.Thread(target=_watch, args=arguments, name=f"console of {vm.name}", daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join(1.0)
+
+
+def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[str | Ended], done: threading.Event) -> None:
+    try:
+        with connection.translated(f"watching {vm.name}"), connect(vm.uri) as conn:
+            seen_out(conn, conn.lookupByUUIDString(vm.uuid), seen.put, done.wait)
+    except PymachineError as error:
+        seen.put(Ended(error.message, error.hint))
+
+
+def seen_out(conn: Any, domain: Any, put: Callable[[str | Ended], None], pause: Callable[[float], bool]) -> None:
+    """Pass on what a domain prints, and why it stopped if it does; ``pause(seconds)`` true ends it."""
+    console = GuestConsole(conn, domain)
+    try:
+        end = None
+        while end is None and not pause(POLL):
+            end = why_stopped(domain)  # asked first: what was printed before the end is read after it
+            for line in console.read():
+                put(line)
+        if rest := console.unfinished():
+            put(rest)
+        if end:
+            put(end)
+    finally:
+        console.close()
+
+
+def _arrived(
+    seen: queue.SimpleQueue[str | Ended], story: Story, reached: Callable[[], bool], patience: float
+) -> bool:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        _tell(_waiting(seen), story)
+        if reached():
+            return True
+        time.sleep(KNOCK_EVERY)
+    _tell(_waiting(seen), story)
+    return False
+
+
+def _waiting(seen: queue.SimpleQueue[str | Ended]) -> Iterator[str | Ended]:
+    with suppress(queue.Empty):
+        while True:
+            yield seen.get_nowait()
+
+
+def _tell(events: Iterator[str | Ended], story: Story) -> None:
+    for event in events:
+        if isinstance(event, Ended):
+            raise _fault(event.reason, story, event.hint)
+        story.take(event)
+
+
+def _unreached(vm: Vm, story: Story, patience: float) -> DriverError:
+    host, port = ssh_address(vm)
+    return _fault(
+        f"no SSH from {host or 'it'} port {port} within {patience:.0f} s",
+        story,
+        "--kvm-boot-timeout gives it longer; `pymachine console` shows all it printed",
+    )
+
+
+def _fault(reason: str, story: Story, hint: str | None) -> DriverError:
+    where = f"the guest stopped at: {story.phase}" if story.phase else "the guest printed nothing that is known"
+    return DriverError("\n  | ".join((f"{reason}; {where}", *story.last)), hint=hint)
