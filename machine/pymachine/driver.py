@@ -257,18 +257,36 @@ class Resizes(Protocol):
         """Set virtual processors, memory and disk (bytes) where given. Raises ``CheckFailed`` for one that runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who hears what a driver has to say while it works.
+
+    ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
+    """
+
+    progress: Callable[[str], None] = _ignore
+    notice: Callable[[str], None] = _ignore
+
+
+NOBODY = Listener()
+
+
 @runtime_checkable
 class PowerControl(Protocol):
-    """A driver that can switch its instances on and off. Each returns when the state is reached."""
+    """A driver that can switch its instances on and off. Each returns when the state is reached.
 
-    def start(self, handle: Handle) -> None:
-        """Switch on."""
+    What is in that state already is no error. The listener hears how a boot goes on, and of a guest that had to be
+    cut off because it did not follow.
+    """
 
-    def stop(self, handle: Handle) -> None:
-        """Shut down in order."""
+    def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Switch on; one that is paused or saved goes on from there."""
+
+    def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Shut down in order; cut the power of one that does not follow in time."""
 
     def kill(self, handle: Handle) -> None:
         """Cut the power."""
 
-    def restart(self, handle: Handle) -> None:
+    def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Shut down and switch on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pymachine.driver import PowerControl
+from pymachine.driver import Handle, Listener, PowerControl
 from pymachine.errors import (
     AuthFailed,
     DeadlineExceeded,
@@ -44,7 +44,7 @@ def start(name: str, tools: Tools) -> Machine:
     """
     with _at_work(name, "start", tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
-            session.driver.start(_handle(machine))
+            session.driver.start(_handle(machine), _listener(name, "start", tools))
         elif not _answers(machine, session):
             raise NotSupported(
                 f"driver {machine.driver} cannot switch {name} on: nothing answers there",
@@ -55,19 +55,20 @@ def start(name: str, tools: Tools) -> Machine:
 
 def stop(name: str, tools: Tools) -> Machine:
     """Shut the machine down in order and wait until it is; return the record. Off already is no error."""
-    return _switch_off(name, "stop", tools, lambda power: power.stop, _POWEROFF)
+    listener = _listener(name, "stop", tools)
+    return _switch_off(name, "stop", tools, lambda driver, handle: driver.stop(handle, listener), _POWEROFF)
 
 
 def kill(name: str, tools: Tools) -> Machine:
     """Cut the machine's power; return the record. Off already is no error."""
-    return _switch_off(name, "kill", tools, lambda power: power.kill, _CUT)
+    return _switch_off(name, "kill", tools, lambda driver, handle: driver.kill(handle), _CUT)
 
 
 def restart(name: str, tools: Tools) -> Machine:
     """Restart the machine and wait for its engine; return the record."""
     with _at_work(name, "restart", tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
-            session.driver.restart(_handle(machine))
+            session.driver.restart(_handle(machine), _listener(name, "restart", tools))
         else:
             _reboot(machine, session)
     return _await_engine(machine, tools)
@@ -97,11 +98,11 @@ def _reported(name: str, step: str, tools: Tools) -> Iterator[None]:
 
 
 def _switch_off(
-    name: str, verb: str, tools: Tools, power: Callable[[PowerControl], Callable[..., None]], command: Command
+    name: str, verb: str, tools: Tools, switch: Callable[[PowerControl, Handle], None], command: Command
 ) -> Machine:
     with _at_work(name, verb, tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
-            power(session.driver)(_handle(machine))
+            switch(session.driver, _handle(machine))
         elif _answers(machine, session):
             _send(session.transport(machine), command)
             session.disconnect()
@@ -195,6 +196,13 @@ def _still_answers(machine: Machine, session: Session) -> bool:
         return _answers(machine, session)
     except (AuthFailed, DeadlineExceeded):  # on its way down it lets nobody in any more
         return True
+
+
+def _listener(name: str, step: str, tools: Tools) -> Listener:
+    return Listener(
+        progress=lambda line: tools.reporter.progressed(name, step, line),
+        notice=lambda fact: tools.reporter.notice(name, fact),
+    )
 
 
 def _handle(machine: Machine) -> dict[str, object]:

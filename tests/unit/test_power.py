@@ -113,6 +113,12 @@ class TestDriverWithPower:
         assert world.operation().outcome == "failed"
         assert world.store.get("node1") == machine
 
+    def test_passes_on_what_the_driver_says(self, world: World) -> None:
+        world.made()
+        world.cloud.stubborn = True
+        power.stop("node1", world.tools)
+        assert world.reporter.notices("node1") == ["it did not shut down: its power was cut"]
+
     def test_waits_its_turn(self, world: World) -> None:
         world.made()
         with world.store.lease("node1", "provision node1"), pytest.raises(LeaseHeld):

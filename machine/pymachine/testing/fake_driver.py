@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pymachine.driver import API, Driver, Handle, Instance, Remember, Request, Status, option
+from pymachine.driver import API, NOBODY, Driver, Handle, Instance, Listener, Remember, Request, Status, option
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Endpoint, SshAddress, State
 
@@ -40,7 +40,7 @@ class FakeCloud:
     ``fail`` makes later calls of an operation (``check``, ``create``, ``remembered``, ``inspect``, ``destroy``,
     ``start`` …) raise; ``remembered`` is the moment right after ``create`` made its host known. ``calls`` lists the
     operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
-    alone; ``certificates`` come with every endpoint.
+    alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class FakeCloud:
         self.reach = reach
         self.certificates = dict(certificates or {})
         self.preexisting = preexisting
+        self.stubborn = False
         self._path = path
         self._memory: dict[str, str] = {}
         self._faults: defaultdict[str, list[BaseException]] = defaultdict(list)
@@ -138,19 +139,21 @@ class _FakeDriver:
         self.cloud.called("destroy")
         self.cloud.set_state(handle["id"], None)
 
-    def start(self, handle: Handle) -> None:
+    def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch on."""
         self._switch("start", handle, State.RUNNING)
 
-    def stop(self, handle: Handle) -> None:
+    def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch off."""
+        if self.cloud.stubborn:
+            listener.notice("it did not shut down: its power was cut")
         self._switch("stop", handle, State.STOPPED)
 
     def kill(self, handle: Handle) -> None:
         """Cut the power."""
         self._switch("kill", handle, State.STOPPED)
 
-    def restart(self, handle: Handle) -> None:
+    def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch off and on."""
         self._switch("restart", handle, State.RUNNING)
 
