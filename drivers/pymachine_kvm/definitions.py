@@ -1,0 +1,25 @@
+"""The XML of every domain that libvirt knows: what uses a network, a MAC, a port or a volume is found there."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from typing import Any
+
+from pymachine_kvm.connection import NO_DOMAIN, code_of, libvirt, translated
+
+
+def definitions(connection: Any) -> Iterator[ET.Element]:
+    """Yield the root element of each domain's XML; one that is removed meanwhile is left out."""
+    with translated("looking at the domains"):
+        for domain in connection.listAllDomains():
+            try:
+                yield ET.fromstring(domain.XMLDesc(0))
+            except libvirt().libvirtError as error:
+                if code_of(error) != NO_DOMAIN:
+                    raise
+
+
+def uuid_of(root: ET.Element) -> str:
+    """Return a domain's UUID as the record spells machine ids: hex digits alone."""
+    return (root.findtext("uuid") or "").replace("-", "")

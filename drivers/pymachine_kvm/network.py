@@ -1,0 +1,231 @@
+"""libvirt's networks: brought up, made, and moved out of the way of this host's routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from pymachine.errors import CheckFailed, DriverError
+from pymachine.rendering import render
+from pymachine_kvm.addresses import (
+    PROC,
+    HostEntry,
+    bridge_of,
+    clash,
+    free_subnet,
+    kernel_routes,
+    moved,
+    read_subnet,
+)
+from pymachine_kvm.connection import NO_NETWORK, code_of, is_local, libvirt, translated
+from pymachine_kvm.definitions import definitions
+from pymachine_kvm.locks import exclusive
+
+DEFAULT = "default"  # the one network that is ours to make and to move: every libvirt installation begins with it
+DEVICES = Path("/sys/class/net")
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network that is up. ``subnet`` is what libvirt's own DHCP serves, None where it serves none."""
+
+    name: str
+    bridge: str
+    subnet: IPv4Network | None
+
+    @property
+    def reserves(self) -> bool:
+        """Whether an address can be reserved; a bridge into the host's network has its DHCP elsewhere."""
+        return self.subnet is not None
+
+
+def ensure_network(
+    connection: Any, name: str, notice: Notice, *, proc: Path = PROC, devices: Path = DEVICES
+) -> Network:
+    """Return the network, started (now and at every boot of its host) when it was not.
+
+    ``default`` is made when it is missing, and moved to a free subnet while a route of this host overlaps its own
+    and nothing uses it; routes are looked at where the daemon is on this host. Raises ``CheckFailed`` for another
+    network that is missing, and for one whose subnet is not free.
+    """
+    with exclusive(connection, f"network {name}"):
+        network = look_up(connection, name) or _make(connection, name, _routes(connection, proc), notice)
+        if is_local(connection):
+            network = _clear_the_way(_Place(connection, network, proc, devices), notice)
+        _start(network, name, notice)
+        return _describe(network)
+
+
+def find_network(connection: Any, name: str) -> Network | None:
+    """Return the network as it is now, None where there is none that is up. Works read-only."""
+    network = look_up(connection, name)
+    with translated(f"looking at network {name!r}"):
+        return _describe(network) if network is not None and network.isActive() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A network and where this host's kernel tells of its routes and devices."""
+
+    connection: Any
+    network: Any
+    proc: Path
+    devices: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.network.name())
+
+    @property
+    def bridge(self) -> str:
+        return bridge_of(xml_of(self.network))
+
+    @property
+    def active(self) -> bool:
+        return bool(self.network.isActive())
+
+    def routes(self) -> frozenset[IPv4Network]:
+        return kernel_routes(self.proc, without=self.bridge if self.active else "")
+
+    def used(self) -> bool:
+        """Whether a domain, a reservation or a device on its bridge would miss the network where it is."""
+        ports = self.devices / self.bridge / "brif"
+        return (
+            any(self.name in networks for networks in _networks_of_domains(self.connection))
+            or bool(entries_of(self.network))
+            or (self.active and ports.is_dir() and any(ports.iterdir()))
+        )
+
+
+def _clear_the_way(place: _Place, notice: Notice) -> Any:
+    """Return the network, in another subnet or on another bridge where this host has taken its own."""
+    subnet = read_subnet(xml_of(place.network))
+    if subnet is None:
+        return place.network
+    routes = place.routes()
+    hit = clash(subnet.network, routes)
+    if hit is None and (place.active or not place.bridge or not (place.devices / place.bridge).exists()):
+        return place.network
+    if hit is None:
+        return _redefine(place, subnet.network)
+    return _settle_clash(place, subnet.network, hit, notice)
+
+
+def _settle_clash(place: _Place, subnet: IPv4Network, hit: IPv4Network, notice: Notice) -> Any:
+    what = f"network {place.name!r} ({subnet}) overlaps this host's route to {hit}"
+    if place.name == DEFAULT and not place.used():
+        target = _free_subnet(place.routes(), subnet.prefixlen)
+        notice(f"{what}: moved it to {target}")
+        return _redefine(place, target)
+    if place.active:
+        notice(f"{what}: machines there may not be reached")
+        return place.network
+    raise CheckFailed(what, hint=f"`virsh net-edit {place.name}` moves it; another one: --kvm-network")
+
+
+def _redefine(place: _Place, target: IPv4Network) -> Any:
+    """Define the network anew in ``target``, on a bridge name that libvirt finds free; it is left stopped."""
+    with translated(f"moving network {place.name!r} to {target}"):
+        xml = moved(place.network.XMLDesc(libvirt().VIR_NETWORK_XML_INACTIVE), target)
+        if place.active:
+            place.network.destroy()
+        return place.connection.networkDefineXML(xml)
+
+
+def _make(connection: Any, name: str, routes: frozenset[IPv4Network], notice: Notice) -> Any:
+    if name != DEFAULT:
+        with translated("listing networks"):
+            names = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none at all"
+        raise CheckFailed(
+            f"no network {name!r} in libvirt, there is: {names}",
+            hint=f"choose one with --kvm-network, or make it: `virsh -c {connection.getURI()} net-define FILE`",
+        )
+    subnet = _free_subnet(routes, 24)
+    with translated(f"making network {name!r}"):
+        network = connection.networkDefineXML(_network_xml(name, subnet))
+    notice(f"made network {name!r} ({subnet})")
+    return network
+
+
+def _network_xml(name: str, subnet: IPv4Network) -> str:
+    gateway, first, last = subnet[1], subnet[2], subnet[-2]
+    return render(
+        "libvirt/network.xml.j2", name=name, gateway=gateway, netmask=subnet.netmask, first=first, last=last
+    )
+
+
+def _free_subnet(routes: frozenset[IPv4Network], prefix: int) -> IPv4Network:
+    subnet = free_subnet(routes, prefix)
+    if subnet is None:
+        raise CheckFailed(
+            "this host has routes to every private subnet that a network could use",
+            hint="`ip route show table all` lists them; define a network by hand and give --kvm-network",
+        )
+    return subnet
+
+
+def _start(network: Any, name: str, notice: Notice) -> None:
+    with translated(f"starting network {name!r}"):
+        if not network.isActive():
+            network.create()
+            notice(f"started network {name!r}")
+        if network.isPersistent() and not network.autostart():
+            network.setAutostart(1)
+
+
+def _describe(network: Any) -> Network:
+    xml = xml_of(network)
+    subnet = read_subnet(xml)
+    return Network(network.name(), bridge_of(xml), subnet.network if subnet else None)
+
+
+def _routes(connection: Any, proc: Path) -> frozenset[IPv4Network]:
+    return kernel_routes(proc) if is_local(connection) else frozenset()
+
+
+def look_up(connection: Any, name: str) -> Any:
+    """Return libvirt's network, None where there is none of that name."""
+    try:
+        with translated(f"looking for network {name!r}"):
+            return connection.networkLookupByName(name)
+    except DriverError as error:
+        if code_of(error) != NO_NETWORK:
+            raise
+        return None
+
+
+def xml_of(network: Any) -> str:
+    """Return the network's XML: as it runs, or as it is defined where it does not run."""
+    with translated(f"looking at network {network.name()!r}"):
+        return str(network.XMLDesc(0))
+
+
+def entries_by_place(network: Any) -> Iterator[tuple[int, tuple[HostEntry, ...]]]:
+    """Yield each place that keeps reservations, as ``network.update`` names it, with those that it has now."""
+    module = libvirt()
+    with translated(f"looking at network {network.name()!r}"):
+        if network.isActive():
+            yield module.VIR_NETWORK_UPDATE_AFFECT_LIVE, _hosts(network.XMLDesc(0))
+        if network.isPersistent():
+            kept = _hosts(network.XMLDesc(module.VIR_NETWORK_XML_INACTIVE))
+            yield module.VIR_NETWORK_UPDATE_AFFECT_CONFIG, kept
+
+
+def _hosts(xml: str) -> tuple[HostEntry, ...]:
+    subnet = read_subnet(xml)
+    return subnet.hosts if subnet else ()
+
+
+def entries_of(network: Any) -> list[HostEntry]:
+    """Return every reservation of the network; one that is both in force and defined twice."""
+    return [entry for _, entries in entries_by_place(network) for entry in entries]
+
+
+def _networks_of_domains(connection: Any) -> Iterator[set[str]]:
+    for root in definitions(connection):
+        yield {source.get("network", "") for source in root.findall("devices/interface/source")}
