@@ -1,0 +1,139 @@
+"""Settling whether a machine uses hardware virtualisation (``kvm``) or emulation (``qemu``).
+
+``auto`` rules hardware out by what the host says, which is cheap and asked each time. What the host promises is then
+put to the proof by a guest (``probe``), once: the answer is remembered until the kernel, QEMU or libvirt is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymachine.errors import CheckFailed
+from pymachine_kvm.connection import is_local, is_session, translated
+from pymachine_kvm.device import OPEN_THE_NODE, Node, kvm_node, text_of
+from pymachine_kvm.probe import Answer
+from pymachine_kvm.verdicts import Verdict, Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a libvirt host says of hardware virtualisation for an architecture.
+
+    ``offered`` are the architectures it lists ``kvm`` for. ``node`` is the device, looked at only where the daemon is
+    ``local``; None where there is none.
+    """
+
+    arch: str
+    offered: frozenset[str]
+    local: bool
+    node: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What an answer holds for: another host, kernel, QEMU or libvirt is asked again."""
+
+    uri: str
+    identity: str
+    versions: tuple[str, ...]
+
+    def key(self, arch: str) -> str:
+        """Return the name under which the answer for an architecture is kept."""
+        text = json.dumps([self.uri, self.identity, self.versions, arch])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def settle(conn: Any, wanted: str, arch: str | None, ask: Callable[[], Answer], notice: Callable[[str], None]) -> str:
+    """Return ``kvm`` or ``qemu`` for a wanted ``auto``, ``kvm`` or ``qemu``; ``arch`` None is the host's own.
+
+    ``ask`` boots a guest under hardware virtualisation (``probe.ask_guest``): only for ``auto``, on a host that
+    promises it and was not asked yet. ``notice`` is told once that emulation is the only way. Raises ``CheckFailed``
+    for a wanted ``kvm`` that the host rules out.
+    """
+    if wanted == "qemu":
+        return "qemu"
+    promise = promise_of(conn, arch)
+    if wanted == "kvm":
+        return _insisted(promise)
+    return decide(promise, host_of(conn), Verdicts.default(os.environ), ask, notice)
+
+
+def decide(
+    promise: Promise, host: Host, memory: Verdicts, ask: Callable[[], Answer], notice: Callable[[str], None]
+) -> str:
+    """Return ``kvm`` or ``qemu`` by what rules it out, else by what is remembered, else by asking a guest."""
+    key = host.key(promise.arch)
+    known, fault = memory.recall(key), ruled_out(promise)
+    if not fault and known and known.asked:
+        return _type(known.fault)
+    answer = Answer(fault) if fault else ask()
+    if answer.lasting:
+        memory.keep(key, Verdict(answer.fault, asked=not fault, uri=host.uri))
+    if answer.fault and not (known and known.fault == answer.fault):
+        notice(_emulated(host, answer.fault))
+    return _type(answer.fault)
+
+
+def ruled_out(promise: Promise) -> str:
+    """Return why hardware virtualisation is out of the question, empty where a guest has to be asked."""
+    if promise.arch not in promise.offered:
+        return f"libvirt offers none for {promise.arch}"
+    if not promise.local:
+        return ""
+    if promise.node is None:
+        return "there is no /dev/kvm (switched off in the firmware, or this host is itself a guest)"
+    return promise.node.fault
+
+
+def promise_of(conn: Any, arch: str | None) -> Promise:
+    """Ask the host what it promises."""
+    with translated("asking libvirt for its capabilities"):
+        own, offered = read_capabilities(conn.getCapabilities())
+    local = is_local(conn)
+    return Promise(arch or own, offered, local, kvm_node(session=is_session(conn)) if local else None)
+
+
+def read_capabilities(text: str) -> tuple[str, frozenset[str]]:
+    """Return the host's architecture and those that libvirt lists ``kvm`` for, out of its capabilities XML."""
+    root = ET.fromstring(text)
+    arches = root.findall("guest/arch")
+    offered = (a.get("name", "") for a in arches if any(d.get("type") == "kvm" for d in a.findall("domain")))
+    return root.findtext("host/cpu/arch", ""), frozenset(offered)
+
+
+def host_of(conn: Any) -> Host:
+    """Return what tells this host and its software from others.
+
+    libvirt invents the host's UUID at each start where the firmware has none; of this host the machine-id is better.
+    """
+    with translated("asking libvirt for its version"):
+        versions = (str(conn.getLibVersion()), str(conn.getVersion()))
+        if not is_local(conn):
+            return Host(conn.getURI(), ET.fromstring(conn.getCapabilities()).findtext("host/uuid", ""), versions)
+    identity = text_of(Path("/etc/machine-id")).strip() or platform.node()
+    return Host(conn.getURI(), identity, (platform.release(), *versions))
+
+
+def _insisted(promise: Promise) -> str:
+    fault = ruled_out(promise)
+    if fault:
+        closed = promise.node is not None and not promise.node.openable
+        hint = OPEN_THE_NODE if closed else "--kvm-virt-type qemu emulates, about ten times slower"
+        raise CheckFailed(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", hint=hint)
+    return "kvm"
+
+
+def _type(fault: str) -> str:
+    return "qemu" if fault else "kvm"
+
+
+def _emulated(host: Host, fault: str) -> str:
+    return f"{host.uri}: no hardware virtualisation: {fault}; machines are emulated there, about ten times slower"
