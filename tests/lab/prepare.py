@@ -24,6 +24,16 @@ PROGRAMS = {
     "gpg-agent": "gpg-agent",
     "dpkg-deb": "dpkg",
 }
+# Virtual machines: libvirt with its QEMU driver, emulators, and the DHCP server of its networks.
+VM_PROGRAMS = {
+    "libvirtd": "libvirt-daemon-system",
+    "virsh": "libvirt-clients",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "dnsmasq": "dnsmasq-base",
+    "xmllint": "libxml2-utils",
+}
+QEMU_DRIVER = "libvirt-daemon-driver-qemu"
 # What the tests that need no host run against: a real sshd on loopback, and every shell that may read our output.
 TEST_PROGRAMS = {
     "sshd": "openssh-server",
@@ -35,6 +45,7 @@ TEST_PROGRAMS = {
     "busybox": "busybox",
     "openssl": "openssl",
     "shellcheck": "shellcheck",
+    "cloud-init": "cloud-init",  # for its schema; without a data source it does nothing at boot
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -47,11 +58,17 @@ WITHOUT_ELOGIND = ("libelogind0-", "elogind-", "libpam-elogind-")
 def missing_packages(*, tests: bool = False) -> list[str]:
     """Name what is not installed, without asking the package manager; with ``tests`` what all tests need."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    wanted = {**PROGRAMS, **(TEST_PROGRAMS if tests else {})}
+    wanted = {**PROGRAMS, **VM_PROGRAMS, **(TEST_PROGRAMS if tests else {})}
     absent = [package for program, package in wanted.items() if not shutil.which(program, path=path)]
     if not KEYRING.exists():
         absent.append("debian-archive-keyring")
+    if not _qemu_driver_is_there():
+        absent.append(QEMU_DRIVER)
     return absent
+
+
+def _qemu_driver_is_there() -> bool:
+    return any(Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so"))
 
 
 def require_root() -> None:

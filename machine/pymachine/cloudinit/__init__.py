@@ -1,0 +1,19 @@
+"""cloud-init's files for the first boot of a machine: ours, merged with those of its owner. Pure."""
+
+from pymachine.cloudinit.config import SharedFolder, UserData
+from pymachine.cloudinit.document import meta_data, network_config, user_data
+from pymachine.cloudinit.parts import Part, multipart
+from pymachine.cloudinit.theirs import NOTHING, Theirs, read_theirs
+
+__all__ = [
+    "NOTHING",
+    "Part",
+    "SharedFolder",
+    "Theirs",
+    "UserData",
+    "meta_data",
+    "multipart",
+    "network_config",
+    "read_theirs",
+    "user_data",
+]

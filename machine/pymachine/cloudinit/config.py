@@ -1,0 +1,123 @@
+"""Our own cloud-config: identity, login, host key, and upkeep that must not get in the way of the set-up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pymachine.cloudinit.firstboot import first_boot_config
+from pymachine.driver import FirstBoot, Login
+from pymachine.errors import UsageFault
+
+APT_LOCK_SECONDS = 300  # cloud-init itself waits 30 s; a first boot's own apt-daily holds the lock for minutes
+
+# 9p needs the transport and the dialect named; mmap works only with that cache (kernel documentation, 9p.rst).
+_OPTIONS = {"9p": "trans=virtio,version=9p2000.L,msize=262144,cache=mmap", "virtiofs": "defaults"}
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """A folder of the host of a virtual machine, to mount at ``target`` from the device named ``tag``."""
+
+    tag: str
+    target: str
+    read_only: bool
+    filesystem: Literal["9p", "virtiofs"]
+
+    def entry(self) -> list[str]:
+        """Return its line of fstab as cloud-init's ``mounts`` takes it. Raises ``UsageFault`` for a blank in it."""
+        if re.search(r"[\s\\]", self.target):
+            raise UsageFault(
+                f"the mount point {self.target!r} holds a blank or a backslash",
+                hint="choose a mount point without; /etc/fstab and cloud-init disagree on how to write it",
+            )
+        mode = "ro" if self.read_only else "rw"
+        # Without nofail a share that the host no longer offers would keep the machine from booting.
+        return [self.tag, self.target, self.filesystem, f"{_OPTIONS[self.filesystem]},{mode},nofail", "0", "0"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserData:
+    """What a machine is to be when it has booted for the first time. ``user`` may be root."""
+
+    hostname: str
+    user: str
+    login: Login
+    first_boot: FirstBoot | None = None
+    folders: tuple[SharedFolder, ...] = ()
+
+
+def cloud_config(data: UserData) -> dict[str, Any]:
+    """Return it as a cloud-config: only keys and values that cloud-init 22.4 and later understand."""
+    config = {
+        **_identity(data.hostname),
+        **_login(data.user, data.login),
+        **_host_key(data.login),
+        **_upkeep(),
+    }
+    if data.folders:
+        config["mounts"] = [folder.entry() for folder in data.folders]
+    if data.first_boot is not None:
+        config.update(first_boot_config(data.first_boot))
+    return config
+
+
+def required(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the scalars of our cloud-config that nobody may change, since we could not log in without them."""
+    return {name: config[name] for name in ("ssh_keys", "ssh_deletekeys", "disable_root")}
+
+
+def _identity(hostname: str) -> dict[str, Any]:
+    return {
+        "hostname": hostname,
+        "preserve_hostname": False,
+        # Adds the line of 127.0.1.1 and keeps the rest of /etc/hosts; true would write it anew at every boot.
+        "manage_etc_hosts": "localhost",
+    }
+
+
+def _login(user: str, login: Login) -> dict[str, Any]:
+    account: dict[str, Any] = {
+        "name": user,
+        "lock_passwd": True,
+        "ssh_authorized_keys": [login.public_key.strip()],
+    }
+    if user != "root":
+        account |= {
+            "gecos": "pymachine",
+            "shell": "/bin/bash",
+            "sudo": "ALL=(ALL) NOPASSWD:ALL",
+            # Named, because useradd refuses an account whose group is there already (docker); cloud-init makes
+            # a primary group that is missing only where it is among the others.
+            "primary_group": user,
+            "groups": [user],
+        }
+    return {"users": [account], "disable_root": user != "root"}
+
+
+def _host_key(login: Login) -> dict[str, Any]:
+    return {
+        "ssh_deletekeys": True,
+        # With keys given nothing is generated; the list is for images whose sshd-keygen reads it.
+        "ssh_genkeytypes": ["ed25519"],
+        "ssh_keys": {
+            "ed25519_private": login.host_private.decode(),
+            "ed25519_public": login.host_public.strip(),
+        },
+        "no_ssh_fingerprints": True,
+        "ssh": {"emit_keys_to_console": False},
+    }
+
+
+def _upkeep() -> dict[str, Any]:
+    return {
+        "package_update": False,
+        "package_upgrade": False,
+        "apt": {
+            "preserve_sources_list": True,
+            "conf": f'DPkg::Lock::Timeout "{APT_LOCK_SECONDS}";\n',
+        },
+        "growpart": {"mode": "auto", "devices": ["/"]},
+        "resize_rootfs": True,
+    }

@@ -1,0 +1,63 @@
+"""The texts of a seed: user-data, meta-data and network-config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from pymachine.cloudinit.config import UserData, cloud_config
+from pymachine.cloudinit.merging import merged
+from pymachine.cloudinit.parts import CLOUD_CONFIG, Part, multipart
+from pymachine.cloudinit.theirs import NOTHING, Theirs
+
+HEADER = "#cloud-config\n"
+
+
+def user_data(data: UserData, theirs: Theirs = NOTHING) -> str:
+    """Return the user-data: one cloud-config, or MIME where ``theirs`` brings scripts along. Secret.
+
+    Raises ``UsageFault`` where the two cannot be merged.
+    """
+    config = HEADER + _dump(merged(cloud_config(data), theirs, data.user))
+    if not theirs.parts:
+        return config
+    return multipart((Part(CLOUD_CONFIG, config, "pymachine.yaml"), *theirs.parts)).decode("ascii")
+
+
+def meta_data(instance_id: str, hostname: str) -> str:
+    """Return the meta-data. Another ``instance_id`` than before makes cloud-init take the boot for a first one."""
+    return _dump({"instance-id": instance_id, "local-hostname": hostname})
+
+
+def network_config(mac: str) -> str:
+    """Return a network configuration (version 2) for the one interface with this address, by DHCP.
+
+    The DHCP client names itself by ``mac``: by the machine-id, clones of an image would get one address. The
+    interface is renamed, because not all of cloud-init's back ends match by address alone (ifupdown, ifcfg).
+    """
+    name = "eth0"
+    interface = {
+        "match": {"macaddress": mac.lower()},
+        "set-name": name,
+        "dhcp4": True,
+        "dhcp6": False,
+        "dhcp-identifier": "mac",
+    }
+    return _dump({"version": 2, "ethernets": {name: interface}})
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as a block."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dump(value: Any) -> str:
+    """Return YAML in ASCII."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=1 << 20)
