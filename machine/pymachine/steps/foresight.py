@@ -15,7 +15,7 @@ from pymachine.model import Endpoint, Machine
 from pymachine.rendering import sh
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import SETUP_DEADLINE, SetUpEngine, bundle_for
-from pymachine.steps.host import Survey, request_for
+from pymachine.steps.host import Survey, request_for, with_login
 from pymachine.steps.session import Session
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.transport.keypair import new_private_key, public_line
@@ -49,7 +49,7 @@ class Foresee:
         assert isinstance(session.driver, Foresees)
         request = request_for(machine, self._options, session, self.title)
         session.prospect = session.driver.foresee(request, remember)
-        return _foreseen(current, session.prospect)
+        return with_login(_foreseen(current, session.prospect), session)
 
 
 class Carry:

@@ -13,6 +13,7 @@ from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, RemoteCommandFailed
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.session import Session, advanced
+from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.tls import check_clock
 
 BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
@@ -41,7 +42,8 @@ class Allocate:
             current = session.save(current.with_(handle=handle))
 
         instance = session.driver.create(request, remember)
-        return session.save(advanced(placed(current, instance), Phase.ALLOCATED), instance.certificates)
+        made = with_login(placed(current, instance), session)
+        return session.save(advanced(made, Phase.ALLOCATED), instance.certificates)
 
 
 class Locate:
@@ -123,6 +125,13 @@ def placed(machine: Machine, instance: Instance) -> Machine:
         endpoint=instance.endpoint or machine.endpoint,
         addresses=instance.addresses or machine.addresses,
     )
+
+
+def with_login(machine: Machine, session: Session) -> Machine:
+    """Return the record with the store's own key and the host key that the host was given."""
+    if machine.ssh is None or session.login is None:
+        return machine
+    return machine.with_(ssh=replace(machine.ssh, key_path=LOGIN_KEY, host_key=session.login.host_public))
 
 
 def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> None:

@@ -11,7 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pymachine.driver import API, NOBODY, Driver, Handle, Instance, Listener, Remember, Request, Status, option
+from pymachine.driver import (
+    API,
+    NOBODY,
+    Driver,
+    Handle,
+    Instance,
+    Listener,
+    Prospect,
+    Remember,
+    Request,
+    Status,
+    option,
+)
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Endpoint, SshAddress, State
 
@@ -41,6 +53,8 @@ class FakeCloud:
     ``start`` …) raise; ``remembered`` is the moment right after ``create`` made its host known. ``calls`` lists the
     operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
     alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
+    ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
+    ``requests`` are those of every ``create``.
     """
 
     def __init__(
@@ -50,11 +64,14 @@ class FakeCloud:
         reach: Callable[[str], SshAddress] | None = None,
         certificates: Mapping[str, bytes] | None = None,
         preexisting: bool = False,
+        foreseen: Callable[[Prospect], Prospect] | None = None,
     ) -> None:
         self.calls: list[str] = []
         self.reach = reach
         self.certificates = dict(certificates or {})
         self.preexisting = preexisting
+        self.foreseen = foreseen
+        self.requests: list[Request] = []
         self.stubborn = False
         self._path = path
         self._memory: dict[str, str] = {}
@@ -83,7 +100,8 @@ class FakeCloud:
 
     def driver(self) -> type[Driver]:
         """Return a driver class for this cloud, as ``registry.load`` would."""
-        return type("FakeDriver", (_FakeDriver,), {"cloud": self, "preexisting": self.preexisting})
+        kind = _ForeseeingDriver if self.foreseen else _FakeDriver
+        return type("FakeDriver", (kind,), {"cloud": self, "preexisting": self.preexisting})
 
     @contextmanager
     def _hosts(self) -> Iterator[dict[str, str]]:
@@ -117,6 +135,7 @@ class _FakeDriver:
 
     def create(self, request: Request, remember: Remember) -> Instance:
         """Make the host, or find the one that an earlier try made."""
+        self.cloud.requests.append(request)
         self.cloud.called("create")
         handle = request.resume or {"id": request.machine_id, "address": request.options.fake_address}
         self.cloud.set_state(handle["id"], State.RUNNING)
@@ -170,3 +189,13 @@ class _FakeDriver:
             addresses=(address,),
             certificates=self.cloud.certificates,
         )
+
+
+class _ForeseeingDriver(_FakeDriver):
+    def foresee(self, request: Request, remember: Remember) -> Prospect:
+        """Say where the host will be."""
+        self.cloud.called("foresee")
+        instance = self.locate(request)
+        remember(instance.handle)
+        prospect = Prospect(instance.handle, ssh=instance.ssh, addresses=instance.addresses)
+        return self.cloud.foreseen(prospect) if self.cloud.foreseen else prospect
