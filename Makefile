@@ -11,6 +11,8 @@ BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 LAB    := $(SUDO) env PYTHONPATH=tests $(BIN)/python -m lab
 PYTEST := $(BIN)/python -m pytest
+# libvirt-python has no wheels: it is built against the libvirt that is here.
+HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 FAST   := tests/unit tests/contract tests/golden tests/transcripts
 export CI
 
@@ -24,6 +26,8 @@ $(VENV)/.ready: pyproject.toml Makefile
 	  || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older (give PYTHON=…)" >&2; exit 1; }
+	@{ pkg-config --exists libvirt && command -v gcc && $(PYTHON) -c '$(HAS_HEADERS)'; } >/dev/null 2>&1 \
+	  || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends libvirt-dev pkg-config gcc libc6-dev python3-dev; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q -e '.[test]'
 	@touch $@
