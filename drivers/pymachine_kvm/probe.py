@@ -9,6 +9,7 @@ anything needs a writable disk. libvirt ends the domain by itself when our conne
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -52,8 +53,8 @@ def ask_guest(conn: Any, disk: BootDisk, *, deadline: float = DEADLINE, virt_typ
     try:
         with _running(conn, disk, virt_type) as domain:
             return Answer(_watch(conn, domain, deadline))
-    except PymachineError as error:  # want of memory, say, is no word on the hardware
-        return Answer(error.message, lasting="KVM" in error.message)
+    except PymachineError as error:
+        return Answer(_in_short(error.message), lasting=_blames_kvm(error.message, disk))
 
 
 @contextmanager
@@ -101,6 +102,18 @@ def _stopped(domain: Any) -> Ended | None:
         if code_of(error) in GONE:
             return Ended("the guest ended by itself")
         raise
+
+
+def _blames_kvm(message: str, disk: BootDisk) -> bool:
+    """Return whether an error is about KVM; want of memory, or a disk that cannot be read, is no word on it."""
+    return "kvm" in message.lower() and disk.path not in message
+
+
+def _in_short(message: str) -> str:
+    """Return an error without what QEMU puts before each of its own: the time and its name."""
+    *_, own = re.split(r"\S+Z qemu-system-\S+: ", message, maxsplit=1)
+    text = re.sub(r" qemu-system-\S+:.*", "", own)
+    return text if own == message else f"QEMU does not run: {text[:160].removeprefix('error: ')}"
 
 
 def _remove(conn: Any, domain: Any, text: str, disk: BootDisk) -> None:
