@@ -48,7 +48,8 @@ class Login:
     """How the core will log in to a host that is not there yet: the driver puts these on it (see ``Foresees``).
 
     ``public_key`` is the OpenSSH line of the key that must be let in. ``host_public`` and ``host_private`` are
-    the SSH host's own key (OpenSSH line, OpenSSH PEM), so that its first connection is no leap of faith.
+    the SSH host's own key (OpenSSH line, OpenSSH PEM), so that its first connection is no leap of faith; the private
+    one is empty where the host has it already.
     """
 
     public_key: str

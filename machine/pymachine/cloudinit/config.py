@@ -65,7 +65,7 @@ def cloud_config(data: UserData) -> dict[str, Any]:
 
 def required(config: dict[str, Any]) -> dict[str, Any]:
     """Return the scalars of our cloud-config that nobody may change, since we could not log in without them."""
-    return {name: config[name] for name in ("ssh_keys", "ssh_deletekeys", "disable_root")}
+    return {name: config[name] for name in ("ssh_keys", "ssh_deletekeys", "disable_root") if name in config}
 
 
 def _identity(hostname: str) -> dict[str, Any]:
@@ -97,6 +97,8 @@ def _login(user: str, login: Login) -> dict[str, Any]:
 
 
 def _host_key(login: Login) -> dict[str, Any]:
+    if not login.host_private:  # it is on the host already
+        return {"ssh_deletekeys": False}
     return {
         "ssh_deletekeys": True,
         # With keys given nothing is generated; the list is for images whose sshd-keygen reads it.
