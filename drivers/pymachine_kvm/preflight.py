@@ -1,0 +1,263 @@
+"""What is checked before a machine is made: judgements on facts, each with the command that mends.
+
+A refusal says that the create cannot work; a warning says that it can, but that something will hurt. What the create
+mends by itself (a network that is down, a missing default pool) is neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pymachine.errors import CheckFailed
+from pymachine.images.image import Image
+from pymachine_kvm.device import OPEN_THE_NODE
+from pymachine_kvm.hardware import ruled_out
+from pymachine_kvm.options import GIB, MIB, Wanted
+from pymachine_kvm.surroundings import Facts, has_base, look_around
+
+DEFAULT = "default"
+ROOM_TO_START = 512 * MIB  # what a new disk takes until SSH answers, with some to spare
+NFTABLES_SINCE = 10_004_000  # libvirt 10.4 puts its rules into a table of its own, where they cannot overrule another
+
+
+class Own(Protocol):
+    """The machine that is to be made: its name, and the UUID that its domain has or will have."""
+
+    @property
+    def name(self) -> str:
+        """The domain's name."""
+
+    @property
+    def uuid(self) -> str:
+        """The domain's UUID in its usual spelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is amiss; ``refuses`` where the create cannot work with it."""
+
+    message: str
+    hint: str
+    refuses: bool = True
+
+
+def check(conn: Any, wanted: Wanted, image: Image | None, own: Own, notice: Callable[[str], None]) -> None:
+    """Look at the host, and refuse what cannot work; nothing is changed.
+
+    ``image`` None is one that is not on the shelf yet. Warnings go to ``notice``. Raises ``CheckFailed``. The
+    connection should be one that may write: a read-only one proves no right, and is not told of firmware.
+    """
+    found = list(findings(look_around(conn, wanted, own.name), wanted, image, own))
+    refusals = [finding for finding in found if finding.refuses]
+    for warning in (finding for finding in found if not finding.refuses):
+        notice(f"{warning.message}; {warning.hint}")
+    if refusals:
+        raise CheckFailed(_joined(f.message for f in refusals), hint=_joined(f.hint for f in refusals))
+
+
+def findings(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
+    """Judge the facts, the gravest first."""
+    yield from session_of_root(facts, wanted)
+    yield from foreign_domain(facts, own)
+    yield from virtualisation(facts, wanted)
+    yield from processors(facts, wanted)
+    yield from memory(facts, wanted)
+    yield from firmware(facts, wanted)
+    yield from disk(wanted, image)
+    yield from network(facts, wanted)
+    yield from pool(facts, wanted, image)
+    yield from mounts(facts, wanted)
+    yield from closed_device(facts, wanted)
+    yield from forwarding(facts, wanted)
+
+
+def session_of_root(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """For root libvirt takes ``qemu:///session`` for the system's daemon: never what was meant."""
+    if wanted.session and facts.local and facts.root:
+        yield Finding(
+            f"{wanted.uri}: root has no session of its own, libvirt takes the system's daemon for it",
+            "give --kvm-uri qemu:///system, or do it as an ordinary user",
+        )
+
+
+def foreign_domain(facts: Facts, own: Own) -> Iterator[Finding]:
+    """A domain that bears the machine's name and is another one."""
+    if facts.domain is not None and facts.domain != own.uuid:
+        yield Finding(
+            f"{facts.uri} has a domain {own.name!r} that is not this machine",
+            f"choose another name; `virsh -c '{facts.uri}' dumpxml {own.name}` shows what it is",
+        )
+
+
+def virtualisation(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """An architecture without an emulator; hardware virtualisation that was asked for and is not there."""
+    arch, node = facts.promise.arch, facts.promise.node
+    if arch not in facts.emulated:
+        package = "qemu-system-arm" if arch == "aarch64" else "qemu-system-x86"
+        yield Finding(f"{facts.uri} has no QEMU for {arch}", f"on that host: apt install {package}")
+    elif wanted.virt_type == "kvm" and (fault := ruled_out(facts.promise)):
+        closed = node is not None and not node.openable
+        mend = OPEN_THE_NODE if closed else "--kvm-virt-type qemu emulates, about ten times slower"
+        yield Finding(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", mend)
+
+
+def processors(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """More processors than QEMU can show, or than the host has."""
+    if facts.emulator and wanted.cpus > facts.emulator.most_cpus:
+        yield Finding(
+            f"--kvm-cpus: {wanted.cpus} are more than QEMU can show",
+            f"give {min(facts.cpus, facts.emulator.most_cpus)} or fewer",
+        )
+    elif wanted.cpus > facts.cpus:
+        yield Finding(
+            f"{wanted.cpus} virtual processors on a host that has {facts.cpus} slow each other down",
+            f"--kvm-cpus {facts.cpus} is the most that helps",
+            refuses=False,
+        )
+
+
+def memory(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """More memory than the host has, or than it has left."""
+    if wanted.memory > facts.memory:
+        yield Finding(
+            f"--kvm-memory: {_size(wanted.memory)} are more than the {_size(facts.memory)} that the host has",
+            f"give less: --kvm-memory {facts.memory // 2 // MIB}M",
+        )
+    elif facts.memory_free is not None and wanted.memory > facts.memory_free:
+        yield Finding(
+            f"the host has {_size(facts.memory_free)} of memory left, the machine may take {_size(wanted.memory)}",
+            "stop another machine, or give this one less: --kvm-memory",
+            refuses=False,
+        )
+
+
+def firmware(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """UEFI that is wanted, or that the architecture cannot do without, and is not installed."""
+    arch = facts.promise.arch
+    if facts.emulator and not facts.emulator.uefi and (wanted.firmware == "uefi" or arch == "aarch64"):
+        package = "qemu-efi-aarch64" if arch == "aarch64" else "ovmf"
+        instead = "" if arch == "aarch64" else "; or --kvm-firmware bios"
+        yield Finding(f"{facts.uri} has no UEFI firmware for {arch}", f"on that host: apt install {package}{instead}")
+    if wanted.firmware == "bios" and arch == "aarch64":
+        yield Finding("--kvm-firmware bios: aarch64 boots by UEFI alone", "leave --kvm-firmware out")
+
+
+def disk(wanted: Wanted, image: Image | None) -> Iterator[Finding]:
+    """A disk that the image does not fit on; an image for another architecture."""
+    if image is None:
+        return
+    if image.virtual_size > wanted.disk:
+        least = -(-image.virtual_size // GIB)
+        yield Finding(
+            f"--kvm-disk: {_size(wanted.disk)} are less than image {image.name} holds ({_size(image.virtual_size)})",
+            f"give at least --kvm-disk {least}G",
+        )
+    if wanted.arch and wanted.arch != image.arch:
+        yield Finding(
+            f"image {image.name} is for {image.arch}, --kvm-arch asks for {wanted.arch}", "choose another --kvm-image"
+        )
+
+
+def network(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """A network that is missing or in the way, and not ours to make or to move."""
+    if facts.session or wanted.network == DEFAULT:
+        return
+    if facts.network is None:
+        yield Finding(
+            f"{facts.uri} has no network {wanted.network!r}",
+            f"`virsh -c '{facts.uri}' net-list --all` shows those there are; --kvm-network chooses",
+        )
+    elif facts.network.clash and not facts.network.active:
+        yield Finding(
+            f"network {wanted.network!r} overlaps this host's route to {facts.network.clash}",
+            f"`virsh -c '{facts.uri}' net-edit {wanted.network}` moves it; --kvm-network chooses another",
+        )
+
+
+def pool(facts: Facts, wanted: Wanted, image: Image | None) -> Iterator[Finding]:
+    """A pool that is missing, or has no room."""
+    if facts.pool is None:
+        if wanted.pool != DEFAULT:
+            yield Finding(
+                f"{facts.uri} has no storage pool {wanted.pool!r}",
+                f"`virsh -c '{facts.uri}' pool-list --all` shows those there are; --kvm-pool chooses",
+            )
+    elif facts.pool.free is not None:
+        yield from _room(facts.pool.free, wanted, 0 if image is None or has_base(facts.pool, image) else image.size)
+
+
+def _room(free: int, wanted: Wanted, upload: int) -> Iterator[Finding]:
+    needed = upload + ROOM_TO_START
+    if free < needed:
+        yield Finding(
+            f"pool {wanted.pool!r} has {_size(free)} free, the machine takes {_size(needed)} to begin with",
+            "free space there (`pymachine image rm` drops images), or choose another: --kvm-pool",
+        )
+    elif free < upload + wanted.disk:
+        yield Finding(
+            f"pool {wanted.pool!r} has {_size(free)} free, the machine's disk may grow to {_size(wanted.disk)}",
+            "a machine whose host is full is paused; --kvm-disk makes it smaller",
+            refuses=False,
+        )
+
+
+def mounts(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """Folders to show in the machine that are not there; on another host only QEMU can tell."""
+    for mount in wanted.mounts if facts.local else ():
+        if not Path(mount.source).is_dir():
+            yield Finding(f"--kvm-mount: {mount.source} is no folder", f"mkdir -p '{mount.source}'")
+
+
+def closed_device(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """A device that libvirt sees and its QEMU cannot open: libvirt then probes QEMU anew before every start."""
+    node = facts.promise.node
+    if facts.local and not facts.session and node and not node.openable and wanted.virt_type != "kvm":
+        yield Finding(f"{node.fault}: each start takes about a minute longer", OPEN_THE_NODE, refuses=False)
+
+
+def forwarding(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+    """A Docker engine on this host that drops what machines send beyond it (its policy for FORWARD)."""
+    bridge = facts.network.bridge if facts.network else ""
+    if not facts.docker or not drops(facts.rules, bridge, own_table=_own_table(facts)):
+        return
+    what = "drops" if facts.rules is not None else "may drop (only root can tell)"
+    yield Finding(
+        f"the Docker engine on this host {what} the traffic of machines on network {wanted.network!r}",
+        " && ".join(f"sudo iptables -I DOCKER-USER {way} {bridge or 'virbr0'} -j ACCEPT" for way in ("-i", "-o"))
+        + '; for good: "ip-forward-no-drop": true in /etc/docker/daemon.json (engine 28 and later)',
+        refuses=False,
+    )
+
+
+def drops(rules: tuple[str, ...] | None, bridge: str, *, own_table: bool) -> bool:
+    """Return whether FORWARD drops a bridge's packets, by the lines of ``iptables -S`` (None: not known).
+
+    ``own_table`` says that libvirt's own rules, which let its networks pass, are not put into FORWARD.
+    """
+    if rules is None:
+        return own_table
+    if "-P FORWARD DROP" not in rules:
+        return False
+    passes = (line for line in rules if line.startswith(("-A FORWARD ", "-A DOCKER-USER ")))
+    return own_table and not any(_lets_pass(line, bridge) for line in passes)
+
+
+def _lets_pass(line: str, bridge: str) -> bool:
+    words = line.split()
+    return "LIBVIRT_FWO" in words or (bool(bridge) and bridge in words and words[-2:] == ["-j", "ACCEPT"])
+
+
+def _own_table(facts: Facts) -> bool:
+    bridged = facts.network is not None and not facts.network.reserves
+    return bridged or facts.version >= NFTABLES_SINCE
+
+
+def _size(size: int) -> str:
+    return f"{size / GIB:.1f}G" if size >= GIB else f"{size // MIB}M"
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
