@@ -1,0 +1,146 @@
+"""Real cloud-init on real systemd hosts, given our user-data: who gets in, what runs, how often, who may read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import Host
+from lab.options import Seed
+from lab.sh import Completed, run
+from pymachine.cloudinit import NOTHING, UserData, meta_data, read_theirs, user_data
+from pymachine.driver import CarriedFile, FirstBoot, Login
+from pymachine.transport.keypair import new_private_key, public_line
+
+pytestmark = pytest.mark.lab
+
+FILES = (CarriedFile("/run/pymachine/0123/secret", b"s3cret\n"),)
+# Says where and when it runs, with the file that was carried and the account there, and ends with a code of its own.
+COMMAND = """echo again >>/root/runs
+cat /run/pymachine/0123/secret
+id -u && id -un {user} && getent passwd {user} | cut -d: -f6
+cat /proc/self/cgroup
+echo "cloud-final: $(systemctl is-active cloud-final.service)"
+echo loud >&2; exit 3"""
+OWNERS = """\
+#cloud-config
+write_files:
+  - {path: /opt/theirs/file, content: theirs}
+users:
+  - {name: second, ssh_authorized_keys: [ssh-ed25519 AAAATHEIRS]}
+runcmd:
+  - cp /run/pymachine-first-boot.code /opt/theirs/code
+  - [touch, /opt/theirs/ran]
+"""
+SCRIPT = "#!/bin/sh\ncp /run/pymachine-first-boot.code /root/code-then\n"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Both keys that a driver hands over, and the file from which ssh reads the login's."""
+
+    login: Login
+    path: Path
+
+    def enter(self, host: Host, user: str, command: str) -> Completed:
+        """Run a command over SSH, with the host's key known beforehand."""
+        known = self.path.with_name("known_hosts")
+        known.write_text(f"{host.address} {self.login.host_public}\n")
+        options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"]
+        flags = [word for option in options for word in ("-o", option)]
+        return run(["ssh", "-F", "/dev/null", *flags, "-i", self.path, f"{user}@{host.address}", "--", command])
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    key, host_key = new_private_key(), new_private_key()
+    path = tmp_path / "id_ed25519"
+    path.touch(0o600)
+    path.write_bytes(key)
+    return Keys(Login(public_line(key), public_line(host_key), host_key), path)
+
+
+def booted(host: Host) -> str:
+    """Wait for init, then for cloud-init; return what that says of itself: "degraded" with the least warning."""
+    end = time.monotonic() + 30
+    while host.leader() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    host.exec("until [ -d /run/systemd/system ]; do sleep 0.1; done")
+    return host.wait_cloud_init()
+
+
+def modes(host: Host, *paths: str) -> set[str]:
+    return set(host.exec(f"stat -c '%a %U' {' '.join(paths)}").stdout.splitlines())
+
+
+def test_an_early_set_up_runs_once_beside_the_boot(fresh_host: Callable[..., Host], keys: Keys) -> None:
+    first_boot = FirstBoot(FILES, COMMAND.format(user="docker"), early=True)
+    data = UserData("node1", "docker", keys.login, first_boot)
+    seed = Seed(user_data(data, read_theirs(OWNERS, "user.yaml")), meta_data("i-1", "node1"))
+    host = fresh_host(name="blank", wait=False, seed=seed, root_login=False, commands=["groupadd -r docker"])
+    state = booted(host)
+    assert "status: done" in state
+    assert "degraded" not in state, state
+
+    facts = keys.enter(host, "docker", "hostname; id -gn; sudo -n id -u; getent hosts node1; ls /etc/ssh/*_key")
+    assert facts.stdout.split() == [
+        "node1",
+        "docker",
+        "0",
+        "127.0.1.1",
+        "node1",
+        "node1",
+        "/etc/ssh/ssh_host_ed25519_key",
+    ]
+
+    log = host.exec("cat /run/pymachine-first-boot.log").stdout
+    assert log.startswith("s3cret\n0\ndocker\n/home/docker\n")
+    assert "pymachine-first-boot.service" in log
+    assert "cloud-final: inactive" in log
+    assert log.endswith("loud\n")
+    assert host.exec("cat /run/pymachine-first-boot.code").stdout == "3\n"
+    assert host.exec("cat /opt/theirs/file /opt/theirs/code; ls /opt/theirs").stdout == "theirs3\ncode\nfile\nran\n"
+    assert "AAAATHEIRS" in host.exec("cat /home/second/.ssh/authorized_keys").stdout
+    assert "ordering cycle" not in host.exec("journalctl -b --no-pager").stdout
+    assert "Valid schema user-data" in host.exec("cloud-init schema --system 2>&1").stdout
+    assert modes(
+        host,
+        "/run/pymachine/0123/secret",
+        *(f"/run/pymachine-first-boot.{kind}" for kind in ("log", "code", "command", "run")),
+        "/etc/ssh/ssh_host_ed25519_key",
+        "/var/lib/cloud/instance/user-data.txt*",
+        "/var/lib/cloud/instance/cloud-config.txt",
+    ) == {"600 root"}
+
+    host.stop()
+    host.start()
+    assert "status: done" in booted(host)
+    assert host.exec("cat /root/runs").stdout == "again\n"
+    assert keys.enter(host, "docker", "hostname").stdout == "node1\n"
+
+
+def test_a_late_set_up_runs_before_the_owners_script(fresh_host: Callable[..., Host], keys: Keys) -> None:
+    data = UserData("node1", "root", keys.login, FirstBoot(FILES, COMMAND.format(user="root")))
+    text = user_data(data, read_theirs(SCRIPT, "user.sh"))
+    host = fresh_host(
+        "bookworm", name="blank", wait=False, seed=Seed(text, meta_data("i-1", "node1")), root_login=False
+    )
+    assert "status: done" in booted(host)
+    assert keys.enter(host, "root", "hostname; cat /root/code-then /root/runs").stdout == "node1\n3\nagain\n"
+    assert "cloud-final: activating" in host.exec("cat /run/pymachine-first-boot.log").stdout
+
+
+def test_an_early_set_up_that_could_not_be_queued_runs_at_the_end(
+    fresh_host: Callable[..., Host], keys: Keys
+) -> None:
+    data = UserData("node1", "admin", keys.login, FirstBoot(FILES, COMMAND.format(user="admin"), early=True))
+    broken = ["printf '#!/bin/sh\\nexit 1\\n' >/usr/bin/systemd-run"]
+    seed = Seed(user_data(data, NOTHING), meta_data("i-1", "node1"))
+    host = fresh_host("bookworm", name="blank", wait=False, seed=seed, root_login=False, commands=broken)
+    assert "status: done" in booted(host)
+    assert keys.enter(host, "admin", "sudo cat /root/runs").stdout == "again\n"
+    assert "cloud-final: activating" in host.exec("cat /run/pymachine-first-boot.log").stdout

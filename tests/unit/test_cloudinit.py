@@ -1,0 +1,143 @@
+"""Our user-data, and how a set-up travels in it."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pymachine.cloudinit import Part, SharedFolder, UserData, meta_data, multipart, network_config, user_data
+from pymachine.cloudinit.firstboot import first_boot_config
+from pymachine.driver import CarriedFile, FirstBoot, Login
+from pymachine.errors import UsageFault
+from pymachine.rendering import render
+
+LOGIN = Login("ssh-ed25519 AAAALOGIN me\n", "ssh-ed25519 AAAAHOST\n", b"-----BEGIN KEY-----\nAA\n-----END KEY-----\n")
+
+
+def config_of(data: UserData) -> dict[str, Any]:
+    text = user_data(data)
+    assert text.startswith("#cloud-config\n")
+    assert text.isascii()
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def test_the_account_may_become_root_and_has_no_password() -> None:
+    account = config_of(UserData("node1", "admin", LOGIN))["users"][0]
+    assert account["sudo"] == "ALL=(ALL) NOPASSWD:ALL"
+    assert account["lock_passwd"] is True
+    assert account["ssh_authorized_keys"] == ["ssh-ed25519 AAAALOGIN me"]
+
+
+def test_root_is_let_in_by_key_and_made_by_nobody() -> None:
+    config = config_of(UserData("node1", "root", LOGIN))
+    assert config["disable_root"] is False
+    assert "sudo" not in config["users"][0]
+    assert "primary_group" not in config["users"][0]
+
+
+def test_an_account_named_like_an_existing_group_gets_that_group() -> None:
+    account = config_of(UserData("node1", "docker", LOGIN))["users"][0]
+    assert account["primary_group"] == "docker"
+    assert account["groups"] == ["docker"]
+
+
+def test_the_host_has_the_key_that_we_know_and_no_other() -> None:
+    config = config_of(UserData("node1", "admin", LOGIN))
+    private, public = LOGIN.host_private.decode(), "ssh-ed25519 AAAAHOST"
+    assert config["ssh_keys"] == {"ed25519_private": private, "ed25519_public": public}
+    assert config["ssh_deletekeys"] is True
+
+
+def test_no_private_key_shows_in_the_representation() -> None:
+    first_boot = FirstBoot((CarriedFile("/run/x", b"hidden"),), "true")
+    assert "BEGIN" not in repr(UserData("node1", "admin", LOGIN, first_boot))
+    assert "hidden" not in repr(UserData("node1", "admin", LOGIN, first_boot))
+
+
+def test_shared_folders_never_hold_up_a_boot() -> None:
+    folder = SharedFolder("pymachine0", "/srv", read_only=True, filesystem="virtiofs")
+    (entry,) = config_of(UserData("node1", "admin", LOGIN, folders=(folder,)))["mounts"]
+    assert entry[:3] == ["pymachine0", "/srv", "virtiofs"]
+    assert entry[3].split(",") == ["defaults", "ro", "nofail"]
+
+
+@pytest.mark.parametrize("target", ["/with blank", "/with\ttab", "/with\\backslash"])
+def test_a_mount_point_that_fstab_cannot_hold_is_refused(target: str) -> None:
+    with pytest.raises(UsageFault, match="blank"):
+        SharedFolder("pymachine0", target, read_only=False, filesystem="9p").entry()
+
+
+def test_carried_files_keep_content_and_mode() -> None:
+    file = CarriedFile("/run/pymachine/1/key", bytes(range(256)), 0o640)
+    written = first_boot_config(FirstBoot((file,), "true"))["write_files"][0]
+    assert base64.b64decode(written["content"]) == file.content
+    assert (written["path"], written["permissions"], written["owner"]) == (file.path, "0640", "root:root")
+
+
+def test_only_an_early_set_up_is_queued_and_any_is_run_at_the_end() -> None:
+    late, early = (first_boot_config(FirstBoot((), "true", early=early)) for early in (False, True))
+    assert "bootcmd" not in late
+    assert early["bootcmd"][0][:3] == ["cloud-init-per", "instance", "pymachine-first-boot"]
+    assert late["runcmd"] == early["runcmd"] == [["sh", "/run/pymachine-first-boot.run"]]
+
+
+def runner(folder: Path, command: str) -> list[str]:
+    base = folder / "boot"
+    (folder / "boot.command").write_text(command)
+    (folder / "boot.run").write_text(render("cloud-init/run.sh.j2", base=base, patience=1))
+    return ["sh", str(folder / "boot.run")]
+
+
+def test_the_command_runs_once_and_its_output_and_code_are_kept_for_root(tmp_path: Path) -> None:
+    words = runner(tmp_path, f"echo ran >>{tmp_path}/runs; echo out; echo err >&2; exit 7")
+    assert [subprocess.run(words, check=False).returncode for _ in range(3)] == [0, 0, 0]
+    assert (tmp_path / "runs").read_text() == "ran\n"
+    assert (tmp_path / "boot.log").read_text() == "out\nerr\n"
+    assert (tmp_path / "boot.code").read_text() == "7\n"
+    assert {(tmp_path / f"boot.{kind}").stat().st_mode & 0o777 for kind in ("log", "code")} == {0o600}
+
+
+def test_a_command_that_is_no_shell_still_leaves_a_code(tmp_path: Path) -> None:
+    subprocess.run(runner(tmp_path, "if then ("), check=True)
+    assert int((tmp_path / "boot.code").read_text()) > 0
+    assert (tmp_path / "boot.log").read_text()
+
+
+def test_who_comes_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None:
+    words = runner(tmp_path, f"until [ -e {tmp_path}/go ]; do sleep 0.05; done")
+    first = subprocess.Popen(words)
+    while not (tmp_path / "boot.log").exists():
+        assert first.poll() is None
+    second = subprocess.Popen(words)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(0.3)
+    (tmp_path / "go").touch()
+    assert (first.wait(5), second.wait(5)) == (0, 0)
+
+
+def test_the_interface_is_found_by_its_address_and_names_itself_by_it() -> None:
+    config = yaml.safe_load(network_config("52:54:00:AB:CD:EF"))
+    (interface,) = config["ethernets"].values()
+    assert config["version"] == 2
+    assert interface["match"] == {"macaddress": "52:54:00:ab:cd:ef"}
+    assert (interface["dhcp4"], interface["dhcp-identifier"]) == (True, "mac")
+
+
+def test_meta_data_names_instance_and_host_as_text() -> None:
+    assert yaml.safe_load(meta_data("1e3", "on")) == {"instance-id": "1e3", "local-hostname": "on"}
+
+
+def test_the_same_parts_give_the_same_bytes() -> None:
+    parts = [
+        Part("text/x-shellscript", "#!/bin/sh\necho ü\n", "one"),
+        Part("text/cloud-config", "#cloud-config\n", "2"),
+    ]
+    assert multipart(parts) == multipart(parts)
+    assert multipart(parts) != multipart(parts[::-1])
+    assert multipart(parts).isascii()
