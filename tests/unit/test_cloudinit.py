@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def test_the_host_has_the_key_that_we_know_and_no_other() -> None:
     private, public = LOGIN.host_private.decode(), "ssh-ed25519 AAAAHOST"
     assert config["ssh_keys"] == {"ed25519_private": private, "ed25519_public": public}
     assert config["ssh_deletekeys"] is True
+
+
+def test_without_the_hosts_private_key_its_keys_stay_as_they_are() -> None:
+    config = config_of(UserData("node1", "admin", replace(LOGIN, host_private=b"")))
+    assert config["ssh_deletekeys"] is False
+    assert "ssh_keys" not in config
 
 
 def test_no_private_key_shows_in_the_representation() -> None:

@@ -39,7 +39,11 @@ class SharedFolder:
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """What a machine is to be when it has booted for the first time. ``user`` may be root."""
+    """What a machine is to be when it has booted for the first time. ``user`` may be root.
+
+    A login without the host's private key leaves the host's keys as they are: for a seed that stays with a
+    machine which has booted, so that no secret lies about.
+    """
 
     hostname: str
     user: str
