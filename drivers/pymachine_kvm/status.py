@@ -1,0 +1,105 @@
+"""What libvirt says of a virtual machine, in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymachine.driver import Status
+from pymachine.errors import DriverError
+from pymachine.model import State
+from pymachine_kvm.connection import NO_DOMAIN, code_of, libvirt, translated
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.reservations import find_address
+
+LOOPBACK = "127.0.0.1"  # where the ports of a session's machine are
+DISK_FULL = "the disk of its host is full"
+
+
+def state(conn: Any, vm: Vm) -> Status:
+    """Return how the machine is; ``State.MISSING`` where libvirt does not know it. Works read-only."""
+    domain = find(conn, vm)
+    if domain is None:
+        return Status(State.MISSING)
+    with translated(f"looking at {vm.name}"):
+        found, detail = state_of(domain)
+    return Status(found, _addresses(conn, vm) if found is State.RUNNING else (), detail)
+
+
+def find(conn: Any, vm: Vm) -> Any:
+    """Return the machine's domain, None where there is none."""
+    try:
+        with translated(f"looking for {vm.name}"):
+            return conn.lookupByUUIDString(vm.uuid)
+    except DriverError as error:
+        if code_of(error) != NO_DOMAIN:
+            raise
+        return None
+
+
+def required(conn: Any, vm: Vm) -> Any:
+    """Return the machine's domain. Raises ``DriverError`` where there is none."""
+    domain = find(conn, vm)
+    if domain is None:
+        raise DriverError(
+            f"libvirt at {vm.uri} has no domain {vm.name} any more",
+            hint="somebody removed it by hand; `pymachine rm` clears away what is left",
+        )
+    return domain
+
+
+def state_of(domain: Any) -> tuple[State, str]:
+    """Return a domain's state and what is to be said of it; libvirt's errors are the caller's to translate."""
+    module = libvirt()
+    number, reason = domain.state()
+    if number == module.VIR_DOMAIN_PAUSED:
+        return _paused(domain, reason)
+    if number == module.VIR_DOMAIN_SHUTOFF:
+        return (State.SAVED, "") if domain.hasManagedSaveImage() else _off(reason)
+    return {
+        module.VIR_DOMAIN_RUNNING: (State.RUNNING, ""),
+        module.VIR_DOMAIN_BLOCKED: (State.RUNNING, ""),  # Xen's word for a guest that waits
+        module.VIR_DOMAIN_SHUTDOWN: (State.STOPPING, ""),
+        module.VIR_DOMAIN_CRASHED: (State.ERROR, "the guest crashed"),
+        module.VIR_DOMAIN_PMSUSPENDED: (State.PAUSED, "it sleeps"),
+    }.get(number, (State.UNKNOWN, ""))
+
+
+def _off(reason: int) -> tuple[State, str]:
+    """Tell one that was stopped from one that ended by itself; both are off."""
+    module = libvirt()
+    return State.STOPPED, {
+        module.VIR_DOMAIN_SHUTOFF_CRASHED: "it crashed",
+        module.VIR_DOMAIN_SHUTOFF_FAILED: "QEMU failed: its log is in /var/log/libvirt/qemu",
+    }.get(reason, "")
+
+
+def _paused(domain: Any, reason: int) -> tuple[State, str]:
+    module = libvirt()
+    if reason == module.VIR_DOMAIN_PAUSED_IOERROR:
+        return State.ERROR, _disk_fault(domain)
+    if reason == module.VIR_DOMAIN_PAUSED_STARTING_UP:
+        return State.STARTING, ""
+    if reason in (module.VIR_DOMAIN_PAUSED_CRASHED, module.VIR_DOMAIN_PAUSED_WATCHDOG):
+        return State.ERROR, "the guest crashed and was paused"
+    if reason == module.VIR_DOMAIN_PAUSED_SHUTTING_DOWN:
+        return State.STOPPING, ""
+    return State.PAUSED, ""
+
+
+def _disk_fault(domain: Any) -> str:
+    """Say why QEMU paused a guest that wrote to its disk."""
+    module = libvirt()
+    try:
+        faults = domain.diskErrors()
+    except module.libvirtError:
+        faults = {}
+    if module.VIR_DOMAIN_DISK_ERROR_NO_SPACE in faults.values():
+        return DISK_FULL
+    return "its host cannot read or write its disk"
+
+
+def _addresses(conn: Any, vm: Vm) -> tuple[str, ...]:
+    if not vm.network:
+        return (LOOPBACK,)
+    address = vm.address or find_address(conn, vm)
+    return (address,) if address else ()
