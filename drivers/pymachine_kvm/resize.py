@@ -1,0 +1,119 @@
+"""Another size for a virtual machine that is switched off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymachine.errors import CheckFailed, DriverError, PymachineError
+from pymachine_kvm.connection import libvirt, translated
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.options import GIB, LEAST_MEMORY, MIB
+from pymachine_kvm.status import required
+from pymachine_kvm.storage import find_pool, find_volume
+
+
+def resize(conn: Any, vm: Vm, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
+    """Set processors, memory and disk (bytes) where given; the guest finds them at its next start.
+
+    All of it is checked before any of it is done. Raises ``CheckFailed`` for a machine that is on or saved, for more
+    memory or processors than its host can give, and for a smaller disk.
+    """
+    domain = required(conn, vm)
+    _require_off(domain, vm)
+    if cpus is not None:
+        _check_cpus(conn, vm, cpus)
+    if memory is not None:
+        _check_memory(conn, memory)
+    if disk is not None:
+        _grow(_disk(conn, vm), vm, disk)  # what can still be refused comes first
+    with translated(f"resizing {vm.name}"):
+        if cpus is not None:
+            _set_cpus(domain, cpus)
+        if memory is not None:
+            _set_memory(domain, memory)
+
+
+def _require_off(domain: Any, vm: Vm) -> None:
+    with translated(f"looking at {vm.name}"):
+        if domain.isActive():
+            raise CheckFailed(
+                f"{vm.name} is switched on", hint=f"`pymachine stop {vm.name}` first: sizes change while it is off"
+            )
+        if domain.hasManagedSaveImage():
+            raise CheckFailed(
+                f"{vm.name} is saved: its memory of then has the size of then",
+                hint=f"`pymachine start {vm.name}` and `pymachine stop {vm.name}` first",
+            )
+
+
+def _check_cpus(conn: Any, vm: Vm, cpus: int) -> None:
+    with translated("asking how many processors a machine may have"):
+        most = int(conn.getMaxVcpus(vm.virt_type or None))
+    if not 1 <= cpus <= most:
+        raise CheckFailed(f"a machine cannot have {cpus} processors here", hint=f"give 1 to {most}")
+
+
+def _check_memory(conn: Any, memory: int) -> None:
+    with translated("asking for the host's memory"):
+        host = int(conn.getInfo()[1]) * MIB
+    if memory > host:
+        raise CheckFailed(
+            f"{memory // MIB} MiB of memory are more than the host has", hint=f"give at most {host // MIB}M"
+        )
+    if memory < LEAST_MEMORY:
+        raise CheckFailed(
+            f"{memory // MIB} MiB of memory are too little", hint=f"give {LEAST_MEMORY // MIB}M or more"
+        )
+
+
+def _disk(conn: Any, vm: Vm) -> Any:
+    pool = find_pool(conn, vm.pool)
+    volume = None if pool is None else find_volume(pool, vm.disk)
+    if volume is None:
+        raise DriverError(f"pool {vm.pool!r} has no disk {vm.disk} any more", hint="`pymachine rm` clears up")
+    return volume
+
+
+def _grow(volume: Any, vm: Vm, disk: int) -> None:
+    with translated(f"looking at the disk of {vm.name}"):
+        now = int(volume.info()[1])
+    if disk < now:
+        raise CheckFailed(
+            f"the disk of {vm.name} has {_size(now)} and cannot shrink to {_size(disk)}",
+            hint=f"give more than {_size(now)}, or make another machine",
+        )
+    if disk == now:
+        return
+    try:
+        with translated(f"growing the disk of {vm.name}"):
+            volume.resize(disk)
+    except DriverError as error:
+        raise _explained(error, vm) from error
+
+
+def _explained(error: DriverError, vm: Vm) -> PymachineError:
+    if "snapshot" not in error.message:  # QEMU's word, through libvirt: disks of its older format cannot do both
+        return error
+    return CheckFailed(
+        f"the disk of {vm.name} cannot grow while it has snapshots",
+        hint=f"`pymachine snapshot ls {vm.name}` lists them, `pymachine snapshot rm` drops them",
+    )
+
+
+def _set_cpus(domain: Any, cpus: int) -> None:
+    """The most that it may have first: it takes what it has down with it, and is no less than that."""
+    config = libvirt().VIR_DOMAIN_AFFECT_CONFIG
+    domain.setVcpusFlags(cpus, config | libvirt().VIR_DOMAIN_VCPU_MAXIMUM)
+    domain.setVcpusFlags(cpus, config)
+
+
+def _set_memory(domain: Any, memory: int) -> None:
+    """The same for memory, which libvirt counts in KiB."""
+    config = libvirt().VIR_DOMAIN_AFFECT_CONFIG
+    domain.setMemoryFlags(memory >> 10, config | libvirt().VIR_DOMAIN_MEM_MAXIMUM)
+    domain.setMemoryFlags(memory >> 10, config)
+
+
+def _size(size: int) -> str:
+    """Write bytes as `--disk` takes them."""
+    return f"{size // GIB}G" if size % GIB == 0 else f"{size // MIB}M"
