@@ -1,0 +1,151 @@
+"""Snapshots of a virtual machine: kept inside its disk, with its memory where it runs."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from typing import Any
+
+from pymachine.driver import Snapshot
+from pymachine.errors import DriverError, NotSupported, PymachineError, UsageFault
+from pymachine.model import State
+from pymachine_kvm.connection import code_of, libvirt, translated
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.status import required, state_of
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_NO_SNAPSHOT = 72  # VIR_ERR_NO_DOMAIN_SNAPSHOT
+_RISKY = 77  # VIR_ERR_SNAPSHOT_REVERT_RISKY: only with force
+_STATES = {
+    "running": State.RUNNING,
+    "blocked": State.RUNNING,
+    "paused": State.PAUSED,
+    "pmsuspended": State.PAUSED,
+    "shutoff": State.STOPPED,
+    "crashed": State.ERROR,
+}
+
+
+def snapshot(conn: Any, vm: Vm, name: str) -> None:
+    """Keep the machine's disk, and its memory where it runs; it stands still meanwhile.
+
+    Raises ``UsageFault`` for a name that cannot be one, ``DriverError`` for one that is taken, and ``NotSupported``
+    with the way out where QEMU cannot keep a running machine.
+    """
+    _check_name(name)
+    domain = required(conn, vm)
+    with translated(f"looking at {vm.name}"):
+        if _find(domain, name) is not None:
+            raise DriverError(
+                f"{vm.name} has a snapshot {name} already",
+                hint=f"another name, or `pymachine snapshot rm {vm.name} {name}`",
+            )
+        text = _definition(domain.XMLDesc(0), name)
+    try:
+        with translated(f"keeping a snapshot of {vm.name}"):
+            domain.snapshotCreateXML(text, 0)
+    except PymachineError as error:
+        raise _explained(error, vm) from error
+
+
+def restore(conn: Any, vm: Vm, name: str) -> State:
+    """Go back to a snapshot and return the state then: running where it was kept running, else off.
+
+    What the disk holds now is lost. Raises ``DriverError`` for an unknown name.
+    """
+    domain = required(conn, vm)
+    with translated(f"going back to snapshot {name} of {vm.name}"):
+        kept = _required(domain, vm, name)
+        try:
+            domain.revertToSnapshot(kept, 0)
+        except libvirt().libvirtError as error:
+            if code_of(error) != _RISKY:
+                raise
+            # The definition has changed since, so that this QEMU cannot take the memory: force starts another.
+            domain.revertToSnapshot(kept, libvirt().VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+        return state_of(domain)[0]
+
+
+def snapshots(conn: Any, vm: Vm) -> tuple[Snapshot, ...]:
+    """Return the machine's snapshots, oldest first. Works read-only."""
+    domain = required(conn, vm)
+    with translated(f"listing the snapshots of {vm.name}"):
+        found = [_described(kept) for kept in domain.listAllSnapshots()]
+    return tuple(sorted(found, key=lambda one: one.created))
+
+
+def drop_snapshot(conn: Any, vm: Vm, name: str) -> None:
+    """Forget a snapshot and give its place in the disk back. Raises ``DriverError`` for an unknown name."""
+    domain = required(conn, vm)
+    with translated(f"dropping snapshot {name} of {vm.name}"):
+        _required(domain, vm, name).delete()
+
+
+def _check_name(name: str) -> None:
+    """Refuse what libvirt or QEMU would, or take for something else: QEMU's own ids of snapshots are numbers."""
+    if not _NAME.fullmatch(name) or name.isdigit():
+        raise UsageFault(
+            f"{name!r} cannot be the name of a snapshot",
+            hint="use letters, digits, . _ and -, and not digits alone; begin with a letter or digit",
+        )
+
+
+def _definition(domain_xml: str, name: str) -> str:
+    """Return the XML of a snapshot inside the disks that can be written; the seed's CD is left out."""
+    root = ET.Element("domainsnapshot")
+    ET.SubElement(root, "name").text = name
+    disks = ET.SubElement(root, "disks")
+    for disk in ET.fromstring(domain_xml).findall("devices/disk"):
+        target = disk.find("target")
+        assert target is not None, "libvirt gives every disk a target"
+        kept = disk.get("device", "disk") == "disk" and disk.find("readonly") is None
+        ET.SubElement(disks, "disk", {"name": target.get("dev", ""), "snapshot": "internal" if kept else "no"})
+    return ET.tostring(root, encoding="unicode")
+
+
+def _find(domain: Any, name: str) -> Any:
+    module = libvirt()
+    try:
+        return domain.snapshotLookupByName(name)
+    except module.libvirtError as error:
+        if code_of(error) != _NO_SNAPSHOT:
+            raise
+        return None
+
+
+def _required(domain: Any, vm: Vm, name: str) -> Any:
+    kept = _find(domain, name)
+    if kept is None:
+        raise DriverError(
+            f"{vm.name} has no snapshot {name}", hint=f"`pymachine snapshot ls {vm.name}` lists those that it has"
+        )
+    return kept
+
+
+def _described(kept: Any) -> Snapshot:
+    root = ET.fromstring(kept.getXMLDesc(0))
+    created = datetime.fromtimestamp(int(root.findtext("creationTime") or 0), UTC)
+    return Snapshot(
+        name=root.findtext("name") or "",
+        created=created.isoformat(timespec="seconds"),
+        state=_STATES.get(root.findtext("state") or "", State.UNKNOWN),
+        current=bool(kept.isCurrent()),
+    )
+
+
+_WITHOUT_MEMORY = "stop it first: a snapshot of a stopped machine keeps no memory"
+# A word of QEMU's or libvirt's refusal, what it comes from, and the way out.
+_LIMITS = (
+    ("pflash", "its UEFI variables are in a file that cannot hold one", "stop it first; with BIOS it may run"),
+    ("VirtFS", "a folder of its host is mounted", _WITHOUT_MEMORY),
+    ("vhost-user-fs", "it shares a folder of its host", _WITHOUT_MEMORY),
+    ("invtsc", "its processor counts time in a way that cannot be kept", _WITHOUT_MEMORY),
+)
+
+
+def _explained(error: PymachineError, vm: Vm) -> PymachineError:
+    for sign, reason, way_out in _LIMITS:
+        if sign in error.message:
+            return NotSupported(f"no snapshot of {vm.name} is possible: {reason}", hint=way_out)
+    return error
