@@ -137,7 +137,7 @@ def _described(kept: Any) -> Snapshot:
 _WITHOUT_MEMORY = "stop it first: a snapshot of a stopped machine keeps no memory"
 # A word of QEMU's or libvirt's refusal, what it comes from, and the way out.
 _LIMITS = (
-    ("pflash", "its UEFI variables are in a file that cannot hold one", "stop it first; with BIOS it may run"),
+    ("pflash", "its UEFI variables are in a file that holds none", "machines with --kvm-firmware bios can be kept"),
     ("VirtFS", "a folder of its host is mounted", _WITHOUT_MEMORY),
     ("vhost-user-fs", "it shares a folder of its host", _WITHOUT_MEMORY),
     ("invtsc", "its processor counts time in a way that cannot be kept", _WITHOUT_MEMORY),
