@@ -202,6 +202,10 @@ _KNOWN = (
     ("cannot set up guest memory", "give it less memory (--kvm-memory), or stop another machine"),
     ("Could not access KVM", "--kvm-virt-type qemu emulates; `ls -l /dev/kvm` shows who may use the hardware"),
     ("virtlogd", "systemctl start virtlogd.socket virtlogd"),
+    ("host forwarding rule", "its port on 127.0.0.1 is taken: `ss -ltnp` shows by whom"),
+    ("find any firmware", "apt install ovmf qemu-efi-aarch64 where libvirt runs"),
+    ("find 'efi' firmware", "apt install ovmf qemu-efi-aarch64 where libvirt runs"),
+    ("emulator", "apt install qemu-system-x86 qemu-system-arm where libvirt runs"),
     ("dnsmasq", "apt install dnsmasq-base"),
 )
 

@@ -1,0 +1,135 @@
+"""The virtual machine as libvirt knows it: its domain's XML, and defining it without touching anybody else's.
+
+The console is a pty, for whoever attaches, and virtlogd writes what it prints into a file in the pool's folder as
+well: a volume can be read and removed through libvirt, on any host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pymachine.errors import CheckFailed, DriverError
+from pymachine.rendering import render
+from pymachine_kvm.bases import base_format
+from pymachine_kvm.capabilities import folder_sharing
+from pymachine_kvm.connection import NO_DOMAIN, code_of, translated
+from pymachine_kvm.console import log_name
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.options import Mount, Wanted
+from pymachine_kvm.ownership import is_ours, mark
+from pymachine_kvm.storage import folder_of, volume_path
+from pymachine_kvm.usernet import forwards, needs_passt, qemu_arguments
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSpec:
+    """Everything that a domain's XML says. ``memory`` in bytes; paths are on the daemon's host.
+
+    ``base`` is the image under ``disk``: libvirt's AppArmor profiles only let QEMU open what the XML names.
+    ``firmware`` is ``bios``, ``uefi`` or ``auto``. ``shared`` is how ``mounts`` are shown. ``ports`` are pairs of a
+    port on loopback and one of the machine, for a machine without a network.
+    """
+
+    vm: Vm
+    cpus: int
+    memory: int
+    disk: str
+    base: str
+    base_format: str
+    seed: str
+    console_log: str
+    firmware: str = "auto"
+    mounts: tuple[Mount, ...] = ()
+    shared: Literal["virtiofs", "9p"] = "9p"
+    ports: tuple[tuple[int, int], ...] = ()
+    passt: bool = False
+
+    @property
+    def uefi(self) -> bool:
+        """Whether it boots by UEFI: 64-bit ARM always; on x86 a BIOS is faster and simpler to snapshot."""
+        return self.firmware == "uefi" or self.vm.arch == "aarch64"
+
+
+def spec_of(connection: Any, vm: Vm, wanted: Wanted, pool: Any, engine_port: int) -> DomainSpec:
+    """Return what the machine's domain will be. Its volumes must be there. ``engine_port`` is the one inside."""
+    ports = forwards(vm, engine_port)
+    return DomainSpec(
+        vm,
+        wanted.cpus,
+        wanted.memory,
+        disk=volume_path(pool, vm.disk),
+        base=volume_path(pool, vm.base),
+        base_format=base_format(vm.base),
+        seed=volume_path(pool, vm.seed),
+        console_log=f"{folder_of(pool)}/{log_name(vm)}",
+        firmware=wanted.firmware,
+        mounts=wanted.mounts,
+        shared=folder_sharing(connection, vm.arch, vm.virt_type, wanted.mounts) if wanted.mounts else "9p",
+        ports=ports,
+        passt=bool(ports) and needs_passt(connection, vm.arch, vm.virt_type),
+    )
+
+
+def domain_xml(spec: DomainSpec) -> str:
+    """Return the domain's XML as libvirt takes it."""
+    return render(
+        "libvirt/domain.xml.j2",
+        vm=spec.vm,
+        mark=mark(spec.vm),
+        cpus=spec.cpus,
+        memory=spec.memory >> 10,
+        uefi=spec.uefi,
+        arm=spec.vm.arch == "aarch64",
+        disk=spec.disk,
+        base=spec.base,
+        base_format=spec.base_format,
+        seed=spec.seed,
+        console_log=spec.console_log,
+        mounts=spec.mounts,
+        shared=spec.shared if spec.mounts else "",
+        ports=spec.ports,
+        passt=spec.passt,
+        hostfwd=qemu_arguments(spec.vm, spec.ports),
+    )
+
+
+def define(connection: Any, spec: DomainSpec) -> Any:
+    """Define the machine's domain, anew where it is defined already, and return it.
+
+    Raises ``CheckFailed`` where its name or UUID is somebody else's.
+    """
+    find_own(connection, spec.vm)
+    with translated(f"defining {spec.vm.name}"):
+        return connection.defineXML(domain_xml(spec))
+
+
+def find_own(connection: Any, vm: Vm) -> Any:
+    """Return the machine's domain, None where it is not defined. Works read-only.
+
+    Raises ``CheckFailed`` where a domain of that name or UUID is not this machine's.
+    """
+    domain = _look_up(connection.lookupByUUIDString, vm.uuid)
+    namesake = _look_up(connection.lookupByName, vm.name)
+    for found in (domain, namesake):
+        if found is not None and not _is_own(found, vm):
+            raise CheckFailed(
+                f"libvirt at {vm.uri} has a domain {vm.name!r} that is not this machine's",
+                hint=f"choose another name; or `virsh -c {vm.uri} undefine {vm.name}` if nobody needs it",
+            )
+    return domain
+
+
+def _is_own(domain: Any, vm: Vm) -> bool:
+    with translated(f"looking at domain {vm.name!r}"):
+        return bool(domain.UUIDString() == vm.uuid) and is_ours(domain, vm)
+
+
+def _look_up(call: Any, key: str) -> Any:
+    try:
+        with translated(f"looking for domain {key!r}"):
+            return call(key)
+    except DriverError as error:
+        if code_of(error) != NO_DOMAIN:
+            raise
+        return None
