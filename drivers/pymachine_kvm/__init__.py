@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pymachine_kvm.driver import KvmDriver
 from pymachine_kvm.options import KvmOptions
 
-__all__ = ["KvmOptions"]
+__all__ = ["KvmDriver", "KvmOptions"]

@@ -86,8 +86,12 @@ class KvmOptions:
     )
     kvm_ssh_user: str = field(default=DEFAULT_USER, metadata=option("account to make for logging in", metavar="USER"))
     kvm_boot_timeout: int = field(
-        default=600,
-        metadata=option("seconds a boot may take", metavar="SECONDS", env="PYMACHINE_KVM_BOOT_TIMEOUT"),
+        default=300,
+        metadata=option(
+            "seconds that a boot may take; three times as many when emulated",
+            metavar="SECONDS",
+            env="PYMACHINE_KVM_BOOT_TIMEOUT",
+        ),
     )
     kvm_bake: bool = field(
         default=False, metadata=option("keep an image with the engine inside for the next create of this image")

@@ -1,0 +1,151 @@
+"""The driver: each method opens its connection to libvirt, and leaves the work to a module of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pymachine.driver import (
+    API,
+    NOBODY,
+    Handle,
+    Instance,
+    Listener,
+    Prospect,
+    Remember,
+    Request,
+    Snapshot,
+    Status,
+)
+from pymachine.images.shelf import Shelf
+from pymachine.model import State
+from pymachine_kvm import console, making, power, preflight, removal, resize, seed, snapshots, status
+from pymachine_kvm.boot import follow
+from pymachine_kvm.connection import connect
+from pymachine_kvm.copies import drop_copies
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.options import KvmOptions, read_options
+
+BOOT_PATIENCE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The domain that a request is about."""
+
+    name: str
+    id: str
+
+    @property
+    def uuid(self) -> str:
+        """Its UUID: the machine's id in the usual spelling."""
+        return str(UUID(hex=self.id))
+
+
+class KvmDriver:
+    """Makes virtual machines from cloud images, through libvirt alone."""
+
+    api: ClassVar[int] = API
+    options: ClassVar[type] = KvmOptions
+    preexisting: ClassVar[bool] = False
+
+    def check(self, request: Request) -> None:
+        """Look at the options, the daemon and what it has room for. Changes nothing."""
+        wanted = read_options(request.options)
+        seed.read_user_data(wanted)
+        image = Shelf.default(os.environ).find(wanted.image)
+        with connect(wanted.uri) as connection:
+            preflight.check(connection, wanted, image, Own(request.name, request.machine_id), request.notice)
+
+    def foresee(self, request: Request, remember: Remember) -> Prospect:
+        """Bring image, pool and network into being and reserve the address."""
+        wanted = read_options(request.options)
+        with connect(wanted.uri) as connection:
+            return making.Making(connection, request, wanted, remember).foresee()
+
+    def create(self, request: Request, remember: Remember) -> Instance:
+        """Make disk, seed and domain, and see it boot."""
+        wanted = read_options(request.options)
+        with connect(wanted.uri) as connection:
+            return making.Making(connection, request, wanted, remember).create()
+
+    def inspect(self, handle: Handle, *, deadline: float) -> Status:
+        """Ask libvirt, read-only: that never asks for a password."""
+        with self._at(handle, read_only=True) as (connection, vm):
+            return status.state(connection, vm)
+
+    def destroy(self, handle: Handle) -> None:
+        """Remove domain, volumes, seed, reservation, firmware variables and console log."""
+        with self._at(handle) as (connection, vm):
+            removal.remove(connection, vm)
+
+    def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Switch on and wait until it answers SSH."""
+        with self._at(handle) as (connection, vm):
+            power.start(connection, vm)
+            follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)
+
+    def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Shut down by ACPI; one that does not listen is switched off."""
+        with self._at(handle) as (connection, vm):
+            power.stop(connection, vm, listener)
+
+    def kill(self, handle: Handle) -> None:
+        """Cut the power."""
+        with self._at(handle) as (connection, vm):
+            power.kill(connection, vm)
+
+    def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Shut down, switch on, and wait until it answers SSH."""
+        with self._at(handle) as (connection, vm):
+            power.restart(connection, vm, listener)
+            follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)
+
+    def snapshot(self, handle: Handle, name: str) -> None:
+        """Keep disk and, of one that runs, memory."""
+        with self._at(handle) as (connection, vm):
+            snapshots.snapshot(connection, vm, name)
+
+    def restore(self, handle: Handle, name: str) -> State:
+        """Go back to what was kept."""
+        with self._at(handle) as (connection, vm):
+            return snapshots.restore(connection, vm, name)
+
+    def snapshots(self, handle: Handle) -> tuple[Snapshot, ...]:
+        """List what was kept."""
+        with self._at(handle, read_only=True) as (connection, vm):
+            return snapshots.snapshots(connection, vm)
+
+    def drop_snapshot(self, handle: Handle, name: str) -> None:
+        """Forget one."""
+        with self._at(handle) as (connection, vm):
+            snapshots.drop_snapshot(connection, vm, name)
+
+    def console_log(self, handle: Handle) -> bytes:
+        """Return what the machine printed."""
+        with self._at(handle, read_only=True) as (connection, vm):
+            return console.console_log(connection, vm)
+
+    def attach(self, handle: Handle, keys: int, screen: int) -> None:
+        """Type into the machine's console."""
+        with self._at(handle) as (connection, vm):
+            console.attach(connection, vm, keys, screen)
+
+    def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
+        """Change the size of a machine that is off."""
+        with self._at(handle) as (connection, vm):
+            resize.resize(connection, vm, cpus=cpus, memory=memory, disk=disk)
+
+    def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
+        """Remove the bases of an image from every pool that is known, unless machines stand on it."""
+        return drop_copies(digest, [Vm.of(handle) for handle in handles])
+
+    @contextmanager
+    def _at(self, handle: Handle, *, read_only: bool = False) -> Iterator[tuple[Any, Vm]]:
+        vm = Vm.of(handle)
+        with connect(vm.uri, read_only=read_only) as connection:
+            yield connection, vm
