@@ -9,14 +9,12 @@ from pymachine.driver import Handle, Listener, PowerControl
 from pymachine.errors import (
     AuthFailed,
     DeadlineExceeded,
-    EngineError,
     NotSupported,
-    PymachineError,
     TransportError,
     Unreachable,
 )
 from pymachine.model import Machine, State
-from pymachine.steps.engine import ANSWER_DEADLINE
+from pymachine.steps.powers import PAUSE, await_engine, reported, right_clock
 from pymachine.steps.session import Session, journalled, working
 from pymachine.steps.tools import Tools
 from pymachine.transport import Command, Transport
@@ -24,8 +22,8 @@ from pymachine.transport import Command, Transport
 LOOK_DEADLINE = 5.0
 DOWN_PATIENCE = 120.0
 UP_PATIENCE = 300.0
-ENGINE_PATIENCE = 120.0
-PAUSE = 1.0
+
+_ASLEEP = (State.PAUSED, State.SAVED)
 
 # A boot is told from the next by the kernel's boot id together with the start of process 1: in a container
 # the former is the outer kernel's and does not change.
@@ -44,13 +42,17 @@ def start(name: str, tools: Tools) -> Machine:
     """
     with _at_work(name, "start", tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
+            asleep = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
             session.driver.start(_handle(machine), _listener(name, "start", tools))
+            if asleep:
+                right_clock(machine, session)
         elif not _answers(machine, session):
             raise NotSupported(
                 f"driver {machine.driver} cannot switch {name} on: nothing answers there",
                 hint="switch it on at the machine itself or through its management board",
             )
-    return _await_engine(machine, tools)
+    await_engine(machine, tools)
+    return machine
 
 
 def stop(name: str, tools: Tools) -> Machine:
@@ -71,7 +73,8 @@ def restart(name: str, tools: Tools) -> Machine:
             session.driver.restart(_handle(machine), _listener(name, "restart", tools))
         else:
             _reboot(machine, session)
-    return _await_engine(machine, tools)
+    await_engine(machine, tools)
+    return machine
 
 
 @contextmanager
@@ -82,19 +85,8 @@ def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, M
         raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
     with working(name, f"{purpose} {name}", tools, driver) as session:
         machine = tools.store.get(name)
-        with journalled(session, machine, purpose), _reported(name, purpose, tools):
+        with journalled(session, machine, purpose), reported(name, purpose, tools):
             yield session, machine
-
-
-@contextmanager
-def _reported(name: str, step: str, tools: Tools) -> Iterator[None]:
-    tools.reporter.started(name, step)
-    try:
-        yield
-    except PymachineError as error:
-        tools.reporter.failed(name, step, error.message)
-        raise
-    tools.reporter.finished(name, step)
 
 
 def _switch_off(
@@ -159,24 +151,6 @@ def _await_down(machine: Machine, session: Session) -> None:
         f"{machine.name} still answers after {DOWN_PATIENCE:.0f} s",
         hint=f"`pymachine kill {machine.name}` does not wait for its services",
     )
-
-
-def _await_engine(machine: Machine, tools: Tools) -> Machine:
-    """Wait until the engine answers over TLS, on the machines whose engine is ours."""
-    if machine.endpoint is None or not tools.store.secrets(machine.name):
-        return machine
-    folder = tools.store.materialise(machine.name)
-    end = tools.now() + ENGINE_PATIENCE
-    while True:
-        try:
-            tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
-        except PymachineError as error:
-            # An engine that starts may close connections before it answers them.
-            if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
-                raise
-            tools.sleep(PAUSE)
-        else:
-            return machine
 
 
 def _answers(machine: Machine, session: Session) -> bool:

@@ -25,10 +25,11 @@ from pymachine.errors import (
     Unreachable,
 )
 from pymachine.model import State
+from pymachine.steps import powers
 from pymachine.steps.tools import Tools
 from pymachine.testing.fake_transport import Call, done
 from pymachine.transport import Command, Result
-from unit.world import World
+from unit.world import NOW, World
 
 VERBS = [power.start, power.stop, power.kill, power.restart]
 HALF = Unreachable("no answer")
@@ -94,7 +95,8 @@ class TestDriverWithPower:
     def test_switches_by_itself(self, verb: Any, state: State, world: World) -> None:
         machine = world.made()
         assert verb("node1", world.tools) == machine
-        assert (world.cloud.calls, world.cloud.hosts()[machine.id]) == ([verb.__name__], state)
+        looks = ["inspect"] if verb is power.start else []
+        assert (world.cloud.calls, world.cloud.hosts()[machine.id]) == ([*looks, verb.__name__], state)
         assert world.connections == []
         assert (world.operation().kind, world.operation().outcome) == (verb.__name__, "done")
 
@@ -112,6 +114,16 @@ class TestDriverWithPower:
         assert world.reporter.steps("node1", "failed") == ["stop"]
         assert world.operation().outcome == "failed"
         assert world.store.get("node1") == machine
+
+    @pytest.mark.parametrize("state", [State.PAUSED, State.SAVED])
+    def test_sets_the_clock_of_a_machine_that_slept(self, state: State, world: World) -> None:
+        machine = world.made()
+        world.cloud.set_state(machine.id, state)
+        world.answer(says("date -u +%s"), done(f"{NOW - 3600:.0f}\n"))
+        world.answer(says("date -u -s"), done())
+        power.start("node1", world.tools)
+        assert [call.command.shell() for call in world.host.calls if call.root] == [f"date -u -s @{NOW:.0f}"]
+        assert world.reporter.notices("node1") == ["its clock was 3600 s behind: it is set right"]
 
     def test_passes_on_what_the_driver_says(self, world: World) -> None:
         world.made()
@@ -132,7 +144,7 @@ class TestWaitingForTheEngine:
         world.made()
         world.engine.errors += [error, error]
         power.start("node1", world.tools)
-        assert world.clock.slept == [power.PAUSE, power.PAUSE]
+        assert world.clock.slept == [powers.PAUSE, powers.PAUSE]
 
     def test_ends_with_its_patience(self, world: World) -> None:
         world.made()
@@ -140,7 +152,7 @@ class TestWaitingForTheEngine:
         began = world.clock.now()
         with pytest.raises(Unreachable):
             power.start("node1", world.tools)
-        assert power.ENGINE_PATIENCE <= world.clock.now() - began <= power.ENGINE_PATIENCE + 2
+        assert powers.ENGINE_PATIENCE <= world.clock.now() - began <= powers.ENGINE_PATIENCE + 2
 
     def test_ends_at_once_with_a_wrong_certificate(self, world: World) -> None:
         world.made()

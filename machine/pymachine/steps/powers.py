@@ -1,0 +1,98 @@
+"""What verbs have in common that are one call of the driver: whether it can, the lease, the journal, what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pymachine.driver import Driver
+from pymachine.engine.client import EngineAnswer
+from pymachine.errors import CheckFailed, EngineError, NotSupported, PymachineError
+from pymachine.model import Machine
+from pymachine.steps.engine import ANSWER_DEADLINE
+from pymachine.steps.session import Session, journalled, working
+from pymachine.steps.tools import Tools
+from pymachine.tls.clock import clock_skew
+from pymachine.transport import Command
+
+ENGINE_PATIENCE = 120.0
+PAUSE = 1.0
+CLOCK_TOLERANCE = 60.0
+AWAKE_PATIENCE = 30.0
+
+P = TypeVar("P")
+
+
+def powerful(machine: Machine, power: type[P], tools: Tools, what: str) -> P:
+    """Return the machine's driver, if it has the power (a protocol). ``what`` completes "driver x cannot …".
+
+    Raises ``NotSupported`` where it has not, ``CheckFailed`` for a machine that has no host yet.
+    """
+    driver: Driver | P = tools.load_driver(machine.driver)()
+    if not isinstance(driver, power):
+        raise NotSupported(
+            f"driver {machine.driver} cannot {what}", hint="drivers that make virtual machines can, kvm for one"
+        )
+    if machine.handle is None:
+        raise CheckFailed(
+            f"machine {machine.name} has no host yet", hint="give its create command again to go on with it"
+        )
+    return driver
+
+
+@contextmanager
+def at_work(machine: Machine, verb: str, driver: Any, tools: Tools) -> Iterator[tuple[Session, Machine]]:
+    """Hold the machine's lease, note the verb in the journal and tell the reporter; lend the record as it is then."""
+    with working(machine.name, f"{verb} {machine.name}", tools, driver) as session:
+        machine = tools.store.get(machine.name)
+        with journalled(session, machine, verb), reported(machine.name, verb, tools):
+            yield session, machine
+
+
+@contextmanager
+def reported(name: str, step: str, tools: Tools) -> Iterator[None]:
+    """Tell the reporter of a step that is no ``Step``: that it begins, and how it ends."""
+    tools.reporter.started(name, step)
+    try:
+        yield
+    except PymachineError as error:
+        tools.reporter.failed(name, step, error.message)
+        raise
+    tools.reporter.finished(name, step)
+
+
+def await_engine(machine: Machine, tools: Tools) -> EngineAnswer | None:
+    """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours."""
+    if machine.endpoint is None or not tools.store.secrets(machine.name):
+        return None
+    folder = tools.store.materialise(machine.name)
+    end = tools.now() + ENGINE_PATIENCE
+    while True:
+        try:
+            return tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
+        except PymachineError as error:
+            # An engine that starts may close connections before it answers them.
+            if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
+                raise
+            tools.sleep(PAUSE)
+
+
+def right_clock(machine: Machine, session: Session) -> None:
+    """Set the clock of a host that has slept: it goes on from when it fell asleep, and no certificate fits that time.
+
+    A minute is left to the host's own time service, which corrects small errors without a jump.
+    """
+    if machine.ssh is None:
+        return
+    tools = session.tools
+    transport = session.transport(machine, retry_for=AWAKE_PATIENCE)
+    before = tools.now()
+    told = transport.run(Command.of("date", "-u", "+%s"), deadline=AWAKE_PATIENCE).text.strip()
+    skew = clock_skew(float(told), before, tools.now()) if told.isdecimal() else 0.0
+    if abs(skew) <= CLOCK_TOLERANCE:
+        return
+    result = transport.run(Command.of("date", "-u", "-s", f"@{tools.now():.0f}"), root=True, deadline=AWAKE_PATIENCE)
+    direction = "ahead" if skew > 0 else "behind"
+    outcome = "it could not be set" if result.exit_code else "it is set right"
+    tools.reporter.notice(machine.name, f"its clock was {abs(skew):.0f} s {direction}: {outcome}")
