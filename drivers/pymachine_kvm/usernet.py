@@ -25,6 +25,9 @@ SSH_PORT = 22
 # Below Linux's range for outgoing connections (ip_local_port_range begins at 32768), above what services use.
 PORTS = range(20000, 32768)
 
+# On the PCI bus of q35 and virt: libvirt fills the slots from 1 up, q35 has its own things from 0x1d on. QEMU would
+# take 1 for a card without a slot, before libvirt's devices come.
+_SLOT = "0x10"
 _HOSTFWD = re.compile(r"hostfwd=tcp:[^:]*:(\d+)-")
 
 
@@ -68,7 +71,8 @@ def forwards(vm: Vm, engine_port: int) -> tuple[tuple[int, int], ...]:
 def qemu_arguments(vm: Vm, ports: tuple[tuple[int, int], ...]) -> tuple[str, ...]:
     """Return QEMU's arguments for a network card on its user network with these forwards."""
     rules = "".join(f",hostfwd=tcp:{LOOPBACK}:{outside}-:{inside}" for outside, inside in ports)
-    return "-netdev", f"user,id=pymachine{rules}", "-device", f"virtio-net-pci,netdev=pymachine,mac={vm.mac}"
+    card = f"virtio-net-pci,netdev=pymachine,mac={vm.mac},bus=pcie.0,addr={_SLOT}"
+    return "-netdev", f"user,id=pymachine{rules}", "-device", card
 
 
 def _is_free(port: int) -> bool:
