@@ -146,9 +146,9 @@ def why_stopped(domain: Any) -> Ended | None:
         return _why_paused(domain, reason)
     if state == module.VIR_DOMAIN_CRASHED:
         return Ended("its system crashed", "`pymachine console` shows the last it printed")
-    if state in (module.VIR_DOMAIN_SHUTOFF, module.VIR_DOMAIN_SHUTDOWN):
-        return Ended(_OFF.get(reason, "it was switched off") if state == module.VIR_DOMAIN_SHUTOFF else _OFF[1])
-    return None
+    if state == module.VIR_DOMAIN_SHUTOFF:
+        return Ended(_OFF.get(reason, "it was switched off"))
+    return None  # one that is about to be off (VIR_DOMAIN_SHUTDOWN) says why once it is
 
 
 # virDomainShutoffReason
