@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -78,7 +78,10 @@ class DriverOption:
     def _help(self) -> str:
         text = str(self.field.metadata.get("help", ""))
         env = self.field.metadata.get("env")
-        notes = [f"env: {env}"] if env else []
+        default = self.field.default
+        # False is seen by the flag itself; the empty ones mean that something else decides, which the text says.
+        notes = [f"default: {default}"] if default not in (None, "", (), False, MISSING) else []
+        notes += [f"env: {env}"] if env else []
         notes += ["required"] if self.required else []
         return f"{text}  [{'; '.join(notes)}]" if notes else text
 
