@@ -2,3 +2,4 @@
 
 from lab.fixtures import *  # noqa: F403
 from lab.machine_fixtures import *  # noqa: F403
+from lab.seeded import *  # noqa: F403
