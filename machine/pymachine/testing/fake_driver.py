@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +22,11 @@ from pymachine.driver import (
     Prospect,
     Remember,
     Request,
+    Snapshot,
     Status,
     option,
 )
-from pymachine.errors import CheckFailed, UsageFault
+from pymachine.errors import CheckFailed, DriverError, UsageFault
 from pymachine.model import Endpoint, SshAddress, State
 
 __all__ = ["FakeCloud", "FakeOptions"]
@@ -74,7 +76,7 @@ class FakeCloud:
         self.requests: list[Request] = []
         self.stubborn = False
         self._path = path
-        self._memory: dict[str, str] = {}
+        self._memory: dict[str, Any] = {}
         self._faults: defaultdict[str, list[BaseException]] = defaultdict(list)
 
     def fail(self, operation: str, *errors: BaseException) -> None:
@@ -83,14 +85,24 @@ class FakeCloud:
 
     def hosts(self) -> dict[str, State]:
         """Return the hosts that exist, by the id of their machine."""
-        with self._hosts() as hosts:
+        with self.lend("hosts") as hosts:
             return {key: State(state) for key, state in hosts.items()}
 
     def set_state(self, machine_id: str, state: State | None) -> None:
         """Put a host into a state; None makes it vanish behind pymachine's back."""
-        with self._hosts() as hosts:
+        with self.lend("hosts") as hosts:
             hosts.pop(machine_id, None)
             hosts.update({machine_id: state.value} if state else {})
+
+    def prints(self, machine_id: str, text: str) -> None:
+        """Have a host print something on its console."""
+        with self.lend("consoles") as consoles:
+            consoles[machine_id] = consoles.get(machine_id, "") + text
+
+    def sizes(self, machine_id: str) -> dict[str, int | None]:
+        """Return what a host was resized to."""
+        with self.lend("sizes") as sizes:
+            return dict(sizes.get(machine_id, {}))
 
     def called(self, operation: str) -> None:
         """Note a call, and raise the fault that waits for it."""
@@ -104,19 +116,19 @@ class FakeCloud:
         return type("FakeDriver", (kind,), {"cloud": self, "preexisting": self.preexisting})
 
     @contextmanager
-    def _hosts(self) -> Iterator[dict[str, str]]:
-        """Lend the hosts for reading and changing; one process at a time."""
+    def lend(self, what: str) -> Iterator[dict[str, Any]]:
+        """Lend a part of what is known of the hosts, by their machines' ids, to read and change; to one at a time."""
         if self._path is None:
-            yield self._memory
+            yield self._memory.setdefault(what, {})
             return
         with self._path.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            hosts = json.loads(file.read() or "{}")
-            yield hosts
+            everything = json.loads(file.read() or "{}")
+            yield everything.setdefault(what, {})
             file.seek(0)
             file.truncate()
-            json.dump(hosts, file)
+            json.dump(everything, file)
 
 
 class _FakeDriver:
@@ -176,6 +188,64 @@ class _FakeDriver:
         """Switch off and on."""
         self._switch("restart", handle, State.RUNNING)
 
+    def snapshot(self, handle: Handle, name: str) -> None:
+        """Keep the host's state."""
+        self.cloud.called("snapshot")
+        state = self.cloud.hosts()[handle["id"]]
+        with self._kept(handle) as kept:
+            if name in kept:
+                raise DriverError(f"there is a snapshot {name} already", hint="another name")
+            kept[name] = {"created": f"2027-01-15T08:0{len(kept)}:00+00:00", "state": state.value}
+
+    def restore(self, handle: Handle, name: str) -> State:
+        """Put the host into the state of then."""
+        self.cloud.called("restore")
+        with self._kept(handle) as kept:
+            state = State(_known(kept, name)["state"])
+        self.cloud.set_state(handle["id"], state)
+        return state
+
+    def snapshots(self, handle: Handle) -> tuple[Snapshot, ...]:
+        """Return what was kept; the newest is the current one."""
+        self.cloud.called("snapshots")
+        with self._kept(handle) as kept:
+            newest = next(reversed(kept), None)
+            return tuple(
+                Snapshot(name, one["created"], State(one["state"]), name == newest) for name, one in kept.items()
+            )
+
+    def drop_snapshot(self, handle: Handle, name: str) -> None:
+        """Forget one."""
+        self.cloud.called("drop_snapshot")
+        with self._kept(handle) as kept:
+            _known(kept, name)
+            del kept[name]
+
+    def console_log(self, handle: Handle) -> bytes:
+        """Return what the host printed."""
+        self.cloud.called("console_log")
+        with self.cloud.lend("consoles") as consoles:
+            return str(consoles.get(handle["id"], "")).encode()
+
+    def attach(self, handle: Handle, keys: int, screen: int) -> None:
+        """Echo what is typed, until the first Ctrl-]."""
+        self.cloud.called("attach")
+        while (data := os.read(keys, 1)) not in (b"", b"\x1d"):
+            os.write(screen, data)
+
+    def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
+        """Note the size of a host that is off."""
+        self.cloud.called("resize")
+        if self.cloud.hosts()[handle["id"]] is not State.STOPPED:
+            raise CheckFailed("the host is switched on", hint="stop it first")
+        with self.cloud.lend("sizes") as sizes:
+            sizes[handle["id"]] = {"cpus": cpus, "memory": memory, "disk": disk}
+
+    @contextmanager
+    def _kept(self, handle: Handle) -> Iterator[dict[str, Any]]:
+        with self.cloud.lend("snapshots") as snapshots:
+            yield snapshots.setdefault(handle["id"], {})
+
     def _switch(self, operation: str, handle: Handle, state: State) -> None:
         self.cloud.called(operation)
         self.cloud.set_state(handle["id"], state)
@@ -199,3 +269,9 @@ class _ForeseeingDriver(_FakeDriver):
         remember(instance.handle)
         prospect = Prospect(instance.handle, ssh=instance.ssh, addresses=instance.addresses)
         return self.cloud.foreseen(prospect) if self.cloud.foreseen else prospect
+
+
+def _known(kept: Mapping[str, Any], name: str) -> Any:
+    if name not in kept:
+        raise DriverError(f"there is no snapshot {name}", hint="look at the list")
+    return kept[name]
