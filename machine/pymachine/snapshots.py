@@ -1,1 +1,54 @@
 """``pymachine snapshot``: keep a machine's state, and go back to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pymachine.driver import Snapshot, Snapshots
+from pymachine.model import Machine, State
+from pymachine.steps.powers import at_work, await_engine, handle_of, incapable, right_clock
+from pymachine.steps.tools import Tools
+
+
+def snapshot(name: str, label: str, tools: Tools) -> None:
+    """Keep the machine's state of now as ``label``. Raises ``NotSupported``, ``UsageFault``, ``DriverError``."""
+    machine, driver = _with_snapshots(name, tools)
+    with at_work(machine, "snapshot", driver, tools) as (_, machine):
+        driver.snapshot(handle_of(machine), label)
+
+
+def restore(name: str, label: str, tools: Tools) -> State:
+    """Go back to ``label`` and return the state then; one that runs is waited for until its engine answers.
+
+    It wakes up in the past, so its clock is set first; the record takes over the version of the engine of then.
+    """
+    machine, driver = _with_snapshots(name, tools)
+    with at_work(machine, "restore", driver, tools) as (session, machine):
+        state = driver.restore(handle_of(machine), label)
+        if state is State.RUNNING:
+            right_clock(machine, session)
+            answer = await_engine(machine, tools)
+            if answer is not None and answer.version != machine.engine_version:
+                session.save(replace(machine, engine_version=answer.version))
+    return state
+
+
+def snapshots(name: str, tools: Tools) -> tuple[Snapshot, ...]:
+    """Return the machine's snapshots, oldest first."""
+    machine, driver = _with_snapshots(name, tools)
+    return driver.snapshots(handle_of(machine))
+
+
+def drop_snapshot(name: str, label: str, tools: Tools) -> None:
+    """Forget the snapshot ``label``."""
+    machine, driver = _with_snapshots(name, tools)
+    with at_work(machine, "snapshot rm", driver, tools) as (_, machine):
+        driver.drop_snapshot(handle_of(machine), label)
+
+
+def _with_snapshots(name: str, tools: Tools) -> tuple[Machine, Snapshots]:
+    machine = tools.store.get(name)
+    driver = tools.load_driver(machine.driver)()
+    if not isinstance(driver, Snapshots):
+        raise incapable(machine, "keep snapshots")
+    return machine, driver

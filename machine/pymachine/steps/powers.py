@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-from pymachine.driver import Driver
+from pymachine.driver import Handle
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import CheckFailed, EngineError, NotSupported, PymachineError
 from pymachine.model import Machine
@@ -21,24 +21,21 @@ PAUSE = 1.0
 CLOCK_TOLERANCE = 60.0
 AWAKE_PATIENCE = 30.0
 
-P = TypeVar("P")
+
+def incapable(machine: Machine, what: str) -> NotSupported:
+    """Return the refusal for a driver without a power; ``what`` completes "driver x cannot …"."""
+    return NotSupported(
+        f"driver {machine.driver} cannot {what}", hint="drivers that make virtual machines can, kvm for one"
+    )
 
 
-def powerful(machine: Machine, power: type[P], tools: Tools, what: str) -> P:
-    """Return the machine's driver, if it has the power (a protocol). ``what`` completes "driver x cannot …".
-
-    Raises ``NotSupported`` where it has not, ``CheckFailed`` for a machine that has no host yet.
-    """
-    driver: Driver | P = tools.load_driver(machine.driver)()
-    if not isinstance(driver, power):
-        raise NotSupported(
-            f"driver {machine.driver} cannot {what}", hint="drivers that make virtual machines can, kvm for one"
-        )
+def handle_of(machine: Machine) -> Handle:
+    """Return what the driver knows the machine by. Raises ``CheckFailed`` for one that has no host yet."""
     if machine.handle is None:
         raise CheckFailed(
             f"machine {machine.name} has no host yet", hint="give its create command again to go on with it"
         )
-    return driver
+    return dict(machine.handle)
 
 
 @contextmanager

@@ -1,0 +1,53 @@
+"""``pymachine console``: what a machine printed, and a way to type into it when nothing else leads in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pymachine.driver import Console
+from pymachine.model import Machine
+from pymachine.steps.powers import handle_of, incapable
+from pymachine.steps.tools import Tools
+
+LOOK_EVERY = 1.0
+_OVERLAP = 4096  # bytes by which a log that was cut at its beginning is found again
+
+
+def log(name: str, tools: Tools) -> bytes:
+    """Return what is kept of the console's output, oldest first. Raises ``NotSupported``, ``DriverError``."""
+    machine, driver = _with_console(name, tools)
+    return driver.console_log(handle_of(machine))
+
+
+def follow(name: str, tools: Tools) -> Iterator[bytes]:
+    """Yield what is kept, then what comes, once a second and without end."""
+    seen = log(name, tools)
+    yield seen
+    while True:
+        tools.sleep(LOOK_EVERY)
+        now = log(name, tools)
+        yield news(seen, now)
+        seen = now
+
+
+def news(seen: bytes, now: bytes) -> bytes:
+    """Return what ``now`` has more than ``seen``. A log that has grown too long loses its oldest part."""
+    if now.startswith(seen):
+        return now[len(seen) :]
+    tail = seen[-_OVERLAP:]
+    place = now.rfind(tail)
+    return now if place < 0 else now[place + len(tail) :]
+
+
+def attach(name: str, tools: Tools, *, keys: int, screen: int) -> None:
+    """Connect two file descriptors to the console until Ctrl-] comes from ``keys`` or the machine stops."""
+    machine, driver = _with_console(name, tools)
+    driver.attach(handle_of(machine), keys, screen)
+
+
+def _with_console(name: str, tools: Tools) -> tuple[Machine, Console]:
+    machine = tools.store.get(name)
+    driver = tools.load_driver(machine.driver)()
+    if not isinstance(driver, Console):
+        raise incapable(machine, "show a console")
+    return machine, driver

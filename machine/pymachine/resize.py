@@ -1,0 +1,35 @@
+"""``pymachine resize``: another size for a machine that is switched off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymachine.driver import Resizes
+from pymachine.errors import UsageFault
+from pymachine.steps.powers import at_work, handle_of, incapable
+from pymachine.steps.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is to change: virtual processors, memory and disk in bytes; None stays as it is."""
+
+    cpus: int | None = None
+    memory: int | None = None
+    disk: int | None = None
+
+
+def resize(name: str, size: Size, tools: Tools) -> None:
+    """Change the size; the machine has it from its next start on.
+
+    Raises ``UsageFault`` where nothing is to change, ``NotSupported`` where the driver cannot, and ``CheckFailed``
+    for a machine that is on, a disk that would shrink, or more than its host has.
+    """
+    if size == Size():
+        raise UsageFault("resize needs a size", hint="give --cpus, --memory or --disk")
+    machine = tools.store.get(name)
+    driver = tools.load_driver(machine.driver)()
+    if not isinstance(driver, Resizes):
+        raise incapable(machine, "resize its machines")
+    with at_work(machine, "resize", driver, tools) as (_, machine):
+        driver.resize(handle_of(machine), cpus=size.cpus, memory=size.memory, disk=size.disk)

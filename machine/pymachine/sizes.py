@@ -1,0 +1,20 @@
+"""Sizes as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from pymachine.errors import UsageFault
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"K": KIB, "M": MIB, "G": GIB, "T": TIB, "": MIB}
+
+
+def parse_size(text: str, flag: str) -> int:
+    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts MiB. Raises ``UsageFault``."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
