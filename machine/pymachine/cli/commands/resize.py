@@ -1,0 +1,35 @@
+"""``resize``: more or less of everything, for machines that are off."""
+
+from __future__ import annotations
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.machines import existing, unlock
+from pymachine.cli.output import say
+from pymachine.cli.params import FORCE_UNLOCK, NAMES, command
+from pymachine.cli.several import for_each
+from pymachine.sizes import parse_size
+
+
+@command()
+@click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Virtual processors.")
+@click.option("--memory", metavar="SIZE", help="Memory: 4G, 1536M, or a number of MiB.")
+@click.option("--disk", metavar="SIZE", help="Size of the disk, which only grows: 40G.")
+@FORCE_UNLOCK
+@NAMES
+@click.pass_obj
+def resize(app: App, names: tuple[str, ...], cpus: int | None, memory: str | None, disk: str | None) -> None:
+    """Change the size of machines that are switched off; they have it from the next start on."""
+    from pymachine.resize import Size
+    from pymachine.resize import resize as change
+
+    size = Size(cpus, _bytes(memory, "--memory"), _bytes(disk, "--disk"))
+    tools = app.tools
+    wanted = existing(app, names)
+    unlock(app, wanted)
+    for_each(wanted, lambda name: change(name, size, tools), lambda name, _: say(f"{name} is resized"))
+
+
+def _bytes(text: str | None, flag: str) -> int | None:
+    return None if text is None else parse_size(text, flag)
