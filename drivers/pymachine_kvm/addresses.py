@@ -11,16 +11,16 @@ import xml.etree.ElementTree as ET
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 PROC = Path("/proc/net")
 
 # Routes as wide as these are somebody's default route (a VPN's 0.0.0.0/1, say), not a claim on every subnet in it.
 _WIDEST = 8
-_FIRST_CHOICE = IPv4Network("192.168.122.0/24")
+# libvirt's usual one and those after it: routers at home like the low ones, and a laptop meets many of them.
+_LIKED = tuple(IPv4Network(f"192.168.{number}.0/24") for number in range(122, 255))
 _PRIVATE = (IPv4Network("192.168.0.0/16"), IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"))
-_ENOUGH = 4096  # subnets tried of each private block
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,10 @@ def clash(subnet: IPv4Network, routes: Collection[IPv4Network]) -> IPv4Network |
 
 
 def free_subnet(routes: Collection[IPv4Network], prefix: int = 24) -> IPv4Network | None:
-    """Return a private subnet that no route touches, libvirt's usual one first."""
-    blocks = (islice(block.subnets(new_prefix=max(prefix, block.prefixlen)), _ENOUGH) for block in _PRIVATE)
-    usual = [_FIRST_CHOICE] if prefix == _FIRST_CHOICE.prefixlen else []
-    return next((subnet for subnet in chain(usual, *blocks) if not clash(subnet, routes)), None)
+    """Return a private subnet of that size that no route touches, libvirt's usual one first; None for none at all."""
+    gaps = (gap for block in _PRIVATE for gap in _gaps(block, routes) if gap.prefixlen <= prefix)
+    liked = (subnet for subnet in _LIKED if subnet.prefixlen == prefix and not clash(subnet, routes))
+    return next(chain(liked, (IPv4Network((gap.broadcast_address, prefix), strict=False) for gap in gaps)), None)
 
 
 def moved(xml: str, target: IPv4Network) -> str:
@@ -114,6 +114,20 @@ def kernel_routes(proc: Path = PROC, *, without: str = "") -> frozenset[IPv4Netw
     main = {network for device, network in listed if device != without}
     others = set(_trie_routes(_text(proc / "fib_trie"))) - own
     return frozenset(route for route in main | others if route.prefixlen >= _WIDEST and not route.is_loopback)
+
+
+def _gaps(block: IPv4Network, routes: Collection[IPv4Network]) -> list[IPv4Network]:
+    """Return what is left of a block when the routes are cut out of it."""
+    left = [block]
+    for route in routes:
+        left = [piece for before in left for piece in _without(before, route)]
+    return sorted(left)
+
+
+def _without(piece: IPv4Network, route: IPv4Network) -> list[IPv4Network]:
+    if not piece.overlaps(route):
+        return [piece]
+    return [] if piece.subnet_of(route) else list(piece.address_exclude(route))
 
 
 def _network_of(ip: ET.Element) -> IPv4Network:

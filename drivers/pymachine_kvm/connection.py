@@ -29,6 +29,7 @@ ALIVE_COUNT = 3
 INTERNAL = 1
 NOT_SUPPORTED = 3
 NO_CONNECTION_DRIVER = 5
+INVALID_ARGUMENT = 8  # a flag that this libvirt does not know, too
 OPERATION_FAILED = 9
 OPERATION_DENIED = 29
 SYSTEM_ERROR = 38
@@ -206,6 +207,7 @@ _KNOWN = (
     ("find any firmware", "apt install ovmf qemu-efi-aarch64 where libvirt runs"),
     ("find 'efi' firmware", "apt install ovmf qemu-efi-aarch64 where libvirt runs"),
     ("emulator", "apt install qemu-system-x86 qemu-system-arm where libvirt runs"),
+    ("cannot open directory", "`virsh pool-build POOL` makes the folder of a pool again"),
     ("dnsmasq", "apt install dnsmasq-base"),
 )
 

@@ -193,6 +193,7 @@ def _make_pool(connection: Any, name: str, notice: Notice) -> Any:
     path = _default_folder(connection)
     with translated(f"making pool {name!r} at {path}"):
         pool = connection.storagePoolDefineXML(render("libvirt/pool.xml.j2", name=name, path=path), 0)
+        pool.build(0)
     notice(f"made storage pool {name!r} at {path}")
     return pool
 
@@ -225,7 +226,7 @@ def _default_folder(connection: Any) -> str:
 def _start_pool(pool: Any, name: str, notice: Notice) -> None:
     with translated(f"starting pool {name!r}"):
         if not pool.isActive():
-            pool.create(libvirt().VIR_STORAGE_POOL_CREATE_WITH_BUILD)
+            pool.create(0)
             notice(f"started storage pool {name!r}")
         if pool.isPersistent() and not pool.autostart():
             pool.setAutostart(1)

@@ -1,0 +1,74 @@
+"""libvirt's test driver with a node of our own: state of one connection, nothing outside the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pymachine_kvm.connection import connect
+from pymachine_kvm.handle import Vm
+
+NETWORK = """
+<network><name>{name}</name>{forward}
+  <ip address='{net}.1' netmask='255.255.255.0'><dhcp><range start='{net}.2' end='{net}.{last}'/>{hosts}</dhcp></ip>
+</network>"""
+BRIDGED = "<network><name>lan</name><forward mode='bridge'/><bridge name='br0'/></network>"
+DOMAIN = """
+<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory>1024</memory><os><type>hvm</type></os>
+  <devices>{devices}</devices></domain>"""
+CARD = "<interface type='network'><mac address='{mac}'/><source network='{network}'/></interface>"
+
+NODE1 = Vm(
+    uri="test:///node", id="0f3c9a7e5b1d4c2e8a6f7b8c9d0e1f2a", name="node1", pool="default",
+    disk="node1-0f3c9a7e.qcow2", seed="node1-0f3c9a7e-seed.iso", mac="52:54:00:ab:cd:ef", network="default",
+)  # fmt: skip
+NODE2 = NODE1.with_(id="1f3c9a7e5b1d4c2e8a6f7b8c9d0e1f2a", name="node2", mac="52:54:00:00:00:02")
+
+
+def network(
+    name: str = "default", net: str = "192.168.122", last: int = 254, *, hosts: str = "", forward: bool = True
+) -> str:
+    mode = "<forward mode='nat'/><bridge name='virbr0'/>" if forward else ""
+    return NETWORK.format(name=name, net=net, last=last, hosts=hosts, forward=mode)
+
+
+def domain(name: str, uuid: str, devices: str = "") -> str:
+    return DOMAIN.format(name=name, uuid=uuid, devices=devices)
+
+
+@contextmanager
+def node(folder: Path, *parts: str) -> Iterator[Any]:
+    """Connect to a node that has these networks (running) and domains (running)."""
+    file = folder / "node.xml"
+    cpu = "<cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>"
+    file.write_text(f"<node>{''.join(parts)}{cpu}<threads>1</threads></cpu><memory>8192000</memory></node>")
+    with connect(f"test://{file}") as connection:
+        yield connection
+
+
+class Kernel:
+    """This host's routes and devices, as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.proc, self.devices = folder / "net", folder / "devices"
+        self.proc.mkdir()
+        self.devices.mkdir()
+        self._lines = ["Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT"]
+
+    def route(self, device: str, destination: str, mask: str) -> None:
+        words = (_hex(destination), "00000000", "0001", "0", "0", "0", _hex(mask), "0", "0", "0")
+        self._lines.append("\t".join((device, *words)))
+        (self.proc / "route").write_text("\n".join(self._lines) + "\n")
+
+    def policy_route(self, destination: str, prefix: int) -> None:
+        text = f"Id 51820:\n  +-- 0.0.0.0/0 2 0 2\n     |-- {destination}\n        /{prefix} link UNICAST\n"
+        (self.proc / "fib_trie").write_text(text)
+
+    def plug(self, bridge: str, port: str) -> None:
+        (self.devices / bridge / "brif" / port).mkdir(parents=True)
+
+
+def _hex(dotted: str) -> str:
+    return "".join(f"{int(part):02X}" for part in reversed(dotted.split(".")))
