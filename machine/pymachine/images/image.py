@@ -13,7 +13,7 @@ class Image:
     ``digest`` is the SHA-256 (hex) of the file; ``format`` is ``qcow2`` or ``raw``; ``virtual_size`` is the disk the
     guest sees. ``arch`` is ``x86_64`` or ``aarch64``. ``os_release`` is the text of the image's /etc/os-release,
     empty where nobody knows. ``engine`` is the version of the engine inside, empty for none. ``origin`` says where
-    it came from.
+    it came from, ``created`` when (ISO 8601, UTC).
     """
 
     name: str
@@ -22,6 +22,17 @@ class Image:
     format: str
     size: int
     virtual_size: int
+    arch: str = "x86_64"
+    os_release: str = ""
+    engine: str = ""
+    origin: str = ""
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What whoever brings an image knows of it; the fields are those of ``Image``."""
+
     arch: str = "x86_64"
     os_release: str = ""
     engine: str = ""

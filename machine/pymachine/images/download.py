@@ -1,0 +1,234 @@
+"""Fetching a file over HTTP so that a broken line costs only what was on its way: resumed, never taken for whole."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from pymachine import __version__
+from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
+
+Progress = Callable[[str], None]
+
+SILENCE = 30.0  # seconds that a server may say nothing
+STALL = 60.0  # seconds in which at least LEAST bytes must come
+LEAST = 64 << 10
+TRIES = 5  # in a row without a byte gained
+CHUNK = 1 << 20
+TEXT_LIMIT = 4 << 20
+MIB = 1 << 20
+
+# What a broken connection looks like from here.
+_BROKEN = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
+
+
+class _Line(Exception):
+    """The connection broke or could not be made; the text says how."""
+
+
+def check_url(url: str) -> str:
+    """Return an address that can be fetched. Raises ``UsageFault``."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageFault(f"{url!r} cannot be fetched", hint="give an http:// or https:// address")
+    if parts.username is not None or parts.password is not None:
+        raise UsageFault(
+            f"the address on {parts.hostname} holds a password, which would be kept with the image",
+            hint="fetch the file yourself and use `pymachine image import`",
+        )
+    return url
+
+
+def fetch(url: str, part: Path, progress: Progress, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Fetch a file into ``part``, going on with what is there from before if the server still has the same file.
+
+    Raises ``Unreachable`` when nothing more comes, ``CheckFailed`` when the server refuses; ``part`` then keeps what
+    came, for the next time.
+    """
+    check_url(url)
+    transfer = _Transfer(url, part, progress)
+    failures = 0
+    while True:
+        before = transfer.size
+        try:
+            if transfer.run():
+                transfer.state.unlink(missing_ok=True)
+                return
+            reason = "the connection ended early"
+        except _Line as error:
+            reason = str(error)
+        failures = 1 if transfer.size > before else failures + 1
+        if failures >= TRIES:
+            raise Unreachable(f"{url} cannot be fetched: {reason}", hint=_hint(transfer.size))
+        progress(f"{reason}; trying again")
+        sleep(min(2.0**failures / 2, 8.0))
+
+
+def fetch_text(url: str) -> str:
+    """Fetch a small text. Raises ``Unreachable``, or ``CheckFailed`` where the server refuses."""
+    check_url(url)
+    try:
+        with _open(url, {}) as response:
+            return response.read(TEXT_LIMIT).decode("utf-8", "replace")
+    except _Line as error:
+        raise Unreachable(f"{url} cannot be fetched: {error}") from error
+    except _BROKEN as error:
+        raise Unreachable(f"{url} cannot be fetched: {_reason(error)}") from error
+
+
+def _hint(size: int) -> str | None:
+    return f"the same command goes on after the {size // MIB} MiB that are here" if size else None
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """One file on its way. Beside ``part`` a note says which version of it the bytes there belong to."""
+
+    url: str
+    part: Path
+    progress: Progress
+
+    @property
+    def state(self) -> Path:
+        """The note."""
+        return self.part.with_name(f"{self.part.name}.json")
+
+    @property
+    def size(self) -> int:
+        """How many bytes are here."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def run(self) -> bool:
+        """Ask for what is missing and write it; return whether the file is whole. Raises ``_Line``."""
+        begin, validator = self.size, self._validator()
+        if not validator:
+            begin = 0
+        wanted = {"Range": f"bytes={begin}-", "If-Range": validator} if begin else {}
+        with _open(self.url, wanted) as response:
+            if response.status == 206 and _starts_at(response.headers) == begin:
+                return self._receive(response, begin, "ab")
+            self._note(response.headers)
+            return self._receive(response, 0, "wb")
+
+    def _validator(self) -> str:
+        """Return what names the version of the bytes that are here; empty if nothing does."""
+        try:
+            note = json.loads(self.state.read_text())
+            return str(note["validator"]) if note["url"] == self.url else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def _note(self, headers: Message) -> None:
+        tag = headers.get("ETag", "")
+        validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+        self.state.write_text(json.dumps({"url": self.url, "validator": validator}))
+
+    def _receive(self, response: http.client.HTTPResponse, begin: int, mode: str) -> bool:
+        length = response.headers.get("Content-Length")
+        total = begin + int(length) if length and length.isdigit() else None
+        with self.part.open(mode) as file:
+            _pour(response, file, _Meter(self.progress, begin, total))
+        return total is None or self.size == total
+
+
+class _Meter:
+    """Tells how far a transfer is, a few times a minute, and breaks off one that hardly moves."""
+
+    def __init__(self, progress: Progress, begin: int, total: int | None) -> None:
+        self._progress = progress
+        self._done, self._total = begin, total
+        self._told = self._checked = time.monotonic()
+        self._mark = begin
+        self._percent = -1
+
+    def count(self, size: int) -> None:
+        """Note that so many bytes came. Raises ``_Line`` for a trickle."""
+        self._done += size
+        now = time.monotonic()
+        if now - self._checked > STALL:
+            if self._done - self._mark < LEAST:
+                raise _Line(f"less than {LEAST >> 10} KiB came in {STALL:g} s")
+            self._checked, self._mark = now, self._done
+        if now - self._told > 1 or self._done == self._total:
+            self._told = now
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._total is None:
+            self._progress(f"{self._done // MIB} MiB")
+            return
+        percent = 100 * self._done // self._total
+        if percent != self._percent:
+            self._percent = percent
+            self._progress(f"{percent} % of {self._total // MIB} MiB")
+
+
+def _pour(response: http.client.HTTPResponse, file: IO[bytes], meter: _Meter) -> None:
+    while True:
+        try:
+            chunk = response.read1(CHUNK)
+        except _BROKEN as error:
+            raise _Line(_reason(error)) from error
+        if not chunk:
+            return
+        file.write(chunk)
+        meter.count(len(chunk))
+
+
+def _starts_at(headers: Message) -> int:
+    """Return where the part that a 206 answer carries begins; -1 if it does not say."""
+    first = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else -1
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from a protected line to an open one."""
+
+    def redirect_request(  # type: ignore[explicit-override]  # typing.override came with Python 3.12
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request to follow with."""
+        if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+            raise CheckFailed(f"{req.full_url} leads to {newurl}, which is not protected", hint="use another address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _open(url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, headers={"User-Agent": f"pymachine/{__version__}", **headers})
+    try:
+        response = urllib.request.build_opener(_Redirects()).open(request, timeout=SILENCE)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refused(url, error.code) from error
+    except _BROKEN as error:
+        raise _Line(_reason(error)) from error
+    assert isinstance(response, http.client.HTTPResponse)
+    return response
+
+
+def _refused(url: str, code: int) -> Exception:
+    if code >= 500 or code in (408, 416, 429):
+        return _Line(f"the server answers {code}")
+    if code in (404, 410):
+        return CheckFailed(f"{url} is not there ({code})", hint="is the address right, and the mirror complete?")
+    return PymachineError(f"the server refuses {url} ({code})")
+
+
+def _reason(error: BaseException) -> str:
+    inner = getattr(error, "reason", None)
+    if isinstance(inner, BaseException):
+        return _reason(inner)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return str(inner or error).lower() or type(error).__name__
