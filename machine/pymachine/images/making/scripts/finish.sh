@@ -1,0 +1,31 @@
+#!/bin/sh
+# finish.sh UUID: runs inside the tree when all packages are there.
+set -eu
+uuid=$1
+shift
+export DEBIAN_FRONTEND=noninteractive
+
+systemctl enable systemd-networkd.service systemd-resolved.service ssh.service
+# A new machine has better things to do in its first minutes; the timers of fleets belong to their administrators.
+systemctl disable apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
+    dpkg-db-backup.timer 2>/dev/null || true
+# Host keys come with the seed or from cloud-init.
+systemctl disable sshd-keygen.service 2>/dev/null || true
+
+grub=/boot/grub
+mkdir -p $grub/i386-pc
+cp /usr/lib/grub/i386-pc/*.mod /usr/lib/grub/i386-pc/*.lst $grub/i386-pc/
+cp /usr/lib/grub/i386-pc/boot.img $grub/i386-pc/
+grub-mkimage -O i386-pc -o $grub/i386-pc/core.img -p '(,msdos1)/boot/grub' "$@"
+# update-grub cannot tell the root file system here. In the running machine it can, and writes this file anew.
+kernel=$(cd /boot && ls vmlinuz-* | sort -V | tail -n 1)
+cat >$grub/grub.cfg <<END
+set timeout=0
+menuentry 'Debian' {
+    linux /boot/$kernel root=UUID=$uuid ro console=tty0 console=ttyS0,115200n8
+    initrd /boot/initrd.img-${kernel#vmlinuz-}
+}
+END
+# The boot sector was written from outside: upgrades leave it and the modules beside it alone.
+echo 'grub-pc grub-pc/install_devices_empty boolean true' | debconf-set-selections
+echo 'grub-pc grub-pc/install_devices multiselect' | debconf-set-selections
