@@ -64,7 +64,7 @@ _CLOUD_INIT = r"Cloud-init v\. \S+ running '"
 
 PHASES = (
     _phase("firmware", r"SeaBIOS", r"iPXE", r"^BdsDxe:", r"UEFI firmware", r"EDK II"),
-    _phase("boot loader", r"GRUB", r"^Booting from", r"^\s*Booting `", r"^Loading (Linux|initial ramdisk)"),
+    _phase("boot loader", r"GNU GRUB", r"^GRUB", r"^Booting from", r"^\s*Booting `", r"^Loading (Linux|initial ramdisk)"),
     _phase("kernel", r"Linux version \d", r"Command line: .*root=", r"^Decompressing Linux"),
     _phase("first file system", r"Run /init as init process", r"^Begin: ", r"dracut"),
     _phase("system services", r"systemd\[1\]: (systemd \d|Detected|Hostname|Queued)", r"^Welcome to ", r"OpenRC"),
@@ -75,6 +75,7 @@ PHASES = (
     _phase("SSH", r"Started .*(ssh|sshd)\.service", r"Started .*OpenSSH", r"Starting sshd"),
     _phase("cloud-init: settings", _CLOUD_INIT + "modules:config"),
     _phase("cloud-init: set-up", _CLOUD_INIT + "modules:final"),
+    _phase("the engine", r"Started pymachine-first-boot"),
     _phase("cloud-init is done", r"Cloud-init v\. \S+ finished at"),
     _phase("login", r"\S login:\s*$"),
 )  # fmt: skip
