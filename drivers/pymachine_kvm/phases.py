@@ -64,7 +64,7 @@ _CLOUD_INIT = r"Cloud-init v\. \S+ running '"
 
 PHASES = (
     _phase("firmware", r"SeaBIOS", r"iPXE", r"^BdsDxe:", r"UEFI firmware", r"EDK II"),
-    _phase("boot loader", r"GNU GRUB", r"^GRUB", r"^Booting from", r"^\s*Booting `", r"^Loading (Linux|initial ramdisk)"),
+    _phase("boot loader", r"GNU GRUB", r"^GRUB", r"^\s*Booting (from|`)", r"^Loading (Linux|initial ramdisk)"),
     _phase("kernel", r"Linux version \d", r"Command line: .*root=", r"^Decompressing Linux"),
     _phase("first file system", r"Run /init as init process", r"^Begin: ", r"dracut"),
     _phase("system services", r"systemd\[1\]: (systemd \d|Detected|Hostname|Queued)", r"^Welcome to ", r"OpenRC"),

@@ -1,0 +1,358 @@
+"""What is checked before a machine is made: each finding alone, and the look around that gathers the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymachine.errors import CheckFailed
+from pymachine.images.image import Image
+from pymachine_kvm.bases import MARK, base_name
+from pymachine_kvm.connection import connect
+from pymachine_kvm.device import OPEN_THE_NODE, Account, Node
+from pymachine_kvm.handle import Vm
+from pymachine_kvm.hardware import Promise
+from pymachine_kvm.options import GIB, KvmOptions, Wanted, read_options
+from pymachine_kvm.preflight import ROOM_TO_START, Finding, check, drops, findings
+from pymachine_kvm.surroundings import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
+
+OWN = Vm("qemu:///system", "0" * 32, "node1", "default", "disk", "seed", "52:54:00:00:00:01")
+QEMU = Account("libvirt-qemu", 64055, frozenset({107}))
+CLOSED = Node(0o20600, 0, 0, QEMU)
+IMAGE = Image("debian-13", Path("/shelf/debian-13.img"), "ab" * 32, "qcow2", GIB, 3 * GIB)
+FACTS = Facts(
+    uri="qemu:///system",
+    local=True,
+    session=False,
+    root=False,
+    version=11_000_000,
+    promise=Promise("x86_64", frozenset({"x86_64"}), local=True, node=Node(0o20666, 0, 0, QEMU)),
+    emulated=frozenset({"x86_64"}),
+    cpus=4,
+    memory=8 * GIB,
+    memory_free=4 * GIB,
+    emulator=Emulator(255, uefi=True),
+    domain=None,
+    network=NetworkFacts(active=True, bridge="virbr0", reserves=True),
+    pool=PoolFacts(100 * GIB),
+)
+ARM = replace(FACTS, promise=replace(FACTS.promise, arch="aarch64"), emulated=frozenset({"x86_64", "aarch64"}))
+
+
+def wanted(**options: Any) -> Wanted:
+    return read_options(KvmOptions(**options))
+
+
+def found(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> list[Finding]:
+    return list(findings(facts, wanted(**options), image, OWN))
+
+
+def refused(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> Finding:
+    (finding,) = found(facts, image=image, **options)
+    assert finding.refuses
+    return finding
+
+
+def warned(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> Finding:
+    (finding,) = found(facts, image=image, **options)
+    assert not finding.refuses
+    return finding
+
+
+def test_a_host_that_is_as_it_should_be_has_no_findings() -> None:
+    assert found(FACTS) == []
+
+
+def test_an_image_that_is_not_there_yet_is_not_judged() -> None:
+    assert found(FACTS, image=None) == []
+
+
+# Who asks, and for whom.
+
+
+def test_a_session_of_root_is_refused_since_libvirt_takes_it_for_the_systems() -> None:
+    finding = refused(replace(FACTS, root=True, network=None), kvm_uri="qemu:///session")
+
+    assert "root has no session" in finding.message
+    assert "qemu:///system" in finding.hint
+
+
+def test_a_session_of_root_on_another_host_is_that_hosts_matter() -> None:
+    remote = replace(FACTS, root=True, local=False, session=True, network=None)
+
+    assert found(remote, kvm_uri="qemu+ssh://root@there/session") == []
+
+
+def test_a_domain_of_that_name_that_is_not_ours_is_refused() -> None:
+    finding = refused(replace(FACTS, domain="11111111-0000-0000-0000-000000000000"))
+
+    assert "has a domain 'node1' that is not this machine" in finding.message
+    assert "virsh -c 'qemu:///system' dumpxml node1" in finding.hint
+
+
+def test_a_domain_that_is_ours_is_gone_on_with() -> None:
+    assert found(replace(FACTS, domain=OWN.uuid)) == []
+
+
+# Processor, memory, firmware.
+
+
+def test_an_architecture_without_an_emulator_is_refused_with_its_package() -> None:
+    finding = refused(replace(ARM, emulated=frozenset({"x86_64"}), emulator=None))
+
+    assert finding == Finding("qemu:///system has no QEMU for aarch64", "on that host: apt install qemu-system-arm")
+
+
+def test_hardware_that_is_insisted_on_and_closed_is_refused_with_the_mending_command() -> None:
+    finding = refused(replace(FACTS, promise=replace(FACTS.promise, node=CLOSED)), kvm_virt_type="kvm")
+
+    assert finding.hint == OPEN_THE_NODE
+
+
+def test_hardware_that_is_insisted_on_and_not_offered_is_refused() -> None:
+    finding = refused(replace(FACTS, promise=replace(FACTS.promise, offered=frozenset())), kvm_virt_type="kvm")
+
+    assert "libvirt offers none for x86_64" in finding.message
+
+
+def test_a_closed_device_slows_the_systems_daemon_down() -> None:
+    finding = warned(replace(FACTS, promise=replace(FACTS.promise, node=CLOSED)))
+
+    assert "each start takes about a minute longer" in finding.message
+    assert finding.hint == OPEN_THE_NODE
+
+
+def test_a_closed_device_does_not_slow_a_session_down() -> None:
+    assert found(replace(FACTS, session=True, promise=replace(FACTS.promise, node=CLOSED))) == []
+
+
+def test_more_processors_than_the_host_has_are_warned_of() -> None:
+    assert "--kvm-cpus 4" in warned(FACTS, kvm_cpus=5).hint
+
+
+def test_more_processors_than_qemu_can_show_are_refused() -> None:
+    finding = refused(replace(FACTS, emulator=Emulator(8, uefi=True)), kvm_cpus=9)
+
+    assert finding.message == "--kvm-cpus: 9 are more than QEMU can show"
+
+
+def test_more_memory_than_the_host_has_is_refused() -> None:
+    finding = refused(FACTS, kvm_memory="9G")
+
+    assert finding.message == "--kvm-memory: 9.0G are more than the 8.0G that the host has"
+    assert finding.hint == "give less: --kvm-memory 4096M"
+
+
+def test_more_memory_than_is_free_is_warned_of() -> None:
+    assert "4.0G of memory left" in warned(FACTS, kvm_memory="5G").message
+
+
+def test_free_memory_that_is_not_known_is_not_judged() -> None:
+    assert found(replace(FACTS, memory_free=None), kvm_memory="5G") == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "package"),
+    [(FACTS, "apt install ovmf; or --kvm-firmware bios"), (ARM, "apt install qemu-efi-aarch64")],
+)
+def test_firmware_that_is_missing_is_refused_with_its_package(facts: Facts, package: str) -> None:
+    finding = refused(replace(facts, emulator=Emulator(255, uefi=False)), kvm_firmware="uefi")
+
+    assert finding.hint.endswith(package)
+
+
+def test_bios_needs_no_uefi() -> None:
+    assert found(replace(FACTS, emulator=Emulator(255, uefi=False)), kvm_firmware="bios") == []
+
+
+def test_aarch64_has_no_bios() -> None:
+    assert "aarch64 boots by UEFI alone" in refused(ARM, kvm_firmware="bios").message
+
+
+# Disk, pool.
+
+
+def test_a_disk_smaller_than_the_image_is_refused_with_the_least_that_does() -> None:
+    finding = refused(FACTS, kvm_disk="2G")
+
+    assert finding.message == "--kvm-disk: 2.0G are less than image debian-13 holds (3.0G)"
+    assert finding.hint == "give at least --kvm-disk 3G"
+
+
+def test_an_image_for_another_architecture_is_refused() -> None:
+    assert "is for x86_64, --kvm-arch asks for aarch64" in refused(ARM, kvm_arch="arm64").message
+
+
+def test_a_pool_without_room_for_image_and_machine_is_refused() -> None:
+    full = replace(FACTS, pool=PoolFacts(IMAGE.size + ROOM_TO_START - 1))
+
+    assert "'default' has 1.5G free" in refused(full).message
+
+
+def test_an_image_that_the_pool_holds_already_needs_no_room() -> None:
+    name = base_name(IMAGE)
+    holding = PoolFacts(ROOM_TO_START, frozenset({name, name + MARK}))
+
+    assert not warned(replace(FACTS, pool=holding)).refuses
+    assert refused(replace(FACTS, pool=replace(holding, volumes=frozenset({name})))).refuses
+
+
+def test_a_disk_that_may_outgrow_the_pool_is_warned_of() -> None:
+    assert "may grow to 20.0G" in warned(replace(FACTS, pool=PoolFacts(10 * GIB))).message
+
+
+def test_a_pool_that_is_missing_is_refused_unless_it_is_ours_to_make() -> None:
+    none = replace(FACTS, pool=None)
+
+    assert found(none) == []
+    assert "has no storage pool 'fast'" in refused(none, kvm_pool="fast").message
+
+
+def test_the_room_of_a_pool_that_does_not_run_is_not_judged() -> None:
+    assert found(replace(FACTS, pool=PoolFacts(None))) == []
+
+
+# Network.
+
+
+def test_a_network_that_is_missing_is_refused_unless_it_is_ours_to_make() -> None:
+    none = replace(FACTS, network=None)
+
+    assert found(none) == []
+    assert "has no network 'lan'" in refused(none, kvm_network="lan").message
+
+
+def test_a_network_in_the_way_of_a_route_is_refused_unless_it_is_ours_to_move() -> None:
+    clash = NetworkFacts(active=False, bridge="virbr1", reserves=True, clash=IPv4Network("192.168.0.0/16"))
+
+    assert found(replace(FACTS, network=clash)) == []
+    finding = refused(replace(FACTS, network=clash), kvm_network="lan")
+    assert "overlaps this host's route to 192.168.0.0/16" in finding.message
+    assert "net-edit lan" in finding.hint
+
+
+def test_a_session_needs_no_network() -> None:
+    assert found(replace(FACTS, session=True, network=None), kvm_network="lan") == []
+
+
+DOCKER = ("-P INPUT ACCEPT", "-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER")
+LIBVIRT = (*DOCKER, "-N LIBVIRT_FWO", "-A FORWARD -j LIBVIRT_FWX", "-A FORWARD -j LIBVIRT_FWO")
+ALLOWED = (*DOCKER, "-A DOCKER-USER -i virbr0 -j ACCEPT", "-A DOCKER-USER -o virbr0 -j ACCEPT")
+OTHER = (*DOCKER, "-A DOCKER-USER -i br0 -j ACCEPT")
+
+
+@pytest.mark.parametrize(
+    ("rules", "own_table", "dropped"),
+    [
+        (DOCKER, True, True),
+        (OTHER, True, True),
+        (ALLOWED, True, False),
+        (LIBVIRT, True, False),
+        (("-P FORWARD ACCEPT",), True, False),
+        (DOCKER, False, False),
+        (None, True, True),
+        (None, False, False),
+    ],
+)
+def test_docker_drops_what_no_rule_lets_pass(rules: tuple[str, ...] | None, own_table: bool, dropped: bool) -> None:
+    assert drops(rules, "virbr0", own_table=own_table) is dropped
+
+
+def test_a_docker_that_drops_is_warned_of_with_the_mending_command() -> None:
+    finding = warned(replace(FACTS, docker=True, rules=DOCKER))
+
+    assert finding.message.startswith("the Docker engine on this host drops the traffic")
+    assert (
+        "sudo iptables -I DOCKER-USER -i virbr0 -j ACCEPT && sudo iptables -I DOCKER-USER -o virbr0" in finding.hint
+    )
+
+
+def test_a_docker_whose_rules_are_not_for_us_to_see_may_drop() -> None:
+    assert "may drop (only root can tell)" in warned(replace(FACTS, docker=True, rules=None)).message
+
+
+def test_a_libvirt_whose_rules_come_first_is_not_dropped() -> None:
+    assert found(replace(FACTS, docker=True, rules=DOCKER, version=9_000_000)) == []
+
+
+def test_a_bridge_into_the_hosts_network_has_no_rules_of_libvirt() -> None:
+    bridged = NetworkFacts(active=True, bridge="br0", reserves=False)
+    facts = replace(FACTS, docker=True, rules=DOCKER, version=9_000_000, network=bridged)
+
+    assert "-i br0 -j ACCEPT" in warned(facts).hint
+
+
+# Mounts.
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    finding = refused(FACTS, kvm_mount=(f"{tmp_path}/src:/src", f"{tmp_path}:/all:ro"))
+
+    assert finding == Finding(f"--kvm-mount: {tmp_path}/src is no folder", f"mkdir -p '{tmp_path}/src'")
+
+
+def test_a_folder_of_another_host_is_not_judged(tmp_path: Path) -> None:
+    assert found(replace(FACTS, local=False), kvm_mount=(f"{tmp_path}/src:/src",)) == []
+
+
+# The look around, on libvirt's own test driver.
+
+
+@pytest.fixture
+def conn() -> Iterator[Any]:
+    with connect("test:///default") as connection:
+        yield connection
+
+
+def test_every_refusal_is_told_at_once_and_warnings_beside_them(conn: Any) -> None:
+    said: list[str] = []
+    options = wanted(kvm_uri="test:///default", kvm_memory="900G", kvm_cpus=17, kvm_network="lan", kvm_pool="fast")
+
+    with pytest.raises(CheckFailed) as caught:
+        check(conn, options, None, replace(OWN, name="test"), said.append)
+
+    message = caught.value.message
+    for part in ("a domain 'test' that is not", "900.0G are more", "no network 'lan'", "no storage pool 'fast'"):
+        assert part in message
+    assert len(said) == 1
+    assert "17 virtual processors on a host that has 16" in said[0]
+
+
+def test_a_host_is_looked_at_as_it_is(conn: Any) -> None:
+    facts = look_around(conn, wanted(kvm_uri="test:///default", kvm_pool="default-pool"), "node1")
+
+    assert (facts.cpus, facts.memory, facts.domain) == (16, 3 * GIB, None)
+    assert facts.emulated == frozenset({"i686"})
+    assert facts.network is not None
+    assert (facts.network.bridge, facts.network.reserves) == ("virbr0", True)
+    assert facts.pool is not None
+    assert facts.pool.free == 100 * GIB
+
+
+def test_a_look_around_changes_nothing(conn: Any) -> None:
+    before = conn.listAllDomains(), conn.listNetworks(), conn.listStoragePools(), conn.listDefinedNetworks()
+
+    look_around(conn, wanted(kvm_uri="test:///default"), "node1")
+
+    after = conn.listAllDomains(), conn.listNetworks(), conn.listStoragePools(), conn.listDefinedNetworks()
+    assert [len(part) for part in before] == [len(part) for part in after]
+
+
+@pytest.mark.parametrize(
+    ("os", "uefi"),
+    [
+        ("<enum name='firmware'><value>efi</value></enum>", True),
+        ("<enum name='firmware'><value>bios</value></enum>", False),
+        ("<enum name='firmware'/><loader supported='yes'><value>/usr/share/OVMF/OVMF_CODE.fd</value></loader>", True),
+        ("<enum name='firmware'/><loader supported='yes'/>", False),
+    ],
+)
+def test_firmware_is_read_from_what_qemu_can_do(os: str, uefi: bool) -> None:
+    text = f"<domainCapabilities><vcpu max='288'/><os supported='yes'>{os}</os></domainCapabilities>"
+
+    assert read_emulator(text) == Emulator(288, uefi)
