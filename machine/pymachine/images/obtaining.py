@@ -44,16 +44,20 @@ def resolve(shelf: Shelf, reference: str, *, arch: str, progress: Progress = sil
     raise UsageFault(f"no image {reference!r}")
 
 
-def pull(shelf: Shelf, alias: str, *, arch: str, mirror: str | None, progress: Progress = silent) -> Image:
-    """Fetch a vendor's image, check it against the vendor's checksums and put it on the shelf; at most once.
+def pull(
+    shelf: Shelf, alias: str, *, arch: str, mirror: str | None, progress: Progress = silent, again: bool = False
+) -> Image:
+    """Fetch a vendor's image, check it against the vendor's checksums and put it on the shelf.
 
+    One that is there stays, unless it is to be fetched ``again``: it is then replaced when the new one is whole.
     ``mirror`` stands for the vendor's host; None means what the environment says. Raises as ``resolve``.
     """
     arch = check_arch(arch)
     wanted = vendor(alias)
     mirror = mirror or shelf.environ.get(MIRROR) or None
     with shelf.place(shelf_name(alias, arch), progress, resume=True, reuse=True) as place:
-        if place.there is not None:
+        if place.there is not None and not again:
+            progress("it is here already")
             return place.there
         try:
             return _pulled(place, wanted, arch, mirror, progress)

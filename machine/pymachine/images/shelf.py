@@ -172,6 +172,13 @@ class Shelf:
             self.verify(entry.image)
         return entry.image
 
+    def entry(self, name: str) -> Image | None:
+        """Return what is on record of that name, whole or damaged; None if nothing is."""
+        try:
+            return Entry.read(self._document(check_name(name))).image
+        except (OSError, ValueError):
+            return None
+
     def verify(self, image: Image) -> None:
         """Read the whole file and compare it with its digest. Raises ``CheckFailed`` where it differs."""
         with self._working():

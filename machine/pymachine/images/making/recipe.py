@@ -58,13 +58,18 @@ RELEASES = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One image to build. ``size`` is the disk's in bytes, ``uuid`` the file system's, ``mirror`` an archive to use."""
+    """One image to build: ``size`` of its disk in bytes, ``uuid`` of its file system, ``mirror`` of the archive."""
 
     release: Release
     uuid: str
     with_engine: bool = True
     size: int = DEFAULT_SIZE
     mirror: str | None = None
+
+    @property
+    def default_name(self) -> str:
+        """The name that the image gets where nobody chose one; without an engine it is what its alias stands for."""
+        return f"{self.release.name}-docker" if self.with_engine else self.release.name
 
     @property
     def disk_number(self) -> int:
