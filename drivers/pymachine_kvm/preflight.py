@@ -6,7 +6,7 @@ mends by itself (a network that is down, a missing default pool) is neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,12 +55,22 @@ def check(conn: Any, wanted: Wanted, image: Image | None, own: Own, notice: Call
     for warning in (finding for finding in found if not finding.refuses):
         notice(f"{warning.message}; {warning.hint}")
     if refusals:
-        raise CheckFailed(_joined(f.message for f in refusals), hint=_joined(f.hint for f in refusals))
+        raise _refusal(refusals)
+
+
+def _refusal(refusals: list[Finding]) -> CheckFailed:
+    """Return one error for all: people mend several things in one go rather than find them one by one."""
+    if len(refusals) == 1:
+        return CheckFailed(refusals[0].message, hint=refusals[0].hint)
+    lines = (f"{finding.message}: {finding.hint}" for finding in refusals)
+    return CheckFailed("\n  ".join((f"{len(refusals)} things are in the way", *lines)))
 
 
 def findings(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
     """Judge the facts, the gravest first."""
-    yield from session_of_root(facts, wanted)
+    if wrong_daemon := list(session_of_root(facts, wanted)):
+        yield from wrong_daemon
+        return
     yield from foreign_domain(facts, own)
     yield from virtualisation(facts, wanted)
     yield from processors(facts, wanted)
@@ -257,7 +267,3 @@ def _own_table(facts: Facts) -> bool:
 
 def _size(size: int) -> str:
     return f"{size / GIB:.1f}G" if size >= GIB else f"{size // MIB}M"
-
-
-def _joined(texts: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(texts))

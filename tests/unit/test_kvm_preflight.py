@@ -317,7 +317,14 @@ def test_every_refusal_is_told_at_once_and_warnings_beside_them(conn: Any) -> No
         check(conn, options, None, replace(OWN, name="test"), said.append)
 
     message = caught.value.message
-    for part in ("a domain 'test' that is not", "900.0G are more", "no network 'lan'", "no storage pool 'fast'"):
+    assert message.startswith("4 things are in the way\n  ")
+    for part in (
+        "a domain 'test' that is not",
+        "900.0G are more",
+        "no network 'lan'",
+        "no storage pool 'fast'",
+        "--kvm-pool chooses",
+    ):
         assert part in message
     assert len(said) == 1
     assert "17 virtual processors on a host that has 16" in said[0]
