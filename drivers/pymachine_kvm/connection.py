@@ -75,12 +75,12 @@ def libvirt() -> Any:
 
 
 @contextmanager
-def connect(uri: str, *, read_only: bool = False) -> Iterator[Any]:
-    """Open a connection (``virConnect``) and close it at the end. Never asks for a password.
+def connect(uri: str, *, read_only: bool = False, deadline: float = OPEN_DEADLINE) -> Iterator[Any]:
+    """Open a connection (``virConnect``) within ``deadline`` seconds, close it at the end. Never asks for a password.
 
     Raises ``CheckFailed`` with the mending command where there is no daemon, no right or no such URI.
     """
-    connection = _open(uri, read_only)
+    connection = _open(uri, read_only, deadline)
     try:
         yield connection
     finally:
@@ -119,14 +119,14 @@ def is_session(connection: Any) -> bool:
     return own and not (is_local(connection) and os.geteuid() == 0)
 
 
-def _open(uri: str, read_only: bool) -> Any:
+def _open(uri: str, read_only: bool, deadline: float) -> Any:
     outcome: Future[Any] = Future()
     threading.Thread(target=_open_into, args=(outcome, _quiet(uri), read_only), daemon=True).start()
     try:
-        return outcome.result(OPEN_DEADLINE)
+        return outcome.result(deadline)
     except StillWaiting:
         raise CheckFailed(
-            f"{uri}: no answer within {OPEN_DEADLINE:.0f} s", hint=f"`virsh -c '{uri}' version` must answer"
+            f"{uri}: no answer within {deadline:.0f} s", hint=f"`virsh -c '{uri}' version` must answer"
         ) from None
     except libvirt().libvirtError as error:
         raise _unopened(uri, error) from error

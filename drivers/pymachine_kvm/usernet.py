@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pymachine.errors import CheckFailed
@@ -31,7 +31,7 @@ _SLOT = "0x10"
 _HOSTFWD = re.compile(r"hostfwd=tcp:[^:]*:(\d+)-")
 
 
-def choose_ports(connection: Any, count: int) -> tuple[int, ...]:
+def choose_ports(connection: Any, count: int, ports: Sequence[int] = PORTS) -> tuple[int, ...]:
     """Return ports of loopback that nobody listens on and no domain of this daemon will. Nothing holds them.
 
     They are drawn at random, so that two creates at once do not meet. Raises ``CheckFailed`` for a daemon of
@@ -43,7 +43,7 @@ def choose_ports(connection: Any, count: int) -> tuple[int, ...]:
             hint="use qemu+ssh://USER@HOST/system, whose machines have addresses",
         )
     taken = set(taken_ports(connection))
-    candidates = (port for port in random.sample(PORTS, len(PORTS)) if port not in taken and _is_free(port))
+    candidates = (port for port in random.sample(ports, len(ports)) if port not in taken and _is_free(port))
     return tuple(port for port, _ in zip(candidates, range(count), strict=False))
 
 
