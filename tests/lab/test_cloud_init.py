@@ -89,14 +89,18 @@ def test_an_early_set_up_runs_once_beside_the_boot(fresh_host: Callable[..., Hos
 
 
 def test_a_late_set_up_runs_before_the_owners_script(fresh_host: Callable[..., Host], keys: Keys) -> None:
-    data = UserData("node1", "root", keys.login, FirstBoot(FILES, COMMAND.format(user="root")))
+    name = "node1.example.org"
+    data = UserData(name, "root", keys.login, FirstBoot(FILES, COMMAND.format(user="root")))
     text = user_data(data, read_theirs(SCRIPT, "user.sh"))
-    host = fresh_host(
-        "bookworm", name="blank", wait=False, seed=Seed(text, meta_data("i-1", "node1")), root_login=False
-    )
+    host = fresh_host("bookworm", name="blank", wait=False, seed=Seed(text, meta_data("i-1", name)), root_login=False)
     assert "status: done" in booted(host)
-    assert keys.enter(host, "root", "hostname; cat /root/code-then /root/runs").stdout == "node1\n3\nagain\n"
+    assert keys.enter(host, "root", "hostname; cat /root/code-then /root/runs").stdout == f"{name}\n3\nagain\n"
     assert "cloud-final: activating" in host.exec("cat /run/pymachine-first-boot.log").stdout
+
+    host.stop()
+    host.start()
+    assert "status: done" in booted(host)
+    assert keys.enter(host, "root", "hostname; cat /root/runs").stdout == f"{name}\nagain\n"
 
 
 def test_an_early_set_up_that_could_not_be_queued_runs_at_the_end(

@@ -42,6 +42,13 @@ def test_root_is_let_in_by_key_and_made_by_nobody() -> None:
     assert "primary_group" not in config["users"][0]
 
 
+def test_a_name_with_dots_is_kept_whole() -> None:
+    assert config_of(UserData("node1.example.org", "admin", LOGIN))["prefer_fqdn_over_hostname"] is True
+    assert yaml.safe_load(meta_data("i-1", "node1.example.org")) == {"instance-id": "i-1"}
+    # With a plain name it would keep an owner from setting another.
+    assert "prefer_fqdn_over_hostname" not in config_of(UserData("node1", "admin", LOGIN))
+
+
 def test_an_account_named_like_an_existing_group_gets_that_group() -> None:
     account = config_of(UserData("node1", "docker", LOGIN))["users"][0]
     assert account["primary_group"] == "docker"

@@ -73,12 +73,15 @@ def required(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _identity(hostname: str) -> dict[str, Any]:
-    return {
+    identity = {
         "hostname": hostname,
         "preserve_hostname": False,
         # Adds the line of 127.0.1.1 and keeps the rest of /etc/hosts; true would write it anew at every boot.
         "manage_etc_hosts": "localhost",
     }
+    if "." in hostname:
+        identity["prefer_fqdn_over_hostname"] = True  # cloud-init would cut it at the first dot
+    return identity
 
 
 def _login(user: str, login: Login) -> dict[str, Any]:

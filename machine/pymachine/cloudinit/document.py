@@ -26,8 +26,13 @@ def user_data(data: UserData, theirs: Theirs = NOTHING) -> str:
 
 
 def meta_data(instance_id: str, hostname: str) -> str:
-    """Return the meta-data. Another ``instance_id`` than before makes cloud-init take the boot for a first one."""
-    return _dump({"instance-id": instance_id, "local-hostname": hostname})
+    """Return the meta-data. Another ``instance_id`` than before makes cloud-init take the boot for a first one.
+
+    A name with dots is left to user-data: from here cloud-init would set it, cut at the first dot, before it
+    has read there that it shall not, and then see nothing left to change.
+    """
+    name = {} if "." in hostname else {"local-hostname": hostname}
+    return _dump({"instance-id": instance_id, **name})
 
 
 def network_config(mac: str) -> str:
