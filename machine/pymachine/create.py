@@ -124,7 +124,7 @@ def _new(order: Order, tools: Tools) -> Machine:
 def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
     if isinstance(driver, Foresees):
         before = (Foresee(order.options), Carry(), Allocate(order.options))
-        return (*before, Reach(), SetUp(), Verify(), Complete())
+        return (*before, SetUp(), Verify(), Complete())
     host = () if driver.preexisting else _host_steps(order)
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())
 

@@ -10,8 +10,9 @@ import pytest
 
 from pymachine.create import create
 from pymachine.driver import Prospect, Request
-from pymachine.errors import DriverError, StepFailed
+from pymachine.errors import DriverError, EngineError, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Phase
+from pymachine.steps.foresight import PAUSE, SOON
 from pymachine.store.clientfiles import LOGIN_KEY, located
 from pymachine.testing.fake_driver import ADDRESS
 from pymachine.testing.fake_transport import done
@@ -21,7 +22,7 @@ from unit.world import DEBIAN, ENGINE, World, is_look, is_run
 
 DONE = done("@pymachine step starting the engine\n@pymachine done engine=26.1.5\n")
 STEPS = [
-    "preparing", "planning the set-up", "allocating the host", "connecting over SSH", "setting up the engine",
+    "preparing", "planning the set-up", "allocating the host", "setting up the engine",
     "asking the engine over TLS", "completing",
 ]  # fmt: skip
 
@@ -50,18 +51,39 @@ def foreseeing(tmp_path: Path) -> Callable[..., World]:
     return make
 
 
+def silent(world: World) -> World:
+    """Have the engine answer only when its set-up was looked at over SSH."""
+    world.engine.errors = [Unreachable("refused")] * int(SOON / PAUSE + 1)
+    return world
+
+
 def asked(world: World) -> Request:
     return world.cloud.requests[-1]
 
 
 class TestCarried:
-    def test_a_machine_is_ready_with_nothing_uploaded(self, foreseeing: Callable[..., World]) -> None:
+    def test_an_engine_that_answers_by_itself_needs_no_login(self, foreseeing: Callable[..., World]) -> None:
         world = foreseeing()
+        world.engine.errors = [Unreachable("refused"), EngineError("reset")]
         machine = create(world.order(), world.tools)
 
         assert (machine.phase, machine.endpoint) == (Phase.READY, Endpoint(ADDRESS, 2376))
+        assert machine.engine_version == "26.1.5"
         assert world.reporter.steps("node1") == STEPS
+        assert world.connections == []
+
+    def test_one_that_does_not_answer_soon_is_followed_with_nothing_uploaded(
+        self, foreseeing: Callable[..., World]
+    ) -> None:
+        world = silent(foreseeing())
+        create(world.order(), world.tools)
         assert (world.ran(is_watch), world.ran(is_look), world.ran(is_run), world.host.uploads) == (1, 0, 0, [])
+
+    def test_one_that_shows_another_certificate_is_followed_at_once(self, foreseeing: Callable[..., World]) -> None:
+        world = foreseeing()
+        world.engine.errors = [TlsError("somebody else's")]
+        create(world.order(), world.tools)
+        assert (world.ran(is_watch), world.clock.slept) == (1, [])
 
     def test_the_set_up_and_the_server_certificate_travel(self, foreseeing: Callable[..., World]) -> None:
         world = foreseeing()
@@ -74,10 +96,10 @@ class TestCarried:
         assert files["server-key.pem"].content == world.store.secrets("node1")["server-key.pem"]
         assert {file.mode for file in files.values()} == {0o600}
         assert "wait_for_cloud_init\n" not in files["setup.sh"].content.decode()
-        assert first_boot.command.endswith(f"exec sh {Path(files['run.sh'].path)}")
+        assert first_boot.command.endswith(f"exec sh {files['run.sh'].path} work")
 
     def test_the_watch_looks_for_this_very_set_up(self, foreseeing: Callable[..., World]) -> None:
-        world = foreseeing()
+        world = silent(foreseeing())
         create(world.order(), world.tools)
 
         first_boot = asked(world).first_boot
@@ -148,7 +170,7 @@ class TestOverSsh:
         assert (asked(world).first_boot, world.ran(is_run)) == (None, 1)
 
     def test_a_set_up_that_was_not_run_is_run_from_here(self, foreseeing: Callable[..., World]) -> None:
-        world = foreseeing()
+        world = silent(foreseeing())
         world.answer(is_watch, done(code=75))
         world.facts |= ENGINE
         machine = create(world.order(), world.tools)
@@ -158,7 +180,7 @@ class TestOverSsh:
         assert b'"fresh": true' in world.uploaded("manifest.json")  # the engine came with our own host
 
     def test_a_set_up_that_failed_is_told_and_repeated(self, foreseeing: Callable[..., World]) -> None:
-        world = foreseeing()
+        world = silent(foreseeing())
         world.answer(is_watch, done("@pymachine failed starting\n@pymachine error it does not start\n", code=1))
         create(world.order(), world.tools)
 

@@ -10,17 +10,19 @@ from pymachine.engine.bundle import STAGING, Bundle, first_boot_watch
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.engine.setup import plan_setup
-from pymachine.errors import EngineError
-from pymachine.model import Endpoint, Machine
+from pymachine.errors import EngineError, TlsError, Unreachable
+from pymachine.model import Endpoint, Machine, Phase
 from pymachine.rendering import sh
 from pymachine.steps.certificates import Certify
-from pymachine.steps.engine import SETUP_DEADLINE, SetUpEngine, bundle_for
-from pymachine.steps.host import Survey, request_for, with_login
-from pymachine.steps.session import Session
+from pymachine.steps.engine import ANSWER_DEADLINE, SETUP_DEADLINE, SetUpEngine, bundle_for
+from pymachine.steps.host import Reach, Survey, request_for, with_login
+from pymachine.steps.session import Session, advanced
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.transport.keypair import new_private_key, public_line
 
 HOST_KEY = "ssh_host_ed25519_key"
+SOON = 45.0  # seconds from SSH to the engine's answer; longer ones are worth a look at the host
+PAUSE = 0.3
 NEVER_RUN = 75  # EX_TEMPFAIL: what the watch on the host ends with when the set-up was not run there
 
 
@@ -86,9 +88,11 @@ class SetUp:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Wait for the host's own; where there was none, or it failed, look at the host and set it up from here."""
+        if session.first_boot is not None and _answers(machine, session):
+            return advanced(machine, Phase.ENGINE)
+        machine = Reach().run(machine, session)
         if session.first_boot is not None and _done_at_first_boot(machine, session):
-            session.in_place = True
-            return machine
+            return advanced(machine, Phase.ENGINE)
         machine = Survey().run(machine, session)
         machine = Certify().run(machine, session)
         return SetUpEngine().run(machine, session)
@@ -127,7 +131,31 @@ def _assumed(machine: Machine, prospect: Prospect) -> HostFacts:
 def _carried(bundle: Bundle, *, early: bool) -> FirstBoot:
     files = tuple(CarriedFile(f"{bundle.folder}/{file.path}", file.content, file.mode) for file in bundle.files)
     mark = f"echo {sh(bundle.folder)} >{STAGING}-first-boot.id"
-    return FirstBoot(files, f"{mark} && exec sh {sh(f'{bundle.folder}/run.sh')}", early=early)
+    # Not followed: nobody reads what it prints there, and an emulated host has no time to spare.
+    return FirstBoot(files, f"{mark} && exec sh {sh(f'{bundle.folder}/run.sh')} work", early=early)
+
+
+def _answers(machine: Machine, session: Session) -> bool:
+    """Whether the engine comes up soon with our certificate: then its set-up is complete, and no login is needed.
+
+    A login costs an emulated host several seconds, right when the engine starts. Only an engine that was inside the
+    image is there so soon.
+    """
+    assert machine.endpoint is not None
+    assert session.first_boot is not None
+    tools = session.tools
+    folder = tools.store.materialise(machine.name)
+    end = tools.now() + (SOON if session.first_boot.early else 0.0)
+    while tools.now() < end:
+        try:
+            tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
+        except TlsError:
+            return False
+        except (Unreachable, EngineError):
+            tools.sleep(PAUSE)
+        else:
+            return True
+    return False
 
 
 def _done_at_first_boot(machine: Machine, session: Session) -> bool:

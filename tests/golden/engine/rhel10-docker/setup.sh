@@ -436,7 +436,8 @@ place_unit() {
     check_unit 2376
 }
 
-# dockerd from 23.0 on can check its configuration without starting.
+# dockerd from 23.0 on can check its configuration without starting. At a first boot there is none to go back to, and
+# the start itself tells as much a moment later.
 validate() {
     "$dockerd" --validate --config-file "$here/daemon.json" >"$here/verdict" 2>&1 && return 0
     ! grep -q 'unknown flag: --validate' "$here/verdict" || return 0
@@ -483,7 +484,7 @@ enable_engine() {
     if [ "$init" = systemd ]; then
         ! systemctl is-enabled -q "$unit" 2>/dev/null || return 0
         [ -f "$state/installed" ] || echo "$unit" >"$state/enabled"
-        systemctl enable -q "$unit" 2>/dev/null || note "unit $unit could not be enabled: it will not start at boot"
+        systemctl enable -q --no-reload "$unit" 2>/dev/null || note "unit $unit could not be enabled: it will not start at boot"
     else
         rc-update -q add "$unit" default 2>/dev/null || true
     fi
