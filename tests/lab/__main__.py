@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from lab import libvirtd
 from lab.aptrepo import start_aptrepo
 from lab.client import docker_cli
 from lab.core import Lab
@@ -135,6 +136,17 @@ def busybox(args: argparse.Namespace) -> int:
     return 0
 
 
+def libvirt(args: argparse.Namespace) -> int:
+    """Start libvirt where it does not run, or stop what that started."""
+    require_root()
+    if args.what == "up":
+        started = libvirtd.keep().pids
+        print("libvirt is up" + (" (started for this)" if started else ""))
+    else:
+        print("libvirt is down again" if libvirtd.release() else "libvirt was not started here")
+    return 0
+
+
 def prepare(args: argparse.Namespace) -> int:
     """Install packages, remove leftovers and build every template."""
     require_root()
@@ -151,16 +163,18 @@ def prepare(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for action in (up, ls, down, ssh, serve, docker, busybox, prepare, sweep_command):
+    for action in (up, ls, down, ssh, serve, docker, busybox, libvirt, prepare, sweep_command):
         name = action.__name__.removesuffix("_command")
         command = commands.add_parser(name, help=action.__doc__)
         command.set_defaults(action=action)
-        if action not in (ssh, docker, busybox):
+        if action not in (ssh, docker, busybox, libvirt):
             command.add_argument("--json", action="store_true", help="print JSON")
         if action in (up, ssh, serve):
             command.add_argument("name")
         if action is serve:
             command.add_argument("what", choices=("registry", "packages"))
+        if action is libvirt:
+            command.add_argument("what", choices=("up", "down"))
         if action is prepare:
             command.add_argument("--tests", action="store_true", help="with what the tests need besides hosts")
         if action is down:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.ident import state_dir
 from lab.sh import LabError, run
 
 URI = "qemu:///system"
@@ -60,6 +62,38 @@ def stop(daemons: Daemons) -> None:
         run(["virsh", "-c", URI, "net-destroy", network], check=False)
     for pid in reversed(daemons.pids):
         _end(pid)
+
+
+def keep() -> Daemons:
+    """Start libvirt for longer than this process; ``release`` stops what this started."""
+    daemons = start()
+    if daemons.pids:
+        _record().parent.mkdir(parents=True, exist_ok=True)
+        _record().write_text(json.dumps({"pids": daemons.pids, "networks": sorted(daemons.networks)}))
+    return daemons
+
+
+def release() -> bool:
+    """Stop what ``keep`` started; False where that was nothing."""
+    try:
+        known = json.loads(_record().read_text())
+    except FileNotFoundError:
+        return False
+    stop(Daemons([pid for pid in known["pids"] if _is_daemon(pid)], frozenset(known["networks"])))
+    _record().unlink()
+    return True
+
+
+def _record() -> Path:
+    return state_dir() / "libvirtd.json"
+
+
+def _is_daemon(pid: int) -> bool:
+    """Whether the process is one of ours still: after a reboot the number may be anybody's."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() in DAEMONS
+    except FileNotFoundError:
+        return False
 
 
 def answers() -> bool:
