@@ -26,8 +26,14 @@ SECRET_FILE = 0o100400  # a regular file for its owner's eyes
 
 
 def read_user_data(wanted: Wanted) -> Theirs:
-    """Return what ``--kvm-user-data`` comes to. Raises ``UsageFault``; meant to be called before anything is made."""
+    """Return what ``--kvm-user-data`` comes to. Raises ``UsageFault``."""
     return NOTHING if wanted.user_data is None else read_theirs(wanted.user_data, "--kvm-user-data")
+
+
+def check_seed(name: str, wanted: Wanted) -> None:
+    """Raise ``UsageFault`` now for what ``seed_of`` would refuse once things are made."""
+    nobody, something = Login("", "", b"-"), FirstBoot((), "true", early=True)
+    user_data(UserData(name, wanted.user, nobody, something, _folders(wanted, "9p")), read_user_data(wanted))
 
 
 def seed_of(

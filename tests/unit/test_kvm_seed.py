@@ -16,7 +16,7 @@ from pymachine.driver import CarriedFile, FirstBoot, Login
 from pymachine.errors import UsageFault
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.options import KvmOptions, read_options
-from pymachine_kvm.seed import read_user_data, seed_iso, seed_of
+from pymachine_kvm.seed import check_seed, seed_iso, seed_of
 
 LOGIN = Login("ssh-ed25519 AAAALOGIN", "ssh-ed25519 AAAAHOST", b"PEM\n")
 VM = Vm(
@@ -84,8 +84,26 @@ def test_a_seed_holds_all_that_a_machine_needs_to_know(tmp_path: Path) -> None:
     assert "52:54:00:00:00:01" in files["network-config"].decode()
 
 
-def test_a_mistake_in_user_data_is_named_by_its_option(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n#cloud-config\n", "--kvm-user-data, line 2"),
+        ("#cloud-config\nbootcmd: x\n", "--kvm-user-data: bootcmd must"),
+    ],
+)
+def test_a_mistake_in_user_data_is_named_by_its_option_before_anything_is_made(
+    text: str, message: str, tmp_path: Path
+) -> None:
     theirs = tmp_path / "user.yaml"
-    theirs.write_text("\n#cloud-config\n")
-    with pytest.raises(UsageFault, match="--kvm-user-data, line 2"):
-        read_user_data(read_options(KvmOptions(kvm_user_data=str(theirs))))
+    theirs.write_text(text)
+    with pytest.raises(UsageFault, match=message):
+        check_seed("node1", read_options(KvmOptions(kvm_user_data=str(theirs))))
+
+
+def test_a_mount_point_that_cannot_be_written_down_is_refused_before_anything_is_made() -> None:
+    with pytest.raises(UsageFault, match="blank"):
+        check_seed("node1", read_options(KvmOptions(kvm_mount=("/home:/my files",))))
+
+
+def test_options_as_they_are_pass() -> None:
+    check_seed("node1", read_options(KvmOptions()))
