@@ -51,6 +51,16 @@ class Node:
             else f"{KVM_NODE} cannot be opened by QEMU's user {self.user.name}"
         )
 
+    @property
+    def mend(self) -> str:
+        """The command that opens it to the user, empty where it is open."""
+        if self.openable or self.user is None:
+            return ""
+        if self.mode & 0o060 != 0o060 or self.gid == 0:
+            return OPEN_THE_NODE
+        again = ", then log in again" if self.user.uid == os.geteuid() else ""
+        return f"sudo usermod -aG {_group_name(self.gid)} {self.user.name}{again}"
+
 
 def kvm_node(*, session: bool, path: Path = KVM_NODE) -> Node | None:
     """Return the device of this host, None where there is none. QEMU of a user's own daemon runs as that user."""
@@ -100,6 +110,13 @@ def _group(name: str) -> frozenset[int]:
     with suppress(KeyError):
         return frozenset({grp.getgrnam(name).gr_gid})
     return frozenset()
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def _setting(conf: str, name: str) -> str:

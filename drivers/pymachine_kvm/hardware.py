@@ -18,7 +18,7 @@ from typing import Any
 
 from pymachine.errors import CheckFailed
 from pymachine_kvm.connection import is_local, is_session, translated
-from pymachine_kvm.device import OPEN_THE_NODE, Node, kvm_node, text_of
+from pymachine_kvm.device import Node, kvm_node, text_of
 from pymachine_kvm.probe import Answer
 from pymachine_kvm.verdicts import Verdict, Verdicts
 
@@ -78,19 +78,25 @@ def decide(
     if answer.lasting:
         memory.keep(key, Verdict(answer.fault, asked=not fault, uri=host.uri))
     if answer.fault and not (known and known.fault == answer.fault):
-        notice(_emulated(host, answer.fault))
+        notice(_emulated(host, answer.fault, promise.node.mend if promise.node else ""))
     return _type(answer.fault)
 
 
 def ruled_out(promise: Promise) -> str:
     """Return why hardware virtualisation is out of the question, empty where a guest has to be asked."""
-    if promise.arch not in promise.offered:
+    if promise.offered and promise.arch not in promise.offered:
         return f"libvirt offers none for {promise.arch}"
-    if not promise.local:
-        return ""
-    if promise.node is None:
+    if promise.local and promise.node is None:
         return "there is no /dev/kvm (switched off in the firmware, or this host is itself a guest)"
-    return promise.node.fault
+    if promise.node and promise.node.fault:
+        return promise.node.fault
+    return "" if promise.offered else "libvirt offers none"
+
+
+def mend(promise: Promise) -> str:
+    """Return what to do where it is ruled out."""
+    closed = promise.node.mend if promise.node else ""
+    return closed or "--kvm-virt-type qemu emulates, about ten times slower"
 
 
 def promise_of(conn: Any, arch: str | None) -> Promise:
@@ -125,9 +131,7 @@ def host_of(conn: Any) -> Host:
 def _insisted(promise: Promise) -> str:
     fault = ruled_out(promise)
     if fault:
-        closed = promise.node is not None and not promise.node.openable
-        hint = OPEN_THE_NODE if closed else "--kvm-virt-type qemu emulates, about ten times slower"
-        raise CheckFailed(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", hint=hint)
+        raise CheckFailed(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", hint=mend(promise))
     return "kvm"
 
 
@@ -135,5 +139,6 @@ def _type(fault: str) -> str:
     return "qemu" if fault else "kvm"
 
 
-def _emulated(host: Host, fault: str) -> str:
-    return f"{host.uri}: no hardware virtualisation: {fault}; machines are emulated there, about ten times slower"
+def _emulated(host: Host, fault: str, cure: str) -> str:
+    text = f"{host.uri}: no hardware virtualisation: {fault}; machines are emulated there, about ten times slower"
+    return f"{text}; to mend it: {cure}" if cure else text

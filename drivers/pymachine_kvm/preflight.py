@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 from pymachine.errors import CheckFailed
 from pymachine.images.image import Image
-from pymachine_kvm.device import OPEN_THE_NODE
-from pymachine_kvm.hardware import ruled_out
+from pymachine_kvm.hardware import mend, ruled_out
 from pymachine_kvm.options import GIB, MIB, Wanted
 from pymachine_kvm.surroundings import Facts, has_base, look_around
 
@@ -104,14 +103,12 @@ def foreign_domain(facts: Facts, own: Own) -> Iterator[Finding]:
 
 def virtualisation(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
     """An architecture without an emulator; hardware virtualisation that was asked for and is not there."""
-    arch, node = facts.promise.arch, facts.promise.node
+    arch = facts.promise.arch
     if arch not in facts.emulated:
         package = "qemu-system-arm" if arch == "aarch64" else "qemu-system-x86"
         yield Finding(f"{facts.uri} has no QEMU for {arch}", f"on that host: apt install {package}")
     elif wanted.virt_type == "kvm" and (fault := ruled_out(facts.promise)):
-        closed = node is not None and not node.openable
-        mend = OPEN_THE_NODE if closed else "--kvm-virt-type qemu emulates, about ten times slower"
-        yield Finding(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", mend)
+        yield Finding(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", mend(facts.promise))
 
 
 def processors(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
@@ -225,7 +222,7 @@ def closed_device(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
     """A device that libvirt sees and its QEMU cannot open: libvirt then probes QEMU anew before every start."""
     node = facts.promise.node
     if facts.local and not facts.session and node and not node.openable and wanted.virt_type != "kvm":
-        yield Finding(f"{node.fault}: each start takes about a minute longer", OPEN_THE_NODE, refuses=False)
+        yield Finding(f"{node.fault}: each start takes about a minute longer", node.mend, refuses=False)
 
 
 def forwarding(facts: Facts, wanted: Wanted) -> Iterator[Finding]:

@@ -117,7 +117,7 @@ def test_hardware_that_is_insisted_on_and_closed_is_refused_with_the_mending_com
 def test_hardware_that_is_insisted_on_and_not_offered_is_refused() -> None:
     finding = refused(replace(FACTS, promise=replace(FACTS.promise, offered=frozenset())), kvm_virt_type="kvm")
 
-    assert "libvirt offers none for x86_64" in finding.message
+    assert "libvirt offers none" in finding.message
 
 
 def test_a_closed_device_slows_the_systems_daemon_down() -> None:
