@@ -25,9 +25,16 @@ from pymachine_kvm.definitions import definitions
 from pymachine_kvm.locks import exclusive
 
 DEFAULT = "default"  # the one network that is ours to make and to move: every libvirt installation begins with it
-DEVICES = Path("/sys/class/net")
 
 Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Where this host's kernel tells of its routes and of its network devices."""
+
+    proc: Path = PROC
+    devices: Path = Path("/sys/class/net")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +51,26 @@ class Network:
         return self.subnet is not None
 
 
+HERE = Kernel()
+
+
 def ensure_network(
-    connection: Any, name: str, notice: Notice, *, proc: Path = PROC, devices: Path = DEVICES
+    connection: Any, name: str, notice: Notice, *, ours: str = DEFAULT, kernel: Kernel = HERE
 ) -> Network:
     """Return the network, started (now and at every boot of its host) when it was not.
 
-    ``default`` is made when it is missing, and moved to a free subnet while a route of this host overlaps its own
+    Only ``ours`` is made when it is missing, and moved to a free subnet while a route of this host overlaps its own
     and nothing uses it; routes are looked at where the daemon is on this host. Raises ``CheckFailed`` for another
     network that is missing, and for one whose subnet is not free.
     """
     with exclusive(connection, f"network {name}"):
-        network = look_up(connection, name) or _make(connection, name, _routes(connection, proc), notice)
+        network = look_up(connection, name)
+        if network is None and name != ours:
+            raise _missing(connection, name)
+        if network is None:
+            network = _make(connection, name, kernel, notice)
         if is_local(connection):
-            network = _clear_the_way(_Place(connection, network, proc, devices), notice)
+            network = _clear_the_way(_Place(connection, network, kernel), notice, movable=name == ours)
         _start(network, name, notice)
         return _describe(network)
 
@@ -70,12 +84,11 @@ def find_network(connection: Any, name: str) -> Network | None:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A network and where this host's kernel tells of its routes and devices."""
+    """A network on this host, whose kernel routes to it or past it."""
 
     connection: Any
     network: Any
-    proc: Path
-    devices: Path
+    kernel: Kernel
 
     @property
     def name(self) -> str:
@@ -90,11 +103,11 @@ class _Place:
         return bool(self.network.isActive())
 
     def routes(self) -> frozenset[IPv4Network]:
-        return kernel_routes(self.proc, without=self.bridge if self.active else "")
+        return kernel_routes(self.kernel.proc, without=self.bridge if self.active else "")
 
     def used(self) -> bool:
         """Whether a domain, a reservation or a device on its bridge would miss the network where it is."""
-        ports = self.devices / self.bridge / "brif"
+        ports = self.kernel.devices / self.bridge / "brif"
         return (
             any(self.name in networks for networks in _networks_of_domains(self.connection))
             or bool(entries_of(self.network))
@@ -102,26 +115,26 @@ class _Place:
         )
 
 
-def _clear_the_way(place: _Place, notice: Notice) -> Any:
+def _clear_the_way(place: _Place, notice: Notice, *, movable: bool) -> Any:
     """Return the network, in another subnet or on another bridge where this host has taken its own."""
     subnet = read_subnet(xml_of(place.network))
     if subnet is None:
         return place.network
     routes = place.routes()
     hit = clash(subnet.network, routes)
-    if hit is None and (place.active or not place.bridge or not (place.devices / place.bridge).exists()):
+    if hit is None and (place.active or not place.bridge or not (place.kernel.devices / place.bridge).exists()):
         return place.network
     if hit is None:
         return _redefine(place, subnet.network)
-    return _settle_clash(place, subnet.network, hit, notice)
-
-
-def _settle_clash(place: _Place, subnet: IPv4Network, hit: IPv4Network, notice: Notice) -> Any:
-    what = f"network {place.name!r} ({subnet}) overlaps this host's route to {hit}"
-    if place.name == DEFAULT and not place.used():
-        target = _free_subnet(place.routes(), subnet.prefixlen)
+    what = f"network {place.name!r} ({subnet.network}) overlaps this host's route to {hit}"
+    if movable and not place.used():
+        target = _free_subnet(routes, subnet.network.prefixlen)
         notice(f"{what}: moved it to {target}")
         return _redefine(place, target)
+    return _keep_or_refuse(place, what, notice)
+
+
+def _keep_or_refuse(place: _Place, what: str, notice: Notice) -> Any:
     if place.active:
         notice(f"{what}: machines there may not be reached")
         return place.network
@@ -137,15 +150,17 @@ def _redefine(place: _Place, target: IPv4Network) -> Any:
         return place.connection.networkDefineXML(xml)
 
 
-def _make(connection: Any, name: str, routes: frozenset[IPv4Network], notice: Notice) -> Any:
-    if name != DEFAULT:
-        with translated("listing networks"):
-            names = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none at all"
-        raise CheckFailed(
-            f"no network {name!r} in libvirt, there is: {names}",
-            hint=f"choose one with --kvm-network, or make it: `virsh -c {connection.getURI()} net-define FILE`",
-        )
-    subnet = _free_subnet(routes, 24)
+def _missing(connection: Any, name: str) -> CheckFailed:
+    with translated("listing networks"):
+        names = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none at all"
+    return CheckFailed(
+        f"no network {name!r} in libvirt, there is: {names}",
+        hint=f"choose one with --kvm-network, or make it: `virsh -c {connection.getURI()} net-define FILE`",
+    )
+
+
+def _make(connection: Any, name: str, kernel: Kernel, notice: Notice) -> Any:
+    subnet = _free_subnet(kernel_routes(kernel.proc) if is_local(connection) else frozenset(), 24)
     with translated(f"making network {name!r}"):
         network = connection.networkDefineXML(_network_xml(name, subnet))
     notice(f"made network {name!r} ({subnet})")
@@ -182,10 +197,6 @@ def _describe(network: Any) -> Network:
     xml = xml_of(network)
     subnet = read_subnet(xml)
     return Network(network.name(), bridge_of(xml), subnet.network if subnet else None)
-
-
-def _routes(connection: Any, proc: Path) -> frozenset[IPv4Network]:
-    return kernel_routes(proc) if is_local(connection) else frozenset()
 
 
 def look_up(connection: Any, name: str) -> Any:

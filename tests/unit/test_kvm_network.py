@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pymachine.errors import CheckFailed
 from pymachine_kvm.addresses import Subnet, clash, free_address, free_subnet, kernel_routes, read_subnet
 from pymachine_kvm.handle import mac_of
+from pymachine_kvm.network import Kernel as Place
 from pymachine_kvm.network import Network, ensure_network, entries_of, find_network
 from pymachine_kvm.reservations import choose_mac, find_address, release, reserve
 from unit.libvirt_node import BRIDGED, CARD, NODE1, NODE2, Kernel, domain, network, node
@@ -35,7 +36,7 @@ def kernel(tmp_path: Path) -> Kernel:
 
 def bring_up(connection: object, name: str, kernel: Kernel) -> tuple[Network, list[str]]:
     notices: list[str] = []
-    found = ensure_network(connection, name, notices.append, proc=kernel.proc, devices=kernel.devices)
+    found = ensure_network(connection, name, notices.append, kernel=Place(kernel.proc, kernel.devices))
     return found, notices
 
 
