@@ -55,6 +55,7 @@ class FakeCloud:
     ``start`` …) raise; ``remembered`` is the moment right after ``create`` made its host known. ``calls`` lists the
     operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
     alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
+    ``lacking`` names methods that its driver does not have.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
     ``requests`` are those of every ``create``.
     """
@@ -75,6 +76,7 @@ class FakeCloud:
         self.foreseen = foreseen
         self.requests: list[Request] = []
         self.stubborn = False
+        self.lacking: set[str] = set()
         self._path = path
         self._memory: dict[str, Any] = {}
         self._faults: defaultdict[str, list[BaseException]] = defaultdict(list)
@@ -113,7 +115,8 @@ class FakeCloud:
     def driver(self) -> type[Driver]:
         """Return a driver class for this cloud, as ``registry.load`` would."""
         kind = _ForeseeingDriver if self.foreseen else _FakeDriver
-        return type("FakeDriver", (kind,), {"cloud": self, "preexisting": self.preexisting})
+        lacking = dict.fromkeys(self.lacking)  # a protocol takes None for a method that is not there
+        return type("FakeDriver", (kind,), {"cloud": self, "preexisting": self.preexisting, **lacking})
 
     @contextmanager
     def lend(self, what: str) -> Iterator[dict[str, Any]]:
