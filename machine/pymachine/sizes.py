@@ -8,8 +8,8 @@ from pymachine.errors import UsageFault
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
-_UNITS = {"K": KIB, "M": MIB, "G": GIB, "T": TIB, "": MIB}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", re.IGNORECASE | re.ASCII)
+_UNITS = {"K": KIB, "M": MIB, "G": GIB, "T": TIB}
 
 
 def parse_size(text: str, flag: str) -> int:
@@ -17,4 +17,4 @@ def parse_size(text: str, flag: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    return int(float(match[1]) * (_UNITS[match[2].upper()] if match[2] else MIB))

@@ -1,0 +1,66 @@
+"""Another size: what is passed on, what is refused, and sizes as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from pymachine.errors import CheckFailed, LeaseHeld, NotSupported, UsageFault
+from pymachine.model import State
+from pymachine.resize import Size, resize
+from pymachine.sizes import GIB, MIB, parse_size
+from unit.world import World
+
+
+@pytest.fixture
+def off(cloud_world: World) -> World:
+    """A world with a machine that is switched off."""
+    machine = cloud_world.made()
+    cloud_world.cloud.set_state(machine.id, State.STOPPED)
+    return cloud_world
+
+
+def test_the_driver_gets_what_was_given(off: World) -> None:
+    resize("node1", Size(cpus=4, disk=40 * GIB), off.tools)
+    assert off.cloud.sizes(off.store.get("node1").id) == {"cpus": 4, "memory": None, "disk": 40 * GIB}
+    assert (off.operation().kind, off.operation().outcome) == ("resize", "done")
+
+
+def test_a_machine_that_is_on_is_refused_and_noted(off: World) -> None:
+    off.cloud.set_state(off.store.get("node1").id, State.RUNNING)
+    with pytest.raises(CheckFailed, match="switched on"):
+        resize("node1", Size(cpus=4), off.tools)
+    assert off.cloud.sizes(off.store.get("node1").id) == {}
+    assert off.operation().outcome == "failed"
+
+
+def test_nothing_to_change_is_a_wrong_command(off: World) -> None:
+    with pytest.raises(UsageFault, match="needs a size"):
+        resize("node1", Size(), off.tools)
+    assert off.cloud.calls == []
+
+
+def test_it_waits_its_turn(off: World) -> None:
+    with off.store.lease("node1", "start node1"), pytest.raises(LeaseHeld):
+        resize("node1", Size(cpus=4), off.tools)
+    assert off.cloud.calls == []
+
+
+def test_a_driver_that_cannot_is_named(off: World) -> None:
+    off.cloud.lacking.add("resize")
+    with pytest.raises(NotSupported, match="driver fake cannot resize its machines"):
+        resize("node1", Size(cpus=4), off.tools)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2G", 2 * GIB), ("2048", 2 * GIB), ("1.5GiB", 1536 * MIB), ("512m", 512 * MIB), ("1T", 1024 * GIB),
+     (" 3 GB ", 3 * GIB), ("4096K", 4 * MIB)],
+)  # fmt: skip
+def test_a_size_is_read(text: str, size: int) -> None:
+    assert parse_size(text, "--memory") == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "2X", "-1G", "1,5G", "2 G G", "٢G", "1e3", "8B"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageFault, match=r"--disk: .* is no size"):
+        parse_size(text, "--disk")
