@@ -59,6 +59,10 @@ def test_what_lets_us_in_cannot_be_changed() -> None:
     assert config["ssh_keys"]["rsa_private"] == "y"
 
 
+def test_root_may_be_opened_where_it_is_not_our_account() -> None:
+    assert merged("disable_root: false")["disable_root"] is False
+
+
 def test_other_accounts_are_added() -> None:
     users = merged("users: [default, {name: ci}]")["users"]
     assert [user if isinstance(user, str) else user["name"] for user in users] == ["admin", "default", "ci"]

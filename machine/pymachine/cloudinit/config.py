@@ -68,8 +68,9 @@ def cloud_config(data: UserData) -> dict[str, Any]:
 
 
 def required(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the scalars of our cloud-config that nobody may change, since we could not log in without them."""
-    return {name: config[name] for name in ("ssh_keys", "ssh_deletekeys", "disable_root") if name in config}
+    """Return the part of our cloud-config that nobody may change, since we could not log in without it."""
+    kept = {name: config[name] for name in ("ssh_keys", "ssh_deletekeys") if name in config}
+    return kept if config["disable_root"] else {**kept, "disable_root": False}
 
 
 def _identity(hostname: str) -> dict[str, Any]:
