@@ -18,14 +18,24 @@ POLL = 0.2
 def held(path: Path, *, deadline: float = 3600.0, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock of that file, made if need be; ``waiting`` is called once if somebody else has it.
 
-    Raises ``DeadlineExceeded`` after ``deadline`` seconds.
+    The file may be removed by whoever holds it. Raises ``DeadlineExceeded`` after ``deadline`` seconds.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    end = time.monotonic() + deadline
+    descriptor = _open(path)
     try:
-        if not _taken(descriptor):
+        while not (_taken(descriptor) and _is_at(descriptor, path)):
             if waiting is not None:
                 waiting()
-            _wait(descriptor, path, time.monotonic() + deadline)
+                waiting = None
+            if time.monotonic() > end:
+                raise DeadlineExceeded(
+                    f"another process has been working on {path.stem} for too long",
+                    hint=f"`fuser {path}` shows which",
+                )
+            time.sleep(POLL)
+            if not _is_at(descriptor, path):
+                os.close(descriptor)
+                descriptor = _open(path)
         yield
     finally:
         os.close(descriptor)
@@ -51,10 +61,13 @@ def _taken(descriptor: int) -> bool:
     return True
 
 
-def _wait(descriptor: int, path: Path, end: float) -> None:
-    while not _taken(descriptor):
-        if time.monotonic() > end:
-            raise DeadlineExceeded(
-                f"another process has been working on {path.stem} for too long", hint=f"`fuser {path}` shows which"
-            )
-        time.sleep(POLL)
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether this is still the file of that path: a lock on a removed one keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
