@@ -69,7 +69,7 @@ def cloud_config(data: UserData) -> dict[str, Any]:
 
 def required(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of our cloud-config that nobody may change, since we could not log in without it."""
-    kept = {name: config[name] for name in ("ssh_keys", "ssh_deletekeys") if name in config}
+    kept = {name: value for name, value in config.items() if name in ("ssh_keys", "ssh_deletekeys")}
     return kept if config["disable_root"] else {**kept, "disable_root": False}
 
 
