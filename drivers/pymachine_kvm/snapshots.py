@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymachine.driver import Snapshot
-from pymachine.errors import DriverError, NotSupported, PymachineError, UsageFault
+from pymachine.errors import CheckFailed, DriverError, NotSupported, PymachineError, UsageFault
 from pymachine.model import State
 from pymachine_kvm.connection import code_of, libvirt, translated
 from pymachine_kvm.handle import Vm
@@ -30,17 +30,13 @@ _STATES = {
 def snapshot(conn: Any, vm: Vm, name: str) -> None:
     """Keep the machine's disk, and its memory where it runs; it stands still meanwhile.
 
-    Raises ``UsageFault`` for a name that cannot be one, ``DriverError`` for one that is taken, and ``NotSupported``
-    with the way out where QEMU cannot keep a running machine.
+    Raises ``UsageFault`` for a name that cannot be one, ``DriverError`` for one that is taken, ``CheckFailed`` for a
+    saved machine, whose memory would be missing, and ``NotSupported`` with the way out where QEMU cannot keep it.
     """
     _check_name(name)
     domain = required(conn, vm)
     with translated(f"looking at {vm.name}"):
-        if _find(domain, name) is not None:
-            raise DriverError(
-                f"{vm.name} has a snapshot {name} already",
-                hint=f"another name, or `pymachine snapshot rm {vm.name} {name}`",
-            )
+        _refuse(domain, vm, name)
         text = _definition(domain.XMLDesc(0), name)
     try:
         with translated(f"keeping a snapshot of {vm.name}"):
@@ -52,11 +48,14 @@ def snapshot(conn: Any, vm: Vm, name: str) -> None:
 def restore(conn: Any, vm: Vm, name: str) -> State:
     """Go back to a snapshot and return the state then: running where it was kept running, else off.
 
-    What the disk holds now is lost. Raises ``DriverError`` for an unknown name.
+    What the disk holds now is lost, and so is saved memory: libvirt keeps it, and would start it on the disk of then.
+    Raises ``DriverError`` for an unknown name.
     """
     domain = required(conn, vm)
     with translated(f"going back to snapshot {name} of {vm.name}"):
         kept = _required(domain, vm, name)
+        if domain.hasManagedSaveImage():
+            domain.managedSaveRemove()
         try:
             domain.revertToSnapshot(kept, 0)
         except libvirt().libvirtError as error:
@@ -88,6 +87,19 @@ def _check_name(name: str) -> None:
         raise UsageFault(
             f"{name!r} cannot be the name of a snapshot",
             hint="use letters, digits, . _ and -, and not digits alone; begin with a letter or digit",
+        )
+
+
+def _refuse(domain: Any, vm: Vm, name: str) -> None:
+    if _find(domain, name) is not None:
+        raise DriverError(
+            f"{vm.name} has a snapshot {name} already",
+            hint=f"another name, or `pymachine snapshot rm {vm.name} {name}`",
+        )
+    if domain.hasManagedSaveImage():
+        raise CheckFailed(
+            f"{vm.name} is saved: a snapshot would keep its disk without the memory that goes with it",
+            hint=f"`pymachine start {vm.name}` first",
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pymachine.errors import DriverError, NotSupported, UsageFault
+from pymachine.errors import CheckFailed, DriverError, NotSupported, UsageFault
 from pymachine.model import State
 from pymachine_kvm import snapshots
 from pymachine_kvm.power import kill, start
@@ -70,6 +70,26 @@ def test_a_name_is_given_once() -> None:
         assert len(snapshots.snapshots(conn, vm)) == 1
 
 
+def test_saved_memory_does_not_outlive_the_disk_that_it_goes_with() -> None:
+    vm = a_vm()
+    with defined(vm) as (conn, domain):
+        snapshots.snapshot(conn, vm, "off")
+        start(conn, vm)
+        domain.managedSave(0)
+        assert snapshots.restore(conn, vm, "off") is State.STOPPED
+        assert not domain.hasManagedSaveImage()
+
+
+def test_a_saved_machine_cannot_be_kept_without_its_memory() -> None:
+    vm = a_vm()
+    with defined(vm) as (conn, domain):
+        start(conn, vm)
+        domain.managedSave(0)
+        with pytest.raises(CheckFailed, match="is saved"):
+            snapshots.snapshot(conn, vm, "one")
+        assert snapshots.snapshots(conn, vm) == ()
+
+
 @pytest.mark.parametrize("name", ["", "1", "20261125", "-x", ".x", "a b", "a/b", "a\n", "ä", "a" * 64])
 def test_a_name_that_libvirt_or_qemu_would_take_for_something_else_is_refused(name: str) -> None:
     with pytest.raises(UsageFault, match="cannot be the name"):
@@ -99,6 +119,9 @@ class Refusing:
 
     def XMLDesc(self, flags: int) -> str:  # noqa: N802
         return definition(a_vm())
+
+    def hasManagedSaveImage(self) -> bool:  # noqa: N802
+        return False
 
     def snapshotLookupByName(self, name: str) -> str:  # noqa: N802
         if self.error.get_error_code() == snapshots._RISKY:
