@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm import connection
 from pymachine_kvm.connection import libvirt
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.phases import Lines, Story
+from pymachine_kvm.phases import SSH, Lines, Story
 
 POLL = 0.1
 KNOCK_EVERY = 0.2
@@ -102,17 +103,23 @@ def follow(
     ``deadline`` counts seconds, of which an emulated guest gets ``EMULATION_FACTOR`` times as many. ``progress`` is
     told each phase once; every console line goes to the logger ``pymachine.console``. ``reached`` says whether the
     guest can be reached, called five times a second and to return within one; by default, whether an SSH banner comes
-    from the machine's own address. Raises ``DriverError`` with the phase and the last lines for a guest that stops,
+    from the machine's own address; behind another host, where that address may lead nowhere from here, it is enough
+    that the console says so. Raises ``DriverError`` with the phase and the last lines for a guest that stops,
     that is not there in time, or that libvirt shows no more.
     """
     patience = scaled(deadline, vm.virt_type)
     story = Story(lambda phase: progress(f"booting: {phase}"), lambda line: _console_log.debug("%s", line))
     with _watched(vm, connect) as seen:
-        if not _arrived(seen, story, reached or (lambda: has_banner(*ssh_address(vm))), patience):
+        if not _arrived(seen, story, reached or _banner_of(vm, story), patience):
             raise _unreached(vm, story, patience)
         for line in _waiting(seen):
             if isinstance(line, str):  # that libvirt went away just now does not matter any more
                 story.take(line)
+
+
+def _banner_of(vm: Vm, story: Story) -> Callable[[], bool]:
+    behind = bool(urlsplit(vm.uri).hostname)
+    return lambda: has_banner(*ssh_address(vm)) or (behind and story.has_passed(SSH))
 
 
 def scaled(seconds: float, virt_type: str) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 LONGEST_LINE = 4096
 KEPT_LINES = 10
+SSH = "SSH"
 
 # ECMA-48: CSI and OSC sequences, two-byte escapes, and whatever control bytes are left but the tab.
 _ESCAPES = re.compile(
@@ -72,7 +73,7 @@ PHASES = (
     _phase("cloud-init: data source", _CLOUD_INIT + "init-local"),
     _phase("network", r"Reached target (network(-online)?\.target|Network(\.| is Online))", r"ci-info: .*Net dev"),
     _phase("cloud-init: users and keys", _CLOUD_INIT + "init'"),
-    _phase("SSH", r"Started .*(ssh|sshd)\.service", r"Started .*OpenSSH", r"Starting sshd"),
+    _phase(SSH, r"(Listening on|Started) sshd?\.(socket|service)", r"Started .*OpenSSH", r"Starting sshd"),
     _phase("cloud-init: settings", _CLOUD_INIT + "modules:config"),
     _phase("cloud-init: set-up", _CLOUD_INIT + "modules:final"),
     _phase("the engine", r"Started pymachine-first-boot"),
@@ -103,6 +104,10 @@ class Story:
         self._passed: set[str] = set()
         self.phase = ""
         self.last: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def has_passed(self, title: str) -> bool:
+        """Return whether a phase has begun."""
+        return title in self._passed
 
     def take(self, line: str) -> None:
         """Take one line of the console."""

@@ -19,6 +19,7 @@ from pymachine_kvm.handle import Vm
 from pymachine_kvm.phases import LONGEST_LINE, MANY_LINES, Lines, Progress, Story, phase_of
 
 VM = Vm("fake:///", "0" * 32, "node1", "default", "disk", "seed", "52:54:00:00:00:01", virt_type="kvm", ssh_port=1)
+BEHIND = VM.with_(uri="qemu+ssh://there/system")
 RUNNING = (1, 1)
 NOTHING_YET = -2
 
@@ -75,7 +76,7 @@ class FakeConnection:
     def opener(self) -> Callable[[str], AbstractContextManager[Any]]:
         @contextmanager
         def connect(uri: str) -> Iterator[FakeConnection]:
-            assert uri == VM.uri
+            assert uri in (VM.uri, BEHIND.uri)
             yield self
 
         return connect
@@ -157,6 +158,8 @@ def test_what_has_no_end_yet_can_be_asked_for() -> None:
         ("[  OK  ] Reached target network.target - Network.", "network"),
         ("[    9.9] cloud-init[400]: Cloud-init v. 25.1.4 running 'init' at Mon", "cloud-init: users and keys"),
         ("[  OK  ] Started ssh.service - OpenBSD Secure Shell server.", "SSH"),
+        ("[  OK  ] Listening on ssh.socket - OpenBSD Secure Shell server socket.", "SSH"),
+        ("[  OK  ] Listening on sshd-unix-local.socket - OpenSSH Server Socket (AF_UNIX Local).", None),
         ("[   12.0] cloud-init[521]: Cloud-init v. 22.4.2 running 'modules:config' at Mon", "cloud-init: settings"),
         ("[   14.0] cloud-init[533]: Cloud-init v. 22.4.2 running 'modules:final' at Mon", "cloud-init: set-up"),
         ("[   15.0] cloud-init[533]: Cloud-init v. 22.4.2 finished at Mon", "cloud-init is done"),
@@ -297,6 +300,22 @@ def test_a_libvirt_that_hangs_does_not_outlast_the_deadline() -> None:
 
     assert "within 0 s" in error.message or "within 1 s" in error.message
     assert elapsed < 5
+
+
+def test_behind_another_host_the_console_says_when_ssh_is_there() -> None:
+    told: list[str] = []
+    conn = FakeConnection(FakeDomain(RUNNING), b"[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n")
+
+    follow(BEHIND, deadline=10, progress=told.append, connect=conn.opener())
+
+    assert told == ["booting: SSH"]
+
+
+def test_on_this_host_the_console_alone_is_not_enough() -> None:
+    conn = FakeConnection(FakeDomain(RUNNING), b"[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n")
+
+    with pytest.raises(DriverError, match="the guest stopped at: SSH"):
+        follow(VM, deadline=0.6, progress=lambda line: None, connect=conn.opener())
 
 
 def test_an_emulated_guest_gets_more_time() -> None:
