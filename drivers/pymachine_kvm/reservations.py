@@ -11,10 +11,11 @@ from itertools import count
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine_kvm.addresses import HostEntry, free_address, read_subnet
-from pymachine_kvm.connection import libvirt, translated
+from pymachine_kvm.addresses import HostEntry, bridge_of, free_address, read_subnet
+from pymachine_kvm.connection import is_local, libvirt, translated
 from pymachine_kvm.definitions import definitions, uuid_of
 from pymachine_kvm.handle import Vm, mac_of
+from pymachine_kvm.leases import give_back
 from pymachine_kvm.locks import exclusive
 from pymachine_kvm.network import entries_by_place, entries_of, look_up, xml_of
 
@@ -48,13 +49,18 @@ def reserve(connection: Any, vm: Vm) -> str:
 
 
 def release(connection: Any, vm: Vm) -> None:
-    """Take back the machine's reservation: the entry with its MAC and its name, no other. Gone is no error."""
+    """Take back the machine's reservation, the entry with its MAC and its name and no other, and end its lease.
+
+    Gone is no error. A lease that cannot be ended (on another host, say) ends by itself within an hour.
+    """
     network = look_up(connection, vm.network) if vm.network else None
     if network is None:
         return
     with exclusive(connection, f"network {vm.network}"):
         for entry in {entry for entry in entries_of(network) if _is_of(entry, vm)}:
             _withdraw(network, entry)
+        if is_local(connection):
+            _end_leases(network, vm)
 
 
 def find_address(connection: Any, vm: Vm) -> str:
@@ -64,6 +70,16 @@ def find_address(connection: Any, vm: Vm) -> str:
     """
     sources = (_leased, _told_by_agent, _seen_by_arp)
     return next((address for source in sources if (address := source(connection, vm))), "")
+
+
+def _end_leases(network: Any, vm: Vm) -> None:
+    xml = xml_of(network)
+    subnet = read_subnet(xml)
+    if subnet is None:
+        return
+    for lease in _leases(network, vm.mac):
+        if lease["type"] == libvirt().VIR_IP_ADDR_TYPE_IPV4:
+            give_back(lease["ipaddr"], vm.mac, server=str(subnet.gateway), bridge=bridge_of(xml))
 
 
 def _required(connection: Any, name: str) -> Any:
