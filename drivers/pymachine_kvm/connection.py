@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWaiting
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -75,12 +76,15 @@ def libvirt() -> Any:
 
 
 @contextmanager
-def connect(uri: str, *, read_only: bool = False, deadline: float = OPEN_DEADLINE) -> Iterator[Any]:
+def connect(
+    uri: str, *, read_only: bool = False, deadline: float = OPEN_DEADLINE, alive: int = ALIVE_INTERVAL
+) -> Iterator[Any]:
     """Open a connection (``virConnect``) within ``deadline`` seconds, close it at the end. Never asks for a password.
 
-    Raises ``CheckFailed`` with the mending command where there is no daemon, no right or no such URI.
+    ``alive`` is how many seconds the other side may be silent before it is asked whether it lives. Raises
+    ``CheckFailed`` with the mending command where there is no daemon, no right or no such URI.
     """
-    connection = _open(uri, read_only, deadline)
+    connection = _open(_Way(_quiet(uri), read_only, alive), uri, deadline)
     try:
         yield connection
     finally:
@@ -119,9 +123,18 @@ def is_session(connection: Any) -> bool:
     return own and not (is_local(connection) and os.geteuid() == 0)
 
 
-def _open(uri: str, read_only: bool, deadline: float) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How to open a connection."""
+
+    uri: str
+    read_only: bool
+    alive: int
+
+
+def _open(way: _Way, uri: str, deadline: float) -> Any:
     outcome: Future[Any] = Future()
-    threading.Thread(target=_open_into, args=(outcome, _quiet(uri), read_only), daemon=True).start()
+    threading.Thread(target=_open_into, args=(outcome, way), daemon=True).start()
     try:
         return outcome.result(deadline)
     except StillWaiting:
@@ -132,21 +145,21 @@ def _open(uri: str, read_only: bool, deadline: float) -> Any:
         raise _unopened(uri, error) from error
 
 
-def _open_into(outcome: Future[Any], uri: str, read_only: bool) -> None:
+def _open_into(outcome: Future[Any], way: _Way) -> None:
     """Open in a thread of its own: libvirt's call takes no deadline, and ssh may wait for ever."""
     try:
         module = libvirt()
         _run_events()
-        connection = module.openReadOnly(uri) if read_only else module.open(uri)
-        _keep_alive(connection)
+        connection = module.openReadOnly(way.uri) if way.read_only else module.open(way.uri)
+        _keep_alive(connection, way.alive)
         outcome.set_result(connection)
     except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
         outcome.set_exception(error)
 
 
-def _keep_alive(connection: Any) -> None:
+def _keep_alive(connection: Any, interval: int) -> None:
     try:
-        connection.setKeepAlive(ALIVE_INTERVAL, ALIVE_COUNT)
+        connection.setKeepAlive(interval, ALIVE_COUNT)
     except libvirt().libvirtError as error:
         if code_of(error) != NOT_SUPPORTED:  # test:///, which has no daemon
             raise
