@@ -38,11 +38,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class BootDisk:
-    """A disk with a Linux that boots: ``path`` on the libvirt host, ``format`` qcow2 or raw."""
+    """A disk with a Linux that boots: ``path`` on the libvirt host, ``format`` qcow2 or raw.
+
+    ``uefi`` for one that boots by UEFI alone; aarch64 knows nothing else.
+    """
 
     path: str
     format: str
     arch: str = "x86_64"
+    uefi: bool = False
+
+    @property
+    def by_uefi(self) -> bool:
+        """Whether it is booted by UEFI."""
+        return self.uefi or self.arch == "aarch64"
 
 
 def ask_guest(conn: Any, disk: BootDisk, *, deadline: float = DEADLINE, virt_type: str = "kvm") -> Answer:
@@ -73,8 +82,9 @@ def _running(conn: Any, disk: BootDisk, virt_type: str) -> Iterator[Any]:
 
 def domain_xml(name: str, disk: BootDisk, virt_type: str = "kvm") -> str:
     """Return the definition of the guest."""
-    values = {"arch": disk.arch, "format": disk.format, "path": disk.path, "memory": MEMORY_MIB}
-    return render("libvirt/probe.xml.j2", name=name, uuid=str(uuid4()), virt_type=virt_type, **values)
+    return render(
+        "libvirt/probe.xml.j2", name=name, uuid=str(uuid4()), disk=disk, virt_type=virt_type, memory=MEMORY_MIB
+    )
 
 
 def _watch(conn: Any, domain: Any, deadline: float) -> str:
@@ -120,10 +130,10 @@ def _remove(conn: Any, domain: Any, text: str, disk: BootDisk) -> None:
     """End the guest; only a persistent domain takes its firmware's variables with it, so it is made one before."""
     module = libvirt()
     with suppress(module.libvirtError):
-        if disk.arch == "aarch64":
+        if disk.by_uefi:
             domain = conn.defineXML(text)
     with suppress(module.libvirtError):  # it may have ended by itself
         domain.destroy()
     with suppress(module.libvirtError):
-        if disk.arch == "aarch64":
+        if disk.by_uefi:
             domain.undefineFlags(module.VIR_DOMAIN_UNDEFINE_NVRAM)

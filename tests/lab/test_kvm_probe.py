@@ -103,6 +103,18 @@ def test_the_probe_writes_nothing_to_the_image(conn: Any, folder: Path) -> None:
     assert disk.read_bytes() == before
 
 
+def test_the_firmwares_variables_of_the_probe_are_removed(conn: Any, folder: Path) -> None:
+    disk = BootDisk(str(disk_that_prints(folder, HUNG)), "raw", uefi=True)
+
+    answer = ask_guest(conn, disk, deadline=3, virt_type="qemu")
+
+    assert (
+        answer.fault == "a Linux guest printed not one line of its kernel within 3 s"
+    )  # it was UEFI: no boot sector
+    assert list(Path("/var/lib/libvirt/qemu/nvram").glob("pymachine-probe-*")) == []
+    assert probes_left(conn) == []
+
+
 def test_an_interrupted_probe_leaves_no_domain(conn: Any, folder: Path) -> None:
     disk = disk_that_prints(folder, HUNG)
     code = (

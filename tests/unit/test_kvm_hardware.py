@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed
-from pymachine_kvm.connection import connect
+from pymachine_kvm.connection import connect, libvirt
 from pymachine_kvm.device import Account, Node, account, kvm_node, qemu_account
 from pymachine_kvm.hardware import Host, Promise, decide, host_of, read_capabilities, ruled_out, settle
 from pymachine_kvm.probe import Answer, BootDisk, domain_xml
@@ -314,10 +314,13 @@ def test_this_host_is_known_by_what_survives_a_restart_of_libvirt() -> None:
 # The guest that is asked.
 
 
-@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_the_guest_reads_its_disk_has_no_network_and_needs_no_escaping(arch: str) -> None:
-    text = domain_xml("pymachine-probe-0", BootDisk("/pool/a & b's.qcow2", "qcow2", arch))
+@pytest.mark.parametrize(("arch", "uefi"), [("x86_64", False), ("x86_64", True), ("aarch64", False)])
+def test_the_guest_is_valid_reads_its_disk_and_has_no_network(arch: str, uefi: bool) -> None:
+    text = domain_xml("pymachine-probe-0", BootDisk("/pool/a & b's.qcow2", "qcow2", arch, uefi))
 
     assert "<source file='/pool/a &amp; b&apos;s.qcow2'/>" in text
     assert "<readonly/>" in text
     assert "<interface" not in text
+    assert ("firmware='efi'" in text) == (uefi or arch == "aarch64")
+    with connect("test:///default") as conn:
+        conn.defineXMLFlags(text, libvirt().VIR_DOMAIN_DEFINE_VALIDATE).undefine()
