@@ -14,7 +14,7 @@ from pymachine.errors import CheckFailed
 from pymachine_kvm.connection import connect, libvirt
 from pymachine_kvm.device import Account, Node, account, kvm_node, qemu_account
 from pymachine_kvm.hardware import Host, Promise, decide, host_of, read_capabilities, ruled_out, settle
-from pymachine_kvm.probe import Answer, BootDisk, domain_xml
+from pymachine_kvm.probe import Answer, BootDisk, ask_guest, domain_xml
 from pymachine_kvm.verdicts import AGAIN_AFTER, Verdict, Verdicts
 
 QEMU = Account("libvirt-qemu", 64055, frozenset({107, 64055}))
@@ -324,3 +324,47 @@ def test_the_guest_is_valid_reads_its_disk_and_has_no_network(arch: str, uefi: b
     assert ("firmware='efi'" in text) == (uefi or arch == "aarch64")
     with connect("test:///default") as conn:
         conn.defineXMLFlags(text, libvirt().VIR_DOMAIN_DEFINE_VALIDATE).undefine()
+
+
+class Refusing:
+    """A libvirt that starts no guest."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def createXML(self, text: str, flags: int) -> None:  # noqa: N802 - libvirt's name
+        raise libvirt().libvirtError(self.message)
+
+
+@pytest.mark.parametrize(
+    ("message", "fault", "lasting"),
+    [
+        (
+            "internal error: process exited while connecting to monitor: 2026-11-25T09:01:08.512685Z "
+            "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69 qemu-system-x86_64: "
+            "../../target/i386/kvm/kvm.c:3183: kvm_buf_set_msrs: Assertion failed.",
+            "QEMU does not run: failed to set MSR 0x10a to 0x69",
+            True,
+        ),
+        (
+            "internal error: process exited while connecting to monitor: Could not access KVM kernel module: "
+            "Permission denied",
+            "Could not access KVM kernel module",
+            True,
+        ),
+        (
+            "internal error: qemu unexpectedly closed the monitor: 2026-11-25T09:01:08.512685Z qemu-system-x86_64: "
+            "cannot set up guest memory 'pc.ram': Cannot allocate memory",
+            "QEMU does not run: cannot set up guest memory 'pc.ram': Cannot allocate memory",
+            False,
+        ),
+        ("Cannot access storage file '/kvm/base.qcow2' (as uid:64055, gid:107)", "Cannot access storage file", False),
+    ],
+)
+def test_a_guest_that_does_not_start_is_an_answer_where_kvm_is_to_blame(
+    message: str, fault: str, lasting: bool
+) -> None:
+    answer = ask_guest(Refusing(message), BootDisk("/kvm/base.qcow2", "qcow2"))
+
+    assert fault in answer.fault
+    assert answer.lasting is lasting
