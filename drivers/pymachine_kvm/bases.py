@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
@@ -148,10 +149,8 @@ def _fill(connection: Any, pool: Any, image: Image, progress: Progress) -> None:
 
 def _try_to_remove(pool: Any, name: str) -> None:
     """Give back the space of a failed upload at once; the failure itself is what is reported."""
-    try:
+    with suppress(DriverError):
         remove_volume(pool, name)
-    except DriverError:
-        return
 
 
 class _Told:
@@ -180,10 +179,8 @@ def _backings(connection: Any) -> Iterator[tuple[str, str]]:
         pools = [pool for pool in connection.listAllStoragePools() if pool.isActive()]
         volumes = [volume for pool in pools for volume in pool.listAllVolumes()]
     for volume in volumes:
-        try:
+        with suppress(DriverError), translated("looking at a volume"):  # one may be removed meanwhile
             yield volume.path(), backing_path(volume)
-        except DriverError:  # removed meanwhile
-            continue
 
 
 def _disks_of_domains(connection: Any) -> Iterator[tuple[str, set[str]]]:

@@ -199,8 +199,12 @@ def _make_pool(connection: Any, name: str, notice: Notice) -> Any:
 
 
 def _backing(pool: Any, name: str, size: int) -> Backing:
-    with translated(f"base image {name!r} in pool {pool.name()!r}"):
-        volume = pool.storageVolLookupByName(name)
+    volume = find_volume(pool, name)
+    if volume is None:
+        raise DriverError(
+            f"base image {name!r} is gone from pool {pool.name()!r}", hint="the same command again uploads it anew"
+        )
+    with translated(f"looking at volume {name!r}"):
         path, least = volume.path(), volume.info()[1]
     if size < least:
         raise CheckFailed(

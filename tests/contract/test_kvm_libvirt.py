@@ -345,6 +345,7 @@ def test_a_domain_starts_on_its_overlay_and_logs_its_console(
         assert find_volume(pool, "console.log") is not None
         assert base_users(connection, pool, spec.vm.base) == (spec.vm.name,)
         assert spec.vm.mac in domain.XMLDesc(0)
+        assert ("_CODE" in domain.XMLDesc(0), ".ms.fd" in domain.XMLDesc(0)) == (firmware == "uefi", False)
         assert choose_mac(connection, "0" * 32) != spec.vm.mac
         domain.destroy()
         domain.undefineFlags(4)  # with its firmware's variables
