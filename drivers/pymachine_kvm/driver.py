@@ -23,7 +23,7 @@ from pymachine.driver import (
 )
 from pymachine.images.shelf import Shelf
 from pymachine.model import State
-from pymachine_kvm import console, making, power, preflight, removal, resize, seed, snapshots, status
+from pymachine_kvm import cloning, console, making, power, preflight, removal, resize, seed, snapshots, status
 from pymachine_kvm.boot import follow
 from pymachine_kvm.connection import connect
 from pymachine_kvm.copies import drop_copies
@@ -65,13 +65,13 @@ class KvmDriver:
         """Bring image, pool and network into being and reserve the address."""
         wanted = read_options(request.options)
         with connect(wanted.uri) as connection:
-            return making.Making(connection, request, wanted, remember).foresee()
+            return making.Making.of(connection, request, wanted, remember).foresee()
 
     def create(self, request: Request, remember: Remember) -> Instance:
         """Make disk, seed and domain, and see it boot."""
         wanted = read_options(request.options)
         with connect(wanted.uri) as connection:
-            return making.Making(connection, request, wanted, remember).create()
+            return making.Making.of(connection, request, wanted, remember).create()
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Ask libvirt, read-only: that never asks for a password."""
@@ -139,6 +139,11 @@ class KvmDriver:
         """Change the size of a machine that is off."""
         with self._at(handle) as (connection, vm):
             resize.resize(connection, vm, cpus=cpus, memory=memory, disk=disk)
+
+    def check_source(self, handle: Handle) -> None:
+        """Refuse to copy a machine that is not off."""
+        with self._at(handle, read_only=True) as (connection, vm):
+            cloning.check_source(connection, vm)
 
     def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
         """Remove the bases of an image from every pool that is known, unless machines stand on it."""

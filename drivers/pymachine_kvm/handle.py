@@ -74,3 +74,8 @@ def volume_names(name: str, machine_id: str) -> tuple[str, str]:
     """Return the names of the disk and the seed: told apart from those of an earlier machine of the same name."""
     stem = f"{name}-{machine_id[:8]}"
     return f"{stem}.qcow2", f"{stem}-seed.iso"
+
+
+def origin_name(name: str, machine_id: str) -> str:
+    """Return the name of the volume under a clone's disk: a copy of another machine's, this one's alone."""
+    return f"{name}-{machine_id[:8]}-origin.qcow2"

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from pymachine.driver import Instance, Prospect, Remember, Request
 from pymachine.errors import DriverError
 from pymachine.images.image import Image
 from pymachine.images.shelf import Shelf
 from pymachine.model import Endpoint, SshAddress
-from pymachine_kvm import domain, hardware, seed, storage, usernet
+from pymachine_kvm import cloning, domain, hardware, seed, storage, usernet
 from pymachine_kvm.bases import base_format, base_name, ensure_base
 from pymachine_kvm.boot import follow, has_banner
 from pymachine_kvm.capabilities import folder_sharing
 from pymachine_kvm.connection import is_session, translated
-from pymachine_kvm.handle import Vm, volume_names
+from pymachine_kvm.handle import Vm, origin_name, volume_names
 from pymachine_kvm.network import ensure_network
 from pymachine_kvm.options import Wanted
 from pymachine_kvm.probe import BootDisk, ask_guest
@@ -30,19 +30,29 @@ SSH_PORT = 22
 
 @dataclass
 class Making:
-    """One create of one machine, on one connection. Every part of it can be repeated."""
+    """One create of one machine, on one connection. Every part of it can be repeated.
+
+    ``source`` is the machine that it begins as a copy of; otherwise it begins with an image.
+    """
 
     connection: Any
     request: Request
     wanted: Wanted
     remember: Remember
+    source: Vm | None = None
+
+    @classmethod
+    def of(cls, connection: Any, request: Request, wanted: Wanted, remember: Remember) -> Self:
+        """Return the create that the request asks for; a copy has the sizes of its source."""
+        if request.source is None:
+            return cls(connection, request, wanted, remember)
+        source = Vm.of(request.source)
+        return cls(connection, request, cloning.like(connection, source, wanted), remember, source)
 
     def foresee(self) -> Prospect:
         """Remember what will be made, then bring pool, image, network and address into being."""
         vm = self._kept(self._begun())
-        image = self._image(vm)
-        vm = self._kept(vm.with_(engine=image.engine, os_release=image.os_release, base=base_name(image)))
-        ensure_base(self.connection, self._pool(vm), image, self.request.progress)
+        vm = self._on_image(vm) if self.source is None else self._on_copy(vm, self.source)
         vm = self._kept(self._addressed(vm))
         return _prospect(vm, self.request.engine_port)
 
@@ -78,6 +88,18 @@ class Making:
 
     def _kept(self, vm: Vm) -> Vm:
         self.remember(vm.handle())
+        return vm
+
+    def _on_image(self, vm: Vm) -> Vm:
+        image = self._image(vm)
+        vm = self._kept(vm.with_(engine=image.engine, os_release=image.os_release, base=base_name(image)))
+        ensure_base(self.connection, self._pool(vm), image, self.request.progress)
+        return vm
+
+    def _on_copy(self, vm: Vm, source: Vm) -> Vm:
+        origin = origin_name(vm.name, vm.id)
+        vm = self._kept(cloning.taken_over(vm, source, origin))
+        cloning.copy_disk(self.connection, self._pool(vm), source, origin, self.request.progress)
         return vm
 
     def _image(self, vm: Vm) -> Image:

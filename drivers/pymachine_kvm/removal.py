@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pymachine.errors import DriverError
+from pymachine_kvm.bases import MARK
 from pymachine_kvm.connection import GONE, code_of, libvirt, translated
 from pymachine_kvm.console import log_name
-from pymachine_kvm.handle import Vm, volume_names
+from pymachine_kvm.handle import Vm, origin_name, volume_names
 from pymachine_kvm.ownership import is_ours
 from pymachine_kvm.power import cut
 from pymachine_kvm.reservations import release
@@ -83,5 +84,7 @@ def _remove_volumes(conn: Any, vm: Vm) -> None:
 
 def _is_part(name: str, vm: Vm) -> bool:
     """Whether a volume is the machine's: its name must hold the machine's id. The log lies there in several parts."""
-    ours = {vm.disk, vm.seed} & set(volume_names(vm.name, vm.id))
+    origin = origin_name(vm.name, vm.id)
+    made = {vm.disk, vm.seed} & set(volume_names(vm.name, vm.id))
+    ours = {*made, origin, origin + MARK}
     return name in ours or name.startswith(log_name(vm))

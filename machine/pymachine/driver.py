@@ -89,7 +89,8 @@ class Request:
 
     ``resume`` is the last remembered handle of a create that stopped half-way, or None: the driver then goes
     on with what exists instead of making a second one. ``login`` and ``first_boot`` are given to drivers that
-    foresee their instances. ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
+    foresee their instances; ``source``, to those that clone, is the instance whose disk the new one starts with.
+    ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Request:
     resume: Handle | None = None
     login: Login | None = None
     first_boot: FirstBoot | None = None
+    source: Handle | None = None
     progress: Callable[[str], None] = field(default=_ignore, compare=False)
     notice: Callable[[str], None] = field(default=_ignore, compare=False)
 
@@ -237,6 +239,17 @@ class Console(Protocol):
 
     def attach(self, handle: Handle, keys: int, screen: int) -> None:
         """Connect two file descriptors to the console until its input sends Ctrl-] or the console ends."""
+
+
+@runtime_checkable
+class Clones(Protocol):
+    """A driver that foresees, and can begin an instance with a copy of another's disk: ``Request.source`` names it.
+
+    The copy is complete when ``foresee`` returns. The core gives the new host an identity of its own.
+    """
+
+    def check_source(self, handle: Handle) -> None:
+        """Raise ``CheckFailed`` for an instance that cannot be copied now, because it runs for one."""
 
 
 @runtime_checkable

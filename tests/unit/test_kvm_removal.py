@@ -12,7 +12,7 @@ from pymachine.model import State
 from pymachine_kvm import removal
 from pymachine_kvm.connection import connect, libvirt
 from pymachine_kvm.console import log_name
-from pymachine_kvm.handle import Vm
+from pymachine_kvm.handle import Vm, origin_name
 from pymachine_kvm.reservations import reserve
 from pymachine_kvm.status import find, state
 from unit.kvm_machine import LibvirtError, a_vm, add_volume, defined, volume_names_of
@@ -26,7 +26,8 @@ def reservations(conn: Any, vm: Vm) -> int:
 
 
 def parts_of(vm: Vm) -> list[str]:
-    return [vm.disk, vm.seed, log_name(vm), f"{log_name(vm)}.0"]
+    origin = origin_name(vm.name, vm.id)
+    return [vm.disk, vm.seed, log_name(vm), f"{log_name(vm)}.0", origin, f"{origin}.ok"]
 
 
 def test_everything_that_create_made_goes() -> None:

@@ -156,6 +156,7 @@ def request_for(machine: Machine, options: Any, session: Session | None = None, 
         request,
         login=session.login,
         first_boot=session.first_boot,
+        source=session.source,
         progress=lambda text: tell.progressed(machine.name, step, text),
         notice=lambda text: tell.notice(machine.name, text),
     )

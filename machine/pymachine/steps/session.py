@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pymachine.driver import Driver, FirstBoot, Login, Prospect
+from pymachine.driver import Driver, FirstBoot, Handle, Login, Prospect
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
@@ -41,7 +41,7 @@ class Session:
     ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
     refusal: whoever began the machine withdraws it. ``former`` is the record of a machine whose engine gets other
     options: until these are ``in_place`` on the host, what is saved tells of the former ones. ``prospect``, ``login``
-    and ``first_boot`` concern a host that is known before it boots.
+    and ``first_boot`` concern a host that is known before it boots, ``source`` is what the driver makes a copy of.
     """
 
     tools: Tools
@@ -57,6 +57,7 @@ class Session:
     prospect: Prospect | None = None
     login: Login | None = None
     first_boot: FirstBoot | None = None
+    source: Handle | None = None
     pending: dict[str, bytes] = field(default_factory=dict)
     _transport: Transport | None = None
 
