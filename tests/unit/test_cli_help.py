@@ -28,6 +28,7 @@ USAGES = [
     "snapshot [OPTIONS] [COMMAND] [ARGS]...",
     "console [OPTIONS] [NAME]",
     "resize [OPTIONS] [NAME]...",
+    "clone [OPTIONS] [SOURCE] [NEW]",
     "image [OPTIONS] [COMMAND] [ARGS]...",
     "provision [OPTIONS] [NAME]...",
     "upgrade [OPTIONS] [NAME]...",

@@ -37,6 +37,7 @@ COMMANDS = {
     "snapshot": "snapshot",
     "console": "console",
     "resize": "resize",
+    "clone": "clone",
     "image": "image",
     "provision": "setting_up",
     "upgrade": "setting_up",

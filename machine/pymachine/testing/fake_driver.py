@@ -55,7 +55,7 @@ class FakeCloud:
     ``start`` …) raise; ``remembered`` is the moment right after ``create`` made its host known. ``calls`` lists the
     operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
     alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
-    ``lacking`` names methods that its driver does not have.
+    ``lacking`` names methods that its driver does not have. ``copies`` says whose disk a host began with, by ids.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
     ``requests`` are those of every ``create``.
     """
@@ -77,6 +77,7 @@ class FakeCloud:
         self.requests: list[Request] = []
         self.stubborn = False
         self.lacking: set[str] = set()
+        self.copies: dict[str, str] = {}
         self._path = path
         self._memory: dict[str, Any] = {}
         self._faults: defaultdict[str, list[BaseException]] = defaultdict(list)
@@ -268,10 +269,18 @@ class _ForeseeingDriver(_FakeDriver):
     def foresee(self, request: Request, remember: Remember) -> Prospect:
         """Say where the host will be."""
         self.cloud.called("foresee")
+        if request.source is not None:
+            self.cloud.copies[request.machine_id] = request.source["id"]
         instance = self.locate(request)
         remember(instance.handle)
         prospect = Prospect(instance.handle, ssh=instance.ssh, addresses=instance.addresses)
         return self.cloud.foreseen(prospect) if self.cloud.foreseen else prospect
+
+    def check_source(self, handle: Handle) -> None:
+        """Refuse a host that is not off."""
+        self.cloud.called("check_source")
+        if self.cloud.hosts()[handle["id"]] is not State.STOPPED:
+            raise CheckFailed("the host is switched on", hint="stop it first")
 
 
 def _known(kept: Mapping[str, Any], name: str) -> Any:

@@ -1,0 +1,41 @@
+"""``clone``: a machine like another one, with all that is on its disk."""
+
+from __future__ import annotations
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.machines import one, unlock
+from pymachine.cli.output import dump, say
+from pymachine.cli.params import FORCE_UNLOCK, JSON, command, complete_names
+from pymachine.cli.plans import next_line, ready_line
+from pymachine.documents import to_document
+from pymachine.errors import UsageFault
+
+
+@command()
+@FORCE_UNLOCK
+@JSON
+@click.argument("source", required=False, shell_complete=complete_names)
+@click.argument("name", required=False, metavar="[NEW]")
+@click.pass_obj
+def clone(app: App, source: str | None, name: str | None, as_json: bool) -> None:
+    """Make a machine as a copy of one that is switched off.
+
+    It has all that is on the other's disk, and certificates, keys, an address and an identity of its own. A clone
+    that stopped half-way goes on when it is given again.
+    """
+    from pymachine.clone import clone as make
+
+    if source is None or name is None:
+        raise UsageFault("clone needs a machine and a name for its copy", hint="pymachine clone SOURCE NEW")
+    original = one(app, source).name
+    unlock(app, [original, name])
+    began = app.wiring.now()
+    machine = make(original, name, app.tools)
+    app.settle()
+    if as_json:
+        dump(to_document(machine))
+        return
+    say(ready_line(machine, app.wiring.now() - began))
+    say(next_line(app, machine))

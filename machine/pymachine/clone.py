@@ -1,0 +1,96 @@
+"""``pymachine clone``: another machine that starts with all that a machine has on its disk."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from pymachine.documents import from_document
+from pymachine.driver import Clones, Driver, Foresees
+from pymachine.errors import CheckFailed, StoreError, UsageFault
+from pymachine.model import Machine, Phase, check_name
+from pymachine.steps.certificates import Certify
+from pymachine.steps.cloning import OwnIdentity, TakeOver
+from pymachine.steps.engine import Complete, SetUpEngine, Verify
+from pymachine.steps.foresight import Foresee
+from pymachine.steps.host import Allocate, Reach
+from pymachine.steps.powers import handle_of, incapable
+from pymachine.steps.session import Step, journalled, timestamp, working
+from pymachine.steps.tools import Tools
+
+SOURCE = "cloned_from"  # in the record of a clone: the id of the machine that it is a copy of
+
+
+def clone(source_name: str, name: str, tools: Tools) -> Machine:
+    """Make machine ``name`` as a copy of another one that is switched off, or go on with it; return its record.
+
+    It has the source's options, engine settings, labels, images and containers, and certificates, keys, address and
+    identity of its own. The source may be started again as soon as its disk is copied. Raises ``NotSupported``,
+    ``CheckFailed`` before anything is made, ``StepFailed`` after.
+    """
+    if check_name(name) == source_name:
+        raise UsageFault(f"{name} cannot be a clone of itself", hint="give the clone another name")
+    source = tools.store.get(source_name)
+    driver = tools.load_driver(source.driver)()
+    if not (isinstance(driver, Clones) and isinstance(driver, Foresees)):
+        raise incapable(source, "clone its machines")
+    with working(name, f"clone {source.name} to {name}", tools, driver) as session, ExitStack() as held:
+        held.enter_context(tools.store.lease(source.name, f"clone {source.name} to {name}"))
+        machine = _begun(name, tools.store.get(source.name), tools)
+        session.source = handle_of(source)
+        if machine.rev == 0:  # later the copy may be complete, and the source be at work again: the driver knows
+            driver.check_source(session.source)
+        options = _options_of(source, driver)
+        machine = session.save(machine)
+        with journalled(session, machine, "clone", {"source": source.name}):
+            machine = session.perform((Foresee(options),), machine)
+            held.close()
+            return session.perform(_steps(source, options), machine)
+
+
+def _steps(source: Machine, options: Any) -> Sequence[Step]:
+    return (
+        Allocate(options), Reach(), OwnIdentity(source), TakeOver(), Certify(), SetUpEngine(), Verify(), Complete(),
+    )  # fmt: skip
+
+
+def _begun(name: str, source: Machine, tools: Tools) -> Machine:
+    """Return the record to work on: a new one, or that of a clone of this source that stopped half-way."""
+    if source.phase is not Phase.READY:
+        raise CheckFailed(
+            f"machine {source.name} is not ready ({source.phase})", hint="only a machine that is complete is cloned"
+        )
+    found = tools.store.find(name)
+    if found is None:
+        return _new(name, source, tools)
+    if found.phase in (Phase.READY, Phase.REMOVING) or found.extra.get(SOURCE) != source.id:
+        raise CheckFailed(
+            f"machine {found.name} exists already ({found.phase})",
+            hint=f"`pymachine rm {found.name}` removes it; or give the clone another name",
+        )
+    return found
+
+
+def _new(name: str, source: Machine, tools: Tools) -> Machine:
+    return Machine(
+        name=name,
+        id=uuid.uuid4().hex,
+        driver=source.driver,
+        options=source.options,
+        engine=source.engine,
+        labels=source.labels,
+        created=timestamp(tools.now()),
+        extra={SOURCE: source.id},
+    )
+
+
+def _options_of(source: Machine, driver: Driver) -> Any:
+    try:
+        return from_document(driver.options, source.options)
+    except (TypeError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"the options on record of {source.name} do not fit driver {source.driver}: {error}",
+            hint="it was made by another version of the driver; `pymachine create` makes a machine like it",
+        ) from error
