@@ -21,7 +21,9 @@ from pymachine_kvm.phases import SSH, Lines, Story
 
 POLL = 0.1
 KNOCK_EVERY = 0.2
-BANNER_DEADLINE = 0.8
+CONNECT_DEADLINE = 0.8
+BANNER_DEADLINE = 8.0  # each connection costs an emulated guest a process: better to wait on one than to knock again
+USER_NETWORK_DEADLINE = 2.0  # QEMU's own network accepts for a guest that is not up yet: silence tells nothing there
 EMULATION_FACTOR = 3
 CHUNK = 1 << 16
 
@@ -102,7 +104,7 @@ def follow(
 
     ``deadline`` counts seconds, of which an emulated guest gets ``EMULATION_FACTOR`` times as many. ``progress`` is
     told each phase once; every console line goes to the logger ``pymachine.console``. ``reached`` says whether the
-    guest can be reached, called five times a second and to return within one; by default, whether an SSH banner comes
+    guest can be reached, called up to five times a second and to return within seconds; by default, whether an SSH banner comes
     from the machine's own address; behind another host, where that address may lead nowhere from here, it is enough
     that the console says so. Raises ``DriverError`` with the phase and the last lines for a guest that stops,
     that is not there in time, or that libvirt shows no more.
@@ -119,7 +121,7 @@ def follow(
 
 def _banner_of(vm: Vm, story: Story) -> Callable[[], bool]:
     behind = bool(urlsplit(vm.uri).hostname)
-    return lambda: has_banner(*ssh_address(vm)) or (behind and story.has_passed(SSH))
+    return lambda: has_banner(*ssh_address(vm), _banner_deadline(vm)) or (behind and story.has_passed(SSH))
 
 
 def scaled(seconds: float, virt_type: str) -> float:
@@ -132,13 +134,17 @@ def ssh_address(vm: Vm) -> tuple[str, int]:
     return (vm.address, 22) if vm.network else ("127.0.0.1", vm.ssh_port)
 
 
+def _banner_deadline(vm: Vm) -> float:
+    return BANNER_DEADLINE if vm.network else USER_NETWORK_DEADLINE
+
+
 def has_banner(host: str, port: int, deadline: float = BANNER_DEADLINE) -> bool:
-    """Return whether an SSH server says its banner within ``deadline`` seconds.
+    """Return whether an SSH server accepts a connection at once and says its banner within ``deadline`` seconds.
 
     The banner counts and not the connection: QEMU's user network accepts before the guest does. Never raises.
     """
     try:
-        with socket.create_connection((host, port), timeout=deadline) as sock:
+        with socket.create_connection((host, port), timeout=min(deadline, CONNECT_DEADLINE)) as sock:
             sock.settimeout(deadline)
             return sock.recv(4) == b"SSH-"
     except OSError:
