@@ -219,7 +219,10 @@ _KNOWN = (
     ("host forwarding rule", "its port on 127.0.0.1 is taken: `ss -ltnp` shows by whom"),
     ("find any firmware", "apt install ovmf qemu-efi-aarch64 where libvirt runs"),
     ("find 'efi' firmware", "apt install ovmf qemu-efi-aarch64 where libvirt runs"),
-    ("emulator", "apt install qemu-system-x86 qemu-system-arm where libvirt runs"),
+    ("No emulator found", "apt install qemu-system-x86 qemu-system-arm where libvirt runs"),
+    ("does not support virt type 'kvm'", "--kvm-virt-type qemu: another architecture can only be emulated"),
+    ("expects a netdev backend type", "apt install passt: this QEMU has no user network of its own"),
+    ("Network not found", "`virsh net-list --all` lists the networks there are"),
     ("cannot open directory", "`virsh pool-build POOL` makes the folder of a pool again"),
     ("dnsmasq", "apt install dnsmasq-base"),
 )

@@ -7,17 +7,18 @@ another host has them there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from itertools import count
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine_kvm.addresses import HostEntry, bridge_of, free_address, read_subnet
+from pymachine_kvm.addresses import HostEntry, Subnet, bridge_of, free_address, read_subnet
 from pymachine_kvm.connection import is_local, libvirt, translated
 from pymachine_kvm.definitions import definitions, uuid_of
 from pymachine_kvm.handle import Vm, mac_of
 from pymachine_kvm.leases import give_back
 from pymachine_kvm.locks import exclusive
-from pymachine_kvm.network import entries_by_place, entries_of, look_up, xml_of
+from pymachine_kvm.network import Notice, ensure_network, entries_by_place, entries_of, look_up, xml_of
 
 _ATTEMPTS = 5  # at an address that somebody else takes at the same moment
 
@@ -46,6 +47,23 @@ def reserve(connection: Any, vm: Vm) -> str:
     raise DriverError(
         f"network {vm.network!r}: every address that was free a moment ago was taken by others", hint="try again"
     )
+
+
+def keep(connection: Any, vm: Vm, notice: Notice) -> None:
+    """See that a started machine will be found where it was: its network is up, its reservation there.
+
+    What was removed by hand is put back. Raises ``DriverError`` where the address is no longer the network's to give,
+    or somebody else's by now; the machine's certificate is for its old one.
+    """
+    if not vm.network or not ensure_network(connection, vm.network, notice).reserves:
+        return
+    address = reserve(connection, vm)
+    if vm.address and address != vm.address:
+        release(connection, vm)
+        raise DriverError(
+            f"network {vm.network!r} cannot give {vm.name} its address {vm.address} any more",
+            hint=f"`virsh net-edit {vm.network}` moves the network back; or remove the machine and create it anew",
+        )
 
 
 def release(connection: Any, vm: Vm) -> None:
@@ -103,7 +121,7 @@ def _new_entry(network: Any, vm: Vm) -> HostEntry:
         raise DriverError(f"network {vm.network!r} has no DHCP of libvirt's to reserve an address in")
     _refuse_foreign(vm, entries)
     taken = {entry.ip for entry in entries} | set(_leases_of_others(network, vm))
-    wished = vm.address if vm.address and vm.address not in taken else ""
+    wished = vm.address if _is_free(vm.address, subnet, taken) else ""
     address = wished or free_address(subnet, taken, int(vm.id[:8], 16))
     if address is None:
         raise CheckFailed(
@@ -111,6 +129,10 @@ def _new_entry(network: Any, vm: Vm) -> HostEntry:
             hint=f"`virsh net-edit {vm.network}` widens its range; another network: --kvm-network",
         )
     return HostEntry(vm.mac, vm.name, address)
+
+
+def _is_free(address: str, subnet: Subnet, taken: set[str]) -> bool:
+    return bool(address) and address not in taken and IPv4Address(address) in subnet.network
 
 
 def _refuse_foreign(vm: Vm, entries: list[HostEntry]) -> None:

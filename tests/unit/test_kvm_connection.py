@@ -100,6 +100,9 @@ def test_our_own_errors_pass_through_as_they_are() -> None:
         ("Could not access KVM kernel module: Permission denied", "/dev/kvm"),
         ("End of file while reading data: Input/output error", "start libvirt"),
         ("Could not set up host forwarding rule 'tcp::22-:22'", "ss -ltnp"),
+        ("unsupported configuration: No emulator found for arch 'aarch64'", "apt install qemu-system-x86"),
+        ("Emulator '/usr/bin/qemu-system-aarch64' does not support virt type 'kvm'", "--kvm-virt-type qemu"),
+        ("Network not found: no network with matching name 'lab'", "virsh net-list"),
         ("Unable to find any firmware to satisfy 'efi'", "apt install ovmf"),
     ],
 )

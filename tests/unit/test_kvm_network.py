@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymachine.errors import CheckFailed
+from pymachine.errors import CheckFailed, DriverError
 from pymachine_kvm.addresses import Subnet, clash, free_address, free_subnet, kernel_routes, read_subnet
 from pymachine_kvm.handle import mac_of
 from pymachine_kvm.network import Kernel as Place
 from pymachine_kvm.network import Network, ensure_network, entries_of, find_network
-from pymachine_kvm.reservations import choose_mac, find_address, release, reserve
+from pymachine_kvm.reservations import choose_mac, find_address, keep, release, reserve
 from unit.libvirt_node import BRIDGED, CARD, NODE1, NODE2, Kernel, domain, network, node
 
 NET = IPv4Network("192.168.122.0/24")
@@ -38,6 +38,10 @@ def bring_up(connection: object, name: str, kernel: Kernel) -> tuple[Network, li
     notices: list[str] = []
     found = ensure_network(connection, name, notices.append, kernel=Place(kernel.proc, kernel.devices))
     return found, notices
+
+
+def ignore(text: str) -> None:
+    """Nobody listens."""
 
 
 # -- networks --
@@ -221,6 +225,33 @@ def test_release_takes_back_its_own_and_nothing_else(tmp_path: Path) -> None:
         release(connection, NODE1.with_(network="gone"))
 
         assert {entry.ip for entry in entries_of(connection.networkLookupByName("default"))} == {kept}
+
+
+def test_before_a_start_network_and_reservation_are_put_back_as_they_were(tmp_path: Path) -> None:
+    vm = NODE1.with_(network="lab", address="10.77.0.9")
+    with node(tmp_path, network("lab", "10.77.0")) as connection:
+        connection.networkLookupByName("lab").destroy()
+        keep(connection, vm, ignore)
+        keep(connection, vm, ignore)
+        lab = connection.networkLookupByName("lab")
+
+        assert lab.isActive()
+        assert {entry.ip for entry in entries_of(lab)} == {"10.77.0.9"}
+
+
+@pytest.mark.parametrize("address", ["192.168.122.9", "10.1.2.3"])
+def test_an_address_that_is_gone_for_good_is_told_and_nothing_is_reserved(tmp_path: Path, address: str) -> None:
+    with node(tmp_path, network("lab", "10.77.0")) as connection:
+        with pytest.raises(DriverError, match=rf"cannot give node1 its address {address} any more"):
+            keep(connection, NODE1.with_(network="lab", address=address), ignore)
+
+        assert entries_of(connection.networkLookupByName("lab")) == []
+
+
+def test_a_machine_without_a_network_or_with_a_bridge_has_nothing_to_keep(tmp_path: Path) -> None:
+    with node(tmp_path, BRIDGED) as connection:
+        keep(connection, NODE1.with_(network="", address="127.0.0.1"), ignore)
+        keep(connection, NODE1.with_(network="lan", address="192.0.2.7"), ignore)
 
 
 def test_a_mac_that_is_taken_gives_way_to_the_next(tmp_path: Path) -> None:
