@@ -1,0 +1,122 @@
+"""Pytest fixtures for virtual machines: a libvirt that answers, an image of our own, a user with neither."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.client import docker_cli
+from lab.fixtures import impossible
+from lab.ident import cache_dir
+from lab.libvirtd import URI, running
+from lab.prepare import require_root
+from lab.sh import LabError
+from lab.workstation import Workstation
+
+__all__ = ["engine_image", "libvirt_daemon", "virtual", "vm_user", "vm_users"]
+
+IMAGE = "debian-13-docker"
+BUILD_DEADLINE = 900
+
+
+class Virtual:
+    """What is to be seen of libvirt from outside, by its own command line tool."""
+
+    def virsh(self, *words: str, check: bool = True) -> str:
+        """Run virsh and return what it printed."""
+        done = subprocess.run(
+            ["virsh", "-c", URI, *words], capture_output=True, text=True, timeout=180, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"virsh {' '.join(words)}: {done.stderr}"
+        return done.stdout
+
+    def domains(self) -> set[str]:
+        """The names of all domains, running or not."""
+        return set(self.virsh("list", "--all", "--name").split())
+
+    def volumes(self) -> set[str]:
+        """The names of the volumes of pool default, without the bases that machines share."""
+        listed = self.virsh("vol-list", "default", check=False).splitlines()[2:]
+        names = {line.split()[0] for line in listed if line.split()}
+        return {name for name in names if not name.startswith("pymachine-base-")}
+
+    def bases(self) -> dict[str, os.stat_result]:
+        """The base images in pool default, with the state of their files."""
+        listed = self.virsh("vol-list", "default").splitlines()[2:]
+        paths = [Path(line.split()[1]) for line in listed if line.startswith(" pymachine-base-")]
+        return {path.name: path.stat() for path in paths}
+
+    def reservations(self) -> set[str]:
+        """The lines of the default network that give a machine its address."""
+        text = self.virsh("net-dumpxml", "default", check=False)
+        return {line.strip() for line in text.splitlines() if "<host mac=" in line}
+
+    def leftovers(self) -> dict[str, set[str]]:
+        """Everything that a machine may leave behind."""
+        logs = Path("/var/log/libvirt/qemu").glob("*")
+        nvram = Path("/var/lib/libvirt/qemu/nvram").glob("*")
+        return {
+            "domains": self.domains(),
+            "volumes": self.volumes(),
+            "reservations": self.reservations(),
+            "console logs": {path.name for path in logs if "console" in path.name},
+            "firmware variables": {path.name for path in nvram},
+        }
+
+
+@pytest.fixture(scope="session")
+def libvirt_daemon() -> Iterator[str]:
+    """The URI of a system daemon that answers."""
+    try:
+        require_root()
+        with running():
+            yield URI
+    except LabError as error:
+        impossible(error)
+
+
+@pytest.fixture(scope="session")
+def virtual(libvirt_daemon: str) -> Virtual:
+    """libvirt, as its own tools show it."""
+    return Virtual()
+
+
+def _user(folder: Path) -> Workstation:
+    folder.mkdir(exist_ok=True)
+    return Workstation(folder, docker_cli(), folder / "no-key", {"PYMACHINE_IMAGES": str(shelf())})
+
+
+def shelf() -> Path:
+    """The folder of the images that tests share: built once on a machine."""
+    return cache_dir() / "shelf"
+
+
+@pytest.fixture(scope="session")
+def engine_image(libvirt_daemon: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of an image with the engine inside, built by ``pymachine image build`` unless it is there."""
+    user = _user(tmp_path_factory.mktemp("builder"))
+    if IMAGE not in user.pymachine("image", "ls").stdout:
+        user.pymachine("image", "build", "debian-13", "--with-engine", "--name", IMAGE, timeout=BUILD_DEADLINE)
+    return IMAGE
+
+
+@pytest.fixture
+def vm_user(engine_image: str, tmp_path: Path) -> Workstation:
+    """A user with an empty store, who has the image."""
+    return _user(tmp_path / "user")
+
+
+@pytest.fixture(scope="module")
+def vm_users(engine_image: str, tmp_path_factory: pytest.TempPathFactory) -> Workstation:
+    """The same for a whole module: its tests share machines, of which each boot takes a minute."""
+    return _user(tmp_path_factory.mktemp("user") / "user")
+
+
+def kvm(name: str, *options: str) -> list[str]:
+    """The words of a create on the image with the engine inside."""
+    return ["create", "-d", "kvm", "--kvm-image", IMAGE, *options, name]
