@@ -106,8 +106,8 @@ def follow(
     told each phase once; every console line goes to the logger ``pymachine.console``. ``reached`` says whether the
     guest can be reached, called up to five times a second and to return within seconds; by default, whether an SSH
     banner comes from the machine's own address; behind another host, where that address may lead nowhere from here,
-    it is enough that the console says so. Raises ``DriverError`` with the phase and the last lines for a guest that stops,
-    that is not there in time, or that libvirt shows no more.
+    it is enough that the console says so. Raises ``DriverError`` with the phase and the last lines for a guest that
+    stops, that is not there in time, or that libvirt shows no more.
     """
     patience = scaled(deadline, vm.virt_type)
     story = Story(lambda phase: progress(f"booting: {phase}"), lambda line: _console_log.debug("%s", line))
