@@ -56,7 +56,7 @@ class KvmDriver:
     def check(self, request: Request) -> None:
         """Look at the options, the daemon and what it has room for. Changes nothing."""
         wanted = read_options(request.options)
-        seed.read_user_data(wanted)
+        seed.check_seed(request.name, wanted)
         image = Shelf.default(os.environ).find(wanted.image)
         with connect(wanted.uri) as connection:
             preflight.check(connection, wanted, image, Own(request.name, request.machine_id), request.notice)

@@ -122,7 +122,9 @@ class Making:
     def _with_virt_type(self, vm: Vm, pool: Any) -> Vm:
         if vm.virt_type and self.wanted.virt_type in ("auto", vm.virt_type):
             return vm
-        disk = BootDisk(storage.volume_path(pool, vm.base), base_format(vm.base), vm.arch)
+        disk = BootDisk(
+            storage.volume_path(pool, vm.base), base_format(vm.base), vm.arch, uefi=self.wanted.firmware == "uefi"
+        )
         kind = hardware.settle(
             self.connection,
             self.wanted.virt_type,
@@ -184,11 +186,17 @@ class Making:
         return Instance(found.handle, ssh=found.ssh, endpoint=found.endpoint, addresses=found.addresses)
 
 
+def _way(uri: str) -> str | None:
+    """Return the jump host that leads to machines of another host's daemon: their network is often its own."""
+    parts = urlsplit(uri)
+    return parts.netloc if parts.scheme.endswith("+ssh") and parts.netloc else None
+
+
 def _prospect(vm: Vm, engine_port: int) -> Prospect:
     known = bool(vm.address)
     return Prospect(
         handle=vm.handle(),
-        ssh=SshAddress(vm.address, vm.ssh_port, vm.user) if known else None,
+        ssh=SshAddress(vm.address, vm.ssh_port, vm.user, jump=_way(vm.uri)) if known else None,
         endpoint=Endpoint(vm.address, vm.engine_port if not vm.network else engine_port) if known else None,
         addresses=(vm.address,) if known else (),
         os_release=vm.os_release,
