@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pymachine.driver import Instance, Prospect, Remember, Request
 from pymachine.errors import DriverError
