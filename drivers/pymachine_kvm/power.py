@@ -13,7 +13,7 @@ from pymachine.errors import DriverError
 from pymachine.model import State
 from pymachine_kvm.connection import NO_DOMAIN, OPERATION_INVALID, code_of, libvirt, translated
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.status import required, state_of
+from pymachine_kvm.status import required, state, state_of
 
 SHUTDOWN_PATIENCE = 90.0
 EMULATION_FACTOR = 2
@@ -79,7 +79,12 @@ def kill(conn: Any, vm: Vm, *, clock: Clock = REAL) -> None:
 
 
 def restart(conn: Any, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL) -> None:
-    """Stop and start, with a new QEMU and what changed in the definition. Does not wait for the boot."""
+    """Stop and start, with a new QEMU and what changed in the definition. Does not wait for the boot.
+
+    A saved machine is woken first, so that it can shut down in order and not merely go on.
+    """
+    if state(conn, vm).state is State.SAVED:
+        start(conn, vm, clock=clock)
     stop(conn, vm, listener, clock=clock)
     start(conn, vm, clock=clock)
 

@@ -55,6 +55,12 @@ def test_a_saved_machine_is_restored() -> None:
         assert (state(conn, vm).state, domain.hasManagedSaveImage()) == (State.RUNNING, 0)
 
 
+def test_restarting_a_saved_machine_boots_it_anew() -> None:
+    domain = FakeDomain(OFF, saved=True, heeds=True)
+    power.restart(domain, a_vm(), clock=FakeTime().clock)
+    assert domain.calls == ["create", "shutdown", "create"]
+
+
 def test_killing_a_saved_machine_drops_its_memory() -> None:
     vm = a_vm()
     with defined(vm) as (conn, domain):
