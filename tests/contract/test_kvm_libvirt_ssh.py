@@ -56,10 +56,10 @@ def test_disks_seeds_and_addresses_are_made_on_the_other_host(connection: Any, t
         assert Path(base).read_bytes() == image.path.read_bytes()
         assert Path(seed).read_bytes() == b"seed" * 1000
         assert Path(disk).exists()
-        assert address in network.XMLDesc(0)
+        assert f"{vm.mac}' name='{vm.name}' ip='{address}'" in network.XMLDesc(0)
         assert found.reserves
         release(connection, vm)
-        assert address not in network.XMLDesc(0)
+        assert vm.mac not in network.XMLDesc(0)
 
 
 def test_ports_on_its_loopback_are_of_no_use_here(connection: Any) -> None:
