@@ -17,6 +17,9 @@ SIZE = 64 << 20  # sparse
 _PRINT = bytes.fromhex("31c0 8ed8 fc baf803 be") + b"TT" + bytes.fromhex("ac 84c0 7403 ee ebf8")
 HANG = bytes.fromhex("f4 ebfd")  # hlt; jmp back to it
 POWER_OFF = bytes.fromhex("ba0406 b80020 ef f4 ebfd")  # mov dx,0x604; mov ax,0x2000; out dx,ax: ACPI's S5 on q35
+# sti; mov dx,0x602; mov ax,0x100; out dx,ax (ACPI's power button counts); mov dx,0x600;
+# next: hlt; in ax,dx; test ah,1 (it was pressed); jz next; and off
+OBEY = bytes.fromhex("fb ba0206 b80001 ef ba0006 f4 ed f6c401 74f9") + POWER_OFF
 # next: mov ah,0x43; xor al,al; mov dl,0x80; mov si,PACKET; int 0x13; add byte [PACKET+9],1; jmp next
 FILL_DISK = bytes.fromhex("b443 30c0 b280 be") + b"PP" + bytes.fromhex("cd13 8006") + b"QQ" + bytes.fromhex("01 ebee")
 # What int 0x13 writes: 64 sectors of memory from 0x7c00 on, to sector 256 and every 256th after it.

@@ -15,13 +15,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from pymachine.driver import API, Driver, Instance, PowerControl, Request
+from pymachine.driver import API, Driver, Foresees, Instance, Login, PowerControl, Prospect, Request
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import State
 
+# Keys that open nothing; drivers only carry them.
+LOGIN = Login("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB", b"a private key")
 SLACK = 2.0  # seconds that a machine under load may take on top of a deadline
 
 
@@ -48,11 +50,22 @@ class DriverContract:
         """Return the order that the tests give."""
         return Request("contract1", "0" * 32, self.options(), 2376, resume)
 
+    def foreseen(self, prospect: Prospect) -> None:
+        """Prepare the test's world for an instance that is about to boot; needed only by drivers that foresee."""
+
     def create(self, driver: Driver, resume: Mapping[str, Any] | None = None) -> tuple[Instance, list[Any]]:
-        """Create, and return the instance with every handle that was remembered on the way."""
+        """Create as the core does, and return the instance with every handle that was remembered on the way."""
         remembered: list[Any] = []
-        instance = driver.create(self.request(resume), lambda handle: remembered.append(dict(handle)))
-        return instance, remembered
+        request = self.request(resume)
+
+        def remember(handle: Mapping[str, Any]) -> None:
+            remembered.append(dict(handle))
+
+        if isinstance(driver, Foresees):
+            prospect = driver.foresee(request, remember)
+            self.foreseen(prospect)
+            request = replace(request, resume=prospect.handle, login=LOGIN)
+        return driver.create(request, remember), remembered
 
     def test_names_the_seam_it_was_written_for(self) -> None:
         assert self.driver().api == API, f"api must be {API}"
