@@ -29,6 +29,7 @@ from pymachine_kvm.connection import connect
 from pymachine_kvm.copies import drop_copies
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.options import KvmOptions, read_options
+from pymachine_kvm.reservations import keep
 
 BOOT_PATIENCE = 300.0
 
@@ -86,6 +87,7 @@ class KvmDriver:
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch on and wait until it answers SSH."""
         with self._at(handle) as (connection, vm):
+            keep(connection, vm, listener.notice)
             power.start(connection, vm)
             follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)
 
@@ -102,6 +104,7 @@ class KvmDriver:
     def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Shut down, switch on, and wait until it answers SSH."""
         with self._at(handle) as (connection, vm):
+            keep(connection, vm, listener.notice)
             power.restart(connection, vm, listener)
             follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)
 
