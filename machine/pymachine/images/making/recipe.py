@@ -132,5 +132,6 @@ OVERLAY = {
     "grub.cfg": "etc/default/grub.d/pymachine.cfg",
     "kernel-img.conf": "etc/kernel-img.conf",
     "initramfs.conf": "etc/initramfs-tools/conf.d/pymachine.conf",
+    "initramfs-modules": "etc/initramfs-tools/modules",
     "wait-online.conf": "etc/systemd/system/systemd-networkd-wait-online.service.d/pymachine.conf",
 }
