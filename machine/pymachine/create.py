@@ -10,7 +10,7 @@ from typing import Any
 from pymachine.documents import to_document
 from pymachine.driver import Driver, Foresees
 from pymachine.engine.setup import Change
-from pymachine.errors import CheckFailed, PymachineError
+from pymachine.errors import CheckFailed, PymachineError, UsageFault
 from pymachine.model import EngineSpec, Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
@@ -48,6 +48,8 @@ def create(order: Order, tools: Tools) -> Machine:
         with journalled(session, machine, "create"):
             if driver.preexisting:
                 machine = _looked_at(machine, order, session, withdraw=is_new)
+            elif isinstance(driver, Foresees):
+                machine = _foreseen(machine, order, session, withdraw=is_new)
             return session.perform(_remaining_steps(driver, order), machine)
 
 
@@ -77,6 +79,16 @@ def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bo
         raise
     session.preflight = False
     return machine
+
+
+def _foreseen(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
+    """Have the driver prepare; what it refuses then (an image that is none, say) leaves no record, if it is new."""
+    try:
+        return session.perform((Foresee(order.options),), machine)
+    except (CheckFailed, UsageFault):
+        if withdraw:
+            _withdraw(machine.name, session)
+        raise
 
 
 def _withdraw(name: str, session: Session) -> None:
@@ -123,7 +135,7 @@ def _new(order: Order, tools: Tools) -> Machine:
 
 def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
     if isinstance(driver, Foresees):
-        before = (Foresee(order.options), Carry(), Allocate(order.options))
+        before = (Carry(), Allocate(order.options))
         return (*before, SetUp(), Verify(), Complete())
     host = () if driver.preexisting else _host_steps(order)
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())

@@ -10,7 +10,7 @@ import pytest
 
 from pymachine.create import create
 from pymachine.driver import Prospect, Request
-from pymachine.errors import DriverError, EngineError, StepFailed, TlsError, Unreachable
+from pymachine.errors import CheckFailed, DriverError, EngineError, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Phase
 from pymachine.steps.foresight import PAUSE, SOON
 from pymachine.store.clientfiles import LOGIN_KEY, located
@@ -195,6 +195,26 @@ class TestOverSsh:
 
         assert (machine.phase, asked(world).first_boot) == (Phase.READY, None)
         assert world.ran(is_run) == 1
+
+
+class TestRefusal:
+    def test_what_is_refused_while_preparing_leaves_no_record(self, foreseeing: Callable[..., World]) -> None:
+        world = foreseeing()
+        world.cloud.fail("foresee", CheckFailed("no such image", hint="name another"))
+        with pytest.raises(CheckFailed, match="no such image"):
+            create(world.order(), world.tools)
+        assert world.store.records() == []
+        assert world.cloud.hosts() == {}
+
+    def test_what_had_begun_before_stays_on_record(self, foreseeing: Callable[..., World]) -> None:
+        world = foreseeing()
+        world.cloud.fail("create", DriverError("out of memory"))
+        with pytest.raises(StepFailed):
+            create(world.order(), world.tools)
+        world.cloud.fail("foresee", CheckFailed("no such image", hint="name another"))
+        with pytest.raises(CheckFailed):
+            create(world.order(), world.tools)
+        assert world.store.get("node1").handle is not None
 
 
 class TestAgain:
