@@ -285,6 +285,41 @@ class Listener:
 NOBODY = Listener()
 
 
+@dataclass(frozen=True, slots=True)
+class Baking:
+    """An image that is to be baked: the name it gets, and the options of the instance that it is made of."""
+
+    image: str
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Baked:
+    """What an instance that becomes an image holds: version of its engine, text of its /etc/os-release."""
+
+    image: str
+    engine: str
+    os_release: str
+
+
+@runtime_checkable
+class Bakes(Protocol):
+    """A driver that can keep an instance's disk as an image with the engine inside.
+
+    The core makes an instance by ``Baking.options``, takes off it what makes it this one and not another, has it
+    kept and removes it. A request for the same image afterwards begins with the one that was kept.
+    """
+
+    def baking(self, request: Request) -> Baking | None:
+        """Return what to bake before the request is carried out; None where nobody asked for it, or it is done.
+
+        May fetch the image. Raises ``CheckFailed`` where the name is taken by an image of another kind.
+        """
+
+    def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
+        """Shut the instance down and keep its disk as image ``baked.image``, whole or not at all. Repeatable."""
+
+
 @runtime_checkable
 class PowerControl(Protocol):
     """A driver that can switch its instances on and off. Each returns when the state is reached.
