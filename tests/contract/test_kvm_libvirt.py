@@ -115,6 +115,8 @@ from pathlib import Path
 from pymachine.images.image import Image
 from pymachine_kvm.bases import ensure_base
 from pymachine_kvm.connection import connect
+
+pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time
 uri, pool, path, digest, size, fatal = sys.argv[1:]
 def told(text):
     print(text, flush=True)

@@ -19,6 +19,8 @@ from lab.libvirtd import running
 from pymachine.errors import DriverError
 from pymachine_kvm.connection import connect, translated
 
+pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time
+
 SOCKET = Path("/run/libvirt/libvirt-sock")
 
 

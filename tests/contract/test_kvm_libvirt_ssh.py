@@ -20,6 +20,8 @@ from pymachine_kvm.reservations import release, reserve
 from pymachine_kvm.storage import make_disk, put_seed, volume_path
 from pymachine_kvm.usernet import choose_ports
 
+pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time
+
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[str]:
