@@ -46,6 +46,8 @@ from pymachine_kvm.reservations import choose_mac, find_address, release, reserv
 from pymachine_kvm.storage import find_volume, folder_of, make_disk, put_seed, refresh, volume_path
 from pymachine_kvm.usernet import choose_ports, forwards
 
+pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time
+
 
 @pytest.fixture(scope="module", autouse=True)
 def daemon() -> Iterator[None]:
@@ -115,8 +117,6 @@ from pathlib import Path
 from pymachine.images.image import Image
 from pymachine_kvm.bases import ensure_base
 from pymachine_kvm.connection import connect
-
-pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time
 uri, pool, path, digest, size, fatal = sys.argv[1:]
 def told(text):
     print(text, flush=True)
