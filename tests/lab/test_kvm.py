@@ -124,9 +124,10 @@ def test_paused_behind_our_back_it_is_shown_so_and_start_wakes_it(user: Workstat
     assert user.states() == {NAME: "Running"}
 
 
-def test_killed_and_grown_it_comes_back_larger(user: Workstation) -> None:
+def test_killed_and_grown_it_comes_back_larger_with_its_network(user: Workstation, virtual: Virtual) -> None:
     user.pymachine("kill", NAME)
     assert user.states() == {NAME: "Stopped"}
+    virtual.virsh("net-destroy", "default")
     user.pymachine("resize", NAME, "--memory", "1G", "--disk", "10G")
     user.pymachine("restart", NAME)
     assert user.docker(NAME, "version", "--format", "{{.Server.Os}}").stdout == "linux\n"
