@@ -108,7 +108,7 @@ def test_stop_and_start_keep_address_and_certificates(user: Workstation) -> None
 def test_a_snapshot_of_a_running_machine_brings_back_what_was_removed(user: Workstation) -> None:
     user.pymachine("snapshot", "create", NAME, "good")
     user.docker(NAME, "rm", "-f", "steady")
-    user.docker(NAME, "create", "--name", "regret", "busybox")
+    user.docker(NAME, "create", "--name", "regret", "busybox", "true")
     assert containers(user) == ["regret"]
     user.pymachine("snapshot", "restore", "-y", NAME, "good")
     assert containers(user) == ["steady"]
