@@ -130,6 +130,7 @@ OVERLAY = {
     "cloud.cfg": "etc/cloud/cloud.cfg.d/90_pymachine.cfg",
     "ds-identify.cfg": "etc/cloud/ds-identify.cfg",
     "grub.cfg": "etc/default/grub.d/pymachine.cfg",
+    "locale": "etc/default/locale",
     "kernel-img.conf": "etc/kernel-img.conf",
     "initramfs.conf": "etc/initramfs-tools/conf.d/pymachine.conf",
     "initramfs-modules": "etc/initramfs-tools/modules",
