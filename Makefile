@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 # libvirt-python has no wheels: it is built against the libvirt that is here.
 HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 FAST   := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
-REAL   := tests/lab tests/e2e tests/bench $(wildcard tests/contract/test_kvm_libvirt*.py)
+REAL   := tests/lab tests/e2e tests/bench $(shell grep -l "pytest.mark.lab" tests/contract/test_*.py)
 export CI
 
 .PHONY: setup hosts check style fast test slow bench demo demo-down clean programs
