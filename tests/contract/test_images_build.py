@@ -1,0 +1,123 @@
+"""A real build from Debian's archive: what is in the image, and what must not be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pymachine.images.image import Image
+from pymachine.images.making import build
+from pymachine.images.making.disk import MIB
+from pymachine.images.making.recipe import DEFAULT_SIZE, Recipe, release
+from pymachine.images.shelf import Shelf
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+
+UUID = str(uuid.uuid4())
+# What the engine's start enables by itself, and what would be the same on every machine.
+SECRETS = (
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/ssh_host_rsa_key",
+    "/var/lib/docker/engine-id",
+    "/etc/docker/key.json",
+)
+LEFTOVERS = (
+    "/var/lib/cloud",
+    "/var/lib/systemd/random-seed",
+    "/etc/hostname",
+    "/root/finish.sh",
+    "/var/log/dpkg.log",
+)
+ENABLED = "/etc/systemd/system/multi-user.target.wants"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def image(folder: Path, said: list[str]) -> Image:
+    environ = {**os.environ, "TMPDIR": str(folder)}
+    return build(Recipe(release("debian-13", "x86_64"), UUID), Shelf(folder / "shelf"), "built", environ, said.append)
+
+
+@pytest.fixture(scope="module")
+def disk(image: Image, folder: Path) -> Path:
+    """The image as a raw disk."""
+    words = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(image.path), str(folder / "disk.raw")]
+    subprocess.run(words, check=True, timeout=300)
+    return folder / "disk.raw"
+
+
+def look(disk: Path, request: str) -> str:
+    """Ask debugfs about the file system on a disk."""
+    words = ["debugfs", "-R", request, f"{disk}?offset={MIB}"]
+    return subprocess.run(words, check=True, timeout=60, capture_output=True, text=True).stdout
+
+
+def exists(disk: Path, path: str) -> bool:
+    return "Inode:" in look(disk, f"stat {path}")
+
+
+def test_the_image_says_what_it_is(image: Image) -> None:
+    assert (image.format, image.arch, image.virtual_size) == ("qcow2", "x86_64", DEFAULT_SIZE)
+    assert "VERSION_CODENAME=trixie" in image.os_release
+    assert image.engine.startswith("26.")
+    assert image.size < DEFAULT_SIZE / 2
+
+
+def test_the_steps_are_told(image: Image, said: list[str]) -> None:
+    assert "installing remaining packages inside the chroot" in said
+    assert said[-1] == "putting it on the shelf"
+
+
+def test_nothing_is_left_but_the_image(image: Image, folder: Path) -> None:
+    assert not list(folder.glob("pymachine-build-*"))
+    assert {path.name for path in (folder / "shelf").iterdir()} == {"built.img", "built.json", "built.lock"}
+
+
+def test_the_file_system_is_sound_and_named_in_fstab(disk: Path, folder: Path) -> None:
+    checked = subprocess.run(["e2fsck", "-fn", f"{disk}?offset={MIB}"], check=False, timeout=120, capture_output=True)
+    assert checked.returncode == 0, checked.stdout.decode()
+    assert f"UUID={UUID} / ext4" in look(disk, "cat /etc/fstab")
+    assert f"root=UUID={UUID} ro console=tty0 console=ttyS0,115200n8" in look(disk, "cat /boot/grub/grub.cfg")
+
+
+def test_the_machine_id_is_empty_and_there(disk: Path) -> None:
+    assert exists(disk, "/etc/machine-id")
+    assert look(disk, "cat /etc/machine-id") == ""
+
+
+@pytest.mark.parametrize("path", [*SECRETS, *LEFTOVERS, "/var/lib/pymachine/packages-before"])
+def test_what_makes_a_machine_itself_is_not_in_it(disk: Path, path: str) -> None:
+    assert not exists(disk, path)
+
+
+@pytest.mark.parametrize("unit", ["docker.service", "containerd.service"])
+def test_the_engine_is_there_and_does_not_start_by_itself(disk: Path, unit: str) -> None:
+    assert exists(disk, f"/usr/lib/systemd/system/{unit}")
+    assert not exists(disk, f"{ENABLED}/{unit}")
+    assert not exists(disk, "/etc/systemd/system/sockets.target.wants/docker.socket")
+
+
+def test_the_engines_packages_are_noted_as_its_set_up_notes_them(disk: Path) -> None:
+    noted = look(disk, "cat /var/lib/pymachine/installed").splitlines()
+    assert noted == sorted(noted)
+    assert {"docker.io", "docker-cli", "containerd", "runc"} <= set(noted)
+    assert not {"openssh-server", "cloud-init", "iptables"} & set(noted)
+    assert "Mode:  0700" in look(disk, "stat /var/lib/pymachine")
+
+
+def test_ssh_and_the_network_start_by_themselves(disk: Path) -> None:
+    assert exists(disk, f"{ENABLED}/ssh.service")
+    assert exists(disk, f"{ENABLED}/systemd-networkd.service")
