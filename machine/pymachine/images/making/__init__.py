@@ -15,6 +15,8 @@ from pymachine.images.shelf import Shelf
 
 # What a build runs, and Debian's package of each.
 PROGRAMS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
+# What an account other than root needs to become root in a namespace of its own.
+FOR_OTHERS = {"newuidmap": "uidmap"}
 DISK_DEADLINE = 600.0
 
 
@@ -24,7 +26,7 @@ def build(recipe: Recipe, shelf: Shelf, name: str, environ: Mapping[str, str], p
     Raises ``CheckFailed`` where a program or package source is missing or the name is taken, ``PymachineError``
     where a step fails. Leaves nothing behind but the image.
     """
-    require(PROGRAMS, environ)
+    require(PROGRAMS if os.geteuid() == 0 else {**PROGRAMS, **FOR_OTHERS}, environ)
     with shelf.place(name, progress) as place, workshop(environ) as shop:
         grow(shop, recipe, environ, progress)
         seal(shop)
