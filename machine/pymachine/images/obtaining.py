@@ -21,16 +21,38 @@ from pymachine.images.shelf import Place, Progress, Shelf, silent
 MIRROR = "PYMACHINE_IMAGE_MIRROR"
 # An image of ours stands in for its alias: it is the same system, and what a pull would bring lacks the engine.
 BUILT = "{alias}-docker"
+_BAKED = "baked from "  # in an image's origin, before the SHA-256 of the image that it was baked from
 
 
 def resolve(shelf: Shelf, reference: str, *, arch: str, progress: Progress = silent) -> Image:
     """Return the image that a word of the user's stands for, for machines of ``arch``.
 
     In this order: a URL (with ``#sha256=HEX``, if the digest is known), a name on the shelf, an alias (that an
-    image built here may stand for, else it is pulled), a file. Raises ``UsageFault`` for an unknown word,
-    ``CheckFailed`` for an image that cannot be used, ``Unreachable``.
+    image built here may stand for, else it is pulled), a file. An image that was baked from the one that is found
+    stands in for it. Raises ``UsageFault`` for an unknown word, ``CheckFailed`` for an image that cannot be used,
+    ``Unreachable``.
     """
-    arch = check_arch(arch)
+    image = _resolve(shelf, reference, check_arch(arch), progress)
+    found = shelf.find(baked_name(image))
+    return found if found is not None and found.origin == baked_origin(image.digest) else image
+
+
+def baked_name(image: Image) -> str:
+    """Return the name of what is baked from an image."""
+    return BUILT.format(alias=image.name)
+
+
+def baked_origin(digest: str) -> str:
+    """Return the origin of what is baked from the image with this SHA-256."""
+    return f"{_BAKED}{digest[:16]}"
+
+
+def is_baked(image: Image) -> bool:
+    """Whether an image was baked, from whatever image."""
+    return image.origin.startswith(_BAKED)
+
+
+def _resolve(shelf: Shelf, reference: str, arch: str, progress: Progress) -> Image:
     if re.match(r"[a-z]+://", reference):
         return take_url(shelf, reference, arch=arch, progress=progress)
     found = shelf.find(reference) or _standing_for(shelf, reference, arch)
