@@ -49,6 +49,11 @@ def base_names(digest: str) -> tuple[str, ...]:
     return tuple(f"{PREFIX}{digest[:16]}.{format}" for format in ("qcow2", "raw"))
 
 
+def digest_in(name: str) -> str:
+    """Return the beginning of the SHA-256 of the image that a base holds, by its name."""
+    return name.removeprefix(PREFIX).partition(".")[0]
+
+
 def base_format(name: str) -> str:
     """Return the format of a base by its name: ``qcow2`` or ``raw``."""
     return name.rpartition(".")[2]

@@ -12,6 +12,8 @@ from uuid import UUID
 from pymachine.driver import (
     API,
     NOBODY,
+    Baked,
+    Baking,
     Handle,
     Instance,
     Listener,
@@ -23,7 +25,7 @@ from pymachine.driver import (
 )
 from pymachine.images.shelf import Shelf
 from pymachine.model import State
-from pymachine_kvm import cloning, console, making, power, preflight, removal, resize, seed, snapshots, status
+from pymachine_kvm import baking, cloning, console, making, power, preflight, removal, resize, seed, snapshots, status
 from pymachine_kvm.boot import follow
 from pymachine_kvm.connection import connect
 from pymachine_kvm.copies import drop_copies
@@ -147,6 +149,19 @@ class KvmDriver:
         """Refuse to copy a machine that is not off."""
         with self._at(handle, read_only=True) as (connection, vm):
             cloning.check_source(connection, vm)
+
+    def baking(self, request: Request) -> Baking | None:
+        """Say what to bake, if anything."""
+        wanted = read_options(request.options)
+        if not wanted.bake:
+            return None
+        with connect(wanted.uri, read_only=True) as connection:
+            return baking.baking_of(connection, request, wanted)
+
+    def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
+        """Shut down and put a copy of the disk on the shelf."""
+        with self._at(handle) as (connection, vm):
+            baking.keep(connection, vm, baked, listener)
 
     def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
         """Remove the bases of an image from every pool that is known, unless machines stand on it."""
