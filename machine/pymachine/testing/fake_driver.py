@@ -8,13 +8,15 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pymachine.driver import (
     API,
     NOBODY,
+    Baked,
+    Baking,
     Driver,
     Handle,
     Instance,
@@ -56,6 +58,7 @@ class FakeCloud:
     operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
     alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
     ``lacking`` names methods that its driver does not have. ``copies`` says whose disk a host began with, by ids.
+    ``bakes`` names the image that its creates want baked, ``kept`` holds what was, and whose disk by its id.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
     ``requests`` are those of every ``create``.
     """
@@ -78,6 +81,8 @@ class FakeCloud:
         self.stubborn = False
         self.lacking: set[str] = set()
         self.copies: dict[str, str] = {}
+        self.bakes = ""
+        self.kept: list[tuple[str, Baked]] = []
         self._path = path
         self._memory: dict[str, Any] = {}
         self._faults: defaultdict[str, list[BaseException]] = defaultdict(list)
@@ -244,6 +249,18 @@ class _FakeDriver:
             raise CheckFailed("the host is switched on", hint="stop it first")
         with self.cloud.lend("sizes") as sizes:
             sizes[handle["id"]] = {"cpus": cpus, "memory": memory, "disk": disk}
+
+    def baking(self, request: Request) -> Baking | None:
+        """Want the cloud's image of the smallest host, until it was kept."""
+        self.cloud.called("baking")
+        if not self.cloud.bakes or any(baked.image == self.cloud.bakes for _, baked in self.cloud.kept):
+            return None
+        return Baking(self.cloud.bakes, replace(request.options, fake_tags=()))
+
+    def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
+        """Switch off and keep."""
+        self._switch("keep", handle, State.STOPPED)
+        self.cloud.kept.append((handle["id"], baked))
 
     @contextmanager
     def _kept(self, handle: Handle) -> Iterator[dict[str, Any]]:

@@ -102,12 +102,14 @@ def create(app: App, /, name: str | None, driver: str | None, dry_run: bool, as_
         raise UsageFault("create needs a name for the machine", hint="pymachine create -d DRIVER [OPTIONS] NAME")
     order = _order(app, check_name(name), _driver(app, driver), given)
     from pymachine import create as verb
+    from pymachine.bake import bake
 
     if dry_run:
         show_plans([verb.preview_create(order, app.tools)], as_json=as_json)
         return
     unlock(app, [order.name])
     began = app.wiring.now()
+    bake(order, app.tools)
     machine = verb.create(order, app.tools)
     app.settle()
     if as_json:

@@ -1,0 +1,142 @@
+"""Baking: before a create, an image with the engine inside is made of the one that it asks for, and kept.
+
+A machine of its own is made for it, by the verbs that make and remove any other: the user's is not touched, and what
+is left of a baking that was cut off is a machine that ``ls`` shows and ``rm`` removes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pymachine.create import Order, create
+from pymachine.driver import Baked, Bakes, Baking, Listener
+from pymachine.engine.removal import plan_removal, removal_bundle
+from pymachine.errors import CheckFailed, RemoteCommandFailed
+from pymachine.model import Machine, Phase, check_name
+from pymachine.remove import remove
+from pymachine.rendering import render
+from pymachine.steps.engine import run_bundle
+from pymachine.steps.host import look, request_for
+from pymachine.steps.session import Session, journalled, timestamp, working
+from pymachine.steps.tools import Tools
+from pymachine.transport import Command
+
+LABEL = "bakes"  # of a machine that is made to become an image: the image's name
+INSTALLED = "installed"  # in its record: the packages that came with its engine
+OS_RELEASE = "os_release"  # in its record, once it is sealed: the text of that file
+DEADLINE = 300.0
+
+
+def bake(order: Order, tools: Tools) -> str | None:
+    """Bake the image that the order begins with, if it asks for that; return the name of what was kept.
+
+    None where nothing is to be done: for drivers that cannot, for an image that has an engine, and for a machine that
+    is on record, which has its image. Given again it goes on, or begins anew once the machine was sealed. Raises as
+    ``create``.
+    """
+    driver = tools.load_driver(order.driver)()
+    if not isinstance(driver, Bakes) or tools.store.find(check_name(order.name)) is not None:
+        return None
+    request = request_for(_prospective(order, tools), order.options)
+    driver.check(request)
+    name = check_name(f"{order.name}-bake")
+    tell = tools.reporter
+    baking = driver.baking(replace(request, progress=lambda text: tell.progressed(name, "baking", text)))
+    if baking is None:
+        return None
+    machine = _made(replace(order, name=name, options=baking.options, labels={LABEL: baking.image}), tools)
+    payload = {"image": baking.image}
+    with (
+        working(name, f"bake {baking.image}", tools, driver) as session,
+        journalled(session, machine, "bake", payload),
+    ):
+        session.perform((TakeSetUpOff(), Seal(), Keep(baking)), machine)
+    remove(name, tools)
+    return baking.image
+
+
+class TakeSetUpOff:
+    """Take off the machine what the set-up put there for it; its engine stays."""
+
+    title = "taking the set-up off"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every one."""
+        return True
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """From here on it serves for nothing else. Which packages came with the engine is remembered."""
+        facts = look(machine, session)
+        machine = session.save(machine.with_(phase=Phase.REMOVING))
+        run_bundle(machine, session, removal_bundle(plan_removal(facts, owner=machine.id)), self.title)
+        return machine.with_(extra={**machine.extra, INSTALLED: list(facts.installed)})
+
+
+class Seal:
+    """Take out of the machine all that makes it this machine and not another."""
+
+    title = "sealing"
+
+    def needs(self, machine: Machine) -> bool:
+        """Every one."""
+        return True
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Afterwards nobody can log in any more. Its engine is switched off until it has a configuration again."""
+        assert machine.ssh is not None
+        words = (machine.ssh.user or "root", *machine.extra[INSTALLED])
+        script = Command.script(render("engine/seal.sh.j2"), *words)
+        result = session.transport(machine).run(script, root=True, deadline=DEADLINE)
+        if result.exit_code:
+            lines = tuple(result.error_text.strip().splitlines()[-5:])
+            raise RemoteCommandFailed("seal the machine", result.exit_code, lines)
+        session.disconnect()
+        return machine.with_(extra={**machine.extra, OS_RELEASE: result.text})
+
+
+class Keep:
+    """Have the driver keep its disk as an image."""
+
+    title = "keeping the image"
+
+    def __init__(self, baking: Baking) -> None:
+        self._baking = baking
+
+    def needs(self, machine: Machine) -> bool:
+        """Every one."""
+        return True
+
+    def run(self, machine: Machine, session: Session) -> Machine:
+        """Tell the driver what is inside."""
+        assert isinstance(session.driver, Bakes)
+        assert machine.handle is not None
+        tell = session.tools.reporter
+        listener = Listener(
+            progress=lambda text: tell.progressed(machine.name, self.title, text),
+            notice=lambda text: tell.notice(machine.name, text),
+        )
+        baked = Baked(self._baking.image, machine.engine_version or "", machine.extra[OS_RELEASE])
+        session.driver.keep(machine.handle, baked, listener)
+        return machine
+
+
+def _prospective(order: Order, tools: Tools) -> Machine:
+    """Return a record of the user's machine that nobody keeps: the driver is asked about its options."""
+    return Machine(
+        name=order.name, id="0" * 32, driver=order.driver, engine=order.engine, created=timestamp(tools.now())
+    )
+
+
+def _made(order: Order, tools: Tools) -> Machine:
+    """Return the machine, complete: made now, or by an earlier try that came no further."""
+    found = tools.store.find(order.name)
+    if found is not None and LABEL not in found.labels:
+        raise CheckFailed(
+            f"baking needs a machine {order.name} for a while, and there is one already",
+            hint="give the machine another name, or create it without baking",
+        )
+    if found is not None and found.phase is Phase.READY:
+        return found
+    if found is not None and found.phase is Phase.REMOVING:
+        remove(order.name, tools)
+    return create(order, tools)
