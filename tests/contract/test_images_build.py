@@ -83,7 +83,7 @@ def test_the_steps_are_told(image: Image, said: list[str]) -> None:
 
 def test_nothing_is_left_but_the_image(image: Image, folder: Path) -> None:
     assert not list(folder.glob("pymachine-build-*"))
-    assert {path.name for path in (folder / "shelf").iterdir()} == {"built.img", "built.json", "built.lock"}
+    assert {path.name for path in (folder / "shelf").iterdir()} == {"built.img", "built.json"}
 
 
 def test_the_file_system_is_sound_and_named_in_fstab(disk: Path, folder: Path) -> None:

@@ -67,13 +67,13 @@ def test_nothing_is_left_of_an_image_that_was_not_finished(shelf: Shelf) -> None
     with pytest.raises(KeyboardInterrupt):
         begin(shelf, KeyboardInterrupt())
     assert shelf.find("one") is None
-    assert [path.name for path in shelf.folder.iterdir()] == ["one.lock"]
+    assert [path.name for path in shelf.folder.iterdir()] == []
 
 
 def test_what_is_no_image_is_thrown_away(shelf: Shelf) -> None:
     with pytest.raises(CheckFailed, match="the test's disk is not a disk image"):
         put(shelf, "one", b"#!/bin/sh\n")
-    assert [path.name for path in shelf.folder.iterdir()] == ["one.lock"]
+    assert [path.name for path in shelf.folder.iterdir()] == []
 
 
 def test_a_download_to_be_resumed_is_kept(shelf: Shelf) -> None:
@@ -213,4 +213,4 @@ def test_a_lock_whose_file_was_removed_meanwhile_still_keeps_others_out(shelf: S
             (shelf.folder / "one.lock").unlink()
         done.result(5)
     assert inside == ["second"]
-    assert (shelf.folder / "one.lock").exists()
+    assert list(shelf.folder.iterdir()) == []

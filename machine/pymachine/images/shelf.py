@@ -222,12 +222,14 @@ class Shelf:
 
     @contextmanager
     def locked(self, name: str, progress: Progress = silent) -> Iterator[None]:
-        """Hold the lock of a name."""
+        """Hold the lock of a name; its file is there only as long."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with held(
-            self.folder / f"{name}.lock", waiting=lambda: progress(f"waiting for another process that makes {name}")
-        ):
-            yield
+        path = self.folder / f"{name}.lock"
+        with held(path, waiting=lambda: progress(f"waiting for another process that makes {name}")):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Take an image off the shelf, with what attempts to make it left. Raises ``CheckFailed`` if unknown."""
@@ -238,7 +240,6 @@ class Shelf:
         with self._working(), self.locked(name):
             for path in files:
                 path.unlink(missing_ok=True)
-            (self.folder / f"{name}.lock").unlink(missing_ok=True)
 
     def _document(self, name: str) -> Path:
         return self.folder / f"{name}.json"
