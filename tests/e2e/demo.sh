@@ -1,52 +1,59 @@
 #!/bin/sh
-# The main job, in the user's own lines: a bare host becomes a Docker machine, and a first image runs on it.
+# The main job, in the user's own lines: a virtual machine with a Docker engine, from nothing, and a first image on it.
 #   tests/e2e/demo.sh        (make demo)       leaves the machine running, can be repeated
-#   tests/e2e/demo.sh down   (make demo-down)  removes the machine and its host
+#   tests/e2e/demo.sh down   (make demo-down)  removes the machine, and its image with it
 set -eu
 cd "$(dirname "$0")/../.."
 PATH=$PWD/.venv/bin:$PATH
 
-machine=demo
+machine=node1
+image=debian-13-docker
 folder=${XDG_STATE_HOME:-$HOME/.local/state}/pymachine-demo
+export MACHINE_STORAGE_PATH="$folder/store"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -E "$@"; fi; }
 lab() { as_root env PYTHONPATH=tests "$PWD/.venv/bin/python" -m lab "$@"; }
 say() { printf '\n== %s\n' "$*"; }
 # Shows the line as the user would type it, then runs it in this very shell, so that eval counts.
 type_line() { printf '$ %s\n' "$1"; eval "$1"; }
+
+have_image() { pymachine image ls | awk 'NR > 1 { print $1 }' | grep -qx "$image"; }
 value() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 down() {
-    forget
-    lab down "$machine" >/dev/null 2>&1 || true
+    if pymachine inspect "$machine" >/dev/null 2>&1; then pymachine rm -y "$machine"; fi
+    if have_image; then pymachine image rm "$image"; fi
+    lab libvirt down
     rm -rf "$folder"
 }
 
-# A machine left from a host that is gone (the computer was restarted) is forgotten, not looked for.
-forget() { if pymachine inspect "$machine" >/dev/null 2>&1; then pymachine rm -f "$machine"; fi; }
-
-bare_metal() {
-    say "a bare host: its own systemd, sshd, address and package manager, no Docker"
-    lab ls --json | python3 -c 'import json, sys; sys.exit(not any(l["name"] == "demo" for l in json.load(sys.stdin)))' \
-        || { forget; lab up "$machine" --detach; }
-    mkdir -p "$folder"
-    lab ls --json | python3 -c '
-import json, sys
-lab = next(l for l in json.load(sys.stdin) if l["name"] == "demo")
-print(lab["hosts"][0]["address"], lab["key"])' >"$folder/host"
-    read -r address key <"$folder/host"
-    as_root cat "$key" >"$folder/key"
-    chmod 600 "$folder/key"
-    echo "it answers SSH at $address"
+# A user who may not speak to the system's libvirt has one of their own.
+choose_libvirt() {
+    if ! virsh -c qemu:///system list >/dev/null 2>&1; then
+        export LIBVIRT_DEFAULT_URI=qemu:///session
+        echo "no right to qemu:///system: taking qemu:///session"
+    fi
 }
 
 main() {
-    bare_metal
-    say "the host becomes a Docker machine"
-    if [ "$(pymachine inspect "$machine" 2>/dev/null | value phase 2>/dev/null)" = ready ]; then
-        echo "it is one already, from an earlier run"
+    mkdir -p "$folder"
+    say "libvirt"
+    lab libvirt up
+    choose_libvirt
+
+    say "an image with the engine inside, from Debian's packages (a minute or two; kept for later)"
+    if have_image; then
+        echo "it is there, from an earlier run"
     else
-        type_line "pymachine create -d ssh --ssh-host $address --ssh-key $folder/key $machine"
+        type_line "pymachine image build debian-13 --with-engine"
+    fi
+
+    say "the machine (some ten seconds with hardware virtualisation, a minute or two without)"
+    if [ "$(pymachine inspect "$machine" 2>/dev/null | value phase 2>/dev/null)" = ready ]; then
+        echo "it is there, from an earlier run"
+        type_line "pymachine start $machine"
+    else
+        type_line "pymachine create -d kvm $machine"
     fi
 
     say "this shell now speaks to its engine"
@@ -61,7 +68,7 @@ main() {
 FROM scratch
 COPY busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
-CMD ["echo", "hello from a container on a machine that was bare a minute ago"]
+CMD ["echo", "hello from a container on a machine that did not exist a minute ago"]
 DOCKERFILE
     chmod 755 "$folder/hello/busybox"
     type_line "cat $folder/hello/Dockerfile"
@@ -74,15 +81,15 @@ DOCKERFILE
 
     say "yours to play with"
     cat <<END
-  export PATH="$PWD/.venv/bin:\$PATH"
+  export PATH="$PWD/.venv/bin:\$PATH" MACHINE_STORAGE_PATH="$MACHINE_STORAGE_PATH"
   eval "\$(pymachine env $machine)" && docker info
   pymachine ssh $machine
-Remove the machine and its host with: make demo-down
+Remove the machine and its image with: make demo-down
 END
 }
 
 case ${1:-up} in
     up) main ;;
-    down) down && echo "the demo machine and its host are gone" ;;
+    down) down && echo "the demo machine is gone" ;;
     *) echo "usage: $0 [down]" >&2; exit 2 ;;
 esac
