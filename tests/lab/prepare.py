@@ -47,6 +47,7 @@ TEST_PROGRAMS = {
     "shellcheck": "shellcheck",
     "cloud-init": "cloud-init",  # for its schema; without a data source it does nothing at boot
 }
+NO_CLOUD_INIT = Path("/etc/cloud/cloud-init.disabled")
 POLICY = Path("/usr/sbin/policy-rc.d")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PACKAGES = (*PROGRAMS.values(), "debian-archive-keyring", "ca-certificates")
@@ -99,6 +100,10 @@ def _install(packages: list[str]) -> None:
     run(["apt-get", "update", "-q"], timeout=300, env=env, check=False)
     installed = run(["dpkg-query", "-W", "-f", "${db:Status-Status}", "libelogind0"], check=False)
     away = WITHOUT_ELOGIND if installed.stdout == "installed" else ()
+    if "cloud-init" in packages:
+        # Here for its schema alone: it must not take this computer for a new one at the next boot.
+        NO_CLOUD_INIT.parent.mkdir(exist_ok=True)
+        NO_CLOUD_INIT.touch()
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
     with _nothing_started():
         run([*command, *packages, *away], timeout=900, env=env)
