@@ -42,6 +42,8 @@ class Ordinary:
             "XDG_RUNTIME_DIR": str(self.folder / "run"), "PYMACHINE_IMAGES": str(self.folder / "images"),
         }  # fmt: skip
         account = ["setpriv", f"--reuid={self.account.pw_uid}", f"--regid={self.account.pw_gid}", "--clear-groups"]
+        # The Python that runs these tests may lie in a folder of root's: it can be read there, and nothing else.
+        account += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         return [*account, "env", "-i", *(f"{k}={v}" for k, v in environ.items()), *words]
 
     def pymachine(self, *words: str) -> subprocess.CompletedProcess[str]:
