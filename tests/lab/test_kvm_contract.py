@@ -63,16 +63,12 @@ class TestKvm(DriverContract):
         self.virtual = virtual
         self.disk = write_disk(tmp_path / "tiny.img", sector("Linux version 0\r\n", then=OBEY))
         self.banner = Banner()
-        before = virtual.leftovers()
+        before, bases = virtual.leftovers(), set(virtual.bases())
         yield
         self.banner.close()
         assert virtual.leftovers() == before
-        for name in set(virtual.bases()) - self.bases_before(virtual):
+        for name in set(virtual.bases()) - bases:
             virtual.virsh("vol-delete", "--pool", "default", name)
-
-    def bases_before(self, virtual: Virtual) -> set[str]:
-        """The bases of others: large ones."""
-        return {name for name, state in virtual.bases().items() if state.st_size > 100 << 20 or name.endswith(".ok")}
 
     @override
     def driver(self) -> Driver:
