@@ -1,8 +1,8 @@
 """The virtual machine as libvirt knows it: its domain's XML, and defining it without touching anybody else's.
 
 The console is a pty, for whoever attaches, and virtlogd writes what it prints into a file in the pool's folder as
-well: a volume can be read and removed through libvirt, on any host. The guest agent is only asked for addresses: a machine
-behind ports has no use for it, and its socket below a long home folder would pass the 107 bytes of a socket's path.
+well: a volume can be read and removed through libvirt, on any host. The guest agent is only asked for addresses: a
+machine behind ports has no use for it, and its socket below a home folder may pass the 107 bytes of a socket's path.
 """
 
 from __future__ import annotations
