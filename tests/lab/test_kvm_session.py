@@ -64,7 +64,7 @@ class Ordinary:
 
 @pytest.fixture(scope="module")
 def person(engine_image: str) -> Iterator[Ordinary]:
-    folder = Path(f"/var/tmp/pymachine-session-of-an-ordinary-account-{os.getpid()}")
+    folder = Path(f"/var/tmp/pymachine-session-{os.getpid()}")
     folder.mkdir(mode=0o711)
     try:
         person = Ordinary(folder)
