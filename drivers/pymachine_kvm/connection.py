@@ -208,6 +208,7 @@ def _ours(what: str, error: Any) -> PymachineError:
     return DriverError(f"{what}: {text}", hint=_hint(text))
 
 
+_SCHEMES = ("qemu", "test")
 _RIGHTS = "sudo usermod -aG libvirt $USER, then log in again; or --kvm-uri qemu:///session"
 _KNOWN = (
     ("No space left", "free space in the pool's folder, then give the same command again"),
@@ -238,7 +239,8 @@ def _unopened(uri: str, error: Any) -> CheckFailed:
         return CheckFailed(f"{uri}: {text}", hint=_hint_for_remote(parts, uri))
     if code_of(error) in _DENIED or "Permission denied" in text:
         return CheckFailed(f"{uri}: no right to use libvirt: {text}", hint=_RIGHTS)
-    if code_of(error) == SYSTEM_ERROR:
+    # An unknown scheme is left to the daemon, so that without one libvirt only says that there is none.
+    if code_of(error) == SYSTEM_ERROR and parts.scheme.partition("+")[0] in _SCHEMES:
         return CheckFailed(f"{uri}: libvirt does not run: {text}", hint=_hint_for_daemon(parts.path))
     return CheckFailed(
         f"{uri}: {text}", hint="use qemu:///system, qemu:///session or qemu+ssh://USER@HOST/system for --kvm-uri"
