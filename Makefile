@@ -1,5 +1,5 @@
 # make demo    the main job: a virtual machine with a Docker engine, from nothing, and a first image runs on it
-# make test    every test, on real hosts and virtual machines too (root or sudo; about 25 minutes)
+# make test    every test, on real hosts and virtual machines too (root or sudo; about 40 minutes where machines are emulated)
 # make check   the fast inner loop: style, types, layers, and the tests that need no host
 # make bench   the speed ratios of the README
 #
