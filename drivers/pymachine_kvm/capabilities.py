@@ -34,7 +34,7 @@ def folder_sharing(
     virtiofs serves files with their owners and needs virtiofsd; 9p is built into QEMU and serves what QEMU's user
     may read, as that user's. A read-only folder is guarded by the host, so it takes 9p where virtiofs cannot.
     """
-    if "virtiofs" not in choices(connection, arch, virt_type or "qemu", "filesystem", "driverType"):
+    if not mounts or "virtiofs" not in choices(connection, arch, virt_type or "qemu", "filesystem", "driverType"):
         return "9p"
     version = connection.getLibVersion()
     if is_session(connection) and version < _SESSION_VIRTIOFS:

@@ -23,10 +23,9 @@ from pymachine_kvm.network import ensure_network
 from pymachine_kvm.options import Wanted
 from pymachine_kvm.probe import BootDisk, ask_guest
 from pymachine_kvm.reservations import choose_mac, find_address, reserve
+from pymachine_kvm.usernet import LOOPBACK, SSH_PORT
 
-LOOPBACK = "127.0.0.1"
 DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
-SSH_PORT = 22
 
 
 @dataclass
@@ -60,12 +59,12 @@ class Making:
     def create(self) -> Instance:
         """Make disk, seed and domain, start it and follow its boot; then take the secrets out of its seed."""
         vm = Vm.of(self.request.resume or {})
+        pool = self._pool(vm)
         if not self._runs(vm):
-            pool = self._pool(vm)
             vm = self._with_virt_type(vm, pool)
             self._make(vm, pool)
         follow(vm, deadline=self.wanted.boot_timeout, progress=self.request.progress, reached=self._reached(vm))
-        self._write_seed(vm, secret=False)
+        self._write_seed(vm, pool, secret=False)
         return self._instance(vm)
 
     def _begun(self) -> Vm:
@@ -144,7 +143,7 @@ class Making:
     def _make(self, vm: Vm, pool: Any) -> None:
         self.request.progress("making the disk")
         storage.make_disk(pool, vm, self.wanted.disk)
-        self._write_seed(vm, secret=True)
+        self._write_seed(vm, pool, secret=True)
         self.request.progress("defining the domain")
         spec = domain.spec_of(self.connection, vm, self.wanted, pool, self.request.engine_port)
         made = domain.define(self.connection, spec)
@@ -164,7 +163,7 @@ class Making:
 
         return reached
 
-    def _write_seed(self, vm: Vm, *, secret: bool) -> None:
+    def _write_seed(self, vm: Vm, pool: Any, *, secret: bool) -> None:
         """Write the seed; not ``secret`` is the one that stays: same instance, without keys and set-up."""
         login, first_boot = self.request.login, self.request.first_boot
         assert login is not None
@@ -172,7 +171,7 @@ class Making:
             login, first_boot = replace(login, host_private=b""), None
         shared = folder_sharing(self.connection, vm.arch, vm.virt_type, self.wanted.mounts)
         content = seed.seed_of(vm, login, first_boot, self.wanted, self.request.machine_id, shared)
-        storage.put_seed(self.connection, self._pool(vm), vm.seed, content)
+        storage.put_seed(self.connection, pool, vm.seed, content)
 
     def _instance(self, vm: Vm) -> Instance:
         if not vm.address:
