@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine.rendering import render
 from pymachine_kvm import storage
 from pymachine_kvm.bases import MARK
 from pymachine_kvm.connection import translated
@@ -77,7 +76,7 @@ def copy_disk(connection: Any, pool: Any, source: Vm, origin: str, progress: Cal
     storage.require_room(pool, size, f"a copy of {source.name}")
     progress(f"copying the disk of {source.name} ({storage.mebibytes(size)})")
     with translated(f"copying the disk of {source.name}"):
-        pool.createXMLFrom(_volume_xml(origin, int(disk.info()[1])), disk, 0)
+        pool.createXMLFrom(storage.volume_xml(origin, int(disk.info()[1]), format="qcow2"), disk, 0)
     storage.make_volume(pool, origin + MARK, 0)
 
 
@@ -93,15 +92,3 @@ def _size_of_copy(pool: Any, disk: Any, source: Vm) -> int:
     base = storage.find_volume(pool, source.base) if source.base else None
     with translated(f"looking at the disk of {source.name}"):
         return sum(int(volume.info()[2]) for volume in (disk, base) if volume is not None)
-
-
-def _volume_xml(name: str, capacity: int) -> str:
-    return render(
-        "libvirt/volume.xml.j2",
-        name=name,
-        capacity=capacity,
-        format="qcow2",
-        mode="0600",
-        backing_path="",
-        backing_format="",
-    )

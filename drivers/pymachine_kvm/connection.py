@@ -11,16 +11,18 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWaiting
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
+
+T = TypeVar("T")
 
 OPEN_DEADLINE = 30.0
 ALIVE_INTERVAL = 5
@@ -110,6 +112,19 @@ def code_of(error: BaseException | None) -> int:
             return int(error.get_error_code() or 0)
         error = error.__cause__
     return 0
+
+
+def found(look_up: Callable[[], T], gone: frozenset[int] = GONE) -> T | None:
+    """Return what a look-up finds, None for a thing that libvirt does not have.
+
+    ``gone`` are the numbers that say so. Other errors of libvirt are the caller's to translate.
+    """
+    try:
+        return look_up()
+    except libvirt().libvirtError as error:
+        if code_of(error) not in gone:
+            raise
+        return None
 
 
 def is_local(connection: Any) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pymachine.errors import CheckFailed, DriverError
+from pymachine.errors import CheckFailed
 from pymachine.rendering import render
 from pymachine_kvm.bases import base_format
 from pymachine_kvm.capabilities import folder_sharing
-from pymachine_kvm.connection import NO_DOMAIN, code_of, translated
+from pymachine_kvm.connection import found, translated
 from pymachine_kvm.console import log_name
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.options import Mount, Wanted
@@ -66,7 +66,7 @@ def spec_of(connection: Any, vm: Vm, wanted: Wanted, pool: Any, engine_port: int
         console_log=f"{folder_of(pool)}/{log_name(vm)}",
         firmware=wanted.firmware,
         mounts=wanted.mounts,
-        shared=folder_sharing(connection, vm.arch, vm.virt_type, wanted.mounts) if wanted.mounts else "9p",
+        shared=folder_sharing(connection, vm.arch, vm.virt_type, wanted.mounts),
         ports=ports,
         passt=bool(ports) and needs_passt(connection, vm.arch, vm.virt_type),
     )
@@ -112,8 +112,8 @@ def find_own(connection: Any, vm: Vm) -> Any:
     """
     domain = _look_up(connection.lookupByUUIDString, vm.uuid)
     namesake = _look_up(connection.lookupByName, vm.name)
-    for found in (domain, namesake):
-        if found is not None and not _is_own(found, vm):
+    for there in (domain, namesake):
+        if there is not None and not _is_own(there, vm):
             raise CheckFailed(
                 f"libvirt at {vm.uri} has a domain {vm.name!r} that is not this machine's",
                 hint=f"choose another name; or `virsh -c {vm.uri} undefine {vm.name}` if nobody needs it",
@@ -127,10 +127,5 @@ def _is_own(domain: Any, vm: Vm) -> bool:
 
 
 def _look_up(call: Any, key: str) -> Any:
-    try:
-        with translated(f"looking for domain {key!r}"):
-            return call(key)
-    except DriverError as error:
-        if code_of(error) != NO_DOMAIN:
-            raise
-        return None
+    with translated(f"looking for domain {key!r}"):
+        return found(lambda: call(key))

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from pymachine.errors import CheckFailed, DriverError
+from pymachine.errors import CheckFailed
 from pymachine.rendering import render
 from pymachine_kvm.addresses import (
     PROC,
@@ -20,7 +20,7 @@ from pymachine_kvm.addresses import (
     moved,
     read_subnet,
 )
-from pymachine_kvm.connection import INVALID_ARGUMENT, NO_NETWORK, code_of, is_local, libvirt, translated
+from pymachine_kvm.connection import INVALID_ARGUMENT, code_of, found, is_local, libvirt, translated
 from pymachine_kvm.definitions import definitions
 from pymachine_kvm.locks import exclusive
 
@@ -201,13 +201,8 @@ def _describe(network: Any) -> Network:
 
 def look_up(connection: Any, name: str) -> Any:
     """Return libvirt's network, None where there is none of that name."""
-    try:
-        with translated(f"looking for network {name!r}"):
-            return connection.networkLookupByName(name)
-    except DriverError as error:
-        if code_of(error) != NO_NETWORK:
-            raise
-        return None
+    with translated(f"looking for network {name!r}"):
+        return found(lambda: connection.networkLookupByName(name))
 
 
 def xml_of(network: Any) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from pymachine.driver import Status
 from pymachine.errors import DriverError
 from pymachine.model import State
-from pymachine_kvm.connection import NO_DOMAIN, code_of, libvirt, translated
+from pymachine_kvm.connection import found, libvirt, translated
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.reservations import find_address
+from pymachine_kvm.usernet import LOOPBACK
 
-LOOPBACK = "127.0.0.1"  # where the ports of a session's machine are
 DISK_FULL = "the disk of its host is full"
 
 
@@ -21,19 +21,14 @@ def state(conn: Any, vm: Vm) -> Status:
     if domain is None:
         return Status(State.MISSING)
     with translated(f"looking at {vm.name}"):
-        found, detail = state_of(domain)
-    return Status(found, _addresses(conn, vm) if found is State.RUNNING else (), detail)
+        now, detail = state_of(domain)
+    return Status(now, _addresses(conn, vm) if now is State.RUNNING else (), detail)
 
 
 def find(conn: Any, vm: Vm) -> Any:
     """Return the machine's domain, None where there is none."""
-    try:
-        with translated(f"looking for {vm.name}"):
-            return conn.lookupByUUIDString(vm.uuid)
-    except DriverError as error:
-        if code_of(error) != NO_DOMAIN:
-            raise
-        return None
+    with translated(f"looking for {vm.name}"):
+        return found(lambda: conn.lookupByUUIDString(vm.uuid))
 
 
 def required(conn: Any, vm: Vm) -> Any:

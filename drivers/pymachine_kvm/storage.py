@@ -15,9 +15,9 @@ from typing import Any
 from pymachine.errors import CheckFailed, DriverError
 from pymachine.rendering import render
 from pymachine_kvm.connection import (
-    NO_POOL,
     NO_VOLUME,
     code_of,
+    found,
     is_local,
     is_session,
     libvirt,
@@ -30,6 +30,7 @@ from pymachine_kvm.upload import pieces_of, upload
 DEFAULT = "default"
 SYSTEM_FOLDER = "/var/lib/libvirt/images"
 _FOLDERS = ("dir", "fs", "netfs")
+_NO_VOLUME = frozenset({NO_VOLUME})
 _PRIVATE = "0600"
 
 Notice = Callable[[str], None]
@@ -58,13 +59,8 @@ def ensure_pool(connection: Any, name: str, notice: Notice) -> Any:
 
 def find_pool(connection: Any, name: str) -> Any:
     """Return libvirt's pool, None where there is none of that name."""
-    try:
-        with translated(f"looking for pool {name!r}"):
-            return connection.storagePoolLookupByName(name)
-    except DriverError as error:
-        if code_of(error) != NO_POOL:
-            raise
-        return None
+    with translated(f"looking for pool {name!r}"):
+        return found(lambda: connection.storagePoolLookupByName(name))
 
 
 def refresh(pool: Any) -> None:
@@ -105,13 +101,8 @@ def folder_of(pool: Any) -> str:
 
 def find_volume(pool: Any, name: str) -> Any:
     """Return libvirt's volume, None where there is none of that name."""
-    try:
-        with translated(f"looking for volume {name!r} in pool {pool.name()!r}"):
-            return pool.storageVolLookupByName(name)
-    except DriverError as error:
-        if code_of(error) != NO_VOLUME:
-            raise
-        return None
+    with translated(f"looking for volume {name!r} in pool {pool.name()!r}"):
+        return found(lambda: pool.storageVolLookupByName(name), _NO_VOLUME)  # a pool that is gone is another matter
 
 
 def volume_path(pool: Any, name: str) -> str:
@@ -124,7 +115,16 @@ def make_volume(
     pool: Any, name: str, capacity: int, *, format: str = "raw", mode: str = _PRIVATE, backing: Backing | None = None
 ) -> Any:
     """Make an empty volume; ``capacity`` in bytes, taken up only as it is written. Raises ``DriverError``."""
-    xml = render(
+    xml = volume_xml(name, capacity, format=format, mode=mode, backing=backing)
+    with translated(f"making volume {name!r} in pool {pool.name()!r}"):
+        return pool.createXML(xml, 0)
+
+
+def volume_xml(
+    name: str, capacity: int, *, format: str = "raw", mode: str = _PRIVATE, backing: Backing | None = None
+) -> str:
+    """Return the XML of a volume that is yet to be made."""
+    return render(
         "libvirt/volume.xml.j2",
         name=name,
         capacity=capacity,
@@ -133,8 +133,6 @@ def make_volume(
         backing_path=backing.path if backing else "",
         backing_format=backing.format if backing else "",
     )
-    with translated(f"making volume {name!r} in pool {pool.name()!r}"):
-        return pool.createXML(xml, 0)
 
 
 def make_disk(pool: Any, vm: Vm, size: int) -> str:

@@ -15,7 +15,7 @@ from pymachine.images.image import Image
 from pymachine_kvm import hardware
 from pymachine_kvm.addresses import bridge_of, clash, kernel_routes, read_subnet
 from pymachine_kvm.bases import MARK, base_name
-from pymachine_kvm.connection import GONE, code_of, is_local, is_session, libvirt, translated
+from pymachine_kvm.connection import found, is_local, is_session, libvirt, translated
 from pymachine_kvm.hardware import Promise
 from pymachine_kvm.options import Wanted
 
@@ -99,9 +99,9 @@ def look_around(conn: Any, wanted: Wanted, name: str) -> Facts:
             memory=node[1] * MIB,
             memory_free=_free_memory(conn),
             emulator=_emulator(conn, promise.arch),
-            domain=_found(lambda: conn.lookupByName(name).UUIDString()),
-            network=None if is_session(conn) else _found(lambda: _network(conn, wanted.network)),
-            pool=_found(lambda: _pool(conn, wanted.pool)),
+            domain=found(lambda: conn.lookupByName(name).UUIDString()),
+            network=None if is_session(conn) else found(lambda: _network(conn, wanted.network)),
+            pool=found(lambda: _pool(conn, wanted.pool)),
             docker=docker,
             rules=_firewall() if docker else None,
         )
@@ -119,16 +119,6 @@ def read_emulator(text: str) -> Emulator:
     kinds = [value.text for value in root.findall("os/enum[@name='firmware']/value")]
     files = root.findall("os/loader/value")
     return Emulator(int(vcpu.get("max", "255")) if vcpu is not None else 255, "efi" in kinds or bool(files))
-
-
-def _found(look_up: Callable[[], T]) -> T | None:
-    """Return what a look-up finds, None for a thing that libvirt does not have."""
-    try:
-        return look_up()
-    except libvirt().libvirtError as error:
-        if code_of(error) not in GONE:
-            raise
-        return None
 
 
 def _known(ask: Callable[[], T]) -> T | None:
