@@ -12,11 +12,12 @@ from pymachine.errors import CheckFailed
 from pymachine.images.image import Image, Known
 from pymachine.images.obtaining import baked_name, baked_origin, is_baked
 from pymachine.images.shelf import Shelf, check_name
+from pymachine.sizes import GIB, MIB
 from pymachine_kvm import cloning, hardware, power, storage
 from pymachine_kvm.bases import digest_in
 from pymachine_kvm.connection import translated
 from pymachine_kvm.handle import Vm, origin_name
-from pymachine_kvm.options import GIB, MIB, Wanted
+from pymachine_kvm.options import Wanted
 from pymachine_kvm.upload import CHUNK
 
 ROOM_FOR_ENGINE = 2 * GIB  # packages while they are fetched and unpacked

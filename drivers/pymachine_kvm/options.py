@@ -9,17 +9,14 @@ from typing import Literal
 
 from pymachine.driver import option
 from pymachine.errors import UsageFault
+from pymachine.sizes import GIB, MIB, parse_size
 from pymachine.transport.addresses import check_user
 
-MIB = 1 << 20
-GIB = 1 << 30
 LEAST_MEMORY = 256 * MIB
 LEAST_DISK = 1 * GIB
 DEFAULT_IMAGE = "debian-13"
 DEFAULT_USER = "pymachine"
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
-_UNITS = {"K": 1 << 10, "M": MIB, "G": GIB, "T": 1 << 40}
 _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -134,18 +131,13 @@ class Wanted:
         """Whether the machine lives in a user's own daemon, with a user network."""
         return self.uri.partition("?")[0].endswith("/session")
 
-    @property
-    def remote(self) -> bool:
-        """Whether the daemon runs on another host: a URI with a host name in it."""
-        return not re.match(r"[a-z]+(\+unix)?:///", self.uri)
-
 
 def read_options(options: KvmOptions) -> Wanted:
     """Return what the options come to. Reads the user-data file; raises ``UsageFault``."""
     return Wanted(
         cpus=_processors(options.kvm_cpus),
-        memory=_size(options.kvm_memory, "--kvm-memory", default_unit=MIB, least=LEAST_MEMORY),
-        disk=_size(options.kvm_disk, "--kvm-disk", default_unit=MIB, least=LEAST_DISK),
+        memory=_size(options.kvm_memory, "--kvm-memory", least=LEAST_MEMORY),
+        disk=_size(options.kvm_disk, "--kvm-disk", least=LEAST_DISK),
         image=_given(options.kvm_image, "--kvm-image"),
         network=_object(options.kvm_network, "--kvm-network"),
         uri=_given(options.kvm_uri, "--kvm-uri"),
@@ -162,16 +154,8 @@ def read_options(options: KvmOptions) -> Wanted:
     )
 
 
-def parse_size(text: str, flag: str, *, default_unit: int) -> int:
-    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts ``default_unit``."""
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")
-    return int(float(match[1]) * (_UNITS[match[2].upper()] if match[2] else default_unit))
-
-
-def _size(text: str, flag: str, *, default_unit: int, least: int) -> int:
-    size = parse_size(text, flag, default_unit=default_unit)
+def _size(text: str, flag: str, *, least: int) -> int:
+    size = parse_size(text, flag)
     if size < least:
         raise UsageFault(f"{flag}: {text} is too little", hint=f"give at least {least // MIB}M")
     return size

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from pymachine.errors import CheckFailed
 from pymachine.images.image import Image
+from pymachine.sizes import GIB, MIB
 from pymachine_kvm.hardware import mend, ruled_out
-from pymachine_kvm.options import GIB, MIB, Wanted
+from pymachine_kvm.options import Wanted
 from pymachine_kvm.surroundings import Facts, has_base, look_around
 
 DEFAULT = "default"

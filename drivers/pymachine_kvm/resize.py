@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError, PymachineError
+from pymachine.sizes import GIB, MIB
 from pymachine_kvm.connection import libvirt, translated
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.options import GIB, LEAST_MEMORY, MIB
+from pymachine_kvm.options import LEAST_MEMORY
 from pymachine_kvm.status import required
 from pymachine_kvm.storage import find_pool, find_volume
 

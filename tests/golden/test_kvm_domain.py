@@ -13,10 +13,11 @@ import pytest
 
 from pymachine.errors import DriverError
 from pymachine.rendering import render
+from pymachine.sizes import GIB
 from pymachine_kvm.connection import connect, libvirt, translated
 from pymachine_kvm.domain import DomainSpec, domain_xml
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.options import GIB, Mount
+from pymachine_kvm.options import Mount
 
 POOL = "/var/lib/libvirt/images"
 NODE1 = Vm(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pymachine.errors import CheckFailed, DriverError
+from pymachine.sizes import GIB, MIB
 from pymachine_kvm.bases import MARK
 from pymachine_kvm.cloning import check_source, copy_disk, like, taken_over
 from pymachine_kvm.handle import Vm, origin_name
-from pymachine_kvm.options import GIB, MIB, KvmOptions, read_options
+from pymachine_kvm.options import KvmOptions, read_options
 from pymachine_kvm.removal import remove
 from unit.kvm_machine import POOL, a_vm, add_volume, defined, volume_names_of
 

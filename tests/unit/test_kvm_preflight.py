@@ -12,12 +12,13 @@ import pytest
 
 from pymachine.errors import CheckFailed
 from pymachine.images.image import Image
+from pymachine.sizes import GIB
 from pymachine_kvm.bases import MARK, base_name
 from pymachine_kvm.connection import connect
 from pymachine_kvm.device import OPEN_THE_NODE, Account, Node
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.hardware import Promise
-from pymachine_kvm.options import GIB, KvmOptions, Wanted, read_options
+from pymachine_kvm.options import KvmOptions, Wanted, read_options
 from pymachine_kvm.preflight import ROOM_TO_START, Finding, check, drops, findings
 from pymachine_kvm.surroundings import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
 

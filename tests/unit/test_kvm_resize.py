@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pymachine.errors import CheckFailed, DriverError
+from pymachine.sizes import GIB, MIB
 from pymachine_kvm import resize as module
-from pymachine_kvm.options import GIB, MIB
 from pymachine_kvm.resize import resize
 from unit.kvm_machine import LibvirtError, a_vm, add_volume, defined
 
