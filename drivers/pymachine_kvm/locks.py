@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pymachine.errors import DriverError
-
-POLL = 0.1  # seconds between two tries: flock takes no deadline
+from pymachine.errors import DeadlineExceeded, DriverError
+from pymachine.images.locking import held
 
 
 @contextmanager
@@ -28,11 +25,13 @@ def exclusive(
     Raises ``DriverError`` after ``deadline`` seconds.
     """
     name = hashlib.sha256(f"{connection.getURI()} {what}".encode()).hexdigest()[:16]
-    with (lock_folder() / f"{name}.lock").open("w") as file:
-        if not _take(file.fileno()):
-            if waiting:
-                waiting()
-            _wait_for(file.fileno(), what, deadline)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(lock_folder() / f"{name}.lock", deadline=deadline, waiting=waiting))
+        except DeadlineExceeded:
+            raise DriverError(
+                f"{what}: another pymachine works on it for more than {deadline:.0f} s", hint="try again later"
+            ) from None
         yield
 
 
@@ -46,21 +45,3 @@ def lock_folder() -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise DriverError(f"{folder} belongs to somebody else", hint=f"remove {folder}, or set XDG_RUNTIME_DIR")
     return folder
-
-
-def _take(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _wait_for(file: int, what: str, deadline: float) -> None:
-    end = time.monotonic() + deadline
-    while not _take(file):
-        if time.monotonic() > end:
-            raise DriverError(
-                f"{what}: another pymachine works on it for more than {deadline:.0f} s", hint="try again later"
-            )
-        time.sleep(POLL)
