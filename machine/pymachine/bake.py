@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pymachine.create import Order, create
-from pymachine.driver import Baked, Bakes, Baking, Listener
+from pymachine.driver import Baked, Bakes, Baking
 from pymachine.engine.removal import plan_removal, removal_bundle
 from pymachine.errors import CheckFailed, RemoteCommandFailed
 from pymachine.model import Machine, Phase, check_name
@@ -40,8 +40,7 @@ def bake(order: Order, tools: Tools) -> str | None:
     request = request_for(_prospective(order, tools), order.options)
     driver.check(request)
     name = check_name(f"{order.name}-bake")
-    tell = tools.reporter
-    baking = driver.baking(replace(request, progress=lambda text: tell.progressed(name, "baking", text)))
+    baking = driver.baking(replace(request, progress=tools.listener(name, "baking").progress))
     if baking is None:
         return None
     machine = _made(replace(order, name=name, options=baking.options, labels={LABEL: baking.image}), tools)
@@ -110,13 +109,8 @@ class Keep:
         """Tell the driver what is inside."""
         assert isinstance(session.driver, Bakes)
         assert machine.handle is not None
-        tell = session.tools.reporter
-        listener = Listener(
-            progress=lambda text: tell.progressed(machine.name, self.title, text),
-            notice=lambda text: tell.notice(machine.name, text),
-        )
         baked = Baked(self._baking.image, machine.engine_version or "", machine.extra[OS_RELEASE])
-        session.driver.keep(machine.handle, baked, listener)
+        session.driver.keep(machine.handle, baked, session.tools.listener(machine.name, self.title))
         return machine
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pymachine.driver import Handle, Listener, PowerControl
+from pymachine.driver import Handle, PowerControl
 from pymachine.errors import (
     AuthFailed,
     DeadlineExceeded,
@@ -43,7 +43,7 @@ def start(name: str, tools: Tools) -> Machine:
     with _at_work(name, "start", tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
             asleep = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
-            session.driver.start(_handle(machine), _listener(name, "start", tools))
+            session.driver.start(_handle(machine), tools.listener(name, "start"))
             if asleep:
                 right_clock(machine, session)
         elif not _answers(machine, session):
@@ -57,7 +57,7 @@ def start(name: str, tools: Tools) -> Machine:
 
 def stop(name: str, tools: Tools) -> Machine:
     """Shut the machine down in order and wait until it is; return the record. Off already is no error."""
-    listener = _listener(name, "stop", tools)
+    listener = tools.listener(name, "stop")
     return _switch_off(name, "stop", tools, lambda driver, handle: driver.stop(handle, listener), _POWEROFF)
 
 
@@ -70,7 +70,7 @@ def restart(name: str, tools: Tools) -> Machine:
     """Restart the machine and wait for its engine; return the record."""
     with _at_work(name, "restart", tools) as (session, machine):
         if isinstance(session.driver, PowerControl):
-            session.driver.restart(_handle(machine), _listener(name, "restart", tools))
+            session.driver.restart(_handle(machine), tools.listener(name, "restart"))
         else:
             _reboot(machine, session)
     await_engine(machine, tools)
@@ -170,13 +170,6 @@ def _still_answers(machine: Machine, session: Session) -> bool:
         return _answers(machine, session)
     except (AuthFailed, DeadlineExceeded):  # on its way down it lets nobody in any more
         return True
-
-
-def _listener(name: str, step: str, tools: Tools) -> Listener:
-    return Listener(
-        progress=lambda line: tools.reporter.progressed(name, step, line),
-        notice=lambda fact: tools.reporter.notice(name, fact),
-    )
 
 
 def _handle(machine: Machine) -> dict[str, object]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import SupportsIndex
 
 import pytest
+from typing_extensions import override
 
 from pymachine.create import create
 from pymachine.driver import Prospect, Request
 from pymachine.errors import CheckFailed, DriverError, EngineError, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Phase
-from pymachine.steps.foresight import PAUSE, SOON
 from pymachine.store.clientfiles import LOGIN_KEY, located
 from pymachine.testing.fake_driver import ADDRESS
 from pymachine.testing.fake_transport import done
@@ -53,8 +54,23 @@ def foreseeing(tmp_path: Path) -> Callable[..., World]:
 
 def silent(world: World) -> World:
     """Have the engine answer only when its set-up was looked at over SSH."""
-    world.engine.errors = [Unreachable("refused")] * int(SOON / PAUSE + 1)
+    world.engine.errors = UntilLookedAt(world)
     return world
+
+
+class UntilLookedAt(list[BaseException]):
+    """As many refusals as it takes until somebody logs in."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def __bool__(self) -> bool:
+        return not self._world.connections
+
+    @override
+    def pop(self, index: SupportsIndex = -1) -> BaseException:
+        return Unreachable("refused")
 
 
 def asked(world: World) -> Request:

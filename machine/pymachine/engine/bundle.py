@@ -17,6 +17,7 @@ STAGING = "/run/pymachine"  # a tmpfs: what is staged is gone with a reboot
 STATE = "/var/lib/pymachine"
 STALE_MINUTES = 60  # a run takes minutes; what is staged for longer belongs to nobody
 SECRET = 0o600
+NEVER_RUN = 75  # EX_TEMPFAIL: what the watch of a first boot ends with when the set-up was not run there
 
 # How package managers say that another one is at work (extended regular expression, any case).
 LOCK_MESSAGES = "could not get lock|unable to (lock|acquire)|is locked by|lock was locked|waiting for process"
@@ -80,9 +81,9 @@ def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = 
 def first_boot_watch(folder: str) -> Command:
     """Return the command that follows the bundle of ``folder`` where the host runs it at its first boot.
 
-    It ends as the set-up did, with 75 where that was not run.
+    It ends as the set-up did, with ``NEVER_RUN`` where that was not run.
     """
-    return Command.script(render("engine/first-boot.sh.j2", folder=folder, staging=STAGING, never_run=75))
+    return Command.script(render("engine/first-boot.sh.j2", folder=folder, staging=STAGING, never_run=NEVER_RUN))
 
 
 def make_bundle(task: str, texts: dict[str, bytes | None]) -> Bundle:

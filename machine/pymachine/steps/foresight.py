@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymachine.driver import CarriedFile, FirstBoot, Foresees, Login, Prospect
-from pymachine.engine.bundle import STAGING, Bundle, first_boot_watch
+from pymachine.engine.bundle import NEVER_RUN, STAGING, Bundle, first_boot_watch
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.engine.setup import plan_setup
@@ -14,8 +14,9 @@ from pymachine.errors import EngineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.rendering import sh
 from pymachine.steps.certificates import Certify
-from pymachine.steps.engine import ANSWER_DEADLINE, SETUP_DEADLINE, SetUpEngine, bundle_for
-from pymachine.steps.host import Reach, Survey, request_for, with_login
+from pymachine.steps.engine import SETUP_DEADLINE, SetUpEngine, bundle_for
+from pymachine.steps.host import Memory, Reach, Survey, request_for, with_login
+from pymachine.steps.powers import await_engine
 from pymachine.steps.session import Session, advanced
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.transport.keypair import new_private_key, public_line
@@ -23,7 +24,6 @@ from pymachine.transport.keypair import new_private_key, public_line
 HOST_KEY = "ssh_host_ed25519_key"
 SOON = 45.0  # seconds from SSH to the engine's answer; longer ones are worth a look at the host
 PAUSE = 0.3
-NEVER_RUN = 75  # EX_TEMPFAIL: what the watch on the host ends with when the set-up was not run there
 
 
 class Foresee:
@@ -42,16 +42,11 @@ class Foresee:
         """Keep each remembered handle, and both keys before anything is opened by them."""
         machine = session.save(machine, _new_keys(session.secrets(machine)))
         session.login = login_of(session.secrets(machine))
-        current = machine
-
-        def remember(handle: Mapping[str, Any]) -> None:
-            nonlocal current
-            current = session.save(current.with_(handle=handle))
-
+        memory = Memory(machine, session)
         assert isinstance(session.driver, Foresees)
         request = request_for(machine, self._options, session, self.title)
-        session.prospect = session.driver.foresee(request, remember)
-        return with_login(_foreseen(current, session.prospect), session)
+        session.prospect = session.driver.foresee(request, memory.remember)
+        return with_login(_foreseen(memory.machine, session.prospect), session)
 
 
 class Carry:
@@ -141,21 +136,14 @@ def _answers(machine: Machine, session: Session) -> bool:
     A login costs an emulated host several seconds, right when the engine starts. Only an engine that was inside the
     image is there so soon.
     """
-    assert machine.endpoint is not None
     assert session.first_boot is not None
-    tools = session.tools
-    folder = tools.store.materialise(machine.name)
-    end = tools.now() + (SOON if session.first_boot.early else 0.0)
-    while tools.now() < end:
-        try:
-            tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
-        except TlsError:
-            return False
-        except (Unreachable, EngineError):
-            tools.sleep(PAUSE)
-        else:
-            return True
-    return False
+    if not session.first_boot.early:
+        return False
+    try:
+        await_engine(machine, session.tools, patience=SOON, pause=PAUSE)
+    except (TlsError, Unreachable, EngineError):
+        return False
+    return True
 
 
 def _done_at_first_boot(machine: Machine, session: Session) -> bool:

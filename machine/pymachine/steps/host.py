@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pymachine.driver import Driver, Instance, Locates, Request
+from pymachine.driver import Driver, Handle, Instance, Locates, Request
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
@@ -17,6 +16,18 @@ from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.tls import check_clock
 
 BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
+
+
+class Memory:
+    """What a driver remembers while it works: each handle is in the record before the driver goes on."""
+
+    def __init__(self, machine: Machine, session: Session) -> None:
+        self.machine = machine
+        self._session = session
+
+    def remember(self, handle: Handle) -> None:
+        """Save the record with this handle."""
+        self.machine = self._session.save(self.machine.with_(handle=handle))
 
 
 class Allocate:
@@ -33,16 +44,11 @@ class Allocate:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Create, saving each remembered handle at once."""
-        current = machine
         request = request_for(machine, self._options, session, self.title)
         _refuse_another_host(machine, request, session.driver)
-
-        def remember(handle: Mapping[str, Any]) -> None:
-            nonlocal current
-            current = session.save(current.with_(handle=handle))
-
-        instance = session.driver.create(request, remember)
-        made = with_login(placed(current, instance), session)
+        memory = Memory(machine, session)
+        instance = session.driver.create(request, memory.remember)
+        made = with_login(placed(memory.machine, instance), session)
         return session.save(advanced(made, Phase.ALLOCATED), instance.certificates)
 
 
@@ -151,14 +157,14 @@ def request_for(machine: Machine, options: Any, session: Session | None = None, 
     request = Request(machine.name, machine.id, options, machine.engine.port, machine.handle)
     if session is None:
         return request
-    tell = session.tools.reporter
+    listener = session.tools.listener(machine.name, step)
     return replace(
         request,
         login=session.login,
         first_boot=session.first_boot,
         source=session.source,
-        progress=lambda text: tell.progressed(machine.name, step, text),
-        notice=lambda text: tell.notice(machine.name, text),
+        progress=listener.progress,
+        notice=listener.notice,
     )
 
 

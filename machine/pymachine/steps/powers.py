@@ -59,12 +59,18 @@ def reported(name: str, step: str, tools: Tools) -> Iterator[None]:
     tools.reporter.finished(name, step)
 
 
-def await_engine(machine: Machine, tools: Tools) -> EngineAnswer | None:
-    """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours."""
+def await_engine(
+    machine: Machine, tools: Tools, *, patience: float = ENGINE_PATIENCE, pause: float = PAUSE
+) -> EngineAnswer | None:
+    """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours.
+
+    It is asked every ``pause`` seconds, for ``patience`` seconds; then the last error is raised, and at once one that
+    waiting does not mend.
+    """
     if machine.endpoint is None or not tools.store.secrets(machine.name):
         return None
     folder = tools.store.materialise(machine.name)
-    end = tools.now() + ENGINE_PATIENCE
+    end = tools.now() + patience
     while True:
         try:
             return tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
@@ -72,7 +78,7 @@ def await_engine(machine: Machine, tools: Tools) -> EngineAnswer | None:
             # An engine that starts may close connections before it answers them.
             if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
                 raise
-            tools.sleep(PAUSE)
+            tools.sleep(pause)
 
 
 def right_clock(machine: Machine, session: Session) -> None:

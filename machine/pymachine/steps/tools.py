@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pymachine.driver import Driver
+from pymachine.driver import Driver, Listener
 from pymachine.engine.client import EngineAnswer
 from pymachine.events import Asker, Reporter
 from pymachine.model import Endpoint, SshAddress
@@ -49,3 +49,10 @@ class Tools:
     ask_engine: AskEngine
     now: Callable[[], float]
     sleep: Callable[[float], None]
+
+    def listener(self, machine: str, step: str) -> Listener:
+        """Return who hears a driver at work on a machine: the reporter, in this step."""
+        return Listener(
+            progress=lambda line: self.reporter.progressed(machine, step, line),
+            notice=lambda fact: self.reporter.notice(machine, fact),
+        )
