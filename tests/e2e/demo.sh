@@ -48,7 +48,7 @@ main() {
         type_line "pymachine image build debian-13 --with-engine"
     fi
 
-    say "the machine (some ten seconds with hardware virtualisation, a minute or two without)"
+    say "the machine (a minute or two where it has to be emulated)"
     if [ "$(pymachine inspect "$machine" 2>/dev/null | value phase 2>/dev/null)" = ready ]; then
         echo "it is there, from an earlier run"
         type_line "pymachine start $machine"
