@@ -72,7 +72,9 @@ class SshAddress:
 
     ``port`` and ``user`` are None where the user gave none: the SSH configuration then decides (22, root).
     ``host_key`` is an OpenSSH public key line (``ssh-ed25519 AAAA…``) or a fingerprint (``SHA256:…``);
-    None until the first contact pins it. ``jump`` is ``[user@]bastion[:port]``.
+    None until the first contact pins it. ``jump`` is ``[user@]bastion[:port]``. ``proxy`` is a program and its
+    words whose input and output are the connection, in place of TCP; ``%h`` and ``%p`` in them are host and port.
+    A program named without a folder is one that was installed together with pymachine.
     """
 
     host: str
@@ -81,6 +83,7 @@ class SshAddress:
     key_path: str | None = None
     jump: str | None = None
     host_key: str | None = None
+    proxy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,8 @@ class Machine:
     """The record of one machine. Changed only by ``with_``; ``rev`` counts the writes to the store.
 
     ``handle`` belongs to the driver: JSON-able, opaque here, never a secret. ``options`` are the driver
-    options as given. ``extra`` keeps document keys that this version does not know.
+    options as given. ``adopted`` is what the driver calls an instance that it did not make, empty for one that it
+    did. ``extra`` keeps document keys that this version does not know.
     """
 
     name: str
@@ -169,6 +173,7 @@ class Machine:
     engine_version: str | None = None
     addresses: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    adopted: str = ""
     certificates: Certificates | None = None
     fault: Fault | None = None
     created: str = ""

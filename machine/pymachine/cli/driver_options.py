@@ -43,6 +43,11 @@ class DriverOption:
         """Whether it must be given."""
         return bool(self.field.metadata.get("required"))
 
+    @property
+    def refused(self) -> str | None:
+        """Why the driver does not follow this flag of another tool, if so."""
+        return self.field.metadata.get("refused")
+
     def parameter(self) -> click.Option:
         """Return the option for click. Nothing given stays None: the dataclass knows the default."""
         is_flag = isinstance(self.kind, click.types.BoolParamType)
@@ -51,12 +56,14 @@ class DriverOption:
         )
         return click.Option(
             [PREFIX + self.name, *(self._switch(flag) if is_flag else flag for flag in self.flags)],
-            multiple=self.multiple, default=None, help=self._help(), **settings,
+            multiple=self.multiple, default=None, help=self._help(), hidden=self.refused is not None, **settings,
         )  # fmt: skip
 
     def value(self, given: object, extra: Sequence[str], environ: Mapping[str, str]) -> object:
         """Return the value: given as an option, through --driver-opt, or by its variable; None for nothing."""
         texts = list(extra) or _from_variable(self, environ)
+        if self.refused is not None and (texts or given is not None):
+            raise UsageFault(f"{self.flag} is not taken", hint=self.refused)
         if given not in (None, ()):
             return given
         if not texts:

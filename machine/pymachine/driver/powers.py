@@ -1,166 +1,13 @@
-"""The seam that drivers are written against. Third parties import this module and nothing else of the core.
-
-A driver is a class with four methods and a dataclass of options; ``docs/drivers.md`` has a complete example
-and ``pymachine.testing.contract`` the suite that proves one.
-"""
+"""What a driver may be able to do besides: each power is a small protocol, found by its methods."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
+from pymachine.driver.seam import NOBODY, Handle, Instance, Listener, Remember, Request
 from pymachine.model import Endpoint, SshAddress, State
-
-API = 1
-
-Handle = Mapping[str, Any]
-Remember = Callable[[Handle], None]
-
-
-def option(
-    help: str,
-    *,
-    flag: str | None = None,
-    env: str | None = None,
-    metavar: str | None = None,
-    aliases: tuple[str, ...] = (),
-    required: bool = False,
-) -> dict[str, Any]:
-    """Return the metadata of an option field, for ``dataclasses.field(metadata=option(...))``.
-
-    The flag is ``--field-name`` unless given; ``env`` names a variable that sets the default; ``aliases`` are
-    further flags (docker-machine's, say). The field's type (str, int, bool, tuple[str, ...] or one of them
-    with ``| None``) says how the value is read.
-    """
-    return {
-        "help": help,
-        "flag": flag,
-        "env": env,
-        "metavar": metavar,
-        "aliases": aliases,
-        "required": required,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """How the core will log in to a host that is not there yet: the driver puts these on it (see ``Foresees``).
-
-    ``public_key`` is the OpenSSH line of the key that must be let in. ``host_public`` and ``host_private`` are
-    the SSH host's own key (OpenSSH line, OpenSSH PEM), so that its first connection is no leap of faith; the private
-    one is empty where the host has it already.
-    """
-
-    public_key: str
-    host_public: str
-    host_private: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class CarriedFile:
-    """A file that the host must have at its first boot; owner root, ``path`` absolute."""
-
-    path: str
-    content: bytes = field(repr=False)
-    mode: int = 0o600
-
-
-@dataclass(frozen=True, slots=True)
-class FirstBoot:
-    """What the host is to do by itself when it boots for the first time. Secret: the engine's key is in it.
-
-    ``command`` is a line of POSIX sh to run once as root when ``files`` are there and the login account exists.
-    ``early`` says that it needs no network: it may run beside the rest of the boot instead of after it.
-    """
-
-    files: tuple[CarriedFile, ...]
-    command: str
-    early: bool = False
-
-
-def _ignore(text: str) -> None:
-    """The default listener."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a driver is asked to make. ``options`` is an instance of the driver's own options class.
-
-    ``resume`` is the last remembered handle of a create that stopped half-way, or None: the driver then goes
-    on with what exists instead of making a second one. ``login`` and ``first_boot`` are given to drivers that
-    foresee their instances; ``source``, to those that clone, is the instance whose disk the new one starts with.
-    ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
-    """
-
-    name: str
-    machine_id: str
-    options: Any
-    engine_port: int
-    resume: Handle | None = None
-    login: Login | None = None
-    first_boot: FirstBoot | None = None
-    source: Handle | None = None
-    progress: Callable[[str], None] = field(default=_ignore, compare=False)
-    notice: Callable[[str], None] = field(default=_ignore, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """What a driver made or found.
-
-    ``ssh`` None means that there is no host to set up (the ``none`` driver); ``endpoint`` None means the SSH
-    host and the wanted engine port. ``certificates`` are client files (``ca.pem``, ``cert.pem``, ``key.pem``) that
-    came with the endpoint rather than from us.
-    """
-
-    handle: Handle
-    ssh: SshAddress | None = None
-    endpoint: Endpoint | None = None
-    addresses: tuple[str, ...] = ()
-    certificates: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the driver sees of an instance; ``detail`` is a short reason where the state alone says too little."""
-
-    state: State
-    addresses: tuple[str, ...] = ()
-    detail: str = ""
-
-
-class Driver(Protocol):
-    """Makes, finds and removes hosts.
-
-    ``api`` is the version of this seam the driver was written for. ``options`` is a dataclass whose fields
-    carry ``option(...)`` metadata. ``preexisting`` says that the host is there before ``create`` and stays after
-    ``destroy`` (bare metal): the core then looks at the host before it makes anything, gives it back (with
-    ``destroy``) when it refuses, and takes its set-up off the host when the machine is removed.
-    """
-
-    api: ClassVar[int]
-    options: ClassVar[type]
-    preexisting: ClassVar[bool]
-
-    def check(self, request: Request) -> None:
-        """Refuse with ``UsageFault`` or ``CheckFailed`` what cannot work, before anything is made.
-
-        Must not change anything; may look at the network within a few seconds.
-        """
-
-    def create(self, request: Request, remember: Remember) -> Instance:
-        """Make the instance, or go on with ``request.resume``.
-
-        Call ``remember(handle)`` the moment anything that must be cleaned up exists: it is saved before it
-        returns. Raises ``DriverError``.
-        """
-
-    def inspect(self, handle: Handle, *, deadline: float) -> Status:
-        """Say how the instance is now, within ``deadline`` seconds. A vanished one is ``State.MISSING``."""
-
-    def destroy(self, handle: Handle) -> None:
-        """Remove what ``create`` made. Takes any handle ever remembered; what is gone already is no error."""
 
 
 @runtime_checkable
@@ -269,20 +116,6 @@ class Resizes(Protocol):
 
     def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
         """Set virtual processors, memory and disk (bytes) where given. Raises ``CheckFailed`` for one that runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Who hears what a driver has to say while it works.
-
-    ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
-    """
-
-    progress: Callable[[str], None] = _ignore
-    notice: Callable[[str], None] = _ignore
-
-
-NOBODY = Listener()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,83 @@
+"""The seam that drivers are written against. Third parties import this package and nothing else of the core.
+
+A driver is a class with four methods and a dataclass of options; ``docs/drivers.md`` has a complete example
+and ``pymachine.testing.contract`` the suite that proves one.
+"""
+
+from pymachine.driver.clouds import (
+    Adopts,
+    AuthorisesKey,
+    Collects,
+    InspectsTogether,
+    Leftover,
+    Moves,
+    Search,
+)
+from pymachine.driver.powers import (
+    Baked,
+    Bakes,
+    Baking,
+    Clones,
+    Console,
+    Foresees,
+    KeepsImages,
+    Locates,
+    PowerControl,
+    Prospect,
+    Resizes,
+    Snapshot,
+    Snapshots,
+)
+from pymachine.driver.seam import (
+    API,
+    NOBODY,
+    CarriedFile,
+    Driver,
+    FirstBoot,
+    Handle,
+    Instance,
+    Listener,
+    Login,
+    Remember,
+    Request,
+    Status,
+    option,
+    refused,
+)
+
+__all__ = [
+    "API",
+    "NOBODY",
+    "Adopts",
+    "AuthorisesKey",
+    "Baked",
+    "Bakes",
+    "Baking",
+    "CarriedFile",
+    "Clones",
+    "Collects",
+    "Console",
+    "Driver",
+    "FirstBoot",
+    "Foresees",
+    "Handle",
+    "InspectsTogether",
+    "Instance",
+    "KeepsImages",
+    "Leftover",
+    "Listener",
+    "Locates",
+    "Login",
+    "Moves",
+    "PowerControl",
+    "Prospect",
+    "Remember",
+    "Request",
+    "Resizes",
+    "Search",
+    "Snapshot",
+    "Snapshots",
+    "Status",
+    "option",
+    "refused",
+]

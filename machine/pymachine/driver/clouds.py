@@ -1,0 +1,85 @@
+"""Powers of drivers whose instances live in somebody else's house, found and paid for through an API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pymachine.driver.seam import Driver, Handle, Instance, Status
+
+
+@runtime_checkable
+class AuthorisesKey(Protocol):
+    """A driver whose new hosts let in ``Request.login``; their addresses, and their host keys, show once they run."""
+
+    authorises_key: ClassVar[bool]
+
+
+@runtime_checkable
+class InspectsTogether(Protocol):
+    """A driver that sees many instances at the cost of one."""
+
+    def inspect_all(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
+        """Return what ``inspect`` would of each, in their order, all within ``deadline`` seconds.
+
+        What cannot be asked is ``State.UNKNOWN`` or ``State.TIMEOUT`` with the reason as its detail.
+        """
+
+
+@runtime_checkable
+class Moves(Protocol):
+    """A driver whose instances may come back at another address when they are switched on."""
+
+    def whereabouts(self, handle: Handle) -> Instance:
+        """Return where the instance is now, with the same handle and login as from ``create``."""
+
+
+@runtime_checkable
+class Adopts(Protocol):
+    """A driver that takes over instances it did not make: they are set up as bare metal is, and outlive ``rm``."""
+
+    def adopting(self) -> Driver:
+        """Return the driver as it is towards what it adopts: ``preexisting``, and ``Request.adopted`` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that carries our marks and that no machine of the store needs.
+
+    ``kind`` is ``instance``, ``volume``, ``security group`` or ``key pair``; ``name`` is what its owner calls it,
+    ``id`` what the cloud does; ``created`` is ISO 8601 or empty; ``detail`` is what helps to decide, its price say.
+    ``handle`` is the driver's own. ``ours`` is false for what another store made.
+    """
+
+    kind: str
+    id: str
+    name: str
+    place: str
+    created: str = ""
+    detail: str = ""
+    ours: bool = True
+    handle: Handle = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where to look for leftovers: ``options`` as for ``create``, ``owner`` is the store that asks.
+
+    ``known`` maps machine ids to handles; a machine that has none yet maps to an empty one.
+    """
+
+    options: Any
+    owner: str
+    known: Mapping[str, Handle]
+
+
+@runtime_checkable
+class Collects(Protocol):
+    """A driver that finds what is left of machines that no store knows: a cloud goes on billing for it."""
+
+    def leftovers(self, search: Search) -> Sequence[Leftover]:
+        """List them, in the order in which they are to be removed. Changes nothing. Raises ``DriverError``."""
+
+    def discard(self, leftover: Leftover) -> None:
+        """Remove one; what is gone already is no error."""
