@@ -1,0 +1,60 @@
+"""What is remembered of an instance: everything that ``rm`` needs, known before anything is billed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from pymachine.driver import Handle
+from pymachine.errors import DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Ec2:
+    """One instance, as the record keeps it.
+
+    ``region``, ``profile`` and ``endpoint_url`` say where to ask; the last two are None where boto3 decides. ``id``
+    is the machine's, and the value of the tag ``pymachine:id`` on all that was made for it. ``token`` is the client
+    token of the launch that was begun last, and ``digest`` tells its request: the same request with the same token
+    gives the same instance, never a second one. ``instance`` is empty until AWS has answered. ``vpc`` and ``group``
+    (id) are set where our own security group is used, ``key_pair`` where our key was imported. ``market`` is
+    ``spot`` or empty. ``address`` is ``public``, ``private`` or ``ipv6``: which one clients use. ``via`` is how SSH
+    gets there. ``adopted`` says that we did not make it.
+    """
+
+    region: str
+    id: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    token: str = ""
+    digest: str = ""
+    instance: str = ""
+    vpc: str = ""
+    group: str = ""
+    key_pair: str = ""
+    market: str = ""
+    user: str = ""
+    ssh_port: int = 22
+    address: str = "public"
+    via: str = "direct"
+    host_key: str = "first-contact"
+    adopted: bool = False
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed."""
+        return replace(self, **changes)
+
+    def handle(self) -> Handle:
+        """Return it as the record keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, handle: Mapping[str, Any]) -> Self:
+        """Read a handle. Raises ``DriverError`` for one that is damaged."""
+        try:
+            return cls(**handle)
+        except TypeError as error:
+            raise DriverError(
+                f"the record of this instance is damaged: {error}", hint="`pymachine rm -f` forgets it"
+            ) from error
