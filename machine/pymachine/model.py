@@ -153,12 +153,22 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A machine's place in a Swarm: the cluster's id, its own node id there, and ``manager`` or ``worker``."""
+
+    cluster: str
+    node: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """The record of one machine. Changed only by ``with_``; ``rev`` counts the writes to the store.
 
     ``handle`` belongs to the driver: JSON-able, opaque here, never a secret. ``options`` are the driver
     options as given. ``adopted`` is what the driver calls an instance that it did not make, empty for one that it
-    did. ``extra`` keeps document keys that this version does not know.
+    did. ``fleet`` names the inventory that the machine belongs to, empty for one made by hand; ``swarm`` is where it
+    was last known to be a member. ``extra`` keeps document keys that this version does not know.
     """
 
     name: str
@@ -174,6 +184,8 @@ class Machine:
     addresses: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     adopted: str = ""
+    fleet: str = ""
+    swarm: Membership | None = None
     certificates: Certificates | None = None
     fault: Fault | None = None
     created: str = ""
