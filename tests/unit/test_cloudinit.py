@@ -68,6 +68,18 @@ def test_without_the_hosts_private_key_its_keys_stay_as_they_are() -> None:
     assert "ssh_keys" not in config
 
 
+def test_a_host_that_makes_its_own_key_drops_the_images_and_shows_the_new_one_on_the_console() -> None:
+    config = config_of(UserData("node1", "ubuntu", Login(LOGIN.public_key, "", b"")))
+    assert config["ssh_deletekeys"] is True
+    assert not {"ssh_keys", "ssh_genkeytypes", "no_ssh_fingerprints", "ssh"} & config.keys()
+
+
+def test_the_images_own_account_stays_where_that_is_wanted() -> None:
+    users = config_of(UserData("node1", "ubuntu", LOGIN, default_account=True))["users"]
+    assert users[0]["name"] == "ubuntu"
+    assert users[1:] == ["default"]
+
+
 def test_no_private_key_shows_in_the_representation() -> None:
     first_boot = FirstBoot((CarriedFile("/run/x", b"hidden"),), "true")
     assert "BEGIN" not in repr(UserData("node1", "admin", LOGIN, first_boot))

@@ -42,7 +42,8 @@ class UserData:
     """What a machine is to be when it has booted for the first time. ``user`` may be root.
 
     A login without the host's private key leaves the host's keys as they are: for a seed that stays with a
-    machine which has booted, so that no secret lies about.
+    machine which has booted, so that no secret lies about. One without the public key as well has the host make its
+    own. ``default_account`` keeps the account that the image would make by itself.
     """
 
     hostname: str
@@ -50,6 +51,7 @@ class UserData:
     login: Login
     first_boot: FirstBoot | None = None
     folders: tuple[SharedFolder, ...] = ()
+    default_account: bool = False
 
 
 def cloud_config(data: UserData) -> dict[str, Any]:
@@ -60,6 +62,9 @@ def cloud_config(data: UserData) -> dict[str, Any]:
         **_host_key(data.login),
         **_upkeep(),
     }
+    if data.default_account:
+        # An entry of that account's own name is merged with the image's; key pairs of a cloud are let in there only.
+        config["users"].append("default")
     if data.folders:
         config["mounts"] = [folder.entry() for folder in data.folders]
     if data.first_boot is not None:
@@ -105,6 +110,8 @@ def _login(user: str, login: Login) -> dict[str, Any]:
 
 
 def _host_key(login: Login) -> dict[str, Any]:
+    if not login.host_public:  # the host makes its own; a key that lies in the image would be everybody's
+        return {"ssh_deletekeys": True}
     if not login.host_private:  # it is on the host already
         return {"ssh_deletekeys": False}
     return {
