@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +36,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 def machine(name: str = "node1", **changes: object) -> Machine:
     return Machine(name=name, id=f"id-of-{name}", driver="ssh").with_(**changes)
+
+
+def test_each_store_is_known_by_a_name_of_its_own(store: Store, tmp_path: Path) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", store.identity)
+    assert store.identity == store.identity
+    with SqliteStore.open(tmp_path / "another") as another:
+        assert another.identity != store.identity
 
 
 def test_a_record_comes_back_as_it_was_put(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -279,13 +280,24 @@ def test_an_old_store_is_backed_up_and_brought_forward(folder: Path) -> None:
         assert store.secrets("node1") == CLIENT
 
 
+def test_a_store_of_before_there_were_identities_gets_one_for_life(tmp_path: Path) -> None:
+    with SqliteStore.open(tmp_path / "old", migrations=MIGRATIONS[:1]) as old:
+        old.put(machine("node1"))
+    with SqliteStore.open(tmp_path / "old") as store:
+        identity = store.identity
+        assert store.get("node1").name == "node1"
+    with SqliteStore.open(tmp_path / "old") as again:
+        assert re.fullmatch("[0-9a-f]{32}", identity)
+        assert again.identity == identity
+
+
 def test_a_migration_that_fails_changes_nothing(folder: Path) -> None:
     failing = (*MIGRATIONS, ("CREATE TABLE extra (value)", "INSERT INTO nowhere VALUES (1)"))
     with pytest.raises(StoreError, match="nowhere"):
         SqliteStore.open(folder, migrations=failing)
     assert execute(folder, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert execute(folder, "SELECT name FROM sqlite_master WHERE name = 'extra'") == []
-    assert sorted(path.name for path in folder.iterdir()) == ["backup-v1.db", "state.db"]
+    assert sorted(path.name for path in folder.iterdir()) == [f"backup-v{len(MIGRATIONS)}.db", "state.db"]
 
 
 def test_where_no_log_can_be_shared_the_other_journal_is_used(tmp_path: Path) -> None:

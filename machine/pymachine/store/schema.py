@@ -64,8 +64,15 @@ _FIRST = (
     "CREATE INDEX operation_unfinished ON operation (machine) WHERE outcome IS NULL",
 )
 
-MIGRATIONS = (_FIRST,)
+# Who a store is, for what its machines leave in somebody else's house: a random name that nobody chooses.
+_IDENTITY = (
+    "CREATE TABLE identity (value TEXT NOT NULL)",
+    "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
+)
+
+MIGRATIONS = (_FIRST, _IDENTITY)
 
 DOCUMENT_OF = "SELECT document FROM machine WHERE name = ?"
 NAMES = "SELECT name FROM machine"
+IDENTITY = "SELECT value FROM identity"
 SECRETS_OF = "SELECT file FROM secret WHERE machine = ?"

@@ -72,6 +72,13 @@ class Store(Protocol):
     def folder(self) -> Path:
         """The folder that holds everything."""
 
+    @property
+    def identity(self) -> str:
+        """A random name, 32 hex digits, that this store keeps for life and no other has: its machines' mark in clouds.
+
+        A copy of the folder is the same store to them.
+        """
+
     def get(self, name: str) -> Machine:
         """Return the record. Raises ``NoSuchMachine``."""
 

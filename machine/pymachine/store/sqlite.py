@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ from pymachine.store.folder import prepare_folder
 from pymachine.store.leases import Leases, Terms
 from pymachine.store.migrating import Migrations
 from pymachine.store.processes import Process
-from pymachine.store.schema import DATABASE, MIGRATIONS
+from pymachine.store.schema import DATABASE, IDENTITY, MIGRATIONS
 from pymachine.store.seam import Broken, Holder, Lease, Operation
 
 
@@ -61,6 +62,13 @@ class SqliteStore:
     def folder(self) -> Path:
         """The folder that holds everything."""
         return self._folder
+
+    @cached_property
+    def identity(self) -> str:
+        """The random name that this store has for life."""
+        with self._database.reading() as connection:
+            (value,) = connection.execute(IDENTITY).fetchone()
+        return str(value)
 
     def get(self, name: str) -> Machine:
         """Return the record."""

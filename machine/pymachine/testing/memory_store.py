@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ class MemoryStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._identity = uuid.uuid4().hex
         self._lock = threading.RLock()
         self._documents: dict[str, str] = {}
         self._secrets: dict[str, dict[str, bytes]] = {}
@@ -39,6 +41,11 @@ class MemoryStore:
     def folder(self) -> Path:
         """The folder that holds the client's certificates."""
         return self._folder
+
+    @property
+    def identity(self) -> str:
+        """The random name of this store."""
+        return self._identity
 
     def get(self, name: str) -> Machine:
         """Return the record."""
