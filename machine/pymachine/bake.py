@@ -34,7 +34,7 @@ def bake(order: Order, tools: Tools) -> str | None:
     is on record, which has its image. Given again it goes on, or begins anew once the machine was sealed. Raises as
     ``create``.
     """
-    driver = tools.load_driver(order.driver)()
+    driver = tools.driver(order.driver)
     if not isinstance(driver, Bakes) or tools.store.find(check_name(order.name)) is not None:
         return None
     request = request_for(_prospective(order, tools), order.options)

@@ -33,7 +33,7 @@ def clone(source_name: str, name: str, tools: Tools) -> Machine:
     if check_name(name) == source_name:
         raise UsageFault(f"{name} cannot be a clone of itself", hint="give the clone another name")
     source = tools.store.get(source_name)
-    driver = tools.load_driver(source.driver)()
+    driver = tools.driver_of(source)
     if not (isinstance(driver, Clones) and isinstance(driver, Foresees)):
         raise incapable(source, "clone its machines")
     with working(name, f"clone {source.name} to {name}", tools, driver) as session, ExitStack() as held:

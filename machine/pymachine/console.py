@@ -47,7 +47,7 @@ def attach(name: str, tools: Tools, *, keys: int, screen: int) -> None:
 
 def _with_console(name: str, tools: Tools) -> tuple[Machine, Console]:
     machine = tools.store.get(name)
-    driver = tools.load_driver(machine.driver)()
+    driver = tools.driver_of(machine)
     if not isinstance(driver, Console):
         raise incapable(machine, "show a console")
     return machine, driver

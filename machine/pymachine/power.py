@@ -80,7 +80,7 @@ def restart(name: str, tools: Tools) -> Machine:
 @contextmanager
 def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, Machine]]:
     machine = tools.store.get(name)
-    driver = tools.load_driver(machine.driver)()
+    driver = tools.driver_of(machine)
     if machine.ssh is None and not isinstance(driver, PowerControl):
         raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
     with working(name, f"{purpose} {name}", tools, driver) as session:

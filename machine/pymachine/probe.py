@@ -118,7 +118,7 @@ def _explained(machine: Machine, tools: Tools, end: float, error: PymachineError
 def _by_driver(machine: Machine, tools: Tools, end: float) -> Look:
     if machine.handle is None:
         return Look(State.MISSING)
-    driver = tools.load_driver(machine.driver)()
+    driver = tools.driver_of(machine)
     began = time.monotonic()
     status = driver.inspect(machine.handle, deadline=max(end - began, 0.01))
     return Look(status.state, reason=status.detail, seconds=time.monotonic() - began)

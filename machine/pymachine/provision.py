@@ -35,7 +35,7 @@ def provision(
     is refused from then on. They are on record before they travel, so a provision that fails is simply repeated.
     Raises as ``create`` does.
     """
-    driver = tools.load_driver(tools.store.get(name).driver)()
+    driver = tools.driver_of(tools.store.get(name))
     changes = spec_changes or {}
     with working(name, f"provision {name}", tools, driver) as session:
         former = tools.store.get(name)
@@ -56,7 +56,7 @@ def preview_provision(
 ) -> Preview:
     """Say what ``provision`` would do. Looks at the host, changes nothing."""
     machine = _changed(tools.store.get(name), spec_changes or {}, host_key)
-    session = Session(tools, tools.load_driver(machine.driver)(), recorded=False)
+    session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
         machine = session.perform((Reach(), Survey()), machine)
         return preview_of("provision", machine, session, certify=Certify(anew=new_certificates))
@@ -69,7 +69,7 @@ def upgrade(name: str, tools: Tools, *, version: str | None = None) -> Machine:
 
     A downgrade is refused with ``CheckFailed``.
     """
-    driver = tools.load_driver(tools.store.get(name).driver)()
+    driver = tools.driver_of(tools.store.get(name))
     with working(name, f"upgrade {name}", tools, driver) as session:
         machine = _upgradable(tools.store.get(name))
         with journalled(session, machine, "upgrade"):
@@ -79,7 +79,7 @@ def upgrade(name: str, tools: Tools, *, version: str | None = None) -> Machine:
 def preview_upgrade(name: str, tools: Tools, *, version: str | None = None) -> Preview:
     """Say what ``upgrade`` would do. Looks at the host, changes nothing."""
     machine = _upgradable(tools.store.get(name))
-    session = Session(tools, tools.load_driver(machine.driver)(), recorded=False)
+    session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
         machine = session.perform((Reach(),), machine)
         plan = plan_upgrade(replace(machine.engine, version=version), look(machine, session))

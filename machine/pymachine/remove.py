@@ -45,7 +45,7 @@ def remove(name: str, tools: Tools, *, force: bool = False, purge: bool = False)
 def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
     """Say what ``remove`` would do. Looks at the host where there is one, changes nothing."""
     machine = tools.store.get(name)
-    driver = tools.load_driver(machine.driver)()
+    driver = tools.driver_of(machine)
     changes = [Change("forget the machine", "its record, certificates and client files leave the store")]
     if not driver.preexisting:
         changes.insert(0, Change("destroy the host", f"driver {machine.driver} made it"))
@@ -106,7 +106,7 @@ class Destroy:
 def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Removal:
     left: list[str] = []
     try:
-        driver = tools.load_driver(machine.driver)()
+        driver = tools.driver_of(machine)
     except PymachineError as error:
         if not force:
             raise

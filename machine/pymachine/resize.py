@@ -28,7 +28,7 @@ def resize(name: str, size: Size, tools: Tools) -> None:
     if size == Size():
         raise UsageFault("resize needs a size", hint="give --cpus, --memory or --disk")
     machine = tools.store.get(name)
-    driver = tools.load_driver(machine.driver)()
+    driver = tools.driver_of(machine)
     if not isinstance(driver, Resizes):
         raise incapable(machine, "resize its machines")
     with at_work(machine, "resize", driver, tools) as (_, machine):

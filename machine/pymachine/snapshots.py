@@ -48,7 +48,7 @@ def drop_snapshot(name: str, label: str, tools: Tools) -> None:
 
 def _with_snapshots(name: str, tools: Tools) -> tuple[Machine, Snapshots]:
     machine = tools.store.get(name)
-    driver = tools.load_driver(machine.driver)()
+    driver = tools.driver_of(machine)
     if not isinstance(driver, Snapshots):
         raise incapable(machine, "keep snapshots")
     return machine, driver

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pymachine.driver import Driver, Listener
+from pymachine.driver import Adopts, Driver, Listener
 from pymachine.engine.client import EngineAnswer
+from pymachine.errors import NotSupported
 from pymachine.events import Asker, Reporter
-from pymachine.model import Endpoint, SshAddress
+from pymachine.model import Endpoint, Machine, SshAddress
 from pymachine.store import Store
 from pymachine.transport import Transport
 
@@ -49,6 +50,25 @@ class Tools:
     ask_engine: AskEngine
     now: Callable[[], float]
     sleep: Callable[[float], None]
+
+    def driver_of(self, machine: Machine) -> Driver:
+        """Return the driver of a machine on record. Raises ``DriverMissing``, ``NotSupported``."""
+        return self.driver(machine.driver, adopted=machine.adopted)
+
+    def driver(self, name: str, *, adopted: str = "") -> Driver:
+        """Return a driver; for an instance that was there before, as it is towards what it adopts.
+
+        Raises ``DriverMissing``, and ``NotSupported`` where it does not adopt.
+        """
+        driver = self.load_driver(name)()
+        if not adopted:
+            return driver
+        if not isinstance(driver, Adopts):
+            raise NotSupported(
+                f"driver {name} cannot adopt {adopted}",
+                hint="`pymachine create -d ssh` takes over any host that lets you in over SSH",
+            )
+        return driver.adopting()
 
     def listener(self, machine: str, step: str) -> Listener:
         """Return who hears a driver at work on a machine: the reporter, in this step."""

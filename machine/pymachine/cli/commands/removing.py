@@ -81,7 +81,7 @@ def _fate(app: App, name: str, purge: bool) -> str:
 
 def _stays(app: App, machine: Machine) -> bool:
     try:
-        return app.wiring.load_driver(machine.driver).preexisting
+        return app.tools.driver_of(machine).preexisting
     except PymachineError:
         return False
 
