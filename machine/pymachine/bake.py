@@ -37,7 +37,7 @@ def bake(order: Order, tools: Tools) -> str | None:
     driver = tools.driver(order.driver)
     if not isinstance(driver, Bakes) or tools.store.find(check_name(order.name)) is not None:
         return None
-    request = request_for(_prospective(order, tools), order.options)
+    request = request_for(_prospective(order, tools), order.options, tools)
     driver.check(request)
     name = check_name(f"{order.name}-bake")
     baking = driver.baking(replace(request, progress=tools.listener(name, "baking").progress))

@@ -16,6 +16,7 @@ from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.foresight import Carry, Foresee, SetUp
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
+from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
 from pymachine.steps.tools import Tools
@@ -23,13 +24,17 @@ from pymachine.steps.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the user asked for. ``options`` is an instance of the driver's options class."""
+    """What the user asked for. ``options`` is an instance of the driver's options class.
+
+    ``adopted`` is what the driver calls an instance that is to be taken over, empty where one is to be made.
+    """
 
     name: str
     driver: str
     options: Any
     engine: EngineSpec = field(default_factory=EngineSpec)
     labels: Mapping[str, str] = field(default_factory=dict)
+    adopted: str = ""
 
 
 def create(order: Order, tools: Tools) -> Machine:
@@ -39,26 +44,30 @@ def create(order: Order, tools: Tools) -> Machine:
     says where it stopped.
     """
     check_name(order.name)
-    driver = tools.load_driver(order.driver)()
+    driver = tools.driver(order.driver, adopted=order.adopted)
     with working(order.name, f"create {order.name}", tools, driver) as session:
         machine = _begun(order, tools)
-        driver.check(request_for(machine, order.options))
+        driver.check(request_for(machine, order.options, tools))
         is_new = machine.rev == 0
         machine = session.save(machine)
         with journalled(session, machine, "create"):
+            if authorises_key(driver):
+                machine = session.perform((MakeLogin(),), machine)
             if driver.preexisting:
                 machine = _looked_at(machine, order, session, withdraw=is_new)
             elif isinstance(driver, Foresees):
                 machine = _foreseen(machine, order, session, withdraw=is_new)
+            else:
+                machine = _allocated(machine, order, session)
             return session.perform(_remaining_steps(driver, order), machine)
 
 
 def preview_create(order: Order, tools: Tools) -> Preview:
     """Say what ``create`` would do. Looks at the host if there is one already; changes nothing."""
     check_name(order.name)
-    driver = tools.load_driver(order.driver)()
+    driver = tools.driver(order.driver, adopted=order.adopted)
     machine = _begun(order, tools)
-    driver.check(request_for(machine, order.options))
+    driver.check(request_for(machine, order.options, tools))
     session = Session(tools, driver, recorded=False, preflight=True)
     try:
         machine = session.perform((Locate(order.options), Reach(), Survey()), machine)
@@ -91,6 +100,16 @@ def _foreseen(machine: Machine, order: Order, session: Session, *, withdraw: boo
         raise
 
 
+def _allocated(machine: Machine, order: Order, session: Session) -> Machine:
+    """Have the driver make the host; what it refuses before there is anything to remember leaves no record."""
+    try:
+        return session.perform((Allocate(order.options),), machine)
+    except (CheckFailed, UsageFault):
+        if session.tools.store.get(machine.name).handle is None:
+            _withdraw(machine.name, session)
+        raise
+
+
 def _withdraw(name: str, session: Session) -> None:
     machine = session.tools.store.find(name)
     if machine is not None and machine.handle is not None:
@@ -108,9 +127,10 @@ def _begun(order: Order, tools: Tools) -> Machine:
             f"machine {found.name} exists already",
             hint=f"`pymachine provision {found.name}` sets it up again, `pymachine rm {found.name}` removes it",
         )
-    if found.phase is Phase.REMOVING or found.driver != order.driver:
+    if found.phase is Phase.REMOVING or (found.driver, found.adopted) != (order.driver, order.adopted):
+        of = f", of {found.adopted}" if found.adopted else ""
         raise CheckFailed(
-            f"machine {found.name} is half-{_half(found)} (driver {found.driver}, {found.phase})",
+            f"machine {found.name} is half-{_half(found)} (driver {found.driver}{of}, {found.phase})",
             hint=f"`pymachine rm {found.name}` clears it away",
         )
     # Without the endpoint: the port may be another one now.
@@ -129,6 +149,7 @@ def _new(order: Order, tools: Tools) -> Machine:
         options=to_document(order.options),
         engine=order.engine,
         labels=order.labels,
+        adopted=order.adopted,
         created=timestamp(tools.now()),
     )
 
@@ -137,7 +158,7 @@ def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
     if isinstance(driver, Foresees):
         before = (Carry(), Allocate(order.options))
         return (*before, SetUp(), Verify(), Complete())
-    host = () if driver.preexisting else _host_steps(order)
+    host = () if driver.preexisting else (Reach(), Survey())
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())
 
 

@@ -6,7 +6,7 @@ from pymachine.engine.setup import plan_setup
 from pymachine.errors import RemoteCommandFailed
 from pymachine.model import Machine
 from pymachine.rendering import render
-from pymachine.steps.host import look
+from pymachine.steps.host import known_addresses, look
 from pymachine.steps.session import Session
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.transport import Command
@@ -55,7 +55,7 @@ class TakeOver:
         """What the set-up left there for the other machine counts as ours."""
         facts = look(machine, session)
         session.plan = plan_setup(machine, facts, take_over=True, own_host=True)
-        return machine.with_(addresses=facts.addresses or machine.addresses)
+        return machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
 
 
 def _key_of(source: Machine, session: Session) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from pymachine.driver import CarriedFile, FirstBoot, Foresees, Login, Prospect
+from pymachine.driver import CarriedFile, FirstBoot, Foresees, Prospect
 from pymachine.engine.bundle import NEVER_RUN, STAGING, Bundle, first_boot_watch
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.progress import ProgressReader, raise_for
@@ -15,13 +14,12 @@ from pymachine.model import Endpoint, Machine, Phase
 from pymachine.rendering import sh
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import SETUP_DEADLINE, SetUpEngine, bundle_for
-from pymachine.steps.host import Memory, Reach, Survey, request_for, with_login
+from pymachine.steps.host import Memory, Reach, Survey, request_at_work
+from pymachine.steps.login import HOST_KEY, login_of, new_keys, with_login
 from pymachine.steps.powers import await_engine
 from pymachine.steps.session import Session, advanced
 from pymachine.store.clientfiles import LOGIN_KEY
-from pymachine.transport.keypair import new_private_key, public_line
 
-HOST_KEY = "ssh_host_ed25519_key"
 SOON = 45.0  # seconds from SSH to the engine's answer; longer ones are worth a look at the host
 PAUSE = 0.3
 
@@ -40,11 +38,11 @@ class Foresee:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Keep each remembered handle, and both keys before anything is opened by them."""
-        machine = session.save(machine, _new_keys(session.secrets(machine)))
+        machine = session.save(machine, new_keys(session.secrets(machine), LOGIN_KEY, HOST_KEY))
         session.login = login_of(session.secrets(machine))
         memory = Memory(machine, session)
         assert isinstance(session.driver, Foresees)
-        request = request_for(machine, self._options, session, self.title)
+        request = request_at_work(machine, self._options, session, self.title)
         session.prospect = session.driver.foresee(request, memory.remember)
         return with_login(_foreseen(memory.machine, session.prospect), session)
 
@@ -93,18 +91,9 @@ class SetUp:
         return SetUpEngine().run(machine, session)
 
 
-def login_of(secrets: Mapping[str, bytes]) -> Login:
-    """Return what lets us in, from the machine's own keys."""
-    host = secrets[HOST_KEY]
-    return Login(public_line(secrets[LOGIN_KEY]), public_line(host), host)
-
-
-def _new_keys(known: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {name: new_private_key() for name in (LOGIN_KEY, HOST_KEY) if name not in known}
-
-
 def _foreseen(machine: Machine, prospect: Prospect) -> Machine:
-    machine = machine.with_(handle=prospect.handle, addresses=prospect.addresses or machine.addresses)
+    addresses = prospect.addresses or machine.addresses
+    machine = machine.with_(handle=prospect.handle, addresses=addresses, told=prospect.addresses or machine.told)
     if prospect.ssh is None:
         return machine
     endpoint = prospect.endpoint or Endpoint(prospect.ssh.host, machine.engine.port)

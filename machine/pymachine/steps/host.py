@@ -11,8 +11,9 @@ from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, RemoteCommandFailed
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.steps.login import with_login
 from pymachine.steps.session import Session, advanced
-from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.steps.tools import Tools
 from pymachine.tls import check_clock
 
 BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
@@ -44,11 +45,12 @@ class Allocate:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Create, saving each remembered handle at once."""
-        request = request_for(machine, self._options, session, self.title)
+        request = request_at_work(machine, self._options, session, self.title)
         _refuse_another_host(machine, request, session.driver)
         memory = Memory(machine, session)
         instance = session.driver.create(request, memory.remember)
-        made = with_login(placed(memory.machine, instance), session)
+        made = placed(memory.machine, instance)
+        made = made if instance.own_key else with_login(made, session)
         return session.save(advanced(made, Phase.ALLOCATED), instance.certificates)
 
 
@@ -68,7 +70,7 @@ class Locate:
         """Ask the driver, if it can tell without taking it."""
         if not isinstance(session.driver, Locates):
             return machine
-        return placed(machine, session.driver.locate(request_for(machine, self._options)))
+        return placed(machine, session.driver.locate(request_for(machine, self._options, session.tools)))
 
 
 class Reach:
@@ -107,7 +109,17 @@ class Survey:
         session.plan = plan_setup(machine, facts, own_host=not session.driver.preexisting)
         for announcement in session.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
-        return machine.with_(addresses=facts.addresses or machine.addresses)
+        return machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
+
+
+def known_addresses(machine: Machine, facts: HostFacts, driver: Driver) -> tuple[str, ...]:
+    """Return where the host can be found: as it knows itself, and as the driver told of it.
+
+    A cloud's public address and its names in the DNS are on no interface of the host. What was told of bare metal is
+    what somebody typed: there the host knows better.
+    """
+    told = machine.told if machine.adopted or not driver.preexisting else ()
+    return tuple(dict.fromkeys((*facts.addresses, *told)))
 
 
 def look(machine: Machine, session: Session) -> HostFacts:
@@ -130,14 +142,8 @@ def placed(machine: Machine, instance: Instance) -> Machine:
         ssh=_with_pin(machine, instance.ssh),
         endpoint=instance.endpoint or machine.endpoint,
         addresses=instance.addresses or machine.addresses,
+        told=instance.addresses or machine.told,
     )
-
-
-def with_login(machine: Machine, session: Session) -> Machine:
-    """Return the record with the store's own key and the host key that the host was given."""
-    if machine.ssh is None or session.login is None:
-        return machine
-    return machine.with_(ssh=replace(machine.ssh, key_path=LOGIN_KEY, host_key=session.login.host_public))
 
 
 def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> None:
@@ -152,14 +158,24 @@ def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> 
         )
 
 
-def request_for(machine: Machine, options: Any, session: Session | None = None, step: str = "") -> Request:
+def request_for(machine: Machine, options: Any, tools: Tools) -> Request:
+    """Return what the driver is asked about, before anything is made for this record."""
+    return Request(
+        machine.name,
+        machine.id,
+        options,
+        machine.engine.port,
+        machine.handle,
+        owner=tools.store.identity,
+        adopted=machine.adopted,
+    )
+
+
+def request_at_work(machine: Machine, options: Any, session: Session, step: str) -> Request:
     """Return what the driver is asked to make for this record; its progress is told as that of ``step``."""
-    request = Request(machine.name, machine.id, options, machine.engine.port, machine.handle)
-    if session is None:
-        return request
     listener = session.tools.listener(machine.name, step)
     return replace(
-        request,
+        request_for(machine, options, session.tools),
         login=session.login,
         first_boot=session.first_boot,
         source=session.source,

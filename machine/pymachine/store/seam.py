@@ -74,9 +74,9 @@ class Store(Protocol):
 
     @property
     def identity(self) -> str:
-        """A random name, 32 hex digits, that this store keeps for life and no other has: its machines' mark in clouds.
+        """A random name, 32 hex digits, that this store keeps for life: clouds know its machines by it.
 
-        A copy of the folder is the same store to them.
+        A copy of the folder has the same.
         """
 
     def get(self, name: str) -> Machine:
