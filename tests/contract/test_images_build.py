@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
-import uuid
 from pathlib import Path
 
 import pytest
 
+from lab.kvm_fixtures import build_folder, build_log, shelf
 from pymachine.images.image import Image
-from pymachine.images.making import build
 from pymachine.images.making.disk import MIB
-from pymachine.images.making.recipe import DEFAULT_SIZE, Recipe, release
+from pymachine.images.making.recipe import DEFAULT_SIZE
 from pymachine.images.shelf import Shelf
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
-UUID = str(uuid.uuid4())
 # What the engine's start enables by itself, and what would be the same on every machine.
 SECRETS = (
     "/etc/ssh/ssh_host_ed25519_key",
@@ -41,14 +39,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def image(folder: Path, said: list[str]) -> Image:
-    environ = {**os.environ, "TMPDIR": str(folder)}
-    return build(Recipe(release("debian-13", "x86_64"), UUID), Shelf(folder / "shelf"), "built", environ, said.append)
+def image(engine_image: str) -> Image:
+    """The image that the virtual machines of the tests boot: built by the command, once."""
+    found = Shelf(shelf()).find(engine_image)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +71,27 @@ def test_the_image_says_what_it_is(image: Image) -> None:
     assert image.size < DEFAULT_SIZE / 2
 
 
-def test_the_steps_are_told(image: Image, said: list[str]) -> None:
-    assert "installing remaining packages inside the chroot" in said
-    assert said[-1] == "putting it on the shelf"
+def test_the_steps_are_told(image: Image) -> None:
+    told = build_log().read_text()
+    assert "installing remaining packages inside the chroot" in told
+    assert "putting it on the shelf" in told
 
 
-def test_nothing_is_left_but_the_image(image: Image, folder: Path) -> None:
-    assert not list(folder.glob("pymachine-build-*"))
-    assert {path.name for path in (folder / "shelf").iterdir()} == {"built.img", "built.json"}
+def test_nothing_is_left_but_the_image(image: Image) -> None:
+    assert not list(build_folder().iterdir())
+    assert {path.name for path in shelf().iterdir() if path.stem.startswith(image.name)} == {
+        f"{image.name}.img",
+        f"{image.name}.json",
+    }
 
 
 def test_the_file_system_is_sound_and_named_in_fstab(disk: Path, folder: Path) -> None:
     checked = subprocess.run(["e2fsck", "-fn", f"{disk}?offset={MIB}"], check=False, timeout=120, capture_output=True)
     assert checked.returncode == 0, checked.stdout.decode()
-    assert f"UUID={UUID} / ext4" in look(disk, "cat /etc/fstab")
-    assert f"root=UUID={UUID} ro console=tty0 console=ttyS0,115200n8" in look(disk, "cat /boot/grub/grub.cfg")
+    uuid = re.search("Filesystem UUID: *([0-9a-f-]{36})", look(disk, "stats"))
+    assert uuid is not None
+    assert f"UUID={uuid[1]} / ext4" in look(disk, "cat /etc/fstab")
+    assert f"root=UUID={uuid[1]} ro console=tty0 console=ttyS0,115200n8" in look(disk, "cat /boot/grub/grub.cfg")
 
 
 def test_the_machine_id_is_empty_and_there(disk: Path) -> None:

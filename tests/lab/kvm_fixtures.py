@@ -96,13 +96,34 @@ def shelf() -> Path:
     return cache_dir() / "shelf"
 
 
+def build_log() -> Path:
+    """What the command printed that built the image."""
+    return cache_dir() / "image-build.log"
+
+
+def build_folder() -> Path:
+    """Where it worked; empty afterwards."""
+    return cache_dir() / "image-build"
+
+
 @pytest.fixture(scope="session")
 def engine_image(libvirt_daemon: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of an image with the engine inside, built by ``pymachine image build`` unless it is there."""
     user = _user(tmp_path_factory.mktemp("builder"))
     if IMAGE not in user.pymachine("image", "ls").stdout:
-        user.pymachine("image", "build", "debian-13", "--with-engine", "--name", IMAGE, timeout=BUILD_DEADLINE)
+        _build(user)
     return IMAGE
+
+
+def _build(user: Workstation) -> None:
+    build_folder().mkdir(exist_ok=True)
+    words = ["image", "build", "debian-13", "--with-engine", "--name", IMAGE]
+    done = subprocess.run(
+        user.command(*words), env={**user.env(), "TMPDIR": str(build_folder())}, stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, timeout=BUILD_DEADLINE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    build_log().write_text(done.stderr)
 
 
 @pytest.fixture
