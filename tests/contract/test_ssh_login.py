@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -360,6 +361,72 @@ def test_what_the_jump_host_cannot_reach_is_said_to_be_so(client: Client, addres
     port = free_port()
     with pytest.raises(Unreachable, match=f"the jump host cannot reach 127.0.0.1:{port}"):
         client(address(port=port, jump=f"root@127.0.0.1:{bastion.port}"))
+
+
+# As simple as a way there can be: bytes from standard input to a TCP connection, and back.
+PUMP = """
+import os, socket, sys, threading
+there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def back():
+    while data := there.recv(65536):
+        os.write(1, data)
+    os._exit(0)
+threading.Thread(target=back, daemon=True).start()
+while data := os.read(0, 65536):
+    there.sendall(data)
+"""
+THROUGH = (sys.executable, "-c", PUMP, "%h", "%p")
+
+
+def _children() -> set[str]:
+    return set(Path(f"/proc/self/task/{threading.main_thread().native_id}/children").read_text().split())
+
+
+def test_a_program_carries_the_connection_and_is_kept_in_the_address(
+    client: Client, address: Address, sshd: Sshd
+) -> None:
+    before = _children()
+    transport = client(address(proxy=THROUGH))
+    assert transport.run(Command.script("cat | tr a-z A-Z"), stdin=b"x" * 300_000).stdout == b"X" * 300_000
+    assert (transport.address.proxy, transport.address.jump) == (THROUGH, None)
+    assert transport.address.host_key == sshd.public_key("ed25519")
+    assert len(_children()) == len(before) + 1
+    transport.close()
+    assert _children() == before
+
+
+def test_a_program_goes_past_the_jump_hosts_of_the_configuration(
+    client: Client, address: Address, home: Path
+) -> None:
+    (home / ".ssh" / "config").write_text("Host *\n ProxyJump nowhere.invalid\n")
+    client(address(proxy=THROUGH))
+
+
+def test_a_program_and_jump_hosts_at_once_are_refused(client: Client, address: Address) -> None:
+    with pytest.raises(UsageFault, match="through jump hosts and the program"):
+        client(address(proxy=THROUGH, jump="root@bastion"))
+
+
+def test_what_a_program_says_when_it_fails_is_passed_on(client: Client, address: Address) -> None:
+    port, before = free_port(), _children()
+    with pytest.raises(Unreachable, match=f"no way to 127.0.0.1:{port} through `python.*Connection refused"):
+        client(address(proxy=THROUGH, port=port))
+    assert _children() == before
+
+
+def test_a_program_that_hangs_costs_the_deadline_and_no_more(client: Client, address: Address) -> None:
+    before, began = _children(), time.monotonic()
+    with pytest.raises(Unreachable, match="no greeting came in time"):
+        client(address(proxy=("sleep", "60")), deadline=0.5)
+    assert time.monotonic() - began < 3
+    assert _children() == before
+
+
+def test_a_changed_host_key_is_refused_behind_a_program_as_well(client: Client, address: Address) -> None:
+    before = _children()
+    with pytest.raises(HostKeyMismatch):
+        client(address(proxy=THROUGH, host_key=WRONG))
+    assert _children() == before
 
 
 def _descriptors() -> int:

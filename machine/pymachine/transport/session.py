@@ -20,6 +20,7 @@ from pymachine.transport.deadline import Deadline
 from pymachine.transport.dial import dial
 from pymachine.transport.hostkeys import Expected, PublicKey
 from pymachine.transport.keys import KeyChoice, KeyRing, public_key
+from pymachine.transport.proxy import ProgramSocket, program_words
 from pymachine.transport.vendor import quieten, vendor_errors
 
 KEEPALIVE = 15  # seconds
@@ -33,13 +34,17 @@ _BUSY = (b"Exceeded MaxStartups", b"Not allowed at this time")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host to log in to: where, as whom, with which keys, and which host key is acceptable."""
+    """A host to log in to: where, as whom, with which keys, and which host key is acceptable.
+
+    ``proxy`` is the program to go through, as in ``SshAddress``.
+    """
 
     host: str
     port: int
     user: str
     keys: KeyChoice
     expected: Expected
+    proxy: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -153,13 +158,21 @@ def _exchange_keys(session: paramiko.Transport, target: Target, deadline: Deadli
 
 def _greeted(target: Target, deadline: Deadline) -> socket.socket:
     """Return a socket on which an SSH server is waiting; its greeting is only looked at, not taken."""
-    sock = dial(target.host, target.port, deadline=deadline.left)
+    sock = _opened(target, deadline)
     try:
         _check_greeting(_peek(sock, deadline), target.where)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        return sock
+    except BaseException as error:
+        with sock:
+            if isinstance(sock, ProgramSocket) and isinstance(error, Unreachable):
+                raise sock.fault(target.where) from error
+            raise
+
+
+def _opened(target: Target, deadline: Deadline) -> socket.socket:
+    if target.proxy:
+        return ProgramSocket(program_words(target.proxy, target.host, target.port))
+    return dial(target.host, target.port, deadline=deadline.left)
 
 
 def _peek(sock: socket.socket, deadline: Deadline) -> bytes | None:

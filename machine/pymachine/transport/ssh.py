@@ -11,10 +11,10 @@ from pathlib import Path
 
 import paramiko
 
-from pymachine.errors import Unreachable
+from pymachine.errors import Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
-from pymachine.transport.addresses import Hop
+from pymachine.transport.addresses import Hop, parse_jump
 from pymachine.transport.connection import ROOT, SshTransport, close_all
 from pymachine.transport.deadline import Deadline, PatientAsker
 from pymachine.transport.hostkeys import Expected, expected_from, known_hosts_files, parse_pin
@@ -68,13 +68,14 @@ class _Opening:
         self._asker = asker
         self._notice = notice
         self._ring = ring
-        self._route = plan_route(address.jump, config, _resolve_hop)
+        self._route = plan_route(_jump(address), config, _resolve_hop)
         self._target = Target(
             host=config.host,
             port=config.port,
             user=config.user or ROOT,
             keys=KeyChoice(address.key_path, config.identity_files, config.identities_only),
             expected=_expected(address.host_key, config),
+            proxy=address.proxy,
         )
 
     def attempt(self, seconds: float) -> SshTransport:
@@ -105,6 +106,18 @@ class _Opening:
         target, jump = self._target, self._route.text
         found = replace(self._address, host=target.host, port=target.port, user=target.user)
         return replace(found, jump=jump or self._address.jump, host_key=host_key(session).line)
+
+
+def _jump(address: SshAddress) -> str | None:
+    """A program goes the whole way: past jump hosts of the SSH configuration, and never along with given ones."""
+    if not address.proxy:
+        return address.jump
+    if parse_jump(address.jump or ""):
+        raise UsageFault(
+            f"{address.host} cannot be reached through jump hosts and the program {address.proxy[0]!r} at once",
+            hint="leave out the jump hosts",
+        )
+    return "none"
 
 
 def _expected(pin: str | None, config: HostConfig) -> Expected:
