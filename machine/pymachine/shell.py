@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine.model import Machine, SshAddress
 from pymachine.store.faults import translated
-from pymachine.transport.addresses import Hop, bracketed, parse_jump
+from pymachine.transport.addresses import SSH_PORT, Hop, bracketed, parse_jump
+from pymachine.transport.proxy import program_words
 
 FOLDER = "ssh"
 CONNECT_DEADLINE = 20  # seconds
@@ -63,7 +65,7 @@ def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
     """Write the configuration for these machines below the store's folder, unless it is there already.
 
     Raises ``NotSupported`` for a machine without a host, ``CheckFailed`` for one whose host key was never seen,
-    ``StoreError`` where it cannot be written.
+    ``StoreError`` where it cannot be written, ``UsageFault`` where a program to connect through is missing.
     """
     place = folder / FOLDER
     addresses = {machine.name: _address(machine) for machine in machines}
@@ -138,7 +140,9 @@ def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str
         ("User", address.user),
         ("IdentityFile", _quoted(address.key_path) if address.key_path else None),
         ("IdentitiesOnly", "yes" if address.key_path else None),
-        ("ProxyJump", _jump(address)),
+        # The first of the two that ssh reads is the one that counts, so a jump of the user's own does not.
+        ("ProxyCommand", _program(address)),
+        ("ProxyJump", None if address.proxy else _jump(address)),
     ]
     lines = [f"  {name} {value}\n" for name, value in settings if value is not None]
     return f"Host {word}\n{''.join(lines)}"
@@ -152,6 +156,14 @@ def _jump(address: SshAddress) -> str | None:
     if address.jump is None:
         return None
     return ",".join(hop.text for hop in _hops(address)) or "none"
+
+
+def _program(address: SshAddress) -> str | None:
+    """The program to go through as ssh takes it: for a shell, and with its percent signs doubled."""
+    if not address.proxy:
+        return None
+    words = program_words(address.proxy, address.host, address.port or SSH_PORT)
+    return shlex.join(words).replace("%", "%%")
 
 
 def _hop_block(hop: Hop, address: SshAddress, place: Path) -> str:

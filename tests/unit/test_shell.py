@@ -84,6 +84,17 @@ def test_no_jump_beats_a_jump_of_the_users_configuration(tmp_path: Path, home: P
     assert understood(config, "192.0.2.7").get("proxyjump", "none") == "none"
 
 
+def test_a_program_to_go_through_is_quoted_and_beats_what_the_users_configuration_says(
+    tmp_path: Path, home: Path
+) -> None:
+    (home / ".ssh/config").write_text("Host *\n  ProxyJump elsewhere\n  ProxyCommand other\n")
+    proxy = ("sh", "-c", "echo 'a b' 100%", "%h", "%p")
+    seen = understood(shell.write_ssh_config(tmp_path, [machine("n", port=2200, proxy=proxy)]), "192.0.2.7")
+    assert "proxyjump" not in seen
+    assert seen["proxycommand"].endswith(r"""/sh -c 'echo '"'"'a b'"'"' 100%%' 192.0.2.7 2200""")
+    assert seen["proxycommand"].startswith("/")
+
+
 @pytest.mark.parametrize("host_key", [None, "SHA256:" + "A" * 43])
 def test_a_host_that_was_never_reached_is_refused(tmp_path: Path, host_key: str | None) -> None:
     with pytest.raises(CheckFailed, match="never reached"):
@@ -170,6 +181,18 @@ def pymachine(*words: str, stdin: str | None = None) -> subprocess.CompletedProc
         [sys.executable, "-m", "pymachine", *words], input=stdin or "", capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
+
+
+# A server for one connection: sshd itself may be the program.
+def one_connection(sshd: Sshd) -> tuple[str, ...]:
+    return ("/usr/sbin/sshd", "-i", "-f", str(sshd.folder / "config"))
+
+
+def test_ssh_goes_through_the_program(store: SqliteStore, sshd: Sshd) -> None:
+    own = {"host_key": sshd.public_key("ed25519"), "user": "root", "key_path": str(sshd.folder / "key")}
+    store.put(machine("node3", "nowhere.invalid", proxy=one_connection(sshd), **own))
+    done = pymachine("ssh", "node3", "echo", "reached")
+    assert (done.stdout, done.returncode) == ("reached\n", 0), done.stderr
 
 
 @pytest.mark.usefixtures("store")
