@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pymachine.driver import Handle, PowerControl
+from pymachine.driver import Handle, Moves, PowerControl
 from pymachine.errors import (
     AuthFailed,
     DeadlineExceeded,
     NotSupported,
+    TlsError,
     TransportError,
     Unreachable,
 )
 from pymachine.model import Machine, State
+from pymachine.steps.following import located, settled
 from pymachine.steps.powers import PAUSE, await_engine, reported, right_clock
 from pymachine.steps.session import Session, journalled, working
 from pymachine.steps.tools import Tools
@@ -38,21 +40,17 @@ _CUT = Command.script(_LATER.format("systemctl poweroff --force --force || power
 def start(name: str, tools: Tools) -> Machine:
     """Switch the machine on and wait for its engine; return the record. On already is no error.
 
+    One that comes back at another address, or was found there, is followed: its engine gets a certificate for that.
     Raises ``NotSupported`` where only a hand at the machine can do it.
     """
     with _at_work(name, "start", tools) as (session, machine):
-        if isinstance(session.driver, PowerControl):
-            asleep = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
-            session.driver.start(_handle(machine), tools.listener(name, "start"))
+        with reported(name, "start", tools):
+            asleep = _switch_on(machine, session)
+            found = located(machine, session)
             if asleep:
-                right_clock(machine, session)
-        elif not _answers(machine, session):
-            raise NotSupported(
-                f"driver {machine.driver} cannot switch {name} on: nothing answers there",
-                hint="switch it on at the machine itself or through its management board",
-            )
-    await_engine(machine, tools)
-    return machine
+                right_clock(found, session)
+        machine = settled(found, session) if found != machine else machine
+    return _answering(machine, tools)
 
 
 def stop(name: str, tools: Tools) -> Machine:
@@ -67,14 +65,16 @@ def kill(name: str, tools: Tools) -> Machine:
 
 
 def restart(name: str, tools: Tools) -> Machine:
-    """Restart the machine and wait for its engine; return the record."""
+    """Restart the machine and wait for its engine; return the record. It is followed as by ``start``."""
     with _at_work(name, "restart", tools) as (session, machine):
-        if isinstance(session.driver, PowerControl):
-            session.driver.restart(_handle(machine), tools.listener(name, "restart"))
-        else:
-            _reboot(machine, session)
-    await_engine(machine, tools)
-    return machine
+        with reported(name, "restart", tools):
+            if isinstance(session.driver, PowerControl):
+                session.driver.restart(_handle(machine), tools.listener(name, "restart"))
+            else:
+                _reboot(machine, session)
+            found = located(machine, session)
+        machine = settled(found, session) if found != machine else machine
+    return _answering(machine, tools)
 
 
 @contextmanager
@@ -85,14 +85,53 @@ def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, M
         raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
     with working(name, f"{purpose} {name}", tools, driver) as session:
         machine = tools.store.get(name)
-        with journalled(session, machine, purpose), reported(name, purpose, tools):
+        with journalled(session, machine, purpose):
             yield session, machine
+
+
+def _switch_on(machine: Machine, session: Session) -> bool:
+    """Switch on; whether the machine goes on from where it fell asleep."""
+    if isinstance(session.driver, PowerControl):
+        asleep = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
+        session.driver.start(_handle(machine), session.tools.listener(machine.name, "start"))
+        return asleep
+    if not _answers(machine, session):
+        raise NotSupported(
+            f"driver {machine.driver} cannot switch {machine.name} on: nothing answers there",
+            hint="switch it on at the machine itself or through its management board",
+        )
+    return False
+
+
+def _answering(machine: Machine, tools: Tools) -> Machine:
+    """Wait for the engine, without the lease; follow again where an earlier try to follow was cut off."""
+    try:
+        await_engine(machine, tools)
+    except TlsError:
+        if not isinstance(tools.driver_of(machine), Moves):
+            raise
+        return _followed_again(machine.name, tools)
+    if machine.fault is not None and machine.fault.verb in ("start", "restart"):
+        return _mended(machine.name, tools)
+    return machine
+
+
+def _followed_again(name: str, tools: Tools) -> Machine:
+    tools.reporter.notice(name, "its engine shows a certificate that is not for where it is now")
+    with _at_work(name, "start", tools) as (session, machine):
+        return settled(located(machine, session), session)
+
+
+def _mended(name: str, tools: Tools) -> Machine:
+    """Forget where an earlier try stopped: the engine answers."""
+    with _at_work(name, "start", tools) as (session, machine):
+        return session.save(machine.with_(fault=None))
 
 
 def _switch_off(
     name: str, verb: str, tools: Tools, switch: Callable[[PowerControl, Handle], None], command: Command
 ) -> Machine:
-    with _at_work(name, verb, tools) as (session, machine):
+    with _at_work(name, verb, tools) as (session, machine), reported(name, verb, tools):
         if isinstance(session.driver, PowerControl):
             switch(session.driver, _handle(machine))
         elif _answers(machine, session):

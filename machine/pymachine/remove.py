@@ -10,6 +10,7 @@ from pymachine.engine.setup import Change
 from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Machine, Phase
 from pymachine.steps.engine import run_bundle
+from pymachine.steps.following import located_if_told
 from pymachine.steps.host import look
 from pymachine.steps.preview import Preview
 from pymachine.steps.session import Session, Step, journalled, working
@@ -52,7 +53,7 @@ def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
         return Preview("rm", machine, tuple(changes))
     session = Session(tools, driver, recorded=False)
     try:
-        plan = _removal_plan(machine, session, purge=purge)
+        plan = _removal_plan(located_if_told(machine, session), session, purge=purge)
     finally:
         session.disconnect()
     return (
@@ -115,6 +116,7 @@ def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Remo
     with working(machine.name, f"rm {machine.name}", tools, driver) as session:
         machine = tools.store.get(machine.name)
         with journalled(session, machine, "rm"):
+            machine = located_if_told(machine, session) if driver.preexisting else machine
             for step in _steps(driver, purge=purge):
                 machine = _perform(step, machine, session, left, force=force)
         tools.store.remove(machine.name)

@@ -78,13 +78,17 @@ class Reach:
 
     title = "connecting over SSH"
 
+    def __init__(self, patience: float | None = None) -> None:
+        self._patience = patience
+
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
         return machine.ssh is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Connect; a host that pymachine just made may take its time to boot."""
-        patience = 0.0 if session.driver.preexisting else BOOT_PATIENCE
+        """Connect; a host that pymachine just made may take its time to boot, unless it is said how much."""
+        usual = 0.0 if session.driver.preexisting else BOOT_PATIENCE
+        patience = usual if self._patience is None else self._patience
         seen = session.transport(machine, retry_for=patience).address
         assert machine.ssh is not None
         endpoint = machine.endpoint or Endpoint(seen.host, machine.engine.port)

@@ -67,7 +67,7 @@ def await_engine(
     It is asked every ``pause`` seconds, for ``patience`` seconds; then the last error is raised, and at once one that
     waiting does not mend.
     """
-    if machine.endpoint is None or not tools.store.secrets(machine.name):
+    if machine.endpoint is None or "ca.pem" not in tools.store.secrets(machine.name):
         return None
     folder = tools.store.materialise(machine.name)
     end = tools.now() + patience

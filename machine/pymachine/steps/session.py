@@ -146,8 +146,10 @@ class Session:
     def _way_on(self, machine: Machine) -> str | None:
         if self.former is not None and not self.in_place:
             return "the options it had stay on record: give the same command again to change them"
-        if self.verb == "rm":
-            return f"`pymachine rm {machine.name}` goes on with it"
+        if self.verb in ("rm", "start"):
+            return f"`pymachine {self.verb} {machine.name}` goes on with it"
+        if self.verb == "restart":
+            return f"`pymachine start {machine.name}` goes on with it"
         if self.preflight or machine.phase is Phase.READY:
             return None
         return f"give the command again to go on, or `pymachine rm {machine.name}` to undo it"

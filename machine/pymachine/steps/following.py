@@ -1,0 +1,89 @@
+"""Following an instance that came back at another address: the record first, then certificates and engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pymachine.driver import Instance, Moves
+from pymachine.errors import PymachineError
+from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.steps.certificates import Certify
+from pymachine.steps.engine import Complete, SetUpEngine, Verify
+from pymachine.steps.host import BOOT_PATIENCE, Reach, Survey
+from pymachine.steps.session import Session
+
+
+def located(machine: Machine, session: Session) -> Machine:
+    """Return the record with the address that the instance has now, saved; the same where it has not moved.
+
+    It is the same host: the key that was pinned is the one it must show. Raises ``DriverError``.
+    """
+    if not isinstance(session.driver, Moves) or machine.handle is None or machine.ssh is None:
+        return machine
+    found = _at(machine, machine.ssh, session.driver.whereabouts(machine.handle))
+    if not _differs(machine, found):
+        return machine
+    session.disconnect()
+    session.tools.reporter.notice(machine.name, _news(machine, found))
+    return session.save(found)
+
+
+def located_if_told(machine: Machine, session: Session) -> Machine:
+    """Do the same for a verb that works without the driver: where it cannot be asked, the record has to do."""
+    try:
+        return located(machine, session)
+    except PymachineError as error:
+        session.tools.reporter.notice(machine.name, f"where it is now could not be asked: {error.message}")
+        return machine
+
+
+def settled(machine: Machine, session: Session) -> Machine:
+    """Have the engine show a certificate for where it is now, and return the record.
+
+    Can be repeated, wherever it was cut off. One that is half-made is left to the command that makes it.
+    """
+    if machine.phase is not Phase.READY:
+        return machine
+    steps = (Reach(BOOT_PATIENCE), Survey(), Certify(), SetUpEngine(), Verify(), Complete())
+    return session.perform(steps, machine)
+
+
+def _at(machine: Machine, before: SshAddress, instance: Instance) -> Machine:
+    """Return the record as the driver's words have it. While it is off, a driver may know no address at all."""
+    if instance.ssh is None or not instance.ssh.host:
+        return machine
+    told = instance.addresses or machine.told
+    return machine.with_(
+        ssh=replace(instance.ssh, key_path=before.key_path, host_key=before.host_key or instance.ssh.host_key),
+        endpoint=_endpoint(machine, instance, instance.ssh.host),
+        addresses=told or machine.addresses,
+        told=told,
+    )
+
+
+def _endpoint(machine: Machine, instance: Instance, host: str) -> Endpoint | None:
+    """An engine on its own port stays on it; where the driver maps ports, it knows which."""
+    known = machine.endpoint
+    if known is None or (instance.endpoint is not None and known.port != machine.engine.port):
+        return instance.endpoint
+    return replace(known, host=instance.endpoint.host if instance.endpoint else host)
+
+
+def _differs(machine: Machine, found: Machine) -> bool:
+    return (_host(machine), machine.endpoint, set(machine.told)) != (_host(found), found.endpoint, set(found.told))
+
+
+def _host(machine: Machine) -> str:
+    return machine.ssh.host if machine.ssh else ""
+
+
+def _news(machine: Machine, found: Machine) -> str:
+    """Say what is new of it: where its engine is, else where to log in, else what else it is called."""
+    for now, before in ((_engine_host(found), _engine_host(machine)), (_host(found), _host(machine))):
+        if now != before:
+            return f"its address is now {now} (was {before or 'not known'})"
+    return f"its addresses are now {', '.join(found.told)} (were {', '.join(machine.told) or 'not known'})"
+
+
+def _engine_host(machine: Machine) -> str:
+    return machine.endpoint.host if machine.endpoint else ""
