@@ -10,9 +10,9 @@ import click
 from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.cli.outcome import conclude
-from pymachine.cli.overriding import override
 from pymachine.cli.params import GLOBAL_OPTIONS, with_options
 from pymachine.cli.wiring import Wiring
+from pymachine.overriding import override
 
 COMPLETION = "_PYMACHINE_COMPLETE"
 

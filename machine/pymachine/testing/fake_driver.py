@@ -31,7 +31,7 @@ from pymachine.driver import (
 from pymachine.errors import CheckFailed, DriverError, UsageFault
 from pymachine.model import Endpoint, SshAddress, State
 
-__all__ = ["FakeCloud", "FakeOptions"]
+__all__ = ["FakeCloud", "FakeDriver", "FakeOptions"]
 
 ADDRESS = "192.0.2.7"  # TEST-NET-1 (RFC 5737): nobody answers there
 
@@ -120,7 +120,11 @@ class FakeCloud:
 
     def driver(self) -> type[Driver]:
         """Return a driver class for this cloud, as ``registry.load`` would."""
-        kind = _ForeseeingDriver if self.foreseen else _FakeDriver
+        kind = _ForeseeingDriver if self.foreseen else FakeDriver
+        return self.made_of(kind)
+
+    def made_of(self, kind: type) -> type[Driver]:
+        """Return a driver class of that kind for this cloud, without what it lacks."""
         lacking = dict.fromkeys(self.lacking)  # a protocol takes None for a method that is not there
         return type("FakeDriver", (kind,), {"cloud": self, "preexisting": self.preexisting, **lacking})
 
@@ -140,7 +144,9 @@ class FakeCloud:
             json.dump(everything, file)
 
 
-class _FakeDriver:
+class FakeDriver:
+    """What every fake driver does. ``cloud`` is where its hosts live."""
+
     api: ClassVar[int] = API
     options: ClassVar[type] = FakeOptions
     preexisting: ClassVar[bool] = False
@@ -282,7 +288,7 @@ class _FakeDriver:
         )
 
 
-class _ForeseeingDriver(_FakeDriver):
+class _ForeseeingDriver(FakeDriver):
     def foresee(self, request: Request, remember: Remember) -> Prospect:
         """Say where the host will be."""
         self.cloud.called("foresee")

@@ -13,11 +13,11 @@ from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, op
 from pymachine.cli.engine_options import CLASSIC_SWARM, engine_options, labels_of, new_spec, refuse_swarm_flags
 from pymachine.cli.machines import unlock
 from pymachine.cli.output import say
-from pymachine.cli.overriding import override
 from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, command, with_options
 from pymachine.cli.plans import next_line, ready_line, show_plans
 from pymachine.errors import UsageFault
 from pymachine.model import check_name
+from pymachine.overriding import override
 
 DRIVER_FLAGS = ("-d", "--driver")
 DRIVER_PARAMS = "pymachine.driver_params"
