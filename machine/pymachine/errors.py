@@ -20,6 +20,7 @@
     │   └── DeadlineExceeded        1
     ├── RemoteCommandFailed         1   a command on the host ended with a non-zero code
     ├── EngineError                 1   the Docker engine does not run or does not answer as it should
+    │   └── QuorumLost              1   a Swarm's managers have no majority: nothing in it can be changed
     ├── TlsError                    1
     └── StoreError                  1
         ├── LeaseHeld               1   somebody else works on this machine now
@@ -150,6 +151,10 @@ class RemoteCommandFailed(PymachineError):
 
 class EngineError(PymachineError):
     """The Docker engine on the host does not run, or does not answer as it should."""
+
+
+class QuorumLost(EngineError):
+    """The managers of a Swarm have no majority: services run on, and nothing can be changed."""
 
 
 class TlsError(PymachineError):

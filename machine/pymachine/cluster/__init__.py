@@ -1,1 +1,15 @@
 """Swarm mode as an engine's API offers it: one cluster, its nodes, its services. The docker SDK lives here alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pymachine.cluster.seam import ClusterEngine
+from pymachine.model import Endpoint
+
+
+def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
+    """Connect as ``ConnectCluster`` says, by the docker SDK."""
+    from pymachine.cluster import sdk  # costs 0.2 s
+
+    return sdk.connect(endpoint, folder, deadline=deadline)
