@@ -97,6 +97,11 @@ class Account:
             client = self._client(service, 1)
             return dict(getattr(client, operation)(**params))
 
+    def url(self, service: str) -> str:
+        """Return the URL at which a service is asked. Raises ``UsageFault`` for a region that is none."""
+        with self._translated(f"find the endpoint of {service}"):
+            return str(self._client(service, self._retries).meta.endpoint_url)
+
     @contextmanager
     def _translated(self, what: str, *, changes: bool = False) -> Iterator[None]:
         try:
