@@ -20,7 +20,8 @@ class Ec2:
     gives the same instance, never a second one. ``instance`` is empty until AWS has answered. ``vpc`` and ``group``
     (id) are set where our own security group is used, ``key_pair`` where our key was imported. ``market`` is
     ``spot`` or empty. ``address`` is ``public``, ``private`` or ``ipv6``: which one clients use. ``via`` is how SSH
-    gets there. ``adopted`` says that we did not make it.
+    gets there; ``public_key`` is the OpenSSH line that EC2 Instance Connect then puts on the host. ``adopted`` says
+    that we did not make it.
     """
 
     region: str
@@ -38,6 +39,7 @@ class Ec2:
     ssh_port: int = 22
     address: str = "public"
     via: str = "direct"
+    public_key: str = ""
     host_key: str = "first-contact"
     adopted: bool = False
 
