@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pymachine.driver import Moves, Status
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Machine, Phase, State
+from pymachine.steps.inspection import Inspections
 from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import CLIENT_FILES, materialised
 
@@ -24,13 +26,14 @@ ENGINE_SHARE = 0.6
 class Look:
     """How a machine was found. ``engine`` is the version that answered, ``reason`` why nothing did.
 
-    ``seconds`` is how long the machine took to answer.
+    ``seconds`` is how long the machine took to answer; ``moved`` says that its driver sees it at another address.
     """
 
     state: State
     engine: str | None = None
     reason: str = ""
     seconds: float | None = None
+    moved: bool = False
 
 
 def look_at(machines: Sequence[Machine], tools: Tools, timeout: float) -> dict[str, Look]:
@@ -38,7 +41,7 @@ def look_at(machines: Sequence[Machine], tools: Tools, timeout: float) -> dict[s
 
     Returns in time whatever hangs: a probe that does not come back is left to itself.
     """
-    watch = _Watch(tools, time.monotonic() + timeout)
+    watch = _Watch(tools, Inspections(machines, tools), time.monotonic() + timeout)
     for machine in machines:
         watch.waiting.put(machine)
     for _ in range(min(WIDTH, len(machines))):
@@ -51,10 +54,11 @@ def look_at(machines: Sequence[Machine], tools: Tools, timeout: float) -> dict[s
 class _Watch:
     """The probes of one list: machines to look at in, looks out."""
 
-    def __init__(self, tools: Tools, end: float) -> None:
+    def __init__(self, tools: Tools, inspections: Inspections, end: float) -> None:
         self.waiting: queue.SimpleQueue[Machine] = queue.SimpleQueue()
         self._looks: queue.SimpleQueue[tuple[str, Look | Exception]] = queue.SimpleQueue()
         self._tools = tools
+        self._inspections = inspections
         self._end = end
 
     def work(self) -> None:
@@ -81,7 +85,7 @@ class _Watch:
 
     def _look(self, machine: Machine) -> Look | Exception:
         try:
-            return look_once(machine, self._tools, self._left())
+            return _Probe(machine, self._tools, self._inspections, self._end).look()
         except PymachineError as error:
             return Look(State.ERROR, reason=error.message)
         except Exception as error:  # noqa: BLE001 - carried to the thread that waits
@@ -91,37 +95,52 @@ class _Watch:
         return self._end - time.monotonic()
 
 
-def look_once(machine: Machine, tools: Tools, timeout: float) -> Look:
-    """Look at one machine: ask its engine, and where that does not answer, its driver why not.
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """One machine, looked at: its engine is asked, and where that does not answer, its driver why not."""
 
-    Takes at most about ``timeout`` seconds. Raises ``PymachineError`` where there is nothing to ask.
-    """
-    end = time.monotonic() + timeout
-    if machine.phase is not Phase.READY or machine.endpoint is None:
-        return _by_driver(machine, tools, end)
-    deadline = max(timeout * ENGINE_SHARE, 0.01)
-    try:
-        answer = tools.ask_engine(machine.endpoint, _client_folder(machine, tools), deadline=deadline)
-    except PymachineError as error:
-        return _explained(machine, tools, end, error)
-    return Look(State.RUNNING, engine=answer.version, seconds=answer.seconds)
+    machine: Machine
+    tools: Tools
+    inspections: Inspections
+    end: float
 
+    def look(self) -> Look:
+        """Look, until about ``end``. Raises ``PymachineError`` where there is nothing to ask."""
+        if self.machine.phase is not Phase.READY or self.machine.endpoint is None:
+            return self._by_driver()
+        deadline = max((self.end - time.monotonic()) * ENGINE_SHARE, 0.01)
+        folder = _client_folder(self.machine, self.tools)
+        try:
+            answer = self.tools.ask_engine(self.machine.endpoint, folder, deadline=deadline)
+        except PymachineError as error:
+            return self._explained(error)
+        return Look(State.RUNNING, engine=answer.version, seconds=answer.seconds)
 
-def _explained(machine: Machine, tools: Tools, end: float, error: PymachineError) -> Look:
-    """Tell a host that is down from an engine that is, by what the driver sees."""
-    look = _by_driver(machine, tools, end)
-    if isinstance(error, EngineError):
-        return replace(look, state=State.RUNNING, reason=error.message)
-    return replace(look, reason=look.reason or error.message)
+    def _explained(self, error: PymachineError) -> Look:
+        """Tell a host that is down from an engine that is, by what the driver sees."""
+        look = self._by_driver()
+        if isinstance(error, EngineError) and not look.moved:
+            return replace(look, state=State.RUNNING, reason=error.message)
+        return replace(look, reason=look.reason or error.message)
 
+    def _by_driver(self) -> Look:
+        if self.machine.handle is None:
+            return Look(State.MISSING)
+        began = time.monotonic()
+        status = self.inspections.status(self.machine, self.end)
+        seconds = time.monotonic() - began
+        address = self._moved_to(status)
+        if address:
+            reason = f"it moved to {address}: `pymachine start {self.machine.name}` follows it"
+            return Look(status.state, reason=reason, seconds=seconds, moved=True)
+        return Look(status.state, reason=status.detail, seconds=seconds)
 
-def _by_driver(machine: Machine, tools: Tools, end: float) -> Look:
-    if machine.handle is None:
-        return Look(State.MISSING)
-    driver = tools.driver_of(machine)
-    began = time.monotonic()
-    status = driver.inspect(machine.handle, deadline=max(end - began, 0.01))
-    return Look(status.state, reason=status.detail, seconds=time.monotonic() - began)
+    def _moved_to(self, status: Status) -> str:
+        """Return where the driver sees a machine that is not where it was left; empty for any other."""
+        if status.state is not State.RUNNING or self.machine.phase is not Phase.READY:
+            return ""
+        new = [address for address in status.addresses if address not in self.machine.addresses]
+        return new[0] if new and isinstance(self.tools.driver_of(self.machine), Moves) else ""
 
 
 def _client_folder(machine: Machine, tools: Tools) -> Path | None:

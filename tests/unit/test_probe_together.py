@@ -1,0 +1,176 @@
+"""Looking at machines whose driver sees many at once: one question for all, at the first engine that is silent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymachine.driver import Driver, Handle, Status
+from pymachine.engine.client import EngineAnswer
+from pymachine.errors import DriverError, DriverMissing, EngineError, PymachineError, Unreachable
+from pymachine.model import Endpoint, Machine, Phase, State
+from pymachine.probe import Look, look_at
+from pymachine.steps.tools import Tools
+from pymachine.testing.moving_cloud import MovingCloud
+from unit.clouds import CloudWorld
+
+ANSWER = EngineAnswer("26.1.5", "1.45", "1.24", "linux", "amd64", 0.25)
+
+
+class Several:
+    """Machines of one cloud by two names of its driver; the engines of ``silent`` ones do not answer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = CloudWorld(folder)
+        self.cloud: MovingCloud = self.world.moving
+        self.kind = self.cloud.driver()
+        self.loaded: list[str] = []
+        self.error: PymachineError = Unreachable("no answer")
+        self.silent: set[str] = set()
+        self.machines: list[Machine] = []
+
+    def add(self, name: str, driver: str = "cloud", *, silent: bool = False, **changes: Any) -> Machine:
+        """Add a machine that runs."""
+        self.cloud.set_state(name, State.RUNNING)
+        address = self.cloud.move(name)
+        machine = Machine(
+            name, name, driver, Phase.READY, handle={"id": name}, endpoint=Endpoint(address), addresses=(address,)
+        ).with_(**changes)
+        self.machines.append(self.world.store.put(machine, secrets={"ca.pem": b"", "cert.pem": b"", "key.pem": b""}))
+        self.silent |= {address} if silent else set()
+        return machine
+
+    def look(self, timeout: float = 5.0) -> dict[str, Look]:
+        """Look at all of them."""
+        return look_at(self.machines, self.tools, timeout)
+
+    @property
+    def tools(self) -> Tools:
+        """The tools of a probe."""
+        return replace(self.world.tools, load_driver=self._load, ask_engine=self._ask)
+
+    def _load(self, name: str) -> type[Driver]:
+        self.loaded.append(name)
+        if name not in ("cloud", "alias"):
+            raise DriverMissing(f"no driver {name!r}")
+        return self.kind
+
+    def _ask(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineAnswer:
+        if endpoint.host in self.silent:
+            raise self.error
+        return ANSWER
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Several:
+    return Several(tmp_path / "several")
+
+
+def slow(several: Several, inspect_all: Callable[..., Sequence[Status]]) -> None:
+    """Have the driver look at many in this way."""
+    several.kind = type("Slow", (several.kind,), {"inspect_all": staticmethod(inspect_all)})
+
+
+def test_nobody_asks_the_driver_while_all_engines_answer(several: Several) -> None:
+    for name in "abc":
+        several.add(name)
+    assert {look.state for look in several.look().values()} == {State.RUNNING}
+    assert (several.cloud.calls, several.loaded) == ([], [])
+
+
+def test_one_question_serves_all_machines_whatever_the_driver_is_called(several: Several) -> None:
+    for name in ("a", "b", "c"):
+        several.add(name, silent=True)
+    several.add("d", "alias", silent=True)
+    several.add("e", "alias", silent=True, adopted="e")
+    several.cloud.set_state("c", State.STOPPED)
+    several.cloud.set_state("d", None)
+    looks = several.look()
+    states = [looks[name].state for name in "abcde"]
+    assert states == [State.RUNNING, State.RUNNING, State.STOPPED, State.MISSING, State.RUNNING]
+    assert several.cloud.calls == ["inspect_all"]
+    assert looks["a"].reason == "no answer"
+
+
+def test_a_machine_of_another_driver_that_is_missing_does_not_disturb(several: Several) -> None:
+    several.add("a", silent=True)
+    several.add("b", "gone", silent=True)
+    looks = several.look()
+    assert (looks["a"].state, looks["b"].state) == (State.RUNNING, State.ERROR)
+    assert several.cloud.calls == ["inspect_all"]
+
+
+def test_a_machine_without_a_host_is_not_asked_about(several: Several) -> None:
+    asked: list[Handle] = []
+
+    def look(handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
+        assert 0 < deadline <= 5
+        asked.extend(handles)
+        return [Status(State.STOPPED) for _ in handles]
+
+    slow(several, look)
+    several.add("a", silent=True)
+    several.add("b", handle=None, phase=Phase.REQUESTED)
+    several.add("c", phase=Phase.REACHABLE)
+    looks = several.look()
+    assert [looks[name].state for name in "abc"] == [State.STOPPED, State.MISSING, State.STOPPED]
+    assert asked == [{"id": "a"}, {"id": "c"}]
+
+
+def test_what_the_driver_cannot_see_is_an_error_of_each(several: Several) -> None:
+    several.cloud.fail("inspect_all", DriverError("the session has expired"))
+    several.add("a", silent=True)
+    several.add("b", silent=True)
+    several.add("c")
+    looks = several.look()
+    assert [looks[name].state for name in "abc"] == [State.ERROR, State.ERROR, State.RUNNING]
+    assert looks["b"].reason == "the session has expired"
+
+
+def test_a_driver_that_is_late_costs_only_what_it_was_asked_for(several: Several) -> None:
+    release = threading.Event()
+
+    def hang(handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
+        release.wait(30)
+        return [Status(State.RUNNING) for _ in handles]
+
+    slow(several, hang)
+    several.add("a", silent=True)
+    several.add("b", silent=True)
+    several.add("c")
+    began = time.monotonic()
+    looks = several.look(0.5)
+    took = time.monotonic() - began
+    release.set()
+    assert took < 2
+    assert [looks[name].state for name in "abc"] == [State.TIMEOUT, State.TIMEOUT, State.RUNNING]
+
+
+@pytest.mark.parametrize("error", [Unreachable("no answer"), EngineError("another engine answers")])
+def test_a_machine_that_moved_is_said_where_to(error: PymachineError, several: Several) -> None:
+    several.error = error
+    several.add("a", silent=True)
+    address = several.cloud.move("a")
+    look = several.look()["a"]
+    assert (look.state, look.moved) == (State.RUNNING, True)
+    assert look.reason == f"it moved to {address}: `pymachine start a` follows it"
+
+
+def test_a_machine_whose_driver_cannot_follow_is_only_silent(several: Several) -> None:
+    several.cloud.lacking = {"whereabouts"}
+    several.kind = several.cloud.driver()
+    several.add("a", silent=True)
+    several.cloud.move("a")
+    assert several.look()["a"].reason == "no answer"
+
+
+def test_one_machine_alone_is_asked_about_in_the_same_way(several: Several) -> None:
+    several.add("a", silent=True)
+    assert look_at(several.machines[:1], several.tools, 5.0)["a"].state is State.RUNNING
+    assert several.cloud.calls == ["inspect_all"]
