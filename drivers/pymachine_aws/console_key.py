@@ -1,0 +1,91 @@
+"""An instance's SSH host key from its console output, where cloud-init writes it: known before the first contact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pymachine.errors import DriverError, UsageFault
+from pymachine.transport.hostkeys import parse_pin
+from pymachine_aws.account import Account, ApiError
+from pymachine_aws.codes import is_lagging
+from pymachine_aws.handle import Ec2
+from pymachine_aws.waiting import Clock
+
+PATIENCE = 600.0  # seconds; the older output, which all types have, is posted some minutes after the boot
+PAUSE = 5.0
+
+# cloud-init's helper write-ssh-key-fingerprints writes these lines; syslog may put time and process before each.
+_BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
+_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+=*")
+_PREFERRED = ("ssh-ed25519", "ecdsa-", "ssh-rsa")
+
+
+def host_key(
+    account: Account,
+    ec2: Ec2,
+    *,
+    progress: Callable[[str], None],
+    deadline: float = PATIENCE,
+    clock: Clock | None = None,
+) -> str:
+    """Wait until the console shows the host's keys, and return the best of them as an OpenSSH line.
+
+    Raises ``DriverError`` where it does not within ``deadline`` seconds.
+    """
+    clock = clock or Clock()
+    console = _Console(account, ec2.instance)
+    end = clock.now() + deadline
+    progress(f"waiting for the host key on the console of {ec2.instance}")
+    while True:
+        key = find_key(console.text())
+        if key is not None:
+            return key
+        if clock.now() + PAUSE > end:
+            raise DriverError(
+                f"the console of {ec2.instance} shows no SSH host key after {deadline:.0f} s",
+                hint="an image without cloud-init never shows it: --aws-host-key first-contact does without",
+            )
+        clock.sleep(PAUSE)
+
+
+def find_key(text: str) -> str | None:
+    """Return the best host key of the last complete list of them in a console's output."""
+    blocks = _BLOCK.findall(text)
+    if not blocks:
+        return None
+    keys = [match.group() for match in _KEY.finditer(blocks[-1]) if _is_key(match.group())]
+    return next((key for kind in _PREFERRED for key in keys if key.startswith(kind)), None)
+
+
+def _is_key(line: str) -> bool:
+    """Whether the line is whole: what else writes to the console may have broken it."""
+    try:
+        parse_pin(line)
+    except UsageFault:
+        return False
+    return True
+
+
+class _Console:
+    """What an instance has written: of now where its type can show that, else as it was posted after the boot."""
+
+    def __init__(self, account: Account, instance: str) -> None:
+        self._account = account
+        self._instance = instance
+        self._latest = True
+
+    def text(self) -> str:
+        latest: dict[str, Any] = {"Latest": True} if self._latest else {}
+        what = f"read the console of {self._instance}"
+        try:
+            answer = self._account.read("get_console_output", what, InstanceId=self._instance, **latest)
+        except ApiError as error:
+            if is_lagging(error):
+                return ""
+            if not self._latest or error.code not in ("UnsupportedOperation", "InvalidParameterCombination"):
+                raise
+            self._latest = False
+            return self.text()
+        return str(answer.get("Output", ""))

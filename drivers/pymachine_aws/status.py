@@ -1,0 +1,159 @@
+"""How instances are: one question to EC2 for all of a region, all regions at once, none of it past the deadline."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pymachine.driver import Status
+from pymachine.errors import PymachineError
+from pymachine.model import State
+from pymachine_aws import tags
+from pymachine_aws.account import Account
+from pymachine_aws.handle import Ec2
+from pymachine_aws.waiting import Described, address_of, addresses_of, state_of
+
+CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
+PAGE = 1000  # instances on a page, at most
+TRIES = 2
+
+Open = Callable[[Ec2, float], Account]
+Place = tuple[str, str | None, str | None]
+
+_STATES = {
+    "pending": State.STARTING,
+    "running": State.RUNNING,
+    "shutting-down": State.MISSING,
+    "terminated": State.MISSING,
+    "stopping": State.STOPPING,
+    "stopped": State.STOPPED,
+}
+# Where several instances carry one machine's id, the one that is most alive is meant.
+_LIVELIEST = ("running", "pending", "stopping", "stopped", "shutting-down", "terminated")
+
+
+def account_of(ec2: Ec2, timeout: float) -> Account:
+    """Return the account of an instance, for questions that must be answered soon."""
+    return Account.of(ec2, retries=TRIES, timeout=timeout)
+
+
+def inspect_all(machines: Sequence[Ec2], *, deadline: float, account: Open = account_of) -> list[Status]:
+    """Return how each of the instances is, in their order, within ``deadline`` seconds.
+
+    What a region does not answer, or refuses to, is the status of its instances and no error.
+    """
+    end = time.monotonic() + deadline
+    answers: queue.SimpleQueue[tuple[Place, _Found | Exception]] = queue.SimpleQueue()
+    groups = _by_place(machines)
+    for place, group in groups.items():
+        asking = _Asking(place, group, account, deadline)
+        # A look-up of a name knows no deadline: a thread that is late is left to itself.
+        threading.Thread(target=asking.put_answer, args=(answers,), daemon=True).start()
+    found = dict(_in_time(answers, len(groups), end))
+    return [_status_in(found.get(_place(ec2)), ec2, deadline) for ec2 in machines]
+
+
+def status_of(ec2: Ec2, described: Described) -> Status:
+    """Return what EC2's description of an instance comes to."""
+    state = state_of(described)
+    reason = described.get("StateReason") or {}
+    text = str(reason.get("Message", "")).rpartition(": ")[2]
+    detail = ""
+    if state in ("shutting-down", "terminated"):
+        detail = f"{state}: {text}" if text else state
+    elif state == "stopped" and str(reason.get("Code", "")).startswith("Server."):
+        detail = text  # EC2's doing, as where it takes spot capacity back; who stopped it otherwise knows why
+    return Status(_STATES.get(state, State.UNKNOWN), _addresses(ec2, described), detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a region answered: descriptions by instance, and by machine for those that know no instance yet."""
+
+    instances: dict[str, Described]
+    machines: dict[str, Described]
+
+    def status(self, ec2: Ec2) -> Status:
+        described = self.instances.get(ec2.instance) if ec2.instance else self.machines.get(ec2.id)
+        if described is not None:
+            return status_of(ec2, described)
+        nothing = f"EC2 knows no {ec2.instance}" if ec2.instance else "no instance was launched yet"
+        return Status(State.MISSING, detail=nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The question for the instances of one place."""
+
+    place: Place
+    group: Sequence[Ec2]
+    account: Open
+    deadline: float
+
+    def put_answer(self, answers: queue.SimpleQueue[tuple[Place, _Found | Exception]]) -> None:
+        try:
+            answers.put((self.place, self._ask()))
+        except Exception as error:  # noqa: BLE001 - carried to the thread that waits
+            answers.put((self.place, error))
+
+    def _ask(self) -> _Found:
+        account = self.account(self.group[0], self.deadline)
+        instances = [ec2.instance for ec2 in self.group if ec2.instance]
+        begun = [ec2.id for ec2 in self.group if not ec2.instance]
+        by_id = {str(found["InstanceId"]): found for found in _look(account, "instance-id", instances)}
+        launched = sorted(_look(account, f"tag:{tags.ID}", begun), key=_rank, reverse=True)
+        return _Found(by_id, {tags.read(found)[tags.ID]: found for found in launched})
+
+
+def _look(account: Account, name: str, values: Sequence[str]) -> Iterator[Described]:
+    """Yield the instances that a filter lets through. Asked by id, one that is unknown would fail all of them."""
+    for start in range(0, len(values), CHUNK):
+        asked = [{"Name": name, "Values": list(values[start : start + CHUNK])}]
+        what = "look for instances"
+        for reservation in account.pages("describe_instances", "Reservations", what, Filters=asked, MaxResults=PAGE):
+            yield from reservation["Instances"]
+
+
+def _by_place(machines: Iterable[Ec2]) -> dict[Place, list[Ec2]]:
+    groups: dict[Place, list[Ec2]] = {}
+    for ec2 in machines:
+        groups.setdefault(_place(ec2), []).append(ec2)
+    return groups
+
+
+def _place(ec2: Ec2) -> Place:
+    return ec2.region, ec2.profile, ec2.endpoint_url
+
+
+def _in_time(
+    answers: queue.SimpleQueue[tuple[Place, _Found | Exception]], count: int, end: float
+) -> Iterator[tuple[Place, _Found | Exception]]:
+    for _ in range(count):
+        try:
+            yield answers.get(timeout=max(end - time.monotonic(), 0.0))
+        except queue.Empty:
+            return
+
+
+def _status_in(answer: _Found | Exception | None, ec2: Ec2, deadline: float) -> Status:
+    if answer is None:
+        return Status(State.TIMEOUT, detail=f"EC2 of {ec2.region} did not answer within {deadline:g} s")
+    if isinstance(answer, PymachineError):
+        return Status(State.UNKNOWN, detail=answer.message)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer.status(ec2)
+
+
+def _rank(described: Described) -> int:
+    state = state_of(described)
+    return _LIVELIEST.index(state) if state in _LIVELIEST else len(_LIVELIEST)
+
+
+def _addresses(ec2: Ec2, described: Described) -> tuple[str, ...]:
+    """The address that the machine is used by, then all others."""
+    used = address_of(ec2.address, described)
+    return tuple(dict.fromkeys(address for address in (used, *addresses_of(described)) if address))
