@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.sshd import Sshd, make_key, require_sshd, running_sshd
+from lab.ec2.fixtures import *  # noqa: F403
 from lab.kvm_fixtures import *  # noqa: F403
 from pymachine.model import SshAddress
 from pymachine.testing.fake_asker import FakeAsker
