@@ -20,6 +20,7 @@ from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
 from pymachine.steps.tools import Tools
+from pymachine.store import Broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Order:
     labels: Mapping[str, str] = field(default_factory=dict)
     adopted: str = ""
 
+    @property
+    def verb(self) -> str:
+        """The command that it is given by."""
+        return "adopt" if self.adopted else "create"
+
 
 def create(order: Order, tools: Tools) -> Machine:
     """Make the machine, or go on with one whose create stopped half-way; return its record.
@@ -45,12 +51,12 @@ def create(order: Order, tools: Tools) -> Machine:
     """
     check_name(order.name)
     driver = tools.driver(order.driver, adopted=order.adopted)
-    with working(order.name, f"create {order.name}", tools, driver) as session:
+    with working(order.name, f"{order.verb} {order.name}", tools, driver) as session:
         machine = _begun(order, tools)
         driver.check(request_for(machine, order.options, tools))
         is_new = machine.rev == 0
         machine = session.save(machine)
-        with journalled(session, machine, "create"):
+        with journalled(session, machine, order.verb):
             if authorises_key(driver):
                 machine = session.perform((MakeLogin(),), machine)
             if driver.preexisting:
@@ -74,7 +80,7 @@ def preview_create(order: Order, tools: Tools) -> Preview:
     finally:
         session.disconnect()
     made = () if driver.preexisting else (Change("make the host", f"by driver {order.driver}"),)
-    return preview_of("create", machine, session, made, certify=Certify())
+    return preview_of(order.verb, machine, session, made, certify=Certify())
 
 
 def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
@@ -120,6 +126,8 @@ def _withdraw(name: str, session: Session) -> None:
 def _begun(order: Order, tools: Tools) -> Machine:
     """Return the record to work on: a new one, or the half-made one with the options of this order."""
     found = tools.store.find(order.name)
+    if order.adopted:
+        _refuse_adopted(order, tools)
     if found is None:
         return _new(order, tools)
     if found.phase is Phase.READY:
@@ -135,6 +143,18 @@ def _begun(order: Order, tools: Tools) -> Machine:
         )
     # Without the endpoint: the port may be another one now.
     return found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels, endpoint=None)
+
+
+def _refuse_adopted(order: Order, tools: Tools) -> None:
+    """An instance is one machine's. Raises ``CheckFailed``."""
+    for record in tools.store.records():
+        if isinstance(record, Broken) or record.adopted != order.adopted:
+            continue
+        if record.name.lower() != order.name.lower() and tools.same_driver(record.driver, order.driver):
+            raise CheckFailed(
+                f"{order.adopted} is machine {record.name} already",
+                hint=f"`pymachine rm {record.name}` lets go of it",
+            )
 
 
 def _half(machine: Machine) -> str:

@@ -169,5 +169,6 @@ def _upgradable(machine: Machine) -> Machine:
 
 def _not_ready(machine: Machine) -> CheckFailed:
     removing = machine.phase is Phase.REMOVING
-    way_on = f"`pymachine rm {machine.name}` goes on with it" if removing else "give its create command again first"
+    verb = "adopt" if machine.adopted else "create"
+    way_on = f"`pymachine rm {machine.name}` goes on with it" if removing else f"give its {verb} command again first"
     return CheckFailed(f"machine {machine.name} is not ready ({machine.phase})", hint=way_on)

@@ -10,6 +10,7 @@ from pymachine.cli.program import pymachine
 
 USAGES = [
     "create [OPTIONS] [NAME]",
+    "adopt [OPTIONS] ID [NAME]",
     "ls [OPTIONS]",
     "env [OPTIONS] [NAME]",
     "config [OPTIONS] [NAME]",

@@ -10,10 +10,10 @@ from typing import Any
 import click
 import pytest
 
-from pymachine.cli.commands.create import named_driver
 from pymachine.cli.commands.setting_up import provision
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
 from pymachine.cli.engine_options import defaults_of, new_spec, spec_changes
+from pymachine.cli.ordering import named_driver
 from pymachine.driver import option
 from pymachine.errors import DriverError, UsageFault
 from pymachine.model import EngineSpec

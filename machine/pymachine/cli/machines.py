@@ -119,4 +119,5 @@ def _way_on(app: App, machine: Machine) -> str:
         return f"{holder.user}@{holder.host} is at it (pid {holder.pid}: {holder.purpose}); wait for its end"
     if machine.phase is Phase.REMOVING:
         return f"`pymachine rm {machine.name}` goes on with it"
-    return f"give its create command again to go on, or `pymachine rm {machine.name}` to undo it"
+    verb = "adopt" if machine.adopted else "create"
+    return f"give its {verb} command again to go on, or `pymachine rm {machine.name}` to undo it"

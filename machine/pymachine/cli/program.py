@@ -19,6 +19,7 @@ COMPLETION = "_PYMACHINE_COMPLETE"
 # Command → module of pymachine.cli.commands; the function has the command's name.
 COMMANDS = {
     "create": "create",
+    "adopt": "adopting",
     "ls": "listing",
     "env": "addressing",
     "config": "addressing",

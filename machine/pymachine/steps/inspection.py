@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from pymachine.driver import Driver, InspectsTogether, Status
-from pymachine.errors import PymachineError
 from pymachine.model import Machine, State
 from pymachine.steps.tools import Tools
 
@@ -33,20 +32,14 @@ class Inspections:
             return self._tools.driver_of(machine).inspect(machine.handle, deadline=_left(end))
         with self._lock:
             if kind not in self._together:
-                self._together[kind] = _Together(driver, self._of(kind, machine.driver))
+                self._together[kind] = _Together(driver, self._of(machine.driver))
         return self._together[kind].status(machine.name, end)
 
-    def _of(self, kind: type[Driver], name: str) -> list[Machine]:
+    def _of(self, driver: str) -> list[Machine]:
         """Return the machines of this driver, by whichever of its names they were made; adopted ones too."""
-        others = {machine.driver for machine in self._machines} - {name}
-        names = {name, *(other for other in others if self._is(other, kind))}
-        return [machine for machine in self._machines if machine.driver in names]
-
-    def _is(self, name: str, kind: type[Driver]) -> bool:
-        try:
-            return self._tools.load_driver(name) is kind
-        except PymachineError:
-            return False
+        names = {machine.driver for machine in self._machines}
+        ours = {name for name in names if self._tools.same_driver(name, driver)}
+        return [machine for machine in self._machines if machine.driver in ours]
 
 
 class _Together:

@@ -11,7 +11,7 @@ from pymachine.cluster import connect
 from pymachine.cluster.seam import ConnectCluster
 from pymachine.driver import Adopts, Driver, Listener
 from pymachine.engine.client import EngineAnswer
-from pymachine.errors import NotSupported
+from pymachine.errors import NotSupported, PymachineError
 from pymachine.events import Asker, Reporter
 from pymachine.model import Endpoint, Machine, SshAddress
 from pymachine.store import Store
@@ -72,6 +72,15 @@ class Tools:
                 hint="`pymachine create -d ssh` takes over any host that lets you in over SSH",
             )
         return driver.adopting()
+
+    def same_driver(self, name: str, other: str) -> bool:
+        """Whether two names are of one driver; a name whose driver is missing is only its own."""
+        if name == other:
+            return True
+        try:
+            return self.load_driver(name) is self.load_driver(other)
+        except PymachineError:
+            return False
 
     def listener(self, machine: str, step: str) -> Listener:
         """Return who hears a driver at work on a machine: the reporter, in this step."""
