@@ -10,6 +10,6 @@ from pymachine.model import Endpoint
 
 def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
     """Connect as ``ConnectCluster`` says, by the docker SDK."""
-    from pymachine.cluster import sdk  # costs 0.2 s
+    from pymachine.cluster.sdk import connect as by_sdk  # costs 0.2 s
 
-    return sdk.connect(endpoint, folder, deadline=deadline)
+    return by_sdk(endpoint, folder, deadline=deadline)

@@ -123,7 +123,7 @@ class ClusterEngine(Protocol):
     def unlock_key(self) -> str:
         """Return the key that unlocks managers, empty where they do not lock themselves."""
 
-    def change_cluster(self, settings: Settings, rotation: Rotation = Rotation()) -> None:
+    def change_cluster(self, settings: Settings, rotation: Rotation) -> None:
         """Change settings, and make keys anew."""
 
     def nodes(self) -> tuple[Node, ...]:

@@ -1,0 +1,132 @@
+"""Machines that join a Swarm, or are found to be in it already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pymachine.cluster.seam import ACTIVE, ERROR, INACTIVE, ClusterEngine, Standing
+from pymachine.cluster.view import MACHINE_LABEL, MANAGER, Node
+from pymachine.errors import CheckFailed, EngineError, PymachineError
+from pymachine.inventory.model import NodeSpec
+from pymachine.model import Machine
+from pymachine.steps.tools import Tools
+from pymachine.swarm.founding import advertised_by
+from pymachine.swarm.reaching import (
+    JOIN_PATIENCE,
+    UNLOCK_KEY,
+    Control,
+    awaited,
+    control,
+    engine_of,
+    member_at_work,
+    settled,
+)
+from pymachine.swarm.rules import refuse_live_restore
+from pymachine.swarm.seats import fit, forget, remember, take_role
+
+
+def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str]) -> Machine:
+    """Make the machine a node of the Swarm whose managers ``via`` are; return its record.
+
+    One that is a node of it already is brought to what ``node`` says; one of another Swarm is refused. Managers are
+    to join one after another, workers may do so at once.
+    """
+    with (
+        member_at_work(name, "join", tools) as (session, machine),
+        control(tools, via, last=name) as manager,
+        engine_of(machine, tools) as engine,
+    ):
+        seat = _seat(machine, node, manager, engine, tools)
+        if node.role == MANAGER and (key := manager.engine.unlock_key()):  # stored before it can lock itself
+            machine = session.save(machine, {UNLOCK_KEY: key.encode()})
+        seat = seat or _join(machine, node, manager, engine, tools)
+        machine = remember(machine, seat, manager, session)
+        machine = take_role(machine, node.role, manager, session)
+        fit(machine, node, manager.engine)
+        return machine
+
+
+def _seat(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, tools: Tools) -> Node | None:
+    """Return the node that the engine is in this very Swarm already; None once it is in none."""
+    standing = settled(engine, machine, tools)
+    if standing.state == INACTIVE:
+        refuse_live_restore(machine.name, standing)
+        return None
+    listed = manager.find(standing.node) if standing.node else None
+    if standing.state == ACTIVE and listed is not None:
+        return listed
+    _refuse_another(machine, standing, manager)
+    engine.leave(force=True)  # of this Swarm, which has forgotten it
+    return None
+
+
+def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> None:
+    """Compare identities: only an engine that is no node of another Swarm may leave what it is in and start anew."""
+    ours = {node.id for node in manager.nodes()}
+    follows_others = bool(standing.managers) and ours.isdisjoint(node for node, _ in standing.managers)
+    on_record = machine.swarm is not None and machine.swarm.cluster == manager.cluster and not follows_others
+    arrived = standing.state == ACTIVE or standing.control
+    if standing.cluster == manager.cluster or (not standing.cluster and (on_record or not arrived)):
+        return
+    of = f" {standing.cluster}" if standing.cluster else ""
+    raise CheckFailed(
+        f"{machine.name} is a node of another Swarm{of}, not of that of {manager.machine} ({manager.cluster})",
+        hint=f"`pymachine swarm leave {machine.name}` takes it out of that one first",
+    )
+
+
+def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, tools: Tools) -> Node:
+    nodes = manager.nodes()
+    for former in (n for n in nodes if n.labels.get(MACHINE_LABEL) == machine.id and n.state == "down"):
+        forget(machine.name, former, manager, tools)  # who left stays in the list, and joins under a new id
+    managers = _addresses(nodes)
+    cluster = manager.engine.cluster()
+    token = cluster.manager_token if node.role == MANAGER else cluster.worker_token
+    peers = [found.address for found in nodes if found.address]
+    advertise = advertised_by(machine, node, peers)
+    try:
+        engine.join(managers, token, advertise)
+        return _arrived(machine, node.role, manager, engine, tools)
+    except PymachineError:
+        with suppress(PymachineError):
+            _stop_trying(engine)
+        raise
+
+
+def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngine, tools: Tools) -> Node:
+    def look() -> Node | None:
+        standing = engine.standing()
+        if standing.state != ACTIVE or not standing.node:
+            return _not_yet(machine, standing)
+        found = manager.find(standing.node)
+        return found if found is not None and found.ready and (role != MANAGER or found.reachable) else None
+
+    return awaited(
+        tools, look, f"{machine.name} to arrive in the Swarm", patience=JOIN_PATIENCE, hint=_ports(machine)
+    )
+
+
+def _not_yet(machine: Machine, standing: Standing) -> Node | None:
+    if standing.state == ERROR:
+        raise EngineError(f"{machine.name} was not let in: {standing.trouble}", hint=_ports(machine))
+    return None
+
+
+def _stop_trying(engine: ClusterEngine) -> None:
+    """An engine that was not let in tries for ever and is in the way of the next join."""
+    if engine.standing().state != ACTIVE:
+        engine.leave(force=True)
+
+
+def _ports(machine: Machine) -> str:
+    return (
+        f"between {machine.name} and the managers TCP port 2377 must be open, between all nodes TCP and UDP 7946 "
+        "and UDP 4789"
+    )
+
+
+def _addresses(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Where the managers that answer listen, the leader first."""
+    answering = sorted((node for node in nodes if node.reachable), key=lambda node: not node.leader)
+    return tuple(node.manager_address for node in answering)
