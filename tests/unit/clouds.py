@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
+from pymachine.driver import Driver
+from pymachine.steps.tools import Tools
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.world import World
 
 
 class CloudWorld(World):
-    """The cloud is ``moving``; the driver is called ``fake`` or ``other``."""
+    """The cloud is ``moving``; its driver is called ``fake`` or ``other``, unless a test has its own ``loader``."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, preexisting=False)
         self.cloud = self.moving = MovingCloud()
+        self.loader: Callable[[str], type[Driver]] | None = None
+
+    @property
+    @override
+    def tools(self) -> Tools:
+        """All of it, for a verb."""
+        return replace(super().tools, load_driver=self.loader) if self.loader else super().tools

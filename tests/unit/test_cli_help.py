@@ -34,6 +34,7 @@ USAGES = [
     "provision [OPTIONS] [NAME]...",
     "upgrade [OPTIONS] [NAME]...",
     "rm [OPTIONS] NAME...",
+    "gc [OPTIONS]",
     "version [OPTIONS] [NAME]",
     "completion [OPTIONS] {bash|zsh|fish|powershell}",
     "help [OPTIONS] [COMMAND]",

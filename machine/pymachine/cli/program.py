@@ -43,6 +43,7 @@ COMMANDS = {
     "provision": "setting_up",
     "upgrade": "setting_up",
     "rm": "removing",
+    "gc": "collecting",
     "version": "about",
     "completion": "about",
     "help": "about",
@@ -50,6 +51,8 @@ COMMANDS = {
 # Words of docker-machine and of neighbouring tools, and what does their job here.
 ELSEWHERE = {
     "list": "`pymachine ls` lists the machines",
+    "import": "`pymachine adopt -d DRIVER ID` takes over an instance, `pymachine create -d ssh` any host with SSH",
+    "prune": "`pymachine gc -d DRIVER` finds what is left in a cloud of machines that nobody knows",
     "remove": "`pymachine rm NAME` removes a machine",
     "delete": "`pymachine rm NAME` removes a machine",
     "use": 'a command cannot change your shell; evaluate its output: eval "$(pymachine env NAME)"',

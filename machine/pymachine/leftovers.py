@@ -1,0 +1,76 @@
+"""``pymachine gc``: what a cloud still holds, and bills, for machines that no store knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pymachine.driver import Collects, Driver, Handle, Leftover, Search
+from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
+from pymachine.steps.tools import Tools
+from pymachine.store import Broken
+
+
+def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
+    """Return what is left over, of this store and of others, in the order in which it is to be removed.
+
+    ``options`` are the driver's, and say where to look. Changes nothing. Raises ``NotSupported``, ``DriverError``.
+    """
+    collector = _collector(driver, tools)
+    while True:
+        known = _known(driver, tools)
+        found = collector.leftovers(Search(options, tools.store.identity, known))
+        # A machine is on record before its host exists: one that was begun while the driver looked shows now.
+        if _known(driver, tools).keys() <= known.keys():
+            return found
+
+
+def discard(driver: str, unwanted: Sequence[Leftover], tools: Tools, tell: Callable[[Leftover], None]) -> None:
+    """Remove leftovers in their order, and tell each that is gone.
+
+    All are tried; then ``SeveralFailed`` says which stayed. Raises ``CheckFailed`` where a record of the store cannot
+    be read: what its machine owns looks like a leftover.
+    """
+    _refuse_unreadable(tools)
+    collector = _collector(driver, tools)
+    failures: dict[str, PymachineError] = {}
+    for leftover in unwanted:
+        try:
+            collector.discard(leftover)
+        except PymachineError as error:
+            failures[f"{leftover.kind} {leftover.id}"] = error
+        else:
+            tell(leftover)
+    if failures:
+        raise SeveralFailed(failures)
+
+
+def unreadable(tools: Tools) -> list[str]:
+    """Return the names of the machines whose records cannot be read: nobody knows what they own."""
+    return [record.name for record in tools.store.records() if isinstance(record, Broken)]
+
+
+def _refuse_unreadable(tools: Tools) -> None:
+    names = unreadable(tools)
+    if names:
+        raise CheckFailed(
+            f"nothing is removed while a record cannot be read ({', '.join(names)}): nobody knows what it owns",
+            hint=f"put a backup of the store in its place, or forget it: pymachine rm -f {' '.join(names)}",
+        )
+
+
+def _collector(name: str, tools: Tools) -> Collects:
+    driver: Driver = tools.driver(name)
+    if not isinstance(driver, Collects):
+        raise NotSupported(
+            f"driver {name} does not look for leftovers",
+            hint="it keeps nothing beside its machines: `pymachine ls` shows them",
+        )
+    return driver
+
+
+def _known(driver: str, tools: Tools) -> Mapping[str, Handle]:
+    """Return the handles of the machines of this driver, by their ids, whatever name they were made by."""
+    machines = [record for record in tools.store.records() if not isinstance(record, Broken)]
+    ours = {name for name in {machine.driver for machine in machines} if tools.same_driver(name, driver)}
+    return {machine.id: machine.handle or {} for machine in machines if machine.driver in ours}
