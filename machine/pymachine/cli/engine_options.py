@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
+from pymachine.engine.wanting import (
+    PROXIES,
+    SOURCES,
+    check_pair,
+    check_registry,
+    check_san,
+    check_url,
+    check_variable,
+    check_version,
+    check_word,
+    is_known_source,
+    split_hosts,
+)
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec
-from pymachine.transport.addresses import check_host, check_port
+from pymachine.transport.addresses import check_port
 
-SOURCES = ("auto", "docker", "distro", "none")
 SCRIPT_LIMIT = 1 << 20  # bytes
-DECIMALS = re.compile(r"[0-9]+(\.[0-9]+)*([-~+.:][A-Za-z0-9.+~:-]+)?", re.ASCII)
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 CLASSIC_SWARM = (
     "--swarm", "--swarm-master", "--swarm-experimental", "--swarm-image", "--swarm-discovery", "--swarm-addr",
@@ -129,11 +136,11 @@ def _fields_behind(option: str) -> tuple[str, ...]:
 
 def labels_of(pairs: Sequence[str]) -> dict[str, str]:
     """Return machine labels by key. Raises ``UsageFault``."""
-    return dict(_pair("--label", text) for text in pairs)
+    return dict(check_pair("--label", text) for text in pairs)
 
 
 def _source(text: str) -> dict[str, Any]:
-    if text in SOURCES or text.startswith(("https://", "http://")):
+    if is_known_source(text):
         return {"install": text, "install_script": None}
     path = Path(text).expanduser()
     try:
@@ -160,98 +167,34 @@ def _config(text: str) -> dict[str, Any]:
         raise UsageFault(f"--engine-config {error.message}", hint="correct the file; nothing was made") from None
 
 
-def _version(text: str) -> str:
-    if not DECIMALS.fullmatch(text):
-        raise UsageFault(
-            f"{text!r} is no version of an engine", hint="give numbers such as 26.1.5, or 26.1 for its newest"
-        )
-    return text
-
-
-def _word(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text, re.ASCII):
-        raise UsageFault(f"{text!r} is no name of a channel or storage driver", hint="give one word, such as stable")
-    return text
-
-
-def _pair(flag: str, text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip() or any(char in text for char in "\n\0"):
-        raise UsageFault(f"{flag} {text!r} is not of the form key=value", hint=f"write {flag} rack=7")
-    return key, value
-
-
 def _label(text: str) -> str:
-    return "=".join(_pair("--engine-label", text))
+    return "=".join(check_pair("--engine-label", text))
 
 
 def _variable(text: str) -> str:
-    name, value = _pair("--engine-env", text)
-    if not VARIABLE.fullmatch(name):
-        raise UsageFault(f"{name!r} cannot be the name of a variable", hint="write --engine-env NAME=VALUE")
-    return f"{name}={value}"
-
-
-def _san(text: str) -> str:
-    return check_host(text[2:] if text.startswith("*.") else text) and text
-
-
-def _url(flag: str, schemes: Sequence[str] = ("https", "http")) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        try:
-            url = urlsplit(text)
-            proper = url.scheme in schemes and bool(url.hostname) and (url.port is None or url.port > 0)
-        except ValueError:
-            proper = False
-        if not proper or any(char.isspace() for char in text):
-            raise UsageFault(f"{flag}: {text!r} is no URL", hint=f"write {schemes[0]}://HOST[:PORT]/…")
-        return text
-
-    return check
-
-
-_mirror = _url("--engine-registry-mirror")
-
-
-def _registry(text: str) -> str:
-    if "://" in text:
-        raise UsageFault(
-            f"--engine-insecure-registry {text!r} has a scheme",
-            hint="give HOST:PORT or a network such as 10.0.0.0/8 alone",
-        )
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        host, _, port = text.rpartition(":") if re.search(r":[0-9]+$", text) else (text, "", "")
-        check_host(host)
-        check_port(int(port or 1), "registry port")
-    return text
-
-
-def _hosts(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+    name, value = check_pair("--engine-env", text)
+    return f"{check_variable(name, '--engine-env')}={value}"
 
 
 def _all(check: Callable[[str], str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     return lambda texts: tuple(check(text) for text in texts)
 
 
-_PROXIES = ("http", "https", "socks5")
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    "version": _version,
-    "channel": _word,
-    "repo_url": _url("--engine-repo-url"),
+    "version": check_version,
+    "channel": check_word,
+    "repo_url": check_url("--engine-repo-url"),
     "port": lambda port: check_port(port, "engine port"),
     "opts": tuple,
     "labels": _all(_label),
     "env": _all(_variable),
-    "insecure_registries": _all(_registry),
-    "registry_mirrors": _all(_mirror),
-    "storage_driver": _word,
+    "insecure_registries": _all(check_registry("--engine-insecure-registry")),
+    "registry_mirrors": _all(check_url("--engine-registry-mirror")),
+    "storage_driver": check_word,
     "config": _config,
-    "sans": _all(_san),
-    "http_proxy": _url("--http-proxy", _PROXIES),
-    "https_proxy": _url("--https-proxy", _PROXIES),
-    "no_proxy": _hosts,
+    "sans": _all(check_san),
+    "http_proxy": check_url("--http-proxy", PROXIES),
+    "https_proxy": check_url("--https-proxy", PROXIES),
+    "no_proxy": split_hosts,
     "set_hostname": bool,
 }
