@@ -115,13 +115,16 @@ def test_user_data_of_the_full_length_is_taken(ec2: Ec2Server) -> None:
 
 def test_user_data_that_is_not_base64_is_refused(ec2: Ec2Server) -> None:
     client = ec2.client()
-    client.meta.events.register("before-call.ec2.RunInstances", lambda params, **_: spoil(params["body"]))
-    with pytest.raises(ClientError, match="Invalid BASE64 encoding"):
-        client.run_instances(MinCount=1, MaxCount=1, ImageId=image(ec2), InstanceType="t3.small", UserData="x")
+    client.meta.events.register_last("before-call.ec2.RunInstances", spoil)
+    try:
+        with pytest.raises(ClientError, match="Invalid BASE64 encoding"):
+            launch(ec2, UserData="x")
+    finally:
+        client.meta.events.unregister("before-call.ec2.RunInstances", spoil)
 
 
-def spoil(body: dict[str, str]) -> None:
-    body["UserData"] = "%%%"
+def spoil(params: dict[str, Any], **_: Any) -> None:
+    params["body"]["UserData"] = "%%%"
 
 
 def test_an_arm_type_takes_an_arm_image(ec2: Ec2Server) -> None:

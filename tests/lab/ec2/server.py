@@ -62,7 +62,7 @@ class Ec2Server:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._clients: list[Any] = []
+        self._clients: dict[tuple[str, str], Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -84,10 +84,14 @@ class Ec2Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close_clients()
+        while self._clients:
+            self._clients.popitem()[1].close()
         if process := self._process:
             process.kill()
-            process.communicate()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
 
     @property
     def url(self) -> str:
@@ -119,21 +123,20 @@ class Ec2Server:
         }
 
     def client(self, service: str = "ec2", region: str = "us-east-1") -> Any:
-        """A boto3 client of this server that tries once; closed with the server or at the next reset."""
+        """The boto3 client of this server for a service and region: it tries once, and threads may share it."""
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._connect(service, region)
+        return self._clients[service, region]
+
+    def _connect(self, service: str, region: str) -> Any:
         # Here, so that test runs without EC2 do not wait for these imports.
         import boto3
         from botocore.config import Config
 
         given = self.environ(region)
         session = boto3.Session(given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"], region_name=region)
-        config = Config(retries={"total_max_attempts": 1}, read_timeout=60, proxies={})
-        client = session.client(service, endpoint_url=self.url, config=config)
-        self._clients.append(client)
-        return client
-
-    def _close_clients(self) -> None:
-        while self._clients:
-            self._clients.pop().close()
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=32, proxies={})
+        return session.client(service, endpoint_url=self.url, config=config)
 
     # control
 
@@ -151,7 +154,6 @@ class Ec2Server:
 
     def reset(self, **settings: Any) -> None:
         """Forget everything that happened; settings are those of lab.ec2.world.Settings."""
-        self._close_clients()
         self.ask("reset", settings)
 
     def set(self, **settings: Any) -> None:
