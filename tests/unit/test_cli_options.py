@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import click
 import pytest
 
+from pymachine.cli import main
 from pymachine.cli.commands.setting_up import provision
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
 from pymachine.cli.engine_options import defaults_of, new_spec, spec_changes
 from pymachine.cli.ordering import named_driver
-from pymachine.driver import option
+from pymachine.cli.wiring import Wiring
+from pymachine.driver import option, refused
 from pymachine.errors import DriverError, UsageFault
 from pymachine.model import EngineSpec
-from pymachine.testing.fake_driver import FakeOptions
+from pymachine.testing.fake_driver import FakeCloud, FakeOptions
 
 
 def _options(given: dict[str, Any] | None = None, extra: tuple[str, ...] = (), **environ: str) -> FakeOptions:
@@ -63,6 +66,53 @@ class Clashing:
 def test_a_driver_cannot_take_a_flag_of_ours() -> None:
     with pytest.raises(DriverError, match="--dry-run"):
         check_flags("odd", driver_options(Clashing), ["--dry-run"])
+
+
+WHY = "keys are made for each machine: leave it out"
+
+
+@dataclass(frozen=True)
+class OfAnotherTool(FakeOptions):
+    fake_keypath: str | None = field(default=None, metadata=refused("--old-keypath", WHY, "--older-keypath"))
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Callable[..., int]:
+    """Run pymachine with a driver that knows an option of another tool and does not follow it."""
+    kind = FakeCloud(tmp_path / "cloud").driver()
+    wiring = Wiring(
+        load_driver=lambda _: type("Old", (kind,), {"options": OfAnotherTool}), driver_names=lambda: ["fake"]
+    )
+    return lambda *words: main(["-s", str(tmp_path / "store"), *words], wiring=wiring)
+
+
+class TestRefusedOption:
+    def test_is_not_in_the_help(self, old: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+        assert old("create", "-d", "fake", "--help") == 0
+        shown = capsys.readouterr().out
+        assert "--fake-size" in shown
+        assert "keypath" not in shown
+
+    @pytest.mark.parametrize(
+        "words",
+        [("--old-keypath", "k"), ("--older-keypath=k",), ("--driver-opt", "fake_keypath=k"),
+         ("--driver-opt", "fake-keypath=")],
+    )  # fmt: skip
+    def test_says_what_to_do_instead_and_makes_nothing(
+        self, words: tuple[str, ...], old: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert old("create", "-d", "fake", *words, "node1") == 2
+        assert capsys.readouterr().err == f"error: --old-keypath is not taken\nhint: {WHY}\n"
+        assert not (tmp_path / "cloud").exists()
+        assert not (tmp_path / "store").exists()
+
+    def test_that_is_not_given_is_nothing_to_the_driver(self) -> None:
+        assert options_instance("fake", OfAnotherTool, {}, (), {}) == OfAnotherTool()
+
+    def test_is_not_what_a_slip_of_the_pen_is_taken_for(self) -> None:
+        with pytest.raises(UsageFault) as caught:
+            options_instance("fake", OfAnotherTool, {}, ("fake-keypat=x",), {})
+        assert "keypath" not in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,9 @@ def _extra(driver: str, known: Sequence[DriverOption], pairs: Sequence[str]) -> 
                 f"--driver-opt {pair!r} is not of the form key=value", hint="write --driver-opt KEY=VALUE"
             )
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(names)}"
+            followed = [option.name for option in known if option.refused is None]
+            near = difflib.get_close_matches(name, followed, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(followed)}"
             raise UsageFault(f"driver {driver!r} has no option {key}", hint=hint)
         found.setdefault(name, []).append(value)
     return found

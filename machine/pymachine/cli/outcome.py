@@ -87,7 +87,8 @@ def usage_fault(error: click.ClickException) -> UsageFault:
     ctx = getattr(error, "ctx", None)
     command = ctx.command_path if ctx else "pymachine"
     if isinstance(error, click.NoSuchOption):
-        known = [flag for param in ctx.command.get_params(ctx) for flag in param.opts] if ctx else []
+        params = ctx.command.get_params(ctx) if ctx else []
+        known = [flag for param in params if not getattr(param, "hidden", False) for flag in param.opts]
         return UsageFault(
             f"{command} has no option {error.option_name}", hint=_near(error.option_name, known, command)
         )

@@ -74,7 +74,8 @@ class DriverContract:
         options = self.driver().options
         assert is_dataclass(options), "options must be a dataclass"
         for field in fields(options):
-            assert field.metadata.get("help"), f"option {field.name} needs metadata from driver.option()"
+            described = field.metadata.get("help") or field.metadata.get("refused")
+            assert described, f"option {field.name} needs metadata from driver.option() or driver.refused()"
 
     def test_check_accepts_good_options_and_makes_nothing(self) -> None:
         before = self.count()
