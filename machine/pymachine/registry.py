@@ -54,8 +54,17 @@ def _import(point: EntryPoint) -> object:
     except ImportError as error:
         raise DriverMissing(
             f"driver {point.name!r} cannot be loaded: {error}",
-            hint=f"pip install '{_origin(point)}[{point.name}]'",
+            hint=f"pip install '{_origin(point)}[{_extra(point)}]'",
         ) from error
+
+
+def _extra(point: EntryPoint) -> str:
+    """Return the extra of the distribution that is called like the driver, by whichever of its names."""
+    if point.dist is None:
+        return point.name
+    extras = point.dist.metadata.get_all("Provides-Extra") or ()
+    same = [p.name for p in point.dist.entry_points if p.group == GROUP and p.value == point.value]
+    return next((name for name in same if name in extras), point.name)
 
 
 def _origin(point: EntryPoint) -> str:

@@ -76,6 +76,24 @@ def test_reading_the_store_loads_no_network_and_no_templates(words: list[str]) -
     assert not _modules(*words) & {"paramiko", "jinja2", "cryptography", "rich", "boto3"}
 
 
+def test_a_list_whose_engines_all_answer_loads_no_driver(store: SqliteStore) -> None:
+    store.put(Machine("ec2", "ec2", "aws", Phase.READY, handle={}, endpoint=Endpoint("192.0.2.9")), secrets=FILES)
+    program = (
+        "import sys\n"
+        "from pymachine.cli import main\n"
+        "from pymachine.cli.wiring import Wiring\n"
+        "from pymachine.engine.client import EngineAnswer\n"
+        "answer = EngineAnswer('26.1.5', '1.45', '1.24', 'linux', 'amd64', 0.01)\n"
+        "main(['ls'], wiring=Wiring(ask_engine=lambda *a, **k: answer))\n"
+        "sys.stderr.write(' '.join(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20)
+    assert "ec2" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & {"boto3", "botocore", "libvirt", "paramiko", "jinja2"}
+    assert not {module for module in loaded if module.startswith(("pymachine_aws", "pymachine_kvm"))}
+
+
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("words", PLAIN, ids=" ".join)
 def test_both_ways_print_the_same(

@@ -106,6 +106,15 @@ def test_a_machine_of_another_driver_that_is_missing_does_not_disturb(several: S
     assert several.cloud.calls == ["inspect_all"]
 
 
+def test_a_silent_machine_of_a_driver_that_sees_one_at_a_time_loads_no_other(several: Several) -> None:
+    several.cloud.lacking = {"inspect_all"}
+    several.kind = several.cloud.driver()
+    several.add("a", silent=True)
+    several.add("b", "alias")
+    assert several.look()["a"].state is State.RUNNING
+    assert (several.cloud.calls, set(several.loaded)) == (["inspect"], {"cloud"})
+
+
 def test_a_machine_without_a_host_is_not_asked_about(several: Several) -> None:
     asked: list[Handle] = []
 

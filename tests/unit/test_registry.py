@@ -22,14 +22,16 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def install(site: Path, distribution: str, name: str, source: str = GOOD) -> None:
-    """Install a distribution with a driver of that name, as pip would leave it."""
+def install(site: Path, distribution: str, *names: str, source: str = GOOD, extra: str = "") -> None:
+    """Install a distribution with a driver of these names, as pip would leave it."""
     module = distribution.replace("-", "_")
     (site / f"{module}.py").write_text(source)
     info = site / f"{module}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[pymachine.drivers]\n{name} = {module}:Pool\n")
+    extras = f"Provides-Extra: {extra}\n" if extra else ""
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{extras}")
+    points = "".join(f"{name} = {module}:Pool\n" for name in names)
+    (info / "entry_points.txt").write_text(f"[pymachine.drivers]\n{points}")
 
 
 def test_our_drivers_are_there_by_every_name() -> None:
@@ -44,7 +46,7 @@ def test_a_driver_of_somebody_else_is_found_like_ours(site: Path) -> None:
 
 
 def test_names_are_told_without_importing_any(site: Path) -> None:
-    install(site, "reg-loud", "loud", "raise SystemExit('imported')\n")
+    install(site, "reg-loud", "loud", source="raise SystemExit('imported')\n")
     assert "loud" in registry.names()
 
 
@@ -70,16 +72,24 @@ def test_a_name_that_two_distributions_claim_is_refused(site: Path) -> None:
 
 
 def test_a_missing_package_is_one_line_with_the_command_that_installs_it(site: Path) -> None:
-    install(site, "reg-lib", "lib", "import libnosuchthing\n")
+    install(site, "reg-lib", "lib", source="import libnosuchthing\n")
     with pytest.raises(DriverMissing, match="No module named 'libnosuchthing'") as caught:
         registry.load("lib")
     assert caught.value.hint == "pip install 'reg-lib[lib]'"
 
 
+def test_an_alias_is_installed_by_the_extra_that_there_is(site: Path) -> None:
+    install(site, "reg-cloud", "cloud", "oldcloud", source="import libnosuchthing\n", extra="cloud")
+    for name in ("cloud", "oldcloud"):
+        with pytest.raises(DriverMissing) as caught:
+            registry.load(name)
+        assert caught.value.hint == "pip install 'reg-cloud[cloud]'"
+
+
 @pytest.mark.parametrize("api", ["    api = 2\n", "    pass\n"])
 def test_a_driver_for_another_version_of_the_seam_is_refused(api: str, site: Path) -> None:
     name = "reg-old" if "2" in api else "reg-mute"
-    install(site, name, "old", f"class Pool:\n{api}")
+    install(site, name, "old", source=f"class Pool:\n{api}")
     with pytest.raises(DriverMissing, match=r"speaks driver API .*, this pymachine speaks 1") as caught:
         registry.load("old")
     assert name in (caught.value.hint or "")
