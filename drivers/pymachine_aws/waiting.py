@@ -5,23 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pymachine.driver import Instance
-from pymachine.errors import DriverError
+from pymachine.errors import DriverError, Unreachable
 from pymachine.model import SshAddress
 from pymachine_aws import tags
-from pymachine_aws.account import Account
-from pymachine_aws.codes import NoRoom, explained_end, lacks_room
+from pymachine_aws.account import Account, ApiError
+from pymachine_aws.codes import NoRoom, explained_end, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
 
 LIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 KEPT = ("pending", "running", "stopping", "stopped")
 PATIENCE = 300.0  # seconds from pending to running; minutes for the largest types, seconds for most
 ADDRESS_LAG = 20.0  # seconds that a public address may stay away after the instance runs
+PAUSES = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0)  # seconds between tries of what AWS may not be ready for
 SETTLING = 6.0  # seconds within which EC2 shows what it has made, nearly always
 
 Described = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,26 @@ def look(account: Account, filters: Mapping[str, Sequence[str]]) -> list[Describ
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
-def until_seen(find: Callable[[], list[Described]], clock: Clock) -> list[Described]:
+def until_seen(find: Callable[[], T], clock: Clock) -> T:
     """Look again for some seconds where nothing shows: EC2 is slow to tell of what it has just made."""
     end = clock.now() + SETTLING
     while not (found := find()) and clock.now() < end:
         clock.sleep(1.0)
     return found
+
+
+def insist(change: Callable[[], object], clock: Clock) -> None:
+    """Make a change that may be repeated, again where AWS does not answer, or not so fast."""
+    for pause in PAUSES:
+        try:
+            change()
+        except (ApiError, Unreachable) as error:
+            if isinstance(error, ApiError) and not is_throttled(error):
+                raise
+            clock.sleep(pause)
+        else:
+            return
+    change()
 
 
 def state_of(described: Described) -> str:

@@ -1,0 +1,147 @@
+"""Our own security group: one of it, only what is missing opened, and nobody else's touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pymachine.errors import CheckFailed, DriverError
+from pymachine_aws import groups, tags
+from pymachine_aws.account import ApiError
+from pymachine_aws.rules import Rule, missing, permissions, wanted_rules
+from pymachine_aws.wanted import PortRange
+from unit.aws_cloud import Cloud, lost, refusal
+
+SSH = Rule("tcp", 22, 22, "192.0.2.1/32")
+ENGINE = Rule("tcp", 2376, 2376, "192.0.2.1/32")
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def ensure(cloud: Cloud, *rules: Rule) -> str:
+    return groups.ensure(cloud, "vpc-1", rules or (SSH, ENGINE), cloud.time.clock)
+
+
+def group_with(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"IpPermissions": list(entries)}
+
+
+def entry(protocol: str, first: int, last: int, *cidrs: str) -> dict[str, Any]:
+    return permissions([Rule(protocol, first, last, cidr) for cidr in cidrs])[0]
+
+
+# Which rules are missing.
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        entry("tcp", 22, 22, "192.0.2.1/32"),
+        entry("tcp", 20, 25, "192.0.2.1/32"),
+        entry("tcp", 22, 22, "198.51.100.0/24", "192.0.2.0/24"),
+        entry("tcp", 0, 65535, "0.0.0.0/0"),
+        {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.1/32"}]},
+    ],
+)
+def test_a_rule_that_covers_port_and_source_counts(there: dict[str, Any]) -> None:
+    assert missing([SSH], group_with(there)) == ()
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        entry("udp", 22, 22, "192.0.2.1/32"),
+        entry("tcp", 23, 30, "192.0.2.1/32"),
+        entry("tcp", 22, 22, "192.0.2.0/31", "192.0.2.2/32"),
+        entry("tcp", 22, 22, "::/0"),
+        {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": "sg-1"}]},
+    ],
+)
+def test_a_rule_that_is_narrower_or_elsewhere_does_not(there: dict[str, Any]) -> None:
+    narrower = Rule("tcp", 22, 22, "192.0.2.0/24")
+    assert missing([narrower], group_with(there)) == (narrower,)
+
+
+def test_each_port_is_opened_to_each_source_once() -> None:
+    ports = [PortRange(22, 22), PortRange(53, 53, "udp"), PortRange(22, 22)]
+    assert wanted_rules(ports, ["192.0.2.7/24", "2001:db8::/32"]) == (
+        Rule("tcp", 22, 22, "192.0.2.0/24"),
+        Rule("tcp", 22, 22, "2001:db8::/32"),
+        Rule("udp", 53, 53, "192.0.2.0/24"),
+        Rule("udp", 53, 53, "2001:db8::/32"),
+    )
+
+
+# The group itself.
+
+
+def test_the_first_makes_the_group_with_its_tag_and_the_next_finds_it(cloud: Cloud) -> None:
+    first, second = ensure(cloud), ensure(cloud)
+    assert first == second
+    assert cloud.count("create_security_group") == 1
+    assert tags.read(cloud.groups[first])[tags.GROUP] == tags.MACHINES
+
+
+def test_what_is_open_already_costs_one_look(cloud: Cloud) -> None:
+    ensure(cloud)
+    cloud.calls.clear()
+    ensure(cloud)
+    assert [name for name, _ in cloud.calls] == ["describe_security_groups"]
+
+
+def test_only_what_is_missing_is_opened(cloud: Cloud) -> None:
+    ensure(cloud, SSH)
+    ensure(cloud, SSH, ENGINE)
+    assert [p["FromPort"] for p in cloud.last("authorize_security_group_ingress")["IpPermissions"]] == [2376]
+
+
+def test_who_loses_the_race_for_the_group_takes_the_winners(cloud: Cloud) -> None:
+    winner = cloud.add_group("pymachine", tags.listed(tags.of_group()))
+    cloud.before["describe_security_groups"] = [None]
+    hidden = cloud.groups.pop(winner)
+    cloud.time.later(2.0, lambda: cloud.groups.update({winner: hidden}))
+    cloud.before["create_security_group"] = [refusal("InvalidGroup.Duplicate")]
+    assert ensure(cloud) == winner
+
+
+def test_who_loses_the_race_for_a_rule_adds_the_others_one_by_one(cloud: Cloud) -> None:
+    group = ensure(cloud, SSH)
+    cloud.before["authorize_security_group_ingress"] = [refusal("InvalidPermission.Duplicate")]
+    ensure(cloud, SSH, ENGINE)
+    opened = cloud.groups[group]["IpPermissions"]
+    assert sorted(each["FromPort"] for each in opened) == [22, 2376]
+
+
+def test_a_group_of_our_name_without_our_tag_is_not_touched(cloud: Cloud) -> None:
+    alien = cloud.add_group("pymachine", [])
+    with pytest.raises(CheckFailed, match="not made by pymachine") as caught:
+        ensure(cloud)
+    assert f"--aws-security-group {alien}" in str(caught.value.hint)
+    assert cloud.groups[alien]["IpPermissions"] == []
+
+
+def test_a_group_of_nearly_our_name_is_told(cloud: Cloud) -> None:
+    cloud.add_group("PyMachine", [])
+    with pytest.raises(DriverError, match="does not show it"):
+        ensure(cloud)
+
+
+@pytest.mark.parametrize("error", [refusal("InvalidGroup.NotFound"), lost(), refusal("RequestLimitExceeded")])
+@pytest.mark.parametrize("operation", ["create_security_group", "authorize_security_group_ingress"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_group_that_is_shaky_is_made_sure_of(cloud: Cloud, error: DriverError, operation: str, when: str) -> None:
+    getattr(cloud, when)[operation] = [error, error]
+    group = ensure(cloud)
+    assert list(cloud.groups) == [group]
+    assert missing((SSH, ENGINE), cloud.groups[group]) == ()
+
+
+def test_a_group_without_room_for_rules_stops_at_once(cloud: Cloud) -> None:
+    cloud.before["authorize_security_group_ingress"] = [refusal("RulesPerSecurityGroupLimitExceeded")]
+    with pytest.raises(ApiError):
+        ensure(cloud)
+    assert cloud.count("authorize_security_group_ingress") == 1
