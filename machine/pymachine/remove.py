@@ -40,7 +40,18 @@ def remove(name: str, tools: Tools, *, force: bool = False, purge: bool = False)
             raise
         tools.store.remove(name)
         return Removal(name, ("the record could not be read: its host, if any, was left alone",))
+    if not force:
+        _refuse_member(machine)
     return _remove(machine, tools, force=force, purge=purge)
+
+
+def _refuse_member(machine: Machine) -> None:
+    """A node that only vanishes stays in its Swarm's list, and a manager counts for the majority for ever."""
+    if machine.swarm is not None and machine.phase is Phase.READY:
+        raise CheckFailed(
+            f"machine {machine.name} is a {machine.swarm.role} of a Swarm",
+            hint=f"`pymachine swarm leave {machine.name}` takes it out first; `pymachine rm -f` does not care",
+        )
 
 
 def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
