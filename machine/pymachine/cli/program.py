@@ -42,6 +42,7 @@ COMMANDS = {
     "image": "image",
     "provision": "setting_up",
     "upgrade": "setting_up",
+    "swarm": "swarm",
     "rm": "removing",
     "gc": "collecting",
     "version": "about",

@@ -17,11 +17,14 @@ from pymachine.swarm.rules import refuse_live_restore
 from pymachine.swarm.seats import fit
 
 
-def init(name: str, spec: SwarmSpec, node: NodeSpec, tools: Tools, *, peers: Sequence[str] = ()) -> Machine:
+def init(
+    name: str, spec: SwarmSpec, node: NodeSpec, tools: Tools, *, peers: Sequence[str] = (), keep: bool = False
+) -> Machine:
     """Make the machine the first manager of a new Swarm, or see that it is; return its record.
 
     ``peers`` are machines that are to join: their addresses tell which of its own the machine tells them, and which
-    networks are taken. A key that unlocks the managers is in the store before anything else is done.
+    networks are taken. A key that unlocks the managers is in the store before anything else is done. A machine that
+    is a manager already is brought to what ``spec`` and ``node`` say, or left as it is with ``keep``.
     """
     with member_at_work(name, "init", tools) as (session, machine), engine_of(machine, tools) as engine:
         standing = settled(engine, machine, tools)
@@ -30,10 +33,11 @@ def init(name: str, spec: SwarmSpec, node: NodeSpec, tools: Tools, *, peers: Seq
             engine.init(_founding(machine, standing, engine, (spec, node), others, tools))
         else:
             _refuse_another(machine, standing, engine, tools)
-            engine.change_cluster(settings_of(spec), Rotation())
+            if not keep:
+                engine.change_cluster(settings_of(spec), Rotation())
         machine = _remembered(machine, engine, session)
-        assert machine.swarm is not None
-        fit(machine, node, engine)
+        if standing.state == INACTIVE or not keep:
+            fit(machine, node, engine)
         return machine
 
 

@@ -26,18 +26,20 @@ from pymachine.swarm.rules import refuse_live_restore
 from pymachine.swarm.seats import fit, forget, remember, take_role
 
 
-def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str]) -> Machine:
+def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: bool = False) -> Machine:
     """Make the machine a node of the Swarm whose managers ``via`` are; return its record.
 
-    One that is a node of it already is brought to what ``node`` says; one of another Swarm is refused. Managers are
-    to join one after another, workers may do so at once.
+    One that is a node of it already is brought to what ``node`` says, or taken up as it is with ``keep``; one of
+    another Swarm is refused. Managers are to join one after another, workers may do so at once.
     """
     with (
         member_at_work(name, "join", tools) as (session, machine),
         control(tools, via, last=name) as manager,
         engine_of(machine, tools) as engine,
     ):
-        seat = _seat(machine, node, manager, engine, tools)
+        seat = _seat(machine, manager, engine, tools)
+        if seat is not None and keep:
+            return remember(machine, seat, manager, session)
         if node.role == MANAGER and (key := manager.engine.unlock_key()):  # stored before it can lock itself
             machine = session.save(machine, {UNLOCK_KEY: key.encode()})
         seat = seat or _join(machine, node, manager, engine, tools)
@@ -47,7 +49,7 @@ def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str]) -> Mach
         return machine
 
 
-def _seat(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, tools: Tools) -> Node | None:
+def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Tools) -> Node | None:
     """Return the node that the engine is in this very Swarm already; None once it is in none."""
     standing = settled(engine, machine, tools)
     if standing.state == INACTIVE:
