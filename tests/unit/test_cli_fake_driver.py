@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typing_extensions import override
 
-from pymachine.driver import Driver, Request
+from pymachine.driver import Driver, Instance, Leftover, Request, Status
 from pymachine.errors import DriverError
-from pymachine.model import State
+from pymachine.model import SshAddress, State
 from pymachine.testing.contract import DriverContract
 from pymachine.testing.fake_driver import FakeCloud, FakeOptions
+from pymachine.testing.moving_cloud import MovingCloud
 
 
 class TestFakeDriver(DriverContract):
@@ -35,6 +37,66 @@ class TestFakeDriver(DriverContract):
     @override
     def count(self) -> int:
         return len(self.cloud.hosts())
+
+
+class TestMovingCloud(DriverContract):
+    @pytest.fixture(autouse=True, params=["memory", "file"])
+    def _cloud(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        self.cloud = MovingCloud(tmp_path / "cloud.json" if request.param == "file" else None)
+
+    @override
+    def driver(self) -> Driver:
+        return self.cloud.driver()()
+
+    @override
+    def options(self) -> Any:
+        return FakeOptions()
+
+    @override
+    def count(self) -> int:
+        return len(self.cloud.hosts())
+
+
+def _suite(change: Callable[[type[Driver]], type[Driver]]) -> TestMovingCloud:
+    """The suite over a driver that breaks a promise."""
+    suite = TestMovingCloud()
+    suite.cloud = MovingCloud()
+    kind = change(suite.cloud.driver())
+    suite.driver = lambda: kind()  # type: ignore[method-assign]
+    return suite
+
+
+def _with(**methods: Any) -> Callable[[type[Driver]], type[Driver]]:
+    return lambda kind: type("Breaking", (kind,), methods)
+
+
+def _always(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+STOPPED = Status(State.STOPPED)
+ELSEWHERE = Instance({}, ssh=SshAddress("192.0.2.99"))
+LOST = Leftover("instance", "lost", "lost", "east")
+BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "another state": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([STOPPED] * 3)}),
+    "too few": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([])}),
+    "another place": ("test_finds_what_it_made_where_it_made_it", {"whereabouts": _always(ELSEWHERE)}),
+    "finds nothing": ("test_finds_and_discards_what_nobody_knows", {"leftovers": _always([])}),
+    "discards nothing": ("test_finds_and_discards_what_nobody_knows", {"discard": _always(None)}),
+    "adopts as its own": ("test_what_it_adopts_is_there_before_and_after", {"adopting": lambda self: self}),
+    "knows nobody": (
+        "test_counts_no_machine_that_is_known_as_left_over",
+        {"leftovers": lambda self, search: [LOST] if search.known else []},
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_cloud_that_breaks_a_promise_fails_the_suite(broken: str) -> None:
+    test, methods = BROKEN[broken]
+    getattr(_suite(_with()), test)()
+    with pytest.raises(AssertionError):
+        getattr(_suite(_with(**methods)), test)()
 
 
 def _request() -> Request:

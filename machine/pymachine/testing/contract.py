@@ -18,12 +18,30 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from pymachine.driver import API, Driver, Foresees, Instance, Login, PowerControl, Prospect, Request
+from pymachine.driver import (
+    API,
+    Adopts,
+    AuthorisesKey,
+    Collects,
+    Driver,
+    Foresees,
+    Handle,
+    InspectsTogether,
+    Instance,
+    Leftover,
+    Login,
+    Moves,
+    PowerControl,
+    Prospect,
+    Request,
+    Search,
+)
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import State
 
 # Keys that open nothing; drivers only carry them.
 LOGIN = Login("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB", b"a private key")
+OWNER = "c0" * 16  # a store that is none
 SLACK = 2.0  # seconds that a machine under load may take on top of a deadline
 
 
@@ -48,15 +66,18 @@ class DriverContract:
 
     def request(self, resume: Mapping[str, Any] | None = None) -> Request:
         """Return the order that the tests give."""
-        return Request("contract1", "0" * 32, self.options(), 2376, resume)
+        return Request("contract1", "0" * 32, self.options(), 2376, resume, owner=OWNER)
 
     def foreseen(self, prospect: Prospect) -> None:
         """Prepare the test's world for an instance that is about to boot; needed only by drivers that foresee."""
 
     def create(self, driver: Driver, resume: Mapping[str, Any] | None = None) -> tuple[Instance, list[Any]]:
         """Create as the core does, and return the instance with every handle that was remembered on the way."""
+        return self.made(driver, self.request(resume))
+
+    def made(self, driver: Driver, request: Request) -> tuple[Instance, list[Any]]:
+        """Do the same for any request."""
         remembered: list[Any] = []
-        request = self.request(resume)
 
         def remember(handle: Mapping[str, Any]) -> None:
             remembered.append(dict(handle))
@@ -65,6 +86,8 @@ class DriverContract:
             prospect = driver.foresee(request, remember)
             self.foreseen(prospect)
             request = replace(request, resume=prospect.handle, login=LOGIN)
+        elif isinstance(driver, AuthorisesKey) and driver.authorises_key:
+            request = replace(request, login=Login(LOGIN.public_key, "", b""))
         return driver.create(request, remember), remembered
 
     def test_names_the_seam_it_was_written_for(self) -> None:
@@ -172,8 +195,86 @@ class DriverContract:
         assert driver.inspect(instance.handle, deadline=10.0).state is State.STOPPED
         driver.destroy(instance.handle)
 
+    def test_sees_of_many_what_it_sees_of_one(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, InspectsTogether):
+            return
+        one, _ = self.create(driver)
+        other, _ = self.made(driver, replace(self.request(), name="contract2", machine_id="1" * 32))
+        driver.destroy(one.handle)
+        handles = (other.handle, one.handle, other.handle)
+        together = list(driver.inspect_all(handles, deadline=10.0))
+        assert together == [driver.inspect(handle, deadline=10.0) for handle in handles], "as inspect, in their order"
+        assert list(driver.inspect_all((), deadline=10.0)) == [], "nothing is seen of nothing"
+        driver.destroy(other.handle)
+
+    def test_sees_many_within_its_deadline(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, InspectsTogether):
+            return
+        instance, _ = self.create(driver)
+        began = time.monotonic()
+        driver.inspect_all((instance.handle,), deadline=1.0)
+        assert time.monotonic() - began < 1.0 + SLACK, "inspect_all must keep its deadline"
+        driver.destroy(instance.handle)
+
+    def test_finds_what_it_made_where_it_made_it(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, Moves):
+            return
+        made, _ = self.create(driver)
+        found = driver.whereabouts(made.handle)
+        assert dict(found.handle) == dict(made.handle), "whereabouts must keep the handle"
+        assert _place(found) == _place(made), "whereabouts must agree with create while nothing has moved"
+        driver.destroy(made.handle)
+
+    def test_what_it_adopts_is_there_before_and_after(self) -> None:
+        driver = self.driver()
+        if isinstance(driver, Adopts):
+            assert driver.adopting().preexisting, "the core must look at the host first, and leave it at the end"
+
+    def test_counts_no_machine_that_is_known_as_left_over(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, Collects):
+            return
+        before = _ids(self._left(driver, {}))
+        request = self.request()
+        instance, _ = self.made(driver, request)
+        assert _ids(self._left(driver, {request.machine_id: instance.handle})) == before
+        assert _ids(self._left(driver, {request.machine_id: {}})) == before, "a machine without a handle is known too"
+        driver.destroy(instance.handle)
+        assert _ids(self._left(driver, {})) == before, "destroy must leave nothing"
+
+    def test_finds_and_discards_what_nobody_knows(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, Collects):
+            return
+        before = _ids(self._left(driver, {}))
+        count = self.count()
+        instance, _ = self.create(driver)
+        found = [leftover for leftover in self._left(driver, {}) if (leftover.kind, leftover.id) not in before]
+        assert found, "an instance that nobody knows is left over"
+        assert all(leftover.ours for leftover in found), "it is the store's that had it made"
+        for leftover in (*found, *found):
+            driver.discard(leftover)
+        assert self.count() == count, "discarding must leave nothing"
+        driver.destroy(instance.handle)
+
+    def _left(self, driver: Collects, known: Mapping[str, Handle]) -> list[Leftover]:
+        return list(driver.leftovers(Search(self.options(), self.request().owner, known)))
+
     def _every_handle(self) -> list[Any]:
         driver = self.driver()
         instance, remembered = self.create(driver)
         driver.destroy(instance.handle)
         return remembered
+
+
+def _place(instance: Instance) -> tuple[Any, ...]:
+    ssh = instance.ssh
+    login = (ssh.host, ssh.port, ssh.user, ssh.proxy) if ssh else ()
+    return (*login, instance.endpoint, set(instance.addresses), instance.own_key)
+
+
+def _ids(leftovers: list[Leftover]) -> set[tuple[str, str]]:
+    return {(leftover.kind, leftover.id) for leftover in leftovers}
