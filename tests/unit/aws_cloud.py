@@ -68,6 +68,7 @@ class Cloud(Account):
         self.shutdown = 20.0
         self.unseen = 0.0  # seconds for which a new instance does not show
         self.public = True
+        self.ipv6 = ""
 
     @override
     def read(self, operation: str, what: str, *, service: str = "ec2", **params: Any) -> dict[str, Any]:
@@ -130,6 +131,7 @@ class Cloud(Account):
             "Tags": body["TagSpecifications"][0]["Tags"],
             "SecurityGroups": [{"GroupId": group} for group in nic["Groups"]],
             "PrivateIpAddress": "10.0.0.5",
+            "NetworkInterfaces": [{"Ipv6Addresses": [{"Ipv6Address": self.ipv6}] if self.ipv6 else []}],
             "PrivateDnsName": "ip-10-0-0-5.internal",
             "since": self.time.seconds,
         }
