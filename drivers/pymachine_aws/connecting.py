@@ -43,11 +43,8 @@ _INSTALL = (
 Execute = Callable[[str, list[str], Mapping[str, str]], Any]
 
 
-def proxy_words(ec2: Ec2, public_key: str = "") -> tuple[str, ...]:
-    """Return ``SshAddress.proxy`` for an instance; none where it is dialled directly.
-
-    ``public_key`` is the OpenSSH line that EC2 Instance Connect is to put on the host, where the handle has none.
-    """
+def proxy_words(ec2: Ec2) -> tuple[str, ...]:
+    """Return ``SshAddress.proxy`` for an instance; none where it is dialled directly."""
     if ec2.via == "direct":
         return ()
     settings = {
@@ -56,7 +53,7 @@ def proxy_words(ec2: Ec2, public_key: str = "") -> tuple[str, ...]:
         "--endpoint-url": ec2.endpoint_url,
         "--instance": ec2.instance,
         "--user": ec2.user,
-        "--public-key": (ec2.public_key or public_key) if ec2.via == "instance-connect" else None,
+        "--public-key": ec2.public_key if ec2.via == "instance-connect" else None,
     }
     words = (word for flag, value in settings.items() if value for word in (flag, value))
     return (PROGRAM, ec2.via, *words, "%h", "%p")

@@ -13,6 +13,7 @@ from pymachine_aws import whereabouts
 from pymachine_aws.account import Account, ApiError, Unsure
 from pymachine_aws.codes import explained_end, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
+from pymachine_aws.status import end_code, reason_of
 from pymachine_aws.waiting import ADDRESS_LAG, SETTLING, Clock, Described, address_of, state_of
 
 SHUTDOWN_PATIENCE = 120.0  # seconds for a guest to shut down before it is forced to
@@ -222,13 +223,13 @@ class _Switch:
         return NotSupported(f"{self._ec2.instance} cannot be stopped: {why}", hint="`pymachine rm` terminates it")
 
     def _fell_back(self) -> DriverError:
-        code = str((self._described.get("StateReason") or {}).get("Code", ""))
         return DriverError(
-            f"{self._ec2.instance} was started and stopped again{self._reason()}", hint=explained_end(code)
+            f"{self._ec2.instance} was started and stopped again{self._reason()}",
+            hint=explained_end(end_code(self._described)),
         )
 
     def _reason(self) -> str:
-        text = str((self._described.get("StateReason") or {}).get("Message", ""))
+        text = reason_of(self._described)
         return f": {text}" if text else ""
 
     def _tell_of_force(self, patience: float) -> None:

@@ -59,14 +59,22 @@ def inspect_all(machines: Sequence[Ec2], *, deadline: float, account: Open = acc
 def status_of(ec2: Ec2, described: Described) -> Status:
     """Return what EC2's description of an instance comes to."""
     state = state_of(described)
-    reason = described.get("StateReason") or {}
-    text = str(reason.get("Message", "")).rpartition(": ")[2]
-    detail = ""
+    text, detail = reason_of(described), ""
     if state in ("shutting-down", "terminated"):
         detail = f"{state}: {text}" if text else state
-    elif state == "stopped" and str(reason.get("Code", "")).startswith("Server."):
+    elif state == "stopped" and end_code(described).startswith("Server."):
         detail = text  # EC2's doing, as where it takes spot capacity back; who stopped it otherwise knows why
     return Status(_STATES.get(state, State.UNKNOWN), _addresses(ec2, described), detail)
+
+
+def end_code(described: Described) -> str:
+    """Return EC2's code for why an instance is not running (``Server.SpotInstanceTermination``), or empty."""
+    return str((described.get("StateReason") or {}).get("Code", ""))
+
+
+def reason_of(described: Described) -> str:
+    """Return why it is not, in EC2's words without the code that they begin with, or empty."""
+    return str((described.get("StateReason") or {}).get("Message", "")).rpartition(": ")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""What can be done with an instance that is there, whoever launched it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pymachine.driver import API, NOBODY, Handle, Instance, Listener, Status
+from pymachine_aws import power, status, whereabouts
+from pymachine_aws.handle import Ec2
+from pymachine_aws.options import AwsOptions
+
+
+class Instances:
+    """Looks at instances and switches them."""
+
+    api: ClassVar[int] = API
+    options: ClassVar[type] = AwsOptions
+    authorises_key: ClassVar[bool] = True
+
+    def inspect(self, handle: Handle, *, deadline: float) -> Status:
+        """Ask EC2 for this one."""
+        return status.inspect_all([Ec2.of(handle)], deadline=deadline)[0]
+
+    def inspect_all(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
+        """Ask EC2 once a region."""
+        return status.inspect_all([Ec2.of(handle) for handle in handles], deadline=deadline)
+
+    def whereabouts(self, handle: Handle) -> Instance:
+        """Say which addresses it has now."""
+        return whereabouts.find(Ec2.of(handle))
+
+    def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Start it and wait until it runs."""
+        power.start(Ec2.of(handle), listener)
+
+    def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Shut it down; EC2 cuts the power of one that does not follow."""
+        power.stop(Ec2.of(handle), listener)
+
+    def kill(self, handle: Handle) -> None:
+        """Have EC2 stop it without its file systems' consent."""
+        power.kill(Ec2.of(handle))
+
+    def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
+        """Reboot it: its addresses stay."""
+        power.restart(Ec2.of(handle), listener)

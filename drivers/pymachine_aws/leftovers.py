@@ -1,0 +1,186 @@
+"""What carries our tags and no machine needs: it costs money, or stands in the way, until somebody removes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymachine.driver import Handle, Leftover, Search
+from pymachine.errors import DriverError
+from pymachine_aws import groups, tags
+from pymachine_aws.account import Account, ApiError
+from pymachine_aws.codes import IN_USE
+from pymachine_aws.waiting import KEPT, Clock, Described, insist, look, state_of
+from pymachine_aws.wanted import Wanted
+from pymachine_aws.wanting import read_options
+
+RELEASE = 180.0  # seconds that a group may still be held by instances that are on their way out
+PAUSE = 3.0
+
+INSTANCE, VOLUME, KEY_PAIR, GROUP = "instance", "volume", "key pair", "security group"
+
+
+def find(search: Search, account: Account | None = None, now: datetime | None = None) -> list[Leftover]:
+    """List what is left in the region of the options, in the order in which it is to be removed.
+
+    A machine whose create is under way is left out, be it begun after ``search`` was put together. Our security
+    group belongs to no store: it is left once nothing but leftovers of this store has it. Raises as ``Account``.
+    """
+    wanted = read_options(search.options)
+    looking = _Looking(search, _place(account or _account(wanted), wanted), now or datetime.now(UTC))
+    instances = list(looking.instances())
+    return [*instances, *looking.volumes(), *looking.key_pairs(), *looking.groups(instances)]
+
+
+def discard(leftover: Leftover, account: Account | None = None, clock: Clock | None = None) -> None:
+    """Remove one; what is gone already is no error.
+
+    Raises ``DriverError`` for an instance that is protected, or a group that something else still has.
+    """
+    place = dict(leftover.handle)
+    account = account or Account(place["region"], profile=place["profile"], endpoint_url=place["endpoint_url"])
+    _Discarding(account, clock or Clock()).discard(leftover)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    account: Account
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """One search of one region. ``began`` is when it did."""
+
+    search: Search
+    place: _Place
+    began: datetime
+
+    def instances(self) -> Iterator[Leftover]:
+        for found in look(self.place.account, {"tag-key": (tags.ID,), "instance-state-name": KEPT}):
+            instance = str(found["InstanceId"])
+            if self._is_needed(tags.read(found)[tags.ID], instance) or self._is_later(found["LaunchTime"]):
+                continue
+            zone = found.get("Placement", {}).get("AvailabilityZone", "")
+            detail = f"{found['InstanceType']} in {zone}, {state_of(found)}"
+            yield self._leftover(INSTANCE, instance, found, detail, found["LaunchTime"])
+
+    def volumes(self) -> Iterator[Leftover]:
+        for found in self._all("describe_volumes", "Volumes", tags.ID, status="available"):
+            detail = f"{found['Size']} GiB, {found['VolumeType']} in {found['AvailabilityZone']}"
+            yield from self._unless_known(VOLUME, str(found["VolumeId"]), found, detail)
+
+    def key_pairs(self) -> Iterator[Leftover]:
+        for found in self._all("describe_key_pairs", "KeyPairs", tags.ID):
+            yield from self._unless_known(KEY_PAIR, str(found["KeyPairId"]), found, str(found["KeyName"]))
+
+    def groups(self, instances: list[Leftover]) -> Iterator[Leftover]:
+        going = {leftover.id for leftover in instances if leftover.ours}
+        for found in self._all("describe_security_groups", "SecurityGroups", tags.GROUP):
+            group = str(found["GroupId"])
+            users = {str(user["InstanceId"]) for user in groups.users(self.place.account, group)}
+            if users <= going and not any(_may_need(handle, found) for handle in self.search.known.values()):
+                yield self._leftover(GROUP, group, found, f"of {found['VpcId']}", None)
+
+    def _all(self, operation: str, key: str, tag: str, **filters: str) -> Iterator[Described]:
+        asked = {"tag-key": tag, **filters}
+        what = f"look for what is left ({operation})"
+        return self.place.account.pages(
+            operation, key, what, Filters=[{"Name": name, "Values": [value]} for name, value in asked.items()]
+        )
+
+    def _unless_known(self, kind: str, name: str, found: Described, detail: str) -> Iterator[Leftover]:
+        created = found.get("CreateTime")
+        if tags.read(found)[tags.ID] not in self.search.known and not (created and self._is_later(created)):
+            yield self._leftover(kind, name, found, detail, created)
+
+    def _is_needed(self, machine: str, instance: str) -> bool:
+        """Whether it is a machine's own, or may become so: one that knows no instance yet may own this one.
+
+        An instance of a store that is lost may have been adopted: then it is its own under another id.
+        """
+        known = self.search.known
+        begun = machine in known and not known[machine].get("instance")
+        return begun or any(handle.get("instance") == instance for handle in known.values())
+
+    def _is_later(self, created: datetime) -> bool:
+        return created > self.began
+
+    def _leftover(self, kind: str, name: str, found: Described, detail: str, created: datetime | None) -> Leftover:
+        carried = tags.read(found)
+        return Leftover(
+            kind=kind,
+            id=name,
+            name=carried.get(tags.NAME) or carried.get("Name", ""),
+            place=self.place.account.region,
+            created=created.astimezone(UTC).isoformat(timespec="seconds") if created else "",
+            detail=detail,
+            ours=kind == GROUP or carried.get(tags.STORE) == self.search.owner,
+            handle=self.place.handle,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Discarding:
+    account: Account
+    clock: Clock
+
+    def discard(self, leftover: Leftover) -> None:
+        doing: dict[str, tuple[str, dict[str, Any]]] = {
+            INSTANCE: ("terminate_instances", {"InstanceIds": [leftover.id]}),
+            VOLUME: ("delete_volume", {"VolumeId": leftover.id}),
+            KEY_PAIR: ("delete_key_pair", {"KeyPairId": leftover.id}),
+            GROUP: ("delete_security_group", {"GroupId": leftover.id}),
+        }
+        operation, params = doing[leftover.kind]
+        what = f"remove the {leftover.kind} {leftover.id}"
+        self._insist(leftover, lambda: self.account.change(operation, what, **params))
+
+    def _insist(self, leftover: Leftover, remove: Callable[[], object]) -> None:
+        """Remove, again while something that is on its way out still holds it."""
+        end = self.clock.now() + RELEASE
+        while True:
+            try:
+                return insist(remove, self.clock)
+            except ApiError as error:
+                if _is_gone(error):
+                    return None
+                if leftover.kind != GROUP or error.code not in IN_USE or self.clock.now() > end:
+                    raise _explained(error, leftover) from error
+            self.clock.sleep(PAUSE)
+
+
+def _may_need(handle: Handle, group: Described) -> bool:
+    """Whether a machine has our group of a VPC on record, or is about to."""
+    return handle.get("group") == group["GroupId"] or (
+        handle.get("vpc") == group["VpcId"] and not handle.get("group")
+    )
+
+
+def _is_gone(error: ApiError) -> bool:
+    return error.code.endswith(".NotFound")
+
+
+def _explained(error: ApiError, leftover: Leftover) -> DriverError:
+    if error.code == "OperationNotPermitted":
+        return DriverError(
+            f"{leftover.id} is protected against termination",
+            hint=f"`aws ec2 modify-instance-attribute --region {leftover.place} --instance-id {leftover.id} "
+            "--no-disable-api-termination` lifts it",
+        )
+    return error
+
+
+def _account(wanted: Wanted) -> Account:
+    return Account(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
+
+
+def _place(account: Account, wanted: Wanted) -> _Place:
+    handle: Mapping[str, Any] = {
+        "region": account.region,
+        "profile": wanted.profile,
+        "endpoint_url": wanted.endpoint_url,
+    }
+    return _Place(account, handle)

@@ -1,0 +1,160 @@
+"""How instances are: states in our words, and what it costs to ask for many."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from pymachine.driver import Status
+from pymachine.errors import CheckFailed
+from pymachine.model import State
+from pymachine.overriding import override
+from pymachine_aws.account import Account
+from pymachine_aws.handle import Ec2
+from pymachine_aws.status import inspect_all, status_of
+from unit.aws_life import Region, described, ec2, refusal, tagged
+
+
+def looked(region: Account, *machines: Ec2, deadline: float = 5.0) -> list[Status]:
+    return inspect_all(machines, deadline=deadline, account=lambda _first, _timeout: region)
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        ("pending", State.STARTING),
+        ("running", State.RUNNING),
+        ("stopping", State.STOPPING),
+        ("stopped", State.STOPPED),
+        ("shutting-down", State.MISSING),
+        ("terminated", State.MISSING),
+        ("hovering", State.UNKNOWN),
+    ],
+)
+def test_each_state_has_its_word(found: str, state: State) -> None:
+    assert status_of(ec2(), described("i-1", found)).state is state
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "message", "detail"),
+    [
+        ("terminated", "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown",
+         "terminated: User initiated shutdown"),
+        ("terminated", "", "", "terminated"),
+        ("shutting-down", "Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot is over",
+         "shutting-down: Spot is over"),
+        ("stopped", "Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown", ""),
+        ("stopped", "Server.SpotInstanceShutdown", "Server.SpotInstanceShutdown: Spot capacity is gone",
+         "Spot capacity is gone"),
+        ("running", "", "", ""),
+    ],
+)  # fmt: skip
+def test_the_reason_is_told_where_it_was_not_the_users_own_stop(
+    found: str, code: str, message: str, detail: str
+) -> None:
+    instance = described("i-1", found, StateReason={"Code": code, "Message": message})
+    assert status_of(ec2(), instance).detail == detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("public", "198.51.100.7"), ("private", "10.0.0.7"), ("ipv6", "2001:db8::7")]
+)
+def test_the_address_in_use_comes_first(kind: str, first: str) -> None:
+    instance = described("i-1", NetworkInterfaces=[{"Ipv6Addresses": [{"Ipv6Address": "2001:db8::7"}]}])
+    addresses = status_of(ec2(address=kind), instance).addresses
+    assert addresses[0] == first
+    assert set(addresses) == {"198.51.100.7", "10.0.0.7", "2001:db8::7", "ec2-7.example"}
+
+
+def test_one_question_answers_for_all_of_a_region_in_their_order() -> None:
+    names = [f"i-{number}" for number in range(150)]
+    region = Region(*(described(name, "stopped" if name == "i-7" else "running") for name in reversed(names)))
+    found = looked(region, *(ec2(name) for name in names))
+    assert [status.state for status in found].index(State.STOPPED) == 7
+    assert region.operations() == ["describe_instances"]
+    assert region.calls[0][1]["MaxResults"] == 1000
+
+
+def test_a_filter_never_gets_more_than_200_values() -> None:
+    names = [f"i-{number}" for number in range(450)]
+    region = Region(*map(described, names))
+    assert {status.state for status in looked(region, *map(ec2, names))} == {State.RUNNING}
+    assert [len(params["Filters"][0]["Values"]) for _, params in region.calls] == [200, 200, 50]
+
+
+def test_an_instance_that_ec2_does_not_know_is_missing() -> None:
+    (status,) = looked(Region(), ec2("i-9"))
+    assert status == Status(State.MISSING, detail="EC2 knows no i-9")
+
+
+def test_a_machine_without_instance_is_looked_for_by_its_id_and_the_liveliest_counts() -> None:
+    tags = tagged("m-1")
+    region = Region(
+        described("i-1", "terminated", Tags=tags), described("i-2", "pending", Tags=tags),
+        described("i-3", "terminated", Tags=tags),
+    )  # fmt: skip
+    found = looked(region, ec2("", id="m-1"), ec2("", id="m-2"))
+    assert [status.state for status in found] == [State.STARTING, State.MISSING]
+    assert found[1].detail == "no instance was launched yet"
+    assert [params["Filters"][0]["Name"] for _, params in region.calls] == ["tag:pymachine:id"]
+
+
+def test_regions_are_asked_side_by_side() -> None:
+    together = threading.Barrier(2, timeout=5)
+
+    class Slow(Region):
+        @override
+        def pages(self, *args: Any, **params: Any) -> Any:
+            together.wait()
+            return super().pages(*args, **params)
+
+    regions = {name: Slow(described("i-1")) for name in ("eu-central-1", "us-east-1")}
+    machines = [ec2("i-1", region=name) for name in regions]
+    found = inspect_all(machines, deadline=5, account=lambda first, _: regions[first.region])
+    assert [status.state for status in found] == [State.RUNNING] * 2
+
+
+def test_a_refusal_of_one_region_leaves_the_others() -> None:
+    broken, sound = Region(), Region(described("i-2"))
+    broken.before["describe_instances"].append(refusal("AuthFailure", "no such key"))
+    regions = {"eu-central-1": broken, "us-east-1": sound}
+    machines = [ec2("i-1"), ec2("i-2", region="us-east-1")]
+    found = inspect_all(machines, deadline=5, account=lambda first, _: regions[first.region])
+    assert [status.state for status in found] == [State.UNKNOWN, State.RUNNING]
+    assert "no such key" in found[0].detail
+
+
+def test_missing_credentials_are_a_status_too() -> None:
+    region = Region()
+    region.before["describe_instances"].append(CheckFailed("no AWS credentials were found"))
+    assert looked(region, ec2())[0] == Status(State.UNKNOWN, detail="no AWS credentials were found")
+
+
+def test_a_region_that_hangs_costs_the_deadline_and_no_more() -> None:
+    released = threading.Event()
+
+    class Hanging(Region):
+        @override
+        def pages(self, *args: Any, **params: Any) -> Any:
+            released.wait(10)
+            return iter(())
+
+    began = time.monotonic()
+    (status,) = looked(Hanging(), ec2(), deadline=0.2)
+    released.set()
+    assert time.monotonic() - began < 2
+    assert status == Status(State.TIMEOUT, detail="EC2 of eu-central-1 did not answer within 0.2 s")
+
+
+def test_a_fault_of_our_own_is_not_hidden() -> None:
+    region = Region({"InstanceId": "i-1", "Tags": []})
+    region.before["describe_instances"].append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        looked(region, ec2())
+
+
+def test_nothing_is_asked_for_nothing() -> None:
+    assert inspect_all([], deadline=1) == []
