@@ -11,15 +11,26 @@ from pymachine.steps.tools import Tools
 from pymachine.store import Broken
 
 
+def collector(name: str, tools: Tools) -> Collects:
+    """Return the driver, which must find leftovers. Raises ``DriverMissing``, ``NotSupported``."""
+    driver: Driver = tools.driver(name)
+    if not isinstance(driver, Collects):
+        raise NotSupported(
+            f"driver {name} does not look for leftovers",
+            hint="it keeps nothing beside its machines: `pymachine ls` shows them",
+        )
+    return driver
+
+
 def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
     """Return what is left over, of this store and of others, in the order in which it is to be removed.
 
     ``options`` are the driver's, and say where to look. Changes nothing. Raises ``NotSupported``, ``DriverError``.
     """
-    collector = _collector(driver, tools)
+    of_driver = collector(driver, tools)
     while True:
         known = _known(driver, tools)
-        found = collector.leftovers(Search(options, tools.store.identity, known))
+        found = of_driver.leftovers(Search(options, tools.store.identity, known))
         # A machine is on record before its host exists: one that was begun while the driver looked shows now.
         if _known(driver, tools).keys() <= known.keys():
             return found
@@ -32,11 +43,11 @@ def discard(driver: str, unwanted: Sequence[Leftover], tools: Tools, tell: Calla
     be read: what its machine owns looks like a leftover.
     """
     _refuse_unreadable(tools)
-    collector = _collector(driver, tools)
+    of_driver = collector(driver, tools)
     failures: dict[str, PymachineError] = {}
     for leftover in unwanted:
         try:
-            collector.discard(leftover)
+            of_driver.discard(leftover)
         except PymachineError as error:
             failures[f"{leftover.kind} {leftover.id}"] = error
         else:
@@ -57,16 +68,6 @@ def _refuse_unreadable(tools: Tools) -> None:
             f"nothing is removed while a record cannot be read ({', '.join(names)}): nobody knows what it owns",
             hint=f"put a backup of the store in its place, or forget it: pymachine rm -f {' '.join(names)}",
         )
-
-
-def _collector(name: str, tools: Tools) -> Collects:
-    driver: Driver = tools.driver(name)
-    if not isinstance(driver, Collects):
-        raise NotSupported(
-            f"driver {name} does not look for leftovers",
-            hint="it keeps nothing beside its machines: `pymachine ls` shows them",
-        )
-    return driver
 
 
 def _known(driver: str, tools: Tools) -> Mapping[str, Handle]:

@@ -1,5 +1,6 @@
-"""pymachine as the transcripts run it: with the fake driver and engines, its cloud in a file. Run as a program.
+"""pymachine as the transcripts run it: with the fake drivers and engines, their clouds in files. Run as a program.
 
+Driver "cloud" has the powers of clouds; "fake" has those of virtual machines.
 FAKE_FAIL=OPERATION:MESSAGE makes the driver fail; with the operation "crash", in a way that nobody foresaw. What is
 imported costs each command of a session, so it is imported where it is used.
 """
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CERTIFICATES = {"ca.pem": b"authority\n", "cert.pem": b"certificate\n", "key.pem": b"key\n"}
 
+CLOUDS = ("fake", "cloud")
+
 _MAKING = threading.Lock()
 
 
@@ -45,7 +48,7 @@ def _load(name: str) -> type[Driver]:
 
     if _fault()[0] == "crash":
         raise RuntimeError(_fault()[2])
-    return _cloud().driver() if name == "fake" else registry.load(name)
+    return _cloud(name).driver() if name in CLOUDS else registry.load(name)
 
 
 def _ask(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineAnswer:
@@ -53,7 +56,7 @@ def _ask(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineA
     from pymachine.errors import Unreachable
     from pymachine.model import State
 
-    if State.RUNNING not in _cloud().hosts().values():
+    if all(State.RUNNING not in _cloud(name).hosts().values() for name in CLOUDS):
         raise Unreachable(f"nothing answers at {endpoint.url}", hint="switch it on")
     if folder is None:
         return client.ask(endpoint, None, deadline=deadline)
@@ -65,22 +68,31 @@ def _fault() -> tuple[str, str, str]:
     return os.environ.get("FAKE_FAIL", "").partition(":")
 
 
-def _cloud() -> FakeCloud:
-    """The one cloud of this process: several threads work on it, and a fault is for one of them."""
+def _cloud(name: str) -> FakeCloud:
+    """The one cloud of that name in this process: several threads work on it, and a fault is for one of them."""
     with _MAKING:
-        return _made_cloud()
+        return _made_cloud(name)
 
 
 @cache
-def _made_cloud() -> FakeCloud:
+def _made_cloud(name: str) -> FakeCloud:
     from pymachine.errors import DriverError
-    from pymachine.testing.fake_driver import FakeCloud
 
-    cloud = FakeCloud(Path(os.environ["FAKE_CLOUD"]), certificates=CERTIFICATES)
+    cloud = _empty_cloud(name)
     operation, _, message = _fault()
     if operation:
         cloud.fail(operation, DriverError(message, hint="try again later"))
     return cloud
+
+
+def _empty_cloud(name: str) -> FakeCloud:
+    from pymachine.testing.fake_driver import FakeCloud
+    from pymachine.testing.moving_cloud import MovingCloud
+
+    file = Path(os.environ["FAKE_CLOUD"])
+    if name == "fake":
+        return FakeCloud(file, certificates=CERTIFICATES)
+    return MovingCloud(file.with_suffix(".moving"), with_ssh=False, certificates=CERTIFICATES)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from pymachine.driver import (
     Status,
 )
 from pymachine.errors import CheckFailed
-from pymachine.model import SshAddress, State
+from pymachine.model import Endpoint, SshAddress, State
 from pymachine.overriding import override
 from pymachine.testing.fake_driver import FakeCloud, FakeDriver
 
@@ -32,11 +32,14 @@ class MovingCloud(FakeCloud):
     """Hosts let in ``Request.login``, and have another address of ``198.51.100.0/24`` after each start.
 
     ``host_key`` is what the cloud says of its hosts' keys, ``own_key`` that they do not let in ours. Hosts of others
-    can be adopted; what carries a mark and no store knows is a leftover.
+    can be adopted; what carries a mark and no store knows is a leftover. Without ``with_ssh`` only their engines are
+    reached, with the ``certificates`` that come with them.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        super().__init__(path, reach=SshAddress)
+    def __init__(
+        self, path: Path | None = None, *, with_ssh: bool = True, certificates: Mapping[str, bytes] | None = None
+    ) -> None:
+        super().__init__(path, reach=SshAddress if with_ssh else None, certificates=certificates)
         self.host_key: str | None = None
         self.own_key = False
 
@@ -145,6 +148,9 @@ class _CloudDriver(FakeDriver):
 
     def _found(self, handle: Handle) -> Instance:
         address = self.cloud.address(handle["id"])
+        if self.cloud.reach is None:
+            certificates = self.cloud.certificates
+            return Instance(handle, endpoint=Endpoint(address), addresses=(address,), certificates=certificates)
         ssh = SshAddress(address, user="admin", host_key=self.cloud.host_key)
         return Instance(handle, ssh=ssh, addresses=(address,), own_key=self.cloud.own_key)
 

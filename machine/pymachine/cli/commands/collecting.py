@@ -31,7 +31,10 @@ def gc(app: App, /, driver: str | None, as_json: bool, **given: Any) -> None:
 
     Finds what pymachine marked as its own, where the driver's options say. Removes nothing unless it is told to.
     """
+    from pymachine.leftovers import collector
+
     name = chosen_driver(app, driver)
+    collector(name, app.tools)
     options = chosen_options(app, name, given)
 
     def look() -> Sequence[Leftover]:
