@@ -63,6 +63,7 @@ class Lab:
         self.subnet = Subnet(record.v4, record.v6)
         self._lock = threading.Lock()
         self._next = FIRST_HOST
+        self._reserved: set[str] = set()
 
     # making and finding
 
@@ -206,7 +207,7 @@ class Lab:
         """The next index never handed out in this process: a fresh host gets no old host's address."""
         for _ in range(240):
             index, self._next = self._next, FIRST_HOST + (self._next + 1 - FIRST_HOST) % 240
-            if self.subnet.address(index) not in taken:
+            if self.subnet.address(index) not in taken | self._reserved:
                 return index
         raise LabError("the lab's /24 is full")
 
@@ -214,7 +215,14 @@ class Lab:
         """Reserve IPv4 addresses for hosts that are booted later with them (cloud instances, virtual machines)."""
         with self._lock:
             taken = {host.address for host in self.hosts}
-            return [self.subnet.address(self._free_index(taken)) for _ in range(count)]
+            found = [self.subnet.address(self._free_index(taken)) for _ in range(count)]
+            self._reserved |= set(found)
+            return found
+
+    def give_back(self, addresses: Sequence[str]) -> None:
+        """Let other hosts have reserved addresses again."""
+        with self._lock:
+            self._reserved -= set(addresses)
 
     # services on the bridge
 
