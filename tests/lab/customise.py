@@ -90,8 +90,9 @@ def _seed(root: Path, name: str, seed: Seed) -> None:
     # A JSON document is valid YAML, and quoting a name is JSON's job.
     meta = seed.meta_data or json.dumps({"instance-id": f"lab-{name}", "local-hostname": name}) + "\n"
     folder = "var/lib/cloud/seed/nocloud"
-    parts = {"user-data": seed.user_data, "meta-data": meta, "vendor-data": seed.vendor_data}
-    for file, text in {**parts, "network-config": seed.network_config}.items():
+    parts: dict[str, str | bytes | None] = {"user-data": seed.user_data, "meta-data": meta}
+    parts |= {"vendor-data": seed.vendor_data, "network-config": seed.network_config}
+    for file, text in parts.items():
         if text is not None:
             put(root, f"{folder}/{file}", text, 0o600)
     network = "" if seed.network_config else CLOUD_NO_NETWORK

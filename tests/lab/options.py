@@ -30,7 +30,7 @@ class Seed:
     Without a network_config the host keeps its static address; with one, cloud-init has to give it the same.
     """
 
-    user_data: str
+    user_data: str | bytes
     meta_data: str | None = None
     network_config: str | None = None
     vendor_data: str | None = None
