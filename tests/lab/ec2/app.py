@@ -57,6 +57,7 @@ AFTER: dict[str, After] = {
     "RevokeSecurityGroupIngress": groups.after_authorize,
     "StartInstances": power.after_start,
     "StopInstances": power.after_stop,
+    "RebootInstances": power.after_reboot,
     "TerminateInstances": power.after_terminate,
 }
 # Filters of DescribeInstances that moto lacks: name to the attribute that it compares.
@@ -65,6 +66,9 @@ MORE_FILTERS = {
     "instance-lifecycle": "lifecycle",
     "reason": "state_transition_reason",
 }
+
+
+KEYS_LIMIT = 15.0  # seconds to wait for a key to be put on an instance
 
 
 class Dropped(ConnectionError):
@@ -96,6 +100,7 @@ class StrictEc2:
         reply = self._befall("before", befalling, call)
         if reply is None:
             reply = self._answer(call)
+            self._await_keys(call)
             entry["performed"] = reply.status
             reply = self._befall("after", befalling, call) or reply
         entry["status"] = reply.status
@@ -114,6 +119,14 @@ class StrictEc2:
             else:
                 os.kill(fault.pid, signal.SIGKILL)
         return None
+
+    def _await_keys(self, call: Call) -> None:
+        """Answer for a key of Instance Connect only once it opens the instance, as the real one does."""
+        world, end = self.world, time.monotonic() + KEYS_LIMIT
+        if call.action == "SendSSHPublicKey" and world.settings.keys_awaited:
+            wanted = len(world.sent_keys)
+            while world.keys_taken < wanted and time.monotonic() < end:
+                time.sleep(0.02)
 
     def _answer(self, call: Call) -> Reply:
         with self.world.lock:

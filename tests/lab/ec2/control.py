@@ -35,6 +35,7 @@ class Control:
             "settle": self.settle,
             "forget": self.forget,
             "keys": lambda _: list(self.world.sent_keys),
+            "taken": self.taken,
             "network": self.network,
             "time": lambda _: time.time(),
         }
@@ -77,7 +78,11 @@ class Control:
     def settle(self, asked: dict[str, Any]) -> None:
         """Move an instance to a state now."""
         with self.world.lock:
-            self.world.settle(asked["instance"], asked["state"])
+            self.world.settle(asked["instance"], asked["state"], asked.get("was"))
+
+    def taken(self, asked: dict[str, Any]) -> None:
+        """Say how many of the sent keys are on their instances by now."""
+        self.world.keys_taken = asked["count"]
 
     def forget(self, asked: dict[str, Any]) -> None:
         """Drop a terminated instance, as AWS does after about an hour."""
@@ -92,7 +97,7 @@ class Control:
         """Every instance of every region as whoever boots them needs it; not a call, and counted by nothing."""
         with self.world.lock:
             self.world.advance()
-            return [_shown(life) for life in self.world.lives.values()]
+            return [_shown(life, self.world.backend(life.region)) for life in self.world.lives.values()]
 
     def network(self, asked: dict[str, Any]) -> dict[str, str]:
         """Make a VPC with one subnet of the same addresses the region's default, and say their ids."""
@@ -114,17 +119,20 @@ def _default_network(backend: EC2Backend, cidr: str, cidr6: str | None) -> dict[
     return {"vpc": vpc.id, "subnet": subnet.id}
 
 
-def _shown(life: Life) -> dict[str, Any]:
+def _shown(life: Life, backend: EC2Backend) -> dict[str, Any]:
     instance = life.instance
+    pair = backend.key_pairs.get(instance.key_name or "")
     return {
         "id": instance.id,
         "region": life.region,
         "state": instance.state,
-        "image": instance.image_id,
+        "image": backend.amis[instance.image_id].name,
+        "owner": backend.amis[instance.image_id].owner_id,
         "private": instance.private_ip,
         "public": instance.public_ip,
         "ipv6": [address for nic in instance.nics.values() for address in nic.ipv6_addresses],
         "hostname": instance.private_dns_name,
         "user_data": str(instance.user_data or ""),
-        "key": instance.key_name,
+        "key": pair.material_public.decode() if pair else "",
+        "reboots": life.reboots,
     }

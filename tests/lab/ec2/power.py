@@ -50,6 +50,12 @@ def after_start(exchange: Exchange) -> None:
                 nic.public_ip = public_address(exchange)
 
 
+def after_reboot(exchange: Exchange) -> None:
+    """Running all the time; counted for whoever boots the instances."""
+    for life in _moved(exchange, {"running", "pending"}):
+        life.reboots += 1
+
+
 def after_stop(exchange: Exchange) -> None:
     """Stopping first."""
     for life in _moved(exchange, {"running"}):

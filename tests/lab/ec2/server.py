@@ -219,9 +219,9 @@ class Ec2Server:
         """Set what GetConsoleOutput answers for an instance."""
         self.ask("console", {"instance": instance, "text": text})
 
-    def settle(self, instance: str, state: str) -> None:
-        """Move an instance to a state now, as when somebody else did it."""
-        self.ask("settle", {"instance": instance, "state": state})
+    def settle(self, instance: str, state: str, was: str | None = None) -> None:
+        """Move an instance to a state now, as when somebody else did it; with was, only from that state."""
+        self.ask("settle", {"instance": instance, "state": state, "was": was})
 
     def forget(self, instance: str) -> None:
         """Let EC2 forget a terminated instance, as it does after about an hour."""

@@ -29,6 +29,7 @@ class Settings:
     public_pool, private_pool: IPv4 addresses to hand out; empty means moto's own.
     checkip: what /checkip answers instead of the caller's address.
     launch_dies: a state reason such as "Client.InternalError"; instances launched now terminate instead of running.
+    keys_awaited: an Instance Connect key is answered only once whoever boots the instances has put it there.
     """
 
     instance_unseen: int = 1
@@ -41,6 +42,7 @@ class Settings:
     private_pool: list[str] = field(default_factory=list)
     checkip: str = ""
     launch_dies: str = ""
+    keys_awaited: bool = False
 
     def change(self, values: dict[str, Any]) -> None:
         """Set some by name; ValueError for one that does not exist."""
@@ -69,6 +71,7 @@ class Life:
     unseen: int
     change: Change | None = None
     one_time_spot: bool = False
+    reboots: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class World:
         self.unseen_groups: dict[str, int] = {}
         self.consoles: dict[str, str] = {}
         self.sent_keys: list[dict[str, Any]] = []
+        self.keys_taken = 0
         self._handed = 0
 
     def backend(self, region: str) -> EC2Backend:
@@ -155,9 +159,11 @@ class World:
             instance.state_reason.code, instance.state_reason.message = code, f"{code}: Client error on launch"
         set_state(instance, state)
 
-    def settle(self, instance_id: str, state: str) -> None:
-        """Move an instance to a state at once."""
+    def settle(self, instance_id: str, state: str, was: str | None = None) -> None:
+        """Move an instance to a state at once, if it is in the one that is named."""
         life = self.lives[instance_id]
+        if was not in (None, life.instance.state):
+            return
         life.change = None
         self._arrive(life, state)
 
