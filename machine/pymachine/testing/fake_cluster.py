@@ -1,0 +1,431 @@
+"""Engines that form Swarms nowhere, under the rules that real ones keep: quorum, roles that change late, locks.
+
+What happens by itself on real hosts (a role that follows its spec, a node that is seen down, a join that goes on in
+the background) happens here one look at a time: after so many answers of ``nodes`` or ``standing``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import pickle
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pymachine.cluster.reading import settings_of, spec_with
+from pymachine.cluster.seam import (
+    ACTIVE,
+    INACTIVE,
+    LOCKED,
+    PENDING,
+    Cluster,
+    Founding,
+    NodeChange,
+    Rotation,
+    Settings,
+    Standing,
+)
+from pymachine.cluster.view import MANAGER, WORKER, Node, Quorum
+from pymachine.errors import EngineError, QuorumLost, Unreachable
+from pymachine.model import Endpoint
+
+
+@dataclass
+class FakeHost:
+    """An engine. ``cut`` says that nothing reaches it, ``blocked`` that no manager lets it in; ``slow`` is how many
+    looks its next join takes. ``tasks`` is what runs on it while it is active.
+    """
+
+    address: str
+    hostname: str
+    state: str = INACTIVE
+    swarm: str = ""
+    node: str = ""
+    cut: bool = False
+    blocked: bool = False
+    slow: int = 0
+    live_restore: bool = False
+    networks: tuple[str, ...] = ("172.17.0.0/16",)
+    engine: str = "26.1.5"
+    tasks: int = 0
+    advertised: str = ""
+    calls: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Seat:
+    node: Node
+    host: str
+    raft: bool
+    late: int = 0  # looks until what was asked for is so
+
+
+@dataclass
+class _Swarm:
+    id: str
+    founding: Founding
+    seats: dict[str, _Seat] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+    generation: Counter[str] = field(default_factory=Counter)
+    tasks: dict[str, int] = field(default_factory=dict)
+
+    def secret(self, what: str) -> str:
+        """A token or key: another one after each rotation."""
+        return f"{what}-{self.id}-{self.generation[what] + self.generation['authority']}"
+
+
+@dataclass
+class _State:
+    hosts: dict[str, FakeHost] = field(default_factory=dict)
+    swarms: dict[str, _Swarm] = field(default_factory=dict)
+    made: int = 0
+
+
+class FakeClusters:
+    """All engines and their Swarms, in memory or in a file that several processes share."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._memory = _State()
+        self._lock = threading.RLock()
+
+    def connect(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> FakeEngine:
+        """Connect to the engine at an address."""
+        assert deadline > 0
+        with self.lend() as state:
+            _reachable(host_at(state, endpoint.host))
+        return FakeEngine(self, endpoint.host)
+
+    @contextmanager
+    def host(self, address: str) -> Iterator[FakeHost]:
+        """Lend an engine, to look at it or to do something to it."""
+        with self.lend() as state:
+            yield host_at(state, address)
+
+    def restart(self, address: str) -> None:
+        """Restart an engine: a manager of a Swarm that locks itself is locked then."""
+        with self.lend() as state:
+            host = host_at(state, address)
+            host.cut = False
+            swarm = state.swarms.get(host.swarm)
+            if swarm is not None and swarm.settings.autolock and _seat_of(host, swarm).raft:
+                host.state = LOCKED
+
+    def secrets(self) -> list[str]:
+        """Return every token and key that is in force: none of them may be seen anywhere."""
+        with self.lend() as state:
+            kinds = ("worker_token", "manager_token", "unlock_key")
+            return [swarm.secret(kind) for swarm in state.swarms.values() for kind in kinds]
+
+    @contextmanager
+    def lend(self) -> Iterator[_State]:
+        """Lend everything, to one at a time."""
+        with self._lock:
+            if self._path is None:
+                yield self._memory
+                return
+            with self._path.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                content = file.read()
+                state = pickle.loads(content) if content else _State()  # our own file
+                try:
+                    yield state
+                finally:
+                    file.seek(0)
+                    file.truncate()
+                    pickle.dump(state, file)
+
+
+class FakeEngine:
+    """A connection to one of them."""
+
+    def __init__(self, clusters: FakeClusters, address: str) -> None:
+        self._clusters = clusters
+        self._address = address
+
+    def standing(self) -> Standing:
+        """Return the engine's place; a join that goes on in the background comes a look nearer."""
+        with self._asked("standing") as (state, host):
+            _go_on_joining(host, state)
+            swarm = state.swarms.get(host.swarm) if host.state == ACTIVE else None
+            seat = swarm.seats.get(host.node) if swarm else None
+            control = seat is not None and seat.raft
+            known = [s for s in swarm.seats.values() if s.raft] if swarm else []
+            return Standing(
+                state=host.state,
+                node=host.node if host.state == ACTIVE else "",
+                cluster=swarm.id if swarm and control and _quorum(swarm, state).holds else "",
+                address=host.advertised,
+                managers=tuple((s.node.id, s.node.manager_address) for s in known),
+                control=control,
+                hostname=host.hostname,
+                live_restore=host.live_restore,
+            )
+
+    def networks(self) -> tuple[str, ...]:
+        """Return the networks of its bridges."""
+        with self._asked("networks") as (_, host):
+            return host.networks
+
+    def init(self, founding: Founding) -> str:
+        """Begin a Swarm."""
+        with self._asked("init") as (state, host):
+            _refuse_member(host)
+            if host.live_restore:
+                raise EngineError("--live-restore daemon configuration is incompatible with swarm mode")
+            state.made += 1
+            swarm = _Swarm(f"swarm{state.made}", founding, settings=_merged(Settings(), founding.settings))
+            state.swarms[swarm.id] = swarm
+            host.advertised = founding.advertise
+            return _seat(host, swarm, state, MANAGER).node.id
+
+    def force_new_cluster(self, advertise: str) -> None:
+        """Go on alone."""
+        with self._asked("force_new_cluster") as (state, host):
+            swarm = state.swarms[host.swarm]
+            if host.state != ACTIVE or not _seat_of(host, swarm).raft:
+                raise EngineError("this node is not a swarm manager")
+            for seat in swarm.seats.values():
+                seat.raft = seat.node.id == host.node
+            host.advertised = advertise
+
+    def join(self, managers: tuple[str, ...], token: str, advertise: str) -> None:
+        """Ask to be let in; an engine that is not is on its way for ever."""
+        with self._asked("join") as (state, host):
+            _refuse_member(host)
+            swarm = _let_in(managers, state)
+            if swarm is not None and token not in (swarm.secret("worker_token"), swarm.secret("manager_token")):
+                raise EngineError("invalid join token")
+            host.advertised = advertise
+            host.state = PENDING
+            if swarm is None or host.blocked:
+                host.slow = 1_000_000
+                return
+            role = MANAGER if token == swarm.secret("manager_token") else WORKER
+            _refuse_want_of_quorum(swarm, state)
+            host.swarm = swarm.id
+            host.node = role  # until it arrives
+            if not host.slow:
+                _arrive(host, state)
+
+    def leave(self, *, force: bool = False) -> None:
+        """Leave; a manager only with ``force``, and then the others count it still."""
+        with self._asked("leave forced" if force else "leave") as (state, host):
+            if host.state == INACTIVE:
+                raise EngineError("this node is not part of a swarm")
+            swarm = state.swarms.get(host.swarm)
+            seat = swarm.seats.get(host.node) if swarm else None
+            if seat is not None and seat.raft and not force:
+                raise EngineError(
+                    "you are attempting to leave the swarm on a node that is participating as a manager"
+                )
+            host.state, host.swarm, host.node, host.slow = INACTIVE, "", "", 0
+
+    def unlock(self, key: str) -> None:
+        """Unlock."""
+        with self._asked("unlock") as (state, host):
+            if host.state != LOCKED:
+                raise EngineError("swarm is not locked")
+            if key != state.swarms[host.swarm].secret("unlock_key"):
+                raise EngineError("swarm could not be unlocked: invalid key provided")
+            host.state = ACTIVE
+
+    def cluster(self) -> Cluster:
+        """Return the Swarm."""
+        with self._managing("cluster") as (_, _, swarm):
+            tokens = swarm.secret("worker_token"), swarm.secret("manager_token")
+            return Cluster(swarm.id, bool(swarm.settings.autolock), swarm.settings, swarm.founding.pools, *tokens)
+
+    def unlock_key(self) -> str:
+        """Return the key."""
+        with self._managing("unlock_key") as (_, _, swarm):
+            return swarm.secret("unlock_key") if swarm.settings.autolock else ""
+
+    def change_cluster(self, settings: Settings, rotation: Rotation) -> None:
+        """Change settings and keys."""
+        with self._managing("change_cluster") as (_, _, swarm):
+            swarm.settings = _merged(swarm.settings, settings)
+            wanted = {"worker_token": rotation.worker_token, "manager_token": rotation.manager_token}
+            wanted |= {"unlock_key": rotation.unlock_key, "authority": rotation.authority}
+            swarm.generation.update(kind for kind, asked in wanted.items() if asked)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return all nodes; what was asked of them comes a look nearer."""
+        with self._managing("nodes") as (state, _, swarm):
+            for seat in swarm.seats.values():
+                _follow(seat)
+            found = (_seen(seat, swarm, state) for seat in swarm.seats.values())
+            return tuple(sorted(found, key=lambda node: (node.hostname, node.id)))
+
+    def change_node(self, node: str, change: NodeChange) -> None:
+        """Change a node; its role follows later."""
+        with self._managing("change_node") as (state, _, swarm):
+            seat = _found(node, swarm)
+            if change.role == WORKER and seat.raft:
+                left = _quorum(swarm, state).without(reachable=_up(seat, swarm, state))
+                if not left.holds:
+                    raise EngineError("attempting to demote the last manager of the swarm, or losing its quorum")
+            labels = change.labels(dict(seat.node.labels)) if change.labels else seat.node.labels
+            role, availability = change.role or seat.node.role, change.availability or seat.node.availability
+            seat.late = 1 if role != seat.node.role else seat.late
+            seat.node = replace(seat.node, role=role, availability=availability, labels=labels)
+
+    def remove_node(self, node: str, *, force: bool = False) -> None:
+        """Take a node off the list."""
+        with self._managing("remove_node") as (state, _, swarm):
+            seat = swarm.seats.get(node)
+            if seat is None:
+                return
+            if seat.raft:
+                raise EngineError(f"node {node} is a cluster manager and is a member of the raft cluster")
+            if _up(seat, swarm, state) and not force:
+                raise EngineError(f"node {node} is not down and can't be removed")
+            del swarm.seats[node]
+
+    def tasks_on(self, node: str) -> int:
+        """Return how many tasks run there; on one that is drained they stop one by one."""
+        with self._managing("tasks_on") as (state, _, swarm):
+            seat = _found(node, swarm)
+            host = state.hosts[seat.host]
+            if seat.node.availability != "drain":
+                return host.tasks
+            left = swarm.tasks.get(node, host.tasks)
+            swarm.tasks[node] = max(left - 1, 0)
+            return left
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _asked(self, what: str) -> Iterator[tuple[_State, FakeHost]]:
+        with self._clusters.lend() as state:
+            host = host_at(state, self._address)
+            _reachable(host)
+            host.calls.append(what)
+            yield state, host
+
+    @contextmanager
+    def _managing(self, what: str) -> Iterator[tuple[_State, FakeHost, _Swarm]]:
+        with self._asked(what) as (state, host):
+            if host.state == LOCKED:
+                raise EngineError("swarm is encrypted and needs to be unlocked before it can be used")
+            swarm = state.swarms.get(host.swarm)
+            seat = swarm.seats.get(host.node) if swarm else None
+            if host.state != ACTIVE or swarm is None or seat is None or not seat.raft:
+                raise EngineError("this node is not a swarm manager")
+            _refuse_want_of_quorum(swarm, state)
+            yield state, host, swarm
+
+
+def host_at(state: _State, address: str) -> FakeHost:
+    """Return the engine at an address: one that nobody knew is a new one."""
+    return state.hosts.setdefault(address, FakeHost(address, f"host-{address.rpartition('.')[2]}"))
+
+
+def _reachable(host: FakeHost) -> None:
+    if host.cut:
+        raise Unreachable(f"nothing answers at {host.address}", hint="switch it on")
+
+
+def _refuse_member(host: FakeHost) -> None:
+    if host.state != INACTIVE:
+        raise EngineError("this node is already part of a swarm")
+
+
+def _refuse_want_of_quorum(swarm: _Swarm, state: _State) -> None:
+    if not _quorum(swarm, state).holds:
+        raise QuorumLost("the swarm does not have a leader", hint="start the managers that are off")
+
+
+def _let_in(managers: tuple[str, ...], state: _State) -> _Swarm | None:
+    """The Swarm of the managers at these addresses, if one of them answers."""
+    for swarm in state.swarms.values():
+        for seat in swarm.seats.values():
+            if seat.raft and seat.node.manager_address in managers and _up(seat, swarm, state):
+                return swarm
+    return None
+
+
+def _go_on_joining(host: FakeHost, state: _State) -> None:
+    if host.state != PENDING:
+        return
+    host.slow -= 1
+    if host.slow <= 0:
+        _arrive(host, state)
+
+
+def _arrive(host: FakeHost, state: _State) -> None:
+    host.slow = 0
+    _seat(host, state.swarms[host.swarm], state, host.node)
+
+
+def _seat(host: FakeHost, swarm: _Swarm, state: _State, role: str) -> _Seat:
+    state.made += 1
+    host.state, host.swarm, host.node = ACTIVE, swarm.id, f"node{state.made}"
+    node = Node(host.node, host.hostname, role, address=host.advertised, engine=host.engine)
+    node = replace(node, manager_address=f"{host.advertised}:2377")
+    seat = _Seat(node, host.address, raft=role == MANAGER)
+    swarm.seats[node.id] = seat
+    swarm.tasks.pop(node.id, None)
+    return seat
+
+
+def _seat_of(host: FakeHost, swarm: _Swarm) -> _Seat:
+    return swarm.seats[host.node]
+
+
+def _found(node: str, swarm: _Swarm) -> _Seat:
+    if node not in swarm.seats:
+        raise EngineError(f"node {node} not found")
+    return swarm.seats[node]
+
+
+def _up(seat: _Seat, swarm: _Swarm, state: _State) -> bool:
+    host = state.hosts[seat.host]
+    return not host.cut and host.state == ACTIVE and (host.swarm, host.node) == (swarm.id, seat.node.id)
+
+
+def _quorum(swarm: _Swarm, state: _State) -> Quorum:
+    managers = [seat for seat in swarm.seats.values() if seat.raft]
+    return Quorum(len(managers), sum(_up(seat, swarm, state) for seat in managers))
+
+
+def _follow(seat: _Seat) -> None:
+    """Let a role be what its spec says, a look later than it was asked for."""
+    if seat.raft == (seat.node.role == MANAGER):
+        return
+    if seat.late:
+        seat.late -= 1
+    else:
+        seat.raft = seat.node.role == MANAGER
+
+
+def _seen(seat: _Seat, swarm: _Swarm, state: _State) -> Node:
+    up = _up(seat, swarm, state)
+    leader = next((s for s in swarm.seats.values() if s.raft and _up(s, swarm, state)), None)
+    return replace(
+        seat.node,
+        state="ready" if up else "down",
+        engine=state.hosts[seat.host].engine,
+        manager_address=seat.node.manager_address if seat.raft else "",
+        reachable=seat.raft and up,
+        leader=seat is leader,
+    )
+
+
+def _merged(settings: Settings, wanted: Settings) -> Settings:
+    return settings_of(spec_with(spec_with({}, settings), wanted))
