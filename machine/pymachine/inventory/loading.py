@@ -1,0 +1,110 @@
+"""``load``: from the texts of the files to a ``Fleet``, or to every fault in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.inventory.composing import Source, compose
+from pymachine.inventory.drivers import Drivers
+from pymachine.inventory.entries import Entries
+from pymachine.inventory.faults import Findings, where
+from pymachine.inventory.model import Fleet, Spot
+from pymachine.inventory.specs import Specs
+from pymachine.inventory.surroundings import Reading, Secrets, Surroundings
+from pymachine.inventory.values import Items, Scalar, Table, Value, is_null, merged, near
+from pymachine.inventory.whole import (
+    fleet_name,
+    hooks_of,
+    no_live_restore,
+    same_hosts,
+    stacks_of,
+    swarm_of,
+)
+
+TOP = {
+    "fleet": "Name of the fleet: machines made for it carry it.",
+    "defaults": "What holds for every machine that does not say otherwise; may have sections of several drivers.",
+    "machines": "The machines, one by one or as ranges.",
+    "swarm": "The Swarm that the machines form.",
+    "stacks": "Compose files to deploy.",
+    "hooks": "Programs to run here at certain events.",
+}
+APPENDED = ("machines", "stacks")
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What was read. ``warnings`` are lines ``file:line:column: …`` on what works and is unwise."""
+
+    fleet: Fleet
+    warnings: tuple[str, ...] = ()
+
+
+def load(sources: Sequence[Source], surroundings: Surroundings) -> Inventory:
+    """Read an inventory of one or several files.
+
+    Secrets are read last, when everything else is in order: their commands may ask somebody something.
+    Raises ``InventoryFaults`` with everything that is wrong.
+    """
+    inventory, has_secrets = _loaded(sources, surroundings, None)
+    if has_secrets and surroundings.secrets is not None:
+        inventory, _ = _loaded(sources, surroundings, surroundings.secrets)
+    return inventory
+
+
+def _loaded(sources: Sequence[Source], surroundings: Surroundings, secrets: Secrets | None) -> tuple[Inventory, bool]:
+    findings = Findings([source.name for source in sources])
+    reading = Reading(findings, surroundings, secrets)
+    tables = [table for source in sources if (table := compose(source, surroundings.environ, findings)) is not None]
+    if len(tables) < len(sources):
+        findings.settle()  # a file that is no YAML leaves nothing to compare the others with
+    fleet = _fleet(_united(tables, reading), sources[0].name, reading)
+    findings.settle()
+    return Inventory(fleet, findings.warnings), reading.has_secrets
+
+
+def _united(tables: Sequence[Table], reading: Reading) -> Table:
+    """Make one of several files: machines and stacks are appended, mappings merged, later values win."""
+    whole = Table({}, {}, tables[0].spot)
+    for table in tables:
+        for key in table.cells:
+            if key not in TOP:
+                reading.fault_at(table.keys[key], f"unknown key {key!r}", f"{near(key, TOP)} (or x-… for an anchor)")
+        _same_fleet(whole.cells.get("fleet"), table.cells.get("fleet"), reading)
+        before = whole
+        whole = merged(whole, table)
+        lists = {key: _appended(before.cells.get(key), table.cells.get(key)) for key in APPENDED}
+        whole = Table({**whole.cells, **{k: v for k, v in lists.items() if v is not None}}, whole.keys, whole.spot)
+    return whole
+
+
+def _appended(before: Value | None, after: Value | None) -> Value | None:
+    if isinstance(before, Items) and isinstance(after, Items):
+        return Items(before.items + after.items, before.spot)
+    return before if after is None or is_null(after) else after
+
+
+def _same_fleet(before: Value | None, after: Value | None, reading: Reading) -> None:
+    if not isinstance(before, Scalar) or not isinstance(after, Scalar) or before.text == after.text:
+        return
+    reading.fault(
+        after, f"fleet {after.source!r}, and {before.source!r} at {where(before.spot)}: files of one fleet agree"
+    )
+
+
+def _fleet(table: Table, first: str, reading: Reading) -> Fleet:
+    cells = table.cells
+    name = fleet_name(cells.get("fleet"), Spot(first, 1, 1), reading)
+    drivers = Drivers(reading.surroundings)
+    drafts = Entries(reading, drivers).drafts(cells.get("defaults"), cells.get("machines"))
+    specs = Specs(reading, drivers, cells.get("defaults"))
+    specs.check_defaults(cells.get("defaults"))
+    machines = specs.all(drafts)
+    swarm = swarm_of(cells.get("swarm"), machines, reading)
+    no_live_restore(machines, reading)
+    same_hosts(machines, reading)
+    stacks = stacks_of(cells.get("stacks"), machines, [draft.name for draft in drafts], reading)
+    hooks = hooks_of(cells.get("hooks"), reading)
+    folder = reading.surroundings.paths.resolve(first, ".")
+    return Fleet(name, machines, swarm, stacks, hooks, folder)
