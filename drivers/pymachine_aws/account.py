@@ -102,6 +102,11 @@ class Account:
         with self._translated(f"find the endpoint of {service}"):
             return str(self._client(service, self._retries).meta.endpoint_url)
 
+    def words(self, shape: str) -> list[str]:
+        """Return the values that boto3 knows of a type of EC2's API (``InstanceType``). Asks nobody."""
+        with self._translated("look at EC2's model"):
+            return list(self._client("ec2", self._retries).meta.service_model.shape_for(shape).enum)
+
     @contextmanager
     def _translated(self, what: str, *, changes: bool = False) -> Iterator[None]:
         try:

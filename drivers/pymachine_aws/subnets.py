@@ -1,0 +1,175 @@
+"""Subnets in which an instance may be launched, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine_aws.account import Account
+from pymachine_aws.site import Subnet
+from pymachine_aws.wanted import Wanted
+
+Described = Mapping[str, Any]
+
+_WHAT = "look for subnets"
+
+
+def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
+    """Return the subnets that suit the options, all of one VPC: given ones in their order, else by zone.
+
+    Costs one call; two where the default VPC has lost its default subnets. Raises ``CheckFailed`` where none suits,
+    and as ``Account.read``.
+    """
+    if wanted.subnets:
+        found = _given(account, wanted)
+        _check_vpc(found, wanted)
+        return tuple(map(_subnet, _suitable(found, wanted, account.region)))
+    found = _of_vpc(account, wanted.vpc) if wanted.vpc else _of_default_vpc(account, wanted)
+    suitable = _suitable(_usual(found, wanted, account.region), wanted, account.region)
+    return tuple(map(_subnet, _ordered(_reachable(suitable, wanted), _zones(wanted, account.region))))
+
+
+def _given(account: Account, wanted: Wanted) -> list[Described]:
+    found = {each["SubnetId"]: each for each in _described(account, "subnet-id", wanted.subnets)}
+    gone = [name for name in wanted.subnets if name not in found]
+    if gone:
+        raise CheckFailed(
+            f"there is no subnet {gone[0]} in {account.region}",
+            hint="`aws ec2 describe-subnets` lists the subnets of the region",
+        )
+    return [found[name] for name in wanted.subnets]
+
+
+def _check_vpc(found: Sequence[Described], wanted: Wanted) -> None:
+    vpcs = {str(each["VpcId"]): str(each["SubnetId"]) for each in reversed(found)}
+    if wanted.vpc and set(vpcs) != {wanted.vpc}:
+        other, name = next((vpc, name) for vpc, name in vpcs.items() if vpc != wanted.vpc)
+        raise CheckFailed(f"subnet {name} is of {other}, not of {wanted.vpc}", hint="leave --aws-vpc out")
+    if len(vpcs) > 1:
+        raise UsageFault(
+            f"--aws-subnet: the subnets are of several VPCs: {', '.join(sorted(vpcs))}",
+            hint="give subnets of one VPC",
+        )
+
+
+def _of_default_vpc(account: Account, wanted: Wanted) -> list[Described]:
+    """Return its default subnets, which one call finds; all of its subnets where those do not serve."""
+    found = _described(account, "default-for-az", ["true"])
+    zones = _zones(wanted, account.region)
+    if any(not zones or each["AvailabilityZone"] in zones for each in found):
+        return found
+    filters = [{"Name": "is-default", "Values": ["true"]}]
+    vpcs = account.read("describe_vpcs", "look for the default VPC", Filters=filters).get("Vpcs", ())
+    if not vpcs:
+        raise CheckFailed(
+            f"there is no default VPC in {account.region}",
+            hint="give --aws-vpc or --aws-subnet, or make one: `aws ec2 create-default-vpc`",
+        )
+    return _of_vpc(account, str(vpcs[0]["VpcId"]))
+
+
+def _of_vpc(account: Account, vpc: str) -> list[Described]:
+    found = _described(account, "vpc-id", [vpc])
+    if not found:
+        account.read("describe_vpcs", f"look at {vpc}", VpcIds=[vpc])  # says so itself where there is none
+        raise CheckFailed(f"{vpc} has no subnets", hint="make one, or give another --aws-vpc")
+    return found
+
+
+def _described(account: Account, name: str, values: Sequence[str]) -> list[Described]:
+    filters = [{"Name": name, "Values": list(values)}]
+    return list(account.pages("describe_subnets", "Subnets", _WHAT, Filters=filters))
+
+
+def _zones(wanted: Wanted, region: str) -> tuple[str, ...]:
+    """Return whole names of zones; a letter is one of the region's."""
+    return tuple(f"{region}{zone}" if len(zone) == 1 else zone for zone in wanted.zones)
+
+
+def _usual(found: Sequence[Described], wanted: Wanted, region: str) -> list[Described]:
+    """Leave out local zones and outposts, which have few types and other prices, unless a zone is named."""
+    if wanted.zones:
+        return list(found)
+    return [
+        each for each in found if len(str(each["AvailabilityZone"])) == len(region) + 1 and not each.get("OutpostArn")
+    ] or list(found)
+
+
+def _reachable(found: list[Described], wanted: Wanted) -> list[Described]:
+    """Leave out private subnets beside public ones: from there a public address leads nowhere."""
+    public = [each for each in found if each.get("MapPublicIpOnLaunch")]
+    if wanted.way.address != "public" or not public:
+        return found
+    zones = (
+        {each["AvailabilityZone"] for each in public}
+        if wanted.zones
+        else {each["AvailabilityZone"] for each in found}
+    )
+    return [each for each in found if each in public or each["AvailabilityZone"] not in zones]
+
+
+def _suitable(found: Sequence[Described], wanted: Wanted, region: str) -> list[Described]:
+    """Keep what passes each test in turn. Raises ``CheckFailed`` saying at which none was left."""
+    zones = _zones(wanted, region)
+    left = list(found)
+    for passes, lack, hint in _tests(zones, wanted):
+        remaining = [each for each in left if passes(each)]
+        if not remaining:
+            none = f"none of {', '.join(wanted.subnets)}" if wanted.subnets else f"no subnet of {left[0]['VpcId']}"
+            there = ", ".join(sorted({str(each["AvailabilityZone"]) for each in left}))
+            raise CheckFailed(f"{none} {lack}", hint=hint.format(zones=there))
+        left = remaining
+    return left
+
+
+_Test = tuple[Callable[[Described], bool], str, str]
+
+
+def _tests(zones: Sequence[str], wanted: Wanted) -> list[_Test]:
+    tests: list[_Test] = [
+        (
+            lambda each: not zones or each["AvailabilityZone"] in zones,
+            f"is in zone {' or '.join(zones)}",
+            "there are subnets in {zones}",
+        ),
+        (
+            lambda each: each.get("State", "available") == "available",
+            "is available yet",
+            "wait a moment, or give another --aws-subnet",
+        ),
+        (
+            lambda each: int(each.get("AvailableIpAddressCount", 1)) > 0,
+            "has a free address",
+            "give another --aws-subnet or --aws-zone, or release addresses in {zones}",
+        ),
+    ]
+    if wanted.way.ipv6:
+        tests.append((_has_ipv6, "has an IPv6 block", "associate one, or leave IPv6 out"))
+    return tests
+
+
+def _has_ipv6(each: Described) -> bool:
+    blocks = each.get("Ipv6CidrBlockAssociationSet", ())
+    return any(block.get("Ipv6CidrBlockState", {}).get("State", "associated") == "associated" for block in blocks)
+
+
+def _ordered(found: Sequence[Described], zones: Sequence[str]) -> list[Described]:
+    """Sort by the user's order of zones, else by zone; within one the subnet with most free addresses is first."""
+    rank = {zone: number for number, zone in enumerate(zones)}
+
+    def key(each: Described) -> tuple[int, str, int, str]:
+        zone = str(each["AvailabilityZone"])
+        return rank.get(zone, 0), zone, -int(each.get("AvailableIpAddressCount", 0)), str(each["SubnetId"])
+
+    return sorted(found, key=key)
+
+
+def _subnet(each: Described) -> Subnet:
+    return Subnet(
+        id=str(each["SubnetId"]),
+        zone=str(each["AvailabilityZone"]),
+        vpc=str(each["VpcId"]),
+        public=bool(each.get("MapPublicIpOnLaunch")),
+        ipv6=_has_ipv6(each),
+    )
