@@ -1,1 +1,20 @@
 """From an inventory, the records and what was found on the hosts to a list of actions with reasons. Pure."""
+
+from pymachine.plan.actions import Action, Chain, Kind, Plan, Refusal
+from pymachine.plan.findings import Deployed, Finding, Known, Memory, Seat, Traits
+from pymachine.plan.planning import plan
+
+__all__ = [
+    "Action",
+    "Chain",
+    "Deployed",
+    "Finding",
+    "Kind",
+    "Known",
+    "Memory",
+    "Plan",
+    "Refusal",
+    "Seat",
+    "Traits",
+    "plan",
+]

@@ -1,0 +1,117 @@
+"""How a machine on record differs from what the inventory says of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from pymachine.documents import to_document
+from pymachine.inventory.model import MachineSpec
+from pymachine.model import EngineSpec, Machine
+from pymachine.plan.findings import ANEW, RECORD, SIZE, SIZES, Traits
+from pymachine.sizes import parse_size
+
+_LIMIT = 40  # characters of a value in a reason
+# Values that may hold passwords are not shown.
+_HIDDEN = frozenset({"env", "http_proxy", "https_proxy", "install_script", "config", "opts"})
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Options of a driver that are other ones now, by what changing them means (``REACH``, ``ANEW`` …).
+
+    ``reasons`` say it in words, ``values`` are the new values by the options' names; ``sizes`` are bytes and numbers.
+    """
+
+    reasons: Mapping[str, tuple[str, ...]]
+    values: Mapping[str, Mapping[str, Any]]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def options_document(spec: MachineSpec, traits: Traits) -> dict[str, Any]:
+    """Return the driver's options as the record keeps them, defaults included."""
+    document: dict[str, Any] = to_document(traits.options(**spec.options))
+    return document
+
+
+def changed_options(spec: MachineSpec, machine: Machine, traits: Traits) -> Changed:
+    """Compare the driver's options."""
+    reasons: dict[str, tuple[str, ...]] = {}
+    values: dict[str, dict[str, Any]] = {}
+    sizes: dict[str, int] = {}
+    for name, value in options_document(spec, traits).items():
+        before = machine.options.get(name, _default(traits.options, name))
+        if before == value:
+            continue
+        what = traits.alters.get(name, ANEW)
+        if what in SIZES:
+            what, sizes = _resized(what, before, value, sizes)
+        reasons[what] = (*reasons.get(what, ()), in_words(_short(name), before, value))
+        values.setdefault(what, {})[name] = value
+    return Changed(reasons, values, sizes)
+
+
+def _resized(what: str, before: Any, value: Any, sizes: dict[str, int]) -> tuple[str, dict[str, int]]:
+    """Two ways to write one size are no other size."""
+    if _size(before) == _size(value):
+        return RECORD, sizes
+    return SIZE, {**sizes, what: _size(value)}
+
+
+def changed_engine(wanted: EngineSpec, present: EngineSpec) -> dict[str, Any]:
+    """Return the fields of the engine that are other ones now, but for its version."""
+    return {
+        f.name: getattr(wanted, f.name)
+        for f in fields(EngineSpec)
+        if f.name != "version" and to_document(getattr(wanted, f.name)) != to_document(getattr(present, f.name))
+    }
+
+
+def engine_reasons(changes: Mapping[str, Any], present: EngineSpec) -> tuple[str, ...]:
+    """Say what changes of the engine, without what may be secret."""
+    return tuple(_engine_reason(name, getattr(present, name), value) for name, value in changes.items())
+
+
+def _engine_reason(name: str, before: Any, value: Any) -> str:
+    if name == "config" and isinstance(before, Mapping) and isinstance(value, Mapping):
+        keys = [key for key in {**before, **value} if before.get(key) != value.get(key)]
+        return f"daemon.json {', '.join(keys)}"
+    spoken = name.replace("_", " ")
+    return f"{spoken} changed" if name in _HIDDEN else in_words(spoken, before, value)
+
+
+def label_reasons(wanted: Mapping[str, str], present: Mapping[str, str], what: str = "label") -> tuple[str, ...]:
+    """Say which labels come, go and change."""
+    changed = [key for key in {**present, **wanted} if wanted.get(key) != present.get(key)]
+    return tuple(in_words(f"{what} {key}", present.get(key), wanted.get(key)) for key in changed)
+
+
+def in_words(name: str, before: Any, value: Any) -> str:
+    """Return ``memory 2G → 4G``."""
+    return f"{name} {_text(before)} → {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ("", (), []):
+        return "none"
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= _LIMIT else f"{text[: _LIMIT - 1]}…"
+
+
+def _short(name: str) -> str:
+    """Leave out the driver's name, with which its options begin."""
+    _, _, rest = name.partition("_")
+    return (rest or name).replace("_", " ")
+
+
+def _size(value: Any) -> int:
+    return value if isinstance(value, int) else parse_size(str(value), "the inventory")
+
+
+def _default(options: type, name: str) -> Any:
+    """The value that a record of before the option was there stands for."""
+    found = next(f for f in fields(options) if f.name == name)
+    if found.default is not MISSING:
+        return to_document(found.default)
+    return to_document(found.default_factory()) if found.default_factory is not MISSING else None

@@ -1,0 +1,99 @@
+"""What a plan is made from, besides the inventory and the records: how machines were found. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymachine.cluster.view import ClusterView
+from pymachine.engine.setup import Change
+from pymachine.model import State
+
+# What changing an option of a driver means on a machine that exists.
+CPUS, MEMORY, DISK = "cpus", "memory", "disk"  # another size, while it is off
+SIZES = (CPUS, MEMORY, DISK)
+SIZE = "size"  # one of these three
+REACH = "reach"  # only how it is logged in to
+RECORD = "record"  # nothing on the machine itself
+ANEW = "anew"  # another machine: what is said of no option
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What a host's engine says of its place in a Swarm, as ``cluster.seam.Standing`` does."""
+
+    state: str = "inactive"
+    node: str = ""
+    cluster: str = ""
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a machine on record was found.
+
+    Only one in state ``RUNNING`` was looked at; of others ``reason`` says why not. ``engine`` is the version found.
+    ``changes`` are what the set-up would do to the host to make it as the inventory says, ``refusal`` why it could
+    not. ``renewals`` say which certificates are to be made anew, and why.
+    """
+
+    state: State
+    reason: str = ""
+    engine: str = ""
+    changes: tuple[Change, ...] = ()
+    refusal: str = ""
+    refusal_hint: str = ""
+    renewals: tuple[str, ...] = ()
+    seat: Seat = field(default_factory=Seat)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the host was looked at."""
+        return self.state is State.RUNNING
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the set-up would restart the engine."""
+        return any(change.what.startswith("restart") for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """A driver as far as plans go: its class of options, and what changing one means (``MEMORY``, ``REACH`` …).
+
+    ``preexisting`` hosts are there before their machine and stay after it.
+    """
+
+    options: type
+    preexisting: bool = False
+    alters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stack as it was deployed last: ``digest`` of everything that went into it, ``on`` which machine (empty for
+    the Swarm), and ``place``, the id of that machine or Swarm."""
+
+    digest: str
+    on: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a fleet besides its machines: its stacks, and the settings its Swarm was given last."""
+
+    stacks: Mapping[str, Deployed] = field(default_factory=dict)
+    swarm: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name."""
+
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    view: ClusterView | None = None
+    traits: Mapping[str, Traits] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    digests: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,51 @@
+"""From the facts of a host to what a plan has to know of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.manifest import manifest_of
+from pymachine.engine.setup import Change, plan_setup
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine.model import EngineSpec, Machine, State
+from pymachine.plan.findings import Finding, Seat
+
+
+def read_host(
+    machine: Machine, wanted: EngineSpec, facts: HostFacts, *, own_host: bool, renewals: Iterable[str] = ()
+) -> Finding:
+    """Return how the host is, against the engine that is wanted there.
+
+    ``own_host`` says that pymachine made the host. Versions are compared by the plan, not here.
+    """
+    engine = facts.engine
+    finding = Finding(
+        State.RUNNING, engine=engine.version if engine else "", seat=_seat(facts), renewals=tuple(renewals)
+    )
+    # As it will be on the record when it has been set up so.
+    trial = machine.with_(engine=replace(wanted, version=None))
+    try:
+        setup = plan_setup(trial, facts, own_host=own_host)
+    except (CheckFailed, UsageFault) as error:
+        return replace(finding, refusal=error.message, refusal_hint=error.hint or "")
+    return replace(finding, changes=_real(setup.changes, facts))
+
+
+def _real(changes: Iterable[Change], facts: HostFacts) -> tuple[Change, ...]:
+    """Leave out what the set-up says each time because the host does not tell whether it is done."""
+    manifest = manifest_of(facts)
+    opened = manifest is not None and manifest.firewall_port is not None
+    return tuple(change for change in changes if not (opened and change.what.startswith("open TCP port")))
+
+
+def _seat(facts: HostFacts) -> Seat:
+    swarm: Mapping[str, Any] = (facts.engine.info.get("Swarm") if facts.engine else None) or {}
+    return Seat(
+        state=str(swarm.get("LocalNodeState") or "inactive"),
+        node=str(swarm.get("NodeID") or ""),
+        cluster=str((swarm.get("Cluster") or {}).get("ID") or ""),
+        control=bool(swarm.get("ControlAvailable")),
+    )

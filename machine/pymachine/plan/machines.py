@@ -1,0 +1,179 @@
+"""What is to be done to one machine, its place in a Swarm left aside. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.engine.checks import compare_versions, matches_version
+from pymachine.inventory.model import MachineSpec
+from pymachine.model import Machine, Phase, State
+from pymachine.plan.actions import Action, Kind, Refusal
+from pymachine.plan.differences import (
+    Changed,
+    changed_engine,
+    changed_options,
+    engine_reasons,
+    label_reasons,
+)
+from pymachine.plan.findings import ANEW, REACH, RECORD, SIZE, Finding, Known
+
+_ASLEEP = (State.STOPPED, State.PAUSED, State.SAVED)
+MAKING = (Kind.CREATE, Kind.RESUME, Kind.REMAKE, Kind.REPLACE)
+RESTARTING = (Kind.RESIZE, Kind.CONFIGURE, Kind.UPGRADE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is to be done to a machine's host and engine; ``unseen`` why that is not known."""
+
+    actions: tuple[Action, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    unseen: str = ""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing more can be said of the machine."""
+        return bool(self.refusals or self.unseen)
+
+    @property
+    def makes(self) -> bool:
+        """Whether the machine is made, or made anew."""
+        return any(action.kind in MAKING for action in self.actions)
+
+    @property
+    def starts(self) -> bool:
+        """Whether more of it shows once it is on, or can be reached."""
+        return any(action.kind in (Kind.START, Kind.REACH) for action in self.actions)
+
+
+def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Known) -> Part:
+    """Compare a machine of the inventory with its record and with what was found."""
+    if machine is None:
+        return _one(Kind.CREATE, spec, f"driver {spec.driver}")
+    if machine.fleet not in ("", fleet):
+        return _refused(
+            spec.name,
+            f"it belongs to fleet {machine.fleet}",
+            f"give it another name here, or take it out of the inventory of {machine.fleet}",
+        )
+    if machine.phase is not Phase.READY:
+        return _half_made(spec, machine, known)
+    if not _same_driver(spec.driver, machine.driver, known):
+        return _one(Kind.REPLACE, spec, f"driver {machine.driver} → {spec.driver}")
+    changed = changed_options(spec, machine, known.traits[spec.driver])
+    if ANEW in changed.reasons:
+        return _one(Kind.REPLACE, spec, *changed.reasons[ANEW])
+    return _kept(spec, machine, changed, known)
+
+
+def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
+    if machine.phase is Phase.REMOVING:
+        return _one(Kind.REMAKE, spec, "it is half-removed")
+    if not _same_driver(spec.driver, machine.driver, known):
+        return _one(Kind.REMAKE, spec, f"it is half-made by driver {machine.driver}")
+    where = f"it stopped at {machine.fault.step}" if machine.fault else f"it is half-made ({machine.phase})"
+    return _one(Kind.RESUME, spec, where)
+
+
+def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -> Part:
+    """A machine that stays what it is: look at how it was found."""
+    finding = known.findings.get(spec.name) or Finding(State.UNKNOWN, "it was not looked at")
+    made_by_us = not known.traits[spec.driver].preexisting and not machine.adopted
+    if finding.state is State.MISSING and made_by_us:
+        return _one(Kind.REMAKE, spec, "its host is gone")
+    first = _recorded(spec, machine, changed)
+    if finding.state in _ASLEEP and made_by_us:
+        return Part((*first, _action(Kind.START, spec, f"it is {finding.state.lower()}")))
+    if not finding.seen:
+        return Part(first, unseen="" if changed.reasons.get(REACH) else _why_unseen(finding))
+    return _looked_at(spec, machine, changed, finding, first)
+
+
+def _recorded(spec: MachineSpec, machine: Machine, changed: Changed) -> tuple[Action, ...]:
+    """What changes the record alone, and how the machine is reached."""
+    actions = [] if machine.fleet else [_action(Kind.ADOPT, spec, "it is on record and belongs to no fleet")]
+    labels = label_reasons(spec.labels, machine.labels)
+    if labels or RECORD in changed.reasons:
+        reasons = (*labels, *changed.reasons.get(RECORD, ()))
+        payload = {"options": changed.values.get(RECORD, {})}
+        actions.append(Action(Kind.RELABEL, spec.name, reasons, payload=payload))
+    if REACH in changed.reasons:
+        payload = {"options": changed.values[REACH]}
+        actions.append(Action(Kind.REACH, spec.name, changed.reasons[REACH], payload=payload))
+    return tuple(actions)
+
+
+def _looked_at(
+    spec: MachineSpec, machine: Machine, changed: Changed, finding: Finding, first: Sequence[Action]
+) -> Part:
+    refusal = _refusal(spec, finding)
+    if refusal is not None:
+        return Part(tuple(first), (refusal,))
+    actions = list(first)
+    if changed.sizes:
+        payload = {"size": changed.sizes, "options": changed.values[SIZE]}
+        actions.append(Action(Kind.RESIZE, spec.name, changed.reasons[SIZE], payload=payload))
+    upgrade = _upgrade(spec, finding)
+    return Part((*actions, *_configured(spec, machine, finding, upgrades=bool(upgrade)), *upgrade))
+
+
+def _refusal(spec: MachineSpec, finding: Finding) -> Refusal | None:
+    if finding.refusal:
+        return Refusal(spec.name, finding.refusal, finding.refusal_hint)
+    wanted = spec.engine.version
+    if wanted and finding.engine and _is_older(wanted, finding.engine):
+        return Refusal(
+            spec.name,
+            f"engine {finding.engine} is there, {wanted} would be a downgrade",
+            "engines cannot read what newer ones wrote; ask for that version or a newer one",
+        )
+    return None
+
+
+def _is_older(wanted: str, present: str) -> bool:
+    return not matches_version(present, wanted) and compare_versions(wanted, present) < 0
+
+
+def _upgrade(spec: MachineSpec, finding: Finding) -> tuple[Action, ...]:
+    wanted = spec.engine.version
+    if not wanted or not finding.engine or matches_version(finding.engine, wanted):
+        return ()
+    return (_action(Kind.UPGRADE, spec, f"engine {finding.engine} → {wanted}"),)
+
+
+def _configured(spec: MachineSpec, machine: Machine, finding: Finding, *, upgrades: bool) -> tuple[Action, ...]:
+    changes = changed_engine(spec.engine, machine.engine)
+    reasons = engine_reasons(changes, machine.engine) or tuple(
+        f"{change.what}: {change.why}" for change in finding.changes
+    )
+    if spec.engine.version != machine.engine.version and not upgrades:
+        changes["version"] = spec.engine.version
+        reasons += (f"version {machine.engine.version or 'any'} → {spec.engine.version or 'any'}",)
+    if not reasons and not finding.renewals:
+        return ()
+    kind = Kind.CONFIGURE if reasons else Kind.RENEW
+    payload = {"changes": changes, "restarts": finding.restarts}
+    return (Action(kind, spec.name, (*reasons, *finding.renewals), payload=payload),)
+
+
+def _same_driver(one: str, other: str, known: Known) -> bool:
+    """Whether two names mean one driver: aliases have the same class of options."""
+    first, second = known.traits.get(one), known.traits.get(other)
+    return one == other or (first is not None and second is not None and first.options is second.options)
+
+
+def _why_unseen(finding: Finding) -> str:
+    return finding.reason or f"it is {finding.state.lower()}"
+
+
+def _action(kind: Kind, spec: MachineSpec, *reasons: str) -> Action:
+    return Action(kind, spec.name, reasons)
+
+
+def _one(kind: Kind, spec: MachineSpec, *reasons: str) -> Part:
+    return Part((_action(kind, spec, *reasons),))
+
+
+def _refused(name: str, message: str, hint: str) -> Part:
+    return Part(refusals=(Refusal(name, message, hint),))

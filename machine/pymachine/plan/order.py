@@ -1,0 +1,166 @@
+"""What has to come before what: barriers, only where the quorum of a Swarm needs them. Pure.
+
+The places of managers change one after the other, in stages: dead ones are made anew and new ones join, workers are
+promoted, live ones are replaced, engines restart (the leader's last), managers are demoted, leave and go. Nothing
+waits for a later stage within its own chain, so there are no circles. Workers join all at once; their engines restart
+one by one, and they go when those that stay are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from pymachine.cluster.view import MANAGER, ClusterView
+from pymachine.plan.actions import Action, Chain, Kind
+from pymachine.plan.machines import RESTARTING
+
+_ARRIVALS = (Kind.INIT, Kind.JOIN, Kind.PROMOTE)
+_DEPARTURES = (Kind.DEMOTE, Kind.LEAVE, Kind.REMOVE)
+_LAST = (Kind.DEPLOY,)
+
+Links = dict[str, tuple[str, ...]]
+
+
+class Order:
+    """Chains, and what is added to their actions' needs and waits."""
+
+    def __init__(self, chains: Sequence[Chain], view: ClusterView | None, managers: Iterable[str]) -> None:
+        self._chains = chains
+        self._view = view
+        self._managers = frozenset(managers)
+        self._needs: Links = {}
+        self._waits: Links = {}
+
+    def applied(self) -> tuple[Chain, ...]:
+        """Return the chains with every barrier in its place."""
+        self._found()
+        self._arrive_one_by_one()
+        self._restart_one_by_one()
+        self._depart_last()
+        self._deploy_last()
+        return tuple(Chain(chain.subject, tuple(map(self._linked, chain.actions))) for chain in self._chains)
+
+    def _actions(self, *kinds: Kind) -> list[Action]:
+        return [action for chain in self._chains for action in chain.actions if action.kind in kinds]
+
+    def _found(self) -> None:
+        """Whoever joins needs a Swarm to join."""
+        founded = [action.id for action in self._actions(Kind.INIT)]
+        for action in self._actions(Kind.JOIN, Kind.FORGET, Kind.SETTINGS):
+            self._need(action, founded)
+
+    def _arrive_one_by_one(self) -> None:
+        """A manager that joins changes the majority; the next one joins when that has been agreed on.
+
+        One that is replaced leaves and joins within its own chain, so that its whole chain takes its turn.
+        """
+        turns = sorted(filter(None, map(self._arrival, self._chains)), key=lambda turn: turn[0])
+        for (_, _, before), (_, begins, _) in pairwise(turns):
+            self._wait(begins, [before.id])
+
+    def _arrival(self, chain: Chain) -> tuple[int, Action, Action] | None:
+        """When a chain's turn is, and the actions with which it begins and ends."""
+        arrivals = [action for action in chain.actions if self._is_arrival(action)]
+        if not arrivals:
+            return None
+        replaced = [action for action in chain.actions if action.kind is Kind.REPLACE]
+        stage = 2 if replaced else {Kind.INIT: -1, Kind.JOIN: 0}.get(arrivals[0].kind, 1)
+        return stage, (replaced or arrivals)[0], arrivals[-1]
+
+    def _is_arrival(self, action: Action) -> bool:
+        return action.kind in _ARRIVALS and (action.kind is not Kind.JOIN or action.payload.get("role") == MANAGER)
+
+    def _restart_one_by_one(self) -> None:
+        """Engines of nodes restart one at a time: managers, of which a failed one stops the rest, then workers."""
+        rolling = [chain for chain in self._chains if self._restarts(chain)]
+        managers = sorted((c for c in rolling if self._rests_as_manager(c)), key=lambda c: c.subject == self._leader)
+        workers = [chain for chain in rolling if chain not in managers]
+        arrived = [action.id for action in self._actions(*_ARRIVALS) if self._is_arrival(action)]
+        for chain in managers:
+            begins, own = _restarts_of(chain)[0], {action.id for action in chain.actions}
+            self._wait(begins, [name for name in arrived if name not in own])
+        for before, chain in pairwise(managers):
+            self._need(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
+        for before, chain in pairwise([*managers[-1:], *workers]):
+            self._wait(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
+
+    @property
+    def _leader(self) -> str:
+        return self._view.leader if self._view else ""
+
+    def _restarts(self, chain: Chain) -> bool:
+        """Whether a node's tasks have to move for what is done to its engine."""
+        if self._view is None or self._view.node_of(chain.subject) is None or not _restarts_of(chain):
+            return False
+        return _restarts_of(chain)[0].kind is not Kind.REPLACE or self._arrival(chain) is None
+
+    def _rests_as_manager(self, chain: Chain) -> bool:
+        node = self._view.node_of(chain.subject) if self._view else None
+        promoted = any(action.kind is Kind.PROMOTE for action in chain.actions)
+        return promoted or bool(node and node.is_manager)
+
+    def _depart_last(self) -> None:
+        """Whoever goes, goes when those that stay are there: managers one by one, and only if all arrived."""
+        going = [action for chain in self._chains for action in chain.actions if action.kind in _DEPARTURES]
+        leading = [action for action in going if action.kind is Kind.DEMOTE or action.subject in self._managers]
+        joins = [action.id for action in self._actions(*_ARRIVALS)]
+        arrived = [action.id for action in self._actions(*_ARRIVALS) if self._is_arrival(action)]
+        restarts = [action.id for chain in self._chains if self._restarts(chain) for action in _restarts_of(chain)]
+        for action in going:
+            self._wait(action, [*joins, *(restarts if action in leading else [])])
+        for action in leading:
+            self._need(action, arrived)
+        for before, action in pairwise(leading):
+            self._wait(action, [before.id])
+        self._dissolve_last(going)
+
+    def _dissolve_last(self, going: Sequence[Action]) -> None:
+        """The last manager ends the Swarm, which it may only when it is alone in it."""
+        for action in going:
+            if action.payload.get("dissolve"):
+                members = [other for other in going if other is not action and other.payload.get("member", True)]
+                self._need(action, [other.id for other in members])
+
+    def _deploy_last(self) -> None:
+        """Stacks come when the machines are as they shall be, and go before their machines do."""
+        stacks = self._actions(Kind.DEPLOY, Kind.WITHDRAW)
+        others = [action.id for chain in self._chains for action in chain.actions if action not in stacks]
+        founded = [action.id for action in self._actions(Kind.INIT)]
+        withdrawn = [action.id for action in self._actions(Kind.WITHDRAW)]
+        for action in self._actions(*_LAST):
+            on = str(action.payload.get("on") or "")
+            own = [a.id for chain in self._chains if chain.subject == on for a in chain.actions]
+            self._need(action, own if on else founded)
+            self._wait(action, others)
+        for action in self._actions(Kind.REMOVE):
+            self._wait(action, withdrawn)
+
+    def _need(self, action: Action, ids: Iterable[str]) -> None:
+        self._needs[action.id] = (*self._needs.get(action.id, ()), *ids)
+
+    def _wait(self, action: Action, ids: Iterable[str]) -> None:
+        self._waits[action.id] = (*self._waits.get(action.id, ()), *ids)
+
+    def _linked(self, action: Action) -> Action:
+        needs = dict.fromkeys((*action.needs, *self._needs.get(action.id, ())))
+        waits = dict.fromkeys((*action.waits, *self._waits.get(action.id, ())))
+        return replace(
+            action,
+            needs=tuple(name for name in needs if name != action.id),
+            waits=tuple(name for name in waits if name not in needs and name != action.id),
+        )
+
+
+def _restarts_of(chain: Chain) -> list[Action]:
+    return [action for action in chain.actions if _restarts(action)]
+
+
+def _restarts(action: Action) -> bool:
+    return action.kind is Kind.REPLACE or (action.kind in RESTARTING and bool(action.payload.get("restarts", True)))
+
+
+def chained(parts: Mapping[str, Sequence[Action]]) -> tuple[Chain, ...]:
+    """Return chains of these actions, leaving out subjects without any."""
+    return tuple(Chain(subject, tuple(actions)) for subject, actions in parts.items() if actions)

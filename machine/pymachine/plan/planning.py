@@ -1,0 +1,69 @@
+"""The plan of a fleet: inventory, records and findings in, chains of actions with reasons out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pymachine.cluster.view import MANAGER
+from pymachine.inventory.model import Fleet, MachineSpec
+from pymachine.model import Machine
+from pymachine.plan.actions import Action, Kind, Plan
+from pymachine.plan.findings import Known
+from pymachine.plan.machines import Part, host_part
+from pymachine.plan.order import Order, chained
+from pymachine.plan.removals import is_manager, removals
+from pymachine.plan.seats import Seating, seat_all
+from pymachine.plan.stacks import stack_actions
+
+
+def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known) -> Plan:
+    """Return what has to be done to the fleet, and why; the same input gives the same plan.
+
+    ``records`` are all of the store by name, also those of nobody's fleet; these are never removed.
+    """
+    parts = {spec.name: host_part(spec, records.get(spec.name), fleet.name, known) for spec in fleet.machines}
+    seating = seat_all(fleet, records, parts, known)
+    found: dict[str, tuple[Action, ...]] = {
+        spec.name: _merged(parts[spec.name].actions, seating.actions.get(spec.name, ())) for spec in fleet.machines
+    }
+    found.update({subject: actions for subject, actions in seating.actions.items() if subject not in found})
+    found.update({action.subject: (action,) for action in removals(fleet, records, known)})
+    found.update(stack_actions(fleet, records, known, _remade(parts, seating)))
+    refusals = [refusal for part in parts.values() for refusal in part.refusals]
+    return Plan(
+        fleet.name,
+        Order(chained(found), known.view, _leading(records, known)).applied(),
+        (*refusals, *seating.refusals),
+        {name: part.unseen for name, part in parts.items() if part.unseen},
+        (*seating.notes, *_advice(fleet)),
+        seating.partial or any(part.starts for part in parts.values()),
+    )
+
+
+def _merged(host: tuple[Action, ...], seat: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Whoever becomes a manager does so before its engine restarts, whoever ceases to be one does so after."""
+    arrives = [action for action in seat if action.kind in (Kind.PROMOTE, Kind.UNLOCK)]
+    later = [action for action in seat if action not in arrives]
+    return (*arrives, *host, *later)
+
+
+def _remade(parts: Mapping[str, Part], seating: Seating) -> list[str]:
+    anew = [name for name, part in parts.items() if part.makes]
+    founded = any(action.kind is Kind.INIT for actions in seating.actions.values() for action in actions)
+    return [*anew, *([""] if founded else [])]
+
+
+def _leading(records: Mapping[str, Machine], known: Known) -> list[str]:
+    return [name for name, machine in records.items() if is_manager(machine, known)]
+
+
+def _advice(fleet: Fleet) -> tuple[str, ...]:
+    managers = [spec for spec in fleet.machines if _leads(spec)]
+    if len(managers) < 2 or len(managers) % 2:
+        return ()
+    count = len(managers)
+    return (f"{count} managers stand no more losses than {count - 1} would: an odd number is better",)
+
+
+def _leads(spec: MachineSpec) -> bool:
+    return spec.swarm is not None and spec.swarm.role == MANAGER

@@ -1,0 +1,55 @@
+"""Stacks: which are to be deployed, again or for the first time, and which are to go. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pymachine.inventory.model import Fleet, StackSpec
+from pymachine.model import Machine
+from pymachine.plan.actions import Action, Kind
+from pymachine.plan.findings import Deployed, Known
+
+
+def stack_actions(
+    fleet: Fleet, records: Mapping[str, Machine], known: Known, remade: Iterable[str]
+) -> dict[str, tuple[Action, ...]]:
+    """Return what is to be done, by the stacks' names. ``remade`` are machines that begin anew, and ``""`` where the
+    Swarm does.
+    """
+    anew = frozenset(remade)
+    found = {f"stack {spec.name}": _deployed(spec, records, known, anew) for spec in fleet.stacks}
+    listed = {spec.name: spec.on or "" for spec in fleet.stacks}
+    for name, before in known.memory.stacks.items():
+        if listed.get(name) != before.on and _is_there(before, records, known):
+            reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
+            payload = {"on": before.on, "stack": name}
+            gone = Action(Kind.WITHDRAW, name, (reason,), payload=payload)
+            found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
+    return found
+
+
+def _deployed(
+    spec: StackSpec, records: Mapping[str, Machine], known: Known, anew: frozenset[str]
+) -> tuple[Action, ...]:
+    before, on = known.memory.stacks.get(spec.name), spec.on or ""
+    digest = known.digests.get(spec.name, "")
+    payload = {"on": on, "stack": spec.name, "digest": digest}
+    reason = ""
+    if before is None or before.on != on:
+        reason = "it is not deployed yet"
+    elif on in anew or before.place != _place(on, records, known):
+        reason = f"{on or 'the Swarm'} is a new one"
+    elif before.digest != digest:
+        reason = "its files or values changed"
+    return (Action(Kind.DEPLOY, spec.name, (reason,), payload=payload),) if reason else ()
+
+
+def _is_there(before: Deployed, records: Mapping[str, Machine], known: Known) -> bool:
+    """Whether what was deployed can still be: a machine or Swarm that is gone took it along."""
+    return bool(before.place) and before.place == _place(before.on, records, known)
+
+
+def _place(on: str, records: Mapping[str, Machine], known: Known) -> str:
+    if on:
+        return records[on].id if on in records else ""
+    return known.view.id if known.view else ""
