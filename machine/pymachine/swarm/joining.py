@@ -21,6 +21,7 @@ from pymachine.swarm.reaching import (
     engine_of,
     member_at_work,
     settled,
+    unlocked,
 )
 from pymachine.swarm.rules import refuse_live_restore
 from pymachine.swarm.seats import fit, forget, remember, take_role
@@ -51,7 +52,9 @@ def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: b
 
 def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Tools) -> Node | None:
     """Return the node that the engine is in this very Swarm already; None once it is in none."""
-    standing = settled(engine, machine, tools)
+    standing = unlocked(engine, machine, tools)
+    if not _was_struck_off(machine, standing, manager):
+        standing = settled(engine, machine, tools)
     if standing.state == INACTIVE:
         refuse_live_restore(machine.name, standing)
         return None
@@ -61,6 +64,12 @@ def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Tool
     _refuse_another(machine, standing, manager)
     engine.leave(force=True)  # of this Swarm, which has forgotten it
     return None
+
+
+def _was_struck_off(machine: Machine, standing: Standing, manager: Control) -> bool:
+    """Whether it was a node of this Swarm and is none any more: what it waits for will not come."""
+    on_record = machine.swarm is not None and machine.swarm.cluster == manager.cluster
+    return on_record and bool(standing.node) and manager.find(standing.node) is None
 
 
 def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> None:

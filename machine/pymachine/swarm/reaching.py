@@ -21,6 +21,7 @@ UNLOCK_KEY = "swarm-unlock-key"  # among a manager's secrets; empty where its Sw
 
 DEADLINE = 60.0  # seconds for one answer: an engine itself waits 20 for others before it gives up
 JOIN_PATIENCE = 120.0
+START_PATIENCE = 15.0  # seconds for a manager that restarted to find the others
 PAUSE = 0.5
 T = TypeVar("T")
 
@@ -135,10 +136,13 @@ def via_of(machine: Machine, via: Sequence[str], tools: Tools) -> list[str]:
     return found
 
 
-def settled(engine: ClusterEngine, machine: Machine, tools: Tools) -> Standing:
-    """Return the engine's place once it is not on its way into a Swarm any more; unlocked, if the key is known."""
+def settled(engine: ClusterEngine, machine: Machine, tools: Tools, *, patience: float = JOIN_PATIENCE) -> Standing:
+    """Return the engine's place once it is not on its way into a Swarm any more; unlocked, if the key is known.
+
+    A manager that restarts without a majority is on its way for ever: after ``patience`` seconds it is told as it is.
+    """
     standing = unlocked(engine, machine, tools)
-    end = tools.now() + JOIN_PATIENCE
+    end = tools.now() + patience
     while standing.state == PENDING and tools.now() < end:
         tools.sleep(PAUSE)
         standing = engine.standing()
@@ -191,7 +195,7 @@ def addresses_of(machines: Iterable[Machine]) -> list[str]:
 def _controlled(machine: Machine, tools: Tools, *, unlock: bool) -> Control:
     engine = engine_of(machine, tools)
     try:
-        standing = unlocked(engine, machine, tools) if unlock else engine.standing()
+        standing = settled(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.standing()
         if not standing.control:
             raise CheckFailed(_no_manager(machine, standing), hint="`pymachine swarm status` shows the managers")
         engine.nodes()  # refused without a majority
@@ -233,4 +237,4 @@ def _unlock(engine: ClusterEngine, machine: Machine, tools: Tools) -> bool:
 
 def _beyond_lock(engine: ClusterEngine) -> Standing | None:
     standing = engine.standing()
-    return None if standing.state in (LOCKED, PENDING) else standing
+    return None if standing.state == LOCKED else standing

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymachine.cluster.seam import LOCKED, ClusterEngine, NodeChange, Standing
+from pymachine.cluster.seam import PENDING, ClusterEngine, NodeChange, Standing
 from pymachine.cluster.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, WORKER, ClusterView, Node
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.inventory.model import NodeSpec
@@ -17,13 +17,14 @@ from pymachine.steps.tools import Tools
 from pymachine.swarm.joining import join
 from pymachine.swarm.looking import status, the_cluster
 from pymachine.swarm.reaching import (
+    START_PATIENCE,
     UNLOCK_KEY,
     Control,
     awaited,
     engine_of,
     managers_of,
     member_at_work,
-    unlocked,
+    settled,
 )
 
 
@@ -94,7 +95,7 @@ def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = N
 def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
     with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, tools) as engine:
-        standing = unlocked(engine, machine, tools)
+        standing = settled(engine, machine, tools, patience=START_PATIENCE)
         engine.force_new_cluster(standing.address)
         manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")
         key = engine.unlock_key().encode()
@@ -149,10 +150,11 @@ def _answer(name: str, tools: Tools) -> Standing | None:
     machine = tools.store.get(name)
     try:
         with engine_of(machine, tools) as engine:
-            standing = unlocked(engine, machine, tools)
+            standing = settled(engine, machine, tools, patience=START_PATIENCE)
     except PymachineError:
         return None
-    return standing if standing.control and standing.state != LOCKED else None
+    # One that restarted without the others waits for them, and does not call itself a manager meanwhile.
+    return standing if standing.control or standing.state == PENDING else None
 
 
 def _can_change(name: str, tools: Tools) -> bool:

@@ -1,0 +1,73 @@
+"""Machines whose engines form Swarms nowhere, for the tests of the swarm's verbs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from unit.world import World
+
+from pymachine.create import Order, create
+from pymachine.inventory.model import NodeSpec, SwarmSpec
+from pymachine.model import EngineSpec, Machine
+from pymachine.steps.tools import Tools
+from pymachine.swarm import init, join
+from pymachine.testing.fake_cluster import FakeClusters
+from pymachine.testing.fake_driver import FakeOptions
+
+MANAGER = NodeSpec("manager")
+WORKER = NodeSpec("worker")
+
+
+class SwarmWorld(World):
+    """Ready machines, each with an address of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.clusters = FakeClusters()
+        self.made_so_far = 0
+
+    @property
+    def tools(self) -> Tools:
+        return replace(super().tools, connect_cluster=self.clusters.connect)
+
+    def machines(self, *names: str) -> None:
+        """Make machines at 192.0.2.1, .2, …"""
+        for name in names:
+            self.made_so_far += 1
+            options = FakeOptions(fake_address=f"192.0.2.{self.made_so_far}")
+            made = create(Order(name, "fake", options, EngineSpec()), self.tools)
+            self.store.put(made.with_(addresses=(options.fake_address,)))
+
+    def swarm(self, managers: int, workers: int = 0, *, autolock: bool = False) -> list[str]:
+        """A Swarm of machines m1, m2 … and w1, w2 …; return the names of its managers."""
+        names = [f"m{n}" for n in range(1, managers + 1)]
+        others = [f"w{n}" for n in range(1, workers + 1)]
+        self.machines(*names, *others)
+        init(names[0], SwarmSpec(autolock=autolock), MANAGER, self.tools)
+        for name in names[1:]:
+            join(name, MANAGER, self.tools, via=names[:1])
+        for name in others:
+            join(name, WORKER, self.tools, via=names[:1])
+        return names
+
+    def address(self, name: str) -> str:
+        """Where a machine's engine is."""
+        endpoint = self.store.get(name).endpoint
+        assert endpoint is not None
+        return endpoint.host
+
+    def cut(self, *names: str) -> None:
+        """Have nothing reach these machines."""
+        for name in names:
+            with self.clusters.host(self.address(name)) as host:
+                host.cut = True
+
+    def calls(self, name: str) -> list[str]:
+        """What the machine's engine was asked."""
+        with self.clusters.host(self.address(name)) as host:
+            return list(host.calls)
+
+    def record(self, name: str) -> Machine:
+        """The record as it is stored."""
+        return self.store.get(name)
