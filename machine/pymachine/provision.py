@@ -13,7 +13,7 @@ from pymachine.errors import CheckFailed, NotSupported
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
-from pymachine.steps.following import located_if_told, settled
+from pymachine.steps.following import located_at_work, settled
 from pymachine.steps.host import Reach, Survey, look
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, working
@@ -39,7 +39,7 @@ def provision(
     driver = tools.driver_of(tools.store.get(name))
     changes = spec_changes or {}
     with working(name, f"provision {name}", tools, driver) as session:
-        former = located_if_told(tools.store.get(name), session)
+        former = located_at_work(tools.store.get(name), session)
         machine = _changed(former, changes, host_key)
         session.former = former if changes else None
         _tell_of_cut_off(former, tools)
@@ -59,7 +59,7 @@ def preview_provision(
     machine = tools.store.get(name)
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
-        machine = _changed(located_if_told(machine, session), spec_changes or {}, host_key)
+        machine = _changed(located_at_work(machine, session), spec_changes or {}, host_key)
         machine = session.perform((Reach(), Survey()), machine)
         return preview_of("provision", machine, session, certify=Certify(anew=new_certificates))
     finally:
@@ -75,7 +75,7 @@ def upgrade(name: str, tools: Tools, *, version: str | None = None) -> Machine:
     with working(name, f"upgrade {name}", tools, driver) as session:
         machine = _upgradable(tools.store.get(name))
         with journalled(session, machine, "upgrade"):
-            found = located_if_told(machine, session)
+            found = located_at_work(machine, session)
             machine = settled(found, session) if found != machine else machine
             return session.perform((Reach(), Upgrade(version), Verify(), Complete()), machine)
 
@@ -85,7 +85,7 @@ def preview_upgrade(name: str, tools: Tools, *, version: str | None = None) -> P
     machine = _upgradable(tools.store.get(name))
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
-        machine = session.perform((Reach(),), located_if_told(machine, session))
+        machine = session.perform((Reach(),), located_at_work(machine, session))
         plan = plan_upgrade(replace(machine.engine, version=version), look(machine, session))
         return Preview("upgrade", machine, plan.changes, plan.announcements)
     finally:

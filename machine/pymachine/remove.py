@@ -8,9 +8,9 @@ from pymachine.driver import Driver
 from pymachine.engine.removal import RemovalPlan, plan_removal, removal_bundle
 from pymachine.engine.setup import Change
 from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFailed, StoreError, UsageFault
-from pymachine.model import Machine, Phase
+from pymachine.model import Machine, Phase, State
 from pymachine.steps.engine import run_bundle
-from pymachine.steps.following import located_if_told
+from pymachine.steps.following import located_if_told, state_of
 from pymachine.steps.host import look
 from pymachine.steps.preview import Preview
 from pymachine.steps.session import Session, Step, journalled, working
@@ -64,7 +64,8 @@ def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
         return Preview("rm", machine, tuple(changes))
     session = Session(tools, driver, recorded=False)
     try:
-        plan = _removal_plan(located_if_told(machine, session), session, purge=purge)
+        gone = _is_gone(machine, session)
+        plan = None if gone else _removal_plan(located_if_told(machine, session), session, purge=purge)
     finally:
         session.disconnect()
     return (
@@ -88,6 +89,7 @@ class CleanHost:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Look, plan, upload and run; from then on the machine is half-removed, and not before."""
+        machine = located_if_told(machine, session)
         plan = _removal_plan(machine, session, purge=self._purge)
         if plan is not None:
             for announcement in plan.announcements:
@@ -127,15 +129,21 @@ def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Remo
     with working(machine.name, f"rm {machine.name}", tools, driver) as session:
         machine = tools.store.get(machine.name)
         with journalled(session, machine, "rm"):
-            machine = located_if_told(machine, session) if driver.preexisting else machine
-            for step in _steps(driver, purge=purge):
+            for step in _steps(machine, session, purge=purge):
                 machine = _perform(step, machine, session, left, force=force)
         tools.store.remove(machine.name)
     return Removal(machine.name, tuple(left))
 
 
-def _steps(driver: Driver, *, purge: bool) -> tuple[Step, ...]:
-    return (CleanHost(purge=purge), Destroy(driver)) if driver.preexisting else (Destroy(driver),)
+def _steps(machine: Machine, session: Session, *, purge: bool) -> tuple[Step, ...]:
+    driver = session.driver
+    stays = driver.preexisting and not _is_gone(machine, session)
+    return (CleanHost(purge=purge), Destroy(driver)) if stays else (Destroy(driver),)
+
+
+def _is_gone(machine: Machine, session: Session) -> bool:
+    """Whether an instance that was adopted came to its end elsewhere: nothing can be taken off it."""
+    return bool(machine.adopted) and state_of(machine, session) is State.MISSING
 
 
 def _perform(step: Step, machine: Machine, session: Session, left: list[str], *, force: bool) -> Machine:

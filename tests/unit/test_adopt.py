@@ -146,6 +146,14 @@ class TestAdopted:
         remove("node1", world.tools)
         assert world.store.records() == []
 
+    @pytest.mark.parametrize("remove_it", [remove, preview_remove])
+    def test_rm_of_what_came_to_its_end_elsewhere_does_not_look_for_the_host(
+        self, remove_it: Callable[..., object], world: CloudWorld
+    ) -> None:
+        world.cloud.set_state(ID, None)
+        remove_it("node1", world.tools)
+        assert world.connections == []
+
     def test_rm_in_a_dry_run_says_that_the_host_stays(self, world: CloudWorld) -> None:
         assert "destroy the host" not in [change.what for change in preview_remove("node1", world.tools).changes]
 

@@ -9,7 +9,7 @@ import pytest
 
 from pymachine import power
 from pymachine.create import create
-from pymachine.errors import DriverError, HostKeyMismatch, StepFailed, TlsError, Unreachable
+from pymachine.errors import CheckFailed, DriverError, HostKeyMismatch, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.provision import preview_provision, provision, upgrade
 from pymachine.steps.following import located
@@ -200,9 +200,24 @@ class TestProvision:
 
     def test_works_without_the_cloud(self, world: CloudWorld) -> None:
         world.made()
-        world.cloud.fail("whereabouts", DriverError("the session has expired"))
+        for question in ("inspect", "whereabouts"):
+            world.cloud.fail(question, DriverError("the session has expired"))
         assert provision("node1", world.tools).endpoint == Endpoint(WAS)
         assert world.reporter.notices("node1")[0] == "where it is now could not be asked: the session has expired"
+
+    @pytest.mark.parametrize(
+        ("state", "way_on"), [(State.STOPPED, "pymachine start node1"), (None, "pymachine rm node1")]
+    )
+    @pytest.mark.parametrize("verb", [provision, upgrade, preview_provision])
+    def test_does_not_wait_for_a_machine_that_is_off(
+        self, verb: Any, state: State | None, way_on: str, world: CloudWorld
+    ) -> None:
+        machine = world.made()
+        world.cloud.set_state(machine.id, state)
+        with pytest.raises(CheckFailed, match="machine node1 is not running") as caught:
+            verb("node1", world.tools)
+        assert way_on in (caught.value.hint or "")
+        assert (world.connections, world.store.get("node1")) == ([], machine)
 
     def test_in_a_dry_run_goes_there_and_keeps_the_record(self, world: CloudWorld) -> None:
         machine = moved(world)

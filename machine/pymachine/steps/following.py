@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pymachine.driver import Instance, Moves
-from pymachine.errors import PymachineError
-from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.errors import CheckFailed, PymachineError
+from pymachine.model import Endpoint, Machine, Phase, SshAddress, State
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.host import BOOT_PATIENCE, Reach, Survey
 from pymachine.steps.session import Session
+
+LOOK_DEADLINE = 5.0
+_OFF = (State.STOPPED, State.STOPPING, State.SAVED, State.PAUSED, State.MISSING)
 
 
 def located(machine: Machine, session: Session) -> Machine:
@@ -37,6 +40,25 @@ def located_if_told(machine: Machine, session: Session) -> Machine:
         return machine
 
 
+def located_at_work(machine: Machine, session: Session) -> Machine:
+    """Do the same, and refuse with ``CheckFailed`` a machine that is off, which would be waited for in vain."""
+    if isinstance(session.driver, Moves):
+        state = state_of(machine, session)
+        if state in _OFF:
+            raise _off(machine, state)
+    return located_if_told(machine, session)
+
+
+def state_of(machine: Machine, session: Session) -> State:
+    """Return how the driver sees the instance; ``UNKNOWN`` where it cannot be asked."""
+    if machine.handle is None:
+        return State.UNKNOWN
+    try:
+        return session.driver.inspect(machine.handle, deadline=LOOK_DEADLINE).state
+    except PymachineError:
+        return State.UNKNOWN
+
+
 def settled(machine: Machine, session: Session) -> Machine:
     """Have the engine show a certificate for where it is now, and return the record.
 
@@ -46,6 +68,14 @@ def settled(machine: Machine, session: Session) -> Machine:
         return machine
     steps = (Reach(BOOT_PATIENCE), Survey(), Certify(), SetUpEngine(), Verify(), Complete())
     return session.perform(steps, machine)
+
+
+def _off(machine: Machine, state: State) -> CheckFailed:
+    gone = state is State.MISSING
+    way_on = (
+        f"`pymachine rm {machine.name}` forgets it" if gone else f"`pymachine start {machine.name}` switches it on"
+    )
+    return CheckFailed(f"machine {machine.name} is not running ({state})", hint=way_on)
 
 
 def _at(machine: Machine, before: SshAddress, instance: Instance) -> Machine:
