@@ -74,7 +74,8 @@ class _Looking:
 
     def key_pairs(self) -> Iterator[Leftover]:
         for found in self._all("describe_key_pairs", "KeyPairs", tags.ID):
-            yield from self._unless_known(KEY_PAIR, str(found["KeyPairId"]), found, str(found["KeyName"]))
+            # By name, as all the world has it: the id came later, and not every endpoint takes it.
+            yield from self._unless_known(KEY_PAIR, str(found["KeyName"]), found, str(found["KeyPairId"]))
 
     def groups(self, instances: list[Leftover]) -> Iterator[Leftover]:
         going = {leftover.id for leftover in instances if leftover.ours}
@@ -131,7 +132,7 @@ class _Discarding:
         doing: dict[str, tuple[str, dict[str, Any]]] = {
             INSTANCE: ("terminate_instances", {"InstanceIds": [leftover.id]}),
             VOLUME: ("delete_volume", {"VolumeId": leftover.id}),
-            KEY_PAIR: ("delete_key_pair", {"KeyPairId": leftover.id}),
+            KEY_PAIR: ("delete_key_pair", {"KeyName": leftover.id}),
             GROUP: ("delete_security_group", {"GroupId": leftover.id}),
         }
         operation, params = doing[leftover.kind]

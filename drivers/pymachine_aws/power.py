@@ -44,11 +44,11 @@ class Watch:
     answers: Callable[[str, int], bool] = answers
 
     def ticks(self, seconds: float, pause: float = PAUSE) -> Iterator[float]:
-        """Yield the seconds that have passed, every ``pause`` of them, until ``seconds`` are over."""
+        """Yield the seconds that have passed, every ``pause`` or sooner at first, until ``seconds`` are over."""
         begun = self.clock.now()
         while (passed := self.clock.now() - begun) < seconds:
             yield passed
-            self.clock.sleep(pause)
+            self.clock.sleep(min(pause, 1.0 + passed / 5))
 
 
 def start(
@@ -133,13 +133,13 @@ class _Switch:
 
     def await_running(self) -> None:
         """Wait until it runs and has the address by which it is used, or for some seconds more without that."""
-        begun, without_address = False, 0
+        begun, since = False, START_PATIENCE
         for passed in self._watch.ticks(START_PATIENCE):
             state = self.look()
             begun = begun or state == "pending" or passed > SETTLING
             if state == "running":
-                without_address += 1
-                if address_of(self._ec2.address, self._described) or without_address * PAUSE > ADDRESS_LAG:
+                since = min(since, passed)
+                if address_of(self._ec2.address, self._described) or passed - since >= ADDRESS_LAG:
                     return
             elif state == "stopped" and begun:
                 raise self._fell_back()

@@ -111,7 +111,7 @@ class Region(Account):
         if operation == "describe_instances":
             found = [each for each in self.instances.values() if _fits(each, params["Filters"])]
             return iter([{"Instances": [dict(each)]} for each in found])
-        return iter([thing for thing in self.things[key] if _fits(thing, params["Filters"])])
+        return iter([thing for thing in self.things[key] if _fits(thing, params.get("Filters", []))])
 
     @override
     def url(self, service: str) -> str:
@@ -166,6 +166,7 @@ def _values(thing: dict[str, Any], name: str) -> list[str]:
         return [value for key, value in tags.items() if key == name.removeprefix("tag:")]
     values = {
         "tag-key": list(tags),
+        "image-id": [thing.get("ImageId", "")],
         "instance-id": [thing.get("InstanceId", "")],
         "instance-state-name": [
             thing.get("State", {}).get("Name", "") if isinstance(thing.get("State"), dict) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,17 +70,37 @@ def test_one_without_the_wanted_address_is_refused_and_the_others_are_named() ->
     assert fault.value.hint == "give --aws-address private"
 
 
-def test_it_is_taken_as_it_is_and_remembered_as_not_ours() -> None:
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    """A key file of the user's."""
+    (tmp_path / "mine").touch(0o600)
+    return str(tmp_path / "mine")
+
+
+def test_it_is_taken_as_it_is_and_remembered_as_not_ours(key: str) -> None:
     region = Region(described(NAME))
-    found, remembered = taken(region, request(aws_ssh_key="/keys/mine", aws_ssh_port=2222))
+    found, remembered = taken(region, request(aws_ssh_key=key, aws_ssh_port=2222))
     assert found.own_key
     assert (found.ssh.host, found.ssh.port, found.ssh.user) == ("198.51.100.7", 2222, "admin")
-    assert found.ssh.key_path == "/keys/mine"
+    assert found.ssh.key_path == key
     assert "10.0.0.7" in found.addresses
     assert remembered == [found.handle]
     handle = Ec2.of(found.handle)
     assert (handle.adopted, handle.instance, handle.id, handle.token, handle.group) == (True, NAME, "m-1", "", "")
     assert {operation for operation, _ in region.calls} == {"describe_instances"}
+
+
+def test_the_account_is_the_one_that_the_image_is_known_to_have() -> None:
+    region = Region(described(NAME))
+    region.things["Images"].append({"ImageId": "ami-1", "OwnerId": "1", "Name": "debian-13-amd64-x"})
+    found, _ = taken(region, request(aws_ssh_user=None))
+    assert found.ssh.user == "admin"
+
+
+def test_an_image_that_says_nothing_of_its_account_is_a_usage_fault() -> None:
+    with pytest.raises(UsageFault, match="the account of image ami-1 is not known") as fault:
+        driver(Region(described(NAME))).check(request(aws_ssh_user=None))
+    assert "--aws-ssh-user" in (fault.value.hint or "")
 
 
 def test_without_a_key_of_the_users_the_usual_ones_are_tried() -> None:
@@ -102,8 +123,8 @@ def test_a_dry_run_through_instance_connect_has_no_key_to_send() -> None:
         driver(Region(described(NAME))).locate(request(aws_ssh_via="instance-connect"))
 
 
-def test_through_session_manager_the_users_key_is_needed_all_the_same() -> None:
-    found, _ = taken(Region(described(NAME)), request(aws_ssh_via="ssm", aws_ssh_key="/keys/mine"))
+def test_through_session_manager_the_users_key_is_needed_all_the_same(key: str) -> None:
+    found, _ = taken(Region(described(NAME)), request(aws_ssh_via="ssm", aws_ssh_key=key))
     assert found.own_key
     assert found.ssh.proxy[1] == "ssm"
 

@@ -45,7 +45,7 @@ def test_everything_that_is_left_is_listed_in_the_order_of_its_removal() -> None
     region.things["SecurityGroups"].append(own_group())
     listed = found(region)
     assert [(each.kind, each.id) for each in listed] == [
-        ("instance", "i-1"), ("volume", "vol-1"), ("key pair", "key-1"), ("security group", "sg-1"),
+        ("instance", "i-1"), ("volume", "vol-1"), ("key pair", "pymachine-old"), ("security group", "sg-1"),
     ]  # fmt: skip
     instance = listed[0]
     assert (instance.name, instance.place, instance.ours) == ("old", "eu-central-1", True)
@@ -123,7 +123,7 @@ def left(kind: str, name: str = "x-1") -> Leftover:
     ("kind", "call"),
     [
         ("volume", ("delete_volume", {"VolumeId": "x-1"})),
-        ("key pair", ("delete_key_pair", {"KeyPairId": "x-1"})),
+        ("key pair", ("delete_key_pair", {"KeyName": "x-1"})),
         ("security group", ("delete_security_group", {"GroupId": "x-1"})),
     ],
 )
