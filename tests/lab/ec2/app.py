@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -116,6 +117,8 @@ class StrictEc2:
                 time.sleep(fault.seconds)
             elif fault.kind == "hold":
                 self.world.faults.wait_held({"number": call.number, "action": call.action, "when": when})
+                if when == "before" and _gone(call.environ):
+                    _close(call.environ)
             else:
                 os.kill(fault.pid, signal.SIGKILL)
         return None
@@ -155,7 +158,18 @@ class StrictEc2:
         return exchange.reply
 
 
+def _gone(environ: Environ) -> bool:
+    """Whether the caller ended while it was held: what it asked for never got here then."""
+    try:
+        return environ["werkzeug.socket"].recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def _close(environ: Environ) -> None:
     """Close the connection under the server, which then has nobody to answer."""
-    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise Dropped("dropped on request")

@@ -16,7 +16,8 @@ class Fault:
     """One fault and the calls it befalls.
 
     kind: ``error`` answers with code, message and status; ``drop`` closes the connection without an answer; ``hang``
-    waits for ``seconds`` and goes on; ``hold`` waits until released; ``kill`` ends process ``pid`` with SIGKILL.
+    waits for ``seconds`` and goes on; ``hold`` waits until released, and performs nothing for a caller that ended
+    before; ``kill`` ends process ``pid`` with SIGKILL.
     when: ``before`` the call is performed (an error or a drop then means it never was), or ``after``.
     action: which calls count, ``*`` for all. nth: the first of them that is hit, counted from the injection.
     times: how many in a row. call: instead of nth, the number of a call since the last reset, of any action.
