@@ -8,8 +8,9 @@ import pytest
 
 from pymachine.create import create
 from pymachine.driver import Login, Request
-from pymachine.errors import CheckFailed, DriverError, StepFailed, UsageFault
+from pymachine.errors import AuthFailed, CheckFailed, DriverError, StepFailed, UsageFault
 from pymachine.model import Phase
+from pymachine.steps.host import ADMISSION_PATIENCE
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done
 from pymachine.transport.keypair import public_line
@@ -62,6 +63,28 @@ def test_a_host_that_does_not_know_our_key_is_logged_in_to_by_the_users(world: C
     machine = create(world.order(), world.tools)
     assert machine.ssh is not None
     assert machine.ssh.key_path is None
+
+
+def test_a_host_that_boots_may_turn_us_away_at_first(world: CloudWorld) -> None:
+    world.refused += [AuthFailed("the system is booting up")] * 3
+    assert create(world.order(), world.tools).phase is Phase.READY
+    assert world.clock.slept == [2.0, 4.0, 8.0]
+
+
+def test_a_host_that_goes_on_turning_us_away_ends_it(world: CloudWorld) -> None:
+    world.refused += [AuthFailed("the host refused every key")] * 50
+    with pytest.raises(StepFailed, match="refused every key"):
+        create(world.order(), world.tools)
+    assert 80 < sum(world.clock.slept) <= ADMISSION_PATIENCE
+    assert len(world.clock.slept) < 10, "sshd shuts out whoever fails often"
+
+
+def test_a_key_of_the_users_that_is_refused_is_said_at_once(world: CloudWorld) -> None:
+    world.moving.own_key = True
+    world.refused.append(AuthFailed("the host refused every key"))
+    with pytest.raises(StepFailed, match="refused every key"):
+        create(world.order(), world.tools)
+    assert world.clock.slept == []
 
 
 def test_a_second_try_offers_the_same_key(world: CloudWorld) -> None:

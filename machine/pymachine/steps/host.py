@@ -9,14 +9,18 @@ from pymachine.driver import Driver, Handle, Instance, Locates, Request
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
-from pymachine.errors import CheckFailed, RemoteCommandFailed
+from pymachine.errors import AuthFailed, CheckFailed, RemoteCommandFailed
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.login import with_login
 from pymachine.steps.session import Session, advanced
 from pymachine.steps.tools import Tools
+from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.tls import check_clock
+from pymachine.transport import Transport
 
 BOOT_PATIENCE = 300.0  # a fresh server answers SSH within minutes or never
+ADMISSION_PATIENCE = 120.0
+FIRST_PAUSE, LAST_PAUSE = 2.0, 20.0
 
 
 class Memory:
@@ -89,8 +93,9 @@ class Reach:
         """Connect; a host that pymachine just made may take its time to boot, unless it is said how much."""
         usual = 0.0 if session.driver.preexisting else BOOT_PATIENCE
         patience = usual if self._patience is None else self._patience
-        seen = session.transport(machine, retry_for=patience).address
         assert machine.ssh is not None
+        may_boot = machine.ssh.key_path == LOGIN_KEY or bool(self._patience)
+        seen = _admitted(machine, session, patience, ADMISSION_PATIENCE if may_boot else 0.0).address
         endpoint = machine.endpoint or Endpoint(seen.host, machine.engine.port)
         reached = machine.with_(ssh=replace(machine.ssh, host_key=seen.host_key), endpoint=endpoint)
         return advanced(reached, Phase.REACHABLE)
@@ -114,6 +119,24 @@ class Survey:
         for announcement in session.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
+
+
+def _admitted(machine: Machine, session: Session, patience: float, admission: float) -> Transport:
+    """Return the connection; a host that answers may turn us away for ``admission`` seconds more.
+
+    While it boots, pam_nologin admits nobody but root, and a socket-activated sshd is there before cloud-init has put
+    our key in its place. Later tries are rarer, for sshd shuts out whoever fails often (PerSourcePenalties).
+    """
+    pause, end = FIRST_PAUSE, 0.0
+    while True:
+        try:
+            return session.transport(machine, retry_for=patience)
+        except AuthFailed:
+            end = end or session.tools.now() + admission
+            if session.tools.now() + pause > end:
+                raise
+            session.tools.sleep(pause)
+            pause = min(pause * 2, LAST_PAUSE)
 
 
 def known_addresses(machine: Machine, facts: HostFacts, driver: Driver) -> tuple[str, ...]:
