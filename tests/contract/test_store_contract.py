@@ -45,6 +45,16 @@ def test_each_store_is_known_by_a_name_of_its_own(store: Store, tmp_path: Path) 
         assert another.identity != store.identity
 
 
+def test_a_note_comes_back_and_an_empty_one_forgets_it(store: Store) -> None:
+    assert store.note("fleet:shop") == {}
+    store.keep("fleet:shop", {"stacks": {"web": {"digest": "1"}}})
+    store.keep("fleet:shop", {"stacks": {"web": {"digest": "2"}}})
+    assert store.note("fleet:shop") == {"stacks": {"web": {"digest": "2"}}}
+    assert store.note("fleet:blog") == {}
+    store.keep("fleet:shop", {})
+    assert store.note("fleet:shop") == {}
+
+
 def test_a_record_comes_back_as_it_was_put(store: Store) -> None:
     saved = store.put(FULL)
     assert saved == FULL.with_(rev=1)

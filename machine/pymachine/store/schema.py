@@ -70,7 +70,10 @@ _IDENTITY = (
     "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",
 )
 
-MIGRATIONS = (_FIRST, _IDENTITY)
+# What is remembered of no single machine: documents by a name of their own (``fleet:shop``).
+_NOTES = ("CREATE TABLE note (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",)
+
+MIGRATIONS = (_FIRST, _IDENTITY, _NOTES)
 
 DOCUMENT_OF = "SELECT document FROM machine WHERE name = ?"
 NAMES = "SELECT name FROM machine"

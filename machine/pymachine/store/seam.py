@@ -111,6 +111,12 @@ class Store(Protocol):
         A new generation is written aside and swapped in by a symlink, so key and certificate always match.
         """
 
+    def note(self, name: str) -> dict[str, Any]:
+        """Return what was kept under a name that is no machine's (``fleet:shop``); empty where nothing was."""
+
+    def keep(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a document under that name in place of the one before; an empty one forgets it. No secrets."""
+
     def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold the right to work on the machine. Raises ``LeaseHeld`` after ``wait`` seconds."""
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pymachine.model import Machine
-from pymachine.store import clientfiles, journal, records
+from pymachine.store import clientfiles, journal, notes, records
 from pymachine.store.database import Database
 from pymachine.store.faults import translated
 from pymachine.store.folder import prepare_folder
@@ -127,6 +127,16 @@ class SqliteStore:
         with self._database.writing() as connection, translated(str(path)):
             clientfiles.write(path, clientfiles.wanted_files(name, records.secrets_of(connection, name)))
         return path
+
+    def note(self, name: str) -> dict[str, Any]:
+        """Return what was kept under a name that is no machine's."""
+        with self._database.reading() as connection:
+            return notes.find(connection, name)
+
+    def keep(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a document under that name; an empty one forgets it."""
+        with self._database.writing() as connection:
+            notes.write(connection, name, document)
 
     def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold the right to work on the machine."""

@@ -17,7 +17,7 @@ from typing import Any
 from pymachine.documents import from_document, to_document
 from pymachine.errors import LeaseHeld
 from pymachine.model import Machine, check_name
-from pymachine.store import Broken, Holder, Lease, Operation, clientfiles, journal, records
+from pymachine.store import Broken, Holder, Lease, Operation, clientfiles, journal, notes, records
 from pymachine.store.leases import held_by, lost
 from pymachine.store.names import natural_key
 
@@ -36,6 +36,7 @@ class MemoryStore:
         self._secrets: dict[str, dict[str, bytes]] = {}
         self._leases: dict[str, _Lease] = {}
         self._operations: list[Operation] = []
+        self._notes: dict[str, str] = {}
 
     @property
     def folder(self) -> Path:
@@ -110,6 +111,16 @@ class MemoryStore:
             if not clientfiles.is_current(path, files):
                 clientfiles.write(path, files)
         return path
+
+    def note(self, name: str) -> dict[str, Any]:
+        """Return what was kept under a name that is no machine's."""
+        with self._lock:
+            return notes.loaded(self._notes.get(name, "{}"))
+
+    def keep(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a document under that name; an empty one forgets it."""
+        with self._lock:
+            self._notes[name] = notes.dumped(document)
 
     def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold the right to work on the machine."""
