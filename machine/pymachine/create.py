@@ -28,6 +28,7 @@ class Order:
     """What the user asked for. ``options`` is an instance of the driver's options class.
 
     ``adopted`` is what the driver calls an instance that is to be taken over, empty where one is to be made.
+    ``fleet`` names the inventory that the machine belongs to from its first record on, empty for none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Order:
     engine: EngineSpec = field(default_factory=EngineSpec)
     labels: Mapping[str, str] = field(default_factory=dict)
     adopted: str = ""
+    fleet: str = ""
 
     @property
     def verb(self) -> str:
@@ -142,7 +144,8 @@ def _begun(order: Order, tools: Tools) -> Machine:
             hint=f"`pymachine rm {found.name}` clears it away",
         )
     # Without the endpoint: the port may be another one now.
-    return found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels, endpoint=None)
+    found = found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels, endpoint=None)
+    return found.with_(fleet=order.fleet or found.fleet)
 
 
 def _refuse_adopted(order: Order, tools: Tools) -> None:
@@ -170,6 +173,7 @@ def _new(order: Order, tools: Tools) -> Machine:
         engine=order.engine,
         labels=order.labels,
         adopted=order.adopted,
+        fleet=order.fleet,
         created=timestamp(tools.now()),
     )
 

@@ -338,3 +338,11 @@ def _with_tunnel(world: World, port: int) -> Callable[[Call], Result]:
         return done("@pymachine done engine=1\n")
 
     return answer
+
+
+def test_a_machine_of_a_fleet_says_so_from_its_first_record_on(tmp_path: Path) -> None:
+    world = World(tmp_path / "store")
+    world.refused = [Unreachable("no route")]
+    with pytest.raises(CheckFailed):
+        create(replace(world.order(), fleet="shop"), world.tools)
+    assert create(replace(world.order(), fleet="shop"), world.tools).fleet == "shop"
