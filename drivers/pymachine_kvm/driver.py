@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -55,6 +55,13 @@ class KvmDriver:
     api: ClassVar[int] = API
     options: ClassVar[type] = KvmOptions
     preexisting: ClassVar[bool] = False
+    alters: ClassVar[Mapping[str, str]] = {
+        "kvm_cpus": "cpus",
+        "kvm_memory": "memory",
+        "kvm_disk": "disk",
+        "kvm_boot_timeout": "record",
+        "kvm_bake": "record",
+    }
 
     def check(self, request: Request) -> None:
         """Look at the options, the daemon and what it has room for. Changes nothing."""

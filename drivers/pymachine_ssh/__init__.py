@@ -84,6 +84,13 @@ class SshDriver:
     api: ClassVar[int] = API
     options: ClassVar[type] = SshOptions
     preexisting: ClassVar[bool] = True
+    alters: ClassVar[Mapping[str, str]] = {
+        "ssh_user": "reach",
+        "ssh_port": "reach",
+        "ssh_key": "reach",
+        "ssh_jump": "reach",
+        "ssh_host_key": "reach",
+    }
 
     def check(self, request: Request) -> None:
         """Refuse options that cannot be right. Reads the key file and the SSH configuration, no network.

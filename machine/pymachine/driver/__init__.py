@@ -14,6 +14,7 @@ from pymachine.driver.clouds import (
     Search,
 )
 from pymachine.driver.powers import (
+    Alters,
     Baked,
     Bakes,
     Baking,
@@ -49,6 +50,7 @@ __all__ = [
     "API",
     "NOBODY",
     "Adopts",
+    "Alters",
     "AuthorisesKey",
     "Baked",
     "Bakes",

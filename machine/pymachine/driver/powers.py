@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pymachine.driver.seam import NOBODY, Handle, Instance, Listener, Remember, Request
 from pymachine.model import Endpoint, SshAddress, State
@@ -116,6 +116,18 @@ class Resizes(Protocol):
 
     def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
         """Set virtual processors, memory and disk (bytes) where given. Raises ``CheckFailed`` for one that runs."""
+
+
+@runtime_checkable
+class Alters(Protocol):
+    """A driver of whose options some can be other ones on an instance that exists.
+
+    ``alters`` says by an option's name what a change means: ``cpus``, ``memory`` or ``disk`` (see ``Resizes``),
+    ``reach`` (only how it is logged in to; see ``Locates``) or ``record`` (nothing on the instance). Any other option
+    makes another instance.
+    """
+
+    alters: ClassVar[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
