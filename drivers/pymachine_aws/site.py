@@ -19,13 +19,18 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet; ``public`` says whether it gives out public IPv4 addresses, ``ipv6`` whether it has a block."""
+    """A subnet; ``public`` says whether it gives out public IPv4 addresses, ``ipv6`` whether it has a block.
+
+    ``cidr`` and ``cidr6`` are its ranges of private and of IPv6 addresses, empty where there is none.
+    """
 
     id: str
     zone: str
     vpc: str
     public: bool
     ipv6: bool
+    cidr: str = ""
+    cidr6: str = ""
 
 
 @dataclass(frozen=True, slots=True)

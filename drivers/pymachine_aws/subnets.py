@@ -150,8 +150,16 @@ def _tests(zones: Sequence[str], wanted: Wanted) -> list[_Test]:
 
 
 def _has_ipv6(each: Described) -> bool:
+    return bool(_ipv6_blocks(each))
+
+
+def _ipv6_blocks(each: Described) -> list[str]:
     blocks = each.get("Ipv6CidrBlockAssociationSet", ())
-    return any(block.get("Ipv6CidrBlockState", {}).get("State", "associated") == "associated" for block in blocks)
+    return [
+        str(block.get("Ipv6CidrBlock", ""))
+        for block in blocks
+        if block.get("Ipv6CidrBlockState", {}).get("State", "associated") == "associated"
+    ]
 
 
 def _ordered(found: Sequence[Described], zones: Sequence[str]) -> list[Described]:
@@ -172,4 +180,6 @@ def _subnet(each: Described) -> Subnet:
         vpc=str(each["VpcId"]),
         public=bool(each.get("MapPublicIpOnLaunch")),
         ipv6=_has_ipv6(each),
+        cidr=str(each.get("CidrBlock", "")),
+        cidr6=next(iter(_ipv6_blocks(each)), ""),
     )
