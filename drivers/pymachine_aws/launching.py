@@ -17,6 +17,8 @@ from pymachine_aws.handle import Ec2
 from pymachine_aws.rules import Rule, wanted_rules
 from pymachine_aws.runbody import Parts, digest_of, run_body
 from pymachine_aws.site import Attempt, Site
+from pymachine_aws.sources import sources_of
+from pymachine_aws.surveying import account_of
 from pymachine_aws.userdata import user_data_of
 from pymachine_aws.waiting import Clock, Described
 from pymachine_aws.wanted import PortRange, Wanted
@@ -29,20 +31,13 @@ def check(request: Request, wanted: Wanted) -> None:
     user_data_of(request, wanted, wanted.way.user or _STAND_IN_USER)
 
 
-def sources_of(wanted: Wanted) -> Sequence[str]:
-    """Return where we come from, as ranges of one address each."""
-    from pymachine_aws import caller
-
-    return caller.public_cidrs(wanted.access.checkip_url)
-
-
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a launch works with. ``sources`` tells which addresses our own group lets in where the options do not."""
+    """What a launch works with. ``sources`` tells from which ranges of addresses our own group lets in."""
 
     account: Account
     clock: Clock = field(default_factory=Clock)
-    sources: Callable[[Wanted], Sequence[str]] = sources_of
+    sources: Callable[[Wanted, Site], Sequence[str]] = sources_of
 
 
 class Launch:
@@ -51,7 +46,7 @@ class Launch:
     def __init__(
         self, request: Request, wanted: Wanted, site: Site, remember: Remember, means: Means | None = None
     ) -> None:
-        means = means or Means(_account_of(wanted))
+        means = means or Means(account_of(wanted))
         self._request = request
         self._wanted = wanted
         self._site = site
@@ -119,7 +114,7 @@ class Launch:
         way, access = self._wanted.way, self._wanted.access
         numbers = [self._request.engine_port] if way.via == "ssm" else [way.port, self._request.engine_port]
         ports = [*(PortRange(number, number) for number in numbers), *access.ports]
-        return wanted_rules(ports, access.allow or self._sources(self._wanted))
+        return wanted_rules(ports, self._sources(self._wanted, self._site))
 
     # An instance that an earlier create launched.
 
@@ -267,10 +262,6 @@ class Launch:
     def _keep(self, **changes: Any) -> None:
         self._ec2 = self._ec2.with_(**changes)
         self._remember(self._ec2.handle())
-
-
-def _account_of(wanted: Wanted) -> Account:
-    return Account(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
 
 
 def _refuse_another_region(ec2: Ec2, region: str, name: str) -> None:

@@ -91,7 +91,7 @@ def _written(form: dict[str, str]) -> str:
 def created(cloud: Cloud, case: str) -> Ec2:
     wanted, site = CASES[case]
     handles: list[Any] = []
-    means = Means(cloud, cloud.time.clock, lambda wanted: ("203.0.113.9/32",))
+    means = Means(cloud, cloud.time.clock, lambda wanted, site: wanted.access.allow or ("203.0.113.9/32",))
     if wanted.way.address == "ipv6":
         cloud.ipv6 = "2001:db8::5"
     Launch(request(), wanted, site, handles.append, means).instance()

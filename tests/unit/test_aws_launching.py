@@ -21,6 +21,11 @@ from pymachine_aws.wanted import Wanted
 from unit.aws_cloud import Cloud, lost, refusal
 from unit.aws_wishes import FIRST, MACHINE, PLAIN, SECOND, SITE, access, request, way
 
+
+def from_here(wanted: Wanted, site: Site) -> tuple[str, ...]:
+    return wanted.access.allow or ("203.0.113.9/32",)
+
+
 FULL = "InsufficientInstanceCapacity"
 
 
@@ -35,7 +40,7 @@ class Creating:
 
     def create(self, wanted: Wanted = PLAIN, site: Site = SITE, **changes: Any) -> Instance:
         asked = request(resume=self.handle, progress=self.told.append, notice=self.notices.append, **changes)
-        means = Means(self.cloud, self.cloud.time.clock, lambda wanted: ("203.0.113.9/32",))
+        means = Means(self.cloud, self.cloud.time.clock, from_here)
         return Launch(asked, wanted, site, self.remember, means).instance()
 
     def remember(self, handle: Mapping[str, Any]) -> None:
@@ -331,7 +336,7 @@ def test_a_group_that_vanishes_before_the_launch_is_made_again(creating: Creatin
         if handle["token"] and cloud.count("create_security_group") == 1:
             cloud.groups.clear()  # as the rm of another last machine does, at this moment
 
-    means = Means(cloud, cloud.time.clock, lambda wanted: ("203.0.113.9/32",))
+    means = Means(cloud, cloud.time.clock, from_here)
     Launch(request(), PLAIN, SITE, remember, means).instance()
     assert cloud.count("create_security_group") == 2
     assert len(cloud.live) == 1

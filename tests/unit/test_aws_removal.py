@@ -25,7 +25,7 @@ def cloud() -> Cloud:
 def made(cloud: Cloud, machine: str = MACHINE, **changes: Any) -> Ec2:
     """Create a machine; return its handle."""
     handles: list[Any] = []
-    means = Means(cloud, cloud.time.clock, lambda wanted: ("203.0.113.9/32",))
+    means = Means(cloud, cloud.time.clock, lambda wanted, site: wanted.access.allow or ("203.0.113.9/32",))
     Launch(request(machine_id=machine), access(**changes), SITE, handles.append, means).instance()
     return Ec2.of(handles[-1])
 
