@@ -14,6 +14,7 @@ from pymachine_aws.account import Account
 from pymachine_aws.connecting import proxy_words
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
+from pymachine_aws.surveying import account_of
 from pymachine_aws.waiting import Clock, Described, address_of, find_instance, instance_of, state_of
 from pymachine_aws.wanted import Wanted
 from pymachine_aws.wanting import read_options
@@ -21,11 +22,6 @@ from pymachine_aws.wanting import read_options
 CONSOLE_PATIENCE = 20.0  # seconds; it booted long ago, so the console shows the key now or never
 
 _ID = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
-
-
-def account_of(wanted: Wanted) -> Account:
-    """Return the account that the options name."""
-    return Account(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
 
 
 class AdoptedAws(Instances):

@@ -20,11 +20,11 @@ class Instances:
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Ask EC2 for this one."""
-        return status.inspect_all([Ec2.of(handle)], deadline=deadline)[0]
+        return status.inspect_handles([handle], deadline=deadline)[0]
 
     def inspect_all(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
         """Ask EC2 once a region."""
-        return status.inspect_all([Ec2.of(handle) for handle in handles], deadline=deadline)
+        return status.inspect_handles(handles, deadline=deadline)
 
     def whereabouts(self, handle: Handle) -> Instance:
         """Say which addresses it has now."""

@@ -12,6 +12,7 @@ from pymachine.errors import DriverError
 from pymachine_aws import groups, tags
 from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import IN_USE
+from pymachine_aws.surveying import account_of
 from pymachine_aws.waiting import KEPT, Clock, Described, insist, look, state_of
 from pymachine_aws.wanted import Wanted
 from pymachine_aws.wanting import read_options
@@ -29,7 +30,7 @@ def find(search: Search, account: Account | None = None, now: datetime | None = 
     group belongs to no store: it is left once nothing but leftovers of this store has it. Raises as ``Account``.
     """
     wanted = read_options(search.options)
-    looking = _Looking(search, _place(account or _account(wanted), wanted), now or datetime.now(UTC))
+    looking = _Looking(search, _place(account or account_of(wanted), wanted), now or datetime.now(UTC))
     instances = list(looking.instances())
     return [*instances, *looking.volumes(), *looking.key_pairs(), *looking.groups(instances)]
 
@@ -172,10 +173,6 @@ def _explained(error: ApiError, leftover: Leftover) -> DriverError:
             "--no-disable-api-termination` lifts it",
         )
     return error
-
-
-def _account(wanted: Wanted) -> Account:
-    return Account(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
 
 
 def _place(account: Account, wanted: Wanted) -> _Place:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pymachine.driver import Status
-from pymachine.errors import PymachineError
+from pymachine.driver import Handle, Status
+from pymachine.errors import DriverError, PymachineError
 from pymachine.model import State
 from pymachine_aws import tags
 from pymachine_aws.account import Account
@@ -54,6 +54,14 @@ def inspect_all(machines: Sequence[Ec2], *, deadline: float, account: Open = acc
         threading.Thread(target=asking.put_answer, args=(answers,), daemon=True).start()
     found = dict(_in_time(answers, len(groups), end))
     return [_status_in(found.get(_place(ec2)), ec2, deadline) for ec2 in machines]
+
+
+def inspect_handles(handles: Sequence[Handle], *, deadline: float, account: Open = account_of) -> list[Status]:
+    """Do the same for records; one that is damaged is ``State.ERROR``."""
+    read = [_read(handle) for handle in handles]
+    machines = [each for each in read if isinstance(each, Ec2)]
+    found = iter(inspect_all(machines, deadline=deadline, account=account))
+    return [next(found) if isinstance(each, Ec2) else each for each in read]
 
 
 def status_of(ec2: Ec2, described: Described) -> Status:
@@ -114,6 +122,13 @@ class _Asking:
         by_id = {str(found["InstanceId"]): found for found in _look(account, "instance-id", instances)}
         launched = sorted(_look(account, f"tag:{tags.ID}", begun), key=_rank, reverse=True)
         return _Found(by_id, {tags.read(found)[tags.ID]: found for found in launched})
+
+
+def _read(handle: Handle) -> Ec2 | Status:
+    try:
+        return Ec2.of(handle)
+    except DriverError as error:
+        return Status(State.ERROR, detail=error.message)
 
 
 def _look(account: Account, name: str, values: Sequence[str]) -> Iterator[Described]:

@@ -20,12 +20,12 @@ def find(ec2: Ec2, account: Account | None = None) -> Instance:
 
 
 def required(account: Account, ec2: Ec2) -> Described:
-    """Return what EC2 tells of the instance. Raises ``DriverError`` where there is none, or none any more."""
-    found = find_instance(account, ec2.instance) if ec2.instance else None
+    """Return what EC2 tells of the instance. Raises ``DriverError`` where there is none yet, or none any more."""
+    if not ec2.instance:
+        raise DriverError("there is no instance yet", hint="give the machine's create command again to go on with it")
+    found = find_instance(account, ec2.instance)
     if found is None:
-        raise DriverError(
-            f"EC2 knows no instance {ec2.instance or 'of this machine'} in {ec2.region}", hint=_HINTS["terminated"]
-        )
+        raise DriverError(f"EC2 knows no instance {ec2.instance} in {ec2.region}", hint=_HINTS["terminated"])
     return found
 
 

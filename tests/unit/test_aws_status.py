@@ -14,7 +14,7 @@ from pymachine.model import State
 from pymachine.overriding import override
 from pymachine_aws.account import Account
 from pymachine_aws.handle import Ec2
-from pymachine_aws.status import inspect_all, status_of
+from pymachine_aws.status import inspect_all, inspect_handles, status_of
 from unit.aws_life import Region, described, ec2, refusal, tagged
 
 
@@ -154,6 +154,14 @@ def test_a_fault_of_our_own_is_not_hidden() -> None:
     region.before["describe_instances"].append(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         looked(region, ec2())
+
+
+def test_a_damaged_record_does_not_hide_the_others() -> None:
+    region = Region(described("i-1"))
+    handles = [{"of": "another driver"}, ec2().handle()]
+    found = inspect_handles(handles, deadline=5, account=lambda *_: region)
+    assert [status.state for status in found] == [State.ERROR, State.RUNNING]
+    assert "damaged" in found[0].detail
 
 
 def test_nothing_is_asked_for_nothing() -> None:

@@ -34,7 +34,11 @@ def test_one_that_does_not_run_is_nowhere(state: str, hint: str) -> None:
     assert hint in (fault.value.hint or "")
 
 
-@pytest.mark.parametrize(("instance", "named"), [("i-9", "i-9"), ("", "of this machine")])
-def test_one_that_ec2_does_not_know_is_an_error(instance: str, named: str) -> None:
-    with pytest.raises(DriverError, match=f"knows no instance {named}"):
+@pytest.mark.parametrize(
+    ("instance", "said", "hint"),
+    [("i-9", "knows no instance i-9", "pymachine rm"), ("", "no instance yet", "create")],
+)
+def test_one_that_is_not_there_is_an_error(instance: str, said: str, hint: str) -> None:
+    with pytest.raises(DriverError, match=said) as fault:
         whereabouts.find(ec2(instance), Region())
+    assert hint in (fault.value.hint or "")
