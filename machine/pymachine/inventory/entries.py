@@ -36,6 +36,7 @@ class Entries:
         self.reading = reading
         self.drivers = drivers
         self.places: dict[str, Spot] = {}
+        self.complete = True  # whether every entry came to machines
 
     def drafts(self, defaults: Value | None, entries: Value | None) -> list[Draft]:
         """Return the machines of all entries, in their order."""
@@ -57,6 +58,7 @@ class Entries:
     def _machines(self, entry: Value, below: Table) -> Iterator[Draft]:
         if not isinstance(entry, Table):
             refuse(entry, "a mapping such as {name: node1}", self.reading)
+            self.complete = False
             return
         self._known_keys(entry, OWN)
         name = entry.cells.get("name")
@@ -64,10 +66,12 @@ class Entries:
         body = _spelled_out(_without(entry, OWN))
         overrides = self._overrides(entry.cells.get("overrides"), names)
         if not names or not self._in_step(body, len(names)):
+            self.complete = False
             return
         assert isinstance(name, Scalar)
+        differing = bool(braced(body, but=UNTOUCHED))
         for number, one in enumerate(names):
-            table = merged(below, member_of(body, number))
+            table = merged(below, member_of(body, number) if differing else body)
             for override in overrides.get(one, ()):
                 table = merged(table, override)
             if self._is_new(one, name):

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from pymachine.inventory.composing import Source, compose
 from pymachine.inventory.drivers import Drivers
-from pymachine.inventory.entries import Entries
+from pymachine.inventory.entries import Draft, Entries
 from pymachine.inventory.faults import Findings, where
 from pymachine.inventory.model import Fleet, Spot
 from pymachine.inventory.specs import Specs
 from pymachine.inventory.surroundings import Reading, Secrets, Surroundings
+from pymachine.inventory.tables import TOP
 from pymachine.inventory.values import Items, Scalar, Table, Value, is_null, merged, near
 from pymachine.inventory.whole import (
+    Seats,
     fleet_name,
     hooks_of,
     no_live_restore,
@@ -22,14 +24,6 @@ from pymachine.inventory.whole import (
     swarm_of,
 )
 
-TOP = {
-    "fleet": "Name of the fleet: machines made for it carry it.",
-    "defaults": "What holds for every machine that does not say otherwise; may have sections of several drivers.",
-    "machines": "The machines, one by one or as ranges.",
-    "swarm": "The Swarm that the machines form.",
-    "stacks": "Compose files to deploy.",
-    "hooks": "Programs to run here at certain events.",
-}
 APPENDED = ("machines", "stacks")
 
 
@@ -97,14 +91,22 @@ def _fleet(table: Table, first: str, reading: Reading) -> Fleet:
     cells = table.cells
     name = fleet_name(cells.get("fleet"), Spot(first, 1, 1), reading)
     drivers = Drivers(reading.surroundings)
-    drafts = Entries(reading, drivers).drafts(cells.get("defaults"), cells.get("machines"))
+    entries = Entries(reading, drivers)
+    drafts = entries.drafts(cells.get("defaults"), cells.get("machines"))
     specs = Specs(reading, drivers, cells.get("defaults"))
     specs.check_defaults(cells.get("defaults"))
     machines = specs.all(drafts)
-    swarm = swarm_of(cells.get("swarm"), machines, reading)
+    seats = _seats(drafts, specs, certain=specs.certain and entries.complete)
+    swarm = swarm_of(cells.get("swarm"), seats, reading)
     no_live_restore(machines, reading)
     same_hosts(machines, reading)
-    stacks = stacks_of(cells.get("stacks"), machines, [draft.name for draft in drafts], reading)
+    stacks = stacks_of(cells.get("stacks"), [draft.name for draft in drafts], seats, reading)
     hooks = hooks_of(cells.get("hooks"), reading)
     folder = reading.surroundings.paths.resolve(first, ".")
     return Fleet(name, machines, swarm, stacks, hooks, folder)
+
+
+def _seats(drafts: Sequence[Draft], specs: Specs, *, certain: bool) -> Seats:
+    managers = tuple(name for name, node in specs.nodes.items() if node.role == "manager")
+    workers = tuple(name for name, node in specs.nodes.items() if node.role == "worker")
+    return Seats(managers, workers, {draft.name: draft.spot for draft in drafts}, certain)

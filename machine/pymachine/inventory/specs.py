@@ -21,12 +21,18 @@ KINDS = {key.name: key.kind for key in COMMON}
 
 
 class Specs:
-    """Reads drafts. ``defaults`` may have sections for drivers that a machine does not use, its own entry may not."""
+    """Reads drafts. ``defaults`` may have sections for drivers that a machine does not use, its own entry may not.
+
+    ``nodes`` are the places in the Swarm by machine, of machines too whose other keys cannot be read; ``certain``
+    says that every place could be read.
+    """
 
     def __init__(self, reading: Reading, drivers: Drivers, defaults: Value | None) -> None:
         self.reading = reading
         self.drivers = drivers
-        self._lenient = set(defaults.cells) if isinstance(defaults, Table) else set()
+        self.nodes: dict[str, NodeSpec] = {}
+        self.certain = True
+        self._lenient = set(defaults.keys.values()) if isinstance(defaults, Table) else set()
         self._kept: list[Value] = []
         self._read: dict[tuple[int, str], Any] = {}
 
@@ -46,12 +52,12 @@ class Specs:
                 KINDS[key].read(value, self.reading)
 
     def _spec(self, draft: Draft, order: int) -> MachineSpec | None:
-        driver = self._driver(draft)
         node = self._node(draft)
         engine = self._engine(draft)
         labels = self._value(draft, "labels", {})
         groups = self._value(draft, "groups", ())
-        options = self._options(draft, driver) if driver else None
+        driver = self._driver(draft)
+        options = self._options(draft, driver)
         if driver is None or options is None:
             return None
         own = [draft.pattern] if draft.pattern != draft.name else []
@@ -75,9 +81,8 @@ class Specs:
     def _driver(self, draft: Draft) -> str | None:
         value = draft.table.cells.get("driver")
         if value is None or is_null(value):
-            self.reading.fault_at(
-                draft.spot, f"machine {draft.name!r} has no driver", f"one of {', '.join(self.drivers.names)}"
-            )
+            hint = f"give it one of {', '.join(self.drivers.names)}"
+            self.reading.fault_at(draft.spot, f"machine {draft.pattern!r} has no driver", hint)
             return None
         name = Text().read(value, self.reading)
         if name is ABSENT:
@@ -92,27 +97,33 @@ class Specs:
             return None
         return str(name)
 
-    def _options(self, draft: Draft, driver: str) -> dict[str, Any] | None:
-        section = self.drivers.find(driver)
+    def _options(self, draft: Draft, driver: str | None) -> dict[str, Any] | None:
+        """Return the options of the driver; sections of others are read for their faults alone."""
         options: dict[str, Any] = {}
-        given = [key for key in draft.table.cells if key in self.drivers.names]
-        for key in given:
-            value = draft.table.cells[key]
-            if self.drivers.same(key, driver):
-                options |= self._section_read(value, section)
-            elif key not in self._lenient:
+        for key in [key for key in draft.table.cells if key in self.drivers.names]:
+            read = self._section_read(draft.table.cells[key], key)
+            if driver is not None and self.drivers.same(key, driver):
+                options |= read
+            elif driver is not None and draft.table.keys[key] not in self._lenient:
                 self.reading.fault_at(
                     draft.table.keys[key], f"section {key!r} is of another driver: the machine's is {driver}"
                 )
-        missing = [key for key in section.section.keys if key.required and not options.get(section.fields[key.name])]
-        for lack in missing:
-            self.reading.fault_at(
-                draft.spot, f"machine {draft.name!r} needs option {lack.name!r} of driver {driver}", lack.help
-            )
-        return None if missing else options
+        return options if driver is not None and self._complete(draft, driver, options) else None
 
-    def _section_read(self, value: Value, section: DriverSection) -> dict[str, Any]:
-        known = (id(value), "options")
+    def _complete(self, draft: Draft, driver: str, options: dict[str, Any]) -> bool:
+        section = self.drivers.find(driver)
+        missing = [key for key in section.section.keys if key.required and not options.get(section.fields[key.name])]
+        for key in missing:
+            self.reading.fault_at(
+                draft.spot, f"machine {draft.pattern!r} needs option {key.name!r} of driver {driver}", key.help
+            )
+        return not missing
+
+    def _section_read(self, value: Value, driver: str) -> dict[str, Any]:
+        known = (id(value), driver)
+        section = self._section(driver)
+        if section is None:
+            return {}
         if known not in self._read:
             self._kept.append(value)
             self._read[known] = section.section.read(value, self.reading)
@@ -126,13 +137,20 @@ class Specs:
             return None
 
     def _node(self, draft: Draft) -> NodeSpec | None:
+        value = draft.table.cells.get("swarm")
         found = self._value(draft, "swarm", None)
-        if found is None or found.get("role") == "none":
+        if value is None or found is None:
+            self.certain = self.certain and is_null(value)
             return None
         if "role" not in found:
-            self.reading.fault(draft.table.cells["swarm"], "key 'role' is missing", "manager, worker or none")
+            self.certain = False
+            if isinstance(value, Table) and is_null(value.cells.get("role")):
+                self.reading.fault(value, "key 'role' is missing", "manager, worker or none")
             return None
-        return NodeSpec(**found)
+        if found["role"] == "none":
+            return None
+        self.nodes[draft.name] = node = NodeSpec(**found)
+        return node
 
     def _engine(self, draft: Draft) -> EngineSpec:
         value = draft.table.cells.get("engine")

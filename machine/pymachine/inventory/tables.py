@@ -45,6 +45,14 @@ ROLES = ("manager", "worker", "none")
 AVAILABILITIES = ("active", "pause", "drain")
 SMALLEST_SUBNET = 29  # bits: swarmkit refuses smaller overlay subnets than /29
 
+TOP = {
+    "fleet": "Name of the fleet: machines made for it carry it.",
+    "defaults": "What holds for every machine that does not say otherwise; may have sections of several drivers.",
+    "machines": "The machines, one by one or as ranges.",
+    "swarm": "The Swarm that the machines form.",
+    "stacks": "Compose files to deploy.",
+    "hooks": "Programs to run here at certain events.",
+}
 _GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)  # what Compose takes for a project's name
 

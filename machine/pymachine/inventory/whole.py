@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -34,22 +35,36 @@ def hooks_of(value: Value | None, reading: Reading) -> dict[str, str]:
     return {} if found is ABSENT else found
 
 
-def swarm_of(value: Value | None, machines: Sequence[MachineSpec], reading: Reading) -> SwarmSpec | None:
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """Who is to be in the Swarm, in order; ``certain`` says that it is known of every machine."""
+
+    managers: tuple[str, ...]
+    workers: tuple[str, ...]
+    places: Mapping[str, Spot]
+    certain: bool
+
+    @property
+    def vacant(self) -> bool:
+        """Whether there is no manager, and none whose entry just could not be read."""
+        return self.certain and not self.managers
+
+
+def swarm_of(value: Value | None, seats: Seats, reading: Reading) -> SwarmSpec | None:
     """Return the Swarm, None where no machine is to be in one."""
     given = value is not None and not is_null(value)
     found = SWARM.read(value, reading) if value is not None and given else {}
-    nodes = [machine for machine in machines if machine.swarm]
-    managers = [machine for machine in nodes if machine.swarm and machine.swarm.role == "manager"]
-    if value is not None and given:
-        _pools(value, {} if found is ABSENT else found, reading)
-    if not managers:
-        if value is not None and given:
-            reading.fault(value, "a swarm without a manager", _MANAGER)
-        elif nodes:
-            reading.fault_at(nodes[0].spot, f"{nodes[0].name} is a worker, and there is no manager", _MANAGER)
-        return None
-    _count(managers, reading)
     fields = {} if found is ABSENT else dict(found)
+    if isinstance(value, Table):
+        _pools(value, fields, reading)
+    if seats.vacant and value is not None and given:
+        reading.fault(value, "a swarm without a manager", _MANAGER)
+    elif seats.vacant and seats.workers:
+        first = seats.workers[0]
+        reading.fault_at(seats.places[first], f"{first} is a worker, and there is no manager", _MANAGER)
+    if not seats.managers:
+        return None
+    _count(len(seats.managers), seats.places[seats.managers[-1]], reading)
     return SwarmSpec(address_pools=fields.pop("address_pool", ()), **fields)
 
 
@@ -69,14 +84,13 @@ def _pools(value: Value, found: Mapping[str, Any], reading: Reading) -> None:
             reading.fault_at(place, f"address pool {pool} is smaller than one subnet of /{size}")
 
 
-def _count(managers: Sequence[MachineSpec], reading: Reading) -> None:
-    count = len(managers)
+def _count(count: int, spot: Spot, reading: Reading) -> None:
     if count % 2 == 0:
         reading.findings.warn(
-            managers[-1].spot, f"{count} managers survive the loss of no more than {count - 1} do: use an odd number"
+            spot, f"{count} managers bear the loss of no more than {count - 1} do: use an odd number"
         )
     if count > MANY_MANAGERS:
-        reading.findings.warn(managers[-1].spot, f"{count} managers are slower and no safer than {MANY_MANAGERS}")
+        reading.findings.warn(spot, f"{count} managers are slower and hardly safer than {MANY_MANAGERS}")
 
 
 def no_live_restore(machines: Sequence[MachineSpec], reading: Reading) -> None:
@@ -98,23 +112,20 @@ def _live_restore(machine: MachineSpec) -> bool:
         return False  # a fault is noted for it already
 
 
-def stacks_of(
-    value: Value | None, machines: Sequence[MachineSpec], names: Sequence[str], reading: Reading
-) -> tuple[StackSpec, ...]:
+def stacks_of(value: Value | None, names: Sequence[str], seats: Seats, reading: Reading) -> tuple[StackSpec, ...]:
     """Return the stacks. ``names`` are those of all machines, also of ones that could not be read."""
     if value is None or is_null(value):
         return ()
     if not isinstance(value, Items):
         refuse(value, "a list of stacks", reading)
         return ()
-    swarm = any(machine.swarm and machine.swarm.role == "manager" for machine in machines)
     places: dict[tuple[str, str | None], Spot] = {}
     stacks = []
     for item in value.items:
         stack = _stack(item, names, reading)
         if stack is None:
             continue
-        if stack.on is None and not swarm:
+        if stack.on is None and seats.vacant:
             reading.fault(
                 item, f"stack {stack.name!r} needs a Swarm, and there is none", "say on which machine: on: NAME"
             )
