@@ -43,6 +43,8 @@ COMMANDS = {
     "provision": "setting_up",
     "upgrade": "setting_up",
     "swarm": "swarm",
+    "init": "inventory",
+    "inventory": "inventory",
     "rm": "removing",
     "gc": "collecting",
     "version": "about",
