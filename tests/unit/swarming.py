@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 from unit.world import World
 
-from pymachine.create import Order, create
 from pymachine.inventory.model import NodeSpec, SwarmSpec
-from pymachine.model import EngineSpec, Machine
+from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.tools import Tools
 from pymachine.swarm import init, join
 from pymachine.testing.fake_cluster import FakeClusters
-from pymachine.testing.fake_driver import FakeOptions
+from pymachine.testing.fake_transport import HOST_KEY
 
 MANAGER = NodeSpec("manager")
 WORKER = NodeSpec("worker")
@@ -32,12 +32,16 @@ class SwarmWorld(World):
         return replace(super().tools, connect_cluster=self.clusters.connect)
 
     def machines(self, *names: str) -> None:
-        """Make machines at 192.0.2.1, .2, …"""
+        """Have ready machines at 192.0.2.1, .2, …"""
         for name in names:
             self.made_so_far += 1
-            options = FakeOptions(fake_address=f"192.0.2.{self.made_so_far}")
-            made = create(Order(name, "fake", options, EngineSpec()), self.tools)
-            self.store.put(made.with_(addresses=(options.fake_address,)))
+            address = f"192.0.2.{self.made_so_far}"
+            machine = Machine(
+                name, uuid.uuid4().hex, "fake", Phase.READY, handle={"id": name, "address": address},
+                ssh=SshAddress(address, host_key=HOST_KEY), endpoint=Endpoint(address), addresses=(address,),
+                engine_version="26.1.5",
+            )  # fmt: skip
+            self.store.put(machine, secrets={"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"})
 
     def swarm(self, managers: int, workers: int = 0, *, autolock: bool = False) -> list[str]:
         """A Swarm of machines m1, m2 … and w1, w2 …; return the names of its managers."""

@@ -90,7 +90,7 @@ def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> N
 def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, tools: Tools) -> Node:
     nodes = manager.nodes()
     for former in (n for n in nodes if n.labels.get(MACHINE_LABEL) == machine.id and n.state == "down"):
-        forget(machine.name, former, manager, tools)  # who left stays in the list, and joins under a new id
+        forget(machine.name, former.id, manager, tools)  # who left stays in the list, and joins under a new id
     managers = _addresses(nodes)
     cluster = manager.engine.cluster()
     token = cluster.manager_token if node.role == MANAGER else cluster.worker_token

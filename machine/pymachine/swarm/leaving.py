@@ -50,7 +50,7 @@ def remove_node(node: str, tools: Tools, *, via: Sequence[str]) -> None:
     with control(tools, via) as manager:
         found = manager.find(node)
         if found is not None:
-            forget(found.hostname or found.id, found, manager, tools)
+            forget(found.hostname or found.id, node, manager, tools)
 
 
 def _refuse_unknown_member(machine: Machine, tools: Tools) -> None:
@@ -117,7 +117,7 @@ def _take_out(machine: Machine, engine: ClusterEngine | None, manager: Control, 
     if engine is not None and engine.standing().state != INACTIVE:
         engine.leave(force=node is None)  # one that was taken off the list may call itself a manager still
     if node is not None:
-        forget(machine.name, node, manager, tools)
+        forget(machine.name, node.id, manager, tools)
 
 
 def _node_on_record(machine: Machine, manager: Control) -> Node | None:

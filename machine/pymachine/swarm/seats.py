@@ -82,7 +82,7 @@ def take_role(machine: Machine, role: str, manager: Control, session: Session) -
     """Make a node a manager or a worker and wait until it is; save what it is then, and a manager's key before."""
     node = manager.get(machine)
     if role == MANAGER:
-        machine = remember(machine, node, manager, session)
+        machine = remember(machine, replace(node, role=MANAGER), manager, session)
         _promote(machine, node, manager, session.tools)
     else:
         demote(machine.name, node, manager, session.tools)
@@ -109,16 +109,19 @@ def demote(name: str, node: Node, manager: Control, tools: Tools) -> None:
     awaited(tools, lambda: _no_manager(manager, node.id), f"{name} to be no manager any more")
 
 
-def forget(name: str, node: Node, manager: Control, tools: Tools) -> None:
-    """Take a node off the list: demoted, seen down, removed. One that is gone is no error."""
-    demote(name, node, manager, tools)
+def forget(name: str, node: str, manager: Control, tools: Tools) -> None:
+    """Take a node off the list by its id: demoted, seen down, removed. One that is gone is no error."""
+    found = manager.find(node)
+    if found is None:
+        return
+    demote(name, found, manager, tools)
     awaited(
         tools,
-        lambda: _gone_or_down(manager, node.id),
+        lambda: _gone_or_down(manager, node),
         f"{name} to be seen down",
         hint="a node whose engine still answers has to leave first",
     )
-    manager.engine.remove_node(node.id)
+    manager.engine.remove_node(node)
 
 
 def set_availability(machine: Machine, manager: Control, availability: str, tools: Tools) -> None:
