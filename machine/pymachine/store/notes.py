@@ -22,7 +22,8 @@ def write(connection: sqlite3.Connection, name: str, document: Mapping[str, Any]
         connection.execute("DELETE FROM note WHERE name = ?", (name,))
         return
     connection.execute(
-        "INSERT INTO note (name, document) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET document = excluded.document",
+        "INSERT INTO note (name, document) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET document = excluded.document",
         (name, dumped(document)),
     )
 
