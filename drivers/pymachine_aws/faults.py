@@ -199,6 +199,7 @@ _HINTS = (
     ("SecurityGroupLimitExceeded", "the quota of security groups is used up: --aws-security-group names one"),
     ("RulesPerSecurityGroupLimitExceeded", "the security group has no room for further rules" + _QUOTA),
     ("PendingVerification", "AWS still verifies this account for the region; it may take some hours"),
+    ("AuthFailure", "has its owner shared it with this account?"),
     ("Blocked", "AWS has blocked the account: open a case with its support"),
     ("InsufficientInstanceCapacity", "no room there now: give further --aws-zone or --aws-instance-type"),
     ("InsufficientHostCapacity", "no room there now: give further --aws-zone or --aws-instance-type"),
