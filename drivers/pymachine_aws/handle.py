@@ -21,7 +21,7 @@ class Ec2:
     (id) are set where our own security group is used, ``key_pair`` where our key was imported. ``market`` is
     ``spot`` or empty. ``address`` is ``public``, ``private`` or ``ipv6``: which one clients use. ``via`` is how SSH
     gets there; ``public_key`` is the OpenSSH line that EC2 Instance Connect then puts on the host. ``adopted`` says
-    that we did not make it.
+    that we did not make it. ``account`` is AWS's number of the account that it is in, empty until AWS has told.
     """
 
     region: str
@@ -42,6 +42,7 @@ class Ec2:
     public_key: str = ""
     host_key: str = "first-contact"
     adopted: bool = False
+    account: str = ""
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with these fields changed."""
