@@ -39,7 +39,7 @@ TOKEN_OF_ANOTHER = "IdempotentParameterMismatch"
 # cause for an internal error, which is a KMS key that EC2 may not use in most cases).
 _ENDS = {
     "VolumeLimitExceeded": "the account's quota of EBS storage is used up: ask for more, or remove volumes",
-    "InternalError": "usually a KMS key that EC2 may not use: see --aws-kms-key and the key's policy",
+    "Client.InternalError": "usually a KMS key that EC2 may not use: see --aws-kms-key and the key's policy",
     "InvalidSnapshot.NotFound": "the image's snapshot is gone or not shared with you: take another --aws-image",
     "UserInitiatedShutdown": "somebody terminated it; the same create makes another one",
     "InstanceInitiatedShutdown": "it shut itself down: its console output may say why",
@@ -69,4 +69,5 @@ def is_lagging(error: ApiError) -> bool:
 
 def explained_end(code: str) -> str:
     """Return what to do about an instance that ended with this reason."""
-    return _ENDS.get(plain(code), "the same create tries again; `pymachine rm` removes what is left")
+    again = "the same create tries again; `pymachine rm` removes what is left"
+    return _ENDS.get(code) or _ENDS.get(plain(code), again)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymachine.driver import Instance, Remember, Request
@@ -19,8 +19,8 @@ from pymachine_aws.runbody import Parts, digest_of, run_body
 from pymachine_aws.site import Attempt, Site
 from pymachine_aws.sources import sources_of
 from pymachine_aws.surveying import account_of
-from pymachine_aws.userdata import user_data_of
-from pymachine_aws.waiting import Clock, Described
+from pymachine_aws.userdata import STAND_IN, user_data_of
+from pymachine_aws.waiting import Clock, Described, spread
 from pymachine_aws.wanted import PortRange, Wanted
 
 _STAND_IN_USER = "x" * 12  # the image's account is known later; none is called longer
@@ -28,7 +28,8 @@ _STAND_IN_USER = "x" * 12  # the image's account is known later; none is called 
 
 def check(request: Request, wanted: Wanted) -> None:
     """Raise ``UsageFault`` for user-data that cannot be merged with ours or does not fit. Calls nobody."""
-    user_data_of(request, wanted, wanted.way.user or _STAND_IN_USER)
+    stand_in = replace(request, login=request.login or STAND_IN)
+    user_data_of(stand_in, wanted, wanted.way.user or _STAND_IN_USER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,15 @@ class Launch:
         for attempt in self._in_turn():
             self._request.progress(f"launching {attempt.image.name} as {_place(attempt)}")
             try:
-                return self._tried(attempt)
+                described = self._tried(attempt)
             except NoRoom as none:
                 self._request.progress(f"no room for {_place(attempt)}")
                 full.append(f"{_place(attempt)}: {none.message}")
                 self._begin_anew()
+            else:
+                if full:
+                    self._request.notice(f"launched as {_place(attempt)}: no room for what was to be tried before")
+                return described
         raise _no_room(full, self._wanted)
 
     def _in_turn(self) -> Sequence[Attempt]:
@@ -187,30 +192,30 @@ class Launch:
 
     def _tried(self, attempt: Attempt) -> Described:
         """Launch one and wait until it runs. Raises ``NoRoom``."""
-        described = self._run(attempt)
-        self._keep(instance=described["InstanceId"])
+        self._run(attempt)
         return waiting.wait_running(self._account, self._ec2, self._clock, self._request.progress)
 
-    def _run(self, attempt: Attempt) -> Described:
+    def _run(self, attempt: Attempt) -> None:
         """Ask for the instance until EC2 has answered, always for the same one: see ``Ec2.token``."""
         for pause in waiting.PAUSES:
             try:
-                return self._ask(attempt)
+                self._ask(attempt)
             except (ApiError, Unreachable) as error:
-                found = self._weighed(error)
-            if found:
-                return found
-            self._clock.sleep(pause)
-        return self._ask(attempt)
+                if self._weighed(error):
+                    return
+            else:
+                return
+            self._clock.sleep(spread(pause))
+        self._ask(attempt)
 
-    def _ask(self, attempt: Attempt) -> Described:
+    def _ask(self, attempt: Attempt) -> None:
         body = self._body(attempt)
         digest = digest_of(body)
         if not self._ec2.token or self._ec2.digest != digest:
             token = uuid.uuid4().hex
             self._keep(token=token, digest=digest, instance="", market=attempt.market, user=self._user(attempt))
         reply = self._account.change("run_instances", "launch an instance", **body, ClientToken=self._ec2.token)
-        return dict(reply["Instances"][0])
+        self._keep(instance=reply["Instances"][0]["InstanceId"], account=str(reply.get("OwnerId", "")))
 
     def _weighed(self, error: ApiError | Unreachable) -> Described | None:
         """See to what asking again needs, if that is worth it, else raise; return what turned out to be there."""

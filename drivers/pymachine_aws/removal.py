@@ -34,6 +34,8 @@ class _Removal:
 
     def run(self) -> None:
         instances = self._instances()
+        if not instances:
+            self._refuse_another_account()
         self._cancel_spot_requests()
         self._terminate([each["InstanceId"] for each in instances if waiting.state_of(each) in waiting.KEPT])
         if self._ec2.key_pair:
@@ -46,6 +48,18 @@ class _Removal:
         """Return the machine's instances in every state, those as well that EC2 does not show at the first look."""
         asked_for = bool(self._ec2.token or self._ec2.instance)
         return waiting.until_seen(self._look, self._clock) if asked_for else self._look()
+
+    def _refuse_another_account(self) -> None:
+        """Raise ``DriverError`` where others' credentials are at work: they see none of what is billed to ours."""
+        if not self._ec2.account:
+            return
+        here = self._account.read("get_caller_identity", "look which account this is", service="sts")["Account"]
+        if here != self._ec2.account:
+            raise DriverError(
+                f"{self._ec2.instance or 'the instance'} is in the AWS account {self._ec2.account}, "
+                f"and these credentials are of {here}",
+                hint="take the credentials, or the AWS_PROFILE, that it was created with",
+            )
 
     def _look(self) -> list[Described]:
         found = waiting.look(self._account, {f"tag:{tags.ID}": (self._ec2.id,)})

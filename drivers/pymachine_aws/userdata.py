@@ -13,8 +13,9 @@ from pymachine_aws.wanted import Wanted
 
 LIMIT = 16_384  # bytes, before they are written in base64 (EC2 User Guide)
 _FILE = "--aws-user-data"
-# A key of the length of ours, which is made after the check.
-_STAND_IN = Login("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA" + "A" * 44, "", b"")
+
+STAND_IN = Login("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA" + "A" * 44, "", b"")
+"""A key of the length of ours, which is made after the first check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def user_data_of(request: Request, wanted: Wanted, user: str) -> bytes:
 
 
 def _composed(request: Request, wanted: Wanted, user: str) -> Composition:
-    login = replace(request.login or _STAND_IN, host_public="", host_private=b"")
+    assert request.login is not None
+    login = replace(request.login, host_public="", host_private=b"")
     theirs = NOTHING if wanted.user_data is None else read_theirs(wanted.user_data, _FILE)
     keys = second_keys(wanted.access.key_path)
     if keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,10 +72,15 @@ def insist(change: Callable[[], object], clock: Clock) -> None:
         except (ApiError, Unreachable) as error:
             if isinstance(error, ApiError) and not is_throttled(error):
                 raise
-            clock.sleep(pause)
+            clock.sleep(spread(pause))
         else:
             return
     change()
+
+
+def spread(pause: float) -> float:
+    """Return a pause of about this length: many who were throttled at once shall not come back at once."""
+    return random.uniform(0.7, 1.3) * pause
 
 
 def state_of(described: Described) -> str:

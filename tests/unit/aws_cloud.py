@@ -67,6 +67,7 @@ class Cloud(Account):
         self.boot = 3.0  # seconds from pending to running
         self.shutdown = 20.0
         self.unseen = 0.0  # seconds for which a new instance does not show
+        self.owner = "123456789012"
         self.public = True
         self.ipv6 = ""
 
@@ -111,7 +112,7 @@ class Cloud(Account):
                 raise refusal("IdempotentParameterMismatch")
             if self.instances[known]["State"]["Name"] == "terminated":
                 raise refusal("IdempotentInstanceTerminated")
-            return {"Instances": [self.instances[known]]}
+            return {"OwnerId": self.owner, "Instances": [self.instances[known]]}
         for group in body["NetworkInterfaces"][0]["Groups"]:
             if group not in self.groups:
                 raise refusal("InvalidGroup.NotFound")
@@ -119,7 +120,7 @@ class Cloud(Account):
         self.tokens[token] = (name, body)
         self.instances[name] = self._new(name, body)
         self.time.later(self.boot, partial(self._boot, name))
-        return {"Instances": [dict(self.instances[name])]}
+        return {"OwnerId": self.owner, "Instances": [dict(self.instances[name])]}
 
     def _new(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         nic = body["NetworkInterfaces"][0]
@@ -178,6 +179,9 @@ class Cloud(Account):
         for name in params["SpotInstanceRequestIds"]:
             del self.spot_requests[name]
         return {}
+
+    def _get_caller_identity(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"Account": self.owner}
 
     # Groups.
 

@@ -276,6 +276,7 @@ def test_no_room_leads_to_the_next_attempt_and_says_so(creating: Creating, code:
     assert creating.cloud.last("run_instances")["NetworkInterfaces"][0]["SubnetId"] == "subnet-b"
     assert len(set(tokens_of(creating.cloud))) == 2
     assert "no room for t3.small in eu-central-1a" in creating.told
+    assert any(text.startswith("launched as t3.small in eu-central-1b") for text in creating.notices)
 
 
 def test_an_instance_that_ends_for_want_of_room_leads_to_the_next_attempt(creating: Creating) -> None:
@@ -316,6 +317,10 @@ def test_an_end_before_running_is_told_in_ec2s_words_with_what_to_do(creating: C
     with pytest.raises(DriverError, match="Client error on launch") as caught:
         creating.create()
     assert "KMS" in str(caught.value.hint)
+    creating.cloud.ends = [("Server.InternalError", "Internal error on launch")]
+    with pytest.raises(DriverError) as caught:
+        creating.create()
+    assert "KMS" not in str(caught.value.hint)
 
 
 def test_an_instance_that_never_runs_is_given_up_after_five_minutes(creating: Creating) -> None:

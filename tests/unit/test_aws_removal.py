@@ -158,3 +158,11 @@ def test_a_group_without_our_tag_is_left_alone(cloud: Cloud) -> None:
     group["Tags"] = [tag for tag in group["Tags"] if tag["Key"] != tags.GROUP]
     remove(ec2, cloud, cloud.time.clock)
     assert cloud.groups
+
+
+def test_credentials_of_another_account_do_not_make_it_look_removed(cloud: Cloud) -> None:
+    ec2 = made(cloud)
+    elsewhere = Cloud()
+    elsewhere.owner = "999999999999"
+    with pytest.raises(DriverError, match="is in the AWS account 123456789012"):
+        remove(ec2, elsewhere, cloud.time.clock)
