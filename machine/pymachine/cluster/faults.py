@@ -50,7 +50,7 @@ def _answered(url: str, error: docker.errors.APIError) -> PymachineError:
     lower = str(error.explanation).lower()
     if any(sign in lower for sign in _LEADERLESS):
         return QuorumLost(
-            f"the Swarm has no leader, says {url}: {text}",
+            f"the managers of the Swarm have no majority, says {url} ({text.partition('. ')[0].lower()})",
             hint="start the managers that are off; `pymachine swarm recover` leads on if they are lost for good",
         )
     hint = next((hint for sign, hint in _HINTS if sign in lower), None)

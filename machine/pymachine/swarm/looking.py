@@ -10,6 +10,7 @@ from pymachine.errors import CheckFailed, PymachineError, QuorumLost
 from pymachine.model import Machine
 from pymachine.steps.tools import Tools
 from pymachine.swarm.reaching import Control, control, engine_of, is_node_of, managers_of, members_of, readable
+from pymachine.swarm.together import together
 
 
 def status(tools: Tools, names: Sequence[str] = ()) -> ClusterView:
@@ -25,7 +26,7 @@ def status(tools: Tools, names: Sequence[str] = ()) -> ClusterView:
     except PymachineError as error:
         if not cluster:
             raise
-        standings = {name: _standing(name, tools) for name in via}
+        standings = _standings(via, tools)
         lost = isinstance(error, QuorumLost) or _too_few(standings)
         return ClusterView(
             cluster, locked=_locked(standings), silent=_silent(standings), lost=lost, trouble=error.message
@@ -58,7 +59,7 @@ def _view(manager: Control, tools: Tools) -> ClusterView:
     ours = members_of(manager.cluster, tools)
     missing = tuple(machine.name for machine in ours if machine.name not in named)
     mute = [m.machine for m in members if m.machine and m.node.is_manager and not m.node.reachable]
-    standings = {name: _standing(name, tools) for name in (*mute, *_managers(ours, missing))}
+    standings = _standings([*mute, *_managers(ours, missing)], tools)
     return ClusterView(
         manager.cluster,
         members,
@@ -76,6 +77,10 @@ def _machine_of(node: Node, known: Sequence[Machine]) -> str:
 
 def _managers(machines: Sequence[Machine], names: Sequence[str]) -> list[str]:
     return [m.name for m in machines if m.name in names and m.swarm is not None and m.swarm.role == MANAGER]
+
+
+def _standings(names: Sequence[str], tools: Tools) -> dict[str, Standing | None]:
+    return together(names, lambda name: _standing(name, tools))
 
 
 def _standing(name: str, tools: Tools) -> Standing | None:

@@ -16,6 +16,7 @@ from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
 from pymachine.store import Broken
 from pymachine.store.clientfiles import materialised
+from pymachine.swarm.together import together
 
 UNLOCK_KEY = "swarm-unlock-key"  # among a manager's secrets; empty where its Swarm does not lock itself
 
@@ -89,18 +90,29 @@ def control(tools: Tools, via: Sequence[str], *, unlock: bool = True, last: str 
     One that waits to be unlocked is unlocked where the store has the key. Raises ``QuorumLost`` where those that
     answer have no majority, ``CheckFailed`` where none is a manager, ``EngineError`` where none answers.
     """
-    names = sorted(dict.fromkeys(via), key=lambda name: name == last)
-    errors: dict[str, PymachineError] = {}
-    for name in names:
+    if not via:
+        raise CheckFailed(
+            "no manager of this Swarm is on record",
+            hint="`pymachine swarm join --to MANAGER MANAGER` takes up a machine that is one already",
+        )
+    first, *others = [*(name for name in dict.fromkeys(via) if name != last), *([last] if last in via else [])]
+
+    def attempt(name: str) -> Control | PymachineError:
         try:
-            found = _controlled(tools.store.get(name), tools, unlock=unlock)
+            return _controlled(tools.store.get(name), tools, unlock=unlock)
         except PymachineError as error:
-            errors[name] = error
-            continue
-        with found.engine:
-            yield found
-        return
-    raise _out_of_control(errors)
+            return error
+
+    tried = {first: attempt(first)}
+    if isinstance(tried[first], PymachineError):
+        tried |= together(others, attempt)
+    found = [one for one in tried.values() if isinstance(one, Control)]
+    for beside in found[1:]:
+        beside.engine.close()
+    if not found:
+        raise _out_of_control({name: one for name, one in tried.items() if isinstance(one, PymachineError)})
+    with found[0].engine:
+        yield found[0]
 
 
 def managers_of(cluster: str, tools: Tools) -> list[str]:
@@ -195,14 +207,23 @@ def addresses_of(machines: Iterable[Machine]) -> list[str]:
 def _controlled(machine: Machine, tools: Tools, *, unlock: bool) -> Control:
     engine = engine_of(machine, tools)
     try:
-        standing = settled(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.standing()
-        if not standing.control:
-            raise CheckFailed(_no_manager(machine, standing), hint="`pymachine swarm status` shows the managers")
-        engine.nodes()  # refused without a majority
-        return Control(engine, machine.name, standing.cluster or engine.cluster().id)
+        return Control(engine, machine.name, _cluster_of(engine, machine, tools, unlock=unlock))
     except BaseException:
         engine.close()
         raise
+
+
+def _cluster_of(engine: ClusterEngine, machine: Machine, tools: Tools, *, unlock: bool) -> str:
+    """Return the id of the Swarm that the engine manages with a majority; it is asked why if it does not."""
+    try:
+        return engine.cluster().id
+    except QuorumLost:
+        raise
+    except EngineError:
+        standing = settled(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.standing()
+    if not standing.control:
+        raise CheckFailed(_no_manager(machine, standing), hint="`pymachine swarm status` shows the managers")
+    return engine.cluster().id
 
 
 def _no_manager(machine: Machine, standing: Standing) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymachine.cluster.seam import PENDING, ClusterEngine, NodeChange, Standing
+from pymachine.cluster.seam import LOCKED, PENDING, ClusterEngine, NodeChange, Standing
 from pymachine.cluster.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, WORKER, ClusterView, Node
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.inventory.model import NodeSpec
@@ -25,7 +25,9 @@ from pymachine.swarm.reaching import (
     managers_of,
     member_at_work,
     settled,
+    unlocked,
 )
+from pymachine.swarm.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,10 @@ class Loss:
     def in_words(self) -> str:
         """Return what happened, for people."""
         managers = len(self.survivors) + len(self.lost)
+        alone = "is" if len(self.survivors) == 1 else "are"
         return (
-            f"{', '.join(self.lost) or 'none'} of {managers} managers do not answer; "
-            f"{', '.join(self.survivors)} are no majority, so nothing in the Swarm can be changed"
+            f"of {managers} managers {', '.join(self.lost)} cannot be spoken to; {', '.join(self.survivors)} {alone} "
+            "no majority, so nothing in the Swarm can be changed"
         )
 
 
@@ -52,9 +55,9 @@ def look_at_loss(tools: Tools, names: Sequence[str] = ()) -> Loss:
     """
     cluster = the_cluster(tools, names)
     managers = managers_of(cluster, tools) if cluster else list(names)
-    answers = {name: _answer(name, tools) for name in managers}
+    answers = together(managers, lambda name: _answer(name, tools))
     survivors = tuple(name for name, answer in answers.items() if answer is not None)
-    if any(answer is not None and _can_change(name, tools) for name, answer in answers.items()):
+    if any(_can_change(name, tools) for name in survivors):
         raise CheckFailed(
             "the managers have a majority: there is nothing to recover",
             hint="`pymachine swarm status` shows what is wrong with single nodes",
@@ -96,7 +99,12 @@ def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
     with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, tools) as engine:
         standing = settled(engine, machine, tools, patience=START_PATIENCE)
-        engine.force_new_cluster(standing.address)
+        try:
+            engine.force_new_cluster(standing.address)
+        except EngineError:
+            if engine.standing().state != LOCKED:  # it starts anew, and a manager that starts wants its key
+                raise
+        unlocked(engine, machine, tools)
         manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")
         key = engine.unlock_key().encode()
         if tools.store.secrets(name).get(UNLOCK_KEY, b"") != key:

@@ -63,6 +63,7 @@ class _Seat:
     host: str
     raft: bool
     late: int = 0  # looks until what was asked for is so
+    struck: bool = False  # no manager any more, whatever it is asked to be: the Swarm went on without it
 
 
 @dataclass
@@ -113,7 +114,8 @@ class FakeClusters:
             host = host_at(state, address)
             host.cut = False
             swarm = state.swarms.get(host.swarm)
-            if swarm is not None and swarm.settings.autolock and _seat_of(host, swarm).raft:
+            seat = swarm.seats.get(host.node) if swarm else None
+            if swarm is not None and swarm.settings.autolock and (seat is None or seat.raft or seat.struck):
                 host.state = LOCKED
 
     def secrets(self) -> list[str]:
@@ -193,7 +195,11 @@ class FakeEngine:
                 raise EngineError("this node is not a swarm manager")
             for seat in swarm.seats.values():
                 seat.raft = seat.node.id == host.node
+                seat.struck = not seat.raft
             host.advertised = advertise
+            if swarm.settings.autolock:
+                host.state = LOCKED
+                raise EngineError("swarm is encrypted and needs to be unlocked before it can be used")
 
     def join(self, managers: tuple[str, ...], token: str, advertise: str) -> None:
         """Ask to be let in; an engine that is not is on its way for ever."""
@@ -406,7 +412,7 @@ def _quorum(swarm: _Swarm, state: _State) -> Quorum:
 
 def _follow(seat: _Seat) -> None:
     """Let a role be what its spec says, a look later than it was asked for."""
-    if seat.raft == (seat.node.role == MANAGER):
+    if seat.struck or seat.raft == (seat.node.role == MANAGER):
         return
     if seat.late:
         seat.late -= 1
