@@ -20,7 +20,7 @@ def removals(fleet: Fleet, records: Mapping[str, Machine], known: Known) -> list
     surplus = [m for m in records.values() if fleet.name and m.fleet == fleet.name and m.name.lower() not in listed]
     surplus.sort(key=lambda machine: _rank(machine, known))
     last = _last_manager(fleet, surplus)
-    return [_removal(machine, dissolves=machine is last) for machine in surplus]
+    return [_removal(machine, known, dissolves=machine is last) for machine in surplus]
 
 
 def is_manager(machine: Machine, known: Known) -> bool:
@@ -50,6 +50,8 @@ def _last_manager(fleet: Fleet, surplus: Sequence[Machine]) -> Machine | None:
     return managers[-1] if managers and not fleet.managers else None
 
 
-def _removal(machine: Machine, *, dissolves: bool) -> Action:
-    payload = {"member": machine.swarm is not None, "dissolve": dissolves}
+def _removal(machine: Machine, known: Known, *, dissolves: bool) -> Action:
+    finding = known.findings.get(machine.name)
+    lost = finding is not None and not finding.seen
+    payload = {"member": machine.swarm is not None, "dissolve": dissolves, "lost": lost}
     return Action(Kind.REMOVE, machine.name, ("it is not in the inventory any more",), payload=payload)

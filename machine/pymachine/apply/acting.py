@@ -1,0 +1,295 @@
+"""Actions as calls of the verbs that do the same by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from pymachine import power, provision, swarm
+from pymachine.apply.deploying import Docker
+from pymachine.apply.hooks import Hooks
+from pymachine.apply.looking import records_of
+from pymachine.apply.memory import Notebook
+from pymachine.bake import bake
+from pymachine.cluster.view import MANAGER
+from pymachine.create import Order, create
+from pymachine.driver import Locates
+from pymachine.errors import CheckFailed, NotSupported, PymachineError
+from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
+from pymachine.model import Machine, Phase
+from pymachine.plan import Action, Deployed, Kind
+from pymachine.remove import remove
+from pymachine.resize import Size, resize
+from pymachine.steps.host import placed, request_for
+from pymachine.steps.powers import reported
+from pymachine.steps.session import working
+from pymachine.steps.tools import Tools
+
+Act = Callable[["Hands", Action], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What actions are done with."""
+
+    fleet: Fleet
+    tools: Tools
+    notebook: Notebook
+    hooks: Hooks
+    docker: Docker
+
+    def do(self, action: Action) -> None:
+        """Do one action. Raises ``PymachineError``."""
+        _ACTS[action.kind](self, action)
+
+    def spec(self, name: str) -> MachineSpec:
+        """Return a machine of the inventory."""
+        return next(spec for spec in self.fleet.machines if spec.name == name)
+
+    def node(self, name: str) -> NodeSpec:
+        """Return the place that a machine shall have."""
+        node = self.spec(name).swarm
+        assert node is not None, "only machines with a place in the Swarm are planned to have one"
+        return node
+
+    def stack(self, name: str) -> StackSpec:
+        """Return a stack of the inventory."""
+        return next(stack for stack in self.fleet.stacks if stack.name == name)
+
+    def managers(self) -> list[Machine]:
+        """Return the fleet's managers, by their records; in the order of their names."""
+        return [
+            machine
+            for machine in records_of(self.tools).values()
+            if machine.fleet == self.fleet.name and machine.swarm is not None and machine.swarm.role == MANAGER
+        ]
+
+    def via(self, but: str = "") -> list[str]:
+        """Return the names of the managers to ask, without the one that is concerned."""
+        return [machine.name for machine in self.managers() if machine.name != but]
+
+    def resting(self, action: Action) -> AbstractContextManager[None]:
+        """Have a node run no tasks while its engine restarts."""
+        machine = self.tools.store.get(action.subject)
+        if machine.swarm is None or not action.payload.get("restarts", True):
+            return nullcontext()
+        return swarm.drained(machine.name, self.tools, via=self.via() or [machine.name])
+
+
+def _create(hands: Hands, action: Action) -> None:
+    order = _order(hands, action.subject)
+    hands.hooks.before("create", action.subject, hands.tools.store.find(action.subject))
+    bake(order, hands.tools)
+    hands.hooks.after("create", action.subject, create(order, hands.tools))
+
+
+def _order(hands: Hands, name: str) -> Order:
+    spec = hands.spec(name)
+    options = hands.tools.load_driver(spec.driver).options(**spec.options)
+    return Order(name, spec.driver, options, spec.engine, spec.labels, fleet=hands.fleet.name)
+
+
+def _remake(hands: Hands, action: Action) -> None:
+    """Clear away what is left and make it anew; a node that nobody can take off the list now is forgotten later."""
+    machine = hands.tools.store.get(action.subject)
+    if machine.swarm is not None and machine.phase is Phase.READY:
+        try:
+            swarm.leave(machine.name, hands.tools, via=hands.via(machine.name), force=True)
+        except PymachineError as error:
+            hands.tools.reporter.notice(machine.name, f"its node stays on the list: {error.message}")
+    remove(machine.name, hands.tools)
+    _create(hands, action)
+
+
+def _replace(hands: Hands, action: Action) -> None:
+    if hands.tools.store.find(action.subject) is not None:  # else an earlier try came that far
+        _leave(hands, action)
+        remove(action.subject, hands.tools)
+    _create(hands, action)
+
+
+def _remove(hands: Hands, action: Action) -> None:
+    machine = hands.tools.store.find(action.subject)
+    if machine is None:
+        return
+    hands.hooks.before("remove", machine.name, machine)
+    if machine.swarm is not None and machine.phase is Phase.READY:
+        _leave(hands, action)
+    remove(machine.name, hands.tools)
+    hands.hooks.after("remove", machine.name, machine)
+
+
+def _leave(hands: Hands, action: Action) -> None:
+    machine = hands.tools.store.get(action.subject)
+    if machine.swarm is None:
+        return
+    dissolve, lost = bool(action.payload.get("dissolve")), bool(action.payload.get("lost"))
+    via = hands.via(machine.name) or [machine.name]
+    swarm.leave(machine.name, hands.tools, via=via, force=lost, dissolve=dissolve)
+
+
+def _adopt(hands: Hands, action: Action) -> None:
+    _record(hands, action.subject, lambda machine: machine.with_(fleet=hands.fleet.name))
+
+
+def _relabel(hands: Hands, action: Action) -> None:
+    labels = hands.spec(action.subject).labels
+    _record(hands, action.subject, lambda machine: _with_options(machine, action).with_(labels=labels))
+
+
+def _reach(hands: Hands, action: Action) -> None:
+    """Take the new way to the same host, once it has been gone."""
+    spec = hands.spec(action.subject)
+    driver = hands.tools.driver(spec.driver)
+    if not isinstance(driver, Locates):
+        raise NotSupported(f"driver {spec.driver} cannot change how {spec.name} is reached", hint="use --replace")
+    options = hands.tools.load_driver(spec.driver).options(**spec.options)
+    with (
+        reported(spec.name, action.title, hands.tools),
+        working(spec.name, f"reach {spec.name}", hands.tools, driver) as session,
+    ):
+        machine = hands.tools.store.get(spec.name)
+        located = driver.locate(request_for(machine, options, hands.tools))
+        moved = placed(_with_options(machine, action), located)
+        session.transport(moved)
+        session.save(moved)
+
+
+def _record(hands: Hands, name: str, change: Callable[[Machine], Machine]) -> None:
+    machine = hands.tools.store.get(name)
+    with working(name, f"change {name}", hands.tools, hands.tools.driver_of(machine)) as session:
+        session.save(change(hands.tools.store.get(name)))
+
+
+def _with_options(machine: Machine, action: Action) -> Machine:
+    given: Mapping[str, Any] = action.payload.get("options", {})
+    return machine.with_(options={**machine.options, **given})
+
+
+def _start(hands: Hands, action: Action) -> None:
+    power.start(action.subject, hands.tools)
+
+
+def _resize(hands: Hands, action: Action) -> None:
+    sizes = action.payload["size"]
+    size = Size(sizes.get("cpus"), sizes.get("memory"), sizes.get("disk"))
+    with hands.resting(action):
+        power.stop(action.subject, hands.tools)
+        try:
+            resize(action.subject, size, hands.tools)
+            _record(hands, action.subject, lambda machine: _with_options(machine, action))
+        finally:
+            power.start(action.subject, hands.tools)
+
+
+def _configure(hands: Hands, action: Action) -> None:
+    with hands.resting(action):
+        provision.provision(action.subject, hands.tools, spec_changes=action.payload.get("changes"))
+
+
+def _upgrade(hands: Hands, action: Action) -> None:
+    name, version = action.subject, hands.spec(action.subject).engine.version
+    if hands.tools.store.get(name).swarm is None:
+        provision.upgrade(name, hands.tools, version=version)
+    else:
+        swarm.upgrade(name, hands.tools, version=version, via=hands.via() or [name])
+
+
+def _init(hands: Hands, action: Action) -> None:
+    spec = hands.fleet.swarm or SwarmSpec()
+    peers = [m.name for m in hands.fleet.machines if m.swarm and hands.tools.store.find(m.name)]
+    swarm.init(action.subject, spec, hands.node(action.subject), hands.tools, peers=peers)
+    hands.notebook.given(spec)
+
+
+def _settings(hands: Hands, action: Action) -> None:
+    spec = hands.fleet.swarm or SwarmSpec()
+    with reported(hands.fleet.name, action.title, hands.tools):
+        swarm.update(spec, hands.tools, via=hands.via())
+    hands.notebook.given(spec)
+
+
+def _join(hands: Hands, action: Action) -> None:
+    name = action.subject
+    swarm.join(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
+
+
+def _adjust(hands: Hands, action: Action) -> None:
+    name = action.subject
+    swarm.adjust(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
+
+
+def _unlock(hands: Hands, action: Action) -> None:
+    swarm.unlock(action.subject, hands.tools)
+
+
+def _forget(hands: Hands, action: Action) -> None:
+    with reported(hands.fleet.name, action.title, hands.tools):
+        swarm.remove_node(action.subject, hands.tools, via=hands.via())
+
+
+def _deploy(hands: Hands, action: Action) -> None:
+    stack = hands.stack(action.subject)
+    with reported(stack.name, action.title, hands.tools):
+        if stack.on:
+            machine = hands.tools.store.get(stack.on)
+            hands.docker.up(stack, machine)
+            place = machine.id
+        else:
+            view = swarm.status(hands.tools, hands.via())
+            machine = hands.tools.store.get(_speaker(view.spoken_to))
+            hands.docker.deploy(stack, machine, len(view.members))
+            place = view.id
+    hands.notebook.deployed(stack.name, Deployed(str(action.payload["digest"]), stack.on or "", place))
+
+
+def _speaker(name: str) -> str:
+    if not name:
+        raise CheckFailed("no manager of the Swarm can be spoken to", hint="`pymachine swarm status` shows why")
+    return name
+
+
+def _withdraw(hands: Hands, action: Action) -> None:
+    name, on = action.subject, str(action.payload.get("on") or "")
+    with reported(name, action.title, hands.tools):
+        if on:
+            hands.docker.down(name, hands.tools.store.get(on))
+        else:
+            view = swarm.status(hands.tools, hands.via())
+            hands.docker.withdraw(name, hands.tools.store.get(_speaker(view.spoken_to)))
+    hands.notebook.deployed(name, None)
+
+
+_ACTS: Mapping[Kind, Act] = {
+    Kind.CREATE: _create,
+    Kind.RESUME: _create,
+    Kind.REMAKE: _remake,
+    Kind.REPLACE: _replace,
+    Kind.ADOPT: _adopt,
+    Kind.START: _start,
+    Kind.REACH: _reach,
+    Kind.RESIZE: _resize,
+    Kind.CONFIGURE: _configure,
+    Kind.RENEW: _configure,
+    Kind.UPGRADE: _upgrade,
+    Kind.RELABEL: _relabel,
+    Kind.INIT: _init,
+    Kind.SETTINGS: _settings,
+    Kind.JOIN: _join,
+    Kind.PROMOTE: _adjust,
+    Kind.DEMOTE: _adjust,
+    Kind.ADJUST: _adjust,
+    Kind.UNLOCK: _unlock,
+    Kind.LEAVE: _leave,
+    Kind.FORGET: _forget,
+    Kind.REMOVE: _remove,
+    Kind.DEPLOY: _deploy,
+    Kind.WITHDRAW: _withdraw,
+}
+
+
+def known_kinds() -> Sequence[Kind]:
+    """Return the kinds that can be done: all of them."""
+    return tuple(_ACTS)

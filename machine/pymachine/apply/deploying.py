@@ -1,0 +1,97 @@
+"""Stacks, by the docker client of this computer: on the Swarm through one of its managers, or on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymachine.apply.programs import RunProgram, run_program
+from pymachine.apply.stackfiles import builds, values_of
+from pymachine.errors import CheckFailed, PymachineError
+from pymachine.inventory.model import StackSpec
+from pymachine.model import Machine
+from pymachine.shell import docker_environ
+from pymachine.steps.tools import Tools
+from pymachine.store.clientfiles import materialised
+
+DEADLINE = 1800.0  # images are pulled and built meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Docker:
+    """The docker client, pointed at machines. ``environ`` is that of this process."""
+
+    tools: Tools
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    run: RunProgram = run_program
+
+    def deploy(self, stack: StackSpec, manager: Machine, nodes: int) -> None:
+        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes."""
+        self._build_for_swarm(stack, manager, nodes)
+        files = [word for path in stack.files for word in ("--compose-file", path)]
+        prune = ["--prune"] if stack.prune else []
+        self._call(
+            stack.name,
+            ["stack", "deploy", "--detach=true", "--with-registry-auth", *files, *prune, stack.name],
+            manager,
+            stack,
+        )
+
+    def up(self, stack: StackSpec, machine: Machine) -> None:
+        """Bring a stack up on one machine."""
+        build = ["--build"] if stack.build and builds(stack) else []
+        prune = ["--remove-orphans"] if stack.prune else []
+        self._call(stack.name, [*_compose(stack), "up", "--detach", *build, *prune], machine, stack)
+
+    def withdraw(self, name: str, manager: Machine) -> None:
+        """Remove a stack from the Swarm; one that is gone is no error."""
+        self._call(name, ["stack", "rm", name], manager)
+
+    def down(self, name: str, machine: Machine) -> None:
+        """Take a stack off one machine; its volumes stay. Its files are not needed."""
+        self._call(name, ["compose", "-p", name, "down", "--remove-orphans"], machine)
+
+    def environ_for(self, machine: Machine, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment in which the docker client talks to a machine."""
+        assert machine.endpoint is not None
+        folder = materialised(self.tools.store, machine.name)
+        pairs = [
+            ("DOCKER_HOST", machine.endpoint.url),
+            ("DOCKER_CONTEXT", None),
+            ("DOCKER_TLS_VERIFY", "1" if folder else None),
+            ("DOCKER_CERT_PATH", str(folder) if folder else None),
+        ]
+        return docker_environ({**self.environ, **(values or {})}, pairs)
+
+    def _build_for_swarm(self, stack: StackSpec, manager: Machine, nodes: int) -> None:
+        """A Swarm of one node can use what is built there; any other needs images that every node can pull."""
+        found = builds(stack)
+        if not found or not stack.build:
+            return
+        if nodes == 1:
+            self._call(stack.name, [*_compose(stack), "build"], manager, stack)
+            return
+        unnamed = sorted(name for name, named in found.items() if not named)
+        if unnamed:
+            raise CheckFailed(
+                f"stack {stack.name} says to build {', '.join(unnamed)}, and its Swarm has {nodes} nodes",
+                hint="build and push the image, and name it with `image:`; or put the stack `on` one machine",
+            )
+
+    def _call(self, name: str, words: Sequence[str], machine: Machine, stack: StackSpec | None = None) -> None:
+        step = " ".join(words[:2])
+        ended = self.run(
+            ["docker", *words],
+            self.environ_for(machine, values_of(stack) if stack else None),
+            deadline=DEADLINE,
+            folder=Path(stack.files[0]).parent if stack else None,
+            on_line=lambda line: self.tools.reporter.progressed(name, step, line),
+        )
+        if ended.code:
+            last = "".join(f"\n  {line}" for line in ended.lines[-5:])
+            raise PymachineError(f"docker {step} for {name} ended with code {ended.code}{last}")
+
+
+def _compose(stack: StackSpec) -> list[str]:
+    return ["compose", "-p", stack.name, *(word for path in stack.files for word in ("-f", path))]

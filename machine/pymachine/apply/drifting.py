@@ -1,0 +1,109 @@
+"""What on the hosts differs from the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pymachine.apply.spreading import spread
+from pymachine.engine.checks import matches_version
+from pymachine.errors import PymachineError, TlsError
+from pymachine.inventory.model import Fleet, MachineSpec
+from pymachine.model import Machine, Phase
+from pymachine.plan import Finding, Kind, Known, Plan
+from pymachine.plan.seats import SWARM
+from pymachine.steps.tools import Tools
+from pymachine.store.clientfiles import materialised
+
+ASK_DEADLINE = 20.0
+_SEATS = (
+    Kind.UNLOCK, Kind.INIT, Kind.SETTINGS, Kind.JOIN, Kind.PROMOTE, Kind.DEMOTE, Kind.ADJUST, Kind.LEAVE, Kind.FORGET,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the inventory says.
+
+    ``part`` is ``host``, ``engine``, ``daemon.json``, ``certificates`` or ``swarm``. ``unseen`` says that the host
+    could not be looked at, so that there may be more.
+    """
+
+    machine: str
+    part: str
+    detail: str
+    unseen: bool = False
+
+
+def drift(
+    fleet: Fleet, records: Mapping[str, Machine], known: Known, made: Plan, answers: Mapping[str, str]
+) -> list[Difference]:
+    """Return all differences, machine by machine. ``answers`` say what is wrong with the certificate of an engine."""
+    found: list[Difference] = []
+    for spec in fleet.machines:
+        found += _of_machine(spec, records.get(spec.name), known.findings.get(spec.name), answers)
+        found += _of_seat(spec.name, made)
+    listed = {spec.name for spec in fleet.machines}
+    surplus = [name for name, m in records.items() if fleet.name and m.fleet == fleet.name and name not in listed]
+    found += [Difference(name, "host", "it is not in the inventory") for name in surplus]
+    others = [chain.subject for chain in made.chains if chain.subject not in {*listed, *surplus}]
+    found += [difference for subject in others for difference in _of_seat(subject, made)]
+    return found
+
+
+def ask_all(machines: Iterable[Machine], tools: Tools, width: int) -> dict[str, str]:
+    """Ask engines over TLS, and return what is wrong with the certificates of those that show another one."""
+    asked = [m for m in machines if m.phase is Phase.READY and m.endpoint is not None and m.certificates is not None]
+    found = {}
+    for machine, answer in spread(asked, lambda m: _ask(m, tools), width):
+        if isinstance(answer, TlsError):
+            found[machine.name] = answer.message
+    return found
+
+
+def _ask(machine: Machine, tools: Tools) -> PymachineError | None:
+    assert machine.endpoint is not None
+    tools.ask_engine(machine.endpoint, materialised(tools.store, machine.name), deadline=ASK_DEADLINE)
+    return None
+
+
+def _of_machine(
+    spec: MachineSpec, machine: Machine | None, finding: Finding | None, answers: Mapping[str, str]
+) -> Iterator[Difference]:
+    name = spec.name
+    if machine is None:
+        yield Difference(name, "host", "it is missing: not created yet")
+        return
+    if machine.phase is not Phase.READY:
+        yield Difference(name, "host", f"it is half-made ({machine.phase})")
+        return
+    if finding is None or not finding.seen:
+        state = f"it is {finding.state.lower()}" if finding else "it was not looked at"
+        reason = f": {finding.reason}" if finding and finding.reason else ""
+        yield Difference(name, "host", state + reason, unseen=True)
+        return
+    yield from _of_engine(spec, finding)
+    yield from (Difference(name, "certificates", reason) for reason in finding.renewals)
+    if name in answers:
+        yield Difference(name, "certificates", answers[name])
+
+
+def _of_engine(spec: MachineSpec, finding: Finding) -> Iterator[Difference]:
+    wanted = spec.engine.version
+    if wanted and not matches_version(finding.engine, wanted):
+        yield Difference(spec.name, "engine", f"version {finding.engine or 'none'}, wanted {wanted}")
+    if finding.refusal:
+        yield Difference(spec.name, "engine", finding.refusal)
+    for change in finding.changes:
+        if not change.what.startswith("restart"):  # that only follows from the others
+            part = "daemon.json" if change.what.endswith("daemon.json") else "engine"
+            yield Difference(spec.name, part, f"{change.what}: {change.why}")
+
+
+def _of_seat(subject: str, made: Plan) -> Iterator[Difference]:
+    for chain in made.chains:
+        if chain.subject == subject:
+            for action in chain.actions:
+                if action.kind in _SEATS:
+                    for reason in action.reasons:
+                        yield Difference(subject, SWARM, reason)

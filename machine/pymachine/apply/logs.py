@@ -1,0 +1,92 @@
+"""A reporter that passes everything on, writes a log for each host, and is where running verbs can be stopped."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pymachine.errors import Interrupted
+from pymachine.events import Reporter
+from pymachine.store.faults import translated
+
+FOLDER = "logs"
+
+
+class Logs:
+    """Appends to ``logs/FLEET/SUBJECT.log`` below the store's folder, for the owner's eyes only."""
+
+    def __init__(self, store: Path, fleet: str) -> None:
+        self.folder = store / FOLDER / (fleet.replace("/", "_") or "_")
+        self._lock = threading.Lock()
+        self._made = False
+
+    def path_of(self, subject: str) -> Path:
+        """Return the file of a machine or stack."""
+        return self.folder / f"{subject.replace('/', '_')}.log"
+
+    def write(self, subject: str, text: str) -> None:
+        """Append lines with the time before them. What cannot be written is lost: a log keeps nobody from working."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        lines = "".join(f"{now} {line}\n" for line in text.splitlines() or [""])
+        with self._lock, suppress(OSError):
+            self._make()
+            descriptor = os.open(self.path_of(subject), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "a", errors="backslashreplace") as file:
+                file.write(lines)
+
+    def forget(self, subject: str) -> None:
+        """Remove a log."""
+        with translated(str(self.folder)):
+            self.path_of(subject).unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        if not self._made:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._made = True
+
+
+class Watched:
+    """A reporter for the verbs of a fleet: told of each step, it writes it down and passes it on.
+
+    Once ``stop`` was called, the next step that begins raises ``Interrupted``: between two steps a verb has saved
+    what it did and can go on from there.
+    """
+
+    def __init__(self, reporter: Reporter, logs: Logs) -> None:
+        self._reporter = reporter
+        self._logs = logs
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let no further step begin."""
+        self._stopped.set()
+
+    def started(self, machine: str, step: str) -> None:
+        """Pass it on, unless all is to stop."""
+        if self._stopped.is_set():
+            raise Interrupted(f"interrupted before {step}", hint="give the command again to go on")
+        self._logs.write(machine, step)
+        self._reporter.started(machine, step)
+
+    def progressed(self, machine: str, step: str, message: str) -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"  {message}")
+        self._reporter.progressed(machine, step, message)
+
+    def finished(self, machine: str, step: str, note: str = "") -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"{step}: done{': ' + note if note else ''}")
+        self._reporter.finished(machine, step, note)
+
+    def failed(self, machine: str, step: str, error: str) -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"{step}: failed: {error}")
+        self._reporter.failed(machine, step, error)
+
+    def notice(self, machine: str, message: str) -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"note: {message}")
+        self._reporter.notice(machine, message)

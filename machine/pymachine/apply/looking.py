@@ -1,0 +1,137 @@
+"""How a fleet is: one look at every host over the connection that is kept, one at its Swarm, what was noted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from pymachine.apply.memory import memory_of
+from pymachine.apply.spreading import spread
+from pymachine.apply.stackfiles import digest_of
+from pymachine.cluster.view import ClusterView
+from pymachine.driver import Driver, PowerControl
+from pymachine.engine.hostfacts import HostFacts
+from pymachine.errors import DriverMissing, PymachineError, Unreachable
+from pymachine.inventory.model import Fleet
+from pymachine.model import EngineSpec, Machine, Phase, State
+from pymachine.plan import Finding, Known, Traits
+from pymachine.plan.hosts import read_host
+from pymachine.steps.certificates import sans_of
+from pymachine.steps.host import look
+from pymachine.steps.session import Session
+from pymachine.steps.tools import Tools
+from pymachine.store import Broken
+from pymachine.store.clientfiles import materialised
+from pymachine.swarm import status
+from pymachine.tls import needs
+
+WIDTH = 100  # more threads than this cost more than they give
+INSPECT_DEADLINE = 5.0
+ASK_DEADLINE = 20.0
+# Where packages would come from is no question on a host that has its engine: nothing is probed for it.
+_NO_PROBE = EngineSpec(install="distro")
+_TELLING = (State.STOPPED, State.PAUSED, State.SAVED, State.MISSING)
+CALLED = {"ca": "the certificate authority", "server": "the server certificate", "client": "the client certificate"}
+
+
+def records_of(tools: Tools) -> dict[str, Machine]:
+    """Return all records that can be read, by name."""
+    return {record.name: record for record in tools.store.records() if not isinstance(record, Broken)}
+
+
+def look_at(fleet: Fleet, records: Mapping[str, Machine], tools: Tools, *, width: int = WIDTH) -> Known:
+    """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing."""
+    wanted = {spec.name: spec.engine for spec in fleet.machines}
+    members = [m for m in records.values() if m.name in wanted or (fleet.name and m.fleet == fleet.name)]
+    ready = [machine for machine in members if machine.phase is Phase.READY]
+    findings = {
+        machine.name: _failed(found) if isinstance(found, PymachineError) else found
+        for machine, found in spread(ready, lambda m: find(m, wanted.get(m.name, m.engine), tools), width)
+    }
+    return Known(
+        findings,
+        _view([machine for machine in members if machine.swarm is not None], tools),
+        traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools),
+        memory_of(fleet.name, tools.store),
+        {stack.name: digest_of(stack) for stack in fleet.stacks},
+    )
+
+
+def traits_of(drivers: Iterable[str], tools: Tools) -> dict[str, Traits]:
+    """Return what plans have to know of drivers; one of a record that is not installed is left out."""
+    found = {}
+    for name in dict.fromkeys(drivers):
+        try:
+            kind = tools.load_driver(name)
+        except DriverMissing:
+            continue
+        found[name] = Traits(kind.options, kind.preexisting, dict(getattr(kind, "alters", {})))
+    return found
+
+
+def find(machine: Machine, wanted: EngineSpec, tools: Tools) -> Finding:
+    """Look at one machine. Raises ``PymachineError`` where neither its host nor its driver can tell."""
+    driver = tools.driver_of(machine)
+    if (off := _switched_off(machine, driver)) is not None:
+        return off
+    if machine.ssh is None:
+        return _by_engine(machine, tools)
+    session = Session(tools, driver, recorded=False)
+    try:
+        facts = look(machine.with_(engine=_NO_PROBE), session)
+    except Unreachable as error:
+        return _explained(machine, driver, error)
+    finally:
+        session.disconnect()
+    own_host = not (driver.preexisting or machine.adopted)
+    return read_host(machine, wanted, facts, own_host=own_host, renewals=renewals_of(machine, wanted, tools))
+
+
+def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[str, ...]:
+    """Say which certificates of a machine are to be made anew, and why."""
+    if machine.certificates is None:
+        return ()
+    now = datetime.fromtimestamp(tools.now(), UTC)
+    due = needs(machine.certificates, sans_of(machine.with_(engine=wanted)), now)
+    return tuple(f"{CALLED[need.part]}: {need.reason}" for need in due)
+
+
+def facts_of(machine: Machine, tools: Tools) -> HostFacts:
+    """Return the facts of a machine's host."""
+    session = Session(tools, tools.driver_of(machine), recorded=False)
+    try:
+        return look(machine.with_(engine=_NO_PROBE), session)
+    finally:
+        session.disconnect()
+
+
+def _view(members: list[Machine], tools: Tools) -> ClusterView | None:
+    return status(tools, [machine.name for machine in members]) if members else None
+
+
+def _switched_off(machine: Machine, driver: Driver) -> Finding | None:
+    """Ask a driver that has power over its machines before anything waits for one that is off."""
+    if not isinstance(driver, PowerControl) or machine.handle is None:
+        return None
+    found = driver.inspect(machine.handle, deadline=INSPECT_DEADLINE)
+    return Finding(found.state, found.detail) if found.state in _TELLING else None
+
+
+def _by_engine(machine: Machine, tools: Tools) -> Finding:
+    """A machine without a host of ours: only its engine can be asked."""
+    if machine.endpoint is None:
+        return Finding(State.UNKNOWN, "neither a host nor an engine is on record")
+    answer = tools.ask_engine(machine.endpoint, materialised(tools.store, machine.name), deadline=ASK_DEADLINE)
+    return Finding(State.RUNNING, engine=answer.version)
+
+
+def _explained(machine: Machine, driver: Driver, error: Unreachable) -> Finding:
+    """Tell a host that is gone from one that does not answer, by what the driver sees."""
+    found = driver.inspect(machine.handle, deadline=INSPECT_DEADLINE) if machine.handle is not None else None
+    state = found.state if found is not None and found.state in _TELLING else State.UNREACHABLE
+    return Finding(state, error.message)
+
+
+def _failed(error: PymachineError) -> Finding:
+    state = State.UNREACHABLE if isinstance(error, Unreachable) else State.ERROR
+    return Finding(state, error.message)

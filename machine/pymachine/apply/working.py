@@ -1,0 +1,143 @@
+"""A fleet at work: looked at, planned for, brought to what its inventory says, or taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from pymachine.apply.acting import Hands
+from pymachine.apply.connections import Connections
+from pymachine.apply.deploying import Docker
+from pymachine.apply.hooks import Hooks
+from pymachine.apply.logs import Logs, Watched
+from pymachine.apply.looking import WIDTH, look_at, records_of
+from pymachine.apply.memory import Notebook, note_name
+from pymachine.apply.programs import RunProgram, run_program
+from pymachine.apply.running import Account, Bounds, Outcome, Run, Tell
+from pymachine.errors import CheckFailed, LeaseHeld
+from pymachine.inventory.model import Fleet
+from pymachine.model import SshAddress
+from pymachine.plan import Kind, Known, Plan, plan
+from pymachine.plan.seats import SWARM
+from pymachine.steps.tools import Tools
+from pymachine.store import Holder
+from pymachine.store.clientfiles import located
+
+
+@dataclass(frozen=True, slots=True)
+class Computer:
+    """This side: the environment of its programs, how they are run, how many hosts are looked at together."""
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    run: RunProgram = run_program
+    looking: int = WIDTH
+
+
+class FleetWork:
+    """One command at work on a fleet. Every verb within it shares one connection to each host."""
+
+    def __init__(self, fleet: Fleet, tools: Tools, computer: Computer) -> None:
+        self.fleet = fleet
+        self.connections = Connections(tools.connect)
+        self.logs = Logs(tools.store.folder, fleet.name)
+        self._watched = Watched(tools.reporter, self.logs)
+        self.tools = replace(tools, connect=self.connections, reporter=self._watched)
+        self._computer = computer
+        self.known = Known()
+
+    def look(self) -> Known:
+        """Look at everything and keep what was found."""
+        self.known = look_at(self.fleet, records_of(self.tools), self.tools, width=self._computer.looking)
+        return self.known
+
+    def plan(self, fleet: Fleet | None = None) -> Plan:
+        """Look, and return what has to be done; connections to hosts with nothing to do are closed."""
+        wanted = fleet or self.fleet
+        made = plan(wanted, records_of(self.tools), self.look())
+        self.connections.close(keep=self._addresses(made))
+        return made
+
+    def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> Account:
+        """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
+        notebook = Notebook(self.fleet.name, self.tools.store)
+        hooks = Hooks(self.fleet, self.tools.reporter, self._computer.environ, self._computer.run)
+        docker = Docker(self.tools, self._computer.environ, self._computer.run)
+        hands = Hands(self.fleet, self.tools, notebook, hooks, docker)
+        hooks.before("apply")
+        account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
+        notebook.ended((*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals)))
+        self._write_errors(account)
+        hooks.after("apply")
+        return account
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.connections.close()
+
+    def __enter__(self) -> FleetWork:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self.close()
+
+    def _addresses(self, made: Plan) -> list[SshAddress]:
+        """Where the hosts are that the plan does something on."""
+        subjects = {chain.subject for chain in made.chains}
+        machines = [m for m in records_of(self.tools).values() if m.name in subjects and m.ssh is not None]
+        return [ssh for m in machines if (ssh := located(self.tools.store, m).ssh) is not None]
+
+    def _write_errors(self, account: Account) -> None:
+        for result in account.having(Outcome.FAILED):
+            assert result.error is not None
+            self.logs.write(result.action.subject, f"{result.action.title} failed: {result.error.message}")
+
+
+@contextmanager
+def leased(fleet: str, purpose: str, tools: Tools) -> Iterator[None]:
+    """Hold the fleet for one command. Raises ``LeaseHeld`` that says who works on it."""
+    name = note_name(fleet)
+    try:
+        with tools.store.lease(name, purpose):
+            yield
+    except LeaseHeld as error:
+        holder = tools.store.holder(name)
+        if holder is None or f"machine {name} " not in error.message:
+            raise
+        raise _held(fleet, holder) from None
+
+
+def _held(fleet: str, holder: Holder) -> LeaseHeld:
+    return LeaseHeld(
+        f"fleet {fleet} is being worked on by {holder.user}@{holder.host}, process {holder.pid}, "
+        f"since {holder.since} ({holder.purpose})",
+        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+    )
+
+
+def refuse(made: Plan, *, replace: bool) -> None:
+    """Refuse a plan that cannot be begun as a whole. Raises ``CheckFailed``.
+
+    What is wrong with single machines keeps only these from being worked on.
+    """
+    whole = [refusal for refusal in made.refusals if refusal.subject == SWARM]
+    if whole:
+        raise CheckFailed(whole[0].message, hint=whole[0].hint or None)
+    replacements = made.of(Kind.REPLACE)
+    if replacements and not replace:
+        lines = [f"\n  {action.subject}: {', '.join(action.reasons)}" for action in replacements]
+        raise CheckFailed(
+            f"only made anew can these be as the inventory says:{''.join(lines)}",
+            hint="--replace removes each of them with everything on it and makes it anew; --limit leaves them out",
+        )
+    if made.refusals and not made.chains:
+        told = "".join(f"\n  {refusal.subject}: {refusal.message}" for refusal in made.refusals)
+        raise CheckFailed(f"nothing can be done:{told}", hint=made.refusals[0].hint or None)
+
+
+def without(fleet: Fleet, names: Sequence[str] | frozenset[str]) -> Fleet:
+    """Return what is left of a fleet when these machines are destroyed; of stacks nothing where no machine is left."""
+    machines = tuple(spec for spec in fleet.machines if spec.name not in names)
+    gone = {spec.name for spec in fleet.machines if spec.name in names}
+    stacks = tuple(stack for stack in fleet.stacks if machines and stack.on not in gone and stack.name not in names)
+    return replace(fleet, machines=machines, stacks=stacks)
