@@ -13,6 +13,7 @@ from pymachine_aws.wanted import Wanted
 Described = Mapping[str, Any]
 
 _WHAT = "look for subnets"
+_NO_BLOCK = ("disassociating", "disassociated", "failing", "failed")
 
 
 def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
@@ -158,7 +159,7 @@ def _ipv6_blocks(each: Described) -> list[str]:
     return [
         str(block.get("Ipv6CidrBlock", ""))
         for block in blocks
-        if block.get("Ipv6CidrBlockState", {}).get("State", "associated") == "associated"
+        if block.get("Ipv6CidrBlockState", {}).get("State") not in _NO_BLOCK
     ]
 
 

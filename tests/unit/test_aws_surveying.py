@@ -216,6 +216,14 @@ def test_ipv6_takes_subnets_with_a_block() -> None:
     assert Survey(answers, aws_ipv6=True).zones() == ["b"]
 
 
+def test_a_block_that_is_being_taken_away_does_not_count() -> None:
+    leaving = {"Ipv6CidrBlockAssociationSet": [{"Ipv6CidrBlockState": {"State": "disassociating"}}]}
+
+    refused = Survey({"describe_subnets": {"Subnets": [a_subnet("a", **leaving)]}}, aws_ipv6=True).refusal()
+
+    assert "has an IPv6 block" in refused.message
+
+
 def test_ipv6_without_any_block_is_refused() -> None:
     assert "has an IPv6 block" in Survey(aws_address="ipv6").refusal().message
 
