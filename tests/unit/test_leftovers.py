@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ class TestFinding:
             ("lost", True),
             ("a colleague's", False),
         ]
+
+    def test_one_that_was_adopted_is_none_any_more(self, world: CloudWorld) -> None:
+        forgotten(world.moving, "lost", world.store.identity)
+        world.moving.move("lost")
+        create(replace(world.order(), adopted="lost"), world.tools)
+        assert found(world) == []
 
     def test_the_driver_is_told_which_machines_there_are(self, world: CloudWorld) -> None:
         searches: list[Search] = []

@@ -260,6 +260,22 @@ class DriverContract:
         assert self.count() == count, "discarding must leave nothing"
         driver.destroy(instance.handle)
 
+    def test_counts_nothing_that_was_adopted_as_left_over(self) -> None:
+        driver = self.driver()
+        if not (isinstance(driver, Collects) and isinstance(driver, Adopts)):
+            return
+        before = _ids(self._left(driver, {}))
+        made, _ = self.create(driver)
+        lost = [left for left in self._left(driver, {}) if (left.kind, left.id) not in before]
+        instance = next(left.id for left in lost if left.kind == "instance")
+        request = replace(self.request(), name="contract2", machine_id="1" * 32, adopted=instance)
+        adopted, _ = self.made(driver.adopting(), request)
+        known = {request.machine_id: adopted.handle}
+        assert ("instance", instance) not in _ids(self._left(driver, known)), "it is the other machine's now"
+        driver.adopting().destroy(adopted.handle)
+        assert ("instance", instance) in _ids(self._left(driver, {})), "an adopted instance outlives its machine"
+        driver.destroy(made.handle)
+
     def _left(self, driver: Collects, known: Mapping[str, Handle]) -> list[Leftover]:
         return list(driver.leftovers(Search(self.options(), self.request().owner, known)))
 

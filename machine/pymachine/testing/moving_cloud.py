@@ -76,14 +76,15 @@ class MovingCloud(FakeCloud):
             return str(addresses.get(machine_id, ""))
 
     def left(self, search: Search) -> list[Leftover]:
-        """Return the marked hosts that nobody knows."""
+        """Return the marked hosts that nobody knows: neither as made for a machine, nor as adopted by one."""
+        known = {*search.known, *(handle.get("id", "") for handle in search.known.values())}
         with self.lend("owners") as owners:
             marked = dict(owners)
         hosts = self.hosts()
         return [
             Leftover("instance", key, key, "east", ours=marked[key] == search.owner, handle={"id": key})
             for key in hosts
-            if key in marked and key not in search.known
+            if key in marked and key not in known
         ]
 
 
