@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pymachine.driver import Instance, Remember, Request
@@ -14,6 +15,8 @@ from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import NoRoom
 from pymachine_aws.connecting import proxy_words
 from pymachine_aws.handle import Ec2
+from pymachine_aws.identity import refuse_another_account
+from pymachine_aws.removal import terminate
 from pymachine_aws.rules import Rule, wanted_rules
 from pymachine_aws.runbody import Parts, digest_of, run_body
 from pymachine_aws.site import Attempt, Site
@@ -56,6 +59,7 @@ class Launch:
         self._clock = means.clock
         self._sources = means.sources
         self._ec2 = self._first_handle()
+        self._doubtful = False
         self._groups = site.groups
         self._user_data: dict[str, bytes] = {}
         self._tags = tags.of_machine(request.name, request.machine_id, request.owner, wanted.tags)
@@ -65,9 +69,10 @@ class Launch:
 
         Raises ``DriverError``; what was made by then is remembered, and the same create goes on with it.
         """
+        known = self._known()
         self._prepare()
-        found = self._found_again()
-        described = self._run_on(found) if found else self._launched()
+        described = self._found_running(known) or self._launched()
+        self._remove_doubles()
         return self._introduced(described)
 
     # What comes before the instance.
@@ -119,21 +124,35 @@ class Launch:
 
     # An instance that an earlier create launched.
 
-    def _found_again(self) -> Described | None:
-        if self._ec2.instance:
-            found = self._shown()
-            if found and waiting.state_of(found) in waiting.KEPT:
-                return found
-            if found:
-                self._request.notice(f"{self._ec2.instance} is gone: another one takes its place")
-                self._begin_anew()
+    def _known(self) -> Described | None:
+        """Return the instance on record; one that does not show, and may yet, is asked for again with its token."""
+        if not self._ec2.instance:
+            return None
+        found = waiting.until_seen(lambda: waiting.find_instance(self._account, self._ec2.instance), self._clock)
+        if found is None:
+            refuse_another_account(self._account, self._ec2)
+        return found
+
+    def _found_running(self, known: Described | None) -> Described | None:
+        found = self._found_again(known)
+        if found is None:
+            return None
+        try:
+            return self._run_on(found)
+        except NoRoom as none:
+            self._request.notice(f"{none.message}: another one takes its place")
+            self._begin_anew()
+            return None
+
+    def _found_again(self, known: Described | None) -> Described | None:
+        if known and waiting.state_of(known) in waiting.KEPT:
+            return known
+        if known:
+            self._request.notice(f"{self._ec2.instance} is gone: another one takes its place")
+            self._begin_anew()
         if self._ec2.token and self._begun() is None:
             return self._launched_otherwise()
         return None
-
-    def _shown(self) -> Described | None:
-        """Return the instance; one that does not show, and may yet, is asked for again with its token."""
-        return waiting.until_seen(lambda: waiting.find_instance(self._account, self._ec2.instance), self._clock)
 
     def _begun(self) -> int | None:
         """Return which of the attempts the remembered token belongs to."""
@@ -144,6 +163,7 @@ class Launch:
         """Look for what a launch with other options came to: it cannot be asked for again without a second one."""
         found = waiting.until_seen(lambda: waiting.find_machine(self._account, self._ec2.id), self._clock)
         if not found:
+            self._doubtful = True
             self._begin_anew()
             return None
         self._keep(instance=found[0]["InstanceId"])
@@ -246,6 +266,15 @@ class Launch:
 
     def _user(self, attempt: Attempt) -> str:
         return self._wanted.way.user or attempt.image.user
+
+    def _remove_doubles(self) -> None:
+        """Terminate what a launch that was given up unanswered may have come to after all."""
+        if not self._doubtful:
+            return
+        for double in waiting.find_machine(self._account, self._ec2.id):
+            if double["InstanceId"] != self._ec2.instance:
+                self._request.notice(f"{double['InstanceId']} was launched before with other options, and is removed")
+                waiting.insist(partial(terminate, self._account, double["InstanceId"]), self._clock)
 
     # What is told of it.
 

@@ -10,6 +10,7 @@ from pymachine_aws import groups, keypairs, tags, waiting
 from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import INSTANCE_GONE
 from pymachine_aws.handle import Ec2
+from pymachine_aws.identity import refuse_another_account
 from pymachine_aws.waiting import Clock, Described
 
 ENDING = 300.0  # seconds from shutting-down to terminated; a minute for most
@@ -26,6 +27,17 @@ def remove(ec2: Ec2, account: Account | None = None, clock: Clock | None = None)
         _Removal(ec2, account or Account.of(ec2), clock or Clock()).run()
 
 
+def terminate(account: Account, instance: str) -> None:
+    """Terminate one instance; one that is gone is no error."""
+    try:
+        account.change("terminate_instances", f"terminate {instance}", InstanceIds=[instance])
+    except ApiError as error:
+        if error.code == _PROTECTED:
+            raise _protected(instance, account.region) from error
+        if error.code not in INSTANCE_GONE:
+            raise
+
+
 class _Removal:
     def __init__(self, ec2: Ec2, account: Account, clock: Clock) -> None:
         self._ec2 = ec2
@@ -35,7 +47,7 @@ class _Removal:
     def run(self) -> None:
         instances = self._instances()
         if not instances:
-            self._refuse_another_account()
+            refuse_another_account(self._account, self._ec2)
         self._cancel_spot_requests()
         self._terminate([each["InstanceId"] for each in instances if waiting.state_of(each) in waiting.KEPT])
         if self._ec2.key_pair:
@@ -49,18 +61,6 @@ class _Removal:
         asked_for = bool(self._ec2.token or self._ec2.instance)
         return waiting.until_seen(self._look, self._clock) if asked_for else self._look()
 
-    def _refuse_another_account(self) -> None:
-        """Raise ``DriverError`` where others' credentials are at work: they see none of what is billed to ours."""
-        if not self._ec2.account:
-            return
-        here = self._account.read("get_caller_identity", "look which account this is", service="sts")["Account"]
-        if here != self._ec2.account:
-            raise DriverError(
-                f"{self._ec2.instance or 'the instance'} is in the AWS account {self._ec2.account}, "
-                f"and these credentials are of {here}",
-                hint="take the credentials, or the AWS_PROFILE, that it was created with",
-            )
-
     def _look(self) -> list[Described]:
         found = waiting.look(self._account, {f"tag:{tags.ID}": (self._ec2.id,)})
         if self._ec2.instance and self._ec2.instance not in [each["InstanceId"] for each in found]:
@@ -69,16 +69,7 @@ class _Removal:
 
     def _terminate(self, ids: Sequence[str]) -> None:
         for instance in ids:  # one by one: a single one that is protected would keep all of them
-            waiting.insist(partial(self._terminate_one, instance), self._clock)
-
-    def _terminate_one(self, instance: str) -> None:
-        try:
-            self._account.change("terminate_instances", f"terminate {instance}", InstanceIds=[instance])
-        except ApiError as error:
-            if error.code == _PROTECTED:
-                raise _protected(instance, self._ec2.region) from error
-            if error.code not in INSTANCE_GONE:
-                raise
+            waiting.insist(partial(terminate, self._account, instance), self._clock)
 
     def _cancel_spot_requests(self) -> None:
         """Cancel what could still launch an instance: a request that is open lives on without one."""

@@ -216,6 +216,32 @@ def test_other_options_launch_anew_where_nothing_came_of_the_first(creating: Cre
     assert len(creating.cloud.instances) == 1
 
 
+def test_a_first_instance_that_shows_late_beside_one_with_other_options_does_not_stay(creating: Creating) -> None:
+    creating.cloud.unseen = 8.0
+    creating.cloud.boot = 10.0
+    creating.cloud.after["run_instances"] = [KeyboardInterrupt()]
+    creating.fail(KeyboardInterrupt())
+    creating.create(replace(PLAIN, monitoring=True))
+    assert creating.cloud.live == [creating.ec2.instance] == ["i-0002"]
+
+
+def test_an_instance_that_is_found_again_and_ends_for_want_of_room_is_replaced(creating: Creating) -> None:
+    creating.cloud.before["describe_instances"] = [KeyboardInterrupt()]
+    creating.fail(KeyboardInterrupt())
+    creating.cloud.ends = [("Server.InsufficientInstanceCapacity", "no capacity")]
+    creating.create()
+    assert creating.cloud.live == ["i-0002"]
+
+
+def test_credentials_of_another_account_launch_no_second_one(creating: Creating) -> None:
+    creating.create()
+    creating.cloud = Cloud()
+    creating.cloud.owner = "999999999999"
+    with pytest.raises(DriverError, match="in the AWS account 123456789012"):
+        creating.create()
+    assert (creating.cloud.live, creating.cloud.groups) == ([], {})
+
+
 def test_an_instance_that_does_not_show_yet_is_not_taken_for_gone(creating: Creating) -> None:
     creating.cloud.unseen = 30.0
     creating.cloud.before["describe_instances"] = [KeyboardInterrupt()]
