@@ -31,11 +31,11 @@ def bake(order: Order, tools: Tools) -> str | None:
     """Bake the image that the order begins with, if it asks for that; return the name of what was kept.
 
     None where nothing is to be done: for drivers that cannot, for an image that has an engine, and for a machine that
-    is on record, which has its image. Given again it goes on, or begins anew once the machine was sealed. Raises as
-    ``create``.
+    is on record or adopted, which has its image. Given again it goes on, or begins anew once the machine was sealed.
+    Raises as ``create``.
     """
     driver = tools.driver(order.driver)
-    if not isinstance(driver, Bakes) or tools.store.find(check_name(order.name)) is not None:
+    if not isinstance(driver, Bakes) or order.adopted or tools.store.find(check_name(order.name)) is not None:
         return None
     request = request_for(_prospective(order, tools), order.options, tools)
     driver.check(request)

@@ -48,6 +48,11 @@ def test_the_image_tells_its_engine_and_system_and_nothing_is_left_of_its_machin
     assert world.store.find("node1") is None, "the user's machine is made by create"
 
 
+def test_what_is_adopted_has_its_disk_already(world: World) -> None:
+    assert bake(replace(world.order(), adopted="i-1"), world.tools) is None
+    assert world.cloud.requests == []
+
+
 def test_it_is_made_as_the_order_says_with_the_options_that_the_driver_wants_for_it(world: World) -> None:
     order = replace(world.order(install="distro"), options=FakeOptions(fake_size=3, fake_tags=("theirs",)))
     bake(order, world.tools)
