@@ -149,6 +149,7 @@ class FakeDriver:
 
     api: ClassVar[int] = API
     options: ClassVar[type] = FakeOptions
+    alters: ClassVar[Mapping[str, str]] = {"fake_size": "cpus", "fake_spot": "record"}
     preexisting: ClassVar[bool] = False
     cloud: ClassVar[FakeCloud]
 
