@@ -1,0 +1,140 @@
+"""A fleet's outside, all of it fake: hosts that are set up one by one, their Swarm, the docker client."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pymachine.apply.programs import Ended
+from pymachine.apply.running import Account, Bounds, Tell
+from pymachine.apply.working import Computer, FleetWork
+from pymachine.errors import Unreachable
+from pymachine.events import Asker
+from pymachine.inventory.model import Fleet, MachineSpec
+from pymachine.model import SshAddress
+from pymachine.plan import Plan
+from pymachine.testing.fake_driver import FakeCloud
+from pymachine.testing.fake_transport import Call, FakeTransport, done
+from pymachine.transport import Result, Transport
+from unit.fleets import spec
+from unit.swarming import SwarmWorld
+from unit.world import ENGINE, is_look, is_run
+
+
+@dataclass
+class FakePrograms:
+    """Programs that do nothing: ``calls`` are their words and environments, ``codes`` how they end."""
+
+    calls: list[tuple[list[str], dict[str, str]]] = field(default_factory=list)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def run(
+        self,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        deadline: float,
+        folder: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Ended:
+        """Note the call; end as ``codes`` says of a word in it."""
+        assert deadline > 0
+        self.calls.append((list(words), dict(environ)))
+        code = next((code for word, code in self.codes.items() if word in words), 0)
+        if on_line is not None:
+            on_line("working")
+        return Ended(code, ("it did not work",) if code else ())
+
+    def lines(self) -> list[str]:
+        """The words of all calls."""
+        return [" ".join(words) for words, _ in self.calls]
+
+
+class FleetWorld(SwarmWorld):
+    """Hosts at addresses of their own; each tells what was set up on it. ``dead`` addresses do not answer."""
+
+    def __init__(self, folder: Path, *, preexisting: bool = False) -> None:
+        super().__init__(folder)
+        self.cloud = FakeCloud(reach=SshAddress, preexisting=preexisting)
+        self.host_facts: dict[str, dict[str, str]] = {}
+        self.dead: set[str] = set()
+        self.broken: set[str] = set()
+        self.programs = FakePrograms()
+        self.work: FleetWork | None = None
+
+    def plan(self, fleet: Fleet) -> Plan:
+        """Plan as the command does."""
+        with FleetWork(fleet, self.tools, self.computer) as work:
+            self.work = work
+            return work.plan()
+
+    def apply(self, fleet: Fleet, *, width: int = 4, max_failures: int | None = None) -> Account:
+        """Apply as the command does."""
+        self.connections.clear()
+        with FleetWork(fleet, self.tools, self.computer) as work:
+            self.work = work
+            return work.apply(work.plan(), Bounds(width, max_failures), Tell())
+
+    @property
+    def computer(self) -> Computer:
+        """This side, without programs."""
+        return Computer({"HOME": "/nowhere"}, self.programs.run)
+
+    def _connect(  # type: ignore[explicit-override]
+        self,
+        address: SshAddress,
+        *,
+        asker: Asker,
+        notice: Callable[[str], None],
+        deadline: float,
+        retry_for: float = 0.0,
+    ) -> Transport:
+        if address.host in self.dead:
+            raise Unreachable(f"{address.host} does not answer")
+        transport = super()._connect(address, asker=asker, notice=notice, deadline=deadline, retry_for=retry_for)
+        assert isinstance(transport, FakeTransport)
+        transport.answer(is_look, lambda call: done(self._told(address.host)))
+        transport.answer(is_run, lambda call: self._set_up(transport))
+        return transport
+
+    def _set_up(self, transport: FakeTransport) -> Result:
+        host = transport.address.host
+        if host in self.broken:
+            return done("@pymachine failed the disk is full\n", code=1, stderr="the disk is full")
+        files = {file.path: file.content.decode() for file in transport.uploads[-1].files}
+        found = self.host_facts.setdefault(host, dict(ENGINE))
+        if "manifest.json" in files:
+            found |= {"manifest": files["manifest.json"], "daemon_json": files["daemon.json"], "hostname": "set"}
+            found["hostname"] = json.loads(files["manifest.json"])["name"]
+        return done("@pymachine done engine=26.1.5\n")
+
+    def _told(self, address: str) -> str:
+        told = {**self.facts, **self.host_facts.get(address, {}), "clock": str(self.clock.now()), "complete": "yes"}
+        if address in self.host_facts:
+            told["info"] = json.dumps({"Swarm": self._swarm_info(address)})
+        return "".join(f"{name} {base64.b64encode(text.encode()).decode()}\n" for name, text in told.items())
+
+    def _swarm_info(self, address: str) -> dict[str, Any]:
+        with self.clusters.host(address) as host:
+            return {"LocalNodeState": host.state, "NodeID": host.node}
+
+
+def machine(number: int, name: str, role: str | None = None, **given: Any) -> MachineSpec:
+    """A machine at 192.0.2.NUMBER."""
+    options = {"fake_address": f"192.0.2.{number}", **given.pop("options", {})}
+    return spec(name, role, options=options, **given)
+
+
+def calls_of(world: FleetWorld) -> list[Call]:
+    """Everything that was run on any host."""
+    return [call for connection in world.connections for call in connection.calls]
+
+
+def moved(fleet: Fleet, name: str, **changes: Any) -> Fleet:
+    """The fleet with one machine changed."""
+    machines = tuple(replace(m, **changes) if m.name == name else m for m in fleet.machines)
+    return replace(fleet, machines=machines)
