@@ -30,14 +30,16 @@ class Source:
 
 def compose(source: Source, environ: Mapping[str, str], findings: Findings) -> Table | None:
     """Return the mapping that a file holds; None, and a fault noted, where it holds none."""
-    node = _parsed(source, findings)
-    if node is None:
+    try:
+        node = _parsed(source, findings)
+        value = None if node is None else _Composer(source.name, environ, findings).top(node)
+    except RecursionError:
+        findings.fault(Spot(source.name, 1, 1), "the file is nested too deeply")
         return None
-    value = _Composer(source.name, environ, findings).top(node)
-    if not isinstance(value, Table):
-        findings.fault(value.spot, "an inventory is a mapping", "begin with `fleet: NAME`")
-        return None
-    return value
+    if value is None or isinstance(value, Table):
+        return value
+    findings.fault(value.spot, "an inventory is a mapping", "begin with `fleet: NAME`")
+    return None
 
 
 def _parsed(source: Source, findings: Findings) -> yaml.Node | None:
@@ -46,8 +48,6 @@ def _parsed(source: Source, findings: Findings) -> yaml.Node | None:
         return None
     try:
         return yaml.compose(source.text, _FAST) or _empty()
-    except RecursionError:
-        findings.fault(Spot(source.name, 1, 1), "the file is nested too deeply")
     except yaml.YAMLError as error:
         findings.fault(*_explained(source, error))
     return None
@@ -67,13 +67,16 @@ def _explained(source: Source, error: yaml.YAMLError) -> tuple[Spot, str]:
     if isinstance(error, yaml.reader.ReaderError):
         before = source.text[: error.position]
         spot = Spot(source.name, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return spot, f"not YAML: a character that may not be there (U+{ord(str(error.character)[:1]):04X})"
+        return spot, f"not YAML: a character that may not be there (U+{_code(error.character):04X})"
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return Spot(source.name, 1, 1), f"not YAML: {error}"
     line, column = error.problem_mark.line, error.problem_mark.column
-    reason = error.problem or "it cannot be read"
-    context = f" {error.context}" if error.context else ""
-    return Spot(source.name, line + 1, column + 1), f"not YAML: {reason}{context}{_braces(source.text, line)}"
+    reason = ", ".join(part for part in (error.context, error.problem) if part)
+    return Spot(source.name, line + 1, column + 1), f"not YAML: {reason}{_braces(source.text, line)}"
+
+
+def _code(character: object) -> int:
+    return character if isinstance(character, int) else ord(str(character)[:1] or " ")
 
 
 def _braces(text: str, line: int) -> str:

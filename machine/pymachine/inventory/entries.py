@@ -9,7 +9,7 @@ from pymachine.inventory.drivers import Drivers
 from pymachine.inventory.faults import where
 from pymachine.inventory.kinds import Text, checked, refuse, shown
 from pymachine.inventory.model import Spot
-from pymachine.inventory.ranges import braced, expanded, has_braces, member
+from pymachine.inventory.ranges import braced, expanded, member
 from pymachine.inventory.surroundings import Reading
 from pymachine.inventory.tables import ENTRY, NODE
 from pymachine.inventory.values import ABSENT, Items, Scalar, Table, Value, is_null, merged, near
@@ -129,14 +129,12 @@ class Entries:
         return members
 
     def _is_new(self, name: str, value: Scalar) -> bool:
-        first = self.places.setdefault(name.lower(), value.spot)
-        if first is value.spot and not self._twice_in_entry(name, value):
+        first = self.places.get(name.lower())
+        if first is None:
+            self.places[name.lower()] = value.spot
             return True
         self.reading.fault(value, f"machine {name!r} is there already, at {where(first)}")
         return False
-
-    def _twice_in_entry(self, name: str, value: Scalar) -> bool:
-        return has_braces(value.text) and sum(one.lower() == name.lower() for one in expanded(value.text)) > 1
 
     def _known_keys(self, table: Table, own: tuple[str, ...]) -> None:
         """Note keys that are neither ours nor a driver's."""

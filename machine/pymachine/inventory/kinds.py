@@ -47,8 +47,11 @@ class Text:
 
     def read(self, value: Value, reading: Reading) -> Any:
         """Return what the check makes of it."""
-        if not isinstance(value, Scalar) or value.kind == NULL or not value.text.strip():
+        if not isinstance(value, Scalar) or value.kind == NULL:
             return refuse(value, "text", reading)
+        if not value.text.strip():
+            reading.fault(value, f"{shown(value)} is empty")
+            return ABSENT
         if self.choices and value.text not in self.choices:
             reading.fault(value, f"{shown(value)} is not one of {', '.join(self.choices)}")
             return ABSENT
@@ -165,7 +168,6 @@ class Pairs:
 
     key: Check | None = None
     secret: bool = False
-    value: Check | None = None
 
     def read(self, value: Value, reading: Reading) -> Any:
         """Return the pairs that could be read."""
@@ -203,7 +205,7 @@ class Pairs:
             return ABSENT
         if self.secret:
             reading.mind_secret(key, value)
-        return checked(value, self.value, reading, text) if self.value else text
+        return text
 
     def schema(self) -> Schema:
         """Return the schema of a mapping or a list."""
@@ -348,7 +350,7 @@ def refuse(value: Value, wanted: str, reading: Reading) -> Any:
 
 def shown(value: Value) -> str:
     """Return a value for a message: a scalar as the file has it, whatever a variable made of it."""
-    if not isinstance(value, Scalar) or not value.source.strip():
+    if not isinstance(value, Scalar) or value.kind == NULL:
         return named(value)
     text = repr(value.source)
     return text if len(text) <= 60 else text[:59] + "…"
@@ -364,13 +366,15 @@ def plain(value: Value) -> Any:
 
 
 def _resolved(value: Scalar) -> Any:
+    """Return a scalar as YAML has it; one that a variable made, as if its text stood there."""
     text = value.text
     if value.kind == NULL:
         return None
-    if value.kind == TRUTH:
+    if value.kind == TRUTH or (value.changed and text in ("true", "false")):
         return _TRUTHS[text.lower()]
+    numeric = value.kind == WHOLE or (value.changed and text.isdecimal())
     try:
-        return int(text, 0) if value.kind == WHOLE else float(text) if value.kind == "float" else text
+        return int(text) if numeric else float(text) if value.kind == "float" else text
     except ValueError:
         return text
 

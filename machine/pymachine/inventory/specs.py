@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -171,5 +172,10 @@ class Specs:
         try:
             wanted_config(spec, "")
         except UsageFault as fault:
-            self.reading.fault(value, fault.message.replace("--engine-opt", "opts:"), fault.hint)
+            self.reading.fault(value, _as_keys(fault.message), _as_keys(fault.hint or "") or None)
         return spec
+
+
+def _as_keys(text: str) -> str:
+    """Put the names of keys in place of those of flags."""
+    return re.sub(r"--engine-([a-z-]+)", lambda match: match[1].replace("-", "_").replace("opt", "opts"), text)

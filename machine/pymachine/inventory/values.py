@@ -11,6 +11,7 @@ from pymachine.inventory.model import Spot
 
 ABSENT: Any = object()  # of a value that could not be read: a fault is noted, and the reading goes on
 
+NAMES_SHOWN = 12  # of those that are known, where nothing comes near
 NULL, TRUTH, WHOLE, FRACTION, TEXT = "null", "bool", "int", "float", "str"
 
 
@@ -77,7 +78,8 @@ def near(word: str, known: Iterable[str]) -> str:
     """Return `` did you mean …?`` for a word that is none of those known, or the list of them."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    some = ", ".join(names[:NAMES_SHOWN]) + (" …" if len(names) > NAMES_SHOWN else "")
+    return f"did you mean {close[0]}?" if close else f"there are {some}"
 
 
 def named(value: Value) -> str:

@@ -129,9 +129,10 @@ def stacks_of(value: Value | None, names: Sequence[str], seats: Seats, reading: 
             reading.fault(
                 item, f"stack {stack.name!r} needs a Swarm, and there is none", "say on which machine: on: NAME"
             )
-        first = places.setdefault((stack.name, stack.on), item.spot)
-        if first is not item.spot:
+        first = places.get((stack.name, stack.on))
+        if first is not None:
             reading.fault(item, f"stack {stack.name!r} is there already, at {where(first)}")
+        places[stack.name, stack.on] = item.spot
         stacks.append(stack)
     return tuple(stacks)
 
