@@ -33,6 +33,8 @@ USAGES = [
     "image [OPTIONS] [COMMAND] [ARGS]...",
     "provision [OPTIONS] [NAME]...",
     "upgrade [OPTIONS] [NAME]...",
+    "init [OPTIONS] [FILE] [USER@HOST[:PORT]]...",
+    "inventory [OPTIONS] [COMMAND] [ARGS]...",
     "rm [OPTIONS] NAME...",
     "gc [OPTIONS]",
     "version [OPTIONS] [NAME]",
