@@ -212,7 +212,12 @@ def test_another_device_is_a_second_volume(ec2: Ec2Server) -> None:
 def test_a_subnet_with_ipv6_gives_an_address(ec2: Ec2Server) -> None:
     network = ec2.network("10.99.0.0/24", cidr6="fd12:3456:789a::/64")
     made = launch(ec2, SubnetId=network["subnet"], Ipv6AddressCount=1)
-    assert made["NetworkInterfaces"][0]["Ipv6Addresses"][0]["Ipv6Address"].startswith("fd12:3456:789a:")
+    address = made["NetworkInterfaces"][0]["Ipv6Addresses"][0]["Ipv6Address"]
+    assert address.startswith("fd12:3456:789a:")
+    ec2.set(instance_unseen=0)
+    ec2.client().describe_instances()
+    shown = ec2.client().describe_instances()["Reservations"][0]["Instances"][0]
+    assert shown["Ipv6Address"] == address
 
 
 def test_images_are_found_by_owner_and_name(ec2: Ec2Server) -> None:

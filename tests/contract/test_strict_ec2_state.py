@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contract.test_strict_ec2 import code, image, launch
 from lab.ec2.server import Ec2Server
@@ -113,6 +115,60 @@ def test_a_one_time_spot_instance_does_not_stop(ec2: Ec2Server) -> None:
     with pytest.raises(ClientError, match="one-time Spot") as error:
         ec2.client().stop_instances(InstanceIds=[made["InstanceId"]])
     assert code(error) == "UnsupportedOperation"
+
+
+def test_a_spot_request_ends_with_its_instance_unless_it_is_persistent(ec2: Ec2Server) -> None:
+    client = ec2.client()
+    market = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "persistent"}}
+    tags = [{"ResourceType": "spot-instances-request", "Tags": [{"Key": "a", "Value": "b"}]}]
+    once = running(ec2, InstanceMarketOptions={"MarketType": "spot"})
+    always = running(ec2, InstanceMarketOptions=market, TagSpecifications=tags)
+    client.terminate_instances(InstanceIds=[once["InstanceId"], always["InstanceId"]])
+    found = client.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert [(item["InstanceId"], item["State"]) for item in found] == [
+        (once["InstanceId"], "closed"),
+        (always["InstanceId"], "open"),
+    ]
+    assert ec2.billed() == [always["SpotInstanceRequestId"]]
+    filters = [{"Name": "tag:a", "Values": ["b"]}, {"Name": "state", "Values": ["open", "active"]}]
+    ours = client.describe_spot_instance_requests(Filters=filters)["SpotInstanceRequests"]
+    ids = [item["SpotInstanceRequestId"] for item in ours]
+    assert ids == [always["SpotInstanceRequestId"]]
+    client.cancel_spot_instance_requests(SpotInstanceRequestIds=ids)
+    assert ec2.billed() == []
+    with pytest.raises(ClientError) as error:
+        client.cancel_spot_instance_requests(SpotInstanceRequestIds=["sir-00000000"])
+    assert code(error) == "InvalidSpotInstanceRequestID.NotFound"
+
+
+def test_of_a_terminated_instance_only_the_name_is_left(ec2: Ec2Server) -> None:
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}]
+    name, other = running(ec2, TagSpecifications=tags)["InstanceId"], running(ec2)["InstanceId"]
+    ec2.client().terminate_instances(InstanceIds=[name])
+    become(ec2, name, "terminated")
+    left = shown(ec2, name)
+    assert (left["State"]["Name"], left["Tags"]) == ("terminated", [{"Key": "a", "Value": "b"}])
+    gone = {"PrivateIpAddress", "PublicIpAddress", "VpcId", "SubnetId", "SecurityGroups", "NetworkInterfaces"}
+    assert {key for key in gone if left.get(key)} == set()
+    assert {key for key in gone if shown(ec2, other).get(key)} == gone
+
+
+def test_key_pairs_are_named_by_id_as_well(ec2: Ec2Server) -> None:
+    client = ec2.client()
+    made = client.import_key_pair(KeyName="mine", PublicKeyMaterial=ed25519())
+    client.create_key_pair(KeyName="other")
+    found = client.describe_key_pairs(KeyPairIds=[made["KeyPairId"]])["KeyPairs"]
+    assert [pair["KeyName"] for pair in found] == ["mine"]
+    client.delete_key_pair(KeyPairId=made["KeyPairId"])
+    assert [pair["KeyName"] for pair in client.describe_key_pairs()["KeyPairs"]] == ["other"]
+    with pytest.raises(ClientError) as error:
+        client.import_key_pair(KeyName="bad", PublicKeyMaterial=b"not a key")
+    assert code(error) == "InvalidKey.Format"
+
+
+def ed25519() -> bytes:
+    public = Ed25519PrivateKey.generate().public_key()
+    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 
 
 def test_malformed_ids_are_not_just_unknown(ec2: Ec2Server) -> None:

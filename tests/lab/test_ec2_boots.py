@@ -132,9 +132,11 @@ def printed_key(account: Account, instance: str, seconds: float = 30) -> str:
 
 def test_reboot_power_off_and_keys_for_a_minute(account: Account, key: Path, tmp_path: Path) -> None:
     account.ec2.import_key_pair(KeyName="mine", PublicKeyMaterial=public(key).encode())
-    name = account.launch(KeyName="mine", UserData="#cloud-config\n{}\n")
-    address = account.become(name, "running")["PublicIpAddress"]
+    name = account.launch(KeyName="mine", UserData="#cloud-config\n{}\n", Ipv6AddressCount=1)
+    made = account.become(name, "running")
+    address = made["PublicIpAddress"]
     enter_soon(key, f"ubuntu@{address}", "cloud-init status --wait >/dev/null")
+    enter(key, f"ubuntu@{made['Ipv6Address']}", "true")
     host = account.booting.host(name)
     boot = host.boot_id()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from moto.ec2 import utils as moto_utils
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from lab.ec2 import answers, groups, launched, power, tags
+from lab.ec2 import answers, ended, groups, launched, pairs, power, spot, tags
 from lab.ec2.control import Control
 from lab.ec2.faults import Fault, When
 from lab.ec2.unseen import hiding
@@ -27,6 +27,8 @@ Check = Callable[[Exchange], None]
 ANSWERS: dict[tuple[str, str], Before] = {
     ("ec2", "GetConsoleOutput"): answers.console_output,
     ("ec2", "RunInstances"): launched.before_launch,
+    ("ec2", "DescribeSpotInstanceRequests"): spot.describe_requests,
+    ("ec2", "CancelSpotInstanceRequests"): spot.cancel_requests,
     ("ssm", "GetParameter"): answers.get_parameter,
     ("ssm", "GetParameters"): answers.get_parameters,
     ("ssm", "StartSession"): answers.start_session,
@@ -41,7 +43,9 @@ BEFORE: dict[str, Check] = {
     "AuthorizeSecurityGroupEgress": groups.before_authorize,
     "RevokeSecurityGroupIngress": groups.before_authorize,
     "CreateTags": tags.before_create_tags,
-    "ImportKeyPair": tags.before_tagged_create,
+    "ImportKeyPair": pairs.before_import,
+    "DeleteKeyPair": pairs.by_name,
+    "DescribeKeyPairs": pairs.by_name,
     "CreateKeyPair": tags.before_tagged_create,
     "CreateVolume": tags.before_tagged_create,
     "StartInstances": power.before_power,
@@ -52,6 +56,7 @@ BEFORE: dict[str, Check] = {
 }
 AFTER: dict[str, After] = {
     "RunInstances": launched.after_launch,
+    "DescribeInstances": ended.after_describe,
     "CreateSecurityGroup": groups.after_create_group,
     "AuthorizeSecurityGroupIngress": groups.after_authorize,
     "AuthorizeSecurityGroupEgress": groups.after_authorize,
@@ -160,8 +165,9 @@ class StrictEc2:
 
 def _gone(environ: Environ) -> bool:
     """Whether the caller ended while it was held: what it asked for never got here then."""
+    connection: socket.socket = environ["werkzeug.socket"]
     try:
-        return environ["werkzeug.socket"].recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
     except OSError:

@@ -106,7 +106,7 @@ class BootingEc2:
             checkip=self.lab.address,
             keys_awaited=True,
         )
-        self.network = self.server.network(self.lab.subnet.v4, self.region)
+        self.network = self.server.network(self.lab.subnet.v4, self.region, self.lab.subnet.v6)
         self._thread.start()
         return self
 
@@ -195,7 +195,7 @@ class BootingEc2:
         suite = "bookworm" if shown["image"].startswith("debian-12") else "trixie"
         seed = Seed(base64.b64decode(shown["user_data"]), _meta_data(shown))
         files = {
-            f"/{PUBLIC_UNIT}": (_public_unit(shown["public"]), 0o644),
+            f"/{PUBLIC_UNIT}": (_more_addresses(shown), 0o644),
             "/etc/cloud/cloud.cfg.d/96-image.cfg": (_image_config(USERS.get(shown["owner"], "admin")), 0o644),
             KEYS_PROGRAM: (KEYS_SCRIPT, 0o755),
         }
@@ -209,7 +209,7 @@ class BootingEc2:
     def _switch_on(self, booted: Booted, watched: Watched) -> None:
         booted.public = watched.shown["public"]
         booted.host.tree.mount()
-        put(booted.host.root, PUBLIC_UNIT, _public_unit(booted.public))
+        put(booted.host.root, PUBLIC_UNIT, _more_addresses(watched.shown))
         booted.host.start()
         booted.on = True
 
@@ -244,9 +244,11 @@ def _put_key(host: Host, user: str, key: str, at: float) -> None:
     host.exec(f"mkdir -p /run/instance-connect && printf '%s\\n' {shlex.quote(line)} >>{place}", check=False)
 
 
-def _public_unit(address: str | None) -> str:
-    """The public address as a second one of the interface: EC2 translates it at its edge, here it is the host's."""
-    return f"[Address]\nAddress={address}/24\nDuplicateAddressDetection=none\n" if address else ""
+def _more_addresses(shown: dict[str, Any]) -> str:
+    """The public and IPv6 addresses of the interface: EC2 translates public ones, here they are the host's own."""
+    public = [f"{shown['public']}/24"] if shown["public"] else []
+    found = [*public, *(f"{address}/64" for address in shown["ipv6"])]
+    return "".join(f"[Address]\nAddress={address}\nDuplicateAddressDetection=none\n" for address in found)
 
 
 def _meta_data(shown: dict[str, Any]) -> str:

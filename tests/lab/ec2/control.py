@@ -29,6 +29,7 @@ class Control:
             "inject": self.inject,
             "held": lambda _: self.world.faults.held(),
             "release": lambda _: self.world.faults.release(),
+            "spots": lambda _: {name: spot.state for name, spot in self.world.spots.items()},
             "clear": lambda _: self.world.faults.clear(),
             "console": self.console,
             "instances": self.instances,

@@ -86,6 +86,12 @@ def no_capacity(kind: str = "t3.small", zone: str = "us-east-1a", **where: Any) 
     return error_before("InsufficientInstanceCapacity", told, 500, **{"action": "RunInstances", **where})
 
 
+def profile_not_there_yet(name: str, **where: Any) -> Fault:
+    """A new instance profile that EC2 has not heard of."""
+    told = f"Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+    return error_before("InvalidParameterValue", told, 400, **{"action": "RunInstances", **where})
+
+
 def over_quota(**where: Any) -> Fault:
     """The account's limit of virtual CPUs is reached."""
     told = (
@@ -175,7 +181,8 @@ class Faults:
             return [shown for shown, _ in self._held.values()]
 
     def release(self) -> None:
-        """Let them go on."""
+        """Let them go on, and hold no more."""
         with self._lock:
+            self._armed = [armed for armed in self._armed if armed.fault.kind != "hold"]
             for _, event in self._held.values():
                 event.set()

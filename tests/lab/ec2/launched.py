@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Any
 
 from moto.ec2.models.instances import Instance
 
 from lab.ec2.launch import check_launch
+from lab.ec2.spot import ask_for_spot, request_of
 from lab.ec2.wire import Refusal, Reply
 from lab.ec2.world import Exchange, Launch
 
@@ -73,10 +73,9 @@ def _complete(exchange: Exchange, instance: Instance) -> None:
     if not instance.security_groups:
         instance.security_groups = list(instance.nics[0].group_set)
     _complete_volumes(exchange, instance, tree)
-    if tree.get("InstanceMarketOptions", {}).get("MarketType") == "spot":
-        kind = tree["InstanceMarketOptions"].get("SpotOptions", {}).get("SpotInstanceType", "one-time")
-        life.one_time_spot = kind == "one-time"
-        instance.spot_instance_request_id = f"sir-{uuid.uuid4().hex[:8]}"  # type: ignore[attr-defined]
+    ask_for_spot(exchange, life)
+    ipv6 = instance.nics[0].ipv6_addresses
+    instance.ipv6_address = ipv6[0] if ipv6 else None  # type: ignore[attr-defined]
 
 
 def public_address(exchange: Exchange) -> str:
@@ -111,7 +110,7 @@ def _told_again(exchange: Exchange, reply: Reply, ids: tuple[str, ...]) -> Reply
     text = text.replace("<code>16</code><name>running</name>", "<code>0</code><name>pending</name>")
     for name in ids:
         instance = exchange.backend.get_instance(name)
-        if request := getattr(instance, "spot_instance_request_id", None):
+        if request := request_of(instance):
             mark = f"<instanceId>{name}</instanceId>"
             text = text.replace(mark, f"{mark}<spotInstanceRequestId>{request}</spotInstanceRequestId>", 1)
     return Reply(reply.status, text.encode(), reply.headers)

@@ -122,6 +122,13 @@ class Ec2Server:
             "no_proxy": "127.0.0.1",
         }
 
+    def program_environ(self, region: str = "us-east-1") -> dict[str, str]:
+        """The whole environment for a program: this process's without its settings for AWS, with ours."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            **self.environ(region),
+        }
+
     def client(self, service: str = "ec2", region: str = "us-east-1") -> Any:
         """The boto3 client of this server for a service and region: it tries once, and threads may share it."""
         if (service, region) not in self._clients:
@@ -184,7 +191,7 @@ class Ec2Server:
         try:
             yield Held(self)
         finally:
-            self.ask("clear")
+            self.ask("release")
 
     def kill_at(
         self, start: Callable[[], subprocess.Popen[Any]], when: When, deadline: float = 120, **where: Any
@@ -212,8 +219,9 @@ class Ec2Server:
         return found
 
     def billed(self) -> list[str]:
-        """The ids of instances that cost money: all that are neither terminated nor on their way there."""
-        return [item["id"] for item in self.instances() if item["state"] not in ("shutting-down", "terminated")]
+        """The ids of what costs money: instances that do not end, and open spot requests, which launch another."""
+        alive = [item["id"] for item in self.instances() if item["state"] not in ("shutting-down", "terminated")]
+        return alive + [name for name, state in self.ask("spots").items() if state == "open"]
 
     def console(self, instance: str, text: str) -> None:
         """Set what GetConsoleOutput answers for an instance."""

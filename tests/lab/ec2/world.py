@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.instances import Instance
@@ -14,6 +14,9 @@ from moto.ec2.models.instances import Instance
 from lab.ec2.catalogue import fill
 from lab.ec2.faults import Faults
 from lab.ec2.wire import Call, Reply
+
+if TYPE_CHECKING:
+    from lab.ec2.spot import Spot
 
 ACCOUNT = "123456789012"
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -101,6 +104,7 @@ class World:
         self.consoles: dict[str, str] = {}
         self.sent_keys: list[dict[str, Any]] = []
         self.keys_taken = 0
+        self.spots: dict[str, Spot] = {}
         self._handed = 0
 
     def backend(self, region: str) -> EC2Backend:
