@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from contract.conftest import Client
+from contract.conftest import Address, Client
 from contract.sshd import Sshd
 from lab.ec2.server import Ec2Server
 from pymachine.driver import Handle, Leftover, Request, Search
-from pymachine.errors import DriverError, NotSupported
+from pymachine.errors import DriverError, NotSupported, TransportError
 from pymachine.model import SshAddress, State
 from pymachine.transport import Command
 from pymachine_aws import AwsDriver, AwsOptions
@@ -250,3 +251,38 @@ def test_a_host_is_reached_by_instance_connect_through_the_installed_program(
     assert client(address).run(Command.of("echo", "reached")).text == "reached\n"
     (sent,) = ec2.sent_keys()
     assert (sent["instance"], sent["user"], sent["key"]) == (machine.instance, "root", public)
+
+
+# What the real plugin does, less the stream through AWS: the session from its variable, then bytes to the port.
+PLUGIN = f"""#!{sys.executable}
+import json, os, sys
+if sys.argv[1:] == ["--version"]:
+    raise SystemExit(print("1.2.707.0"))
+session = json.loads(os.environ[sys.argv[1]])
+assert session["TokenValue"] and session["TokenValue"] not in " ".join(sys.argv)
+from pymachine.transport.dial import dial
+from pymachine_aws.connecting import carry
+carry(dial("127.0.0.1", int(json.loads(sys.argv[5])["Parameters"]["portNumber"][0]), deadline=5), 0, 1)
+"""
+
+
+def test_a_host_is_reached_by_session_manager_through_its_plugin(
+    ec2: Ec2Server,
+    driver: AwsDriver,
+    client: Client,
+    address: Address,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (machine,) = launched(ec2, "m")
+    way = address(host="10.0.0.9", proxy=proxy_words(machine.with_(via="ssm")))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(TransportError, match="session-manager-plugin is not installed") as fault:
+        client(way, retry_for=30)
+    assert not fault.value.retryable
+    (tmp_path / "session-manager-plugin").write_text(PLUGIN)
+    (tmp_path / "session-manager-plugin").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert client(way).run(Command.of("echo", "reached")).text == "reached\n"
+    (session,) = ec2.calls("StartSession")
+    assert session.params["Target"] == machine.instance
