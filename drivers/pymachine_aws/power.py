@@ -14,7 +14,7 @@ from pymachine_aws.account import Account, ApiError, Unsure
 from pymachine_aws.codes import explained_end, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import end_code, reason_of
-from pymachine_aws.waiting import ADDRESS_LAG, SETTLING, Clock, Described, address_of, state_of
+from pymachine_aws.waiting import ADDRESS_LAG, Clock, Described, address_of, state_of
 
 SHUTDOWN_PATIENCE = 120.0  # seconds for a guest to shut down before it is forced to
 STOP_PATIENCE = 300.0
@@ -22,6 +22,7 @@ START_PATIENCE = 300.0
 REBOOT_PATIENCE = 300.0  # EC2 reboots the hard way after some minutes (API Reference, RebootInstances)
 BLIND_PAUSE = 45.0  # seconds for a reboot that cannot be watched from here
 PAUSE = 3.0
+LAG = 15.0  # seconds for which EC2 may go on showing a state that it has been told to leave
 GLANCE = 0.5  # seconds between looks at a port, and for it to answer
 
 _GONE = ("shutting-down", "terminated")
@@ -136,7 +137,7 @@ class _Switch:
         begun, since = False, START_PATIENCE
         for passed in self._watch.ticks(START_PATIENCE):
             state = self.look()
-            begun = begun or state == "pending" or passed > SETTLING
+            begun = begun or state == "pending" or passed > LAG
             if state == "running":
                 since = min(since, passed)
                 if address_of(self._ec2.address, self._described) or passed - since >= ADDRESS_LAG:
