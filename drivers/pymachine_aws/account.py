@@ -20,8 +20,10 @@ from pymachine_aws.handle import Ec2
 
 __all__ = ["Account", "ApiError", "Unsure"]
 
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 5.0
 DECODE_TIMEOUT = 5.0
+# Tries of services that can be done without, and that closed networks often let nobody reach.
+FEW_TRIES = {"ssm": 2}
 
 
 class Account:
@@ -72,7 +74,7 @@ class Account:
         Raises ``ApiError``, ``Unreachable``, and ``CheckFailed`` for credentials that are missing or do not count.
         """
         with self._translated(what):
-            client = self._client(service, self._retries)
+            client = self._client(service, min(self._retries, FEW_TRIES.get(service, self._retries)))
             return dict(getattr(client, operation)(**params))
 
     def pages(self, operation: str, key: str, what: str, **params: Any) -> Iterator[Any]:

@@ -120,7 +120,8 @@ _DEFINITE = ("Insufficient", "Unsupported", "InvalidParameter")
 def _refused(error: Exception, call: Call, now: datetime) -> PymachineError:
     code = code_of(error)
     if getattr(error, "operation_name", "") in _CREDENTIALS_OF:
-        return CheckFailed(f"no credentials could be had: {_message(error)} ({code})", hint=_again(call))
+        hint = _ROLE if code in _NOT_ALLOWED else _again(call)
+        return CheckFailed(f"{call.failed}: no credentials could be had: {_message(error)} ({code})", hint=hint)
     if _is_about_keys(code, error):
         return _not_counting(error, code, now, call)
     if code in _NOT_ALLOWED:
@@ -189,6 +190,7 @@ def _hint(code: str, error: Exception) -> str | None:
     return next((hint for sign, hint in _HINTS if code.startswith(sign)), None)
 
 
+_ROLE = "have these credentials allowed to take that role, or give another --aws-profile"
 _SAME = "give the same command again: it goes on where this one stopped"
 _QUOTA = ": ask for more (Service Quotas in the AWS console), or remove what is not needed"
 _HINTS = (

@@ -183,10 +183,19 @@ def _key_pair(name: str | None) -> str | None:
 def _key_path(path: str | None) -> str | None:
     if path is None:
         return None
-    full = Path(path).expanduser().absolute()
+    full = _expanded(path, "--aws-ssh-key").absolute()
     if not full.is_file():
         raise UsageFault(f"--aws-ssh-key: there is no file {path}", hint="give the file of a private key")
     return str(full)
+
+
+def _expanded(path: str, flag: str) -> Path:
+    try:
+        if path.isprintable():
+            return Path(path).expanduser()
+    except RuntimeError:  # nobody of that name has a home
+        pass
+    raise UsageFault(f"{flag}: {path!r} cannot be a file's name", hint="give the path of a file")
 
 
 def _way(options: AwsOptions) -> Way:
@@ -239,7 +248,7 @@ def _user_data(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = _expanded(path, "--aws-user-data").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault(
             f"--aws-user-data: {path} cannot be read: {error}", hint="give a cloud-config file or a script"

@@ -128,7 +128,7 @@ def loopback(now: Callable[[], float]) -> Iterator[Loopback]:
             reply = aws.take(dict(parse_qsl(text)), self.headers.get("User-Agent", ""))
             if reply.wait is not None:
                 reply.wait.wait(10)
-            if reply.cut:
+            if reply.cut or reply.wait is not None:
                 self.close_connection = True
                 return
             self.send_response_only(reply.status)

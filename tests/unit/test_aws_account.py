@@ -228,6 +228,16 @@ def test_the_hint_says_what_to_do(aws: Loopback, code: str, message: str, said: 
     assert said in str(error.hint)
 
 
+@pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
+def test_every_word_for_expired_asks_for_a_new_login(aws: Loopback, code: str) -> None:
+    aws.refuses("StopInstances", code)
+
+    error = changing(account(aws))
+
+    assert isinstance(error, CheckFailed)
+    assert "log in again" in str(error.hint)
+
+
 def test_expired_credentials_are_told_from_wrong_ones(aws: Loopback) -> None:
     aws.refuses("DescribeVpcs", "RequestExpired", "Request has expired.")
     expired = reading(account(aws))
@@ -356,6 +366,35 @@ def test_an_expired_login_says_how_to_log_in_again(aws: Loopback, tmp_path: Path
 
     assert isinstance(error, CheckFailed)
     assert "aws sso login --profile work" in str(error.hint)
+
+
+def test_a_program_that_should_give_credentials_and_fails_is_told(aws: Loopback, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "[profile work]\ncredential_process = /bin/sh -c 'echo vault is sealed >&2; exit 1'\n"
+    )
+
+    error = reading(new_account(aws, profile="work"))
+
+    assert isinstance(error, CheckFailed)
+    assert "vault is sealed" in error.message
+    assert aws.requests == []
+
+
+def test_a_role_that_may_not_be_taken_is_told_from_a_call_that_may_not_be_made(
+    aws: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(
+        "[profile work]\nrole_arn = arn:aws:iam::123456789012:role/r\ncredential_source = Environment\n"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+    aws.says("AssumeRole", Reply("<R><Error><Code>AccessDenied</Code><Message>not you</Message></Error></R>", 403))
+
+    error = reading(new_account(aws, profile="work"))
+
+    assert isinstance(error, CheckFailed)
+    assert "no credentials could be had: not you" in error.message
+    assert "allowed to take that role" in str(error.hint)
+    assert aws.actions == ["AssumeRole"]
 
 
 def test_keys_in_the_environment_come_before_the_profile_that_it_names_as_in_boto3(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pymachine.errors import UsageFault
 from pymachine_aws.options import AwsOptions
@@ -324,3 +328,27 @@ def test_a_role_given_for_an_instance_profile_is_recognised() -> None:
 @pytest.mark.parametrize(("given", "tries"), [(8, 8), (1, 1), (0, 1), (-1, 1)])
 def test_docker_machines_way_to_switch_retries_off_is_one_try(given: int, tries: int) -> None:
     assert read(aws_retries=given).retries == tries
+
+
+TEXTS = [each.name for each in fields(AwsOptions) if each.type in ("str", "str | None")]
+LISTS = [each.name for each in fields(AwsOptions) if each.type == "tuple[str, ...]"]
+
+
+@given(st.sampled_from(TEXTS), st.text(max_size=30))
+@example("aws_user_data", "~nobody-of-that-name/x")
+@example("aws_ssh_key", "~nobody-of-that-name/x")
+@example("aws_user_data", "a\0b")
+@example("aws_ssh_key", "a\0b")
+@example("aws_endpoint_url", "https://[")
+@example("aws_root_size", "9" * 30)
+def test_no_text_whatever_is_answered_with_anything_but_a_fault_of_usage(name: str, text: str) -> None:
+    with suppress(UsageFault):
+        read(**{name: text})
+
+
+@given(st.sampled_from(LISTS), st.lists(st.text(max_size=20), max_size=4))
+@example("aws_open_port", ["\u0664\u0664"])
+@example("aws_allow", ["fe80::1%eth0"])
+def test_no_list_of_texts_is_either(name: str, texts: list[str]) -> None:
+    with suppress(UsageFault):
+        read(**{name: tuple(texts)})
