@@ -141,15 +141,12 @@ def from_docker_machine(fleet: str, configs: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _host_entry(text: str, taken: Sequence[str]) -> Entry:
-    (hop,) = parse_jump(text) or (None,)
-    if hop is None or "," in text:
+    hops = parse_jump(text)
+    if len(hops) != 1:
         raise UsageFault(f"{text!r} is not a host", hint="give user@host[:port]")
-    options = {
-        "host": hop.host,
-        **({"user": hop.user} if hop.user else {}),
-        **({"port": hop.port} if hop.port else {}),
-    }
-    return Entry(_name_for(hop.host, taken), "ssh", options)
+    given = {"host": hops[0].host, "user": hops[0].user, "port": hops[0].port}
+    options = {key: value for key, value in given.items() if value is not None}
+    return Entry(_name_for(hops[0].host, taken), "ssh", options)
 
 
 def _name_for(host: str, taken: Sequence[str]) -> str:

@@ -1,0 +1,114 @@
+"""Secrets: out of the file, read last, shown nowhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pymachine.errors import PymachineError
+from pymachine.inventory import SecretSource, exporting
+from unit.inventories import Files, faults, read, surroundings
+
+TEXT = """
+    fleet: f
+    machines:
+      - name: n{1..3}
+        driver: fake
+        engine: {env: {TOKEN: {from_command: [pass, show, it]}, PLAIN: x}}
+    stacks:
+      - name: s
+        file: c.yaml
+        on: n1
+        environment: {PASSWORD: {from_file: secrets/db}, TAG: latest}
+"""
+FILES = Files({"/inv/c.yaml": "", "/inv/secrets/db": ""})
+
+
+class Vault:
+    """Says what it was asked for."""
+
+    def __init__(self, text: str = "hunter2") -> None:
+        self.asked: list[SecretSource] = []
+        self.text = text
+
+    def __call__(self, source: SecretSource) -> str:
+        self.asked.append(source)
+        return self.text
+
+
+def test_secrets_come_from_files_and_commands() -> None:
+    vault = Vault()
+    fleet = read(TEXT, around=surroundings(files=FILES, secrets=vault)).fleet
+    assert {machine.engine.env for machine in fleet.machines} == {("TOKEN=hunter2", "PLAIN=x")}
+    assert fleet.stacks[0].environment == {"PASSWORD": "hunter2", "TAG": "latest"}
+    assert vault.asked == [
+        SecretSource("/inv", words=("pass", "show", "it")), SecretSource("/inv", path="/inv/secrets/db"),
+    ]  # fmt: skip
+
+
+def test_no_secret_is_read_from_a_file_with_a_fault() -> None:
+    vault = Vault()
+    assert len(faults(TEXT + "    hooks: {never: x}\n", around=surroundings(files=FILES, secrets=vault))) == 1
+    assert vault.asked == []
+
+
+def test_without_a_reader_of_secrets_their_values_are_empty() -> None:
+    fleet = read(TEXT, around=surroundings(files=FILES, secrets=None)).fleet
+    assert fleet.machines[0].engine.env == ("TOKEN=", "PLAIN=x")
+
+
+def test_a_secret_that_cannot_be_read_is_a_fault_at_its_place() -> None:
+    def locked(source: SecretSource) -> str:
+        raise PymachineError("command pass ended with code 1")
+
+    lines = faults(TEXT, around=surroundings(files=FILES, secrets=locked))
+    assert lines[0] == "f.yaml:6:27: command pass ended with code 1"
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "nul\0"])
+def test_a_secret_has_one_line(text: str) -> None:
+    lines = faults(TEXT, around=surroundings(files=FILES, secrets=Vault(text)))
+    assert lines[0] == "f.yaml:6:27: the secret has more than one line"
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("{from_file: nowhere}", "nowhere: no such file"),
+        ("{from_file: ''}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
+        ("{from_command: ls}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
+        ("{from_command: []}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
+        ("{from_command: [[a]]}", "a command is a list of words"),
+        ("{from_file: a, b: c}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
+    ],
+)
+def test_a_secret_that_is_written_wrong(value: str, fault: str) -> None:
+    text = f"fleet: f\nmachines: [{{name: n, driver: fake, engine: {{env: {{A: {value}}}}}}}]\n"
+    (line,) = faults(text)
+    assert line.split(": ", 1)[1] == fault
+
+
+@pytest.mark.parametrize("key", ["DB_PASSWORD", "api_key", "GITHUB_TOKEN", "passphrase", "MY_SECRET"])
+def test_a_password_in_plain_text_is_warned_of_without_showing_it(key: str) -> None:
+    text = f"fleet: f\nmachines: [{{name: n, driver: fake, engine: {{env: {{{key}: hunter2}}}}}}]\n"
+    (warning,) = read(text).warnings
+    assert key in warning
+    assert "from_file" in warning
+    assert "hunter2" not in warning
+
+
+@pytest.mark.parametrize("pair", ["PASSWORD_FILE: /run/x", "PASSWORD: ''", "PASSWORD: '${P:-}'", "NAME: x"])
+def test_what_is_no_secret_is_not_warned_of(pair: str) -> None:
+    text = f"fleet: f\nmachines: [{{name: n, driver: fake, engine: {{env: {{{pair}}}}}}}]\n"
+    assert read(text).warnings == ()
+
+
+def test_no_value_of_a_variable_is_exported_or_shown() -> None:
+    fleet = read(TEXT, around=surroundings(files=FILES, secrets=Vault())).fleet
+    exported = json.dumps(exporting.document(fleet))
+    assert "hunter2" not in exported
+    assert "latest" not in exported
+    assert "TOKEN" in exported
+    assert "hunter2" not in repr(fleet.stacks)
