@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,10 +70,12 @@ NOTHING: dict[str, list[str]] = {"instances": [], "volumes": [], "groups": [], "
 def become(ec2: BootingEc2, instance: str, state: str, seconds: float = 60) -> None:
     """Look until EC2 shows an instance in a state."""
     client = ec2.server.client("ec2")
+    wanted: list[Any] = [
+        {"Name": "instance-id", "Values": [instance]},
+        {"Name": "instance-state-name", "Values": [state]},
+    ]
     end = time.monotonic() + seconds
-    while (
-        client.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]["State"]["Name"] != state
-    ):
+    while not client.describe_instances(Filters=wanted)["Reservations"]:
         assert time.monotonic() < end, f"{instance} is not {state}: {ec2.failures}"
         time.sleep(0.2)
 
@@ -136,4 +141,44 @@ def test_a_start_behind_our_back_is_seen_and_followed(ec2: BootingEc2, user: Wor
     become(ec2, instance, "terminated")
     assert user.states() == {NAME: "Missing"}
     user.pymachine("rm", "-y", NAME)
+    assert tagged(ec2) == NOTHING
+
+
+def start(user: Workstation, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        user.command(*words), env=user.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def kill_at_each_call(ec2: BootingEc2, user: Workstation, *words: str) -> int:
+    """Give a command again and again, each time killed one API call later, until it gets to its end."""
+    for nth in itertools.count(1):
+        call = len(ec2.server.calls()) + nth
+        if not ec2.server.kill_at(lambda: start(user, *words), "after", call=call):
+            return nth - 1
+        assert len(ec2.server.billed()) <= 1
+    raise AssertionError
+
+
+def test_create_and_rm_killed_after_every_call_bill_one_instance(ec2: BootingEc2, user: Workstation) -> None:
+    killed = kill_at_each_call(ec2, user, "create", "-d", "aws", NAME)
+    assert killed >= 5
+    user.pymachine("create", "-d", "aws", NAME, check=3)  # exists already: the last one came to its end
+    assert ec2.server.billed() == [user.inspect(NAME)["handle"]["instance"]]
+    user.docker(NAME, "version")
+    assert kill_at_each_call(ec2, user, "rm", "-y", NAME) >= 2
+    assert user.pymachine("ls", "-q").stdout == ""
+    assert tagged(ec2) == NOTHING
+
+
+def test_a_lost_store_leaves_what_gc_finds_and_removes(ec2: BootingEc2, user: Workstation) -> None:
+    user.pymachine("create", "-d", "aws", NAME)
+    [instance] = ec2.server.billed()
+    assert "nothing" in user.pymachine("gc", "-d", "aws").stdout
+    shutil.rmtree(user.store)
+    listed = user.pymachine("gc", "-d", "aws", "--any-store").stdout
+    assert instance in listed
+    told = user.pymachine("gc", "-d", "aws", "--any-store", "--remove", "-y")
+    assert f"instance {instance} ({NAME}) in us-east-1 is removed" in told.stdout
     assert tagged(ec2) == NOTHING
