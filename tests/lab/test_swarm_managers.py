@@ -81,6 +81,8 @@ def test_the_swarm_goes_on_without_its_leader_and_takes_it_back(user: Workstatio
 
 
 def test_a_lost_majority_is_recognised_and_recovered(user: Workstation, hosts: dict[str, Host]) -> None:
+    user.pymachine("swarm", "leave", "-y", "--dissolve", *NAMES)
+    user.pymachine("swarm", "create", *NAMES)
     assert "nothing to recover" in user.pymachine("swarm", "recover", check=3).stderr
     node = _node(user, "m1")
     for name in ("m2", "m3"):
@@ -94,9 +96,9 @@ def test_a_lost_majority_is_recognised_and_recovered(user: Workstation, hosts: d
     print(shown.stdout, shown.stderr)
     assert [(n["machine"], n["leader"]) for n in _status(user, "m1")["nodes"]] == [("m1", True)]
     assert _node(user, "m1") == node, "it is the same Swarm"
-
     for name in ("m2", "m3"):
-        _boot(user, hosts[name], name)
+        _boot(user, hosts[name], name)  # together these two would be a majority of the Swarm of before
+    for name in ("m2", "m3"):
         user.pymachine("swarm", "join", "--manager", "--to", "m1", name)
     told = _status(user, "m1")
     assert told["healthy"], told

@@ -6,14 +6,13 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-from unit.world import World
-
 from pymachine.inventory.model import NodeSpec, SwarmSpec
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.tools import Tools
 from pymachine.swarm import init, join
 from pymachine.testing.fake_cluster import FakeClusters
 from pymachine.testing.fake_transport import HOST_KEY
+from unit.world import World
 
 MANAGER = NodeSpec("manager")
 WORKER = NodeSpec("worker")
@@ -28,7 +27,7 @@ class SwarmWorld(World):
         self.made_so_far = 0
 
     @property
-    def tools(self) -> Tools:
+    def tools(self) -> Tools:  # type: ignore[explicit-override]
         return replace(super().tools, connect_cluster=self.clusters.connect)
 
     def machines(self, *names: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 from pymachine.cluster.seam import Rotation
 from pymachine.errors import CheckFailed, EngineError, QuorumLost, Unreachable, UsageFault
@@ -13,6 +12,7 @@ from pymachine.inventory.model import NodeSpec, SwarmSpec
 from pymachine.remove import remove
 from pymachine.swarm import adjust, change, init, label, leave, remove_node, rotate, status, unlock, update
 from pymachine.swarm.reaching import UNLOCK_KEY
+from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 from pymachine.cluster.seam import ClusterEngine
 from pymachine.inventory.model import SwarmSpec
@@ -16,6 +15,7 @@ from pymachine.model import Endpoint
 from pymachine.steps.tools import Tools
 from pymachine.swarm import change, init, join, leave, status
 from pymachine.swarm.reaching import UNLOCK_KEY
+from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 
 class Died(BaseException):

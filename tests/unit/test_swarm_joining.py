@@ -6,12 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 from pymachine.errors import CheckFailed, EngineError, LeaseHeld, UsageFault
 from pymachine.inventory.model import NodeSpec, SwarmSpec
 from pymachine.swarm import init, join, leave, status
 from pymachine.swarm.reaching import UNLOCK_KEY
+from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unit.swarming import MANAGER, SwarmWorld
 
 from pymachine.errors import CheckFailed, EngineError, PymachineError
-from pymachine.swarm import change, drained, join, label, look_at_loss, next_manager, recover, status
+from pymachine.inventory.model import SwarmSpec
+from pymachine.swarm import change, drained, init, join, label, leave, look_at_loss, next_manager, recover, status
 from pymachine.swarm.reaching import UNLOCK_KEY
+from unit.swarming import MANAGER, SwarmWorld
 
 
 @pytest.fixture
@@ -58,9 +59,13 @@ def test_a_node_that_is_whole_is_given_back_when_the_work_on_it_failed(world: Sw
 
 def test_a_node_that_broke_stays_drained(world: SwarmWorld) -> None:
     world.swarm(1, 1)
-    with pytest.raises(EngineError, match="it broke"), drained("w1", world.tools):
+
+    def breaks() -> None:
         world.cut("w1")
         raise EngineError("it broke")
+
+    with pytest.raises(EngineError, match="it broke"), drained("w1", world.tools):
+        breaks()
     assert availability(world, "w1") == "drain"
 
 
@@ -119,7 +124,7 @@ def test_no_survivor_is_no_recovery(world: SwarmWorld) -> None:
 
 
 def test_recover_goes_on_with_one_manager_of_the_same_swarm(world: SwarmWorld) -> None:
-    world.swarm(3, 1, autolock=True)
+    world.swarm(3, 1)
     before = world.record("m2").swarm
     world.cut("m1", "m3")
     view = recover(world.tools)
@@ -148,7 +153,7 @@ def test_the_survivor_has_to_be_one(world: SwarmWorld) -> None:
 
 
 def test_a_lost_manager_that_comes_back_joins_anew(world: SwarmWorld) -> None:
-    world.swarm(3, autolock=True)
+    world.swarm(3)
     world.cut("m1", "m3")
     recover(world.tools)
     for name in ("m1", "m3"):
@@ -156,4 +161,25 @@ def test_a_lost_manager_that_comes_back_joins_anew(world: SwarmWorld) -> None:
         join(name, MANAGER, world.tools, via=["m2"])
     view = status(world.tools)
     assert (view.healthy, view.quorum.managers) == (True, 3)
-    assert len({world.store.secrets(name)[UNLOCK_KEY] for name in ("m1", "m2", "m3")}) == 1
+
+
+def test_a_swarm_that_locks_itself_cannot_be_started_anew_and_is_not_touched(world: SwarmWorld) -> None:
+    world.swarm(3, 1, autolock=True)
+    world.cut("m1", "m3")
+    with pytest.raises(CheckFailed, match="whose managers lock themselves") as refused:
+        recover(world.tools)
+    assert "leave -f --dissolve" in str(refused.value.hint)
+    assert "force_new_cluster" not in world.calls("m2")
+    for name in ("w1", "m1", "m2", "m3"):
+        assert leave(name, world.tools, force=True, dissolve=True).swarm is None
+    assert init("m2", SwarmSpec(), MANAGER, world.tools).swarm is not None
+
+
+def test_an_engine_that_could_not_start_anew_says_how_it_becomes_what_it_was(world: SwarmWorld) -> None:
+    names = world.swarm(3, autolock=True)
+    for name in names:  # as if somebody else had turned the lock on
+        world.store.put(world.record(name), secrets={UNLOCK_KEY: b""})
+    world.cut("m1", "m3")
+    with pytest.raises(EngineError, match="m2 could not start the Swarm anew") as failed:
+        recover(world.tools)
+    assert "pymachine restart m2" in str(failed.value.hint)

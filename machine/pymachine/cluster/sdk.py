@@ -35,6 +35,7 @@ def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> Dock
     # The own client says which certificate is at fault where one is, which the SDK cannot.
     answer = ask(endpoint, folder, deadline=min(deadline, CONTACT))
     version = min(answer.api_version, DEFAULT_DOCKER_API_VERSION, key=_numbers)
+    version = max(version, answer.min_api_version, key=_numbers)  # what a Swarm needs has not changed since 1.40
     if _numbers(version) < _numbers(OLDEST):
         raise EngineError(
             f"{endpoint.url} speaks API {answer.api_version}, a Swarm is looked after with {OLDEST} or newer",

@@ -31,13 +31,17 @@ def leave(
     """Take the machine out of its Swarm: drained, demoted, left, down, forgotten; return its record.
 
     ``force`` goes on without an engine that does not answer; one that comes back then has to leave by itself.
-    ``dissolve`` lets the last manager go, and the Swarm with it. A machine that is in no Swarm is left as it is.
+    ``dissolve`` lets the last manager go, and the Swarm with it; with ``force`` no manager is asked at all, for a
+    Swarm that lost its majority. A machine that is in no Swarm is left as it is.
     """
     with member_at_work(name, "leave", tools) as (session, machine):
         if machine.swarm is None and not via:
             _refuse_unknown_member(machine, tools)
             return machine
         with _engine_or_none(machine, tools, force=force) as engine:
+            if dissolve and force:
+                _walk_out(engine)
+                return _forgotten(machine, session)
             if dissolve and engine is not None and _dissolved(machine, engine, via, tools):
                 return _forgotten(machine, session)
             with control(tools, via_of(machine, via, tools), last=name) as manager:
@@ -85,6 +89,11 @@ def _with_way_on(error: PymachineError, machine: Machine) -> PymachineError:
     if isinstance(error, Unreachable):
         error.hint = f"`pymachine swarm leave --force {machine.name}` goes on without it"
     return error
+
+
+def _walk_out(engine: ClusterEngine | None) -> None:
+    if engine is not None and engine.standing().state != INACTIVE:
+        engine.leave(force=True)
 
 
 def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tools: Tools) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymachine.cluster.seam import LOCKED, PENDING, ClusterEngine, NodeChange, Standing
+from pymachine.cluster.seam import INACTIVE, PENDING, ClusterEngine, NodeChange, Standing
 from pymachine.cluster.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, WORKER, ClusterView, Node
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.inventory.model import NodeSpec
@@ -25,7 +25,6 @@ from pymachine.swarm.reaching import (
     managers_of,
     member_at_work,
     settled,
-    unlocked,
 )
 from pymachine.swarm.together import together
 
@@ -73,7 +72,19 @@ def look_at_loss(tools: Tools, names: Sequence[str] = ()) -> Loss:
             f"{', '.join(survivors)} answer from here and are a majority, but cannot agree on a leader",
             hint="wait a minute; else see that they reach each other at TCP port 2377",
         )
+    _refuse_locking(survivors, tools)
     return Loss(cluster, survivors, lost)
+
+
+def _refuse_locking(survivors: Sequence[str], tools: Tools) -> None:
+    """An engine cannot start a Swarm anew whose managers lock themselves (moby#36852), and stops at trying to."""
+    if any(tools.store.secrets(name).get(UNLOCK_KEY) for name in survivors):
+        raise CheckFailed(
+            f"only {', '.join(survivors)} can be spoken to, which is no majority, and no engine can start a Swarm "
+            "anew whose managers lock themselves",
+            hint="bring managers back until a majority answers (`pymachine start`, `pymachine swarm unlock`); if "
+            "they are lost for good: `pymachine swarm leave -f --dissolve` all machines, and create the Swarm again",
+        )
 
 
 def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = None) -> ClusterView:
@@ -99,12 +110,7 @@ def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
     with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, tools) as engine:
         standing = settled(engine, machine, tools, patience=START_PATIENCE)
-        try:
-            engine.force_new_cluster(standing.address)
-        except EngineError:
-            if engine.standing().state != LOCKED:  # it starts anew, and a manager that starts wants its key
-                raise
-        unlocked(engine, machine, tools)
+        _start_anew(machine, standing, engine)
         manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")
         key = engine.unlock_key().encode()
         if tools.store.secrets(name).get(UNLOCK_KEY, b"") != key:
@@ -113,6 +119,18 @@ def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
         for node in others:
             _strike(node, manager, tools)
         return {node.id: _as_it_was(node) for node in others}
+
+
+def _start_anew(machine: Machine, standing: Standing, engine: ClusterEngine) -> None:
+    try:
+        engine.force_new_cluster(standing.address)
+    except EngineError as error:
+        if engine.standing().state != INACTIVE:
+            raise
+        raise EngineError(
+            f"{machine.name} could not start the Swarm anew: {error.message}",
+            hint=f"restart its engine, then it is as before: `pymachine restart {machine.name}`",
+        ) from error
 
 
 def _leading(machine: Machine, engine: ClusterEngine) -> Control | None:

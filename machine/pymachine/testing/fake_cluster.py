@@ -193,13 +193,13 @@ class FakeEngine:
             swarm = state.swarms[host.swarm]
             if host.state != ACTIVE or not _seat_of(host, swarm).raft:
                 raise EngineError("this node is not a swarm manager")
+            if swarm.settings.autolock:
+                host.state = INACTIVE
+                raise EngineError("swarm is encrypted and needs to be unlocked before it can be used")
             for seat in swarm.seats.values():
                 seat.raft = seat.node.id == host.node
                 seat.struck = not seat.raft
             host.advertised = advertise
-            if swarm.settings.autolock:
-                host.state = LOCKED
-                raise EngineError("swarm is encrypted and needs to be unlocked before it can be used")
 
     def join(self, managers: tuple[str, ...], token: str, advertise: str) -> None:
         """Ask to be let in; an engine that is not is on its way for ever."""
