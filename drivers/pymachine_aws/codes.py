@@ -67,7 +67,6 @@ def is_lagging(error: ApiError) -> bool:
     return profile or error.code in _LAGGING
 
 
-def explained_end(code: str) -> str:
-    """Return what to do about an instance that ended with this reason."""
-    again = "the same create tries again; `pymachine rm` removes what is left"
+def explained_end(code: str, again: str = "the same create tries again; `pymachine rm` removes what is left") -> str:
+    """Return what to do about an instance that ended with this reason; ``again`` where that tells nothing."""
     return _ENDS.get(code) or _ENDS.get(plain(code), again)

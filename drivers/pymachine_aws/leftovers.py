@@ -12,6 +12,7 @@ from pymachine.errors import DriverError
 from pymachine_aws import groups, tags
 from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import IN_USE
+from pymachine_aws.removal import PROTECTED, protected
 from pymachine_aws.surveying import account_of
 from pymachine_aws.waiting import KEPT, Clock, Described, insist, look, state_of
 from pymachine_aws.wanted import Wanted
@@ -166,13 +167,7 @@ def _is_gone(error: ApiError) -> bool:
 
 
 def _explained(error: ApiError, leftover: Leftover) -> DriverError:
-    if error.code == "OperationNotPermitted":
-        return DriverError(
-            f"{leftover.id} is protected against termination",
-            hint=f"`aws ec2 modify-instance-attribute --region {leftover.place} --instance-id {leftover.id} "
-            "--no-disable-api-termination` lifts it",
-        )
-    return error
+    return protected(leftover.id, leftover.place) if error.code == PROTECTED else error
 
 
 def _place(account: Account, wanted: Wanted) -> _Place:

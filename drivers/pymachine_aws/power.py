@@ -226,7 +226,7 @@ class _Switch:
     def _fell_back(self) -> DriverError:
         return DriverError(
             f"{self._ec2.instance} was started and stopped again{self._reason()}",
-            hint=explained_end(end_code(self._described)),
+            hint=explained_end(end_code(self._described), "`pymachine start` tries again"),
         )
 
     def _reason(self) -> str:

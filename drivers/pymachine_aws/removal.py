@@ -14,7 +14,7 @@ from pymachine_aws.identity import refuse_another_account
 from pymachine_aws.waiting import Clock, Described
 
 ENDING = 300.0  # seconds from shutting-down to terminated; a minute for most
-_PROTECTED = "OperationNotPermitted"
+PROTECTED = "OperationNotPermitted"
 
 
 def remove(ec2: Ec2, account: Account | None = None, clock: Clock | None = None) -> None:
@@ -32,8 +32,8 @@ def terminate(account: Account, instance: str) -> None:
     try:
         account.change("terminate_instances", f"terminate {instance}", InstanceIds=[instance])
     except ApiError as error:
-        if error.code == _PROTECTED:
-            raise _protected(instance, account.region) from error
+        if error.code == PROTECTED:
+            raise protected(instance, account.region) from error
         if error.code not in INSTANCE_GONE:
             raise
 
@@ -107,7 +107,8 @@ class _Removal:
             pause = min(pause * 1.25, 5.0)
 
 
-def _protected(instance: str, region: str) -> DriverError:
+def protected(instance: str, region: str) -> DriverError:
+    """Return the error for an instance that may not be terminated, with what lifts that."""
     return DriverError(
         f"{instance} is protected against termination",
         hint=f"`aws ec2 modify-instance-attribute --region {region} --instance-id {instance} "

@@ -75,7 +75,7 @@ def test_no_room_to_start_is_explained() -> None:
 def test_one_that_falls_back_is_an_error_with_the_reason_and_not_a_long_wait() -> None:
     region = Region(described("i-1", "stopped"))
     region.boot = 1000.0
-    reason = ("Server.InternalError", "Server.InternalError: Internal error on launch")
+    reason = ("Client.InternalError", "Client.InternalError: Internal error on launch")
     region.time.later(4, lambda: region.set_state("i-1", "stopped", *reason))
     with pytest.raises(DriverError, match="started and stopped again: Internal error on launch") as fault:
         power.start(ec2(), account=region, watch=watch(region))
