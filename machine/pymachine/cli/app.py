@@ -72,6 +72,7 @@ class App:
     @cached_property
     def tools(self) -> Tools:
         """The outside world of the verbs."""
+        from pymachine.cluster import connect
         from pymachine.steps.tools import Tools
 
         return Tools(
@@ -83,6 +84,7 @@ class App:
             ask_engine=self.ask_engine,
             now=self.wiring.now,
             sleep=self.wiring.sleep,
+            connect_cluster=self.wiring.connect_cluster or connect,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pymachine.cluster.seam import ConnectCluster
     from pymachine.driver import Driver
     from pymachine.events import Asker, Reporter
     from pymachine.steps.tools import AskEngine, Connect
@@ -49,3 +50,4 @@ class Wiring:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     replace: Replace = _become
+    connect_cluster: ConnectCluster | None = None
