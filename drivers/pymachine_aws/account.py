@@ -146,7 +146,7 @@ class Account:
     def _unknown_region(self, name: str) -> UsageFault | None:
         """Return the fault for a region that botocore has not heard of; a new one has to answer to be believed."""
         session = self._session
-        if self._place[2] or session is None or os.environ.get("AWS_ENDPOINT_URL"):
+        if session is None or not _is_amazons(self.url("ec2")):
             return None
         known = [
             region
@@ -192,7 +192,7 @@ class Account:
 
 def _is_amazons(url: str) -> bool:
     host = urlsplit(url).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".vpce.amazonaws.com"))
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws"))
 
 
 def _settings(tries: int, timeout: float) -> Any:

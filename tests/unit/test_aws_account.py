@@ -423,6 +423,12 @@ def test_a_region_that_cannot_be_reached_is_not_called_unknown(monkeypatch: pyte
     assert isinstance(reading(Account("eu-central-1", retries=1, timeout=2.0)), Unreachable)
 
 
+def test_any_name_will_do_for_a_region_at_a_url_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")
+
+    assert isinstance(reading(Account("my-lab-1", retries=1, timeout=2.0)), Unreachable)
+
+
 def test_without_any_region_the_option_is_named() -> None:
     with pytest.raises(UsageFault, match="no AWS region") as failed:
         Account(None).region  # noqa: B018
