@@ -69,6 +69,7 @@ class Cloud(Account):
         self.unseen = 0.0  # seconds for which a new instance does not show
         self.owner = "123456789012"
         self.public = True
+        self.console = ""
         self.ipv6 = ""
 
     @override
@@ -179,6 +180,9 @@ class Cloud(Account):
         for name in params["SpotInstanceRequestIds"]:
             del self.spot_requests[name]
         return {}
+
+    def _get_console_output(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {"Output": self.console}
 
     def _get_caller_identity(self, params: dict[str, Any]) -> dict[str, Any]:
         return {"Account": self.owner}

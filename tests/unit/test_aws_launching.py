@@ -19,7 +19,7 @@ from pymachine_aws.launching import Launch, Means
 from pymachine_aws.site import Site
 from pymachine_aws.wanted import Wanted
 from unit.aws_cloud import Cloud, lost, refusal
-from unit.aws_wishes import FIRST, MACHINE, PLAIN, SECOND, SITE, access, request, way
+from unit.aws_wishes import FIRST, LOGIN, MACHINE, PLAIN, SECOND, SITE, access, request, way
 
 
 def from_here(wanted: Wanted, site: Site) -> tuple[str, ...]:
@@ -149,6 +149,30 @@ def test_a_missing_address_of_the_wanted_kind_is_said_with_a_way_out(creating: C
     assert "--aws-address private" in str(caught.value.hint)
     creating.create(way(address="private"))
     assert creating.cloud.count("run_instances") == 1
+
+
+def test_a_public_address_that_shows_after_the_instance_runs_is_waited_for(creating: Creating) -> None:
+    cloud = creating.cloud
+    cloud.public = False
+    cloud.time.later(12.0, lambda: cloud.instances["i-0001"].update(PublicIpAddress="198.51.100.9"))
+    made = creating.create()
+    assert made.ssh is not None
+    assert made.ssh.host == "198.51.100.9"
+
+
+def test_the_host_key_is_read_from_the_console_where_that_is_wanted(creating: Creating) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE9vYm9vYm9vYm9vYm9vYm9vYm9vYm9vYm9vYm9vYm9v"
+    creating.cloud.console = f"-----BEGIN SSH HOST KEY KEYS-----\n{key}\n-----END SSH HOST KEY KEYS-----\n"
+    made = creating.create(way(host_key="console"))
+    assert made.ssh is not None
+    assert made.ssh.host_key == key
+
+
+def test_the_key_that_instance_connect_sends_is_on_record(creating: Creating) -> None:
+    made = creating.create(way(via="instance-connect"))
+    assert creating.ec2.public_key == LOGIN.public_key
+    assert made.ssh is not None
+    assert LOGIN.public_key in made.ssh.proxy
 
 
 # One instance at most.
