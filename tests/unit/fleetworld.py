@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.apply.programs import Ended
-from pymachine.apply.running import Account, Bounds, Tell
+from pymachine.apply.running import Account, Bounds, Quiet
 from pymachine.apply.working import Computer, FleetWork
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
@@ -77,7 +77,7 @@ class FleetWorld(SwarmWorld):
         self.connections.clear()
         with FleetWork(fleet, self.tools, self.computer) as work:
             self.work = work
-            return work.apply(work.plan(), Bounds(width, max_failures), Tell())
+            return work.apply(work.plan(), Bounds(width, max_failures), Quiet())
 
     @property
     def computer(self) -> Computer:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from pymachine.errors import Interrupted, PymachineError
 from pymachine.plan import Action, Plan
@@ -43,7 +44,7 @@ class Bounds:
     max_failures: int | None = None
 
 
-class Tell:
+class Tell(Protocol):
     """Hears how a run goes on, in the thread that waits for it."""
 
     def began(self, action: Action) -> None:
@@ -51,6 +52,16 @@ class Tell:
 
     def ended(self, result: Result) -> None:
         """An action ended, or will not be begun."""
+
+
+class Quiet:
+    """Hears and says nothing."""
+
+    def began(self, action: Action) -> None:
+        """Ignore."""
+
+    def ended(self, result: Result) -> None:
+        """Ignore."""
 
 
 @dataclass

@@ -136,7 +136,7 @@ def refuse(made: Plan, *, replace: bool) -> None:
 
 
 def without(fleet: Fleet, names: Sequence[str] | frozenset[str]) -> Fleet:
-    """Return what is left of a fleet when these machines are destroyed; of stacks nothing where no machine is left."""
+    """Return what is left of a fleet when these machines are destroyed; no stack without a machine."""
     machines = tuple(spec for spec in fleet.machines if spec.name not in names)
     gone = {spec.name for spec in fleet.machines if spec.name in names}
     stacks = tuple(stack for stack in fleet.stacks if machines and stack.on not in gone and stack.name not in names)

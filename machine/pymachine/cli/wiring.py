@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pymachine.apply.programs import RunProgram
     from pymachine.cluster.seam import ConnectCluster
     from pymachine.driver import Driver
     from pymachine.events import Asker, Reporter
@@ -34,11 +35,18 @@ def _become(program: str, words: Sequence[str], environ: Mapping[str, str]) -> N
     os.execvpe(program, list(words), dict(environ))
 
 
+def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Any:
+    from pymachine.apply.programs import run_program
+
+    return run_program(words, environ, **how)
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """The parts that the command line works with; None means the real thing.
 
-    ``now`` returns seconds since the epoch. ``replace`` becomes another program as ``os.execvpe`` does.
+    ``now`` returns seconds since the epoch. ``replace`` becomes another program as ``os.execvpe`` does;
+    ``run`` runs one and waits for its end.
     """
 
     reporter: Reporter | None = None
@@ -50,4 +58,5 @@ class Wiring:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     replace: Replace = _become
+    run: RunProgram = _run
     connect_cluster: ConnectCluster | None = None

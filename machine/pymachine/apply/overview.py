@@ -1,0 +1,88 @@
+"""One table of a fleet: how its machines are now, by their engines, their drivers and their Swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pymachine.apply.looking import records_of
+from pymachine.apply.memory import failed_of
+from pymachine.cluster.view import ClusterView
+from pymachine.errors import PymachineError
+from pymachine.inventory.model import Fleet
+from pymachine.model import Machine
+from pymachine.probe import Look, look_at
+from pymachine.steps.tools import Tools
+from pymachine.swarm import status
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A machine of the fleet; ``remark`` is what somebody should look at."""
+
+    name: str
+    driver: str
+    state: str
+    engine: str = ""
+    seat: str = ""
+    address: str = ""
+    remark: str = ""
+
+
+def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) -> tuple[list[Row], str]:
+    """Look at the machines within ``deadline`` seconds; return a row for each, and a sentence on the Swarm."""
+    records, wanted = records_of(tools), set(names)
+    listed = {spec.name: spec.driver for spec in fleet.machines if spec.name in wanted}
+    surplus = [name for name, m in records.items() if name in wanted and name not in listed and m.fleet == fleet.name]
+    found = [records[name] for name in (*listed, *surplus) if name in records]
+    looks = look_at(found, tools, deadline)
+    view, trouble = _swarm(found, tools)
+    failed = failed_of(fleet.name, tools.store)
+    rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
+    rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
+    return [_with_failure(row, failed) for row in rows], trouble or (view.quorum.in_words() if view else "")
+
+
+def _swarm(machines: list[Machine], tools: Tools) -> tuple[ClusterView | None, str]:
+    members = [machine.name for machine in machines if machine.swarm is not None]
+    if not members:
+        return None, ""
+    try:
+        view = status(tools, members)
+    except PymachineError as error:
+        return None, error.message
+    return (view, "") if view.spoken_to else (None, view.trouble)
+
+
+def _row(
+    name: str,
+    driver: str,
+    records: Mapping[str, Machine],
+    looks: Mapping[str, Look],
+    view: ClusterView | None,
+    remark: str = "",
+) -> Row:
+    machine = records.get(name)
+    if machine is None:
+        return Row(name, driver, "-", remark="not created yet")
+    look = looks[name]
+    address = machine.endpoint.host if machine.endpoint else machine.ssh.host if machine.ssh else ""
+    return Row(
+        name, driver, look.state, look.engine or machine.engine_version or "", _seat(machine, view), address,
+        remark or look.reason,
+    )  # fmt: skip
+
+
+def _seat(machine: Machine, view: ClusterView | None) -> str:
+    node = view.node_of(machine.name) if view else None
+    if node is None:
+        return f"{machine.swarm.role}, unknown" if machine.swarm else ""
+    role = "leader" if node.leader else node.role
+    others = [part for part in (node.state, node.availability) if part not in ("ready", "active")]
+    return ", ".join((role, *others))
+
+
+def _with_failure(row: Row, failed: Iterable[str]) -> Row:
+    if row.name not in failed or row.remark:
+        return row
+    return Row(row.name, row.driver, row.state, row.engine, row.seat, row.address, "the last apply failed here")

@@ -1,0 +1,152 @@
+"""``apply`` and ``destroy``: a fleet brought to what its inventory says, or taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.fleets import FILES, LIMIT, PARALLEL, Opened, opened, parse_failures
+from pymachine.cli.output import note, say
+from pymachine.cli.params import FORCE_UNLOCK, YES, command, with_options
+from pymachine.errors import CheckFailed, UsageFault
+
+if TYPE_CHECKING:
+    from pymachine.apply.running import Account
+    from pymachine.plan import Plan
+
+ROUNDS = 3  # what was off or locked shows only once it is on: then there is more to do
+MAX_FAILURES = click.option(
+    "--max-failures", metavar="N|%", help="Begin no further machine once more than so many have failed."
+)
+EVENTS = click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
+RUNNING = (FILES, LIMIT, PARALLEL, MAX_FAILURES, YES, EVENTS, FORCE_UNLOCK)
+
+
+@command()
+@with_options(RUNNING)
+@click.option("--only-failed", is_flag=True, help="Only what the last apply did not bring to its end.")
+@click.option("--replace", is_flag=True, help="Make machines anew where nothing less would do.")
+@click.pass_obj
+def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
+    """Bring a fleet to what its inventory says: machines, their Swarm, its stacks.
+
+    Shows its plan and asks. One machine that fails stops only what needs it; the same command goes on.
+    """
+    from pymachine.cli.fleetplans import raise_for
+
+    account: Account | None = None
+    with opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet:
+        names = _failed_only(fleet) if given["only_failed"] else fleet.names
+        for _ in range(ROUNDS):
+            made = _planned(fleet, names, limit, given)
+            if not made.chains or not _agreed(app, made, "apply", given):
+                break
+            account = _carried_out(fleet, made, given)
+            if account.unfinished or not made.partial:
+                break
+    app.settle()
+    raise_for(account, made, "apply")
+
+
+@command()
+@with_options(RUNNING)
+@click.pass_obj
+def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
+    """Remove the machines of a fleet: its stacks, its workers, its managers, the last one last.
+
+    Hosts that were there before stay, without what pymachine put on them.
+    """
+    from pymachine.apply.selection import limited
+    from pymachine.apply.working import without
+    from pymachine.cli.fleetplans import raise_for
+    from pymachine.plan import Kind
+
+    account: Account | None = None
+    with opened(app, files, limit, purpose="destroy", as_json=given["as_json"]) as fleet:
+        rest = without(fleet.work.fleet, fleet.names)
+        made = limited(fleet.work.plan(rest), fleet.names | set(fleet.work.known.memory.stacks))
+        made = _only(made, Kind.REMOVE, Kind.WITHDRAW)
+        _show(made, given)
+        if made.chains and _agreed(app, made, "destroy", given):
+            account = _carried_out(fleet, made, given)
+            _forget(app, fleet)
+    app.settle()
+    raise_for(account, made, "destroy")
+
+
+def _failed_only(fleet: Opened) -> frozenset[str]:
+    from pymachine.apply.memory import failed_of
+
+    failed = failed_of(fleet.work.fleet.name, fleet.work.tools.store)
+    if not failed:
+        note("note: the last apply left nothing to do")
+    return fleet.names & set(failed)
+
+
+def _planned(fleet: Opened, names: frozenset[str], limit: Sequence[str], given: Mapping[str, Any]) -> Plan:
+    from pymachine.apply.selection import limited
+    from pymachine.apply.working import refuse
+
+    made = fleet.work.plan()
+    if limit or given["only_failed"]:
+        made = limited(made, names)
+    _show(made, given)
+    refuse(made, replace=given["replace"])
+    return made
+
+
+def _only(made: Plan, *kinds: Any) -> Plan:
+    from dataclasses import replace
+
+    chains = tuple(chain for chain in made.chains if all(action.kind in kinds for action in chain.actions))
+    return replace(made, chains=chains, refusals=(), unseen={}, notes=(), partial=False)
+
+
+def _show(made: Plan, given: Mapping[str, Any]) -> None:
+    if given["as_json"]:
+        return
+    from pymachine.cli.fleetplans import show_plan
+
+    show_plan(made)
+
+
+def _agreed(app: App, made: Plan, verb: str, given: Mapping[str, Any]) -> bool:
+    if given["yes"]:
+        return True
+    try:
+        agreed = app.asker.confirm(f"{verb.capitalize()} this?", instead=f"give -y: pymachine {verb} -y")
+    except UsageFault as error:
+        raise CheckFailed(error.message, hint=error.hint) from None
+    if not agreed:
+        note("nothing was changed")
+    return agreed
+
+
+def _carried_out(fleet: Opened, made: Plan, given: Mapping[str, Any]) -> Account:
+    from pymachine.apply.running import Bounds
+    from pymachine.cli.fleetplans import show_account
+
+    limit = parse_failures(given["max_failures"], len(made.chains))
+    fleet.teller.planned(made)
+    account = fleet.work.apply(made, Bounds(given["parallel"], limit), fleet.teller)
+    close = getattr(fleet.teller, "close", None)
+    if close is not None:
+        close()
+    if not given["as_json"]:
+        show_account(account)
+        if account.unfinished:
+            say(f"logs: {fleet.work.logs.folder}")
+    return account
+
+
+def _forget(app: App, fleet: Opened) -> None:
+    """Forget a fleet that has no machine any more."""
+    from pymachine.apply.looking import records_of
+    from pymachine.apply.memory import Notebook
+
+    name = fleet.work.fleet.name
+    if not any(machine.fleet == name for machine in records_of(app.tools).values()):
+        Notebook(name, app.store).forget()

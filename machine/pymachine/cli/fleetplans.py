@@ -1,0 +1,114 @@
+"""Showing the plan of a fleet, and the account of what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pymachine.apply.running import Account, Outcome, Result
+from pymachine.cli.output import columns, note, say
+from pymachine.documents import to_document
+from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, Unreachable
+from pymachine.plan import Chain, Plan
+
+
+def show_plan(plan: Plan) -> None:
+    """Print what would be done, machine by machine, with reasons; then what cannot be."""
+    if plan.chains:
+        say(f"fleet {plan.fleet}: {_summary(plan)}")
+        width = max(len(chain.subject) for chain in plan.chains)
+        for chain in plan.chains:
+            _show_chain(chain, width)
+    elif not plan.refusals and not plan.unseen:
+        say(f"fleet {plan.fleet} is as its inventory says: nothing to do")
+    for name, reason in plan.unseen.items():
+        note(f"warning: {name} could not be looked at: {reason}")
+    for refusal in plan.refusals:
+        note(f"warning: {refusal.subject}: {refusal.message}")
+    for text in plan.notes:
+        note(f"note: {text}")
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as `plan --json` prints it."""
+    return {
+        "fleet": plan.fleet,
+        "changes": [_action_document(chain, place) for chain in plan.chains for place in range(len(chain.actions))],
+        "refusals": to_document(plan.refusals),
+        "unseen": dict(plan.unseen),
+        "notes": list(plan.notes),
+        "partial": plan.partial,
+    }
+
+
+def _action_document(chain: Chain, place: int) -> dict[str, Any]:
+    action = chain.actions[place]
+    before = [chain.actions[place - 1].id] if place else []
+    return {
+        "id": action.id,
+        "subject": chain.subject,
+        "action": action.kind,
+        "reasons": list(action.reasons),
+        "needs": [*before, *action.needs],
+        "waits": list(action.waits),
+    }
+
+
+def _summary(plan: Plan) -> str:
+    counts = Counter(action.title for action in plan.actions)
+    return ", ".join(f"{title} {count}" for title, count in counts.items())
+
+
+def _show_chain(chain: Chain, width: int) -> None:
+    label = chain.subject
+    for action in chain.actions:
+        say(f"  {label.ljust(width)}   {action.title}: {'; '.join(action.reasons)}".rstrip(": "))
+        label = ""
+
+
+def show_account(account: Account, more: Sequence[Result] = ()) -> None:
+    """Print one table, machines by what was done to them: seconds, or what became of it."""
+    results = [*more, *account]
+    titles = list(dict.fromkeys(result.action.title for result in results))
+    rows: dict[str, dict[str, str]] = {}
+    for result in results:
+        rows.setdefault(result.action.subject, {})[result.action.title] = _cell(result)
+    if rows:
+        columns(
+            ("", *(title.upper() for title in titles)),
+            [(subject, *(cells.get(title, "-") for title in titles)) for subject, cells in rows.items()],
+        )
+
+
+def _cell(result: Result) -> str:
+    seconds = f"{result.seconds:.0f} s"
+    return {
+        Outcome.DONE: seconds,
+        Outcome.FAILED: f"FAILED, {seconds}",
+        Outcome.SKIPPED: "skipped",
+        Outcome.LEFT: f"stopped, {seconds}" if result.seconds else "not begun",
+    }[result.outcome]
+
+
+def raise_for(account: Account | None, plan: Plan, command: str) -> None:
+    """Raise ``Interrupted`` or ``SeveralFailed`` with everything that is left to do, if anything is."""
+    left = [result.action for result in account.having(Outcome.LEFT)] if account else []
+    if account is not None and account.interrupted:
+        names = ", ".join(dict.fromkeys(action.subject for action in left)) or "nothing"
+        raise Interrupted(f"interrupted; left to do: {names}", hint=f"`pymachine {command}` again goes on")
+    failures = _failures(account, plan)
+    if not failures and left:
+        failures = {left[0].subject: PymachineError("it was not begun")}
+    if failures:
+        raise SeveralFailed(failures)
+
+
+def _failures(account: Account | None, plan: Plan) -> dict[str, PymachineError]:
+    found: dict[str, PymachineError] = {name: Unreachable(reason) for name, reason in plan.unseen.items()}
+    found.update({r.subject: CheckFailed(r.message, hint=r.hint or None) for r in plan.refusals})
+    for result in account.having(Outcome.FAILED) if account else ():
+        assert result.error is not None
+        text = f"{result.action.title}: {result.error.message}"
+        found[result.action.subject] = PymachineError(text, hint=result.error.hint)
+    return found
