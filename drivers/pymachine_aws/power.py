@@ -157,8 +157,7 @@ class _Switch:
             if state == "stopped":
                 return
             if passed >= patience and not forced:
-                self._tell_of_force(patience)
-                forced = self._call("stop_instances", "stop", Force=True, SkipOsShutdown=True)
+                forced = self._forced(patience)
             elif state == "running":
                 self._call("stop_instances", "stop")
         raise DriverError(
@@ -187,6 +186,12 @@ class _Switch:
             f"{self._ec2.instance} {otherwise} within {REBOOT_PATIENCE:.0f} s",
             hint="look at its console output in AWS's console; `pymachine stop` and `start` give it a new host",
         )
+
+    def _forced(self, patience: float) -> bool:
+        forced = self._call("stop_instances", "stop", Force=True, SkipOsShutdown=True)
+        if forced and patience:
+            self._listener.notice(f"it did not shut down within {patience:.0f} s: EC2 is told to stop it by force")
+        return forced
 
     def _starts(self) -> bool:
         try:
@@ -232,10 +237,6 @@ class _Switch:
     def _reason(self) -> str:
         text = reason_of(self._described)
         return f": {text}" if text else ""
-
-    def _tell_of_force(self, patience: float) -> None:
-        if patience:
-            self._listener.notice(f"it did not shut down within {patience:.0f} s: EC2 is told to stop it by force")
 
 
 # It is on its way from one state to another: EC2 takes the request later.

@@ -123,6 +123,14 @@ def test_stop_of_one_that_starts_is_asked_for_again() -> None:
     assert state(region) == "stopped"
 
 
+def test_force_that_ec2_does_not_take_at_once_is_told_of_once() -> None:
+    region, told = Region(described("i-1", "stopping")), Told()
+    region.before["stop_instances"] += [refusal("IncorrectInstanceState"), Unsure("lost")]
+    power.stop(ec2(), told.listener, account=region, watch=watch(region))
+    assert state(region) == "stopped"
+    assert len(told.notices) == 1
+
+
 def test_one_that_never_stops_is_an_error_in_the_end() -> None:
     region = Region(described("i-1", "stopping"))
     region.before["stop_instances"].extend(refusal("IncorrectInstanceState") for _ in range(200))
