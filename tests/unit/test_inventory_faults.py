@@ -266,3 +266,19 @@ def test_even_and_great_numbers_of_managers_are_warned_of(managers: int, warned:
 def test_two_machines_on_one_host_are_warned_of() -> None:
     text = "fleet: f\ndefaults: {driver: ssh}\nmachines: [{name: a, ssh: {host: h}}, {name: b, ssh: {host: h}}]\n"
     assert read(text).warnings == ("f.yaml:3:46: b is the same host as a: h",)
+
+
+def test_a_variable_without_a_value_is_one_fault_wherever_it_stands() -> None:
+    text = """
+        fleet: f
+        machines:
+          - name: n
+            driver: ssh
+            ssh: {host: "${A}", port: "${A}"}
+            labels: {a: "${A}"}
+            engine: {daemon: {mtu: "${A}"}, version: "${A}"}
+            swarm: "${A}"
+    """
+    lines = faults(text)
+    assert len(lines) == 6
+    assert all("variable A is not set" in line for line in lines)

@@ -10,7 +10,7 @@ import yaml
 
 from pymachine.inventory.faults import Findings, where
 from pymachine.inventory.model import Spot
-from pymachine.inventory.values import Items, Scalar, Table, Value
+from pymachine.inventory.values import BROKEN, Items, Scalar, Table, Value
 
 IGNORED = "x-"  # top-level keys that begin so are for anchors
 SIZE_LIMIT = 8 << 20  # characters of a file
@@ -128,7 +128,7 @@ class _Composer:
         if node.tag.startswith("!"):
             self.findings.fault(spot, f"tag {node.tag} has no meaning here", "take it away")
         text = self._filled(node.value, spot) if "$" in node.value else node.value
-        return Scalar(text, kind, spot, node.value)
+        return Scalar(node.value, BROKEN, spot, node.value) if text is None else Scalar(text, kind, spot, node.value)
 
     def _table(self, node: yaml.MappingNode, spot: Spot) -> Table:
         cells: dict[str, Value] = {}
@@ -157,22 +157,25 @@ class _Composer:
                 self.findings.fault(part.spot, "<< takes the alias of a mapping", "write <<: *NAME")
         return [part for part in parts if isinstance(part, Table)]
 
-    def _filled(self, text: str, spot: Spot) -> str:
-        """Put in the values of variables; ``$$`` stands for ``$``."""
+    def _filled(self, text: str, spot: Spot) -> str | None:
+        """Put in the values of variables, ``$`` for ``$$``; None, and a fault noted, where one has no value."""
+        values = [self._value_of(match, spot) for match in _VARIABLE.finditer(text)]
+        if any(value is None for value in values):
+            return None
+        remaining = iter(values)
+        return _VARIABLE.sub(lambda _: next(remaining) or "", text)
 
-        def value(match: re.Match[str]) -> str:
-            dollar, name, default, unfinished = match.groups()
-            if dollar:
-                return "$"
-            if unfinished:
-                self.findings.fault(spot, "${ begins no variable", "write ${NAME}, ${NAME:-default}, or $$ for a $")
-                return ""
-            found = self.environ.get(name) or default
-            if found is None and self.environ.get(name) is None:
-                self.findings.fault(spot, f"variable {name} is not set", f"set it, or write ${{{name}:-default}}")
-            return found or ""
-
-        return _VARIABLE.sub(value, text)
+    def _value_of(self, match: re.Match[str], spot: Spot) -> str | None:
+        dollar, name, default, unfinished = match.groups()
+        if dollar:
+            return "$"
+        if unfinished:
+            self.findings.fault(spot, "${ begins no variable", "write ${NAME}, ${NAME:-default}, or $$ for a $")
+            return None
+        found = self.environ.get(name)
+        if found is None and default is None:
+            self.findings.fault(spot, f"variable {name} is not set", f"set it, or write ${{{name}:-default}}")
+        return found or (found if default is None else default)
 
 
 def _over(below: Table, above: Table) -> Table:

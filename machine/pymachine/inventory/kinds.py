@@ -13,7 +13,20 @@ from typing import Any, Protocol
 
 from pymachine.errors import UsageFault
 from pymachine.inventory.surroundings import Reading
-from pymachine.inventory.values import ABSENT, NULL, TRUTH, WHOLE, Items, Scalar, Table, Value, is_null, named, near
+from pymachine.inventory.values import (
+    ABSENT,
+    BROKEN,
+    NULL,
+    TRUTH,
+    WHOLE,
+    Items,
+    Scalar,
+    Table,
+    Value,
+    is_null,
+    named,
+    near,
+)
 
 Schema = dict[str, Any]
 Check = Callable[[str], Any]
@@ -49,6 +62,8 @@ class Text:
         """Return what the check makes of it."""
         if not isinstance(value, Scalar) or value.kind == NULL:
             return refuse(value, "text", reading)
+        if value.kind == BROKEN:
+            return ABSENT
         if not value.text.strip():
             reading.fault(value, f"{shown(value)} is empty")
             return ABSENT
@@ -197,7 +212,7 @@ class Pairs:
     def _value(self, key: str, value: Value, reading: Reading) -> Any:
         if self.secret and isinstance(value, Table):
             return reading.secret(value)
-        if not isinstance(value, Scalar):
+        if not isinstance(value, Scalar) or value.kind == BROKEN:
             return refuse(value, "text", reading)
         text = "" if value.kind == NULL else value.text
         if "\n" in text or "\0" in text:
@@ -331,6 +346,8 @@ def optional(schema: Schema, help: str) -> Schema:
 
 def checked(value: Value, check: Check, reading: Reading, text: str | None = None) -> Any:
     """Return what a check makes of a text, or ``ABSENT`` with its fault noted."""
+    if isinstance(value, Scalar) and value.kind == BROKEN:
+        return ABSENT
     given = text if text is not None else getattr(value, "text", "")
     try:
         return check(given)
@@ -343,7 +360,9 @@ def checked(value: Value, check: Check, reading: Reading, text: str | None = Non
 
 
 def refuse(value: Value, wanted: str, reading: Reading) -> Any:
-    """Note that a value is of another kind than is wanted."""
+    """Note that a value is of another kind than is wanted, unless a fault is noted for it already."""
+    if isinstance(value, Scalar) and value.kind == BROKEN:
+        return ABSENT
     reading.fault(value, f"{shown(value)} is not {wanted}")
     return ABSENT
 

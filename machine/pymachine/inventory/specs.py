@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pymachine.engine.options import wanted_config
@@ -101,19 +101,21 @@ class Specs:
     def _options(self, draft: Draft, driver: str | None) -> dict[str, Any] | None:
         """Return the options of the driver; sections of others are read for their faults alone."""
         options: dict[str, Any] = {}
+        given: set[str] = set()
         for key in [key for key in draft.table.cells if key in self.drivers.names]:
-            read = self._section_read(draft.table.cells[key], key)
+            value = draft.table.cells[key]
+            read = self._section_read(value, key)
             if driver is not None and self.drivers.same(key, driver):
                 options |= read
+                given |= {name for name, item in _cells(value).items() if not is_null(item)}
             elif driver is not None and draft.table.keys[key] not in self._lenient:
                 self.reading.fault_at(
                     draft.table.keys[key], f"section {key!r} is of another driver: the machine's is {driver}"
                 )
-        return options if driver is not None and self._complete(draft, driver, options) else None
+        return options if driver is not None and self._complete(draft, driver, given) else None
 
-    def _complete(self, draft: Draft, driver: str, options: dict[str, Any]) -> bool:
-        section = self.drivers.find(driver)
-        missing = [key for key in section.section.keys if key.required and not options.get(section.fields[key.name])]
+    def _complete(self, draft: Draft, driver: str, given: Collection[str]) -> bool:
+        missing = [key for key in self.drivers.find(driver).section.keys if key.required and key.name not in given]
         for key in missing:
             self.reading.fault_at(
                 draft.spot, f"machine {draft.pattern!r} needs option {key.name!r} of driver {driver}", key.help
@@ -174,6 +176,10 @@ class Specs:
         except UsageFault as fault:
             self.reading.fault(value, _as_keys(fault.message), _as_keys(fault.hint or "") or None)
         return spec
+
+
+def _cells(value: Value) -> Mapping[str, Value]:
+    return value.cells if isinstance(value, Table) else {}
 
 
 def _as_keys(text: str) -> str:

@@ -13,6 +13,7 @@ ABSENT: Any = object()  # of a value that could not be read: a fault is noted, a
 
 NAMES_SHOWN = 12  # of those that are known, where nothing comes near
 NULL, TRUTH, WHOLE, FRACTION, TEXT = "null", "bool", "int", "float", "str"
+BROKEN = "broken"  # a variable in it has no value, for which a fault is noted already
 
 
 @dataclass(frozen=True, slots=True)
