@@ -1,8 +1,9 @@
 """pymachine as the transcripts run it: with the fake drivers and engines, their clouds in files. Run as a program.
 
 Driver "cloud" has the powers of clouds; "fake" has those of virtual machines.
-FAKE_FAIL=OPERATION:MESSAGE makes the driver fail; with the operation "crash", in a way that nobody foresaw. What is
-imported costs each command of a session, so it is imported where it is used.
+FAKE_FAIL=OPERATION:MESSAGE makes the driver fail; with the operation "crash", in a way that nobody foresaw.
+FAKE_CUT lists addresses of engines that nothing reaches. What is imported costs each command of a session, so it is
+imported where it is used.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pymachine.cli.quick import COMMANDS
 
 if TYPE_CHECKING:
     from pymachine.cli.wiring import Wiring
+    from pymachine.cluster.seam import ClusterEngine
     from pymachine.driver import Driver
     from pymachine.engine.client import EngineAnswer
     from pymachine.model import Endpoint
@@ -40,7 +42,7 @@ def wiring() -> Wiring:
 
         return ["fake", *registry.names()]
 
-    return Wiring(load_driver=_load, driver_names=names, ask_engine=_ask)
+    return Wiring(load_driver=_load, driver_names=names, ask_engine=_ask, connect_cluster=_join_in)
 
 
 def _load(name: str) -> type[Driver]:
@@ -62,6 +64,19 @@ def _ask(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineA
         return client.ask(endpoint, None, deadline=deadline)
     assert (folder / "key.pem").read_bytes() == CERTIFICATES["key.pem"]
     return client.EngineAnswer("26.1.5", "1.45", "1.24", "linux", "amd64", 0.01)
+
+
+def _join_in(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
+    """Connect to an engine that forms Swarms; nothing reaches those in FAKE_CUT."""
+    from pymachine.testing.fake_cluster import FakeClusters
+
+    assert folder is not None
+    clusters = FakeClusters(Path(os.environ["FAKE_CLOUD"]).with_suffix(".swarms"))
+    cut = os.environ.get("FAKE_CUT", "").split()
+    for address in {endpoint.host, *clusters.addresses()}:
+        with clusters.host(address) as host:
+            host.cut = address in cut
+    return clusters.connect(endpoint, folder, deadline=deadline)
 
 
 def _fault() -> tuple[str, str, str]:

@@ -108,6 +108,11 @@ class FakeClusters:
         with self.lend() as state:
             yield host_at(state, address)
 
+    def addresses(self) -> list[str]:
+        """Return where engines are that were ever spoken to."""
+        with self.lend() as state:
+            return list(state.hosts)
+
     def restart(self, address: str) -> None:
         """Restart an engine: a manager of a Swarm that locks itself is locked then."""
         with self.lend() as state:
