@@ -86,7 +86,7 @@ def _refuse_swarm(ctx: click.Context, param: click.Parameter, value: bool) -> No
     if value:
         raise UsageFault(
             f"{param.opts[0]} is of classic Swarm, which Docker removed from its engine in 23.0",
-            hint="create the machines without it, then use Swarm mode: `pymachine docker NAME swarm init`",
+            hint="create the machines without it, then use Swarm mode: `pymachine swarm create NAME`",
         )
 
 
