@@ -282,3 +282,18 @@ def test_a_variable_without_a_value_is_one_fault_wherever_it_stands() -> None:
     lines = faults(text)
     assert len(lines) == 6
     assert all("variable A is not set" in line for line in lines)
+
+
+def test_an_entry_without_a_usable_name_is_looked_at_all_the_same() -> None:
+    text = """
+        fleet: f
+        machines:
+          - {name: a_b, driver: fake, fake: {size: x}, engine: {port: 0}, labels: [a]}
+          - {name: "n{1..2}", driver: fake, fake: {address: "{a,b,c}", size: "{1,2,3}", zone: up}}
+        stacks:
+          - {name: s, file: c.yaml, on: n1}
+    """
+    lines = faults(text, around=surroundings(files=Files({"/inv/c.yaml": ""})))
+    assert [line.partition(": ")[0] for line in lines] == [
+        "f.yaml:4:12", "f.yaml:4:44", "f.yaml:4:63", "f.yaml:4:76", "f.yaml:5:53", "f.yaml:5:70", "f.yaml:5:87",
+    ]  # fmt: skip

@@ -112,3 +112,11 @@ def test_no_value_of_a_variable_is_exported_or_shown() -> None:
     assert "latest" not in exported
     assert "TOKEN" in exported
     assert "hunter2" not in repr(fleet.stacks)
+
+
+def test_a_password_in_a_url_is_not_exported() -> None:
+    engine = "{http_proxy: 'http://ann:hunter2@proxy:3128', registry_mirrors: ['https://ann:hunter2@m.example.org']}"
+    fleet = read(f"fleet: f\nmachines: [{{name: n, driver: fake, engine: {engine}}}]\n").fleet
+    exported = exporting.document(fleet)["machines"][0]["engine"]
+    assert exported["http_proxy"] == "http://***@proxy:3128"
+    assert exported["registry_mirrors"] == ["https://***@m.example.org"]

@@ -36,7 +36,12 @@ class Entries:
         self.reading = reading
         self.drivers = drivers
         self.places: dict[str, Spot] = {}
-        self.complete = True  # whether every entry came to machines
+        self.unmade: list[Table] = []  # entries that came to no machines, for a look at their other keys
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry came to machines."""
+        return not self.unmade
 
     def drafts(self, defaults: Value | None, entries: Value | None) -> list[Draft]:
         """Return the machines of all entries, in their order."""
@@ -58,7 +63,7 @@ class Entries:
     def _machines(self, entry: Value, below: Table) -> Iterator[Draft]:
         if not isinstance(entry, Table):
             refuse(entry, "a mapping such as {name: node1}", self.reading)
-            self.complete = False
+            self.unmade.append(Table({}, {}, entry.spot))
             return
         self._known_keys(entry, OWN)
         name = entry.cells.get("name")
@@ -66,7 +71,7 @@ class Entries:
         body = _spelled_out(_without(entry, OWN))
         overrides = self._overrides(entry.cells.get("overrides"), names)
         if not names or not self._in_step(body, len(names)):
-            self.complete = False
+            self.unmade.append(member_of(body, 0))
             return
         assert isinstance(name, Scalar)
         differing = bool(braced(body, but=UNTOUCHED))

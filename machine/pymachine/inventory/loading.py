@@ -94,13 +94,16 @@ def _fleet(table: Table, first: str, reading: Reading) -> Fleet:
     entries = Entries(reading, drivers)
     drafts = entries.drafts(cells.get("defaults"), cells.get("machines"))
     specs = Specs(reading, drivers, cells.get("defaults"))
-    specs.check_defaults(cells.get("defaults"))
+    for apart in (cells.get("defaults"), *entries.unmade):
+        if isinstance(apart, Table):
+            specs.check(apart)
     machines = specs.all(drafts)
     seats = _seats(drafts, specs, certain=specs.certain and entries.complete)
     swarm = swarm_of(cells.get("swarm"), seats, reading)
     no_live_restore(machines, reading)
     same_hosts(machines, reading)
-    stacks = stacks_of(cells.get("stacks"), [draft.name for draft in drafts], seats, reading)
+    names = [draft.name for draft in drafts] if entries.complete else None
+    stacks = stacks_of(cells.get("stacks"), names, seats, reading)
     hooks = hooks_of(cells.get("hooks"), reading)
     folder = reading.surroundings.paths.resolve(first, ".")
     return Fleet(name, machines, swarm, stacks, hooks, folder)

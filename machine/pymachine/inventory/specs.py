@@ -42,15 +42,15 @@ class Specs:
         specs = (self._spec(draft, order) for order, draft in enumerate(drafts))
         return tuple(spec for spec in specs if spec is not None)
 
-    def check_defaults(self, defaults: Value | None) -> None:
-        """Note what is wrong in sections of the defaults, used or not."""
-        if not isinstance(defaults, Table):
-            return
-        for key, value in defaults.cells.items():
-            if key in self.drivers.names and not is_null(value) and (section := self._section(key)) is not None:
-                section.section.read(value, self.reading)
-            elif key in KINDS and not is_null(value):
-                KINDS[key].read(value, self.reading)
+    def check(self, table: Table) -> None:
+        """Note what is wrong in keys that no machine, or not every machine, will be read from."""
+        for key, value in table.cells.items():
+            if is_null(value):
+                continue
+            if key in KINDS:
+                self._once(value, key)
+            elif key in self.drivers.names:
+                self._section_read(value, key)
 
     def _spec(self, draft: Draft, order: int) -> MachineSpec | None:
         node = self._node(draft)

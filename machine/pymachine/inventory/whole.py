@@ -112,8 +112,10 @@ def _live_restore(machine: MachineSpec) -> bool:
         return False  # a fault is noted for it already
 
 
-def stacks_of(value: Value | None, names: Sequence[str], seats: Seats, reading: Reading) -> tuple[StackSpec, ...]:
-    """Return the stacks. ``names`` are those of all machines, also of ones that could not be read."""
+def stacks_of(
+    value: Value | None, names: Sequence[str] | None, seats: Seats, reading: Reading
+) -> tuple[StackSpec, ...]:
+    """Return the stacks. ``names`` are those of all machines, None while some could not be read."""
     if value is None or is_null(value):
         return ()
     if not isinstance(value, Items):
@@ -137,13 +139,13 @@ def stacks_of(value: Value | None, names: Sequence[str], seats: Seats, reading: 
     return tuple(stacks)
 
 
-def _stack(item: Value, names: Sequence[str], reading: Reading) -> StackSpec | None:
+def _stack(item: Value, names: Sequence[str] | None, reading: Reading) -> StackSpec | None:
     found = STACK.read(item, reading)
     if found is ABSENT:
         return None
     STACK.require(item, reading)
     on = found.get("on")
-    if on is not None and on not in names:
+    if on is not None and names is not None and on not in names:
         assert isinstance(item, Table)
         reading.fault(item.cells["on"], f"no machine {on!r}", near(on, names) if names else None)
     if "name" not in found or "file" not in found:
