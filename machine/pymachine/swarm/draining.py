@@ -8,8 +8,10 @@ from contextlib import contextmanager, suppress
 from pymachine import provision
 from pymachine.cluster.seam import ACTIVE, NodeChange
 from pymachine.cluster.view import DRAINED_LABEL, ClusterView
+from pymachine.engine.checks import upstream
 from pymachine.errors import EngineError, PymachineError, Unreachable
 from pymachine.model import Machine
+from pymachine.steps.powers import await_engine
 from pymachine.steps.tools import Tools
 from pymachine.swarm.reaching import awaited, control, engine_of, member_at_work, unlocked, via_of
 from pymachine.swarm.rules import may_rest
@@ -39,13 +41,19 @@ def drained(name: str, tools: Tools, *, via: Sequence[str] = ()) -> Iterator[Non
 def upgrade(name: str, tools: Tools, *, version: str | None = None, via: Sequence[str] = ()) -> Machine:
     """Upgrade the engine of one node, drained meanwhile; return the machine's record. Leaders are to come last.
 
-    A node whose engine is as new already is only given back its availability, if an earlier call died.
+    A node whose engine is of that version already is only given back its availability, if an earlier call died.
+    Which version is the newest is found on the host, by the upgrade itself: without ``version`` each is drained.
     """
-    if provision.preview_upgrade(name, tools, version=version).changes:
+    if version is None or not _is_there(name, version, tools):
         with drained(name, tools, via=via):
             return provision.upgrade(name, tools, version=version)
     _give_back(name, tools, via, patience=BACK_PATIENCE)
     return tools.store.get(name)
+
+
+def _is_there(name: str, version: str, tools: Tools) -> bool:
+    answer = await_engine(tools.store.get(name), tools)
+    return answer is not None and f"{upstream(answer.version)}.".startswith(f"{version}.")
 
 
 def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:
