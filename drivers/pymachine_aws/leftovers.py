@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,8 @@ def find(search: Search, account: Account | None = None, now: datetime | None = 
     """List what is left in the region of the options, in the order in which it is to be removed.
 
     A machine whose create is under way is left out, be it begun after ``search`` was put together. Our security
-    group belongs to no store: it is left once nothing but leftovers of this store has it. Raises as ``Account``.
+    group belongs to no store: it is left once nothing but leftovers has it, and is ours where these are. Raises as
+    ``Account``.
     """
     wanted = read_options(search.options)
     looking = _Looking(search, _place(account or account_of(wanted), wanted), now or datetime.now(UTC))
@@ -80,12 +81,13 @@ class _Looking:
             yield from self._unless_known(KEY_PAIR, str(found["KeyName"]), found, str(found["KeyPairId"]))
 
     def groups(self, instances: list[Leftover]) -> Iterator[Leftover]:
-        going = {leftover.id for leftover in instances if leftover.ours}
+        going = {leftover.id: leftover.ours for leftover in instances}
         for found in self._all("describe_security_groups", "SecurityGroups", tags.GROUP):
             group = str(found["GroupId"])
             users = {str(user["InstanceId"]) for user in groups.users(self.place.account, group)}
-            if users <= going and not any(_may_need(handle, found) for handle in self.search.known.values()):
-                yield self._leftover(GROUP, group, found, f"of {found['VpcId']}", None)
+            if users <= going.keys() and not any(_may_need(handle, found) for handle in self.search.known.values()):
+                left = self._leftover(GROUP, group, found, f"of {found['VpcId']}", None)
+                yield replace(left, ours=all(going[user] for user in users))
 
     def _all(self, operation: str, key: str, tag: str, **filters: str) -> Iterator[Described]:
         asked = {"tag-key": tag, **filters}
@@ -120,7 +122,7 @@ class _Looking:
             place=self.place.account.region,
             created=created.astimezone(UTC).isoformat(timespec="seconds") if created else "",
             detail=detail,
-            ours=kind == GROUP or carried.get(tags.STORE) == self.search.owner,
+            ours=carried.get(tags.STORE) == self.search.owner,
             handle=self.place.handle,
         )
 

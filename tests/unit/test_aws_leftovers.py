@@ -55,10 +55,10 @@ def test_everything_that_is_left_is_listed_in_the_order_of_its_removal() -> None
     assert all(operation.startswith("describe_") for operation in region.operations())
 
 
-def test_what_another_store_made_is_marked_as_such_and_keeps_the_group() -> None:
+def test_what_another_store_made_is_marked_as_such_and_its_group_with_it() -> None:
     region = Region(described("i-1", Tags=tagged("x", store="other"), SecurityGroups=[{"GroupId": "sg-1"}]))
     region.things["SecurityGroups"].append(own_group())
-    assert [(each.id, each.ours) for each in found(region)] == [("i-1", False)]
+    assert [(each.id, each.ours) for each in found(region)] == [("i-1", False), ("sg-1", False)]
 
 
 def test_the_instance_of_a_known_machine_is_none_and_a_second_one_is() -> None:
