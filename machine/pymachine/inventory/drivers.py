@@ -8,7 +8,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pymachine.errors import DriverMissing
-from pymachine.inventory.kinds import Key, Kind, Number, Section, Several, Text, Truth, choices_of
+from pymachine.inventory.kinds import Kind, Number, Several, Text, Truth, choices_of
+from pymachine.inventory.sections import Key, Section
 from pymachine.inventory.surroundings import Reading, Surroundings
 from pymachine.inventory.values import ABSENT, Value
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from pymachine.errors import DriverMissing
 from pymachine.inventory.drivers import Drivers
-from pymachine.inventory.kinds import EXPRESSION, Schema, optional
+from pymachine.inventory.kinds import EXPRESSION, Schema
+from pymachine.inventory.sections import optional
 from pymachine.inventory.tables import COMMON, HOOKS, STACK, SWARM, TOP
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

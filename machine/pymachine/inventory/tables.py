@@ -24,17 +24,16 @@ from pymachine.inventory.kinds import (
     Converted,
     Duration,
     Free,
-    Key,
     Number,
     Pairs,
     Schema,
-    Section,
     Several,
     Text,
     Truth,
     checked,
     pairs_of,
 )
+from pymachine.inventory.sections import Key, Section
 from pymachine.inventory.surroundings import Reading
 from pymachine.inventory.values import ABSENT, Scalar, Table, Value
 from pymachine.model import check_name
