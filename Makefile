@@ -6,15 +6,16 @@
 # Each target installs what it needs (system packages by apt, Python packages in .venv) and can be repeated.
 
 PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
-LAB    := $(SUDO) env PYTHONPATH=tests $(BIN)/python -m lab
-PYTEST := $(BIN)/python -m pytest
+VENV    := .venv
+BIN     := $(VENV)/bin
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+LAB     := $(SUDO) env PYTHONPATH=tests $(BIN)/python -m lab
+PYTEST  := $(BIN)/python -m pytest
 # libvirt-python has no wheels: it is built against the libvirt that is here.
 HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
-FAST   := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
-REAL   := tests/lab tests/e2e tests/bench $(shell grep -l "pytest.mark.lab" tests/contract/test_*.py)
+FAST    := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
+VIRTUAL := $(wildcard tests/lab/test_kvm*.py) $(shell grep -l "pytest.mark.lab" tests/contract/test_*.py)
+HOSTS   := $(filter-out $(VIRTUAL), $(wildcard tests/lab/test_*.py)) tests/e2e
 export CI
 
 .PHONY: setup hosts check style fast test slow bench demo demo-down clean programs
@@ -57,8 +58,11 @@ check: style fast
 test: programs style
 	@echo "== all tests; hosts boot as systemd containers, machines under libvirt, which needs root"
 	$(SUDO) $(PYTEST) -n 2 -q $(FAST)
+	@# Two labs side by side: most of a host's life is waiting. What is emulated, or timed, has the machine to itself.
+	$(SUDO) $(PYTEST) -q -n 2 --dist loadfile --durations=15 $(HOSTS)
+	$(SUDO) $(PYTEST) -q tests/bench/test_speed.py
 	@$(LAB) libvirt up
-	$(SUDO) $(PYTEST) -q --durations=25 $(REAL); code=$$?; $(LAB) libvirt down; exit $$code
+	$(SUDO) $(PYTEST) -q --durations=15 $(VIRTUAL) tests/bench/test_kvm*.py; code=$$?; $(LAB) libvirt down; exit $$code
 
 bench: hosts
 	@$(LAB) libvirt up
