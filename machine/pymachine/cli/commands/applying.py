@@ -38,6 +38,7 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
     from pymachine.cli.fleetplans import raise_for
 
     account: Account | None = None
+    parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
     with opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet:
         names = _failed_only(fleet) if given["only_failed"] else fleet.names
         for _ in range(ROUNDS):
@@ -65,10 +66,11 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
     from pymachine.plan import Kind
 
     account: Account | None = None
+    parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
     with opened(app, files, limit, purpose="destroy", as_json=given["as_json"]) as fleet:
         rest = without(fleet.work.fleet, fleet.names)
         made = limited(fleet.work.plan(rest), fleet.names | set(fleet.work.known.memory.stacks))
-        made = _only(made, Kind.REMOVE, Kind.WITHDRAW)
+        made = _destroying(made, Kind.REMOVE, Kind.WITHDRAW)
         _show(made, given)
         if made.chains and _agreed(app, made, "destroy", given):
             account = _carried_out(fleet, made, given)
@@ -98,10 +100,15 @@ def _planned(fleet: Opened, names: frozenset[str], limit: Sequence[str], given: 
     return made
 
 
-def _only(made: Plan, *kinds: Any) -> Plan:
+def _destroying(made: Plan, *kinds: Any) -> Plan:
     from dataclasses import replace
 
-    chains = tuple(chain for chain in made.chains if all(action.kind in kinds for action in chain.actions))
+    reason = ("it is destroyed",)
+    chains = tuple(
+        replace(chain, actions=tuple(replace(action, reasons=reason) for action in chain.actions))
+        for chain in made.chains
+        if all(action.kind in kinds for action in chain.actions)
+    )
     return replace(made, chains=chains, refusals=(), unseen={}, notes=(), partial=False)
 
 
