@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,24 @@ def test_a_secret_is_a_files_text_without_the_newline_at_its_end(here: Path) -> 
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(("false",), "ended with code 1"), (("/nowhere/pass",), "cannot be run"), (("printf", r"\377"), "no text")],
+    [
+        (("false",), "ended with code 1"),
+        (("/nowhere/pass",), "cannot be run"),
+        (("printf", r"\377"), "no text"),
+        (("head", "-c", "70000", "/dev/zero"), "longer than 64 KiB"),
+    ],
 )
 def test_a_command_without_a_secret_is_explained(here: Path, words: tuple[str, ...], why: str) -> None:
     with pytest.raises(PymachineError, match=why):
         secret_of(SecretSource(str(here), words=words), os.environ)
+
+
+def test_a_command_that_prints_nothing_in_its_time_is_ended(here: Path) -> None:
+    """Also when what it started goes on with its output open."""
+    began = time.monotonic()
+    with pytest.raises(PymachineError, match="printed no secret within 0 s"):
+        secret_of(SecretSource(str(here), words=("sh", "-c", "sleep 5 & wait")), os.environ, 0.2)
+    assert time.monotonic() - began < 4
 
 
 def test_warnings_go_to_standard_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

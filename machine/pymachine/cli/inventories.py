@@ -120,36 +120,50 @@ class LocalPaths:
         return _text(path, SCRIPT_LIMIT)
 
 
-def secret_of(source: SecretSource, environ: Mapping[str, str]) -> str:
+def secret_of(source: SecretSource, environ: Mapping[str, str], deadline: float = SECRET_DEADLINE) -> str:
     """Return a secret from its file or command, without the newline at its end. Raises ``PymachineError``."""
-    text = _text(source.path, SECRET_LIMIT) if source.path is not None else _printed(source, environ)
+    text = _text(source.path, SECRET_LIMIT) if source.path is not None else _printed(source, environ, deadline)
     return text.removesuffix("\n").removesuffix("\r")
 
 
 def _text(path: str, limit: int) -> str:
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            return file.read(limit)
+        with Path(path).open("rb") as file:
+            data = file.read(limit + 1)
     except OSError as error:
         raise UsageFault(f"{path}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError:
-        raise UsageFault(f"{path}: it is no text") from None
+    return _decoded(data, limit, path)
 
 
-def _printed(source: SecretSource, environ: Mapping[str, str]) -> str:
-    program = source.words[0]
+def _printed(source: SecretSource, environ: Mapping[str, str], deadline: float) -> str:
+    """Run the command. It keeps the terminal, on which it may ask for a passphrase, and standard error."""
+    name = f"command {source.words[0]}"
     try:
-        done = subprocess.run(
-            source.words, cwd=source.folder, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            timeout=SECRET_DEADLINE, check=False,
-        )  # fmt: skip
-        text = done.stdout[:SECRET_LIMIT].decode()
+        with subprocess.Popen(
+            source.words, cwd=source.folder, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ) as process:
+            data = _output(process, deadline)
     except subprocess.TimeoutExpired:
-        raise PymachineError(f"command {program} printed no secret within {SECRET_DEADLINE:.0f} s") from None
+        raise PymachineError(f"{name} printed no secret within {deadline:.0f} s") from None
     except OSError as error:
-        raise PymachineError(f"command {program} cannot be run: {(error.strerror or str(error)).lower()}") from None
+        raise PymachineError(f"{name} cannot be run: {(error.strerror or str(error)).lower()}") from None
+    if process.returncode:
+        raise PymachineError(f"{name} ended with code {process.returncode}")
+    return _decoded(data, SECRET_LIMIT, f"the output of {name}")
+
+
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    try:
+        return process.communicate(timeout=deadline)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()  # what it started itself may hold the pipe: its end is not waited for
+        raise
+
+
+def _decoded(data: bytes, limit: int, what: str) -> str:
+    if len(data) > limit:
+        raise UsageFault(f"{what}: longer than {limit >> 10} KiB")
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise PymachineError(f"command {program} prints what is no text") from None
-    if done.returncode:
-        raise PymachineError(f"command {program} ended with code {done.returncode}")
-    return text
+        raise UsageFault(f"{what}: it is no text") from None
