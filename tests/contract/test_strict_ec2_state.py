@@ -291,6 +291,23 @@ def test_the_console_is_what_the_test_says(ec2: Ec2Server) -> None:
     assert code(error) == "UnsupportedOperation"
 
 
+def test_somebody_else_stops_and_terminates(ec2: Ec2Server) -> None:
+    name = running(ec2)["InstanceId"]
+    ec2.settle(name, "stopped")
+    stopped = shown(ec2, name)
+    assert (stopped["State"]["Name"], stopped.get("PublicIpAddress")) == ("stopped", None)
+    ec2.settle(name, "terminated", was="running")
+    assert shown(ec2, name)["State"]["Name"] == "stopped", "it is not in the state that was named"
+    ec2.settle(name, "terminated")
+    client = ec2.client()
+    assert (client.describe_volumes()["Volumes"], client.describe_network_interfaces()["NetworkInterfaces"]) == (
+        [],
+        [],
+    )
+    client.terminate_instances(InstanceIds=[name])
+    assert state(ec2, name) == "terminated"
+
+
 def test_a_terminated_instance_is_forgotten(ec2: Ec2Server) -> None:
     name = running(ec2)["InstanceId"]
     ec2.settle(name, "terminated")

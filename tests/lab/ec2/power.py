@@ -73,8 +73,7 @@ def after_terminate(exchange: Exchange) -> None:
     world = exchange.world
     for life in _moved(exchange, {"pending", "running", "stopping", "stopped"}):
         world.pass_through(life, "shutting-down", "terminated", world.settings.shutting_down_ms)
-        for nic in life.instance.nics.values():
-            nic.delete_on_termination = False  # deleted by now, and moto would look for it the next time
+        life.end()
 
 
 def _moved(exchange: Exchange, states: set[str]) -> list[Life]:

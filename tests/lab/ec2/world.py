@@ -75,6 +75,13 @@ class Life:
     change: Change | None = None
     one_time_spot: bool = False
     reboots: int = 0
+    ended: bool = False
+
+    def end(self) -> None:
+        """Note that moto has terminated it, interface and all."""
+        self.ended = True
+        for nic in self.instance.nics.values():
+            nic.delete_on_termination = False  # deleted by now, and moto would look for it the next time
 
 
 @dataclass(frozen=True)
@@ -157,10 +164,14 @@ class World:
 
     def _arrive(self, life: Life, state: str) -> None:
         instance = life.instance
-        if state == "terminated" and instance.state == "pending":
-            code = self.settings.launch_dies
+        code = self.settings.launch_dies if instance.state == "pending" else ""
+        if state == "terminated" and not life.ended:
             instance.terminate()
-            instance.state_reason.code, instance.state_reason.message = code, f"{code}: Client error on launch"
+            life.end()
+            if code:
+                instance.state_reason.code, instance.state_reason.message = code, f"{code}: Client error on launch"
+        elif state == "stopped" and instance.state != "stopping":
+            instance.stop()
         set_state(instance, state)
 
     def settle(self, instance_id: str, state: str, was: str | None = None) -> None:
