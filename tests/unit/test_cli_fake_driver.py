@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from pymachine.driver import Driver, Instance, Leftover, Request, Status
+from pymachine.driver import Driver, Instance, Leftover, Remember, Request, Status
 from pymachine.errors import DriverError
 from pymachine.model import SshAddress, State
 from pymachine.testing.contract import DriverContract
@@ -74,10 +74,31 @@ def _always(value: Any) -> Callable[..., Any]:
     return lambda *_, **__: value
 
 
+def _made_anew(self: Any, request: Request, remember: Remember) -> Instance:
+    """Forget what was begun."""
+    handle = {"id": f"{request.machine_id}-{len(self.cloud.hosts())}"}
+    self.cloud.set_state(handle["id"], State.RUNNING)
+    remember(handle)
+    return Instance(handle)
+
+
+def _remembered_late(self: Any, request: Request, remember: Remember) -> Instance:
+    """Tell which host it will be when it is made already."""
+    remember(request.resume or {"id": ""})
+    handle = dict(request.resume or {})
+    if not handle.get("id"):
+        handle = {"id": f"{request.machine_id}-{len(self.cloud.hosts())}"}
+        self.cloud.set_state(handle["id"], State.RUNNING)
+    remember(handle)
+    return Instance(handle)
+
+
 STOPPED = Status(State.STOPPED)
 ELSEWHERE = Instance({}, ssh=SshAddress("192.0.2.99"))
 LOST = Leftover("instance", "lost", "lost", "east")
 BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "makes a second": ("test_goes_on_with_what_exists_instead_of_making_a_second", {"create": _made_anew}),
+    "remembers late": ("test_goes_on_wherever_it_was_cut_off", {"create": _remembered_late}),
     "another state": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([STOPPED] * 3)}),
     "too few": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([])}),
     "another place": ("test_finds_what_it_made_where_it_made_it", {"whereabouts": _always(ELSEWHERE)}),

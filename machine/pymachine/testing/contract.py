@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from pymachine.driver import (
     Moves,
     PowerControl,
     Prospect,
+    Remember,
     Request,
     Search,
 )
@@ -43,6 +45,10 @@ from pymachine.model import State
 LOGIN = Login("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB", b"a private key")
 OWNER = "c0" * 16  # a store that is none
 SLACK = 2.0  # seconds that a machine under load may take on top of a deadline
+
+
+class Killed(BaseException):
+    """The process is gone: what catches errors must not catch this."""
 
 
 class DriverContract:
@@ -75,13 +81,10 @@ class DriverContract:
         """Create as the core does, and return the instance with every handle that was remembered on the way."""
         return self.made(driver, self.request(resume))
 
-    def made(self, driver: Driver, request: Request) -> tuple[Instance, list[Any]]:
-        """Do the same for any request."""
+    def made(self, driver: Driver, request: Request, remember: Remember | None = None) -> tuple[Instance, list[Any]]:
+        """Do the same for any request; somebody else may do the remembering."""
         remembered: list[Any] = []
-
-        def remember(handle: Mapping[str, Any]) -> None:
-            remembered.append(dict(handle))
-
+        remember = remember or (lambda handle: remembered.append(dict(handle)))
         if isinstance(driver, Foresees):
             prospect = driver.foresee(request, remember)
             self.foreseen(prospect)
@@ -136,11 +139,19 @@ class DriverContract:
         before = self.count()
         _, remembered = self.create(driver)
         made = self.count()
-        for handle in remembered:
-            instance, _ = self.create(self.driver(), resume=handle)
-            assert self.count() == made, "create must go on with the remembered handle"
+        instance, _ = self.create(self.driver(), resume=remembered[-1])
+        assert self.count() == made, "create must go on with the remembered handle"
         driver.destroy(instance.handle)
         assert self.count() == before, "destroy must leave nothing"
+
+    def test_goes_on_wherever_it_was_cut_off(self) -> None:
+        before = self.count()
+        for saved in range(1, len(self._every_handle())):
+            handles = self._cut_off(saved)
+            instance, _ = self.create(self.driver(), resume=handles[-1])
+            assert self.count() == before + 1, f"cut off after remembered handle {saved}, it made another one"
+            self.driver().destroy(instance.handle)
+            assert self.count() == before, "destroy must leave nothing"
 
     def test_inspects_what_it_made(self) -> None:
         driver = self.driver()
@@ -278,6 +289,19 @@ class DriverContract:
 
     def _left(self, driver: Collects, known: Mapping[str, Handle]) -> list[Leftover]:
         return list(driver.leftovers(Search(self.options(), self.request().owner, known)))
+
+    def _cut_off(self, saved: int) -> list[Any]:
+        """Create, and be killed when one more handle than these was about to be saved."""
+        driver, handles = self.driver(), list[Any]()
+
+        def remember(handle: Mapping[str, Any]) -> None:
+            if len(handles) == saved:
+                raise Killed
+            handles.append(dict(handle))
+
+        with suppress(Killed):
+            self.made(driver, self.request(), remember)
+        return handles
 
     def _every_handle(self) -> list[Any]:
         driver = self.driver()
