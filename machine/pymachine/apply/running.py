@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -95,14 +96,23 @@ class Run:
         self._bounds = bounds
         self._tell = tell
         self._open = {action.id: action for action in plan.actions}
-        self._before = {
-            action.id: chain.actions[place - 1].id if place else ""
+        self._chain_of = {action.id: chain.subject for chain in plan.chains for action in chain.actions}
+        self._needs = {
+            action.id: {*action.needs, *(before.id for before in chain.actions[place - 1 : place])}
             for chain in plan.chains
             for place, action in enumerate(chain.actions)
         }
-        self._chain_of = {action.id: chain.subject for chain in plan.chains for action in chain.actions}
+        self._blocked_by = {
+            name: {*self._needs[name], *action.waits} & self._open.keys() for name, action in self._open.items()
+        }
+        self._blocks: dict[str, list[str]] = {name: [] for name in self._open}
+        for name, others in self._blocked_by.items():
+            for other in others:
+                self._blocks[other].append(name)
+        self._ready = deque(name for name, others in self._blocked_by.items() if not others)
         self._running: set[str] = set()
         self._begun: set[str] = set()
+        self._failed: set[str] = set()
         self._ended: queue.SimpleQueue[tuple[str, float, BaseException | None]] = queue.SimpleQueue()
         self._halted = False
 
@@ -119,8 +129,9 @@ class Run:
         except BaseException:
             stop()
             raise
-        for name in list(self._open):
-            self._end(Result(self._open[name], Outcome.LEFT, because="not begun"))
+        for action in list(self._open.values()):
+            result = self.account.results[action.id] = Result(action, Outcome.LEFT, because="not begun")
+            self._tell.ended(result)
         return self.account
 
     def _go(self) -> None:
@@ -132,36 +143,14 @@ class Run:
             self._begin_all()
 
     def _begin_all(self) -> None:
-        for action in list(self._open.values()):
-            if (failed := self._failed_need(action)) is not None:
-                self._end(Result(action, Outcome.SKIPPED, because=f"{failed.action.id} {failed.outcome}"))
-                self._begin_all()  # what needs this one, too
-                return
-        for action in list(self._open.values()):
-            if len(self._running) >= self._bounds.width:
-                return
-            if self._may_begin(action):
-                self._begin(action)
-
-    def _failed_need(self, action: Action) -> Result | None:
-        if action.id in self._running:
-            return None
-        wanted = (*action.needs, self._before.get(action.id, ""))
-        found = (self.account.results.get(name) for name in wanted)
-        return next((result for result in found if result and result.outcome is not Outcome.DONE), None)
-
-    def _may_begin(self, action: Action) -> bool:
-        if self._halted or action.id in self._running:
-            return False
-        if self._is_enough() and self._chain_of[action.id] not in self._begun:
-            return False
-        others = (*action.needs, *action.waits, self._before.get(action.id, ""))
-        return not any(name in self._open for name in others)
+        while self._ready and len(self._running) < self._bounds.width and not self._halted:
+            name = self._ready.popleft()
+            if not self._is_enough() or self._chain_of[name] in self._begun:
+                self._begin(self._open[name])
 
     def _is_enough(self) -> bool:
         limit = self._bounds.max_failures
-        failed = {r.action.subject for r in self.account.results.values() if r.outcome is Outcome.FAILED}
-        return limit is not None and len(failed) > limit
+        return limit is not None and len(self._failed) > limit
 
     def _begin(self, action: Action) -> None:
         self._running.add(action.id)
@@ -189,6 +178,26 @@ class Run:
         raise error
 
     def _end(self, result: Result) -> None:
-        self._open.pop(result.action.id, None)
-        self.account.results[result.action.id] = result
-        self._tell.ended(result)
+        """Note a result, and what follows from it: others may begin now, or never."""
+        ended = deque([result])
+        while ended:
+            result = ended.popleft()
+            name = result.action.id
+            if self._open.pop(name, None) is None:
+                continue
+            self.account.results[name] = result
+            if result.outcome is Outcome.FAILED:
+                self._failed.add(result.action.subject)
+            self._tell.ended(result)
+            ended.extend(self._skipped_by(result))
+
+    def _skipped_by(self, result: Result) -> Iterator[Result]:
+        for name in self._blocks[result.action.id]:
+            if name not in self._open:
+                continue
+            self._blocked_by[name].discard(result.action.id)
+            if result.outcome is not Outcome.DONE and result.action.id in self._needs[name]:
+                because = f"{result.action.title} of {result.action.subject}: {result.outcome}"
+                yield Result(self._open[name], Outcome.SKIPPED, because=because)
+            elif not self._blocked_by[name]:
+                self._ready.append(name)
