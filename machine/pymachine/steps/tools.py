@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pymachine.cluster import connect
+from pymachine.cluster import connect as connect_by_sdk
 from pymachine.cluster.seam import ConnectCluster
 from pymachine.driver import Adopts, Driver, Listener
 from pymachine.engine.client import EngineAnswer
@@ -52,7 +52,7 @@ class Tools:
     ask_engine: AskEngine
     now: Callable[[], float]
     sleep: Callable[[float], None]
-    connect_cluster: ConnectCluster = connect
+    connect_cluster: ConnectCluster = connect_by_sdk
 
     def driver_of(self, machine: Machine) -> Driver:
         """Return the driver of a machine on record. Raises ``DriverMissing``, ``NotSupported``."""
