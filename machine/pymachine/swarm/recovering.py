@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymachine.cluster.seam import INACTIVE, PENDING, ClusterEngine, NodeChange, Standing
-from pymachine.cluster.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, WORKER, ClusterView, Node
+from pymachine.cluster.seam import INACTIVE, PENDING, ClusterEngine, Standing
+from pymachine.cluster.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, ClusterView, Node
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.inventory.model import NodeSpec
 from pymachine.model import Machine
@@ -117,7 +117,8 @@ def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
             session.save(machine, {UNLOCK_KEY: key})
         others = [node for node in manager.nodes() if node.id != standing.node and _was_manager(node)]
         for node in others:
-            _strike(node, manager, tools)
+            # They are in no majority any more, so that they need not be demoted, and could not be.
+            engine.remove_node(node.id, force=True)
         return {node.id: _as_it_was(node) for node in others}
 
 
@@ -140,20 +141,6 @@ def _leading(machine: Machine, engine: ClusterEngine) -> Control | None:
     except (QuorumLost, EngineError):
         return None
     return Control(engine, machine.name, standing.cluster) if alone and standing.cluster else None
-
-
-def _strike(node: Node, manager: Control, tools: Tools) -> None:
-    """Take a manager of before off the list, whatever state it is thought to be in."""
-    manager.engine.change_node(node.id, NodeChange(role=WORKER))
-
-    def gone() -> bool | None:
-        try:
-            manager.engine.remove_node(node.id, force=True)
-        except EngineError:  # while its role changes
-            return None
-        return True
-
-    awaited(tools, gone, f"{node.hostname} to be off the list")
 
 
 def _was_manager(node: Node) -> bool:

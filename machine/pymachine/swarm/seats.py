@@ -114,7 +114,8 @@ def forget(name: str, node: str, manager: Control, tools: Tools) -> None:
     found = manager.find(node)
     if found is None:
         return
-    demote(name, found, manager, tools)
+    if found.is_manager:  # one that a recovery left out is none, and cannot be demoted
+        demote(name, found, manager, tools)
     awaited(
         tools,
         lambda: _gone_or_down(manager, node),

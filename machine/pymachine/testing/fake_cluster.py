@@ -278,6 +278,8 @@ class FakeEngine:
         """Change a node; its role follows later."""
         with self._managing("change_node") as (state, _, swarm):
             seat = _found(node, swarm)
+            if change.role == WORKER and seat.struck:
+                raise EngineError("can't find manager in raft memberlist")
             if change.role == WORKER and seat.raft:
                 left = _quorum(swarm, state).without(reachable=_up(seat, swarm, state))
                 if not left.holds:
