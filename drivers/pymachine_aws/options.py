@@ -92,7 +92,7 @@ class AwsOptions:
     aws_image: str = field(
         default=DEFAULT_IMAGE,
         metadata=option(
-            "what it boots: an AMI, or an alias: ubuntu-24.04, ubuntu-22.04, debian-13, debian-12, al2023",
+            "what it boots: an AMI, or an alias: ubuntu-26.04, -24.04, -22.04, debian-13, -12, al2023",
             metavar="IMAGE",
             env="AWS_AMI",
             aliases=("--aws-ami", "--amazonec2-ami"),

@@ -87,7 +87,8 @@ class DriverOption:
         env = self.field.metadata.get("env")
         default = self.field.default
         # False is seen by the flag itself; the empty ones mean that something else decides, which the text says.
-        notes = [f"default: {default}"] if default not in (None, "", (), False, MISSING) else []
+        shown = ", ".join(default) if isinstance(default, tuple) else default
+        notes = [f"default: {shown}"] if default not in (None, "", (), False, MISSING) else []
         notes += [f"env: {env}"] if env else []
         notes += ["required"] if self.required else []
         return f"{text}  [{'; '.join(notes)}]" if notes else text
