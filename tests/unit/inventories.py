@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
@@ -96,10 +96,3 @@ def machines(text: str, around: Surroundings | None = None) -> Fleet:
     return load(
         [Source("f.yaml", head + textwrap.indent(textwrap.dedent(text), "  "))], around or surroundings()
     ).fleet
-
-
-def with_file(around: Surroundings, path: str, text: str = "", *, program: bool = False) -> Surroundings:
-    """Return surroundings with one more file."""
-    files = around.paths
-    assert isinstance(files, Files)
-    return replace(around, paths=Files({**files.texts, path: text}, files.programs | ({path} if program else set())))
