@@ -28,6 +28,7 @@
         └── SchemaTooNew            1
 
 The exit codes are an interface: scripts rely on them.
+``plan`` and ``drift`` end with 6, without an error, where something differs.
 """
 
 from __future__ import annotations
