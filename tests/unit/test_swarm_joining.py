@@ -119,6 +119,15 @@ def test_hosts_in_the_engines_own_pool_get_another_one(world: SwarmWorld) -> Non
     assert any("10.192.0.0/12" in event.text for event in world.reporter.events if event.kind == "notice")
 
 
+def test_a_host_that_comes_later_is_told_of_the_pool_it_lies_in(world: SwarmWorld) -> None:
+    world.machines("m1", "w1")
+    init("m1", SwarmSpec(address_pools=("10.80.0.0/16",)), MANAGER, world.tools)
+    world.store.put(world.record("w1").with_(addresses=("10.80.3.4",)))
+    join("w1", WORKER, world.tools, via=["m1"])
+    notices = [event.text for event in world.reporter.events if event.kind == "notice"]
+    assert any("10.80.3.4 lies in 10.80.0.0/16" in notice for notice in notices)
+
+
 def test_join_waits_for_an_engine_that_goes_on_in_the_background(world: SwarmWorld) -> None:
     world.swarm(1)
     world.machines("w1")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pymachine.cli.output import columns, say
+from pymachine.cli.app import App
+from pymachine.cli.machines import one
+from pymachine.cli.output import columns, note, say
 from pymachine.cluster.networks import check_advertised
 from pymachine.cluster.view import ClusterView, Member, node_document
-from pymachine.errors import EngineError, PymachineError, QuorumLost, UsageFault
+from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost, UsageFault
 
 HEADERS = ("MACHINE", "HOSTNAME", "ROLE", "STATE", "AVAILABILITY", "ADDRESS", "ENGINE")
 
@@ -76,6 +78,43 @@ def advertised(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
             )
         found[name] = check_advertised(name, address)
     return found
+
+
+def read_labels(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Read ``KEY=VALUE`` and ``KEY-`` words: labels to set, and to take off. Raises ``UsageFault``."""
+    put: dict[str, str] = {}
+    drop: list[str] = []
+    for word in words:
+        key, sign, value = word.partition("=")
+        if sign and key:
+            put[key] = value
+        elif word.endswith("-") and len(word) > 1:
+            drop.append(word[:-1])
+        else:
+            raise UsageFault(f"{word!r} is no label", hint="KEY=VALUE sets one, KEY- takes it off")
+    return put, drop
+
+
+def managers_on_record(app: App, member: str | None) -> list[str]:
+    """Return the managers on record of a machine's Swarm, or of the only one; the machine itself if it is in none."""
+    from pymachine.swarm.looking import the_cluster
+    from pymachine.swarm.reaching import managers_of
+
+    names = [one(app, member).name] if member is not None else []
+    cluster = the_cluster(app.tools, names)
+    found = managers_of(cluster, app.tools) if cluster else names
+    if not found:
+        raise CheckFailed("no manager of this Swarm is on record", hint="`pymachine swarm join --to MANAGER MANAGER`")
+    return found
+
+
+def advise(app: App, name: str) -> None:
+    """Say when one manager more, or one less, would be better."""
+    from pymachine import swarm as verbs
+
+    quorum = verbs.status(app.tools, [name]).quorum
+    if quorum.managers and quorum.managers % 2 == 0:
+        note(f"note: {quorum.in_words()}")
 
 
 def _row(member: Member) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def check_pools(pools: Sequence[str], subnet_size: int, taken: Iterable[tuple[st
     """
     networks = [_pool(pool, subnet_size) for pool in pools]
     for place, whose in taken:
-        clash = next((network for network in networks if _overlap(network, place)), None)
+        clash = next((network for network in networks if overlap(network, place)), None)
         if clash is not None:
             raise CheckFailed(
                 f"the pool {clash} holds {place}, {whose}: hosts and services would hide each other",
@@ -63,7 +63,7 @@ def check_pools(pools: Sequence[str], subnet_size: int, taken: Iterable[tuple[st
 def free_pool(taken: Iterable[tuple[str, str]]) -> str | None:
     """Return a pool in which nothing lies where the engine's own choice clashes; None where that will do."""
     places = list(taken)
-    if not any(_overlap(ipaddress.ip_network(ENGINES_OWN), place) for place, _ in places):
+    if not any(overlap(ENGINES_OWN, place) for place, _ in places):
         return None
     found = _free(places)
     if found is None:
@@ -76,7 +76,7 @@ def free_pool(taken: Iterable[tuple[str, str]]) -> str | None:
 
 def _free(taken: Iterable[tuple[str, str]]) -> str | None:
     places = [place for place, _ in taken]
-    candidates = (pool for pool in OTHERS if not any(_overlap(ipaddress.ip_network(pool), place) for place in places))
+    candidates = (pool for pool in OTHERS if not any(overlap(pool, place) for place in places))
     return next(candidates, None)
 
 
@@ -93,7 +93,9 @@ def _pool(text: str, subnet_size: int) -> Network:
     return network
 
 
-def _overlap(network: Network, place: str) -> bool:
+def overlap(network: Network | str, place: str) -> bool:
+    """Whether an address or network lies in a network; what is a name lies nowhere."""
+    network = ipaddress.ip_network(network)
     try:
         other = ipaddress.ip_network(place, strict=False)
     except ValueError:  # a host name

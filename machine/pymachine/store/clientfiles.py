@@ -31,7 +31,7 @@ def client_folder(folder: Path, name: str) -> Path:
 
 def materialised(store: Store, name: str) -> Path | None:
     """Return the folder of the client's files, written anew if need be; None for an engine that takes none."""
-    return store.materialise(name) if store.secrets(name) else None
+    return store.materialise(name) if "ca.pem" in store.secrets(name) else None
 
 
 def located(store: Store, machine: Machine) -> Machine:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pymachine.cluster.seam import ACTIVE, ERROR, INACTIVE, ClusterEngine, Standing
+from pymachine.cluster.networks import overlap
+from pymachine.cluster.seam import ACTIVE, ERROR, INACTIVE, Cluster, ClusterEngine, Standing
 from pymachine.cluster.view import MACHINE_LABEL, MANAGER, Node
 from pymachine.errors import CheckFailed, EngineError, PymachineError
 from pymachine.inventory.model import NodeSpec
@@ -16,6 +17,7 @@ from pymachine.swarm.reaching import (
     JOIN_PATIENCE,
     UNLOCK_KEY,
     Control,
+    addresses_of,
     awaited,
     control,
     engine_of,
@@ -93,6 +95,7 @@ def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEng
         forget(machine.name, former.id, manager, tools)  # who left stays in the list, and joins under a new id
     managers = _addresses(nodes)
     cluster = manager.engine.cluster()
+    _tell_of_clash(machine, cluster, tools)
     token = cluster.manager_token if node.role == MANAGER else cluster.worker_token
     peers = [found.address for found in nodes if found.address]
     advertise = advertised_by(machine, node, peers)
@@ -103,6 +106,18 @@ def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEng
         with suppress(PymachineError):
             _stop_trying(engine)
         raise
+
+
+def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Tools) -> None:
+    """A Swarm's pools are for life, so that a host which came later can only be told."""
+    for address in addresses_of([machine]):
+        pool = next((pool for pool in cluster.pools if overlap(pool, address)), None)
+        if pool is not None:
+            tools.reporter.notice(
+                machine.name,
+                f"its address {address} lies in {pool}, from which the Swarm takes overlay networks: one that comes "
+                "to hold it hides the host from its tasks; give networks subnets of their own",
+            )
 
 
 def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngine, tools: Tools) -> Node:

@@ -10,15 +10,24 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing, one
+from pymachine.cli.machines import existing
 from pymachine.cli.machines import unlock as take_leases
 from pymachine.cli.output import dump, note, say
 from pymachine.cli.params import FORCE_UNLOCK, JSON, NAME, NAMES, YES, command, complete_names, with_options
 from pymachine.cli.several import for_each
-from pymachine.cli.swarming import advertised, members, show, status_document, trouble_of
+from pymachine.cli.swarming import (
+    advertised,
+    advise,
+    managers_on_record,
+    members,
+    read_labels,
+    show,
+    status_document,
+    trouble_of,
+)
 from pymachine.cluster.seam import Rotation
 from pymachine.cluster.view import MANAGER, WORKER
-from pymachine.errors import CheckFailed, UsageFault
+from pymachine.errors import UsageFault
 from pymachine.inventory.model import NodeSpec, SwarmSpec
 
 ADVERTISE = click.option(
@@ -69,10 +78,7 @@ def create(app: App, /, managers: tuple[str, ...], workers: tuple[str, ...], **g
     say(f"{first} is a manager")
     _join(app, names[1:], replace(node, advertise=None), addresses, via=[first])
     _join(app, others, NodeSpec(WORKER), addresses, via=names)
-    if len(names) % 2 == 0:
-        note(
-            f"note: {len(names)} managers stand no more losses than {len(names) - 1} would: add one, or take one away"
-        )
+    advise(app, first)
 
 
 @command()
@@ -95,7 +101,9 @@ def join(app: App, names: tuple[str, ...], member: str | None, manager: bool, ad
     wanted = existing(app, names)
     take_leases(app, wanted)
     node = NodeSpec(MANAGER if manager else WORKER)
-    _join(app, wanted, node, advertised(advertise, wanted), via=_managers_of(app, member))
+    _join(app, wanted, node, advertised(advertise, wanted), via=managers_on_record(app, member))
+    if manager:
+        advise(app, wanted[0])
 
 
 @command()
@@ -267,7 +275,7 @@ def label(app: App, name: str | None, labels: tuple[str, ...]) -> None:
     """Set labels of a node, for placement constraints; KEY- takes one off."""
     if name is None or not labels:
         raise UsageFault("label needs a machine and labels", hint="pymachine swarm label NAME tier=web old-")
-    put, drop = _labels(labels)
+    put, drop = read_labels(labels)
     (known,) = existing(app, [name])
     take_leases(app, [known])
     from pymachine import swarm as verbs
@@ -296,7 +304,7 @@ def rotate(app: App, /, member: str | None, **given: bool) -> None:
         raise UsageFault("rotate what?", hint="--worker-token, --manager-token, --unlock-key, --ca")
     from pymachine import swarm as verbs
 
-    via = _managers_of(app, member)
+    via = managers_on_record(app, member)
     take_leases(app, via)
     verbs.rotate(Rotation(**given), app.tools, via=via)
     called = {"worker_token": "worker token", "manager_token": "manager token", "authority": "certificate authority"}
@@ -368,35 +376,10 @@ def _change(app: App, names: Sequence[str], wanted: Mapping[str, str], outcome: 
     for name in known:
         verbs.change(name, tools, **wanted)
         say(f"{name} {outcome}")
+    if "role" in wanted:
+        advise(app, known[0])
 
 
 def _each(app: App, names: Sequence[str], work: Callable[[str], None], outcome: str) -> None:
     if names:
         for_each(names, work, lambda name, _: say(f"{name} {outcome}"))
-
-
-def _managers_of(app: App, member: str | None) -> list[str]:
-    """Return the managers on record of a machine's Swarm, or of the only one; the machine itself if it is in none."""
-    from pymachine.swarm.looking import the_cluster
-    from pymachine.swarm.reaching import managers_of
-
-    names = [one(app, member).name] if member is not None else []
-    cluster = the_cluster(app.tools, names)
-    found = managers_of(cluster, app.tools) if cluster else names
-    if not found:
-        raise CheckFailed("no manager of this Swarm is on record", hint="`pymachine swarm join --to MANAGER MANAGER`")
-    return found
-
-
-def _labels(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    put: dict[str, str] = {}
-    drop: list[str] = []
-    for word in words:
-        key, sign, value = word.partition("=")
-        if sign and key:
-            put[key] = value
-        elif word.endswith("-") and len(word) > 1:
-            drop.append(word[:-1])
-        else:
-            raise UsageFault(f"{word!r} is no label", hint="KEY=VALUE sets one, KEY- takes it off")
-    return put, drop
