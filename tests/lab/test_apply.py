@@ -1,0 +1,169 @@
+"""The smallest cluster of a course from one file: one manager and two workers on real hosts, step by step."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import Host
+from lab.client import docker_cli
+from lab.core import Lab
+from lab.fleets import STACK, LabFleet, awaited, with_image
+from lab.workstation import Workstation
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+NAMES = ("mgr", "web-1", "web-2")
+WORKER = "swarm: {role: worker}"
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    module_engine_host: Callable[..., Host], lab_session: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> LabFleet:
+    """The fleet, applied once."""
+    user = Workstation(tmp_path_factory.mktemp("fleet"), docker_cli(), lab_session.key)
+    hosts = {name: module_engine_host(name=name, wait=False) for name in NAMES}
+    for host in hosts.values():
+        host.wait_ssh()
+    with_image(list(hosts.values()))
+    made = LabFleet(user, hosts, {"mgr": "swarm: manager", "web-1": WORKER, "web-2": WORKER})
+    first = made.apply()
+    assert "JOIN THE SWARM" in first.stdout
+    return made
+
+
+def _logins(host: Host) -> int:
+    """How many SSH logins the host has seen."""
+    return int(
+        host.exec("journalctl -u ssh --no-pager -q | grep -c 'Accepted publickey' || true").stdout.strip() or 0
+    )
+
+
+def test_one_file_makes_a_swarm_of_three(fleet: LabFleet) -> None:
+    nodes = fleet.nodes("mgr")
+    assert {name: node["role"] for name, node in nodes.items()} == {
+        "mgr": "manager", "web-1": "worker", "web-2": "worker",
+    }  # fmt: skip
+    assert fleet.user.inspect("web-1")["fleet"] == "shop"
+
+
+def test_what_was_applied_leaves_nothing_to_do(fleet: LabFleet) -> None:
+    assert fleet.planned() == {}
+    assert fleet.run("plan", check=0).stdout == "fleet shop is as its inventory says: nothing to do\n"
+    assert fleet.run("drift", check=0).stdout == "nothing differs from the inventory\n"
+
+
+def test_an_apply_that_changes_something_opens_one_connection_a_host(fleet: LabFleet) -> None:
+    before = {name: _logins(host) for name, host in fleet.hosts.items()}
+    fleet.entries["web-1"] = f"{WORKER}, engine: {{labels: {{disk: ssd}}}}"
+    assert fleet.planned() == {"web-1": ["configure"]}
+    between = {name: _logins(host) for name, host in fleet.hosts.items()}
+    assert {name: between[name] - before[name] for name in NAMES} == dict.fromkeys(NAMES, 1)
+    fleet.apply()
+    after = {name: _logins(host) for name, host in fleet.hosts.items()}
+    assert {name: after[name] - between[name] for name in NAMES} == dict.fromkeys(NAMES, 1)
+    assert "disk=ssd" in fleet.user.docker("web-1", "info", "--format", "{{.Labels}}").stdout
+    assert fleet.nodes("mgr")["web-1"]["availability"] == "active"
+    assert fleet.planned() == {}
+
+
+def test_labels_of_a_node_change_the_node_alone(fleet: LabFleet) -> None:
+    fleet.entries["web-2"] = "swarm: {role: worker, labels: {tier: web}}"
+    assert fleet.planned() == {"web-2": ["adjust"]}
+    fleet.apply()
+    assert fleet.nodes("mgr")["web-2"]["labels"] == {"tier": "web"}
+
+
+def test_a_role_changes_and_changes_back(fleet: LabFleet) -> None:
+    worker = fleet.entries["web-2"]
+    fleet.entries["web-2"] = "swarm: {role: manager, labels: {tier: web}}"
+    assert fleet.planned() == {"web-2": ["promote"]}
+    fleet.apply()
+    assert fleet.nodes("mgr")["web-2"]["role"] == "manager"
+    fleet.entries["web-2"] = worker
+    fleet.apply()
+    assert fleet.nodes("mgr")["web-2"]["role"] == "worker"
+    assert fleet.planned() == {}
+
+
+def test_what_somebody_changed_on_a_host_is_drift_and_put_right(fleet: LabFleet) -> None:
+    host = fleet.hosts["web-1"]
+    host.exec("sed -i s/disk=ssd/rack=7/ /etc/docker/daemon.json")
+    found = fleet.run("drift", "--json", check=6)
+    (difference,) = json.loads(found.stdout)
+    assert (difference["machine"], difference["part"]) == ("web-1", "daemon.json")
+    fleet.apply()
+    assert json.loads(host.exec("cat /etc/docker/daemon.json").stdout)["labels"].count("disk=ssd") == 1
+    assert fleet.planned() == {}
+
+
+def test_a_stack_runs_on_all_three_and_goes_again(fleet: LabFleet) -> None:
+    compose = fleet.user.folder / "shop.yaml"
+    compose.write_text(STACK)
+    fleet.more = f"stacks: [{{name: shop, file: {compose}, environment: {{COLOUR: green}}}}]"
+    assert fleet.planned() == {"stack shop": ["deploy"]}
+    fleet.apply()
+    awaited(lambda: sum(fleet.places("mgr", "shop_web").values()) == 3, "three tasks")
+    inspected = fleet.user.docker("mgr", "service", "inspect", "shop_web", "--format", "{{.Spec.Labels.colour}}")
+    assert inspected.stdout.strip() == "green"
+    assert fleet.planned() == {}
+    fleet.more = ""
+    assert fleet.planned() == {"stack shop": ["withdraw"]}
+    fleet.apply()
+    assert "shop_web" not in fleet.user.docker("mgr", "service", "ls").stdout
+
+
+def test_the_fleet_is_seen_and_spoken_to_together(fleet: LabFleet) -> None:
+    table = fleet.run("fleet status").stdout
+    assert re.search(r"^mgr +ssh +Running +\S+ +leader", table, re.MULTILINE), table
+    same = fleet.run("fleet run", "--", "echo", "hello")
+    assert same.stdout == "== mgr, web-1, web-2\nhello\n"
+    some = fleet.run("fleet run", "--limit", "worker", "--", "exit 3", check=5)
+    assert "== web-1, web-2 (exit code 3)" in some.stdout
+    images = fleet.run("fleet docker", "--", "images", "--format", "{{.Tag}}", "busybox")
+    assert images.stdout == "== mgr, web-1, web-2\nfleet\n"
+
+
+def test_a_second_apply_is_told_who_holds_the_fleet(fleet: LabFleet) -> None:
+    from pymachine.store.sqlite import SqliteStore
+
+    with SqliteStore.open(fleet.user.store) as store, store.lease("fleet:shop", "apply shop"):
+        refused = fleet.apply(check=1)
+    assert "fleet shop is being worked on by" in refused.stderr
+
+
+def test_a_worker_goes_and_comes_again(fleet: LabFleet) -> None:
+    entry = fleet.entries.pop("web-2")
+    assert fleet.planned() == {"web-2": ["remove"]}
+    fleet.apply()
+    assert set(fleet.nodes("mgr")) == {"mgr", "web-1"}
+    assert fleet.hosts["web-2"].run("docker info --format '{{.Swarm.LocalNodeState}}'").stdout.strip() == "inactive"
+    fleet.entries["web-2"] = entry
+    fleet.apply()
+    assert set(fleet.nodes("mgr")) == set(NAMES)
+    assert fleet.planned() == {}
+
+
+def test_a_host_that_is_down_is_told_and_the_rest_goes_on(fleet: LabFleet, tmp_path: Path) -> None:
+    fleet.hosts["web-1"].exec("systemctl stop ssh.socket ssh || systemctl stop ssh", check=False)
+    kept, fleet.entries["web-2"] = fleet.entries["web-2"], WORKER
+    try:
+        done = fleet.apply(check=5)
+        assert "error: web-1:" in done.stderr
+        assert fleet.nodes("mgr")["web-2"]["labels"] == {}
+    finally:
+        fleet.entries["web-2"] = kept
+        fleet.hosts["web-1"].exec("systemctl start ssh")
+
+
+def test_destroy_leaves_hosts_without_a_trace(fleet: LabFleet) -> None:
+    fleet.run("destroy", "-y")
+    assert fleet.user.pymachine("ls", "-q").stdout == ""
+    for host in fleet.hosts.values():
+        assert host.exec("docker info --format '{{.Swarm.LocalNodeState}}'").stdout.strip() == "inactive"
+        assert host.exec("ls /var/lib/pymachine 2>/dev/null || true").stdout == ""
