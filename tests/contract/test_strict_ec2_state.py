@@ -60,7 +60,7 @@ def test_a_new_instance_is_not_seen_at_first(ec2: Ec2Server) -> None:
 def test_an_instance_is_pending_until_it_was_seen_and_time_has_passed(ec2: Ec2Server) -> None:
     ec2.reset(instance_unseen=0, pending_ms=100, pending_looks=2)
     made = launch(ec2)
-    assert made["State"]["Name"] == "pending"
+    assert (made["State"]["Name"], made.get("PublicIpAddress")) == ("pending", None)
     time.sleep(0.2)
     seen = [shown(ec2, made["InstanceId"])["State"]["Name"] for _ in range(3)]
     assert seen == ["pending", "pending", "running"]

@@ -105,8 +105,8 @@ def _complete_volumes(exchange: Exchange, instance: Instance, tree: dict[str, An
 
 
 def _told_again(exchange: Exchange, reply: Reply, ids: tuple[str, ...]) -> Reply:
-    """The reply with what was completed since moto wrote it: state and spot request."""
-    text = reply.body.decode()
+    """The reply with what was completed since moto wrote it: state and spot request, and no public address yet."""
+    text = re.sub(r"<(ipAddress|association)>.*?</\1>", "", reply.body.decode(), flags=re.DOTALL)
     text = text.replace("<code>16</code><name>running</name>", "<code>0</code><name>pending</name>")
     for name in ids:
         instance = exchange.backend.get_instance(name)
