@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from pymachine.cluster.seam import INACTIVE, ClusterEngine, NodeChange
 from pymachine.cluster.view import Node
@@ -72,16 +72,18 @@ def _refuse_unknown_member(machine: Machine, tools: Tools) -> None:
 @contextmanager
 def _engine_or_none(machine: Machine, tools: Tools, *, force: bool) -> Iterator[ClusterEngine | None]:
     """Lend the machine's engine; with ``force``, None where it does not answer."""
+    engine: ClusterEngine | None = None
     try:
         engine = engine_of(machine, tools)
         unlocked(engine, machine, tools)
     except PymachineError as error:
+        if engine is not None:
+            engine.close()
+            engine = None
         if not force:
             raise _with_way_on(error, machine) from error
         tools.reporter.notice(machine.name, f"taken off the list without being asked: {error.message}")
-        yield None
-        return
-    with engine:
+    with nullcontext() if engine is None else engine:
         yield engine
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import fcntl
 import pickle
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pymachine.cluster.reading import settings_of, spec_with
 from pymachine.cluster.seam import (
     ACTIVE,
     INACTIVE,
@@ -30,61 +28,29 @@ from pymachine.cluster.seam import (
     Settings,
     Standing,
 )
-from pymachine.cluster.view import MANAGER, WORKER, Node, Quorum
-from pymachine.errors import EngineError, QuorumLost, Unreachable
+from pymachine.cluster.view import MANAGER, WORKER, Node
+from pymachine.errors import EngineError
 from pymachine.model import Endpoint
-
-
-@dataclass
-class FakeHost:
-    """An engine. ``cut`` says that nothing reaches it, ``blocked`` that no manager lets it in; ``slow`` is how many
-    looks its next join takes. ``tasks`` is what runs on it while it is active.
-    """
-
-    address: str
-    hostname: str
-    state: str = INACTIVE
-    swarm: str = ""
-    node: str = ""
-    cut: bool = False
-    blocked: bool = False
-    slow: int = 0
-    live_restore: bool = False
-    networks: tuple[str, ...] = ("172.17.0.0/16",)
-    engine: str = "26.1.5"
-    tasks: int = 0
-    advertised: str = ""
-    calls: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Seat:
-    node: Node
-    host: str
-    raft: bool
-    late: int = 0  # looks until what was asked for is so
-    struck: bool = False  # no manager any more, whatever it is asked to be: the Swarm went on without it
-
-
-@dataclass
-class _Swarm:
-    id: str
-    founding: Founding
-    seats: dict[str, _Seat] = field(default_factory=dict)
-    settings: Settings = field(default_factory=Settings)
-    generation: Counter[str] = field(default_factory=Counter)
-    tasks: dict[str, int] = field(default_factory=dict)
-
-    def secret(self, what: str) -> str:
-        """A token or key: another one after each rotation."""
-        return f"{what}-{self.id}-{self.generation[what] + self.generation['authority']}"
-
-
-@dataclass
-class _State:
-    hosts: dict[str, FakeHost] = field(default_factory=dict)
-    swarms: dict[str, _Swarm] = field(default_factory=dict)
-    made: int = 0
+from pymachine.testing.fake_swarm import (
+    FakeHost,
+    State,
+    Swarm,
+    arrive,
+    as_listed,
+    count,
+    follow_spec,
+    go_on_joining,
+    host_at,
+    is_up,
+    let_in,
+    merged,
+    refuse_member,
+    refuse_unreachable,
+    refuse_want_of_quorum,
+    seat_at,
+    seat_of,
+    take_seat,
+)
 
 
 class FakeClusters:
@@ -92,14 +58,14 @@ class FakeClusters:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._memory = _State()
+        self._memory = State()
         self._lock = threading.RLock()
 
     def connect(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> FakeEngine:
         """Connect to the engine at an address."""
         assert deadline > 0
         with self.lend() as state:
-            _reachable(host_at(state, endpoint.host))
+            refuse_unreachable(host_at(state, endpoint.host))
         return FakeEngine(self, endpoint.host)
 
     @contextmanager
@@ -130,7 +96,7 @@ class FakeClusters:
             return [swarm.secret(kind) for swarm in state.swarms.values() for kind in kinds]
 
     @contextmanager
-    def lend(self) -> Iterator[_State]:
+    def lend(self) -> Iterator[State]:
         """Lend everything, to one at a time."""
         with self._lock:
             if self._path is None:
@@ -140,7 +106,7 @@ class FakeClusters:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 file.seek(0)
                 content = file.read()
-                state = pickle.loads(content) if content else _State()  # our own file
+                state = pickle.loads(content) if content else State()  # our own file
                 try:
                     yield state
                 finally:
@@ -159,7 +125,7 @@ class FakeEngine:
     def standing(self) -> Standing:
         """Return the engine's place; a join that goes on in the background comes a look nearer."""
         with self._asked("standing") as (state, host):
-            _go_on_joining(host, state)
+            go_on_joining(host, state)
             swarm = state.swarms.get(host.swarm) if host.state == ACTIVE else None
             seat = swarm.seats.get(host.node) if swarm else None
             control = seat is not None and seat.raft
@@ -167,7 +133,7 @@ class FakeEngine:
             return Standing(
                 state=host.state,
                 node=host.node if host.state == ACTIVE else "",
-                cluster=swarm.id if swarm and control and _quorum(swarm, state).holds else "",
+                cluster=swarm.id if swarm and control and count(swarm, state).holds else "",
                 address=host.advertised,
                 managers=tuple((s.node.id, s.node.manager_address) for s in known),
                 control=control,
@@ -183,20 +149,20 @@ class FakeEngine:
     def init(self, founding: Founding) -> str:
         """Begin a Swarm."""
         with self._asked("init") as (state, host):
-            _refuse_member(host)
+            refuse_member(host)
             if host.live_restore:
                 raise EngineError("--live-restore daemon configuration is incompatible with swarm mode")
             state.made += 1
-            swarm = _Swarm(f"swarm{state.made}", founding, settings=_merged(Settings(), founding.settings))
+            swarm = Swarm(f"swarm{state.made}", founding, settings=merged(Settings(), founding.settings))
             state.swarms[swarm.id] = swarm
             host.advertised = founding.advertise
-            return _seat(host, swarm, state, MANAGER).node.id
+            return take_seat(host, swarm, state, MANAGER).node.id
 
     def force_new_cluster(self, advertise: str) -> None:
         """Go on alone."""
         with self._asked("force_new_cluster") as (state, host):
             swarm = state.swarms[host.swarm]
-            if host.state != ACTIVE or not _seat_of(host, swarm).raft:
+            if host.state != ACTIVE or not seat_of(host, swarm).raft:
                 raise EngineError("this node is not a swarm manager")
             if swarm.settings.autolock:
                 host.state = INACTIVE
@@ -209,8 +175,8 @@ class FakeEngine:
     def join(self, managers: tuple[str, ...], token: str, advertise: str) -> None:
         """Ask to be let in; an engine that is not is on its way for ever."""
         with self._asked("join") as (state, host):
-            _refuse_member(host)
-            swarm = _let_in(managers, state)
+            refuse_member(host)
+            swarm = let_in(managers, state)
             if swarm is not None and token not in (swarm.secret("worker_token"), swarm.secret("manager_token")):
                 raise EngineError("invalid join token")
             host.advertised = advertise
@@ -219,11 +185,11 @@ class FakeEngine:
                 host.slow = 1_000_000
                 return
             role = MANAGER if token == swarm.secret("manager_token") else WORKER
-            _refuse_want_of_quorum(swarm, state)
+            refuse_want_of_quorum(swarm, state)
             host.swarm = swarm.id
             host.node = role  # until it arrives
             if not host.slow:
-                _arrive(host, state)
+                arrive(host, state)
 
     def leave(self, *, force: bool = False) -> None:
         """Leave; a manager only with ``force``, and then the others count it still."""
@@ -261,7 +227,7 @@ class FakeEngine:
     def change_cluster(self, settings: Settings, rotation: Rotation) -> None:
         """Change settings and keys."""
         with self._managing("change_cluster") as (_, _, swarm):
-            swarm.settings = _merged(swarm.settings, settings)
+            swarm.settings = merged(swarm.settings, settings)
             wanted = {"worker_token": rotation.worker_token, "manager_token": rotation.manager_token}
             wanted |= {"unlock_key": rotation.unlock_key, "authority": rotation.authority}
             swarm.generation.update(kind for kind, asked in wanted.items() if asked)
@@ -270,18 +236,18 @@ class FakeEngine:
         """Return all nodes; what was asked of them comes a look nearer."""
         with self._managing("nodes") as (state, _, swarm):
             for seat in swarm.seats.values():
-                _follow(seat)
-            found = (_seen(seat, swarm, state) for seat in swarm.seats.values())
+                follow_spec(seat)
+            found = (as_listed(seat, swarm, state) for seat in swarm.seats.values())
             return tuple(sorted(found, key=lambda node: (node.hostname, node.id)))
 
     def change_node(self, node: str, change: NodeChange) -> None:
         """Change a node; its role follows later."""
         with self._managing("change_node") as (state, _, swarm):
-            seat = _found(node, swarm)
+            seat = seat_at(node, swarm)
             if change.role == WORKER and seat.struck:
                 raise EngineError("can't find manager in raft memberlist")
             if change.role == WORKER and seat.raft:
-                left = _quorum(swarm, state).without(reachable=_up(seat, swarm, state))
+                left = count(swarm, state).without(reachable=is_up(seat, swarm, state))
                 if not left.holds:
                     raise EngineError("attempting to demote the last manager of the swarm, or losing its quorum")
             labels = change.labels(dict(seat.node.labels)) if change.labels else seat.node.labels
@@ -297,14 +263,14 @@ class FakeEngine:
                 return
             if seat.raft:
                 raise EngineError(f"node {node} is a cluster manager and is a member of the raft cluster")
-            if _up(seat, swarm, state) and not force:
+            if is_up(seat, swarm, state) and not force:
                 raise EngineError(f"node {node} is not down and can't be removed")
             del swarm.seats[node]
 
     def tasks_on(self, node: str) -> int:
         """Return how many tasks run there; on one that is drained they stop one by one."""
         with self._managing("tasks_on") as (state, _, swarm):
-            seat = _found(node, swarm)
+            seat = seat_at(node, swarm)
             host = state.hosts[seat.host]
             if seat.node.availability != "drain":
                 return host.tasks
@@ -324,15 +290,15 @@ class FakeEngine:
         self.close()
 
     @contextmanager
-    def _asked(self, what: str) -> Iterator[tuple[_State, FakeHost]]:
+    def _asked(self, what: str) -> Iterator[tuple[State, FakeHost]]:
         with self._clusters.lend() as state:
             host = host_at(state, self._address)
-            _reachable(host)
+            refuse_unreachable(host)
             host.calls.append(what)
             yield state, host
 
     @contextmanager
-    def _managing(self, what: str) -> Iterator[tuple[_State, FakeHost, _Swarm]]:
+    def _managing(self, what: str) -> Iterator[tuple[State, FakeHost, Swarm]]:
         with self._asked(what) as (state, host):
             if host.state == LOCKED:
                 raise EngineError("swarm is encrypted and needs to be unlocked before it can be used")
@@ -340,105 +306,5 @@ class FakeEngine:
             seat = swarm.seats.get(host.node) if swarm else None
             if host.state != ACTIVE or swarm is None or seat is None or not seat.raft:
                 raise EngineError("this node is not a swarm manager")
-            _refuse_want_of_quorum(swarm, state)
+            refuse_want_of_quorum(swarm, state)
             yield state, host, swarm
-
-
-def host_at(state: _State, address: str) -> FakeHost:
-    """Return the engine at an address: one that nobody knew is a new one."""
-    return state.hosts.setdefault(address, FakeHost(address, f"host-{address.rpartition('.')[2]}"))
-
-
-def _reachable(host: FakeHost) -> None:
-    if host.cut:
-        raise Unreachable(f"nothing answers at {host.address}", hint="switch it on")
-
-
-def _refuse_member(host: FakeHost) -> None:
-    if host.state != INACTIVE:
-        raise EngineError("this node is already part of a swarm")
-
-
-def _refuse_want_of_quorum(swarm: _Swarm, state: _State) -> None:
-    if not _quorum(swarm, state).holds:
-        raise QuorumLost("the swarm does not have a leader", hint="start the managers that are off")
-
-
-def _let_in(managers: tuple[str, ...], state: _State) -> _Swarm | None:
-    """The Swarm of the managers at these addresses, if one of them answers."""
-    for swarm in state.swarms.values():
-        for seat in swarm.seats.values():
-            if seat.raft and seat.node.manager_address in managers and _up(seat, swarm, state):
-                return swarm
-    return None
-
-
-def _go_on_joining(host: FakeHost, state: _State) -> None:
-    if host.state != PENDING:
-        return
-    host.slow -= 1
-    if host.slow <= 0:
-        _arrive(host, state)
-
-
-def _arrive(host: FakeHost, state: _State) -> None:
-    host.slow = 0
-    _seat(host, state.swarms[host.swarm], state, host.node)
-
-
-def _seat(host: FakeHost, swarm: _Swarm, state: _State, role: str) -> _Seat:
-    state.made += 1
-    host.state, host.swarm, host.node = ACTIVE, swarm.id, f"node{state.made}"
-    node = Node(host.node, host.hostname, role, address=host.advertised, engine=host.engine)
-    node = replace(node, manager_address=f"{host.advertised}:2377")
-    seat = _Seat(node, host.address, raft=role == MANAGER)
-    swarm.seats[node.id] = seat
-    swarm.tasks.pop(node.id, None)
-    return seat
-
-
-def _seat_of(host: FakeHost, swarm: _Swarm) -> _Seat:
-    return swarm.seats[host.node]
-
-
-def _found(node: str, swarm: _Swarm) -> _Seat:
-    if node not in swarm.seats:
-        raise EngineError(f"node {node} not found")
-    return swarm.seats[node]
-
-
-def _up(seat: _Seat, swarm: _Swarm, state: _State) -> bool:
-    host = state.hosts[seat.host]
-    return not host.cut and host.state == ACTIVE and (host.swarm, host.node) == (swarm.id, seat.node.id)
-
-
-def _quorum(swarm: _Swarm, state: _State) -> Quorum:
-    managers = [seat for seat in swarm.seats.values() if seat.raft]
-    return Quorum(len(managers), sum(_up(seat, swarm, state) for seat in managers))
-
-
-def _follow(seat: _Seat) -> None:
-    """Let a role be what its spec says, a look later than it was asked for."""
-    if seat.struck or seat.raft == (seat.node.role == MANAGER):
-        return
-    if seat.late:
-        seat.late -= 1
-    else:
-        seat.raft = seat.node.role == MANAGER
-
-
-def _seen(seat: _Seat, swarm: _Swarm, state: _State) -> Node:
-    up = _up(seat, swarm, state)
-    leader = next((s for s in swarm.seats.values() if s.raft and _up(s, swarm, state)), None)
-    return replace(
-        seat.node,
-        state="ready" if up else "down",
-        engine=state.hosts[seat.host].engine,
-        manager_address=seat.node.manager_address if seat.raft else "",
-        reachable=seat.raft and up,
-        leader=seat is leader,
-    )
-
-
-def _merged(settings: Settings, wanted: Settings) -> Settings:
-    return settings_of(spec_with(spec_with({}, settings), wanted))
