@@ -154,6 +154,7 @@ def test_tasks_on_a_node_that_is_down_are_not_waited_for(world: SwarmWorld) -> N
         host.tasks, host.cut = 4, True
     change("w1", world.tools, availability="drain")
     assert world.clock.slept == []
+    assert "tasks_on" not in world.calls("m1")
 
 
 def test_settings_that_lock_managers_store_the_key_with_all(world: SwarmWorld) -> None:

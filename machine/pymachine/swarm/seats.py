@@ -135,11 +135,9 @@ def set_availability(machine: Machine, manager: Control, availability: str, tool
 
 def await_no_tasks(name: str, node: Node, manager: Control, tools: Tools) -> None:
     """Wait until no task of a service is left; those on a node that is down cannot stop and are not waited for."""
-    if node.state != "ready":
-        return
     awaited(
         tools,
-        lambda: True if manager.engine.tasks_on(node.id) == 0 else None,
+        lambda: _no_tasks(manager, node.id),
         f"the tasks on {name} to stop",
         patience=TASK_PATIENCE,
         hint=f"`docker node ps` shows them; give the command again to go on, or `pymachine swarm activate {name}`",
@@ -159,6 +157,11 @@ def _promote(machine: Machine, node: Node, manager: Control, tools: Tools) -> No
         f"{machine.name} to be a manager that the others reach",
         hint=f"managers reach each other at TCP port 2377: is it open on {machine.name}?",
     )
+
+
+def _no_tasks(manager: Control, node: str) -> bool | None:
+    found = manager.find(node)
+    return True if found is None or found.state != "ready" or not manager.engine.tasks_on(node) else None
 
 
 def _gone_or_down(manager: Control, node: str) -> bool | None:
