@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from pymachine.apply.memory import memory_of
@@ -39,19 +39,29 @@ def records_of(tools: Tools) -> dict[str, Machine]:
     return {record.name: record for record in tools.store.records() if not isinstance(record, Broken)}
 
 
-def look_at(fleet: Fleet, records: Mapping[str, Machine], tools: Tools, *, width: int = WIDTH) -> Known:
-    """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing."""
+Settle = Callable[[Machine, Finding, Mapping[str, Traits]], None]
+
+
+def look_at(
+    fleet: Fleet, records: Mapping[str, Machine], tools: Tools, *, width: int = WIDTH, settle: Settle | None = None
+) -> Known:
+    """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing.
+
+    ``settle`` is told of each machine that was found, as soon as it was.
+    """
     wanted = {spec.name: spec.engine for spec in fleet.machines}
     members = [m for m in records.values() if m.name in wanted or (fleet.name and m.fleet == fleet.name)]
     ready = [machine for machine in members if machine.phase is Phase.READY]
-    findings = {
-        machine.name: _failed(found) if isinstance(found, PymachineError) else found
-        for machine, found in spread(ready, lambda m: find(m, wanted.get(m.name, m.engine), tools), width)
-    }
+    traits = traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools)
+    findings: dict[str, Finding] = {}
+    for machine, found in spread(ready, lambda m: find(m, wanted.get(m.name, m.engine), tools), width):
+        finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
+        if settle is not None:
+            settle(machine, finding, traits)
     return Known(
         findings,
         _view([machine for machine in members if machine.swarm is not None], tools),
-        traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools),
+        traits,
         memory_of(fleet.name, tools.store),
         {stack.name: digest_of(stack) for stack in fleet.stacks},
     )

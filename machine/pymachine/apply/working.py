@@ -17,8 +17,9 @@ from pymachine.apply.programs import RunProgram, run_program
 from pymachine.apply.running import Account, Bounds, Outcome, Run, Tell
 from pymachine.errors import CheckFailed, LeaseHeld
 from pymachine.inventory.model import Fleet
-from pymachine.model import SshAddress
-from pymachine.plan import Kind, Known, Plan, plan
+from pymachine.model import Machine, SshAddress
+from pymachine.plan import Finding, Kind, Known, Plan, Traits, plan
+from pymachine.plan.machines import host_part
 from pymachine.plan.seats import SWARM
 from pymachine.steps.tools import Tools
 from pymachine.store import Holder
@@ -39,6 +40,7 @@ class FleetWork:
 
     def __init__(self, fleet: Fleet, tools: Tools, computer: Computer) -> None:
         self.fleet = fleet
+        self._specs = {spec.name: spec for spec in fleet.machines}
         self.connections = Connections(tools.connect)
         self.logs = Logs(tools.store.folder, fleet.name)
         self._watched = Watched(tools.reporter, self.logs)
@@ -48,12 +50,15 @@ class FleetWork:
 
     def look(self) -> Known:
         """Look at everything and keep what was found."""
-        self.known = look_at(self.fleet, records_of(self.tools), self.tools, width=self._computer.looking)
+        self.known = look_at(
+            self.fleet, records_of(self.tools), self.tools, width=self._computer.looking, settle=self._settle
+        )
         return self.known
 
     def plan(self, fleet: Fleet | None = None) -> Plan:
         """Look, and return what has to be done; connections to hosts with nothing to do are closed."""
         wanted = fleet or self.fleet
+        self._specs = {spec.name: spec for spec in wanted.machines}
         made = plan(wanted, records_of(self.tools), self.look())
         self.connections.close(keep=self._addresses(made))
         return made
@@ -80,6 +85,16 @@ class FleetWork:
 
     def __exit__(self, *ignored: object) -> None:
         self.close()
+
+    def _settle(self, machine: Machine, finding: Finding, traits: Mapping[str, Traits]) -> None:
+        """Close the connection to a host with nothing to do at once: a thousand idle ones cost more than the look."""
+        spec = self._specs.get(machine.name)
+        if spec is None or machine.ssh is None:
+            return
+        known = Known({machine.name: finding}, traits=traits)
+        ssh = located(self.tools.store, machine).ssh
+        if ssh is not None and not host_part(spec, machine, self.fleet.name, known).actions:
+            self.connections.forget(ssh)
 
     def _addresses(self, made: Plan) -> list[SshAddress]:
         """Where the hosts are that the plan does something on."""
