@@ -262,3 +262,20 @@ def test_destroying_takes_everything_of_the_fleet(world: FleetWorld, compose: Pa
     assert world.store.records() == []
     assert world.cloud.hosts() == {}
     assert world.programs.lines()[-1] == "docker stack rm shop"
+
+
+def test_a_manager_that_died_is_replaced_by_one_on_another_host(tmp_path: Path) -> None:
+    world = FleetWorld(tmp_path / "store", preexisting=True)
+    three = fleet(*(machine(n, f"mgr-{n}", "manager") for n in (1, 2, 3)))
+    applied(world, three)
+    world.dead.add("192.0.2.1")
+    world.cut("mgr-1")
+    assert "mgr-1" in world.plan(three).unseen
+    moved_away = moved(three, "mgr-1", options={"fake_address": "192.0.2.11"})
+    assert kinds(world.plan(moved_away)) == {"mgr-1": [Kind.REPLACE, Kind.JOIN]}
+    applied(world, moved_away)
+    assert world.plan(moved_away).changes_nothing
+    assert world.work is not None
+    view = world.work.known.view
+    assert view is not None
+    assert (view.quorum.managers, view.quorum.reachable) == (3, 3)

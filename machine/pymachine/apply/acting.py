@@ -106,7 +106,9 @@ def _remake(hands: Hands, action: Action) -> None:
 def _replace(hands: Hands, action: Action) -> None:
     if hands.tools.store.find(action.subject) is not None:  # else an earlier try came that far
         _leave(hands, action)
-        remove(action.subject, hands.tools)
+        gone = remove(action.subject, hands.tools, force=bool(action.payload.get("lost")))
+        for left in gone.left_behind:
+            hands.tools.reporter.notice(action.subject, f"left behind: {left}")
     _create(hands, action)
 
 

@@ -60,10 +60,10 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Kno
     if machine.phase is not Phase.READY:
         return _half_made(spec, machine, known)
     if not _same_driver(spec.driver, machine.driver, known):
-        return _one(Kind.REPLACE, spec, f"driver {machine.driver} → {spec.driver}")
+        return _replaced(spec, known, f"driver {machine.driver} → {spec.driver}")
     changed = changed_options(spec, machine, known.traits[spec.driver])
     if ANEW in changed.reasons:
-        return _one(Kind.REPLACE, spec, *changed.reasons[ANEW])
+        return _replaced(spec, known, *changed.reasons[ANEW])
     return _kept(spec, machine, changed, known)
 
 
@@ -74,6 +74,13 @@ def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
         return _one(Kind.REMAKE, spec, f"it is half-made by driver {machine.driver}")
     where = f"it stopped at {machine.fault.step}" if machine.fault else f"it is half-made ({machine.phase})"
     return _one(Kind.RESUME, spec, where)
+
+
+def _replaced(spec: MachineSpec, known: Known, *reasons: str) -> Part:
+    """Another machine in its place; of one that does not answer nobody can take leave."""
+    finding = known.findings.get(spec.name)
+    payload = {"lost": finding is not None and not finding.seen}
+    return Part((Action(Kind.REPLACE, spec.name, reasons, payload=payload),))
 
 
 def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -> Part:
