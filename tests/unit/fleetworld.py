@@ -12,6 +12,7 @@ from typing import Any
 from pymachine.apply.programs import Ended
 from pymachine.apply.running import Account, Bounds, Quiet
 from pymachine.apply.working import Computer, FleetWork
+from pymachine.cluster.seam import INACTIVE
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
 from pymachine.inventory.model import Fleet, MachineSpec
@@ -105,6 +106,9 @@ class FleetWorld(SwarmWorld):
         host = transport.address.host
         if host in self.broken:
             return done("@pymachine failed the disk is full\n", code=1, stderr="the disk is full")
+        with self.clusters.host(host) as engine:
+            if engine.cut:  # the host of before is gone, and this one new
+                engine.cut, engine.state, engine.swarm, engine.node = False, INACTIVE, "", ""
         files = {file.path: file.content.decode() for file in transport.uploads[-1].files}
         found = self.host_facts.setdefault(host, dict(ENGINE))
         if "manifest.json" in files:

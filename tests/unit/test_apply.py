@@ -140,8 +140,20 @@ def test_a_machine_whose_host_vanished_is_made_anew(world: FleetWorld) -> None:
     world.cloud.set_state(former.id, None)
     world.host_facts.pop("192.0.2.2")
     world.cut("web-1")
-    world.dead.add("192.0.2.2")
     assert kinds(world.plan(TRIO)) == {"web-1": [Kind.REMAKE, Kind.JOIN]}
+    applied(world)
+    assert world.store.get("web-1").id != former.id
+    assert world.plan(TRIO).changes_nothing
+
+
+def test_a_fleet_whose_machines_all_vanished_is_made_anew(world: FleetWorld) -> None:
+    applied(world)
+    for name in ("mgr", "web-1", "web-2"):
+        world.cloud.set_state(world.store.get(name).id, None)
+        world.cut(name)
+    world.host_facts.clear()
+    applied(world)
+    assert world.plan(TRIO).changes_nothing
 
 
 def test_a_replacement_needs_to_be_allowed(world: FleetWorld) -> None:

@@ -93,14 +93,22 @@ def _order(hands: Hands, name: str) -> Order:
 
 def _remake(hands: Hands, action: Action) -> None:
     """Clear away what is left and make it anew; a node that nobody can take off the list now is forgotten later."""
-    machine = hands.tools.store.get(action.subject)
-    if machine.swarm is not None and machine.phase is Phase.READY:
-        try:
-            swarm.leave(machine.name, hands.tools, via=hands.via(machine.name), force=True)
-        except PymachineError as error:
-            hands.tools.reporter.notice(machine.name, f"its node stays on the list: {error.message}")
-    remove(machine.name, hands.tools)
+    machine = hands.tools.store.find(action.subject)
+    if machine is not None:  # else an earlier try came that far
+        remove(machine.name, hands.tools, force=not _taken_out(hands, machine))
     _create(hands, action)
+
+
+def _taken_out(hands: Hands, machine: Machine) -> bool:
+    """Take a node whose host is gone off the list; whether that could be done."""
+    if machine.swarm is None or machine.phase is not Phase.READY:
+        return True
+    try:
+        swarm.leave(machine.name, hands.tools, via=hands.via(machine.name), force=True)
+    except PymachineError as error:
+        hands.tools.reporter.notice(machine.name, f"its node stays on the list: {error.message}")
+        return False
+    return True
 
 
 def _replace(hands: Hands, action: Action) -> None:
