@@ -21,14 +21,26 @@ import paramiko
 BACKLOG = 1024
 MARK = re.compile(rb"<pymachine [0-9a-f]+>")
 PATIENCE = 60.0
-REPLY = 0.05  # seconds: the answer to "may I?" has to be out before the command's own
+
+
+class Server(paramiko.Transport):
+    """Tells when it has answered: the leave to run a command has to be out before what the command says."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.answered = threading.Event()
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc]
+        self.answered.set()
 
 
 class Host(paramiko.ServerInterface):
     """Lets everybody in, answers the look, and says yes to any other command."""
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, logins: TextIO) -> None:
         self._folder = folder
+        self._logins: TextIO | None = logins
         self._address = address
 
     def get_allowed_auths(self, username: str) -> str:  # type: ignore[explicit-override]
@@ -38,14 +50,19 @@ class Host(paramiko.ServerInterface):
         return paramiko.common.AUTH_SUCCESSFUL
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # type: ignore[explicit-override]
+        if self._logins is not None:
+            self._logins.write(f"{self._address}\n")
+            self._logins.flush()
+            self._logins = None
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:  # type: ignore[explicit-override]
+        channel.get_transport().answered.clear()  # type: ignore[attr-defined]
         threading.Thread(target=self._answer, args=(channel, command), daemon=True).start()
         return True
 
     def _answer(self, channel: paramiko.Channel, command: bytes) -> None:
-        time.sleep(REPLY)
+        channel.get_transport().answered.wait(PATIENCE)  # type: ignore[attr-defined]
         slow = self._folder / "slow" / self._address
         if slow.exists():
             time.sleep(float(slow.read_text()))
@@ -84,15 +101,9 @@ def _greet(sock: socket.socket, key: paramiko.PKey, folder: Path, logins: TextIO
     if not address.startswith("127."):
         sock.close()
         return
-    transport = paramiko.Transport(sock)
+    transport = Server(sock)
     transport.add_server_key(key)
-    transport.start_server(event=threading.Event(), server=Host(folder, address))
-    end = time.monotonic() + PATIENCE
-    while not transport.is_authenticated() and transport.is_active() and time.monotonic() < end:
-        time.sleep(0.05)
-    if transport.is_authenticated():
-        logins.write(f"{address}\n")
-        logins.flush()
+    transport.start_server(event=threading.Event(), server=Host(folder, address, logins))
 
 
 if __name__ == "__main__":
