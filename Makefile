@@ -60,7 +60,7 @@ test: programs style
 	$(SUDO) $(PYTEST) -n 2 -q $(FAST)
 	@# Two labs side by side: most of a host's life is waiting. What is emulated, or timed, has the machine to itself.
 	$(SUDO) $(PYTEST) -q -n 2 --dist loadfile --durations=15 $(HOSTS)
-	$(SUDO) $(PYTEST) -q tests/bench/test_speed.py
+	$(SUDO) $(PYTEST) -q tests/bench/test_speed.py tests/bench/test_fleet_speed.py
 	@$(LAB) libvirt up
 	$(SUDO) $(PYTEST) -q --durations=15 $(VIRTUAL) tests/bench/test_kvm*.py; code=$$?; $(LAB) libvirt down; exit $$code
 

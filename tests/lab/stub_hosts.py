@@ -56,6 +56,9 @@ class Host(paramiko.ServerInterface):
             self._logins = None
         return paramiko.common.OPEN_SUCCEEDED
 
+    def check_channel_pty_request(self, *terminal: object) -> bool:  # type: ignore[explicit-override]
+        return True
+
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:  # type: ignore[explicit-override]
         channel.get_transport().answered.clear()  # type: ignore[attr-defined]
         threading.Thread(target=self._answer, args=(channel, command), daemon=True).start()

@@ -1,0 +1,95 @@
+"""How long a fleet takes: against Ansible on the same hosts, and as it grows. Hosts are stubs that speak real SSH."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.test_speed import _report
+from lab.stub_fleet import Stubs, address_of, running
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
+
+HUNDRED, THOUSAND, FORKS = 100, 1000, 50
+AIM_AGAINST_ANSIBLE, AIM_TENFOLD = 1.0, 12.0
+MOST_AGAINST_ANSIBLE, MOST_TENFOLD = 1.0, 20.0
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stubs]:
+    with running(tmp_path_factory.mktemp("hundred"), HUNDRED) as fleet:
+        yield fleet
+
+
+def _applied(fleet: Stubs) -> float:
+    began = time.monotonic()
+    done = fleet.pymachine("apply", "-y")
+    seconds = time.monotonic() - began
+    assert "nothing to do" in done.stdout
+    return seconds
+
+
+def _ansible(fleet: Stubs) -> float:
+    """Seconds of the smallest thing that Ansible can do on all hosts: no facts, no Python there, one command."""
+    inventory = fleet.folder / "hosts"
+    inventory.write_text("".join(f"{address_of(number)} ansible_port={fleet.port}\n" for number in range(HUNDRED)))
+    options = f"-F none -i {fleet.folder}/.ssh/id_ed25519 -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+    environ = {
+        **fleet.environ, "ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_HOME": str(fleet.folder / "ansible"), "LC_ALL": "C.UTF-8",
+        "ANSIBLE_SSH_ARGS": options,
+    }  # fmt: skip
+    words = [str(Path(sys.executable).with_name("ansible")), "all", "-i", str(inventory), "-u", "root"]
+    began = time.monotonic()
+    done = subprocess.run(
+        [*words, "-m", "raw", "-a", "true", "-f", str(FORKS)], env=environ, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.count("CHANGED | rc=0") == HUNDRED
+    return seconds
+
+
+def test_an_apply_with_nothing_to_do_is_no_slower_than_ansible_saying_true(hundred: Stubs) -> None:
+    ours, theirs = [], []
+    for _ in range(3):
+        ours.append(_applied(hundred))
+        theirs.append(_ansible(hundred))
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    detail = f"{statistics.median(ours):.1f} s against {statistics.median(theirs):.1f} s"
+    _report("`apply` of 100 hosts, nothing to do", "`ansible all -m raw -a true`, 50 forks", ratio, 1.0, detail)
+    assert ratio <= MOST_AGAINST_ANSIBLE
+
+
+def test_ten_times_the_hosts_take_about_ten_times_as_long(
+    hundred: Stubs, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    small = statistics.median(_applied(hundred) for _ in range(3))
+    with running(tmp_path_factory.mktemp("thousand"), THOUSAND) as fleet:
+        words = fleet.command("apply", "-y")
+        began = time.monotonic()
+        with subprocess.Popen(words, env=fleet.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            told = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        large = time.monotonic() - began
+    assert process.returncode == 0, told[-3000:]
+    assert b"nothing to do" in told
+    ratio = large / small
+    detail = f"{large:.1f} s and {_mebibytes(usage)} MiB for 1,000, {small:.1f} s for 100"
+    _report("`apply` of 1,000 hosts, nothing to do", "of 100", ratio, AIM_TENFOLD, detail)
+    assert ratio <= MOST_TENFOLD
+
+
+def _mebibytes(usage: resource.struct_rusage) -> int:
+    return usage.ru_maxrss // 1024
