@@ -8,19 +8,25 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.test_speed import _report
+from lab import Host
+from lab.client import docker_cli
+from lab.core import Lab
+from lab.fleets import LabFleet
 from lab.stub_fleet import Stubs, address_of, running
+from lab.workstation import Workstation
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 HUNDRED, THOUSAND, FORKS = 100, 1000, 50
 AIM_AGAINST_ANSIBLE, AIM_TENFOLD = 1.0, 12.0
 MOST_AGAINST_ANSIBLE, MOST_TENFOLD = 1.0, 20.0
+SIX, AIM_TOGETHER, MOST_TOGETHER = 6, 0.5, 0.85
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +95,29 @@ def test_ten_times_the_hosts_take_about_ten_times_as_long(
     detail = f"{large:.1f} s and {_mebibytes(usage)} MiB for 1,000, {small:.1f} s for 100"
     _report("`apply` of 1,000 hosts, nothing to do", "of 100", ratio, AIM_TENFOLD, detail)
     assert ratio <= MOST_TENFOLD
+
+
+def test_six_bare_hosts_become_a_swarm_sooner_together(
+    fresh_host: Callable[..., Host], lab_session: Lab, tmp_path: Path
+) -> None:
+    seconds = {}
+    for parallel in ("6", "1"):
+        user = Workstation(tmp_path / parallel, docker_cli(), lab_session.key)
+        user.folder.mkdir()
+        hosts = {f"n{parallel}-{number}": fresh_host(name=f"n{parallel}-{number}") for number in range(SIX)}
+        seats = ["manager", *["worker"] * (SIX - 1)]
+        entries = {name: f"swarm: {seat}" for name, seat in zip(hosts, seats, strict=True)}
+        fleet = LabFleet(user, hosts, entries, name=f"six{parallel}")
+        began = time.monotonic()
+        fleet.apply("--parallel", parallel)
+        seconds[parallel] = time.monotonic() - began
+        assert len(fleet.nodes(f"n{parallel}-0")) == SIX
+        for host in hosts.values():
+            host.destroy()
+    ratio = seconds["6"] / seconds["1"]
+    detail = f"{seconds['6']:.0f} s against {seconds['1']:.0f} s"
+    _report("`apply` makes a Swarm of 6 bare hosts", "`apply --parallel 1`", ratio, AIM_TOGETHER, detail)
+    assert ratio <= MOST_TOGETHER
 
 
 def _mebibytes(usage: resource.struct_rusage) -> int:

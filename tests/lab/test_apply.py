@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import Host
-from lab.client import docker_cli
+from lab.client import compose_plugin, docker_cli
 from lab.core import Lab
 from lab.fleets import STACK, LabFleet, awaited, with_image
 from lab.workstation import Workstation
@@ -19,6 +19,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 NAMES = ("mgr", "web-1", "web-2")
 WORKER = "swarm: {role: worker}"
+METRICS = """\
+services:
+  gauge:
+    build: .
+    command: sleep 10000
+    stop_grace_period: 1s
+"""
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +123,24 @@ def test_a_stack_runs_on_all_three_and_goes_again(fleet: LabFleet) -> None:
     assert fleet.planned() == {"stack shop": ["withdraw"]}
     fleet.apply()
     assert "shop_web" not in fleet.user.docker("mgr", "service", "ls").stdout
+
+
+def test_a_compose_project_is_brought_up_on_one_machine_and_taken_down(fleet: LabFleet) -> None:
+    compose_plugin(fleet.user.docker_config)
+    folder = fleet.user.folder / "metrics"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM busybox:fleet\nRUN echo built > /told\n")
+    (folder / "compose.yaml").write_text(METRICS)
+    fleet.more = f"stacks: [{{name: metrics, file: {folder}/compose.yaml, on: web-2}}]"
+    assert fleet.planned() == {"stack metrics": ["deploy"]}
+    fleet.apply()
+    ask = ("ps", "--format", "{{.Names}}")
+    assert "metrics-gauge-1" in fleet.user.docker("web-2", *ask).stdout
+    assert fleet.user.docker("web-2", "exec", "metrics-gauge-1", "cat", "/told").stdout == "built\n"
+    assert fleet.planned() == {}
+    fleet.more = ""
+    fleet.apply()
+    assert "metrics-gauge-1" not in fleet.user.docker("web-2", "ps", "-a", "--format", "{{.Names}}").stdout
 
 
 def test_the_fleet_is_seen_and_spoken_to_together(fleet: LabFleet) -> None:

@@ -33,11 +33,13 @@ class Workstation:
 
     def env(self) -> dict[str, str]:
         """The user's environment: no agent, no configuration of whoever runs the tests."""
-        keep = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        keep = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+        path = os.pathsep.join((str(self.docker_cli.parent), os.environ["PATH"]))
         home = self.folder / "home"
         home.mkdir(parents=True, exist_ok=True)
         return {
             **keep,
+            "PATH": path,  # pymachine itself calls the docker client as well
             "HOME": str(home),
             "MACHINE_STORAGE_PATH": str(self.store),
             "DOCKER_CONFIG": str(self.docker_config),
