@@ -287,12 +287,18 @@ class AwsOptions:
     )
     aws_insecure_transport: bool = field(
         default=False,
-        metadata=option("let the endpoint's URL begin with http:", aliases=("--amazonec2-insecure-transport",)),
+        metadata=option(
+            "let the endpoint's URL begin with http:",
+            env="AWS_INSECURE_TRANSPORT",
+            aliases=("--amazonec2-insecure-transport",),
+        ),
     )
     aws_security_group_readonly: bool = field(
         default=False,
         metadata=option(
-            "of no effect: given groups are never edited", aliases=("--amazonec2-security-group-readonly",)
+            "of no effect: given groups are never edited",
+            env="AWS_SECURITY_GROUP_READONLY",
+            aliases=("--amazonec2-security-group-readonly",),
         ),
     )
     aws_access_key: str | None = field(default=None, metadata=refused("--amazonec2-access-key", _CREDENTIALS))
