@@ -1,5 +1,5 @@
 # make demo    the main job: a virtual machine with a Docker engine, from nothing, and a first image runs on it
-# make test    every test, on real hosts and virtual machines too (root or sudo; about 40 minutes where machines are emulated)
+# make test    every test, on real hosts and virtual machines too (root or sudo; about an hour where machines are emulated)
 # make check   the fast inner loop: style, types, layers, and the tests that need no host
 # make bench   the speed ratios of the README
 #
@@ -15,7 +15,9 @@ PYTEST  := $(BIN)/python -m pytest
 HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 FAST    := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
 VIRTUAL := $(wildcard tests/lab/test_kvm*.py) $(shell grep -l "pytest.mark.lab" tests/contract/test_*.py)
-HOSTS   := $(filter-out $(VIRTUAL), $(wildcard tests/lab/test_*.py)) tests/e2e
+# The longest first: begun last, one of them would run alone.
+LONG    := $(addprefix tests/lab/test_,swarm_managers.py apply_managers.py apply_killed.py swarm_upgrade.py)
+HOSTS   := $(LONG) $(filter-out $(VIRTUAL) $(LONG), $(wildcard tests/lab/test_*.py)) tests/e2e
 export CI
 
 .PHONY: setup hosts check style fast test slow bench demo demo-down clean programs
@@ -59,7 +61,7 @@ test: programs style
 	@echo "== all tests; hosts boot as systemd containers, machines under libvirt, which needs root"
 	$(SUDO) $(PYTEST) -n 2 -q $(FAST)
 	@# Two labs side by side: most of a host's life is waiting. What is emulated, or timed, has the machine to itself.
-	$(SUDO) $(PYTEST) -q -n 2 --dist loadfile --durations=15 $(HOSTS)
+	$(SUDO) $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(HOSTS)
 	$(SUDO) $(PYTEST) -q tests/bench/test_speed.py tests/bench/test_fleet_speed.py
 	@$(LAB) libvirt up
 	$(SUDO) $(PYTEST) -q --durations=15 $(VIRTUAL) tests/bench/test_kvm*.py; code=$$?; $(LAB) libvirt down; exit $$code
