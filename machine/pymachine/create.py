@@ -20,7 +20,7 @@ from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
 from pymachine.steps.tools import Tools
-from pymachine.store import Broken
+from pymachine.store import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,8 @@ def _begun(order: Order, tools: Tools) -> Machine:
 
 def _refuse_adopted(order: Order, tools: Tools) -> None:
     """An instance is one machine's. Raises ``CheckFailed``."""
-    for record in tools.store.records():
-        if isinstance(record, Broken) or record.adopted != order.adopted:
+    for record in readable(tools.store):
+        if record.adopted != order.adopted:
             continue
         if record.name.lower() != order.name.lower() and tools.same_driver(record.driver, order.driver):
             raise CheckFailed(

@@ -8,7 +8,7 @@ from typing import Any
 from pymachine.driver import Collects, Driver, Handle, Leftover, Search
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
 from pymachine.steps.tools import Tools
-from pymachine.store import Broken
+from pymachine.store import Broken, readable
 
 
 def collector(name: str, tools: Tools) -> Collects:
@@ -72,6 +72,6 @@ def _refuse_unreadable(tools: Tools) -> None:
 
 def _known(driver: str, tools: Tools) -> Mapping[str, Handle]:
     """Return the handles of the machines of this driver, by their ids, whatever name they were made by."""
-    machines = [record for record in tools.store.records() if not isinstance(record, Broken)]
+    machines = readable(tools.store)
     ours = {name for name in {machine.driver for machine in machines} if tools.same_driver(name, driver)}
     return {machine.id: machine.handle or {} for machine in machines if machine.driver in ours}

@@ -20,7 +20,7 @@ from pymachine.steps.certificates import sans_of
 from pymachine.steps.host import look
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
-from pymachine.store import Broken
+from pymachine.store import readable
 from pymachine.store.clientfiles import materialised
 from pymachine.swarm import status
 from pymachine.tls import needs
@@ -36,7 +36,7 @@ CALLED = {"ca": "the certificate authority", "server": "the server certificate",
 
 def records_of(tools: Tools) -> dict[str, Machine]:
     """Return all records that can be read, by name."""
-    return {record.name: record for record in tools.store.records() if not isinstance(record, Broken)}
+    return {machine.name: machine for machine in readable(tools.store)}
 
 
 Settle = Callable[[Machine, Finding, Mapping[str, Traits]], None]

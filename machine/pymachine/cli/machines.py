@@ -8,7 +8,7 @@ from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
 from pymachine.model import Fault, Machine, Phase, check_name
-from pymachine.store import Broken, Store
+from pymachine.store import Store
 
 DEFAULT = "default"
 FAULT_LIMIT = 120  # characters of a fault in a list; `inspect` shows all of it
@@ -100,11 +100,6 @@ def no_such(store: Store, names: Sequence[str]) -> NoSuchMachine:
 def known_names(store: Store) -> list[str]:
     """Return the names of all records, those that cannot be read too."""
     return [record.name for record in store.records()]
-
-
-def readable(store: Store) -> list[Machine]:
-    """Return the records that can be read."""
-    return [record for record in store.records() if not isinstance(record, Broken)]
 
 
 def _listing(known: Sequence[str]) -> str:

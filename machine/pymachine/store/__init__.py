@@ -5,9 +5,9 @@ The names are looked up on first use: ``store.lookup`` answers ``pymachine env``
 
 TYPE_CHECKING = False  # type checkers take the name for typing's; importing that costs a fifth of `pymachine env`
 if TYPE_CHECKING:
-    from pymachine.store.seam import Broken, Holder, Lease, Operation, Store
+    from pymachine.store.seam import Broken, Holder, Lease, Operation, Store, readable
 
-__all__ = ["Broken", "Holder", "Lease", "Operation", "Store"]
+__all__ = ["Broken", "Holder", "Lease", "Operation", "Store", "readable"]
 
 
 def __getattr__(name: str) -> object:

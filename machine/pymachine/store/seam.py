@@ -137,3 +137,8 @@ class Store(Protocol):
 
     def operations(self, name: str | None = None, *, unfinished: bool = False) -> list[Operation]:
         """Return journal entries, newest first."""
+
+
+def readable(store: Store) -> list[Machine]:
+    """Return the records that can be read, in natural order of their names."""
+    return [record for record in store.records() if not isinstance(record, Broken)]

@@ -12,7 +12,8 @@ from pymachine.inventory.model import NodeSpec, SwarmSpec
 from pymachine.model import Machine, Membership
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
-from pymachine.swarm.reaching import UNLOCK_KEY, addresses_of, engine_of, member_at_work, readable, settled
+from pymachine.store import readable
+from pymachine.swarm.reaching import UNLOCK_KEY, addresses_of, engine_of, member_at_work, settled
 from pymachine.swarm.rules import refuse_live_restore
 from pymachine.swarm.seats import fit
 
@@ -88,7 +89,7 @@ def _refuse_another(machine: Machine, standing: Standing, engine: ClusterEngine,
         )
     if machine.swarm is not None and machine.swarm.cluster == standing.cluster:
         return
-    ours = {record.id for record in readable(tools)}
+    ours = {record.id for record in readable(tools.store)}
     strange = [
         node.hostname
         for node in engine.nodes()

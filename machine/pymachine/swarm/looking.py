@@ -9,7 +9,8 @@ from pymachine.cluster.view import MANAGER, ClusterView, Member, Node
 from pymachine.errors import CheckFailed, PymachineError, QuorumLost
 from pymachine.model import Machine
 from pymachine.steps.tools import Tools
-from pymachine.swarm.reaching import Control, control, engine_of, is_node_of, managers_of, members_of, readable
+from pymachine.store import readable
+from pymachine.swarm.reaching import Control, control, engine_of, is_node_of, managers_of, members_of
 from pymachine.swarm.together import together
 
 
@@ -38,7 +39,7 @@ def the_cluster(tools: Tools, names: Sequence[str] = ()) -> str:
 
     Raises ``CheckFailed`` where that is not one, or no machine is named and none is a member.
     """
-    machines = [tools.store.get(name) for name in names] if names else readable(tools)
+    machines = [tools.store.get(name) for name in names] if names else readable(tools.store)
     found: dict[str, list[str]] = {}
     for machine in machines:
         if machine.swarm is not None:
@@ -53,7 +54,7 @@ def the_cluster(tools: Tools, names: Sequence[str] = ()) -> str:
 
 def _view(manager: Control, tools: Tools) -> ClusterView:
     nodes = manager.nodes()
-    known = readable(tools)
+    known = readable(tools.store)
     members = tuple(Member(_machine_of(node, known), node) for node in nodes)
     named = {member.machine for member in members}
     ours = members_of(manager.cluster, tools)

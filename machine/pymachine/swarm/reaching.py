@@ -14,7 +14,7 @@ from pymachine.model import Machine, Phase
 from pymachine.steps.powers import at_work
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
-from pymachine.store import Broken
+from pymachine.store import readable
 from pymachine.store.clientfiles import materialised
 from pymachine.swarm.together import together
 
@@ -122,12 +122,9 @@ def managers_of(cluster: str, tools: Tools) -> list[str]:
 
 def members_of(cluster: str, tools: Tools) -> list[Machine]:
     """Return the machines that are on record as members of a Swarm."""
-    return [machine for machine in readable(tools) if machine.swarm is not None and machine.swarm.cluster == cluster]
-
-
-def readable(tools: Tools) -> list[Machine]:
-    """Return the records that can be read."""
-    return [record for record in tools.store.records() if not isinstance(record, Broken)]
+    return [
+        machine for machine in readable(tools.store) if machine.swarm is not None and machine.swarm.cluster == cluster
+    ]
 
 
 def via_of(machine: Machine, via: Sequence[str], tools: Tools) -> list[str]:

@@ -163,7 +163,7 @@ def _addresses(app: App, fleet: Fleet) -> dict[str, SshAddress]:
 
 
 def _records(app: App, fleet: Fleet) -> Mapping[str, Machine]:
-    from pymachine.cli.machines import readable
+    from pymachine.store import readable
 
     ours = ("", fleet.name)
     return {record.name.lower(): record for record in readable(app.store) if record.fleet in ours}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import one, readable
+from pymachine.cli.machines import one
 from pymachine.cli.output import dump, say
 from pymachine.cli.params import JSON, NAME, command
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError
 from pymachine.model import Machine
+from pymachine.store import readable
 
 STATUS_DEADLINE = 10.0
 
