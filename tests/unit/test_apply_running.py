@@ -12,6 +12,7 @@ import pytest
 
 from pymachine.apply.running import Account, Bounds, Outcome, Quiet, Run
 from pymachine.errors import EngineError, Interrupted
+from pymachine.overriding import override
 from pymachine.plan import Action, Chain, Kind, Plan
 
 
@@ -121,6 +122,21 @@ def test_ctrl_c_lets_what_runs_end_and_begins_nothing_more() -> None:
 
     threading.Thread(target=interrupt).start()
     account = run(plan((action("a"), action("a", Kind.JOIN)), (action("b"),)), work, width=1, stop=stopped.set)
+    assert account.interrupted
+    assert outcomes(account) == {"create:a": Outcome.DONE, "join:a": Outcome.LEFT, "create:b": Outcome.LEFT}
+
+
+def test_ctrl_c_loses_nothing_that_is_just_beginning() -> None:
+    stopped = threading.Event()
+
+    class Interrupting(Quiet):
+        @override
+        def began(self, action: Action) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stopped.wait(5)
+
+    made = plan((action("a"), action("a", Kind.JOIN)), (action("b"),))
+    account = Run(made, lambda action: None, Bounds(1), Interrupting()).go(stopped.set)
     assert account.interrupted
     assert outcomes(account) == {"create:a": Outcome.DONE, "join:a": Outcome.LEFT, "create:b": Outcome.LEFT}
 

@@ -15,6 +15,7 @@ from pymachine.errors import Interrupted, PymachineError
 from pymachine.plan import Action, Plan
 
 WIDTH = 10
+GLANCE = 0.2  # seconds
 
 
 class Outcome(StrEnum):
@@ -46,7 +47,7 @@ class Bounds:
 
 
 class Tell(Protocol):
-    """Hears how a run goes on, in the thread that waits for it."""
+    """Hears how a run goes on, always in one and the same thread."""
 
     def began(self, action: Action) -> None:
         """An action begins."""
@@ -115,24 +116,42 @@ class Run:
         self._failed: set[str] = set()
         self._ended: queue.SimpleQueue[tuple[str, float, BaseException | None]] = queue.SimpleQueue()
         self._halted = False
+        self._conductor = threading.Thread(target=self._conduct, daemon=True)
+        self._over = threading.Event()
+        self._bug: BaseException | None = None
 
     def go(self, stop: Callable[[], None]) -> Account:
         """Run until nothing can be begun any more. At Ctrl-C what runs comes to its next safe point; at a second one
         it is left to itself, to be gone on with by the next apply."""
+        # In a thread of its own: in this one Ctrl-C could come between an answer and what follows from it.
         try:
-            self._go()
+            self._conductor.start()
+            self._await()
         except KeyboardInterrupt:
             self.account.interrupted = True
             self._halted = True
             stop()
-            self._go()
-        except BaseException:
+            self._await()
+        if self._bug is not None:
             stop()
-            raise
+            raise self._bug
         for action in list(self._open.values()):
             result = self.account.results[action.id] = Result(action, Outcome.LEFT, because="not begun")
             self._tell.ended(result)
         return self.account
+
+    def _await(self) -> None:
+        """Wait for the end; in slices, since a signal that another thread takes would not end one long wait."""
+        while not self._over.wait(GLANCE) and self._conductor.ident is not None:  # None: stopped before it began
+            pass
+
+    def _conduct(self) -> None:
+        try:
+            self._go()
+        except BaseException as bug:  # noqa: BLE001 - carried to the thread that waits
+            self._bug = bug
+        finally:
+            self._over.set()
 
     def _go(self) -> None:
         self._begin_all()
