@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from pymachine.apply.looking import look_at as look_at_fleet
 from pymachine.driver import Driver, Handle, Status
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverError, DriverMissing, EngineError, PymachineError, Unreachable
+from pymachine.inventory import Fleet
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.probe import Look, look_at
 from pymachine.steps.tools import Tools
@@ -182,4 +184,14 @@ def test_a_machine_whose_driver_cannot_follow_is_only_silent(several: Several) -
 def test_one_machine_alone_is_asked_about_in_the_same_way(several: Several) -> None:
     several.add("a", silent=True)
     assert look_at(several.machines[:1], several.tools, 5.0)["a"].state is State.RUNNING
+    assert several.cloud.calls == ["inspect_all"]
+
+
+def test_the_look_at_a_fleet_asks_once_as_well(several: Several) -> None:
+    for name in "abc":
+        several.add(name, fleet="shop")
+        several.cloud.set_state(name, State.STOPPED)
+    records = {machine.name: machine for machine in several.machines}
+    known = look_at_fleet(Fleet("shop", ()), records, several.tools)
+    assert [known.findings[name].state for name in "abc"] == [State.STOPPED] * 3
     assert several.cloud.calls == ["inspect_all"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -10,7 +11,6 @@ from pymachine.apply.spreading import spread
 from pymachine.apply.stackfiles import digest_of
 from pymachine.cluster.view import ClusterView
 from pymachine.driver import Driver, PowerControl
-from pymachine.engine.hostfacts import HostFacts
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
 from pymachine.inventory.model import Fleet
 from pymachine.model import EngineSpec, Machine, Phase, State
@@ -18,6 +18,7 @@ from pymachine.plan import Finding, Known, Traits
 from pymachine.plan.hosts import read_host
 from pymachine.steps.certificates import sans_of
 from pymachine.steps.host import look
+from pymachine.steps.inspection import Inspections
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
 from pymachine.store import readable
@@ -53,8 +54,9 @@ def look_at(
     members = [m for m in records.values() if m.name in wanted or (fleet.name and m.fleet == fleet.name)]
     ready = [machine for machine in members if machine.phase is Phase.READY]
     traits = traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools)
+    inspections = Inspections(ready, tools)
     findings: dict[str, Finding] = {}
-    for machine, found in spread(ready, lambda m: find(m, wanted.get(m.name, m.engine), tools), width):
+    for machine, found in spread(ready, lambda m: find(m, wanted.get(m.name, m.engine), tools, inspections), width):
         finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
         if settle is not None:
             settle(machine, finding, traits)
@@ -79,10 +81,10 @@ def traits_of(drivers: Iterable[str], tools: Tools) -> dict[str, Traits]:
     return found
 
 
-def find(machine: Machine, wanted: EngineSpec, tools: Tools) -> Finding:
+def find(machine: Machine, wanted: EngineSpec, tools: Tools, inspections: Inspections) -> Finding:
     """Look at one machine. Raises ``PymachineError`` where neither its host nor its driver can tell."""
     driver = tools.driver_of(machine)
-    if (off := _switched_off(machine, driver)) is not None:
+    if (off := _switched_off(machine, driver, inspections)) is not None:
         return off
     if machine.ssh is None:
         return _by_engine(machine, tools)
@@ -93,8 +95,9 @@ def find(machine: Machine, wanted: EngineSpec, tools: Tools) -> Finding:
         return _explained(machine, driver, error)
     finally:
         session.disconnect()
-    own_host = not (driver.preexisting or machine.adopted)
-    return read_host(machine, wanted, facts, own_host=own_host, renewals=renewals_of(machine, wanted, tools))
+    return read_host(
+        machine, wanted, facts, own_host=not driver.preexisting, renewals=renewals_of(machine, wanted, tools)
+    )
 
 
 def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[str, ...]:
@@ -106,24 +109,15 @@ def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[str
     return tuple(f"{CALLED[need.part]}: {need.reason}" for need in due)
 
 
-def facts_of(machine: Machine, tools: Tools) -> HostFacts:
-    """Return the facts of a machine's host."""
-    session = Session(tools, tools.driver_of(machine), recorded=False)
-    try:
-        return look(machine.with_(engine=_NO_PROBE), session)
-    finally:
-        session.disconnect()
-
-
 def _view(members: list[Machine], tools: Tools) -> ClusterView | None:
     return status(tools, [machine.name for machine in members]) if members else None
 
 
-def _switched_off(machine: Machine, driver: Driver) -> Finding | None:
+def _switched_off(machine: Machine, driver: Driver, inspections: Inspections) -> Finding | None:
     """Ask a driver that has power over its machines before anything waits for one that is off."""
     if not isinstance(driver, PowerControl) or machine.handle is None:
         return None
-    found = driver.inspect(machine.handle, deadline=INSPECT_DEADLINE)
+    found = inspections.status(machine, time.monotonic() + INSPECT_DEADLINE)
     return Finding(found.state, found.detail) if found.state in _TELLING else None
 
 
