@@ -64,9 +64,7 @@ class AdoptedAws(Instances):
         """Do nothing: the instance is not ours, and what was set up on it is taken off by the core."""
 
     def _host_key(self, account: Account, ec2: Ec2, request: Request) -> str | None:
-        if ec2.host_key != "console":
-            return None
-        return console_key.host_key(
+        return console_key.host_key_if_wanted(
             account, ec2, progress=request.progress, deadline=CONSOLE_PATIENCE, clock=self._clock
         )
 

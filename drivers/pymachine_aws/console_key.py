@@ -22,6 +22,11 @@ _KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+=*")
 _PREFERRED = ("ssh-ed25519", "ecdsa-", "ssh-rsa")
 
 
+def host_key_if_wanted(account: Account, ec2: Ec2, **how: Any) -> str | None:
+    """Return what ``host_key`` does for an instance whose key is to come from its console, None for any other."""
+    return host_key(account, ec2, **how) if ec2.host_key == "console" else None
+
+
 def host_key(
     account: Account,
     ec2: Ec2,

@@ -279,11 +279,9 @@ class Launch:
     # What is told of it.
 
     def _introduced(self, described: Described) -> Instance:
-        host_key = None
-        if self._ec2.host_key == "console":
-            host_key = console_key.host_key(
-                self._account, self._ec2, progress=self._request.progress, clock=self._clock
-            )
+        host_key = console_key.host_key_if_wanted(
+            self._account, self._ec2, progress=self._request.progress, clock=self._clock
+        )
         return waiting.instance_of(self._ec2, described, proxy=proxy_words(self._ec2), host_key=host_key)
 
     def _login_key(self) -> str:

@@ -14,7 +14,7 @@ from pymachine.model import State
 from pymachine_aws import tags
 from pymachine_aws.account import Account
 from pymachine_aws.handle import Ec2
-from pymachine_aws.waiting import Described, address_of, addresses_of, state_of
+from pymachine_aws.waiting import Described, address_of, addresses_of, look, state_of
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
 PAGE = 1000  # instances on a page, at most
@@ -134,10 +134,7 @@ def _read(handle: Handle) -> Ec2 | Status:
 def _look(account: Account, name: str, values: Sequence[str]) -> Iterator[Described]:
     """Yield the instances that a filter lets through. Asked by id, one that is unknown would fail all of them."""
     for start in range(0, len(values), CHUNK):
-        asked = [{"Name": name, "Values": list(values[start : start + CHUNK])}]
-        what = "look for instances"
-        for reservation in account.pages("describe_instances", "Reservations", what, Filters=asked, MaxResults=PAGE):
-            yield from reservation["Instances"]
+        yield from look(account, {name: values[start : start + CHUNK]}, MaxResults=PAGE)
 
 
 def _by_place(machines: Iterable[Ec2]) -> dict[Place, list[Ec2]]:

@@ -49,10 +49,10 @@ def find_machine(account: Account, machine_id: str, states: Sequence[str] = KEPT
     return look(account, {f"tag:{tags.ID}": (machine_id,), "instance-state-name": states})
 
 
-def look(account: Account, filters: Mapping[str, Sequence[str]]) -> list[Described]:
-    """Return the instances that all filters let through."""
+def look(account: Account, filters: Mapping[str, Sequence[str]], **paging: int) -> list[Described]:
+    """Return the instances that all filters let through; ``paging`` may say how many a page holds."""
     asked = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
-    reservations = account.pages("describe_instances", "Reservations", "look for instances", Filters=asked)
+    reservations = account.pages("describe_instances", "Reservations", "look for instances", Filters=asked, **paging)
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
