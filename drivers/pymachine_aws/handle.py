@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
 
-from pymachine.driver import Handle
-from pymachine.errors import DriverError
+from pymachine.driver import Remembered
 
 
 @dataclass(frozen=True, slots=True)
-class Ec2:
+class Ec2(Remembered):
     """One instance, as the record keeps it.
 
     ``region``, ``profile`` and ``endpoint_url`` say where to ask; the last two are None where boto3 decides. ``id``
@@ -43,21 +40,3 @@ class Ec2:
     host_key: str = "first-contact"
     adopted: bool = False
     account: str = ""
-
-    def with_(self, **changes: Any) -> Self:
-        """Return a copy with these fields changed."""
-        return replace(self, **changes)
-
-    def handle(self) -> Handle:
-        """Return it as the record keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, handle: Mapping[str, Any]) -> Self:
-        """Read a handle. Raises ``DriverError`` for one that is damaged."""
-        try:
-            return cls(**handle)
-        except TypeError as error:
-            raise DriverError(
-                f"the record of this instance is damaged: {error}", hint="`pymachine rm -f` forgets it"
-            ) from error

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
-from pymachine.driver import Handle
-from pymachine.errors import DriverError
+from pymachine.driver import Remembered
 
 
 @dataclass(frozen=True, slots=True)
-class Vm:
+class Vm(Remembered):
     """One virtual machine, as the record keeps it.
 
     ``id`` is the machine's, and the domain's UUID. ``name`` is the domain's. ``disk`` and ``seed`` are volumes of
@@ -21,6 +19,8 @@ class Vm:
     ``address`` is empty until it is reserved. ``base`` is the volume under the disk. ``virt_type`` is ``kvm`` or
     ``qemu``, empty until it is settled. ``engine`` is the version of the engine inside the image, empty for none.
     """
+
+    called: ClassVar[str] = "virtual machine"
 
     uri: str
     id: str
@@ -44,24 +44,6 @@ class Vm:
     def uuid(self) -> str:
         """The domain's UUID in its usual spelling."""
         return str(UUID(hex=self.id))
-
-    def with_(self, **changes: Any) -> Self:
-        """Return a copy with these fields changed."""
-        return replace(self, **changes)
-
-    def handle(self) -> Handle:
-        """Return it as the record keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, handle: Mapping[str, Any]) -> Self:
-        """Read a handle. Raises ``DriverError`` for one that is damaged."""
-        try:
-            return cls(**handle)
-        except TypeError as error:
-            raise DriverError(
-                f"the record of this virtual machine is damaged: {error}", hint="`pymachine rm -f` forgets it"
-            ) from error
 
 
 def mac_of(machine_id: str, attempt: int = 0) -> str:

@@ -13,6 +13,7 @@ from pymachine.driver.clouds import (
     Moves,
     Search,
 )
+from pymachine.driver.handles import Remembered
 from pymachine.driver.powers import (
     Alters,
     Baked,
@@ -74,6 +75,7 @@ __all__ = [
     "PowerControl",
     "Prospect",
     "Remember",
+    "Remembered",
     "Request",
     "Resizes",
     "Search",

@@ -1,0 +1,35 @@
+"""Handles as dataclasses: what drivers keep of an instance, written and read in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Self
+
+from pymachine.driver.seam import Handle
+from pymachine.errors import DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The base of a frozen dataclass of plain values that a driver remembers. ``called`` is what messages call it."""
+
+    called: ClassVar[str] = "instance"
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed."""
+        return replace(self, **changes)
+
+    def handle(self) -> Handle:
+        """Return it as the record keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, handle: Mapping[str, Any]) -> Self:
+        """Read a handle. Raises ``DriverError`` for one that is damaged."""
+        try:
+            return cls(**handle)
+        except TypeError as error:
+            raise DriverError(
+                f"the record of this {cls.called} is damaged: {error}", hint="`pymachine rm -f` forgets it"
+            ) from error
