@@ -20,12 +20,14 @@ from lab.core import Lab
 from lab.fleets import LabFleet
 from lab.stub_fleet import Stubs, address_of, running
 from lab.workstation import Workstation
+from unit.inventories import read
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 HUNDRED, THOUSAND, FORKS = 100, 1000, 50
 AIM_AGAINST_ANSIBLE, AIM_TENFOLD = 1.0, 12.0
 MOST_AGAINST_ANSIBLE, MOST_TENFOLD = 1.0, 20.0
+MOST_READING = 30.0  # ten times the machines; the garbage collector adds to it, a quadratic reader would take 100
 SIX, AIM_TOGETHER, MOST_TOGETHER = 6, 0.5, 0.85
 
 
@@ -118,6 +120,27 @@ def test_six_bare_hosts_become_a_swarm_sooner_together(
     detail = f"{seconds['6']:.0f} s against {seconds['1']:.0f} s"
     _report("`apply` makes a Swarm of 6 bare hosts", "`apply --parallel 1`", ratio, AIM_TOGETHER, detail)
     assert ratio <= MOST_TOGETHER
+
+
+def test_reading_an_inventory_takes_time_in_proportion_to_its_machines() -> None:
+    small, large = (min(_read(count) for _ in range(3)) for count in (HUNDRED, THOUSAND))
+    detail = f"{large:.2f} s against {small:.2f} s of processor time"
+    _report("an inventory of 1,000 machines", "of 100", large / small, MOST_READING, detail)
+    assert large / small <= MOST_READING
+
+
+def _read(count: int) -> float:
+    """Seconds of processor time for machines that are written one by one."""
+    entries = [
+        f"- name: n{number}\n  driver: ssh\n  ssh: {{host: h{number}, user: o}}\n  labels: {{rack: r{number % 7}}}\n"
+        f"  swarm: {'manager' if number == 0 else 'worker'}\n  engine: {{labels: {{n: '{number}'}}}}\n"
+        for number in range(count)
+    ]
+    began = time.process_time()
+    found = read("fleet: f\ndefaults: {engine: {install: distro}}\nmachines:\n" + "".join(entries))
+    seconds = time.process_time() - began
+    assert len(found.fleet.machines) == count
+    return seconds
 
 
 def _mebibytes(usage: resource.struct_rusage) -> int:

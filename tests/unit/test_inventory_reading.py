@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from pymachine.inventory import NodeSpec, Source, SwarmSpec, load
 from pymachine.model import EngineSpec
-from unit.inventories import Files, faults, fleet, machines, read, surroundings
+from unit.inventories import Files, faults, fleet, machines, surroundings
 
 FILES = Files(
     {"/inv/shop/c.yaml": "", "/inv/m.yaml": "", "/inv/e.env": "", "/inv/p": "", "/inv/i.sh": "echo"}, {"/inv/p"}
@@ -294,15 +292,3 @@ def test_an_empty_file_is_an_inventory_without_anything() -> None:
 def test_a_machine_has_the_place_of_its_name() -> None:
     (machine,) = machines("- {driver: fake, name: n}").machines
     assert (machine.spot.file, machine.spot.line, machine.spot.column) == ("f.yaml", 4, 26)
-
-
-def test_a_thousand_machines_are_read_within_a_second_of_processor_time() -> None:
-    entries = [
-        f"- name: n{number}\n  driver: ssh\n  ssh: {{host: h{number}, user: o}}\n  labels: {{rack: r{number % 7}}}\n"
-        f"  swarm: {'manager' if number == 0 else 'worker'}\n  engine: {{labels: {{n: '{number}'}}}}\n"
-        for number in range(1000)
-    ]
-    began = time.process_time()
-    found = read("fleet: f\ndefaults: {engine: {install: distro}}\nmachines:\n" + "".join(entries))
-    assert time.process_time() - began < 1
-    assert len(found.fleet.machines) == 1000
