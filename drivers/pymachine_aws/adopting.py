@@ -33,8 +33,8 @@ class AdoptedAws(Instances):
     preexisting: ClassVar[bool] = True
 
     def __init__(self, account: Callable[[Wanted], Account] = account_of, clock: Clock | None = None) -> None:
+        super().__init__(clock)
         self._open = account
-        self._clock = clock or Clock()
 
     def check(self, request: Request) -> None:
         """Refuse an instance that is not there, does not run, or has no address as wanted.
@@ -65,7 +65,7 @@ class AdoptedAws(Instances):
 
     def _host_key(self, account: Account, ec2: Ec2, request: Request) -> str | None:
         return console_key.host_key_if_wanted(
-            account, ec2, progress=request.progress, deadline=CONSOLE_PATIENCE, clock=self._clock
+            account, ec2, progress=request.progress, deadline=CONSOLE_PATIENCE, clock=self.clock
         )
 
 

@@ -10,15 +10,17 @@ from pymachine_aws import adopting, launching, leftovers, removal, surveying
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.site import Site
+from pymachine_aws.waiting import Clock
 from pymachine_aws.wanting import read_options
 
 
 class AwsDriver(Instances):
-    """Launches instances and takes care that no second one is ever billed."""
+    """Launches instances and takes care that no second one is ever billed. ``clock`` is how it waits."""
 
     preexisting: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock)
         self._sites: dict[str, Site] = {}
 
     def check(self, request: Request) -> None:
@@ -31,15 +33,16 @@ class AwsDriver(Instances):
         """Launch the instance, or go on with the one whose launch was begun."""
         wanted = read_options(request.options)
         site = self._sites.get(request.machine_id) or surveying.survey(request, wanted)
-        return launching.Launch(request, wanted, site, remember).instance()
+        means = launching.Means(surveying.account_of(wanted), self.clock)
+        return launching.Launch(request, wanted, site, remember, means).instance()
 
     def destroy(self, handle: Handle) -> None:
         """Terminate what carries the machine's id, and remove our group with the last machine."""
-        removal.remove(Ec2.of(handle))
+        removal.remove(Ec2.of(handle), clock=self.clock)
 
     def adopting(self) -> Driver:
         """Return the driver for instances that others launched."""
-        return adopting.AdoptedAws()
+        return adopting.AdoptedAws(clock=self.clock)
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
         """Find what carries our tags and no machine needs."""
@@ -47,4 +50,4 @@ class AwsDriver(Instances):
 
     def discard(self, leftover: Leftover) -> None:
         """Remove it."""
-        leftovers.discard(leftover)
+        leftovers.discard(leftover, clock=self.clock)

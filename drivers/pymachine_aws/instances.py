@@ -9,6 +9,7 @@ from pymachine.driver import API, NOBODY, Handle, Instance, Listener, Status
 from pymachine_aws import power, status, whereabouts
 from pymachine_aws.handle import Ec2
 from pymachine_aws.options import AwsOptions
+from pymachine_aws.waiting import Clock
 
 
 class Instances:
@@ -17,6 +18,13 @@ class Instances:
     api: ClassVar[int] = API
     options: ClassVar[type] = AwsOptions
     authorises_key: ClassVar[bool] = True
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+
+    @property
+    def _watch(self) -> power.Watch:
+        return power.Watch(self.clock)
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Ask EC2 for this one."""
@@ -32,16 +40,16 @@ class Instances:
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Start it and wait until it runs."""
-        power.start(Ec2.of(handle), listener)
+        power.start(Ec2.of(handle), listener, watch=self._watch)
 
     def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Shut it down; EC2 cuts the power of one that does not follow."""
-        power.stop(Ec2.of(handle), listener)
+        power.stop(Ec2.of(handle), listener, watch=self._watch)
 
     def kill(self, handle: Handle) -> None:
         """Have EC2 stop it without its file systems' consent."""
-        power.kill(Ec2.of(handle))
+        power.kill(Ec2.of(handle), watch=self._watch)
 
     def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Reboot it: its addresses stay."""
-        power.restart(Ec2.of(handle), listener)
+        power.restart(Ec2.of(handle), listener, watch=self._watch)

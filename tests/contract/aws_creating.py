@@ -24,8 +24,8 @@ from unit.aws_wishes import MACHINE, PLAIN, request
 
 REGION = "us-east-1"
 HERE = replace(PLAIN, region=REGION)
-# Pauses are a tenth, but patience is half: a busy computer answers no faster.
-QUICK = Clock(lambda: 2 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
+# Pauses are a tenth, but patience is a quarter: a busy computer answers no faster.
+QUICK = Clock(lambda: 4 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
 
 
 @dataclass

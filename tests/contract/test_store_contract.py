@@ -330,7 +330,7 @@ def test_who_waits_gives_up_in_time(store: Store) -> None:
         began = time.monotonic()
         with pytest.raises(LeaseHeld), store.lease("node1", "second", wait=0.3):
             pass
-        assert 0.3 <= time.monotonic() - began < 2
+        assert 0.3 <= time.monotonic() - began < 20
 
 
 def test_a_broken_lease_is_noticed_by_its_holder_and_free_for_another(store: Store) -> None:

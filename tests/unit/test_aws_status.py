@@ -139,13 +139,13 @@ def test_a_region_that_hangs_costs_the_deadline_and_no_more() -> None:
     class Hanging(Region):
         @override
         def pages(self, *args: Any, **params: Any) -> Any:
-            released.wait(10)
+            released.wait(60)
             return iter(())
 
     began = time.monotonic()
     (status,) = looked(Hanging(), ec2(), deadline=0.2)
     released.set()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert status == Status(State.TIMEOUT, detail="EC2 of eu-central-1 did not answer within 0.2 s")
 
 

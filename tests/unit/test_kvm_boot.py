@@ -299,7 +299,7 @@ def test_a_libvirt_that_hangs_does_not_outlast_the_deadline() -> None:
     release.set()
 
     assert "within 0 s" in error.message or "within 1 s" in error.message
-    assert elapsed < 5
+    assert elapsed < 20
 
 
 def test_behind_another_host_the_console_says_when_ssh_is_there() -> None:

@@ -327,8 +327,9 @@ def test_every_refusal_is_told_at_once_and_warnings_beside_them(conn: Any) -> No
         "--kvm-pool chooses",
     ):
         assert part in message
-    assert len(said) == 1
-    assert "17 virtual processors on a host that has 16" in said[0]
+    # This host's own /dev/kvm may be worth a warning as well.
+    (of_processors,) = [line for line in said if "virtual processors" in line]
+    assert "17 virtual processors on a host that has 16" in of_processors
 
 
 def test_a_host_is_looked_at_as_it_is(conn: Any) -> None:

