@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pymachine.driver import Driver, Handle, Instance, Leftover, Remember, Request, Search
-from pymachine_aws import adopting, launching, leftovers, removal, surveying
+from pymachine.driver import Driver, Handle, Instance, Leftover, Opening, Remember, Request, Search
+from pymachine_aws import adopting, groups, launching, leftovers, removal, surveying
+from pymachine_aws.account import Account
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.site import Site
@@ -39,6 +40,12 @@ class AwsDriver(Instances):
     def destroy(self, handle: Handle) -> None:
         """Terminate what carries the machine's id, and remove our group with the last machine."""
         removal.remove(Ec2.of(handle), clock=self.clock)
+
+    def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
+        """Open ways within our own security group; groups of the user's stay as they are."""
+        ec2 = Ec2.of(handle)
+        if ec2.group:
+            groups.interconnect(Account.of(ec2), ec2.vpc, openings, self.clock)
 
     def adopting(self) -> Driver:
         """Return the driver for instances that others launched."""

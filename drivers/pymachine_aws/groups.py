@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from pymachine.driver import Opening
 from pymachine.errors import CheckFailed, DriverError, PymachineError
 from pymachine_aws import tags
 from pymachine_aws.account import Account, ApiError, Unsure
 from pymachine_aws.codes import GROUP_GONE, IN_USE, is_throttled
-from pymachine_aws.rules import Rule, missing, permissions
+from pymachine_aws.rules import Rule, missing, permissions, rules_within
 from pymachine_aws.waiting import KEPT, Clock, Described, look, until_seen
 
+T = TypeVar("T")
 NAME = "pymachine"
 TRIES = 6
 RELEASE = 120.0  # seconds that EC2 may hold a group after its last instance has ended
@@ -28,12 +31,30 @@ def ensure(account: Account, vpc: str, rules: Sequence[Rule], clock: Clock) -> s
     Others may do the same, or delete it with their last machine, at the same time. Raises ``CheckFailed`` where a
     group that is not ours has its name, ``DriverError`` otherwise.
     """
+
+    def attempt() -> str:
+        group = find(account, vpc) or _created(account, vpc, clock)
+        _open(account, vpc, group, rules)
+        return str(group["GroupId"])
+
+    return _insisted(attempt, clock)
+
+
+def interconnect(account: Account, vpc: str, openings: Sequence[Opening], clock: Clock) -> None:
+    """Let those who have our group of a VPC reach each other in these ways; nothing where there is no group."""
+
+    def attempt() -> None:
+        if group := find(account, vpc):
+            _open(account, vpc, group, rules_within(str(group["GroupId"]), openings))
+
+    _insisted(attempt, clock)
+
+
+def _insisted(change: Callable[[], T], clock: Clock) -> T:
     failure: PymachineError | None = None
     for attempt in range(TRIES):
         try:
-            group = find(account, vpc) or _created(account, vpc, clock)
-            _open(account, vpc, group, rules)
-            return str(group["GroupId"])
+            return change()
         except (ApiError, Unsure) as error:
             if not _worth_another(error):
                 raise

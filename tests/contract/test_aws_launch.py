@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from contract.aws_creating import HERE, REGION, Creating, creating, left_of, site_of
+from contract.aws_creating import HERE, QUICK, REGION, Creating, creating, left_of, site_of
 from lab.ec2 import faults
 from lab.ec2.faults import Fault
 from lab.ec2.server import Ec2Server
 from pymachine.errors import DriverError, PymachineError
-from pymachine_aws import tags
+from pymachine.swarm.opening import openings
+from pymachine_aws import groups, tags
 from pymachine_aws.handle import Ec2
 
 __all__ = ["creating"]
@@ -160,6 +161,23 @@ def test_twenty_creates_at_once_share_one_group_without_duplicate_rules(creating
     assert len(ec2.calls("RunInstances")) == 20
     # Each looks for the group once, and who loses a race for it or for its rules once more; this test looks as well.
     assert len(ec2.calls("DescribeSecurityGroups")) <= 20 * 3 + 1
+
+
+def test_eight_joins_at_once_open_the_ways_between_nodes_once(creating: Creating, ec2: Ec2Server) -> None:
+    made = creating.create()
+    vpc = Ec2.of(made.handle).vpc
+    with ThreadPoolExecutor(8) as pool:
+        joins = [pool.submit(groups.interconnect, creating.account, vpc, openings(4789), QUICK) for _ in range(8)]
+        for join in joins:
+            join.result()
+    (group,) = ec2.client("ec2", REGION).describe_security_groups(GroupNames=["pymachine"])["SecurityGroups"]
+    within = [each for each in group["IpPermissions"] if each["UserIdGroupPairs"]]
+    ways = sorted((each["IpProtocol"], each["FromPort"]) for each in within)
+    assert ways == [("50", 0), ("tcp", 2377), ("tcp", 7946), ("udp", 4789), ("udp", 7946)]
+    assert {pair["GroupId"] for each in within for pair in each["UserIdGroupPairs"]} == {group["GroupId"]}
+    assert all(len(each["UserIdGroupPairs"]) == 1 and not each["IpRanges"] for each in within)
+    creating.remove()
+    assert left_of(ec2) == []
 
 
 def test_the_last_machines_removed_at_once_leave_no_group(creating: Creating, ec2: Ec2Server) -> None:

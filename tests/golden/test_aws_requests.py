@@ -13,6 +13,8 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from typing_extensions import override
 
+from pymachine.swarm.opening import openings
+from pymachine_aws import groups
 from pymachine_aws.handle import Ec2
 from pymachine_aws.launching import Launch, Means
 from pymachine_aws.removal import remove
@@ -122,6 +124,13 @@ def test_what_comes_before_a_launch_is_as_committed(
 ) -> None:
     created(cloud, "all-options")
     golden(f"aws/{action}", cloud.texts(action))
+
+
+def test_ways_between_nodes_are_as_committed(cloud: Sending, golden: Callable[[str, str], None]) -> None:
+    ec2 = created(cloud, "plain")
+    cloud.sent.clear()
+    groups.interconnect(cloud, ec2.vpc, openings(4789), cloud.time.clock)
+    golden("aws/AuthorizeSecurityGroupIngress.within", cloud.texts("AuthorizeSecurityGroupIngress"))
 
 
 def test_a_removal_is_as_committed(cloud: Sending, golden: Callable[[str, str], None]) -> None:

@@ -245,8 +245,8 @@ def _fail(errors: list[BaseException | None]) -> None:
 
 
 def _singles(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    ports = {name: entry[name] for name in ("IpProtocol", "FromPort", "ToPort")}
-    kinds = ("IpRanges", "Ipv6Ranges")
+    ports: dict[str, Any] = {name: entry[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in entry}
+    kinds = ("IpRanges", "Ipv6Ranges", "UserIdGroupPairs")
     return [{**ports, kind: [source]} for kind in kinds for source in entry.get(kind, ())]
 
 

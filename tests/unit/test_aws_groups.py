@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from pymachine.driver import Opening
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_aws import groups, tags
 from pymachine_aws.account import ApiError
-from pymachine_aws.rules import Rule, missing, permissions, wanted_rules
+from pymachine_aws.rules import Rule, missing, permissions, rules_within, wanted_rules
 from pymachine_aws.wanted import PortRange
 from unit.aws_cloud import Cloud, lost, refusal
 
@@ -145,3 +146,41 @@ def test_a_group_without_room_for_rules_stops_at_once(cloud: Cloud) -> None:
     with pytest.raises(ApiError):
         ensure(cloud)
     assert cloud.count("authorize_security_group_ingress") == 1
+
+
+# Ways between the members of the group.
+
+WAYS = (Opening("tcp", 2377), Opening("udp", 4789), Opening("esp"))
+
+
+def test_ways_between_members_are_open_to_members_alone(cloud: Cloud) -> None:
+    group = ensure(cloud)
+    cloud.calls.clear()
+    for _ in range(2):
+        groups.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
+    (asked,) = [params for name, params in cloud.calls if name == "authorize_security_group_ingress"]
+    pair = [{"GroupId": group, "Description": "pymachine"}]
+    assert asked["IpPermissions"] == [
+        {"IpProtocol": "tcp", "FromPort": 2377, "ToPort": 2377, "UserIdGroupPairs": pair},
+        {"IpProtocol": "udp", "FromPort": 4789, "ToPort": 4789, "UserIdGroupPairs": pair},
+        {"IpProtocol": "50", "UserIdGroupPairs": pair},
+    ]
+
+
+def test_without_a_group_of_ours_nothing_is_opened(cloud: Cloud) -> None:
+    groups.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
+    assert cloud.count("authorize_security_group_ingress") == cloud.count("create_security_group") == 0
+
+
+def test_who_loses_the_race_for_a_way_opens_the_others(cloud: Cloud) -> None:
+    group = ensure(cloud)
+    cloud.before["authorize_security_group_ingress"] = [lost(), refusal("InvalidPermission.Duplicate")]
+    groups.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
+    assert missing(rules_within(group, WAYS), cloud.groups[group]) == ()
+
+
+def test_a_way_for_another_group_or_for_addresses_is_none_for_ours() -> None:
+    wanted = rules_within("sg-1", WAYS[:1])
+    assert missing(wanted, group_with(entry("tcp", 2377, 2377, "sg-2"))) == wanted
+    assert missing(wanted, group_with(entry("tcp", 2377, 2377, "0.0.0.0/0"))) == wanted
+    assert missing(wanted, group_with(entry("tcp", 2300, 2400, "sg-1"))) == ()

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.errors import CheckFailed, EngineError, LeaseHeld, UsageFault
+from pymachine.driver import Opening
+from pymachine.errors import CheckFailed, DriverError, EngineError, LeaseHeld, UsageFault
 from pymachine.inventory.model import NodeSpec, SwarmSpec
 from pymachine.swarm import init, join, leave, status
+from pymachine.swarm.opening import openings
 from pymachine.swarm.reaching import UNLOCK_KEY
+from pymachine.testing.moving_cloud import MovingCloud
 from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 
@@ -29,6 +32,26 @@ def test_init_makes_a_manager_and_remembers_which_node_it_is(world: SwarmWorld) 
     assert view.healthy
     assert world.operation().kind == "swarm init"
     assert world.operation().outcome == "done"
+
+
+def test_who_founds_or_joins_has_the_ways_between_nodes_opened_first(world: SwarmWorld) -> None:
+    world.cloud = cloud = MovingCloud()
+    world.machines("m1", "w1")
+    init("m1", SwarmSpec(data_path_port=5789), MANAGER, world.tools)
+    join("w1", WORKER, world.tools, via=["m1"])
+    assert cloud.opened == dict.fromkeys(("m1", "w1"), openings(5789))
+    assert Opening("udp", 5789) in cloud.opened["w1"]
+    init("m1", SwarmSpec(data_path_port=5789), MANAGER, world.tools)
+    join("w1", WORKER, world.tools, via=["m1"])
+    assert cloud.calls.count("interconnect") == 2, "for members it was done"
+
+
+def test_ways_that_cannot_be_opened_are_told_of_and_tried(world: SwarmWorld) -> None:
+    world.cloud = cloud = MovingCloud()
+    world.machines("m1")
+    cloud.fail("interconnect", DriverError("you may not"))
+    assert init("m1", SwarmSpec(), MANAGER, world.tools).swarm is not None
+    assert world.reporter.notices("m1") == ["the Swarm's ports could not be opened: you may not"]
 
 
 def test_init_tells_an_address_of_the_host_and_not_that_of_a_translator(world: SwarmWorld) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymachine.cluster.seam import Cluster, Settings, Standing
+from pymachine.cluster.seam import DATA_PATH_PORT, Cluster, Settings, Standing
 from pymachine.cluster.view import WORKER, Node
 
 SECOND = 1_000_000_000
@@ -65,6 +65,7 @@ def cluster_of(document: Document) -> Cluster:
         autolock=bool(settings.autolock),
         settings=settings,
         pools=tuple(document.get("DefaultAddrPool") or ()),
+        data_path_port=document.get("DataPathPort") or DATA_PATH_PORT,
         worker_token=tokens.get("Worker", ""),
         manager_token=tokens.get("Manager", ""),
         rotating=bool(document.get("RootRotationInProgress")),

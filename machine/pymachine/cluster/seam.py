@@ -12,6 +12,7 @@ from pymachine.cluster.view import Node
 from pymachine.model import Endpoint
 
 INACTIVE, PENDING, ACTIVE, ERROR, LOCKED = "inactive", "pending", "active", "error", "locked"
+DATA_PATH_PORT = 4789  # UDP; VXLAN's own (RFC 7348), which engines take unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,16 @@ class Founding:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Swarm as its managers know it. Whoever has a token can join; a token belongs to the CA's root certificate."""
+    """A Swarm as its managers know it. Whoever has a token can join; a token belongs to the CA's root certificate.
+
+    Overlay traffic goes to UDP ``data_path_port`` of every node.
+    """
 
     id: str
     autolock: bool = False
     settings: Settings = field(default_factory=Settings)
     pools: tuple[str, ...] = ()
+    data_path_port: int = DATA_PATH_PORT
     worker_token: str = field(default="", repr=False)
     manager_token: str = field(default="", repr=False)
     rotating: bool = False

@@ -44,6 +44,25 @@ class Adopts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A way between hosts: ``tcp`` or ``udp`` and a port, or another IP protocol (``esp``), which has none."""
+
+    protocol: str
+    port: int = 0
+
+
+@runtime_checkable
+class Interconnects(Protocol):
+    """A driver whose instances are kept apart by a firewall of the cloud's until it is told otherwise."""
+
+    def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
+        """Open these ways between the instance and its neighbours of this driver, to nobody else. Repeatable.
+
+        What others guard stays as they have it. Raises ``DriverError``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """Something that carries our marks and that no machine of the store needs.
 

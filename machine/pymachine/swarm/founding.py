@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pymachine.cluster.networks import advertised, check_advertised, check_pools, free_pool
-from pymachine.cluster.seam import ACTIVE, INACTIVE, ClusterEngine, Founding, Rotation, Settings, Standing
+from pymachine.cluster.seam import (
+    ACTIVE,
+    DATA_PATH_PORT,
+    INACTIVE,
+    ClusterEngine,
+    Founding,
+    Rotation,
+    Settings,
+    Standing,
+)
 from pymachine.cluster.view import MACHINE_LABEL, MANAGER
 from pymachine.errors import CheckFailed
 from pymachine.inventory.model import NodeSpec, SwarmSpec
@@ -13,6 +22,7 @@ from pymachine.model import Machine, Membership
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
 from pymachine.store import readable
+from pymachine.swarm.opening import open_to_neighbours
 from pymachine.swarm.reaching import UNLOCK_KEY, addresses_of, engine_of, member_at_work, settled
 from pymachine.swarm.rules import refuse_live_restore
 from pymachine.swarm.seats import fit
@@ -31,6 +41,7 @@ def init(
         standing = settled(engine, machine, tools)
         if standing.state == INACTIVE:
             others = [tools.store.get(peer) for peer in peers if peer != name]
+            open_to_neighbours(machine, spec.data_path_port or DATA_PATH_PORT, session)
             engine.init(_founding(machine, standing, engine, (spec, node), others, tools))
         else:
             _refuse_another(machine, standing, engine, tools)

@@ -11,8 +11,10 @@ from pymachine.cluster.view import MACHINE_LABEL, MANAGER, Node
 from pymachine.errors import CheckFailed, EngineError, PymachineError
 from pymachine.inventory.model import NodeSpec
 from pymachine.model import Machine
+from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
 from pymachine.swarm.founding import advertised_by
+from pymachine.swarm.opening import open_to_neighbours
 from pymachine.swarm.reaching import (
     JOIN_PATIENCE,
     UNLOCK_KEY,
@@ -45,7 +47,7 @@ def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: b
             return remember(machine, seat, manager, session)
         if node.role == MANAGER and (key := manager.engine.unlock_key()):  # stored before it can lock itself
             machine = session.save(machine, {UNLOCK_KEY: key.encode()})
-        seat = seat or _join(machine, node, manager, engine, tools)
+        seat = seat or _join(machine, node, manager, engine, session)
         machine = remember(machine, seat, manager, session)
         machine = take_role(machine, node.role, manager, session)
         fit(machine, node, manager.engine)
@@ -89,13 +91,14 @@ def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> N
     )
 
 
-def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, tools: Tools) -> Node:
-    nodes = manager.nodes()
+def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, session: Session) -> Node:
+    nodes, tools = manager.nodes(), session.tools
     for former in (n for n in nodes if n.labels.get(MACHINE_LABEL) == machine.id and n.state == "down"):
         forget(machine.name, former.id, manager, tools)  # who left stays in the list, and joins under a new id
     managers = _addresses(nodes)
     cluster = manager.engine.cluster()
     _tell_of_clash(machine, cluster, tools)
+    open_to_neighbours(machine, cluster.data_path_port, session)
     token = cluster.manager_token if node.role == MANAGER else cluster.worker_token
     peers = [found.address for found in nodes if found.address]
     advertise = advertised_by(machine, node, peers)

@@ -29,9 +29,11 @@ from pymachine.driver import (
     Handle,
     InspectsTogether,
     Instance,
+    Interconnects,
     Leftover,
     Login,
     Moves,
+    Opening,
     PowerControl,
     Prospect,
     Remember,
@@ -291,6 +293,19 @@ class DriverContract:
         driver.adopting().destroy(adopted.handle)
         assert ("instance", instance) in _ids(self._left(driver, {})), "an adopted instance outlives its machine"
         driver.destroy(made.handle)
+
+    def test_opens_ways_between_neighbours_if_it_says_that_it_can(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, Interconnects):
+            return
+        before = self.count()
+        one, _ = self.create(driver)
+        other, _ = self.made(driver, replace(self.request(), name="contract2", machine_id="1" * 32))
+        for instance in (one, other, one):
+            driver.interconnect(instance.handle, (Opening("tcp", 2377), Opening("udp", 4789), Opening("esp")))
+        driver.destroy(one.handle)
+        driver.destroy(other.handle)
+        assert self.count() == before, "what is open between instances must not keep them"
 
     def _left(self, driver: Collects, known: Mapping[str, Handle]) -> list[Leftover]:
         return list(driver.leftovers(Search(self.options(), self.request().owner, known)))

@@ -18,6 +18,7 @@ from typing import Self
 
 from pymachine.cluster.seam import (
     ACTIVE,
+    DATA_PATH_PORT,
     INACTIVE,
     LOCKED,
     PENDING,
@@ -217,7 +218,9 @@ class FakeEngine:
         """Return the Swarm."""
         with self._managing("cluster") as (_, _, swarm):
             tokens = swarm.secret("worker_token"), swarm.secret("manager_token")
-            return Cluster(swarm.id, bool(swarm.settings.autolock), swarm.settings, swarm.founding.pools, *tokens)
+            founding = swarm.founding
+            port = founding.data_path_port or DATA_PATH_PORT
+            return Cluster(swarm.id, bool(swarm.settings.autolock), swarm.settings, founding.pools, port, *tokens)
 
     def unlock_key(self) -> str:
         """Return the key."""

@@ -13,6 +13,7 @@ from pymachine.driver import (
     Instance,
     Leftover,
     Listener,
+    Opening,
     Remember,
     Request,
     Search,
@@ -33,7 +34,7 @@ class MovingCloud(FakeCloud):
 
     ``host_key`` is what the cloud says of its hosts' keys, ``own_key`` that they do not let in ours. Hosts of others
     can be adopted; what carries a mark and no store knows is a leftover. Without ``with_ssh`` only their engines are
-    reached, with the ``certificates`` that come with them.
+    reached, with the ``certificates`` that come with them. ``opened`` is what was opened between hosts.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class MovingCloud(FakeCloud):
         super().__init__(path, reach=SshAddress if with_ssh else None, certificates=certificates)
         self.host_key: str | None = None
         self.own_key = False
+        self.opened: dict[str, tuple[Opening, ...]] = {}
 
     @override
     def driver(self) -> type[Driver]:
@@ -124,6 +126,11 @@ class _CloudDriver(FakeDriver):
         if self.cloud.hosts().get(handle["id"]) is not State.RUNNING:
             self.cloud.move(handle["id"])
         super().start(handle, listener)
+
+    def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
+        """Note what was opened."""
+        self.cloud.called("interconnect")
+        self.cloud.opened[handle["id"]] = tuple(openings)
 
     def adopting(self) -> Driver:
         """Return the driver for hosts of others."""

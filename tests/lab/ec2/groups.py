@@ -12,6 +12,7 @@ from lab.ec2.tags import before_tagged_create
 from lab.ec2.wire import Refusal
 from lab.ec2.world import Exchange
 
+WITH_PORTS = ("tcp", "udp", "icmp", "icmpv6", "6", "17", "1", "58", "-1")
 ALLOWED = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}")
 
 
@@ -72,7 +73,14 @@ def _referenced(exchange: Exchange, group: SecurityGroup) -> bool:
 
 
 def before_authorize(exchange: Exchange) -> None:
-    """Normalise address ranges, and keep the rules there were, for a batch that is refused half way."""
+    """Normalise address ranges, and keep the rules there were, for a batch that is refused half way.
+
+    Of protocols that have no ports all is meant, whatever is given (API Reference, IpPermission); moto wants some.
+    """
+    for key, value in list(exchange.form.items()):
+        if key.endswith(".IpProtocol") and value not in WITH_PORTS:
+            exchange.form[key.replace("IpProtocol", "FromPort")] = "0"
+            exchange.form[key.replace("IpProtocol", "ToPort")] = "65535"
     for key, value in list(exchange.form.items()):
         if key.endswith((".CidrIp", ".CidrIpv6")) or key in ("CidrIp", "CidrIpv4", "CidrIpv6"):
             exchange.form[key] = _network(value)

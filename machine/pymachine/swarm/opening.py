@@ -1,0 +1,30 @@
+"""The ways that nodes of a Swarm need between them, where a cloud's firewall keeps its instances apart."""
+
+from __future__ import annotations
+
+from pymachine.driver import Interconnects, Opening
+from pymachine.errors import PymachineError
+from pymachine.model import Machine
+from pymachine.steps.session import Session
+
+
+def openings(data_path_port: int) -> tuple[Opening, ...]:
+    """Return them: managers, gossip, overlay traffic, and that of encrypted networks (Docker's "Swarm" tutorial)."""
+    return (
+        Opening("tcp", 2377),
+        Opening("tcp", 7946),
+        Opening("udp", 7946),
+        Opening("udp", data_path_port),
+        Opening("esp"),
+    )
+
+
+def open_to_neighbours(machine: Machine, data_path_port: int, session: Session) -> None:
+    """Have a driver that can open them; one that fails is told of, since they may be open all the same."""
+    driver = session.driver
+    if not isinstance(driver, Interconnects) or machine.handle is None:
+        return
+    try:
+        driver.interconnect(machine.handle, openings(data_path_port))
+    except PymachineError as error:
+        session.tools.reporter.notice(machine.name, f"the Swarm's ports could not be opened: {error.message}")
