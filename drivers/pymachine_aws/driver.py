@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from pymachine.driver import Driver, Handle, Instance, Leftover, Opening, Remember, Request, Search
-from pymachine_aws import adopting, groups, launching, leftovers, removal, surveying
+from pymachine.driver import (
+    NOBODY,
+    Driver,
+    Handle,
+    Instance,
+    Leftover,
+    Listener,
+    Opening,
+    Refitting,
+    Remember,
+    Request,
+    Search,
+)
+from pymachine_aws import adopting, groups, launching, leftovers, refitting, removal, surveying
 from pymachine_aws.account import Account
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
@@ -19,6 +31,7 @@ class AwsDriver(Instances):
     """Launches instances and takes care that no second one is ever billed. ``clock`` is how it waits."""
 
     preexisting: ClassVar[bool] = False
+    alters: ClassVar[Mapping[str, str]] = refitting.ALTERS
 
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock)
@@ -46,6 +59,14 @@ class AwsDriver(Instances):
         ec2 = Ec2.of(handle)
         if ec2.group:
             groups.interconnect(Account.of(ec2), ec2.vpc, openings, self.clock)
+
+    def rests(self, handle: Handle, change: Refitting) -> bool:
+        """Say whether EC2 has to switch it off for other options."""
+        return refitting.rests(Ec2.of(handle), change)
+
+    def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
+        """Give it another type, disk, tags or openings."""
+        refitting.refit(Ec2.of(handle), change, listener, clock=self.clock)
 
     def adopting(self) -> Driver:
         """Return the driver for instances that others launched."""

@@ -16,15 +16,16 @@ from pymachine_aws.codes import NoRoom
 from pymachine_aws.connecting import proxy_words
 from pymachine_aws.handle import Ec2
 from pymachine_aws.identity import refuse_another_account
+from pymachine_aws.openings import ports_of
 from pymachine_aws.removal import terminate
 from pymachine_aws.rules import Rule, wanted_rules
 from pymachine_aws.runbody import Parts, digest_of, run_body
-from pymachine_aws.site import Attempt, Site
+from pymachine_aws.site import Attempt, Site, Subnet
 from pymachine_aws.sources import sources_of
 from pymachine_aws.surveying import account_of
 from pymachine_aws.userdata import STAND_IN, user_data_of
 from pymachine_aws.waiting import Clock, Described, spread
-from pymachine_aws.wanted import PortRange, Wanted
+from pymachine_aws.wanted import Wanted
 
 _STAND_IN_USER = "x" * 12  # the image's account is known later; none is called longer
 
@@ -41,7 +42,7 @@ class Means:
 
     account: Account
     clock: Clock = field(default_factory=Clock)
-    sources: Callable[[Wanted, Site], Sequence[str]] = sources_of
+    sources: Callable[[Wanted, Subnet], Sequence[str]] = sources_of
 
 
 class Launch:
@@ -117,10 +118,8 @@ class Launch:
             groups.delete_unused(self._account, left, self._clock)
 
     def _rules(self) -> tuple[Rule, ...]:
-        way, access = self._wanted.way, self._wanted.access
-        numbers = [self._request.engine_port] if way.via == "ssm" else [way.port, self._request.engine_port]
-        ports = [*(PortRange(number, number) for number in numbers), *access.ports]
-        return wanted_rules(ports, self._sources(self._wanted, self._site))
+        ports = ports_of(self._wanted, self._request.engine_port)
+        return wanted_rules(ports, self._sources(self._wanted, self._site.attempts[0].subnet))
 
     # An instance that an earlier create launched.
 

@@ -6,11 +6,11 @@ import ipaddress
 
 from pymachine.errors import DriverError
 from pymachine_aws.caller import public_cidrs, source_cidr
-from pymachine_aws.site import Site
+from pymachine_aws.site import Subnet
 from pymachine_aws.wanted import Wanted
 
 
-def sources_of(wanted: Wanted, site: Site) -> tuple[str, ...]:
+def sources_of(wanted: Wanted, subnet: Subnet) -> tuple[str, ...]:
     """Return the ranges, of one address each: as the internet sees us, or as the instances' own network does.
 
     Raises ``DriverError`` where there is no way to that network, ``Unreachable`` where nobody tells our address.
@@ -19,7 +19,6 @@ def sources_of(wanted: Wanted, site: Site) -> tuple[str, ...]:
         return wanted.access.allow
     if wanted.way.address == "public":
         return public_cidrs(wanted.access.checkip_url)
-    subnet = site.attempts[0].subnet
     there = subnet.cidr6 if wanted.way.address == "ipv6" else subnet.cidr
     source = source_cidr(_first_host(there)) if there else None
     if source is None:

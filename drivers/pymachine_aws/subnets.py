@@ -31,6 +31,14 @@ def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
     return tuple(map(_subnet, _ordered(_reachable(suitable, wanted), _zones(wanted, account.region))))
 
 
+def subnet_of(account: Account, name: str) -> Subnet:
+    """Return a subnet by its id. Raises ``CheckFailed`` where there is none."""
+    found = _described(account, "subnet-id", [name])
+    if not found:
+        raise CheckFailed(f"there is no subnet {name} in {account.region}")
+    return _subnet(found[0])
+
+
 def _given(account: Account, wanted: Wanted) -> list[Described]:
     found = {each["SubnetId"]: each for each in _described(account, "subnet-id", wanted.subnets)}
     gone = [name for name in wanted.subnets if name not in found]

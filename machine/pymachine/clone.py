@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from pymachine.documents import from_document
-from pymachine.driver import Clones, Driver, Foresees
-from pymachine.errors import CheckFailed, StoreError, UsageFault
+from pymachine.driver import Clones, Foresees
+from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
 from pymachine.steps.cloning import OwnIdentity, TakeOver
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.foresight import Foresee
-from pymachine.steps.host import Allocate, Reach
+from pymachine.steps.host import Allocate, Reach, options_on_record
 from pymachine.steps.powers import handle_of, incapable
 from pymachine.steps.session import Step, journalled, timestamp, working
 from pymachine.steps.tools import Tools
@@ -42,7 +41,7 @@ def clone(source_name: str, name: str, tools: Tools) -> Machine:
         session.source = handle_of(source)
         if machine.rev == 0:  # later the copy may be complete, and the source be at work again: the driver knows
             driver.check_source(session.source)
-        options = _options_of(source, driver)
+        options = options_on_record(source, driver.options)
         machine = session.save(machine)
         with journalled(session, machine, "clone", {"source": source.name}):
             machine = session.perform((Foresee(options),), machine)
@@ -84,13 +83,3 @@ def _new(name: str, source: Machine, tools: Tools) -> Machine:
         created=timestamp(tools.now()),
         extra={SOURCE: source.id},
     )
-
-
-def _options_of(source: Machine, driver: Driver) -> Any:
-    try:
-        return from_document(driver.options, source.options)
-    except (TypeError, ValueError, KeyError) as error:
-        raise StoreError(
-            f"the options on record of {source.name} do not fit driver {source.driver}: {error}",
-            hint="it was made by another version of the driver; `pymachine create` makes a machine like it",
-        ) from error

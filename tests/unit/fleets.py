@@ -14,8 +14,12 @@ from pymachine.model import EngineSpec, Machine, Membership, Phase, State
 from pymachine.plan import Action, Deployed, Finding, Kind, Known, Memory, Plan, Seat, Traits, plan
 from pymachine.testing.fake_driver import FakeOptions
 
+ALTERS = {"fake_size": "memory", "fake_account": "reach", "fake_spot": "record", "fake_tags": "refit"}
 TRAITS = {
-    "fake": Traits(FakeOptions, alters={"fake_size": "memory", "fake_account": "reach", "fake_spot": "record"}),
+    "fake": Traits(
+        FakeOptions,
+        alters=ALTERS,
+    ),
     "other": Traits(dict, preexisting=True),
 }
 
@@ -114,7 +118,7 @@ class Sim:
     def _reach(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         self._options(action)
 
-    _resize = _reach
+    _resize = _refit = _reach
 
     def _configure(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         machine = self.records[action.subject]

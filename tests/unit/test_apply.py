@@ -12,9 +12,9 @@ from pymachine.apply.acting import known_kinds
 from pymachine.apply.memory import failed_of, note_name
 from pymachine.apply.running import Outcome
 from pymachine.apply.working import leased, refuse
-from pymachine.errors import CheckFailed, LeaseHeld
+from pymachine.errors import CheckFailed, DriverError, LeaseHeld
 from pymachine.inventory.model import Fleet, NodeSpec, SwarmSpec
-from pymachine.model import EngineSpec, Phase
+from pymachine.model import EngineSpec, Phase, State
 from pymachine.plan import Kind
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, machine, moved
@@ -84,6 +84,35 @@ def test_a_size_changes_with_the_machine_off(world: FleetWorld) -> None:
     applied(world, fleet(machine(1, "db", options={"fake_size": 4})))
     assert world.cloud.sizes(world.store.get("db").id)["cpus"] == 4
     assert world.store.get("db").options["fake_size"] == 4
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_an_instance_is_changed_as_it_runs_or_drained_and_off(world: FleetWorld, rests: bool) -> None:
+    applied(world)
+    world.reporter.events.clear()
+    world.cloud.rests = rests
+    changed = moved(TRIO, "web-1", options={"fake_address": "192.0.2.2", "fake_tags": ("blue",)})
+    assert kinds(world.plan(changed)) == {"web-1": [Kind.REFIT]}
+    applied(world, changed)
+    machine = world.store.get("web-1")
+    assert world.cloud.tags(machine.id) == machine.options["fake_tags"] == ["blue"]
+    assert world.cloud.hosts()[machine.id] is State.RUNNING
+    steps = [event.step for event in world.reporter.events if event.machine == "web-1" and event.kind == "finished"]
+    around = ["swarm drain", "stop", "change the instance", "start", "swarm activate"]
+    assert [step for step in steps if step in around] == (around if rests else ["change the instance"])
+    assert world.plan(changed).changes_nothing
+
+
+def test_an_instance_that_cannot_be_changed_is_left_on(world: FleetWorld) -> None:
+    applied(world)
+    world.cloud.rests = True
+    world.cloud.fail("refit", DriverError("no such tag"))
+    changed = moved(TRIO, "web-1", options={"fake_address": "192.0.2.2", "fake_tags": ("blue",)})
+    assert world.apply(changed).unfinished == ("web-1",)
+    assert world.cloud.hosts()[world.store.get("web-1").id] is State.RUNNING
+    assert world.store.get("web-1").options["fake_tags"] == []
+    applied(world, changed)
+    assert world.cloud.tags(world.store.get("web-1").id) == ["blue"]
 
 
 def test_a_machine_leaves_its_swarm_before_it_goes(world: FleetWorld) -> None:

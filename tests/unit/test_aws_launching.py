@@ -16,13 +16,13 @@ from pymachine_aws.account import ApiError
 from pymachine_aws.codes import NoRoom
 from pymachine_aws.handle import Ec2
 from pymachine_aws.launching import Launch, Means
-from pymachine_aws.site import Site
+from pymachine_aws.site import Site, Subnet
 from pymachine_aws.wanted import Wanted
 from unit.aws_cloud import Cloud, lost, refusal
 from unit.aws_wishes import FIRST, LOGIN, MACHINE, PLAIN, SECOND, SITE, access, request, way
 
 
-def from_here(wanted: Wanted, site: Site) -> tuple[str, ...]:
+def from_here(wanted: Wanted, subnet: Subnet) -> tuple[str, ...]:
     return wanted.access.allow or ("203.0.113.9/32",)
 
 

@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 
 from pymachine.errors import DriverError, Unreachable
-from pymachine_aws.site import Site
 from pymachine_aws.sources import sources_of
-from unit.aws_wishes import FIRST, PLAIN, SITE, SUBNET_A, access
+from unit.aws_wishes import PLAIN, SUBNET_A, access
 
-NEAR = Site("vpc-1", (replace(FIRST, subnet=replace(SUBNET_A, cidr="127.0.0.0/24")),))
+NEAR = replace(SUBNET_A, cidr="127.0.0.0/24")
 
 
 def test_what_the_options_say_is_asked_of_nobody() -> None:
-    assert sources_of(access(allow=("10.0.0.0/8",)), SITE) == ("10.0.0.0/8",)
+    assert sources_of(access(allow=("10.0.0.0/8",)), SUBNET_A) == ("10.0.0.0/8",)
 
 
 def test_a_private_address_is_reached_from_our_own_on_the_way_there() -> None:
@@ -27,10 +26,10 @@ def test_a_private_address_is_reached_from_our_own_on_the_way_there() -> None:
 def test_without_a_way_there_the_user_has_to_say(address: str) -> None:
     wanted = replace(access(allow=()), way=replace(PLAIN.way, address=address))
     with pytest.raises(DriverError, match="no way to") as caught:
-        sources_of(wanted, SITE)
+        sources_of(wanted, SUBNET_A)
     assert "--aws-allow" in str(caught.value.hint)
 
 
 def test_a_public_address_is_reached_from_where_the_page_sees_us() -> None:
     with pytest.raises(Unreachable, match="does not tell our address"):
-        sources_of(access(allow=(), checkip_url="http://127.0.0.1:1/"), SITE)
+        sources_of(access(allow=(), checkip_url="http://127.0.0.1:1/"), SUBNET_A)

@@ -96,6 +96,7 @@ def _remembered_late(self: Any, request: Request, remember: Remember) -> Instanc
 STOPPED = Status(State.STOPPED)
 ELSEWHERE = Instance({}, ssh=SshAddress("192.0.2.99"))
 LOST = Leftover("instance", "lost", "lost", "east")
+ALTERS_TEST = "test_can_do_what_it_says_of_changed_options"
 BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "makes a second": ("test_goes_on_with_what_exists_instead_of_making_a_second", {"create": _made_anew}),
     "remembers late": ("test_goes_on_wherever_it_was_cut_off", {"create": _remembered_late}),
@@ -104,6 +105,14 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "another place": ("test_finds_what_it_made_where_it_made_it", {"whereabouts": _always(ELSEWHERE)}),
     "finds nothing": ("test_finds_and_discards_what_nobody_knows", {"leftovers": _always([])}),
     "discards nothing": ("test_finds_and_discards_what_nobody_knows", {"discard": _always(None)}),
+    "alters no option": (ALTERS_TEST, {"alters": {"fake_colour": "record"}}),
+    "alters by magic": (ALTERS_TEST, {"alters": {"fake_zone": "magic"}}),
+    "resizes in words": (ALTERS_TEST, {"resize": None}),
+    "refits in words": (ALTERS_TEST, {"refit": None}),
+    "makes what it opens": (
+        "test_opens_ways_between_neighbours_if_it_says_that_it_can",
+        {"interconnect": lambda self, handle, openings: self.cloud.set_state("gateway", State.RUNNING)},
+    ),
     "adopts as its own": ("test_what_it_adopts_is_there_before_and_after", {"adopting": lambda self: self}),
     "knows nobody": (
         "test_counts_no_machine_that_is_known_as_left_over",

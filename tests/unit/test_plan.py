@@ -54,6 +54,12 @@ def test_a_changed_size_is_a_reason_in_words() -> None:
     assert reasons(made, "mgr") == "size 1 → 4"
 
 
+def test_an_option_that_the_driver_changes_is_no_replacement() -> None:
+    made = standing().plan(fleet(*TRIO.machines[:2], spec("web-2", "worker", options={"fake_tags": ("a", "b")})))
+    assert kinds(made) == {"web-2": [Kind.REFIT]}
+    assert reasons(made, "web-2") == "tags none → a, b"
+
+
 def test_an_option_that_makes_another_machine_is_a_replacement() -> None:
     made = standing().plan(fleet(*TRIO.machines[:2], spec("web-2", "worker", options={"fake_zone": "west"})))
     assert kinds(made) == {"web-2": [Kind.REPLACE, Kind.JOIN]}

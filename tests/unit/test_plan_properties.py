@@ -14,7 +14,10 @@ from unit.fleets import Sim, fleet, ordered, spec, stack
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 ENGINES = st.sampled_from([EngineSpec(), EngineSpec(labels=("env=dev",)), EngineSpec(version="26.1.5")])
-OPTIONS = st.sampled_from([{}, {"fake_size": 4}, {"fake_zone": "west"}, {"fake_account": "ops"}, {"fake_spot": True}])
+CHANGES: list[dict[str, Any]] = [
+    {}, {"fake_size": 4}, {"fake_zone": "west"}, {"fake_account": "ops"}, {"fake_spot": True}, {"fake_tags": ("a",)},
+]  # fmt: skip
+OPTIONS = st.sampled_from(CHANGES)
 
 
 @st.composite

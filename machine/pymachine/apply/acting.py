@@ -15,15 +15,15 @@ from pymachine.apply.memory import Notebook
 from pymachine.bake import bake
 from pymachine.cluster.view import MANAGER
 from pymachine.create import Order, create
-from pymachine.driver import Locates
+from pymachine.driver import Locates, Refits, Refitting
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
 from pymachine.model import Machine, Phase
 from pymachine.plan import Action, Deployed, Kind
 from pymachine.remove import remove
 from pymachine.resize import Size, resize
-from pymachine.steps.host import placed, request_for
-from pymachine.steps.powers import reported
+from pymachine.steps.host import options_on_record, placed, request_for
+from pymachine.steps.powers import at_work, handle_of, reported
 from pymachine.steps.session import working
 from pymachine.steps.tools import Tools
 
@@ -194,6 +194,42 @@ def _resize(hands: Hands, action: Action) -> None:
             power.start(action.subject, hands.tools)
 
 
+def _refit(hands: Hands, action: Action) -> None:
+    """Have the driver change the instance, switched off meanwhile where that has to be."""
+    machine = hands.tools.store.get(action.subject)
+    driver = hands.tools.driver_of(machine)
+    if not isinstance(driver, Refits):
+        raise NotSupported(f"driver {machine.driver} cannot change {machine.name}", hint="use --replace")
+    change = _refitting(hands, machine, action)
+    if not driver.rests(handle_of(machine), change):
+        _refitted(hands, action, driver, change)
+        return
+    with hands.resting(action):
+        power.stop(machine.name, hands.tools)
+        try:
+            _refitted(hands, action, driver, change)
+        finally:
+            power.start(machine.name, hands.tools)
+
+
+def _refitting(hands: Hands, machine: Machine, action: Action) -> Refitting:
+    kind = hands.tools.load_driver(machine.driver).options
+    after = kind(**hands.spec(machine.name).options)
+    names = tuple(action.payload["options"])
+    return Refitting(options_on_record(machine, kind), after, names, machine.engine.port)
+
+
+def _refitted(hands: Hands, action: Action, driver: Refits, change: Refitting) -> None:
+    name, tools = action.subject, hands.tools
+    machine = tools.store.get(name)
+    with (
+        reported(name, action.title, tools),
+        at_work(machine, "refit", tools.driver_of(machine), tools) as (session, machine),
+    ):
+        driver.refit(handle_of(machine), change, tools.listener(name, action.title))
+        session.save(_with_options(machine, action))
+
+
 def _configure(hands: Hands, action: Action) -> None:
     with hands.resting(action):
         provision.provision(action.subject, hands.tools, spec_changes=action.payload.get("changes"))
@@ -281,6 +317,7 @@ _ACTS: Mapping[Kind, Act] = {
     Kind.START: _start,
     Kind.REACH: _reach,
     Kind.RESIZE: _resize,
+    Kind.REFIT: _refit,
     Kind.CONFIGURE: _configure,
     Kind.RENEW: _configure,
     Kind.UPGRADE: _upgrade,

@@ -123,11 +123,35 @@ class Alters(Protocol):
     """A driver of whose options some can be other ones on an instance that exists.
 
     ``alters`` says by an option's name what a change means: ``cpus``, ``memory`` or ``disk`` (see ``Resizes``),
-    ``reach`` (only how it is logged in to; see ``Locates``) or ``record`` (nothing on the instance). Any other option
-    makes another instance.
+    ``refit`` (see ``Refits``), ``reach`` (only how it is logged in to; see ``Locates``) or ``record`` (nothing on the
+    instance). Any other option makes another instance.
     """
 
     alters: ClassVar[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refitting:
+    """Other options for an instance: as they were, as they are to be, and the names of those that differ."""
+
+    before: Any
+    after: Any
+    names: tuple[str, ...]
+    engine_port: int
+
+
+@runtime_checkable
+class Refits(Protocol):
+    """A driver that can give an instance those of its options another value that ``alters`` calls ``refit``."""
+
+    def rests(self, handle: Handle, change: Refitting) -> bool:
+        """Return whether the instance has to be switched off meanwhile. Changes nothing.
+
+        Raises ``CheckFailed`` for a change that cannot be made to this instance.
+        """
+
+    def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
+        """Make the change; what is so already is no error. Raises ``DriverError``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     START = "start"
     REACH = "reach"
     RESIZE = "resize"
+    REFIT = "refit"
     CONFIGURE = "configure"
     RENEW = "renew"
     UPGRADE = "upgrade"
@@ -42,6 +43,7 @@ IN_WORDS: Mapping[Kind, str] = {
     Kind.ADOPT: "take into the fleet",
     Kind.REMAKE: "make anew",
     Kind.REACH: "change how it is reached",
+    Kind.REFIT: "change the instance",
     Kind.CONFIGURE: "configure the engine",
     Kind.RENEW: "renew certificates",
     Kind.UPGRADE: "upgrade the engine",

@@ -14,6 +14,7 @@ from pymachine.model import State
 CPUS, MEMORY, DISK = "cpus", "memory", "disk"  # another size, while it is off
 SIZES = (CPUS, MEMORY, DISK)
 SIZE = "size"  # one of these three
+REFIT = "refit"  # the driver gives it to the instance
 REACH = "reach"  # only how it is logged in to
 RECORD = "record"  # nothing on the machine itself
 ANEW = "anew"  # another machine: what is said of no option

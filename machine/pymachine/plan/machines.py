@@ -16,11 +16,11 @@ from pymachine.plan.differences import (
     engine_reasons,
     label_reasons,
 )
-from pymachine.plan.findings import ANEW, REACH, RECORD, SIZE, Finding, Known
+from pymachine.plan.findings import ANEW, REACH, RECORD, REFIT, SIZE, Finding, Known
 
 _ASLEEP = (State.STOPPED, State.PAUSED, State.SAVED)
 MAKING = (Kind.CREATE, Kind.RESUME, Kind.REMAKE, Kind.REPLACE)
-RESTARTING = (Kind.RESIZE, Kind.CONFIGURE, Kind.UPGRADE)
+RESTARTING = (Kind.RESIZE, Kind.REFIT, Kind.CONFIGURE, Kind.UPGRADE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,9 @@ def _looked_at(
     if changed.sizes:
         payload = {"size": changed.sizes, "options": changed.values[SIZE]}
         actions.append(Action(Kind.RESIZE, spec.name, changed.reasons[SIZE], payload=payload))
+    if REFIT in changed.reasons:
+        payload = {"options": changed.values[REFIT]}
+        actions.append(Action(Kind.REFIT, spec.name, changed.reasons[REFIT], payload=payload))
     upgrade = _upgrade(spec, finding)
     return Part((*actions, *_configured(spec, machine, finding, upgrades=bool(upgrade)), *upgrade))
 

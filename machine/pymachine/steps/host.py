@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pymachine.documents import from_document
 from pymachine.driver import Driver, Handle, Instance, Locates, Request
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
-from pymachine.errors import AuthFailed, CheckFailed, RemoteCommandFailed
+from pymachine.errors import AuthFailed, CheckFailed, RemoteCommandFailed, StoreError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.login import with_login
 from pymachine.steps.session import Session, advanced
@@ -183,6 +184,17 @@ def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> 
             f"machine {machine.name} is half-made on {machine.ssh.host}, and {wanted.host} is asked for",
             hint=f"`pymachine rm {machine.name}` clears {machine.ssh.host}; then create it on the other one",
         )
+
+
+def options_on_record(machine: Machine, kind: type) -> Any:
+    """Return the driver's options that the machine was made with. Raises ``StoreError`` where they do not fit."""
+    try:
+        return from_document(kind, machine.options)
+    except (TypeError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"the options on record of {machine.name} do not fit driver {machine.driver}: {error}",
+            hint="it was made by another version of the driver; `pymachine create` makes a machine like it",
+        ) from error
 
 
 def request_for(machine: Machine, options: Any, tools: Tools) -> Request:

@@ -22,6 +22,7 @@ from typing import Any
 from pymachine.driver import (
     API,
     Adopts,
+    Alters,
     AuthorisesKey,
     Collects,
     Driver,
@@ -31,13 +32,16 @@ from pymachine.driver import (
     Instance,
     Interconnects,
     Leftover,
+    Locates,
     Login,
     Moves,
     Opening,
     PowerControl,
     Prospect,
+    Refits,
     Remember,
     Request,
+    Resizes,
     Search,
 )
 from pymachine.errors import CheckFailed, UsageFault
@@ -104,6 +108,18 @@ class DriverContract:
         for field in fields(options):
             described = field.metadata.get("help") or field.metadata.get("refused")
             assert described, f"option {field.name} needs metadata from driver.option() or driver.refused()"
+
+    def test_can_do_what_it_says_of_changed_options(self) -> None:
+        driver = self.driver()
+        if not isinstance(driver, Alters):
+            return
+        known = {field.name for field in fields(driver.options)}
+        needed: dict[str, type] = {**dict.fromkeys(("cpus", "memory", "disk"), Resizes), "refit": Refits}
+        needed["reach"] = Locates
+        for name, meaning in driver.alters.items():
+            assert name in known, f"alters names {name}, which is no option"
+            assert meaning == "record" or meaning in needed, f"no change of an option is {meaning!r}"
+            assert isinstance(driver, needed.get(meaning, object)), f"{name}: {meaning} needs {needed.get(meaning)}"
 
     def test_check_accepts_good_options_and_makes_nothing(self) -> None:
         before = self.count()

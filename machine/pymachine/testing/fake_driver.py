@@ -22,6 +22,7 @@ from pymachine.driver import (
     Instance,
     Listener,
     Prospect,
+    Refitting,
     Remember,
     Request,
     Snapshot,
@@ -60,7 +61,7 @@ class FakeCloud:
     ``lacking`` names methods that its driver does not have. ``copies`` says whose disk a host began with, by ids.
     ``bakes`` names the image that its creates want baked, ``kept`` holds what was, and whose disk by its id.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
-    ``requests`` are those of every ``create``.
+    ``requests`` are those of every ``create``. ``rests`` says whether a host has to be off to be given other tags.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class FakeCloud:
         self.lacking: set[str] = set()
         self.copies: dict[str, str] = {}
         self.bakes = ""
+        self.rests = False
         self.kept: list[tuple[str, Baked]] = []
         self._path = path
         self._memory: dict[str, Any] = {}
@@ -111,6 +113,12 @@ class FakeCloud:
         """Return what a host was resized to."""
         with self.lend("sizes") as sizes:
             return dict(sizes.get(machine_id, {}))
+
+    def tags(self, machine_id: str) -> list[str] | None:
+        """Return the tags that a host was given later, None for those of its create."""
+        with self.lend("tags") as tags:
+            found: list[str] | None = tags.get(machine_id)
+            return found
 
     def called(self, operation: str) -> None:
         """Note a call, and raise the fault that waits for it."""
@@ -149,7 +157,7 @@ class FakeDriver:
 
     api: ClassVar[int] = API
     options: ClassVar[type] = FakeOptions
-    alters: ClassVar[Mapping[str, str]] = {"fake_size": "cpus", "fake_spot": "record"}
+    alters: ClassVar[Mapping[str, str]] = {"fake_size": "cpus", "fake_spot": "record", "fake_tags": "refit"}
     preexisting: ClassVar[bool] = False
     cloud: ClassVar[FakeCloud]
 
@@ -256,6 +264,19 @@ class FakeDriver:
             raise CheckFailed("the host is switched on", hint="stop it first")
         with self.cloud.lend("sizes") as sizes:
             sizes[handle["id"]] = {"cpus": cpus, "memory": memory, "disk": disk}
+
+    def rests(self, handle: Handle, change: Refitting) -> bool:
+        """Say what the cloud says."""
+        self.cloud.called("rests")
+        return self.cloud.rests
+
+    def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
+        """Note the new tags of a host that is off, if it has to be."""
+        self.cloud.called("refit")
+        if self.cloud.rests and self.cloud.hosts()[handle["id"]] is not State.STOPPED:
+            raise DriverError("the host is switched on", hint="stop it first")
+        with self.cloud.lend("tags") as tags:
+            tags[handle["id"]] = list(change.after.fake_tags)
 
     def baking(self, request: Request) -> Baking | None:
         """Want the cloud's image of the smallest host, until it was kept."""

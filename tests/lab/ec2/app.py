@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from moto.ec2 import utils as moto_utils
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from lab.ec2 import answers, ended, groups, launched, pairs, power, spot, tags
+from lab.ec2 import answers, changing, ended, groups, launched, pairs, power, spot, tags
 from lab.ec2.control import Control
 from lab.ec2.faults import Fault, When
 from lab.ec2.unseen import hiding
@@ -43,6 +43,8 @@ BEFORE: dict[str, Check] = {
     "AuthorizeSecurityGroupEgress": groups.before_authorize,
     "RevokeSecurityGroupIngress": groups.before_authorize,
     "CreateTags": tags.before_create_tags,
+    "ModifyInstanceAttribute": changing.before_modify_instance,
+    "ModifyVolume": changing.before_modify_volume,
     "ImportKeyPair": pairs.before_import,
     "DeleteKeyPair": pairs.by_name,
     "DescribeKeyPairs": pairs.by_name,
