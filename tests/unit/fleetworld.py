@@ -17,7 +17,7 @@ from pymachine.errors import Unreachable
 from pymachine.events import Asker
 from pymachine.inventory.model import Fleet, MachineSpec
 from pymachine.model import SshAddress
-from pymachine.plan import Plan
+from pymachine.plan import ONE_BY_ONE, Batch, Plan
 from pymachine.testing.fake_driver import FakeCloud
 from pymachine.testing.fake_transport import Call, FakeTransport, done
 from pymachine.transport import Result, Transport
@@ -73,12 +73,14 @@ class FleetWorld(SwarmWorld):
             self.work = work
             return work.plan()
 
-    def apply(self, fleet: Fleet, *, width: int = 4, max_failures: int | None = None) -> Account:
+    def apply(
+        self, fleet: Fleet, *, width: int = 4, max_failures: int | None = None, batch: Batch = ONE_BY_ONE
+    ) -> Account:
         """Apply as the command does."""
         self.connections.clear()
         with FleetWork(fleet, self.tools, self.computer) as work:
             self.work = work
-            return work.apply(work.plan(), Bounds(width, max_failures), Quiet())
+            return work.apply(work.plan(batch=batch), Bounds(width, max_failures), Quiet())
 
     @property
     def computer(self) -> Computer:

@@ -18,7 +18,7 @@ from pymachine.apply.running import Account, Bounds, Outcome, Run, Tell
 from pymachine.errors import CheckFailed, LeaseHeld
 from pymachine.inventory.model import Fleet
 from pymachine.model import Machine, SshAddress
-from pymachine.plan import Finding, Kind, Known, Plan, Traits, plan
+from pymachine.plan import ONE_BY_ONE, Batch, Finding, Kind, Known, Plan, Traits, plan
 from pymachine.plan.machines import host_part
 from pymachine.plan.seats import SWARM
 from pymachine.steps.tools import Tools
@@ -55,11 +55,11 @@ class FleetWork:
         )
         return self.known
 
-    def plan(self, fleet: Fleet | None = None) -> Plan:
+    def plan(self, fleet: Fleet | None = None, batch: Batch = ONE_BY_ONE) -> Plan:
         """Look, and return what has to be done; connections to hosts with nothing to do are closed."""
         wanted = fleet or self.fleet
         self._specs = {spec.name: spec for spec in wanted.machines}
-        made = plan(wanted, records_of(self.tools), self.look())
+        made = plan(wanted, records_of(self.tools), self.look(), batch)
         self.connections.close(keep=self._addresses(made))
         return made
 

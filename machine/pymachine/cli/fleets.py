@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pymachine.apply.working import FleetWork
     from pymachine.cli.fleettelling import FleetTeller
     from pymachine.inventory import Fleet
+    from pymachine.plan import Batch
 
 LIMIT = click.option(
     "--limit", "-l", multiple=True, metavar="PATTERN",
@@ -85,10 +86,27 @@ def parse_failures(text: str | None, machines: int) -> int | None:
     """Read ``N`` or ``N%`` of the machines. Raises ``UsageFault``."""
     if text is None:
         return None
+    number, percent = _number(text, "--max-failures", "write 3 or 10%")
+    return machines * number // 100 if percent else number
+
+
+def parse_batch(text: str, among: Collection[str] | None = None) -> Batch:
+    """Read ``N`` or ``N%`` of the workers that restart ``among`` these machines. Raises ``UsageFault``."""
+    from pymachine.plan import Batch
+
+    hint = "write 2 or 25%"
+    number, percent = _number(text, "--batch", hint)
+    if not number:
+        raise UsageFault(f"--batch {text}: no worker could ever restart", hint=hint)
+    return Batch(number, percent, among)
+
+
+def _number(text: str, flag: str, hint: str) -> tuple[int, bool]:
+    """Read ``N`` or ``N%``; return the number, and whether it is a percentage."""
     number, percent, rest = text.partition("%")
     if not number.isdecimal() or rest or (percent and int(number) > 100):
-        raise UsageFault(f"--max-failures {text}: not a number or a percentage", hint="write 3 or 10%")
-    return machines * int(number) // 100 if percent else int(number)
+        raise UsageFault(f"{flag} {text}: not a number or a percentage", hint=hint)
+    return int(number), bool(percent)
 
 
 def _unlock(app: App, fleet: str) -> None:

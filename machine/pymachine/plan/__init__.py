@@ -2,10 +2,13 @@
 
 from pymachine.plan.actions import Action, Chain, Kind, Plan, Refusal
 from pymachine.plan.findings import Deployed, Finding, Known, Memory, Seat, Traits
+from pymachine.plan.order import ONE_BY_ONE, Batch
 from pymachine.plan.planning import plan
 
 __all__ = [
+    "ONE_BY_ONE",
     "Action",
+    "Batch",
     "Chain",
     "Deployed",
     "Finding",

@@ -3,13 +3,13 @@
 The places of managers change one after the other, in stages: dead ones are made anew and new ones join, workers are
 promoted, live ones are replaced, engines restart (the leader's last), managers are demoted, leave and go. Nothing
 waits for a later stage within its own chain, so there are no circles. Workers join all at once; their engines restart
-one by one, and they go when those that stay are there.
+as many at once as the batch says, and they go when those that stay are there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pymachine.cluster.view import MANAGER, ClusterView
@@ -23,13 +23,44 @@ _LAST = (Kind.DEPLOY,)
 Links = dict[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many workers of the Swarm may be without their engine at once: ``size`` of them or, with ``percent``, so
+    many of a hundred that restart.
+
+    ``among`` are the names of the machines that will be worked on, None all: what is left out leaves no gap.
+    """
+
+    size: int = 1
+    percent: bool = False
+    among: Collection[str] | None = None
+
+    def of(self, workers: int) -> int:
+        """Return the number, of so many workers that restart; at least 1."""
+        return max(1, -(-workers * self.size // 100) if self.percent else self.size)
+
+    def concerns(self, name: str) -> bool:
+        """Whether a machine will be worked on."""
+        return self.among is None or name in self.among
+
+
+ONE_BY_ONE = Batch()
+
+
 class Order:
     """Chains, and what is added to their actions' needs and waits."""
 
-    def __init__(self, chains: Sequence[Chain], view: ClusterView | None, managers: Iterable[str]) -> None:
+    def __init__(
+        self,
+        chains: Sequence[Chain],
+        view: ClusterView | None,
+        managers: Iterable[str],
+        batch: Batch = ONE_BY_ONE,
+    ) -> None:
         self._chains = chains
         self._view = view
         self._managers = frozenset(managers)
+        self._batch = batch
         self._needs: Links = {}
         self._waits: Links = {}
 
@@ -37,7 +68,7 @@ class Order:
         """Return the chains with every barrier in its place."""
         self._found()
         self._arrive_one_by_one()
-        self._restart_one_by_one()
+        self._restart_in_turn()
         self._depart_last()
         self._deploy_last()
         return tuple(Chain(chain.subject, tuple(map(self._linked, chain.actions))) for chain in self._chains)
@@ -72,8 +103,8 @@ class Order:
     def _is_arrival(self, action: Action) -> bool:
         return action.kind in _ARRIVALS and (action.kind is not Kind.JOIN or action.payload.get("role") == MANAGER)
 
-    def _restart_one_by_one(self) -> None:
-        """Engines of nodes restart one at a time: managers, of which a failed one stops the rest, then workers."""
+    def _restart_in_turn(self) -> None:
+        """Engines of nodes restart: managers one at a time, of which a failed one stops the rest, then workers."""
         rolling = [chain for chain in self._chains if self._restarts(chain)]
         managers = sorted((c for c in rolling if self._rests_as_manager(c)), key=lambda c: c.subject == self._leader)
         workers = [chain for chain in rolling if chain not in managers]
@@ -83,8 +114,15 @@ class Order:
             self._wait(begins, [name for name in arrived if name not in own])
         for before, chain in pairwise(managers):
             self._need(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
-        for before, chain in pairwise([*managers[-1:], *workers]):
-            self._wait(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
+        self._roll(workers, [_restarts_of(chain)[-1].id for chain in managers[-1:]])
+
+    def _roll(self, workers: Sequence[Chain], managers: Sequence[str]) -> None:
+        """Each worker waits for the one a batch before it, so that a slow one holds up nobody beside it."""
+        concerned = [chain for chain in workers if self._batch.concerns(chain.subject)]
+        size = self._batch.of(len(concerned))
+        for place, chain in enumerate(concerned):
+            before = [_back(concerned[place - size]).id] if place >= size else managers
+            self._wait(_restarts_of(chain)[0], before)
 
     @property
     def _leader(self) -> str:
@@ -155,6 +193,11 @@ class Order:
 
 def _restarts_of(chain: Chain) -> list[Action]:
     return [action for action in chain.actions if _restarts(action)]
+
+
+def _back(chain: Chain) -> Action:
+    """Return the action after which a worker takes part again: one that was replaced has to join first."""
+    return [action for action in chain.actions if _restarts(action) or action.kind is Kind.JOIN][-1]
 
 
 def _restarts(action: Action) -> bool:

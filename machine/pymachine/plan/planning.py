@@ -10,16 +10,17 @@ from pymachine.model import Machine
 from pymachine.plan.actions import Action, Kind, Plan
 from pymachine.plan.findings import Known
 from pymachine.plan.machines import Part, host_part
-from pymachine.plan.order import Order, chained
+from pymachine.plan.order import ONE_BY_ONE, Batch, Order, chained
 from pymachine.plan.removals import is_manager, removals
 from pymachine.plan.seats import Seating, seat_all
 from pymachine.plan.stacks import stack_actions
 
 
-def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known) -> Plan:
+def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batch = ONE_BY_ONE) -> Plan:
     """Return what has to be done to the fleet, and why; the same input gives the same plan.
 
-    ``records`` are all of the store by name, also those of nobody's fleet; these are never removed.
+    ``records`` are all of the store by name, also those of nobody's fleet; these are never removed. ``batch`` says
+    how many workers of the Swarm may be without their engine at once.
     """
     parts = {spec.name: host_part(spec, records.get(spec.name), fleet.name, known) for spec in fleet.machines}
     seating = seat_all(fleet, records, parts, known)
@@ -32,7 +33,7 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known) -> Plan:
     refusals = [refusal for part in parts.values() for refusal in part.refusals]
     return Plan(
         fleet.name,
-        Order(chained(found), known.view, _leading(records, known)).applied(),
+        Order(chained(found), known.view, _leading(records, known), batch).applied(),
         (*refusals, *seating.refusals),
         {name: part.unseen for name, part in parts.items() if part.unseen},
         (*seating.notes, *_advice(fleet)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleets import FILES, LIMIT, PARALLEL, Opened, opened, parse_failures
+from pymachine.cli.fleets import FILES, LIMIT, PARALLEL, Opened, opened, parse_batch, parse_failures
 from pymachine.cli.output import note, say
 from pymachine.cli.params import FORCE_UNLOCK, YES, command, with_options
 from pymachine.errors import CheckFailed, UsageFault
@@ -21,12 +21,17 @@ ROUNDS = 3  # what was off or locked shows only once it is on: then there is mor
 MAX_FAILURES = click.option(
     "--max-failures", metavar="N|%", help="Begin no further machine once more than so many have failed."
 )
+BATCH = click.option(
+    "--batch", metavar="N|%", default="1", show_default=True,
+    help="How many workers of the Swarm are drained at once while their engines restart; % of those that do.",
+)  # fmt: skip
 EVENTS = click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 RUNNING = (FILES, LIMIT, PARALLEL, MAX_FAILURES, YES, EVENTS, FORCE_UNLOCK)
 
 
 @command()
 @with_options(RUNNING)
+@BATCH
 @click.option("--only-failed", is_flag=True, help="Only what the last apply did not bring to its end.")
 @click.option("--replace", is_flag=True, help="Make machines anew where nothing less would do.")
 @click.pass_obj
@@ -39,6 +44,7 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
 
     account: Account | None = None
     parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
+    parse_batch(given["batch"])
     with opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet:
         names = _failed_only(fleet) if given["only_failed"] else fleet.names
         for _ in range(ROUNDS):
@@ -92,7 +98,7 @@ def _planned(fleet: Opened, names: frozenset[str], limit: Sequence[str], given: 
     from pymachine.apply.selection import limited
     from pymachine.apply.working import refuse
 
-    made = fleet.work.plan()
+    made = fleet.work.plan(batch=parse_batch(given["batch"], names))
     if limit or given["only_failed"]:
         made = limited(made, names)
     _show(made, given)

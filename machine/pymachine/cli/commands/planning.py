@@ -31,9 +31,10 @@ def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int
     """
     from pymachine.apply.selection import limited
     from pymachine.cli.fleetplans import plan_document, show_plan
+    from pymachine.plan import Batch
 
     with opened(app, files, limit, looking=parallel) as fleet:
-        made = fleet.work.plan()
+        made = fleet.work.plan(batch=Batch(among=fleet.names))
         made = limited(made, fleet.names) if limit else made
     app.settle()
     dump(plan_document(made)) if as_json else show_plan(made)
