@@ -69,6 +69,11 @@ class Account:
             raise UsageFault("no AWS region is given", hint="give --aws-region, or set AWS_DEFAULT_REGION")
         return str(name)
 
+    @property
+    def is_tied(self) -> bool:
+        """Whether its endpoint is one of AWS's own, which serves one region alone."""
+        return self._place[2] is not None and _is_amazons(self._place[2])
+
     def read(self, operation: str, what: str, *, service: str = "ec2", **params: Any) -> dict[str, Any]:
         """Call an operation that only reads (``describe_vpcs``); ``what`` completes "cannot …" in messages.
 

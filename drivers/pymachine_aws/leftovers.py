@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pymachine.driver import Handle, Leftover, Search
-from pymachine.errors import DriverError
+from pymachine.errors import DriverError, PymachineError
 from pymachine_aws import groups, tags
 from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import IN_USE
@@ -21,20 +22,36 @@ from pymachine_aws.wanting import read_options
 RELEASE = 180.0  # seconds that a group may still be held by instances that are on their way out
 PAUSE = 3.0
 
+EVERYWHERE = "all"
+REGIONS_AT_ONCE = 8
+
 INSTANCE, VOLUME, KEY_PAIR, GROUP = "instance", "volume", "key pair", "security group"
 
 
 def find(search: Search, account: Account | None = None, now: datetime | None = None) -> list[Leftover]:
-    """List what is left in the region of the options, in the order in which it is to be removed.
+    """List what is left, in the order in which it is to be removed.
+
+    Looks in the region of the options and in those of the machines that are known; with the region ``all`` in every
+    one that the account has. What cannot be asked besides the first is noticed, and the rest goes on.
+    ``account`` is the one place to ask instead.
 
     A machine whose create is under way is left out, be it begun after ``search`` was put together. Our security
     group belongs to no store: it is left once nothing but leftovers has it, and is ours where these are. Raises as
     ``Account``.
     """
-    wanted = read_options(search.options)
-    looking = _Looking(search, _place(account or account_of(wanted), wanted), now or datetime.now(UTC))
-    instances = list(looking.instances())
-    return [*instances, *looking.volumes(), *looking.key_pairs(), *looking.groups(instances)]
+    wanted, began = _wanted(search.options), now or datetime.now(UTC)
+    if account is not None:
+        return _Looking(search, _place(account, wanted), began).everything()
+    first, *others = _places(search, wanted)
+    with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+        going = [pool.submit(_Looking(search, place, began).everything) for place in (first, *others)]
+    found = going[0].result()
+    for place, looked in zip(others, going[1:], strict=True):
+        try:
+            found += looked.result()
+        except PymachineError as error:
+            search.notice(f"not looked in {place.account.region}: {error.message}")
+    return found
 
 
 def discard(leftover: Leftover, account: Account | None = None, clock: Clock | None = None) -> None:
@@ -60,6 +77,10 @@ class _Looking:
     search: Search
     place: _Place
     began: datetime
+
+    def everything(self) -> list[Leftover]:
+        instances = list(self.instances())
+        return [*instances, *self.volumes(), *self.key_pairs(), *self.groups(instances)]
 
     def instances(self) -> Iterator[Leftover]:
         for found in look(self.place.account, {"tag-key": (tags.ID,), "instance-state-name": KEPT}):
@@ -170,6 +191,29 @@ def _is_gone(error: ApiError) -> bool:
 
 def _explained(error: ApiError, leftover: Leftover) -> DriverError:
     return protected(leftover.id, leftover.place) if error.code == PROTECTED else error
+
+
+def _wanted(options: Any) -> Wanted:
+    """Read the options; ``all`` is a region only here."""
+    everywhere = options.aws_region == EVERYWHERE
+    wanted = read_options(replace(options, aws_region=None) if everywhere else options)
+    return replace(wanted, region=EVERYWHERE) if everywhere else wanted
+
+
+def _places(search: Search, wanted: Wanted) -> list[_Place]:
+    """Return where to look: where the user says, then the rest."""
+    named = None if wanted.region == EVERYWHERE else wanted.region
+    at_home = account_of(replace(wanted, region=named))
+    if at_home.is_tied:
+        return [_place(at_home, wanted)]
+    regions = [at_home.region]
+    if wanted.region == EVERYWHERE:
+        found = at_home.read("describe_regions", "list the regions").get("Regions", ())
+        regions += sorted(str(each["RegionName"]) for each in found)
+    else:
+        regions += [str(handle["region"]) for handle in search.known.values() if handle.get("region")]
+    others = [account_of(replace(wanted, region=name)) for name in dict.fromkeys(regions) if name != regions[0]]
+    return [_place(account, wanted) for account in (at_home, *others)]
 
 
 def _place(account: Account, wanted: Wanted) -> _Place:

@@ -28,9 +28,16 @@ def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
     ``options`` are the driver's, and say where to look. Changes nothing. Raises ``NotSupported``, ``DriverError``.
     """
     of_driver = collector(driver, tools)
+    told: set[str] = set()
+
+    def notice(line: str) -> None:
+        if line not in told:
+            tools.reporter.notice(driver, line)
+        told.add(line)
+
     while True:
         known = _known(driver, tools)
-        found = of_driver.leftovers(Search(options, tools.store.identity, known))
+        found = of_driver.leftovers(Search(options, tools.store.identity, known, notice))
         # A machine is on record before its host exists: one that was begun while the driver looked shows now.
         if _known(driver, tools).keys() <= known.keys():
             return found

@@ -12,6 +12,7 @@ import pytest
 
 from contract.conftest import Address, Client
 from contract.sshd import Sshd
+from lab.ec2.faults import error_before
 from lab.ec2.server import Ec2Server
 from pymachine.driver import Handle, Leftover, Request, Search
 from pymachine.errors import DriverError, NotSupported, TransportError
@@ -223,6 +224,34 @@ def test_what_is_left_over_is_found_and_removed_and_nothing_else(ec2: Ec2Server,
     assert [(each.id, each.ours) for each in again] == [(theirs.instance, False)]
     assert sorted(ec2.billed()) == sorted([kept.instance, theirs.instance])
     removed(driver, found)  # what is gone is no error
+
+
+def test_leftovers_are_looked_for_where_known_machines_are(ec2: Ec2Server, driver: AwsDriver) -> None:
+    (known,) = launched(ec2, "kept", region=REGIONS[1])
+    (gone,) = launched(ec2, "gone", region=REGIONS[1])
+    assert list(driver.leftovers(search())) == [], "in the region of the options alone"
+    (found,) = driver.leftovers(search({"kept": known.handle()}))
+    assert (found.id, found.place) == (gone.instance, REGIONS[1])
+    driver.discard(found)
+    assert ec2.billed() == [known.instance]
+
+
+def test_leftovers_of_every_region_are_found_though_one_refuses(ec2: Ec2Server, driver: AwsDriver) -> None:
+    gone = [launched(ec2, "gone", region=region)[0].instance for region in (*REGIONS, "sa-east-1")]
+    ec2.inject(error_before("UnauthorizedOperation", "You may not.", 403, region="eu-west-2", times=1000))
+    told: list[str] = []
+    everywhere = AwsOptions(aws_region="all", aws_insecure_transport=True)
+    found = list(driver.leftovers(Search(everywhere, STORE, {}, told.append)))
+    assert sorted(each.id for each in found) == sorted(gone)
+    (line,) = told
+    assert line.startswith("not looked in eu-west-2: ")
+    assert "may not" in line
+
+
+def test_a_region_that_is_asked_for_and_refuses_is_an_error(ec2: Ec2Server, driver: AwsDriver) -> None:
+    ec2.inject(error_before("UnauthorizedOperation", "You may not.", 403, region=REGIONS[0], times=1000))
+    with pytest.raises(DriverError, match="may not"):
+        driver.leftovers(search())
 
 
 def test_a_launch_that_nobody_remembers_is_no_leftover_while_its_machine_is_known(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -81,16 +81,22 @@ class Leftover:
     handle: Handle = field(default_factory=dict)
 
 
+def _unheard(_: str) -> None:
+    """What is told to nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """Where to look for leftovers: ``options`` as for ``create``, ``owner`` is the store that asks.
 
-    ``known`` maps machine ids to handles; a machine that has none yet maps to an empty one.
+    ``known`` maps machine ids to handles; a machine that has none yet maps to an empty one. ``notice`` takes what the
+    user should know: a place that could not be looked at, say.
     """
 
     options: Any
     owner: str
     known: Mapping[str, Handle]
+    notice: Callable[[str], None] = _unheard
 
 
 @runtime_checkable

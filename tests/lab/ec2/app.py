@@ -104,7 +104,7 @@ class StrictEc2:
 
     def _serve(self, call: Call) -> Reply:
         entry = self.world.record(call)
-        befalling = self.world.faults.befalling(call.action, call.number)
+        befalling = self.world.faults.befalling(call.action, call.number, call.region)
         reply = self._befall("before", befalling, call)
         if reply is None:
             reply = self._answer(call)

@@ -20,7 +20,7 @@ class Fault:
     before; ``kill`` ends process ``pid`` with SIGKILL.
     when: ``before`` the call is performed (an error or a drop then means it never was), or ``after``.
     action: which calls count, ``*`` for all. nth: the first of them that is hit, counted from the injection.
-    times: how many in a row. call: instead of nth, the number of a call since the last reset, of any action.
+    times: how many in a row. region: calls elsewhere do not count. call: instead of nth, the number of a call since the last reset, of any action.
     """
 
     kind: Kind
@@ -28,6 +28,7 @@ class Fault:
     action: str = "*"
     nth: int = 1
     times: int = 1
+    region: str = ""
     call: int | None = None
     code: str = "InternalError"
     message: str = "An internal error has occurred"
@@ -41,7 +42,7 @@ class Fault:
 
 
 def error_before(code: str, message: str = "", status: int = 400, **where: Any) -> Fault:
-    """Refuse without performing; ``where`` is action, nth, times or call."""
+    """Refuse without performing; ``where`` is action, nth, times, region or call."""
     return Fault("error", "before", code=code, message=message or code, status=status, **where)
 
 
@@ -161,10 +162,11 @@ class Faults:
         with self._lock:
             self._armed.append(Armed(fault))
 
-    def befalling(self, action: str, number: int) -> list[Fault]:
+    def befalling(self, action: str, number: int, region: str) -> list[Fault]:
         """The faults of one call, which is thereby counted."""
         with self._lock:
-            return [armed.fault for armed in self._armed if armed.hits(action, number)]
+            there = [armed for armed in self._armed if armed.fault.region in ("", region)]
+            return [armed.fault for armed in there if armed.hits(action, number)]
 
     def wait_held(self, shown: dict[str, Any]) -> None:
         """Hold a call until it is released."""
