@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from pymachine.driver import Resizes
+from pymachine.driver import Alters, Resizes
 from pymachine.errors import UsageFault
+from pymachine.model import Machine
+from pymachine.sizes import exact_size
 from pymachine.steps.powers import at_work, handle_of, incapable
 from pymachine.steps.tools import Tools
 
@@ -20,7 +23,7 @@ class Size:
 
 
 def resize(name: str, size: Size, tools: Tools) -> None:
-    """Change the size; the machine has it from its next start on.
+    """Change the size, on the record as well; the machine has it from its next start on.
 
     Raises ``UsageFault`` where nothing is to change, ``NotSupported`` where the driver cannot, and ``CheckFailed``
     for a machine that is on, a disk that would shrink, or more than its host has.
@@ -31,5 +34,17 @@ def resize(name: str, size: Size, tools: Tools) -> None:
     driver = tools.driver_of(machine)
     if not isinstance(driver, Resizes):
         raise incapable(machine, "resize its machines")
-    with at_work(machine, "resize", driver, tools) as (_, machine):
+    with at_work(machine, "resize", driver, tools) as (session, machine):
         driver.resize(handle_of(machine), cpus=size.cpus, memory=size.memory, disk=size.disk)
+        session.save(machine.with_(options={**machine.options, **_options(machine, driver, size)}))
+
+
+def _options(machine: Machine, driver: Resizes, size: Size) -> dict[str, Any]:
+    """Return the options that say the new size: an inventory is compared with them, and a clone made from them."""
+    alters = driver.alters if isinstance(driver, Alters) else {}
+    given = {name: getattr(size, what, None) for name, what in alters.items()}
+    return {
+        name: exact_size(value) if isinstance(machine.options.get(name), str) else value
+        for name, value in given.items()
+        if value is not None
+    }

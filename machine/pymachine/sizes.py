@@ -18,3 +18,9 @@ def parse_size(text: str, flag: str) -> int:
     if not match:
         raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")
     return int(float(match[1]) * (_UNITS[match[2].upper()] if match[2] else MIB))
+
+
+def exact_size(count: int) -> str:
+    """Return bytes as ``parse_size`` reads them back to the last: ``2G``, ``1536M``."""
+    unit = next((unit for unit, size in reversed(_UNITS.items()) if count % size == 0), None)
+    return f"{count // _UNITS[unit]}{unit}" if unit else f"{count / KIB!r}K"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pymachine.errors import CheckFailed, LeaseHeld, NotSupported, UsageFault
 from pymachine.model import State
 from pymachine.resize import Size, resize
-from pymachine.sizes import GIB, MIB, parse_size
+from pymachine.sizes import GIB, MIB, exact_size, parse_size
 from unit.world import World
 
 
@@ -23,6 +27,27 @@ def test_the_driver_gets_what_was_given(off: World) -> None:
     resize("node1", Size(cpus=4, disk=40 * GIB), off.tools)
     assert off.cloud.sizes(off.store.get("node1").id) == {"cpus": 4, "memory": None, "disk": 40 * GIB}
     assert (off.operation().kind, off.operation().outcome) == ("resize", "done")
+
+
+def test_the_record_says_the_new_size_as_its_options_do(off: World) -> None:
+    off.store.put(off.store.get("node1").with_(options={"fake_size": 1, "fake_zone": "2G", "fake_account": "20G"}))
+    alters = {"fake_size": "cpus", "fake_zone": "memory", "fake_account": "disk", "fake_spot": "record"}
+    kind = type("Sized", (off.cloud.driver(),), {"alters": alters})
+    resize("node1", Size(cpus=4, memory=1536 * MIB), replace(off.tools, load_driver=lambda name: kind))
+    assert off.store.get("node1").options == {"fake_size": 4, "fake_zone": "1536M", "fake_account": "20G"}
+
+
+def test_a_size_that_was_refused_is_not_on_record(off: World) -> None:
+    off.cloud.fail("resize", CheckFailed("a disk only grows"))
+    with pytest.raises(CheckFailed):
+        resize("node1", Size(cpus=4), off.tools)
+    assert off.store.get("node1").options["fake_size"] == 1
+
+
+@given(st.integers(0, 1 << 50))
+@example(1536 * MIB)
+def test_an_exact_size_is_read_back(count: int) -> None:
+    assert parse_size(exact_size(count), "--memory") == count
 
 
 def test_a_machine_that_is_on_is_refused_and_noted(off: World) -> None:
