@@ -20,7 +20,8 @@ class Fault:
     before; ``kill`` ends process ``pid`` with SIGKILL.
     when: ``before`` the call is performed (an error or a drop then means it never was), or ``after``.
     action: which calls count, ``*`` for all. nth: the first of them that is hit, counted from the injection.
-    times: how many in a row. region: calls elsewhere do not count. call: instead of nth, the number of a call since the last reset, of any action.
+    times: how many in a row. region: calls elsewhere do not count. call: instead of nth, the number of a call since
+    the last reset, of any action.
     """
 
     kind: Kind
