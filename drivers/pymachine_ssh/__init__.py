@@ -112,17 +112,27 @@ class SshDriver:
         """Return the host that the options name, with what the user's SSH configuration says of it."""
         address = _address(request.options)
         found = _resolved(address)
-        handle = {
+        hop = _first_hop(address.jump if address.jump is not None else found.jump)
+        handle: dict[str, Any] = {
             "host": found.host,
             "port": found.port,
             "user": found.user or "root",
-            "jump": _first_hop(address.jump if address.jump is not None else found.jump),
+            "jump": [hop.host, hop.port] if hop else None,
         }
+        if found.proxy and address.jump is None:
+            handle["program"] = True
         return Instance(handle, ssh=address)
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
-        """Dial the SSH port. Behind a jump host only that one can be dialled; the state is then unknown at best."""
+        """Dial the SSH port. Behind a jump host only that one can be dialled; the state is then unknown at best.
+
+        Where a program of the user's SSH configuration connects, nothing is dialled.
+        """
         host, port, jump = _read(handle)
+        if handle.get("program"):
+            return Status(
+                State.UNKNOWN, detail=f"{place(host, port)} is reached by a program of the SSH configuration"
+            )
         try:
             dial(*(jump or (host, port)), deadline=deadline).close()
         except Unreachable as error:
@@ -157,13 +167,10 @@ def _resolved(address: SshAddress) -> HostConfig:
     return resolve(address.host, port=address.port, user=address.user)
 
 
-def _first_hop(jump: str | None) -> list[Any] | None:
+def _first_hop(jump: str | None) -> HostConfig | None:
     """The host to dial for a chain of jump hosts, as its own configuration has it."""
     hops: tuple[Hop, ...] = parse_jump(jump or "")
-    if not hops:
-        return None
-    found = resolve(hops[0].host, port=hops[0].port, user=hops[0].user)
-    return [found.host, found.port]
+    return resolve(hops[0].host, port=hops[0].port, user=hops[0].user) if hops else None
 
 
 def _read(handle: Mapping[str, Any]) -> tuple[str, int, tuple[str, int] | None]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -400,6 +401,29 @@ def test_a_program_goes_past_the_jump_hosts_of_the_configuration(
 ) -> None:
     (home / ".ssh" / "config").write_text("Host *\n ProxyJump nowhere.invalid\n")
     client(address(proxy=THROUGH))
+
+
+def test_a_proxy_command_of_the_configuration_connects_and_is_kept(
+    client: Client, address: Address, sshd: Sshd, home: Path, tmp_path: Path
+) -> None:
+    pump = tmp_path / "pump.py"
+    pump.write_text(PUMP)
+    through = f"ProxyCommand {sys.executable} {pump} %h %p 2>/dev/null"
+    (home / ".ssh" / "config").write_text(f"Host inside\n HostName 127.0.0.1\n Port {sshd.port}\n {through}\n")
+    before = _children()
+    transport = client(replace(address(), host="inside", port=None))
+    assert transport.run(Command.of("echo", "in")).stdout == b"in\n"
+    assert len(_children()) == len(before) + 1
+    kept = transport.address
+    assert (kept.host, kept.port, kept.proxy[:2], kept.jump) == ("127.0.0.1", sshd.port, ("sh", "-c"), None)
+    transport.close()
+    (home / ".ssh" / "config").write_text("")
+    again = client(kept)
+    assert len(_children()) == len(before) + 1, "the record leads through it, whatever the configuration says now"
+    again.close()
+    straight = client(replace(kept, proxy=(), jump="none"))
+    assert _children() == before
+    straight.close()
 
 
 def test_a_program_and_jump_hosts_at_once_are_refused(client: Client, address: Address) -> None:

@@ -142,6 +142,17 @@ def test_behind_a_jump_host_only_that_one_can_be_looked_at(port: int) -> None:
     assert status.detail.startswith("jump host: connection refused")
 
 
+def test_behind_a_program_nothing_can_be_looked_at(tmp_path: Path) -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("no ssh here")
+    (tmp_path / "home" / ".ssh").mkdir(mode=0o700)
+    (tmp_path / "home" / ".ssh" / "config").write_text("Host inside\n HostName 192.0.2.1\n ProxyCommand connect %h\n")
+    status = SshDriver().inspect(create(ssh_host="inside").handle, deadline=2)
+    assert status.state is State.UNKNOWN
+    assert status.detail == "192.0.2.1:22 is reached by a program of the SSH configuration"
+    assert "program" not in create(ssh_host="inside", ssh_jump="none").handle
+
+
 @pytest.mark.parametrize("handle", [{}, {"host": "h"}, {"host": "h", "port": "x", "jump": None}])
 def test_a_damaged_handle_is_an_error_with_a_way_on(handle: dict[str, Any]) -> None:
     with pytest.raises(DriverError, match="damaged"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pymachine.errors import UsageFault
 from pymachine.transport.addresses import Hop
 from pymachine.transport.jump import plan_route
+from pymachine.transport.proxy import program_words
 from pymachine.transport.ssh_config import HostConfig, resolve
 
 
@@ -44,7 +46,7 @@ def test_a_user_that_is_the_local_one_counts_as_given(config: Path) -> None:
 
 def test_a_missing_configuration_leaves_the_defaults(config: Path) -> None:
     found = resolve("web", config=config)
-    assert (found.host, found.port, found.jump, found.proxy_command) == ("web", 22, None, None)
+    assert (found.host, found.port, found.jump, found.proxy) == ("web", 22, None, ())
     assert Path.home() / ".ssh/id_ed25519" in found.identity_files
     assert not [path for path in found.identity_files if path.name.endswith("_sk")]
 
@@ -155,10 +157,19 @@ def test_a_circle_of_jump_hosts_is_refused(jumps: dict[str, str]) -> None:
         route("a", "web", World(**jumps))
 
 
-def test_a_proxy_command_is_refused_unless_a_jump_overrides_it() -> None:
-    config = HostConfig("web", proxy_command="nc %h %p")
+def test_a_proxy_command_of_the_first_jump_host_is_refused() -> None:
     world = World()
-    with pytest.raises(UsageFault, match="ProxyCommand"):
-        plan_route(None, config, world.resolve)
-    assert plan_route("none", config, world.resolve).hops == ()
-    assert plan_route("b", config, world.resolve).text == f"{ME}@b:22"
+    proxied = HostConfig("bastion", proxy=("sh", "-c", "exec nc %h %p"))
+    with pytest.raises(UsageFault, match="of jump host bastion has a ProxyCommand"):
+        plan_route("bastion", world.resolve(Hop("web")), lambda hop: proxied)
+    assert plan_route(None, replace(proxied, host="web"), world.resolve).hops == ()
+
+
+def test_tokens_of_a_proxy_command_are_filled_in_and_host_and_port_at_its_use(config: Path) -> None:
+    config.write_text("Host web\n HostName 10.0.0.5\n ProxyCommand connect %n %r 100%% -W %h:%p | cat\n")
+    found = resolve("web", user="admin", config=config)
+    assert found.proxy == ("sh", "-c", "exec connect web admin 100%% -W %h:%p | cat")
+    assert program_words(found.proxy, "10.0.0.5", 24)[1:] == [
+        "-c",
+        "exec connect web admin 100% -W 10.0.0.5:24 | cat",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pymachine.errors import UsageFault
 from pymachine.transport.addresses import Hop, parse_jump
@@ -31,15 +31,10 @@ def plan_route(jump: str | None, config: HostConfig, resolve: Resolve) -> Route:
     """Return the route to the host of ``config``: through ``jump`` if given, else as its configuration says.
 
     Only the first host of a chain is looked up for jump hosts of its own, as ssh -J does: the others are reached
-    from the one before. Raises ``UsageFault`` for a loop, or for a ProxyCommand.
+    from the one before. Raises ``UsageFault`` for a loop, or for a ProxyCommand of that first host.
     """
     wanted = config.jump if jump is None else jump
-    hops = parse_jump(wanted or "")
-    if not hops:
-        if jump is None:
-            _refuse_command(config)
-        return Route(())
-    return Route(tuple(_expand(hops, resolve, seen=())))
+    return Route(tuple(_expand(hops, resolve, seen=()))) if (hops := parse_jump(wanted or "")) else Route(())
 
 
 def _expand(hops: tuple[Hop, ...], resolve: Resolve, seen: tuple[str, ...]) -> list[HostConfig]:
@@ -51,22 +46,20 @@ def _expand(hops: tuple[Hop, ...], resolve: Resolve, seen: tuple[str, ...]) -> l
             hint="give the jump host `ProxyJump none` in ~/.ssh/config",
         )
     before = parse_jump(first.jump or "")
-    if not before:
-        _refuse_command(first)
+    _refuse_program(first)
     reached = _expand(before, resolve, (*seen, name)) if before else []
     return [*reached, _with_user(first), *(_with_user(resolve(hop)) for hop in hops[1:])]
 
 
 def _with_user(hop: HostConfig) -> HostConfig:
     """On a jump host the user is the local one unless something names another, as with ssh."""
-    return HostConfig(
-        hop.host, hop.port, hop.user or getpass.getuser(), hop.identity_files, hop.identities_only, hop.jump
-    )
+    return replace(hop, user=hop.user or getpass.getuser())
 
 
-def _refuse_command(config: HostConfig) -> None:
-    if config.proxy_command:
+def _refuse_program(hop: HostConfig) -> None:
+    """Jump hosts are on record by their addresses, for which the configuration of their names does not count."""
+    if hop.proxy:
         raise UsageFault(
-            f"the SSH configuration of {config.host} has a ProxyCommand, which is not supported",
-            hint="use ProxyJump there, or --ssh-jump; `--ssh-jump none` connects directly",
+            f"the SSH configuration of jump host {hop.host} has a ProxyCommand, which is not supported there",
+            hint="use ProxyJump for it, or give the host itself a ProxyCommand that goes the whole way",
         )

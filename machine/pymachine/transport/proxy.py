@@ -26,13 +26,13 @@ _LASTING = (2, 3, 126, 127)
 
 
 def program_words(proxy: Sequence[str], host: str, port: int) -> list[str]:
-    """Return the command line of ``SshAddress.proxy``: the program with its path, ``%h`` and ``%p`` filled in.
+    """Return the command line of ``SshAddress.proxy``: the program with its path, ``%h``, ``%p``, ``%%`` filled in.
 
     A program named without a folder is looked for beside this Python, where everything that was installed with
     pymachine is, then on the PATH. Raises ``UsageFault`` where there is none.
     """
-    values = {"%h": host, "%p": str(port)}
-    name, *rest = (re.sub("%[hp]", lambda token: values[token.group()], word) for word in proxy)
+    values = {"%h": host, "%p": str(port), "%%": "%"}
+    name, *rest = (re.sub("%[hp%]", lambda token: values[token.group()], word) for word in proxy)
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
         raise UsageFault(

@@ -75,7 +75,7 @@ class _Opening:
             user=config.user or ROOT,
             keys=KeyChoice(address.key_path, config.identity_files, config.identities_only),
             expected=_expected(address.host_key, config),
-            proxy=address.proxy,
+            proxy=address.proxy or (config.proxy if address.jump is None else ()),
         )
 
     def attempt(self, seconds: float) -> SshTransport:
@@ -105,7 +105,7 @@ class _Opening:
     def _seen(self, session: paramiko.Transport) -> SshAddress:
         target, jump = self._target, self._route.text
         found = replace(self._address, host=target.host, port=target.port, user=target.user)
-        return replace(found, jump=jump or self._address.jump, host_key=host_key(session).line)
+        return replace(found, jump=jump or self._address.jump, proxy=target.proxy, host_key=host_key(session).line)
 
 
 def _jump(address: SshAddress) -> str | None:

@@ -6,7 +6,7 @@ import getpass
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pymachine.errors import UsageFault
@@ -23,7 +23,10 @@ _UNSET = "pymachine-no-user"
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """How to reach and log in to one host. ``user`` is None where nothing names one."""
+    """How to reach and log in to one host. ``user`` is None where nothing names one.
+
+    ``proxy`` is the program that connects to it, as ``SshAddress.proxy``, empty for none; never beside ``jump``.
+    """
 
     host: str
     port: int = SSH_PORT
@@ -31,7 +34,7 @@ class HostConfig:
     identity_files: tuple[Path, ...] = ()
     identities_only: bool = False
     jump: str | None = None
-    proxy_command: str | None = None
+    proxy: tuple[str, ...] = ()
 
 
 def resolve(host: str, *, port: int | None = None, user: str | None = None, config: Path | None = None) -> HostConfig:
@@ -102,9 +105,8 @@ def _parse(output: str, alias: str) -> HostConfig:
         user=None if user == _UNSET else user,
         identities_only=values.get("identitiesonly", ["no"])[0] == "yes",
         jump=_meant(values, "proxyjump"),
-        proxy_command=_meant(values, "proxycommand"),
     )
-    return _with_keys(found, values.get("identityfile", []), alias)
+    return _filled_in(found, alias, values.get("identityfile", []), _meant(values, "proxycommand"))
 
 
 def _meant(values: dict[str, list[str]], key: str) -> str | None:
@@ -112,8 +114,8 @@ def _meant(values: dict[str, list[str]], key: str) -> str | None:
     return None if value.lower() in ("none", "") else value
 
 
-def _with_keys(found: HostConfig, files: list[str], alias: str) -> HostConfig:
-    """Add the identity files with their tokens filled in: ssh -G prints them as they were written."""
+def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | None) -> HostConfig:
+    """Add identity files and proxy command with their tokens filled in: ssh -G prints them as they were written."""
     tokens = {
         "%d": str(Path.home()),
         "%h": found.host,
@@ -125,9 +127,14 @@ def _with_keys(found: HostConfig, files: list[str], alias: str) -> HostConfig:
     }
     usable = [f for f in files if f != "none" and not f.endswith(_UNUSABLE)]
     paths = tuple(Path(_expanded(f, tokens)).expanduser() for f in usable)
-    return HostConfig(
-        found.host, found.port, found.user, paths, found.identities_only, found.jump, found.proxy_command
-    )
+    return replace(found, identity_files=paths, proxy=_program(command, tokens) if command else ())
+
+
+def _program(command: str, tokens: dict[str, str]) -> tuple[str, ...]:
+    """Return the words that run a ProxyCommand as ssh does; host and port stay tokens, filled in at each use."""
+    kept = {"%h": "%h", "%p": "%p", "%%": "%%"}
+    doubled = {token: value.replace("%", "%%") for token, value in tokens.items()}
+    return ("sh", "-c", f"exec {_expanded(command, {**doubled, **kept})}")
 
 
 def _expanded(text: str, tokens: dict[str, str]) -> str:
