@@ -66,7 +66,7 @@ def no_secrets(source: SecretSource) -> str:
 def surroundings(
     environ: Mapping[str, str] | None = None,
     files: Files | None = None,
-    secrets: Callable[[SecretSource], str] | None = no_secrets,
+    secrets: Callable[[SecretSource], str] = no_secrets,
 ) -> Surroundings:
     return Surroundings(environ or {}, NAMES, options_of, files or Files(), secrets)
 

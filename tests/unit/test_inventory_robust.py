@@ -59,7 +59,9 @@ VALUES = st.recursive(
 
 def outcome(text: str) -> Inventory | InventoryFaults:
     try:
-        return load([Source("f.yaml", text)], AROUND)
+        inventory = load([Source("f.yaml", text)], AROUND)
+        inventory.revealed()
+        return inventory
     except InventoryFaults as faults:
         lines = text.splitlines() or [""]
         for finding in faults.findings:

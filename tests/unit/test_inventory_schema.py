@@ -65,7 +65,7 @@ def test_it_is_a_schema_of_its_draft(schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", GOOD)
 def test_a_good_inventory_is_good_to_both(schema: dict[str, Any], text: str) -> None:
-    files = surroundings(secrets=None)
+    files = surroundings()
     files.paths.texts["/inv/x"] = ""  # type: ignore[attr-defined]
     read(text, around=files)
     assert complaints(schema, text) == []

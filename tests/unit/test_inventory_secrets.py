@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from pymachine.errors import PymachineError
-from pymachine.inventory import SecretSource, exporting
+from pymachine.inventory import InventoryFaults, SecretSource, Surroundings, exporting
 from unit.inventories import Files, faults, read, surroundings
 
 TEXT = """
@@ -39,7 +40,7 @@ class Vault:
 
 def test_secrets_come_from_files_and_commands() -> None:
     vault = Vault()
-    fleet = read(TEXT, around=surroundings(files=FILES, secrets=vault)).fleet
+    fleet = read(TEXT, around=surroundings(files=FILES, secrets=vault)).revealed()
     assert {machine.engine.env for machine in fleet.machines} == {("TOKEN=hunter2", "PLAIN=x")}
     assert fleet.stacks[0].environment == {"PASSWORD": "hunter2", "TAG": "latest"}
     assert vault.asked == [
@@ -53,30 +54,72 @@ def test_no_secret_is_read_from_a_file_with_a_fault() -> None:
     assert vault.asked == []
 
 
-def test_without_a_reader_of_secrets_their_values_are_empty() -> None:
-    fleet = read(TEXT, around=surroundings(files=FILES, secrets=None)).fleet
-    assert fleet.machines[0].engine.env == ("TOKEN=", "PLAIN=x")
+def test_no_secret_is_read_before_it_is_wanted() -> None:
+    vault = Vault()
+    inventory = read(TEXT, around=surroundings(files=FILES, secrets=vault))
+    assert inventory.fleet.machines[0].engine.env == ("TOKEN=", "PLAIN=x")
+    inventory.check_secrets()
+    assert vault.asked == []
+    inventory.revealed()
+    assert inventory.fleet.machines[0].engine.env == ("TOKEN=", "PLAIN=x")
+    assert len(vault.asked) == 2
+
+
+def test_an_inventory_without_secrets_is_revealed_as_it_is() -> None:
+    inventory = read("fleet: f\nmachines: [{name: n, driver: fake}]\n")
+    assert inventory.revealed() is inventory.fleet
+
+
+def test_a_secret_whose_file_is_missing_is_no_fault_until_it_is_wanted() -> None:
+    """Nor is anybody asked for the others then: the run ends all the same."""
+    vault = Vault()
+    inventory = read(TEXT, around=surroundings(files=Files({"/inv/c.yaml": ""}), secrets=vault))
+    assert inventory.fleet.stacks[0].environment == {"PASSWORD": "", "TAG": "latest"}
+    for wanted in (inventory.check_secrets, inventory.revealed):
+        with pytest.raises(InventoryFaults, match=r"f\.yaml:11:41: secrets/db: no such file"):
+            wanted()
+    assert vault.asked == []
+
+
+def test_a_secret_whose_file_is_missing_is_told_with_every_other_fault() -> None:
+    around = surroundings(files=Files({"/inv/c.yaml": ""}))
+    lines = faults(TEXT + "    hooks: {never: x}\n", around=around)
+    assert len(lines) == 2
+    assert lines[0] == "f.yaml:11:41: secrets/db: no such file"
+
+
+def test_without_a_way_to_secrets_none_is_taken_for_empty() -> None:
+    around = surroundings()
+    with pytest.raises(InventoryFaults, match="secrets cannot be read here"):
+        read(TEXT, around=Surroundings(around.environ, around.drivers, around.options_of, FILES)).revealed()
+
+
+def revealing(text: str, secrets: Callable[[SecretSource], str]) -> list[str]:
+    """Return the lines of all faults of its secrets."""
+    inventory = read(text, around=surroundings(files=FILES, secrets=secrets))
+    with pytest.raises(InventoryFaults) as caught:
+        inventory.revealed()
+    return [finding.line for finding in caught.value.findings]
 
 
 def test_a_secret_that_cannot_be_read_is_a_fault_at_its_place() -> None:
     def locked(source: SecretSource) -> str:
         raise PymachineError("command pass ended with code 1")
 
-    lines = faults(TEXT, around=surroundings(files=FILES, secrets=locked))
+    lines = revealing(TEXT, locked)
     assert lines[0] == "f.yaml:6:27: command pass ended with code 1"
     assert len(lines) == 2
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "nul\0"])
 def test_a_secret_has_one_line(text: str) -> None:
-    lines = faults(TEXT, around=surroundings(files=FILES, secrets=Vault(text)))
+    lines = revealing(TEXT, Vault(text))
     assert lines[0] == "f.yaml:6:27: the secret has more than one line"
 
 
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("{from_file: nowhere}", "nowhere: no such file"),
         ("{from_file: ''}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
         ("{from_command: ls}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
         ("{from_command: []}", "a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"),
@@ -106,7 +149,7 @@ def test_what_is_no_secret_is_not_warned_of(pair: str) -> None:
 
 
 def test_no_value_of_a_variable_is_exported_or_shown() -> None:
-    fleet = read(TEXT, around=surroundings(files=FILES, secrets=Vault())).fleet
+    fleet = read(TEXT, around=surroundings(files=FILES, secrets=Vault())).revealed()
     exported = json.dumps(exporting.document(fleet))
     assert "hunter2" not in exported
     assert "latest" not in exported

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from pymachine.apply.looking import WIDTH, look_at, records_of
 from pymachine.apply.memory import Notebook, note_name
 from pymachine.apply.programs import RunProgram, run_program
 from pymachine.apply.running import Account, Bounds, Outcome, Run, Tell
+from pymachine.apply.selection import limited
 from pymachine.errors import CheckFailed, LeaseHeld
 from pymachine.inventory.model import Fleet
 from pymachine.model import Machine, SshAddress
@@ -36,10 +37,16 @@ class Computer:
 
 
 class FleetWork:
-    """One command at work on a fleet. Every verb within it shares one connection to each host."""
+    """One command at work on a fleet. Every verb within it shares one connection to each host.
 
-    def __init__(self, fleet: Fleet, tools: Tools, computer: Computer) -> None:
+    ``reveal`` returns the fleet with its secrets; what does not compare or apply them never asks for them.
+    """
+
+    def __init__(
+        self, fleet: Fleet, tools: Tools, computer: Computer, reveal: Callable[[], Fleet] | None = None
+    ) -> None:
         self.fleet = fleet
+        self._reveal = reveal
         self._specs = {spec.name: spec for spec in fleet.machines}
         self.connections = Connections(tools.connect)
         self.logs = Logs(tools.store.folder, fleet.name)
@@ -55,13 +62,19 @@ class FleetWork:
         )
         return self.known
 
-    def plan(self, fleet: Fleet | None = None, batch: Batch = ONE_BY_ONE) -> Plan:
-        """Look, and return what has to be done; connections to hosts with nothing to do are closed."""
-        wanted = fleet or self.fleet
-        self._specs = {spec.name: spec for spec in wanted.machines}
-        made = plan(wanted, records_of(self.tools), self.look(), batch)
-        self.connections.close(keep=self._addresses(made))
-        return made
+    def plan(self, batch: Batch = ONE_BY_ONE) -> Plan:
+        """Read the secrets, look, and return what has to be done; connections to hosts with nothing to do are closed.
+
+        Raises ``InventoryFaults`` for secrets that cannot be read, before anything is looked at.
+        """
+        if self._reveal is not None:
+            self.fleet, self._reveal = self._reveal(), None
+        return self._kept(self._planned(self.fleet, batch))
+
+    def plan_removal(self, names: frozenset[str]) -> Plan:
+        """Look, and return how these machines and stacks are removed, and nothing else; no secret is read for it."""
+        made = self._planned(without(self.fleet, names), ONE_BY_ONE)
+        return self._kept(_removing(limited(made, names | set(self.known.memory.stacks))))
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> Account:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
@@ -85,6 +98,15 @@ class FleetWork:
 
     def __exit__(self, *ignored: object) -> None:
         self.close()
+
+    def _planned(self, wanted: Fleet, batch: Batch) -> Plan:
+        self._specs = {spec.name: spec for spec in wanted.machines}
+        return plan(wanted, records_of(self.tools), self.look(), batch)
+
+    def _kept(self, made: Plan) -> Plan:
+        """Keep the connections that a plan needs."""
+        self.connections.close(keep=self._addresses(made))
+        return made
 
     def _settle(self, machine: Machine, finding: Finding, traits: Mapping[str, Traits]) -> None:
         """Close the connection to a host with nothing to do at once: a thousand idle ones cost more than the look."""
@@ -148,6 +170,16 @@ def refuse(made: Plan, *, replace: bool) -> None:
     if made.refusals and not made.chains:
         told = "".join(f"\n  {refusal.subject}: {refusal.message}" for refusal in made.refusals)
         raise CheckFailed(f"nothing can be done:{told}", hint=made.refusals[0].hint or None)
+
+
+def _removing(made: Plan) -> Plan:
+    """Return the part of a plan that only takes away, whatever it was for."""
+    chains = tuple(
+        replace(chain, actions=tuple(replace(action, reasons=("it is destroyed",)) for action in chain.actions))
+        for chain in made.chains
+        if all(action.kind in (Kind.REMOVE, Kind.WITHDRAW) for action in chain.actions)
+    )
+    return replace(made, chains=chains, refusals=(), unseen={}, notes=(), partial=False)
 
 
 def without(fleet: Fleet, names: Sequence[str] | frozenset[str]) -> Fleet:

@@ -62,7 +62,8 @@ def opened(
     from pymachine.apply.working import Computer, FleetWork, leased
     from pymachine.cli.fleettelling import choose_teller
 
-    fleet = named(read_inventory(app, files).fleet)
+    inventory = read_inventory(app, files)
+    fleet = named(inventory.fleet)
     teller = choose_teller(app, as_json=as_json)
     app.reporter = teller
     names = selected(fleet, records_of(app.tools), limit)
@@ -71,7 +72,8 @@ def opened(
         if purpose:
             _unlock(app, fleet.name)
             stack.enter_context(leased(fleet.name, f"{purpose} {fleet.name}", app.tools))
-        work = stack.enter_context(FleetWork(fleet, app.tools, Computer(app.environ, app.wiring.run, looking)))
+        computer = Computer(app.environ, app.wiring.run, looking)
+        work = stack.enter_context(FleetWork(fleet, app.tools, computer, inventory.revealed))
         yield Opened(work, names, teller)
 
 

@@ -28,26 +28,25 @@ FILES = click.option(
 )  # fmt: skip
 
 
-def read_inventory(app: App, files: Sequence[str], *, secrets: bool = True) -> Inventory:
+def read_inventory(app: App, files: Sequence[str]) -> Inventory:
     """Read the inventory in these files, by default the one of the current folder; its warnings go to stderr.
 
-    Without ``secrets`` nothing is read for them and their values are empty. Raises ``UsageFault``, with every fault
-    that is in the files.
+    Its secrets are read when it is revealed. Raises ``UsageFault``, with every fault that is in the files.
     """
-    inventory = load(sources_of(files), surroundings_of(app, secrets=secrets))
+    inventory = load(sources_of(files), surroundings_of(app))
     for warning in inventory.warnings:
         note(f"warning: {warning}")
     return inventory
 
 
-def surroundings_of(app: App, *, secrets: bool = True) -> Surroundings:
-    """Return what the reader needs: the environment, the installed drivers, files."""
+def surroundings_of(app: App) -> Surroundings:
+    """Return what the reader needs: the environment, the installed drivers, files, secrets."""
     return Surroundings(
         environ=app.environ,
         drivers=tuple(app.wiring.driver_names()),
         options_of=lambda name: app.wiring.load_driver(name).options,
         paths=LocalPaths(),
-        secrets=(lambda source: secret_of(source, app.environ)) if secrets else None,
+        secrets=lambda source: secret_of(source, app.environ),
     )
 
 

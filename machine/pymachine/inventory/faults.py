@@ -47,6 +47,7 @@ class Findings:
         self._place = {file: number for number, file in enumerate(files)}
         self._faults: dict[Finding, None] = {}
         self._warnings: dict[Finding, None] = {}
+        self._withheld: dict[Finding, None] = {}
 
     def fault(self, spot: Spot, message: str, hint: str | None = None) -> None:
         """Note a fault. A hint follows it on the same line."""
@@ -55,6 +56,10 @@ class Findings:
     def warn(self, spot: Spot, message: str) -> None:
         """Note something that works and is unwise all the same."""
         self._warnings[Finding(spot, message)] = None
+
+    def withhold(self, spot: Spot, message: str) -> None:
+        """Note what is a fault only beside others, or once a secret is wanted."""
+        self._withheld[Finding(spot, message)] = None
 
     @property
     def any(self) -> bool:
@@ -66,10 +71,15 @@ class Findings:
         """The warnings, as lines, sorted by place."""
         return tuple(finding.line for finding in self._sorted(self._warnings))
 
+    @property
+    def withheld(self) -> tuple[Finding, ...]:
+        """What is no fault yet, sorted by place."""
+        return tuple(self._sorted(self._withheld))
+
     def settle(self) -> None:
-        """Raise ``InventoryFaults`` if there is any."""
+        """Raise ``InventoryFaults`` if there is any; with what was withheld: all of it at once."""
         if self._faults:
-            raise InventoryFaults(self._sorted(self._faults))
+            raise InventoryFaults(self._sorted(self._faults | self._withheld))
 
     def _sorted(self, found: dict[Finding, None]) -> list[Finding]:
         return sorted(found, key=self._order)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from pymachine.inventory.composing import Source, compose
 from pymachine.inventory.drivers import Drivers
 from pymachine.inventory.entries import Draft, Entries
-from pymachine.inventory.faults import Findings, where
+from pymachine.inventory.faults import Finding, Findings, InventoryFaults, where
 from pymachine.inventory.model import Fleet, Spot
 from pymachine.inventory.specs import Specs
 from pymachine.inventory.surroundings import Reading, Secrets, Surroundings
@@ -29,25 +29,45 @@ APPENDED = ("machines", "stacks")
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What was read. ``warnings`` are lines ``file:line:column: …`` on what works and is unwise."""
+    """What was read. ``warnings`` are lines ``file:line:column: …`` on what works and is unwise.
+
+    Secrets are not read yet: in ``fleet`` their values are empty. ``missing`` are those whose file is not there.
+    """
 
     fleet: Fleet
     warnings: tuple[str, ...] = ()
+    missing: tuple[Finding, ...] = ()
+    _reveal: Callable[[], Fleet] | None = field(default=None, repr=False, compare=False)
+
+    def check_secrets(self) -> None:
+        """Raise ``InventoryFaults`` where the file of a secret is not there. Reads none and runs no command."""
+        if self.missing:
+            raise InventoryFaults(self.missing)
+
+    def revealed(self) -> Fleet:
+        """Return the fleet with its secrets, which are read now; their commands may ask somebody something.
+
+        Raises ``InventoryFaults`` with every one that cannot be read.
+        """
+        self.check_secrets()
+        return self.fleet if self._reveal is None else self._reveal()
 
 
 def load(sources: Sequence[Source], surroundings: Surroundings) -> Inventory:
-    """Read an inventory of one or several files.
+    """Read an inventory of one or several files, but no secret.
 
-    Secrets are read last, when everything else is in order: their commands may ask somebody something.
     Raises ``InventoryFaults`` with everything that is wrong.
     """
-    inventory, has_secrets = _loaded(sources, surroundings, None)
-    if has_secrets and surroundings.secrets is not None:
-        inventory, _ = _loaded(sources, surroundings, surroundings.secrets)
-    return inventory
+
+    def reveal() -> Fleet:
+        return _loaded(sources, surroundings, surroundings.secrets)[0]
+
+    fleet, reading = _loaded(sources, surroundings, None)
+    found = reading.findings
+    return Inventory(fleet, found.warnings, found.withheld, reveal if reading.has_secrets else None)
 
 
-def _loaded(sources: Sequence[Source], surroundings: Surroundings, secrets: Secrets | None) -> tuple[Inventory, bool]:
+def _loaded(sources: Sequence[Source], surroundings: Surroundings, secrets: Secrets | None) -> tuple[Fleet, Reading]:
     findings = Findings([source.name for source in sources])
     reading = Reading(findings, surroundings, secrets)
     tables = [table for source in sources if (table := compose(source, surroundings.environ, findings)) is not None]
@@ -55,7 +75,7 @@ def _loaded(sources: Sequence[Source], surroundings: Surroundings, secrets: Secr
         findings.settle()  # a file that is no YAML leaves nothing to compare the others with
     fleet = _fleet(_united(tables, reading), sources[0].name, reading)
     findings.settle()
-    return Inventory(fleet, findings.warnings), reading.has_secrets
+    return fleet, reading
 
 
 def _united(tables: Sequence[Table], reading: Reading) -> Table:

@@ -41,23 +41,28 @@ DriverOptions = Callable[[str], type]
 Secrets = Callable[[SecretSource], str]
 
 
+def no_secrets(source: SecretSource) -> str:
+    """Raise ``PymachineError``: an empty text would be taken for the secret."""
+    raise PymachineError("secrets cannot be read here")
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Everything that is not in the files. The package itself does no I/O.
 
     ``options_of`` returns a driver's options class or raises ``DriverMissing``; ``drivers`` are the names of all.
-    ``secrets`` returns a secret's text or raises ``PymachineError``; None leaves secrets unread, their values empty.
+    ``secrets`` returns a secret's text or raises ``PymachineError``; it is called when an inventory is ``revealed``.
     """
 
     environ: Mapping[str, str]
     drivers: Sequence[str]
     options_of: DriverOptions
     paths: Paths
-    secrets: Secrets | None = None
+    secrets: Secrets = no_secrets
 
 
 class Reading:
-    """One reading: what was found, and the way to the outside."""
+    """One reading: what was found, and the way to the outside. Without ``secrets`` these stay unread."""
 
     def __init__(self, findings: Findings, surroundings: Surroundings, secrets: Secrets | None) -> None:
         self.findings = findings
@@ -111,10 +116,9 @@ class Reading:
         match table.cells:
             case {"from_file": Scalar() as path, **rest} if not rest and path.text.strip():
                 absolute = resolve(path.spot.file, path.text)
-                why = self.surroundings.paths.fault(absolute)
-                if why is None:
-                    return SecretSource(folder, path=absolute)
-                self.fault(path, f"{path.source}: {why}")
+                if (why := self.surroundings.paths.fault(absolute)) is not None:
+                    self.findings.withhold(path.spot, f"{path.source}: {why}")
+                return SecretSource(folder, path=absolute)
             case {"from_command": Items() as words, **rest} if not rest and words.items:
                 texts = tuple(word.text for word in words.items if isinstance(word, Scalar))
                 if len(texts) == len(words.items):

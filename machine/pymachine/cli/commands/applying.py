@@ -66,17 +66,12 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
 
     Hosts that were there before stay, without what pymachine put on them.
     """
-    from pymachine.apply.selection import limited
-    from pymachine.apply.working import without
     from pymachine.cli.fleetplans import raise_for
-    from pymachine.plan import Kind
 
     account: Account | None = None
     parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
     with opened(app, files, limit, purpose="destroy", as_json=given["as_json"]) as fleet:
-        rest = without(fleet.work.fleet, fleet.names)
-        made = limited(fleet.work.plan(rest), fleet.names | set(fleet.work.known.memory.stacks))
-        made = _destroying(made, Kind.REMOVE, Kind.WITHDRAW)
+        made = fleet.work.plan_removal(fleet.names)
         _show(made, given)
         if made.chains and _agreed(app, made, "destroy", given):
             account = _carried_out(fleet, made, given)
@@ -104,18 +99,6 @@ def _planned(fleet: Opened, names: frozenset[str], limit: Sequence[str], given: 
     _show(made, given)
     refuse(made, replace=given["replace"])
     return made
-
-
-def _destroying(made: Plan, *kinds: Any) -> Plan:
-    from dataclasses import replace
-
-    reason = ("it is destroyed",)
-    chains = tuple(
-        replace(chain, actions=tuple(replace(action, reasons=reason) for action in chain.actions))
-        for chain in made.chains
-        if all(action.kind in kinds for action in chain.actions)
-    )
-    return replace(made, chains=chains, refusals=(), unseen={}, notes=(), partial=False)
 
 
 def _show(made: Plan, given: Mapping[str, Any]) -> None:

@@ -61,7 +61,9 @@ def check(app: App, files: tuple[str, ...]) -> None:
 
     Secrets are not read, and no machine is looked at.
     """
-    fleet = read_inventory(app, files, secrets=False).fleet
+    understood = read_inventory(app, files)
+    understood.check_secrets()
+    fleet = understood.fleet
     say(f"fleet {fleet.name}: {_count(len(fleet.machines), 'machine')}")
     if fleet.machines:
         columns(("DRIVER", "MACHINES", "MANAGERS", "WORKERS", "NOT IN THE SWARM"), _rows(fleet))
@@ -82,7 +84,7 @@ def export(app: App, form: str, files: tuple[str, ...]) -> None:
     """
     from pymachine.inventory import exporting
 
-    fleet = read_inventory(app, files, secrets=False).fleet
+    fleet = read_inventory(app, files).fleet
     if form == "json":
         dump(exporting.document(fleet))
         return
