@@ -73,7 +73,7 @@ class SshAddress:
     ``port`` and ``user`` are None where the user gave none: the SSH configuration then decides (22, root).
     ``host_key`` is an OpenSSH public key line (``ssh-ed25519 AAAA…``) or a fingerprint (``SHA256:…``);
     None until the first contact pins it. ``jump`` is ``[user@]bastion[:port]``. ``proxy`` is a program and its words
-    whose input and output are the connection, in place of TCP. In them ``%h`` is the host, ``%p`` the port, ``%%`` a %.
+    whose input and output are the connection, in place of TCP; ``%h`` is the host, ``%p`` the port, ``%%`` a %.
     A program named without a folder is one that was installed together with pymachine.
     """
 
