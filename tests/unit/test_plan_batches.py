@@ -88,10 +88,16 @@ def test_a_percentage_is_rounded_up_and_at_least_one(percent: int, workers: int,
 
 def test_what_is_left_out_leaves_no_gap() -> None:
     """Who waits for one that does not come waits for nobody: both beside it would restart at once."""
-    made = planned(RESTARTED, Batch(1, among=frozenset({"w1", "w3", "w5"})))
+    made = planned(RESTARTED, Batch(1, among=frozenset({"m1", "w1", "w3", "w5"})))
     assert waits_of(made, Kind.UPGRADE) == {
         "w1": (LEADER,), "w2": (), "w3": ("upgrade:w1",), "w4": (), "w5": ("upgrade:w3",),
     }  # fmt: skip
+
+
+def test_a_manager_alone_needs_none_that_is_left_out() -> None:
+    upgrades = planned(RESTARTED, Batch(1, among=frozenset({"m1", "m3", "w1"}))).of(Kind.UPGRADE)
+    needs = {action.id: action.needs for action in upgrades if action.subject in MANAGERS}
+    assert needs == {"upgrade:m2": (), "upgrade:m3": (), LEADER: ("upgrade:m3",)}
 
 
 def test_a_worker_that_is_replaced_has_joined_before_the_next_one_goes() -> None:

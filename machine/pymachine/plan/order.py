@@ -112,9 +112,10 @@ class Order:
         for chain in managers:
             begins, own = _restarts_of(chain)[0], {action.id for action in chain.actions}
             self._wait(begins, [name for name in arrived if name not in own])
-        for before, chain in pairwise(managers):
+        turns = [chain for chain in managers if self._batch.concerns(chain.subject)]
+        for before, chain in pairwise(turns):
             self._need(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
-        self._roll(workers, [_restarts_of(chain)[-1].id for chain in managers[-1:]])
+        self._roll(workers, [_restarts_of(chain)[-1].id for chain in turns[-1:]])
 
     def _roll(self, workers: Sequence[Chain], managers: Sequence[str]) -> None:
         """Each worker waits for the one a batch before it, so that a slow one holds up nobody beside it."""
