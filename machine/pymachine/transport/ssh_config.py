@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +16,10 @@ from pymachine.transport.addresses import SSH_PORT, check_host, check_user
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
-DEADLINE = 5.0
+DEADLINE = 10.0
+
+# A fleet's hosts are all resolved at once: more programs than processors only hold each other up past their deadline.
+_TURNS = threading.BoundedSemaphore(2 * (os.cpu_count() or 1))
 
 # Security keys and key types that are gone cannot be used here; ssh -G lists their default files all the same.
 _UNUSABLE = ("_sk", "id_dsa", "id_xmss")
@@ -41,7 +46,7 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
     """Return the configuration for a host or alias; ``port`` and ``user`` win where given.
 
     ``config`` is read in place of ``~/.ssh/config``. Without ssh installed only the given values and the default
-    keys count. Takes at most 5 s. Raises ``UsageFault`` where ssh refuses the configuration.
+    keys count. Takes at most 10 s once its turn has come. Raises ``UsageFault`` where ssh refuses the configuration.
     """
     check_host(host)
     if user is not None:
@@ -69,15 +74,16 @@ def _ask(ssh: str, flags: list[str], host: str, config: Path) -> str:
 
 def _output(words: list[str], host: str) -> str:
     try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=DEADLINE,
-            check=False,
-        )
+        with _TURNS:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=DEADLINE,
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         raise UsageFault(
             f"ssh did not work out the configuration of {host} within {DEADLINE:g} s",
