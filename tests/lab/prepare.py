@@ -34,6 +34,7 @@ VM_PROGRAMS = {
     "xmllint": "libxml2-utils",
 }
 QEMU_DRIVER = "libvirt-daemon-driver-qemu"
+UEFI_FIRMWARE = "ovmf"
 # What the tests that need no host run against: a real sshd on loopback, and every shell that may read our output.
 TEST_PROGRAMS = {
     "sshd": "openssh-server",
@@ -65,6 +66,8 @@ def missing_packages(*, tests: bool = False) -> list[str]:
         absent.append("debian-archive-keyring")
     if not _qemu_driver_is_there():
         absent.append(QEMU_DRIVER)
+    if not Path("/usr/share/OVMF").is_dir():
+        absent.append(UEFI_FIRMWARE)
     return absent
 
 
