@@ -22,7 +22,6 @@ from pymachine_aws.rules import Rule, wanted_rules
 from pymachine_aws.runbody import Parts, digest_of, run_body
 from pymachine_aws.site import Attempt, Site, Subnet
 from pymachine_aws.sources import sources_of
-from pymachine_aws.surveying import account_of
 from pymachine_aws.userdata import STAND_IN, user_data_of
 from pymachine_aws.waiting import Clock, Described, spread
 from pymachine_aws.wanted import Wanted
@@ -48,10 +47,7 @@ class Means:
 class Launch:
     """One create. Every part of it can be repeated: the handle that was remembered last says how far it came."""
 
-    def __init__(
-        self, request: Request, wanted: Wanted, site: Site, remember: Remember, means: Means | None = None
-    ) -> None:
-        means = means or Means(account_of(wanted))
+    def __init__(self, request: Request, wanted: Wanted, site: Site, remember: Remember, means: Means) -> None:
         self._request = request
         self._wanted = wanted
         self._site = site

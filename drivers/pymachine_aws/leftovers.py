@@ -39,10 +39,12 @@ def find(search: Search, account: Account | None = None, now: datetime | None = 
     group belongs to no store: it is left once nothing but leftovers has it, and is ours where these are. Raises as
     ``Account``.
     """
-    wanted, began = _wanted(search.options), now or datetime.now(UTC)
+    options, began = search.options, now or datetime.now(UTC)
+    everywhere = options.aws_region == EVERYWHERE  # a region only here
+    wanted = read_options(replace(options, aws_region=None) if everywhere else options)
     if account is not None:
         return _Looking(search, _place(account, wanted), began).everything()
-    first, *others = _places(search, wanted)
+    first, *others = _places(search, wanted, everywhere=everywhere)
     with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
         going = [pool.submit(_Looking(search, place, began).everything) for place in (first, *others)]
     found = going[0].result()
@@ -193,26 +195,17 @@ def _explained(error: ApiError, leftover: Leftover) -> DriverError:
     return protected(leftover.id, leftover.place) if error.code == PROTECTED else error
 
 
-def _wanted(options: Any) -> Wanted:
-    """Read the options; ``all`` is a region only here."""
-    everywhere = options.aws_region == EVERYWHERE
-    wanted = read_options(replace(options, aws_region=None) if everywhere else options)
-    return replace(wanted, region=EVERYWHERE) if everywhere else wanted
-
-
-def _places(search: Search, wanted: Wanted) -> list[_Place]:
+def _places(search: Search, wanted: Wanted, *, everywhere: bool) -> list[_Place]:
     """Return where to look: where the user says, then the rest."""
-    named = None if wanted.region == EVERYWHERE else wanted.region
-    at_home = account_of(replace(wanted, region=named))
+    at_home = account_of(wanted)
     if at_home.is_tied:
         return [_place(at_home, wanted)]
-    regions = [at_home.region]
-    if wanted.region == EVERYWHERE:
+    if everywhere:
         found = at_home.read("describe_regions", "list the regions").get("Regions", ())
-        regions += sorted(str(each["RegionName"]) for each in found)
+        regions = sorted(str(each["RegionName"]) for each in found)
     else:
-        regions += [str(handle["region"]) for handle in search.known.values() if handle.get("region")]
-    others = [account_of(replace(wanted, region=name)) for name in dict.fromkeys(regions) if name != regions[0]]
+        regions = [str(handle["region"]) for handle in search.known.values() if handle.get("region")]
+    others = [account_of(replace(wanted, region=name)) for name in dict.fromkeys(regions) if name != at_home.region]
     return [_place(account, wanted) for account in (at_home, *others)]
 
 

@@ -16,7 +16,7 @@ from pymachine_aws.rules import wanted_rules
 from pymachine_aws.sources import sources_of
 from pymachine_aws.subnets import subnet_of
 from pymachine_aws.waiting import Clock, Described
-from pymachine_aws.wanted import Volume, Wanted
+from pymachine_aws.wanted import Volume
 from pymachine_aws.wanting import read_options
 
 TYPE, SIZE = "aws_instance_type", "aws_root_size"
@@ -38,11 +38,9 @@ def rests(ec2: Ec2, change: Refitting, account: Account | None = None) -> bool:
     Raises ``CheckFailed`` for a type that it cannot become, a disk that would shrink, and a spot instance that would
     have to be stopped.
     """
-    account = account or Account.of(ec2)
-    described = whereabouts.required(account, ec2)
-    wanted = read_options(change.after)
-    resting = _other_type(account, described, wanted, change) is not None or _is_larger(change)
-    if resting and described.get("InstanceLifecycle") == "spot":
+    work = _Refit(ec2, change, account or Account.of(ec2))
+    resting = work.other_type() is not None or work.is_larger()
+    if resting and work.described.get("InstanceLifecycle") == "spot":
         raise CheckFailed(f"{ec2.instance} is a spot instance, which cannot be stopped to be changed", hint=ANEW)
     return resting
 
@@ -50,52 +48,88 @@ def rests(ec2: Ec2, change: Refitting, account: Account | None = None) -> bool:
 def refit(
     ec2: Ec2, change: Refitting, listener: Listener = NOBODY, *, account: Account | None = None, clock: Clock
 ) -> None:
-    """Make the change. Raises ``CheckFailed`` as ``rests``, ``DriverError`` for what EC2 refuses."""
-    account = account or Account.of(ec2)
-    described, wanted = whereabouts.required(account, ec2), read_options(change.after)
-    name = _other_type(account, described, wanted, change)
-    if name is not None:
-        listener.progress(f"{ec2.instance} becomes {name}")
-        _modify(account, ec2, InstanceType={"Value": name})
-    if not set(VOLUME).isdisjoint(change.names):
-        _reshape(account, _root_of(described), wanted.volume, clock)
-    visible = tags.visible(wanted.tags)
-    if not visible:  # before the tags that it cannot show are there, and else after they are gone
-        _set_metadata(account, ec2, wanted, change, visible=False)
-    if TAG in change.names:
-        _retag(account, described, read_options(change.before).tags, wanted.tags)
-    if visible:
-        _set_metadata(account, ec2, wanted, change, visible=True)
-    if ec2.group and not set(ACCESS).isdisjoint(change.names):
-        _open(account, ec2, described, change, clock)
-        listener.notice("its group is shared: what it let in before is still let in")
+    """Make the change. Raises ``CheckFailed`` for a type it cannot become, ``DriverError`` for what EC2 refuses."""
+    _Refit(ec2, change, account or Account.of(ec2)).run(listener, clock)
 
 
-def _other_type(account: Account, described: Described, wanted: Wanted, change: Refitting) -> str | None:
-    """Return the type that it is to become, None where it has one of those that are asked for."""
-    if TYPE not in change.names or described["InstanceType"] in wanted.types:
-        return None
-    zone, arch = str(described["Placement"]["AvailabilityZone"]), str(described["Architecture"])
-    for kind in kinds_of(account, wanted.types, [zone]):
-        if arch in kind.arches and kind.offered_in(zone):
-            return kind.name
-    raise CheckFailed(
-        f"{described['InstanceId']} is {arch} in {zone}, and cannot become {' or '.join(wanted.types)}",
-        hint=ANEW,
-    )
+class _Refit:
+    """One change of one instance, which is looked at once, as its options are read once."""
 
+    def __init__(self, ec2: Ec2, change: Refitting, account: Account) -> None:
+        self._ec2 = ec2
+        self._account = account
+        self._names = frozenset(change.names)
+        self._engine_port = change.engine_port
+        self._before, self._after = read_options(change.before), read_options(change.after)
+        self.described = whereabouts.required(account, ec2)
 
-def _is_larger(change: Refitting) -> bool:
-    if SIZE not in change.names:
-        return False
-    before, after = read_options(change.before).volume.size, read_options(change.after).volume.size
-    if after < before:
-        raise CheckFailed(f"the root disk cannot shrink from {before} to {after} GiB", hint=ANEW)
-    return after > before
+    def run(self, listener: Listener, clock: Clock) -> None:
+        self._retype(listener)
+        if not self._names.isdisjoint(VOLUME):
+            _reshape(self._account, _root_of(self.described), self._after.volume, clock)
+        # Metadata cannot show every tag: it is told not to before such tags are there, or to once they are gone.
+        steps = [self._retag, self._set_metadata]
+        for step in steps if tags.visible(self._after.tags) else reversed(steps):
+            step()
+        if self._ec2.group and not self._names.isdisjoint(ACCESS):
+            self._open(clock)
+            listener.notice("its group is shared: what it let in before is still let in")
 
+    def other_type(self) -> str | None:
+        """Return the type that it is to become, None where it has one of those that are asked for."""
+        types = self._after.types
+        if TYPE not in self._names or self.described["InstanceType"] in types:
+            return None
+        zone, arch = str(self.described["Placement"]["AvailabilityZone"]), str(self.described["Architecture"])
+        for kind in kinds_of(self._account, types, [zone]):
+            if arch in kind.arches and kind.offered_in(zone):
+                return kind.name
+        raise CheckFailed(
+            f"{self._ec2.instance} is {arch} in {zone}, and cannot become {' or '.join(types)}", hint=ANEW
+        )
 
-def _modify(account: Account, ec2: Ec2, **attribute: Any) -> None:
-    account.change("modify_instance_attribute", f"change {ec2.instance}", InstanceId=ec2.instance, **attribute)
+    def is_larger(self) -> bool:
+        """Whether its disk is to grow. Raises ``CheckFailed`` for one that is to shrink."""
+        before, after = self._before.volume.size, self._after.volume.size
+        if SIZE in self._names and after < before:
+            raise CheckFailed(f"the root disk cannot shrink from {before} to {after} GiB", hint=ANEW)
+        return SIZE in self._names and after > before
+
+    def _retype(self, listener: Listener) -> None:
+        name = self.other_type()
+        if name is not None:
+            listener.progress(f"{self._ec2.instance} becomes {name}")
+            self._change("modify_instance_attribute", InstanceType={"Value": name})
+
+    def _set_metadata(self) -> None:
+        """Set how far its metadata is let through, and whether it shows the tags."""
+        if not self._names.isdisjoint((HOPS, TAG)):
+            self._change(
+                "modify_instance_metadata_options",
+                HttpTokens="required",
+                HttpPutResponseHopLimit=self._after.metadata_hops,
+                InstanceMetadataTags="enabled" if tags.visible(self._after.tags) else "disabled",
+            )
+
+    def _retag(self) -> None:
+        """Put the user's tags on what carries the machine's, and take off those that were and are not to be."""
+        if TAG not in self._names:
+            return
+        things = _parts_of(self.described)
+        put = {"Name": tags.read(self.described).get(tags.NAME, ""), **self._after.tags}
+        gone = [{"Key": key} for key in self._before.tags if key not in put]
+        self._account.change("create_tags", "tag the instance", Resources=things, Tags=tags.listed(put))
+        if gone:
+            self._account.change("delete_tags", "take tags off the instance", Resources=things, Tags=gone)
+
+    def _open(self, clock: Clock) -> None:
+        sources = sources_of(self._after, subnet_of(self._account, str(self.described["SubnetId"])))
+        rules = wanted_rules(ports_of(self._after, self._engine_port), sources)
+        groups.ensure(self._account, self._ec2.vpc, rules, clock)
+
+    def _change(self, operation: str, **params: Any) -> None:
+        instance = self._ec2.instance
+        self._account.change(operation, f"change {instance}", InstanceId=instance, **params)
 
 
 def _root_of(described: Described) -> str:
@@ -147,38 +181,7 @@ def _await_shape(account: Account, volume: str, clock: Clock) -> None:
     raise DriverError(f"EBS has not changed {volume} within {RESHAPING:.0f} s", hint="apply again goes on waiting")
 
 
-def _set_metadata(account: Account, ec2: Ec2, wanted: Wanted, change: Refitting, *, visible: bool) -> None:
-    """Set how far its metadata is let through, and whether it shows the tags."""
-    if {HOPS, TAG}.isdisjoint(change.names):
-        return
-    account.change(
-        "modify_instance_metadata_options",
-        f"change {ec2.instance}",
-        InstanceId=ec2.instance,
-        HttpTokens="required",
-        HttpPutResponseHopLimit=wanted.metadata_hops,
-        InstanceMetadataTags="enabled" if visible else "disabled",
-    )
-
-
-def _retag(account: Account, described: Described, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Put the user's tags on what carries the machine's, and take off those that were and are not to be."""
-    things = _parts_of(described)
-    own = tags.read(described)
-    put = {"Name": own.get(tags.NAME, ""), **after}
-    gone = [{"Key": key} for key in before if key not in put]
-    account.change("create_tags", "tag the instance", Resources=things, Tags=tags.listed(put))
-    if gone:
-        account.change("delete_tags", "take tags off the instance", Resources=things, Tags=gone)
-
-
 def _parts_of(described: Described) -> Sequence[str]:
     volumes = [str(each["Ebs"]["VolumeId"]) for each in described.get("BlockDeviceMappings", ()) if "Ebs" in each]
     interfaces = [str(each["NetworkInterfaceId"]) for each in described.get("NetworkInterfaces", ())]
     return [str(described["InstanceId"]), *volumes, *interfaces]
-
-
-def _open(account: Account, ec2: Ec2, described: Described, change: Refitting, clock: Clock) -> None:
-    wanted = read_options(change.after)
-    sources = sources_of(wanted, subnet_of(account, str(described["SubnetId"])))
-    groups.ensure(account, ec2.vpc, wanted_rules(ports_of(wanted, change.engine_port), sources), clock)

@@ -13,6 +13,7 @@ from pymachine_aws.wanted import PortRange
 ANY = "-1"
 DESCRIPTION = "pymachine"
 ALL_PORTS = (0, 65_535)
+_LISTS = {"IpRanges": "CidrIp", "Ipv6Ranges": "CidrIpv6", "UserIdGroupPairs": "GroupId"}
 _WITH_PORTS = ("tcp", "udp")
 _NUMBERS = {"esp": "50"}  # IANA's protocol numbers, as EC2 wants to have all others
 
@@ -36,10 +37,6 @@ class Rule:
         if self.protocol == ANY:
             return True
         return self.protocol == other.protocol and self.first <= other.first and other.last <= self.last
-
-    def permission(self) -> dict[str, Any]:
-        """Return it as the API takes it."""
-        return _permission((self.protocol, self.first, self.last), [self.source])
 
 
 def wanted_rules(ports: Iterable[PortRange], cidrs: Iterable[str]) -> tuple[Rule, ...]:
@@ -88,7 +85,7 @@ def _permission(key: tuple[str, int, int], sources: Sequence[str]) -> dict[str, 
     entry: dict[str, Any] = {"IpProtocol": protocol}
     if protocol in _WITH_PORTS:
         entry |= {"FromPort": first, "ToPort": last}
-    for listed, name in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("UserIdGroupPairs", "GroupId")):
+    for listed, name in _LISTS.items():
         if of_kind := [{name: source, "Description": DESCRIPTION} for source in sources if _kind(source) == name]:
             entry[listed] = of_kind
     return entry
@@ -101,9 +98,7 @@ def _kind(source: str) -> str:
 
 
 def _sources(permission: Mapping[str, Any]) -> list[str]:
-    v4 = [entry["CidrIp"] for entry in permission.get("IpRanges", ())]
-    v6 = [entry["CidrIpv6"] for entry in permission.get("Ipv6Ranges", ())]
-    return v4 + v6 + [entry["GroupId"] for entry in permission.get("UserIdGroupPairs", ()) if "GroupId" in entry]
+    return [entry[name] for listed, name in _LISTS.items() for entry in permission.get(listed, ()) if name in entry]
 
 
 def _holds(outer: str, inner: str) -> bool:

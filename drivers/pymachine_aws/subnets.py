@@ -23,7 +23,7 @@ def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
     and as ``Account.read``.
     """
     if wanted.subnets:
-        found = _given(account, wanted)
+        found = _given(account, wanted.subnets)
         _check_vpc(found, wanted)
         return tuple(map(_subnet, _suitable(found, wanted, account.region)))
     found = _of_vpc(account, wanted.vpc) if wanted.vpc else _of_default_vpc(account, wanted)
@@ -33,21 +33,18 @@ def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
 
 def subnet_of(account: Account, name: str) -> Subnet:
     """Return a subnet by its id. Raises ``CheckFailed`` where there is none."""
-    found = _described(account, "subnet-id", [name])
-    if not found:
-        raise CheckFailed(f"there is no subnet {name} in {account.region}")
-    return _subnet(found[0])
+    return _subnet(_given(account, [name])[0])
 
 
-def _given(account: Account, wanted: Wanted) -> list[Described]:
-    found = {each["SubnetId"]: each for each in _described(account, "subnet-id", wanted.subnets)}
-    gone = [name for name in wanted.subnets if name not in found]
+def _given(account: Account, names: Sequence[str]) -> list[Described]:
+    found = {each["SubnetId"]: each for each in _described(account, "subnet-id", names)}
+    gone = [name for name in names if name not in found]
     if gone:
         raise CheckFailed(
             f"there is no subnet {gone[0]} in {account.region}",
             hint="`aws ec2 describe-subnets` lists the subnets of the region",
         )
-    return [found[name] for name in wanted.subnets]
+    return [found[name] for name in names]
 
 
 def _check_vpc(found: Sequence[Described], wanted: Wanted) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from contract.aws_creating import QUICK
+from contract.aws_creating import AT_ONCE, QUICK
 from lab.ec2.server import Ec2Server
 from pymachine.driver import Driver
 from pymachine.testing.contract import DriverContract
@@ -22,7 +22,7 @@ class TestAws(DriverContract):
     def _ec2(self, ec2: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in ec2.environ(REGION).items():
             monkeypatch.setenv(name, value)
-        ec2.set(instance_unseen=0, pending_looks=0, pending_ms=0, stopping_ms=0, shutting_down_ms=0)
+        ec2.set(**AT_ONCE)
         self.ec2 = ec2
 
     @override

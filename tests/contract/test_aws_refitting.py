@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contract.aws_creating import QUICK, REGION
+from contract.aws_creating import AT_ONCE, QUICK, REGION
 from lab.ec2.server import Ec2Server
 from pymachine.driver import Instance, Listener, Refits, Refitting, Request
 from pymachine.errors import CheckFailed, DriverError
@@ -22,7 +22,7 @@ MADE = AwsOptions(aws_allow=("203.0.113.9/32",), aws_tag=("team=red", "cost=1"))
 def driver(ec2: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> AwsDriver:
     for name, value in ec2.environ(REGION).items():
         monkeypatch.setenv(name, value)
-    ec2.set(instance_unseen=0, pending_looks=0, pending_ms=0, stopping_ms=0, shutting_down_ms=0)
+    ec2.set(**AT_ONCE)
     return AwsDriver(QUICK)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,8 @@ from pymachine.plan import Action, Deployed, Kind
 from pymachine.remove import remove
 from pymachine.resize import Size, resize
 from pymachine.steps.host import options_on_record, placed, request_for
-from pymachine.steps.powers import at_work, handle_of, reported
-from pymachine.steps.session import working
+from pymachine.steps.powers import handle_of, reported
+from pymachine.steps.session import journalled, working
 from pymachine.steps.tools import Tools
 
 Act = Callable[["Hands", Action], None]
@@ -76,6 +76,16 @@ class Hands:
         if machine.swarm is None or not action.payload.get("restarts", True):
             return nullcontext()
         return swarm.drained(machine.name, self.tools, via=self.via() or [machine.name])
+
+    @contextmanager
+    def switched_off(self, action: Action) -> Iterator[None]:
+        """Have a machine be off, with no tasks on it before, and on again whatever happens."""
+        with self.resting(action):
+            power.stop(action.subject, self.tools)
+            try:
+                yield
+            finally:
+                power.start(action.subject, self.tools)
 
 
 def _create(hands: Hands, action: Action) -> None:
@@ -185,31 +195,28 @@ def _start(hands: Hands, action: Action) -> None:
 def _resize(hands: Hands, action: Action) -> None:
     sizes = action.payload["size"]
     size = Size(sizes.get("cpus"), sizes.get("memory"), sizes.get("disk"))
-    with hands.resting(action):
-        power.stop(action.subject, hands.tools)
-        try:
-            resize(action.subject, size, hands.tools)
-            _record(hands, action.subject, lambda machine: _with_options(machine, action))
-        finally:
-            power.start(action.subject, hands.tools)
+    with hands.switched_off(action):
+        resize(action.subject, size, hands.tools)
+        _record(hands, action.subject, lambda machine: _with_options(machine, action))
 
 
 def _refit(hands: Hands, action: Action) -> None:
     """Have the driver change the instance, switched off meanwhile where that has to be."""
-    machine = hands.tools.store.get(action.subject)
-    driver = hands.tools.driver_of(machine)
+    name, tools = action.subject, hands.tools
+    machine = tools.store.get(name)
+    driver = tools.driver_of(machine)
     if not isinstance(driver, Refits):
-        raise NotSupported(f"driver {machine.driver} cannot change {machine.name}", hint="use --replace")
+        raise NotSupported(f"driver {machine.driver} cannot change {name}", hint="use --replace")
     change = _refitting(hands, machine, action)
-    if not driver.rests(handle_of(machine), change):
-        _refitted(hands, action, driver, change)
-        return
-    with hands.resting(action):
-        power.stop(machine.name, hands.tools)
-        try:
-            _refitted(hands, action, driver, change)
-        finally:
-            power.start(machine.name, hands.tools)
+    with (
+        hands.switched_off(action) if driver.rests(handle_of(machine), change) else nullcontext(),
+        reported(name, action.title, tools),
+        working(name, f"refit {name}", tools, driver) as session,
+    ):
+        machine = tools.store.get(name)
+        with journalled(session, machine, "refit"):
+            driver.refit(handle_of(machine), change, tools.listener(name, action.title))
+            session.save(_with_options(machine, action))
 
 
 def _refitting(hands: Hands, machine: Machine, action: Action) -> Refitting:
@@ -217,17 +224,6 @@ def _refitting(hands: Hands, machine: Machine, action: Action) -> Refitting:
     after = kind(**hands.spec(machine.name).options)
     names = tuple(action.payload["options"])
     return Refitting(options_on_record(machine, kind), after, names, machine.engine.port)
-
-
-def _refitted(hands: Hands, action: Action, driver: Refits, change: Refitting) -> None:
-    name, tools = action.subject, hands.tools
-    machine = tools.store.get(name)
-    with (
-        reported(name, action.title, tools),
-        at_work(machine, "refit", tools.driver_of(machine), tools) as (session, machine),
-    ):
-        driver.refit(handle_of(machine), change, tools.listener(name, action.title))
-        session.save(_with_options(machine, action))
 
 
 def _configure(hands: Hands, action: Action) -> None:

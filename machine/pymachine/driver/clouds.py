@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pymachine.driver.seam import Driver, Handle, Instance, Status
+from pymachine.driver.seam import NOBODY, Driver, Handle, Instance, Status
 
 
 @runtime_checkable
@@ -81,10 +81,6 @@ class Leftover:
     handle: Handle = field(default_factory=dict)
 
 
-def _unheard(_: str) -> None:
-    """What is told to nobody."""
-
-
 @dataclass(frozen=True, slots=True)
 class Search:
     """Where to look for leftovers: ``options`` as for ``create``, ``owner`` is the store that asks.
@@ -96,7 +92,7 @@ class Search:
     options: Any
     owner: str
     known: Mapping[str, Handle]
-    notice: Callable[[str], None] = _unheard
+    notice: Callable[[str], None] = NOBODY.notice
 
 
 @runtime_checkable

@@ -33,8 +33,8 @@ def plan_route(jump: str | None, config: HostConfig, resolve: Resolve) -> Route:
     Only the first host of a chain is looked up for jump hosts of its own, as ssh -J does: the others are reached
     from the one before. Raises ``UsageFault`` for a loop, or for a ProxyCommand of that first host.
     """
-    wanted = config.jump if jump is None else jump
-    return Route(tuple(_expand(hops, resolve, seen=()))) if (hops := parse_jump(wanted or "")) else Route(())
+    hops = parse_jump((config.jump if jump is None else jump) or "")
+    return Route(tuple(_expand(hops, resolve, seen=())) if hops else ())
 
 
 def _expand(hops: tuple[Hop, ...], resolve: Resolve, seen: tuple[str, ...]) -> list[HostConfig]:
