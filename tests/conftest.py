@@ -13,6 +13,23 @@ USERS_VARIABLES = (
 )  # fmt: skip
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what chooses the tier of a run."""
+    parser.addoption("--soak", action="store_true", help="run the tests marked soak, and only those")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep one tier: what every run proves, or what is left to the soak run."""
+    wanted = bool(config.getoption("--soak"))
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        (kept if (item.get_closest_marker("soak") is not None) == wanted else dropped).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
 def pytest_configure() -> None:
     """Take signals as a terminal would send them: a shell starts background jobs with these ignored."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
