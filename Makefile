@@ -1,5 +1,7 @@
 # make demo    the main job: a virtual machine with a Docker engine, from nothing, and a first image runs on it
-# make test    every test, on real hosts and virtual machines too (root or sudo; about an hour where machines are emulated)
+# make test    what every change has to pass, on real hosts and virtual machines too (root or sudo; 25 minutes where
+#              machines are emulated), and a slice of the rest that the commit chooses
+# make soak    every test there is; make soak AREA all of one area, such as swarm, apply, aws, kvm (hours, minutes)
 # make check   the fast inner loop: style, types, layers, and the tests that need no host
 # make bench   the speed ratios of the README
 #
@@ -14,22 +16,32 @@ PYTEST  := $(BIN)/python -m pytest
 # libvirt-python has no wheels: it is built against the libvirt that is here.
 HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 FAST    := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
-VIRTUAL := $(wildcard tests/lab/test_kvm*.py) $(shell grep -l "pytest.mark.lab" tests/contract/test_*.py)
-# The longest first: begun last, one of them would run alone.
-LONG    := $(addprefix tests/lab/test_,swarm_managers.py apply_managers.py apply_killed.py swarm_upgrade.py)
-HOSTS   := $(LONG) $(filter-out $(VIRTUAL) $(LONG), $(wildcard tests/lab/test_*.py)) tests/e2e
+PROOF   := env PYTHONPATH=tests $(PYTHON) -m proof
 export CI
+export STARTED := $(shell date +%s)
 
-.PHONY: setup hosts check style fast test slow bench demo demo-down clean programs
+# `make soak swarm` is `make soak AREA=swarm`: the words after it name areas, not targets.
+ifeq (soak,$(firstword $(MAKECMDGOALS)))
+AREA ?= $(wordlist 2,99,$(MAKECMDGOALS))
+ifneq (,$(AREA))
+.PHONY: $(AREA)
+$(AREA): soak ; @:
+endif
+endif
+
+# What runs before anything is installed is written for the Python that is there.
+.PHONY: age python setup hosts check style fast test soak bench demo demo-down clean programs
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml Makefile
-	@echo "== setting up $(VENV)"
+python:
 	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older (give PYTHON=…)" >&2; exit 1; }
+
+$(VENV)/.ready: pyproject.toml Makefile | python
+	@echo "== setting up $(VENV)"
 	@{ pkg-config --exists libvirt && command -v gcc && $(PYTHON) -c '$(HAS_HEADERS)'; } >/dev/null 2>&1 \
 	  || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends libvirt-dev pkg-config gcc libc6-dev python3-dev; }
 	@$(PYTHON) -m venv $(VENV)
@@ -57,19 +69,20 @@ fast: setup
 
 check: style fast
 
-test: programs style
-	@echo "== all tests; hosts boot as systemd containers, machines under libvirt, which needs root"
-	$(SUDO) $(PYTEST) -n 2 -q $(FAST)
-	@# Labs side by side: most of a host's life is waiting. What is emulated, or timed, has the machine to itself.
-	$(SUDO) $(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder --durations=15 $(HOSTS)
-	$(SUDO) $(PYTEST) -q tests/bench/test_speed.py tests/bench/test_fleet_speed.py
-	@$(LAB) libvirt up
-	@# The speeds of emulated machines take a quarter of an hour on a slow computer: `make bench` has them.
-	$(SUDO) $(PYTEST) -q --durations=15 $(VIRTUAL); code=$$?; $(LAB) libvirt down; exit $$code
+# How old the last whole soak is: the first line of a run, and its last.
+age:
+	@$(PROOF) age 2>/dev/null || { echo "last whole soak:"; grep -s '^[a-z]' tests/soak.toml || echo never; }
+
+# What each stage runs, and what runs beside it, is in tests/proof/stages.py.
+test: age python
+	@$(PROOF) test
+
+soak: age python
+	@$(PROOF) soak $(AREA)
 
 bench: hosts
 	@$(LAB) libvirt up
-	$(SUDO) $(PYTEST) -q -s tests/bench; code=$$?; $(LAB) libvirt down; exit $$code
+	$(SUDO) $(PYTEST) -q -s --tier all tests/bench; code=$$?; $(LAB) libvirt down; exit $$code
 
 demo: hosts
 	@tests/e2e/demo.sh

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
+
+from proof import tally, tiers
 
 USERS_VARIABLES = (
     "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONTEXT", "DOCKER_MACHINE_NAME",
@@ -15,26 +20,36 @@ USERS_VARIABLES = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what chooses the tier of a run."""
-    parser.addoption("--soak", action="store_true", help="run the tests marked soak, and only those")
+    tiers.add_options(parser)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep one tier: what every run proves, or what is left to the soak run."""
-    wanted = bool(config.getoption("--soak"))
-    kept: list[pytest.Item] = []
-    dropped: list[pytest.Item] = []
-    for item in items:
-        (kept if (item.get_closest_marker("soak") is not None) == wanted else dropped).append(item)
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+    tiers.keep_tier(config, items)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Take signals as a terminal would send them: a shell starts background jobs with these ignored."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+    _share_a_run(config)
+    tally.count_interpreters()
+
+
+def _share_a_run(config: pytest.Config) -> None:
+    """Give this run a folder unless it is part of one: what one user found out about this computer, all know."""
+    if "PYMACHINE_RUN" in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="pymachine-run-")
+    Path(folder).chmod(0o755)
+    os.environ["PYMACHINE_RUN"] = folder
+
+    def end() -> None:
+        del os.environ["PYMACHINE_RUN"]
+        shutil.rmtree(folder, ignore_errors=True)
+
+    config.add_cleanup(end)
 
 
 @pytest.fixture(autouse=True)

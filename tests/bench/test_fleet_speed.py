@@ -67,6 +67,7 @@ def _ansible(fleet: Stubs) -> float:
     return seconds
 
 
+@pytest.mark.soak(90)
 def test_an_apply_with_nothing_to_do_is_no_slower_than_ansible_saying_true(hundred: Stubs) -> None:
     ours, theirs = [], []
     for _ in range(3):
@@ -78,6 +79,7 @@ def test_an_apply_with_nothing_to_do_is_no_slower_than_ansible_saying_true(hundr
     assert ratio <= MOST_AGAINST_ANSIBLE
 
 
+@pytest.mark.soak(150)
 def test_ten_times_the_hosts_take_about_ten_times_as_long(
     hundred: Stubs, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -99,6 +101,7 @@ def test_ten_times_the_hosts_take_about_ten_times_as_long(
     assert ratio <= MOST_TENFOLD
 
 
+@pytest.mark.soak(150)
 def test_six_bare_hosts_become_a_swarm_sooner_together(
     fresh_host: Callable[..., Host], lab_session: Lab, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from pymachine_kvm.reservations import choose_mac, reserve
 from pymachine_kvm.seed import seed_iso
 from pymachine_kvm.storage import ensure_pool, make_disk, put_seed
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1200), pytest.mark.soak(900)]
 
 AIM_AGAINST_BARE = 1.2  # missed where machines are emulated (see the README); the bench holds what is reached
 MOST_AGAINST_BARE = 2.2

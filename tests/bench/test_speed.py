@@ -58,6 +58,7 @@ def test_what_is_typed_all_day_starts_fast(words: tuple[str, ...], remembered: W
     assert ratio <= 5
 
 
+@pytest.mark.soak(60)
 @pytest.mark.bench
 @pytest.mark.lab
 def test_create_costs_little_more_than_the_packages(
@@ -105,6 +106,7 @@ def _accepted(host: Host) -> int:
     return int(journal.strip() or 0)
 
 
+@pytest.mark.soak(20)
 @pytest.mark.bench
 @pytest.mark.parametrize(("behind_tls", "most"), [(False, 2.0), (True, 6.0)], ids=["plain", "tls"])
 def test_a_long_list_is_looked_at_together(

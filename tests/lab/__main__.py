@@ -9,11 +9,14 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lab import libvirtd
 from lab.aptrepo import start_aptrepo
 from lab.client import docker_cli
 from lab.core import Lab
+from lab.debs import engine_template
 from lab.host import Host
 from lab.images import busybox_binary
 from lab.leftovers import sweep
@@ -147,27 +150,37 @@ def libvirt(args: argparse.Namespace) -> int:
     return 0
 
 
+def image(args: argparse.Namespace) -> int:
+    """Build the image of virtual machines that tests share, unless it is there; prints its name."""
+    from lab.kvm_fixtures import ensure_image
+
+    with TemporaryDirectory() as folder:
+        print(ensure_image(Path(folder)))
+    return 0
+
+
 def prepare(args: argparse.Namespace) -> int:
-    """Install packages, remove leftovers and build every template."""
+    """Install packages, remove leftovers and build templates."""
     require_root()
-    installed, removed = ensure_packages(tests=args.tests), sweep()
-    templates = [str(template(suite)) for suite in SUITES]
+    installed, removed = ensure_packages(tests=args.tests, build=args.build), sweep()
+    suites = args.suite or ([] if args.no_templates else SUITES)
+    templates = [str(engine_template(suite) if args.engine else template(suite)) for suite in suites]
     if args.json:
         print(json.dumps({"installed": installed, "removed": removed, "templates": templates}, indent=2))
     else:
         print(f"packages installed: {', '.join(installed) or 'none, all were there'}")
-        print(f"host templates: {', '.join(SUITES)}")
+        print(f"host templates: {', '.join(suites) or 'none; each is built when it is needed first'}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for action in (up, ls, down, ssh, serve, docker, busybox, libvirt, prepare, sweep_command):
+    for action in (up, ls, down, ssh, serve, docker, busybox, libvirt, image, prepare, sweep_command):
         name = action.__name__.removesuffix("_command")
         command = commands.add_parser(name, help=action.__doc__)
         command.set_defaults(action=action)
-        if action not in (ssh, docker, busybox, libvirt):
+        if action not in (ssh, docker, busybox, libvirt, image):
             command.add_argument("--json", action="store_true", help="print JSON")
         if action in (up, ssh, serve):
             command.add_argument("name")
@@ -176,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         if action is libvirt:
             command.add_argument("what", choices=("up", "down"))
         if action is prepare:
-            command.add_argument("--tests", action="store_true", help="with what the tests need besides hosts")
+            _prepare_options(command)
         if action is down:
             command.add_argument("name", nargs="?")
         if action is ssh:
@@ -193,6 +206,14 @@ def _up_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--disk", type=int, metavar="MIB", help="limit each host's disk")
     command.add_argument("--engine", action="store_true", help="with Debian's docker.io installed")
     command.add_argument("--detach", action="store_true", help="leave it running; python -m lab down NAME ends it")
+
+
+def _prepare_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--tests", action="store_true", help="with what the tests need besides hosts")
+    command.add_argument("--build", action="store_true", help="with what the Python packages are built with")
+    command.add_argument("--suite", choices=SUITES, action="append", help="this template only; can be repeated")
+    command.add_argument("--engine", action="store_true", help="the templates with an engine as well")
+    command.add_argument("--no-templates", action="store_true", help="packages only")
 
 
 def sweep_command(args: argparse.Namespace) -> int:

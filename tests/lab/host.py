@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import socket
@@ -17,6 +18,7 @@ from lab.ident import Process, read_json, read_process, write_json
 from lab.sh import Completed, LabError, run
 from lab.supervise import cgroup_members, cgroup_places, clear_cgroup, clear_run
 from lab.tree import Tree
+from proof import tally
 
 HERE = Path(__file__).parent
 NSPAWN = (
@@ -38,6 +40,8 @@ ROOT_ENV = {
 }
 # systemd 257 refuses to boot on control groups v1, which the outer kernel may still mount.
 FORCE_V1 = "--setenv=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+
+_ENGINE = re.compile(r" install (docker\.io|docker-ce):", re.MULTILINE)
 
 
 def start_daemon(pidfile: Path, log: Path, *argv: str) -> Process:
@@ -123,7 +127,8 @@ class Host:
         places = [str(place) for place in cgroup_places(self.machine)]
         argv.append(f"--network-bridge={self.bridge}")
         spec = self.home / "supervisor-spec.json"
-        write_json(spec, {"argv": argv, "cgroups": places})
+        counts = tally.place("host_boots")
+        write_json(spec, {"argv": argv, "cgroups": places, "tally": str(counts or os.devnull)})
         keeper = [sys.executable, "-I", str(HERE / "supervise.py"), str(spec)]
         start_daemon(self.home / "supervisor.json", self.home / "console.log", *keeper)
 
@@ -155,7 +160,13 @@ class Host:
         if Path(f"/sys/class/net/{self.veth}").exists():
             run(["ip", "link", "delete", self.veth], check=False)
         clear_run(self.machine)
+        tally.count("installations", self._installed())
         self.tree.destroy()
+
+    def _installed(self) -> int:
+        """How many times an engine was installed on it, as dpkg has written down; a template has no such log."""
+        log = self.root / "var/log/dpkg.log"
+        return len(_ENGINE.findall(log.read_text(errors="replace"))) if log.is_file() else 0
 
     # cable
 

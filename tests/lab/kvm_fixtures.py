@@ -11,7 +11,7 @@ import pytest
 
 from lab.client import docker_cli
 from lab.fixtures import impossible
-from lab.ident import cache_dir
+from lab.ident import cache_dir, locked
 from lab.libvirtd import URI, running
 from lab.prepare import require_root
 from lab.sh import LabError
@@ -109,9 +109,15 @@ def build_folder() -> Path:
 @pytest.fixture(scope="session")
 def engine_image(libvirt_daemon: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of an image with the engine inside, built by ``pymachine image build`` unless it is there."""
-    user = _user(tmp_path_factory.mktemp("builder"))
-    if IMAGE not in user.pymachine("image", "ls").stdout:
-        _build(user)
+    return ensure_image(tmp_path_factory.mktemp("builder"))
+
+
+def ensure_image(folder: Path) -> str:
+    """Return the image's name, built now unless it is there; two who ask at once build it once."""
+    user = _user(folder)
+    with locked(cache_dir() / ".image.lock", seconds=BUILD_DEADLINE):
+        if IMAGE not in user.pymachine("image", "ls").stdout:
+            _build(user)
     return IMAGE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,13 @@ TEST_PROGRAMS = {
     "shellcheck": "shellcheck",
     "cloud-init": "cloud-init",  # for its schema; without a data source it does nothing at boot
 }
+# What the Python packages are built with: libvirt-python has no wheels.
+BUILD_PROGRAMS = {"gcc": "gcc", "pkg-config": "pkg-config"}
+BUILD_FILES = {
+    "/usr/include/libvirt/libvirt.h": "libvirt-dev",
+    "/usr/include/stdlib.h": "libc6-dev",
+    f"{sysconfig.get_path('include')}/Python.h": "python3-dev",
+}
 NO_CLOUD_INIT = Path("/etc/cloud/cloud-init.disabled")
 POLICY = Path("/usr/sbin/policy-rc.d")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -57,10 +65,13 @@ PACKAGES = (*PROGRAMS.values(), "debian-archive-keyring", "ca-certificates")
 WITHOUT_ELOGIND = ("libelogind0-", "elogind-", "libpam-elogind-")
 
 
-def missing_packages(*, tests: bool = False) -> list[str]:
-    """Name what is not installed, without asking the package manager; with ``tests`` what all tests need."""
+def missing_packages(*, tests: bool = False, build: bool = False) -> list[str]:
+    """Name what is not installed, without asking the package manager.
+
+    With ``tests`` also what all tests need, with ``build`` what the Python packages are built with.
+    """
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    wanted = {**PROGRAMS, **VM_PROGRAMS, **(TEST_PROGRAMS if tests else {})}
+    wanted = {**PROGRAMS, **VM_PROGRAMS, **(TEST_PROGRAMS if tests else {}), **(BUILD_PROGRAMS if build else {})}
     absent = [package for program, package in wanted.items() if not shutil.which(program, path=path)]
     if not KEYRING.exists():
         absent.append("debian-archive-keyring")
@@ -68,6 +79,8 @@ def missing_packages(*, tests: bool = False) -> list[str]:
         absent.append(QEMU_DRIVER)
     if not Path("/usr/share/OVMF").is_dir():
         absent.append(UEFI_FIRMWARE)
+    if build:
+        absent += [package for path, package in BUILD_FILES.items() if not Path(path).exists()]
     return absent
 
 
@@ -81,9 +94,9 @@ def require_root() -> None:
         raise LabError("the lab boots real hosts and needs root: run it as root (sudo -E make check)")
 
 
-def ensure_packages(*, tests: bool = False) -> list[str]:
+def ensure_packages(*, tests: bool = False, build: bool = False) -> list[str]:
     """Install what is missing and return its names; does nothing, quickly, when all is there."""
-    absent = missing_packages(tests=tests)
+    absent = missing_packages(tests=tests, build=build)
     if not absent:
         return []
     hint = f"apt-get install {' '.join(absent)}"
@@ -93,7 +106,7 @@ def ensure_packages(*, tests: bool = False) -> list[str]:
         raise LabError(f"the lab needs {', '.join(absent)} and knows only apt-get to install them")
     print(f"lab: installing {', '.join(absent)}", file=sys.stderr, flush=True)
     _install(absent)
-    if left := missing_packages(tests=tests):
+    if left := missing_packages(tests=tests, build=build):
         raise LabError(f"still not there after installing: {', '.join(left)}; try: {hint}")
     return absent
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from proof.tally import cache_folder
+
 CREATE_DEADLINE = 600
 
 
@@ -44,6 +46,7 @@ class Workstation:
             "MACHINE_STORAGE_PATH": str(self.store),
             "DOCKER_CONFIG": str(self.docker_config),
             "DOCKER_BUILDKIT": "0",  # the classic builder needs no plugin on this side
+            **_shared(),
             **self.environ,
         }
 
@@ -109,6 +112,12 @@ class Workstation:
         """The state of each machine by name."""
         rows = json.loads(self.pymachine("ls", "--json", *options).stdout)
         return {row["name"]: row["state"] for row in rows}
+
+
+def _shared() -> dict[str, str]:
+    """What all users of one run share: what one of them found out about this computer need not be asked again."""
+    cache = cache_folder()
+    return {"XDG_CACHE_HOME": str(cache)} if cache else {}
 
 
 def _input(stdin: str | None) -> dict[str, Any]:

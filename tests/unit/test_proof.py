@@ -1,0 +1,164 @@
+"""The proof's own rules: what a commit chooses, what is counted and budgeted, and how old a soak is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from proof import tally
+from proof.budget import Budget, Spent, sum_of, table
+from proof.record import Soak, age
+from proof.slices import Unit, choose
+from proof.stages import TESTS, Files, areas
+
+UNITS = [Unit(f"tests/lab/test_{number}.py", 10.0 + number) for number in range(30)]
+
+
+def test_a_slice_is_within_its_budget_and_the_commit_alone_decides() -> None:
+    first, again, other = (choose(units, seed, 100) for units, seed in (
+        (UNITS, "a1"), (UNITS[::-1], "a1"), (UNITS, "b2"),
+    ))  # fmt: skip
+    assert first == again
+    assert 80 < first.cost <= 100
+    assert set(first.chosen) != set(other.chosen)
+    assert len(first.chosen) + len(first.left) == len(UNITS)
+
+
+def test_every_unit_has_its_day() -> None:
+    seen = {unit for number in range(200) for unit in choose(UNITS, str(number), 100).chosen}
+    assert seen == set(UNITS)
+
+
+def test_what_no_slice_can_hold_is_told() -> None:
+    assert [unit.id for unit in choose([Unit("huge", 101), Unit("small", 1)], "a", 100).too_long] == ["huge"]
+
+
+MODULE = """
+import pytest
+{module}
+@pytest.mark.soak(7)
+@pytest.mark.parametrize("n", [1, 2])
+def test_cases(n): ...
+
+def test_plain(): ...
+"""
+CONFTEST = """
+from proof import tiers
+
+def pytest_addoption(parser):
+    tiers.add_options(parser)
+
+def pytest_collection_modifyitems(config, items):
+    tiers.keep_tier(config, items)
+"""
+
+
+def _collected(folder: Path, *words: str) -> list[str]:
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "pytest.ini").write_text(f"[pytest]\npythonpath={TESTS}\nmarkers=soak(cost): s\n")
+    plain = ("-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--collect-only", *plain, *words], cwd=folder, text=True,
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 5), done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if "::" in line]
+
+
+def test_marks_on_functions_are_units_each_and_on_a_module_one(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(MODULE.format(module=""))
+    (tmp_path / "test_b.py").write_text(MODULE.format(module="pytestmark = pytest.mark.soak(90)"))
+    base = _collected(tmp_path)
+    assert base == ["test_a.py::test_plain"]
+    units = tmp_path / "units.json"
+    assert len(_collected(tmp_path, "--soak", "--units", str(units))) == 5
+    assert json.loads(units.read_text()) == {
+        "test_a.py::test_cases[1]": 7.0, "test_a.py::test_cases[2]": 7.0, "test_b.py": 90.0,
+        "test_b.py::test_cases[1]": 7.0, "test_b.py::test_cases[2]": 7.0,
+    }  # fmt: skip
+    chosen = tmp_path / "chosen.json"
+    chosen.write_text(json.dumps(["test_b.py", "test_a.py::test_cases[2]"]))
+    assert _collected(tmp_path, "--chosen", str(chosen)) == ["test_a.py::test_cases[2]", "test_b.py::test_plain"]
+    assert len(_collected(tmp_path, "--tier", "all")) == 6
+
+
+def test_counts_of_many_processes_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYMACHINE_RUN", str(tmp_path))
+    monkeypatch.setenv("PYMACHINE_STAGE", "hosts")
+    program = "from proof.tally import count\nfor _ in range(50): count('host_boots')"
+    children = [subprocess.Popen([sys.executable, "-c", program], cwd=TESTS) for _ in range(3)]
+    assert [child.wait(30) for child in children] == [0, 0, 0]
+    assert tally.counted(tmp_path, "hosts")["host_boots"] == 150
+    assert tally.counted(tmp_path, "fast")["host_boots"] == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "counts"),
+    [
+        ((["/usr/bin/python3", "x"]), True),
+        ((["/opt/venv/bin/python"]), True),
+        ((["/opt/venv/bin/pymachine", "ls"]), True),
+        ((["ssh", "host"]), False),
+        (("python3"), True),
+        (([]), False),
+    ],
+)
+def test_interpreters_are_known_by_their_names(argv: object, counts: bool) -> None:
+    assert tally.starts_python(argv) is counts
+
+
+def test_guests_are_counted_by_what_libvirt_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYMACHINE_RUN", str(tmp_path))
+    monkeypatch.setenv("PYMACHINE_STAGE", "vm")
+    line = "2026-11-30 1{}:00:00.123+0000: starting up libvirt version: 9.0.0, package: 9.0.0-4\nLC_ALL=C \\\n"
+    (tmp_path / "node1.log").write_text(line.format(1) + line.format(5) + line.format(6))
+    (tmp_path / "pymachine-probe-1a.log").write_text(line.format(5))
+    tally.count_guests(datetime(2026, 11, 30, 12, tzinfo=UTC), tmp_path)
+    assert tally.counted(tmp_path, "vm") == Counter(vm_boots=2, probes=1)
+
+
+def test_the_budget_names_everything_that_is_counted_and_says_what_is_above_it() -> None:
+    budget = Budget.read()
+    assert set(budget.tiers) == {"base", "slice", "soak"}
+    most = budget.tiers["base"]["host_boots"]
+    assert budget.excess("base", {"host_boots": most}) == []
+    assert budget.excess("base", {"host_boots": most + 1}) == [
+        f"base: {most + 1} host boots, and the budget is {most}"
+    ]
+
+
+def test_the_table_leaves_out_of_the_sum_what_ran_beside() -> None:
+    spent = [
+        Spent("hosts", "base", 100.0, Counter(host_boots=3)),
+        Spent("image", "base", 50.0, Counter(host_boots=1), beside=True),
+    ]
+    assert sum_of(spent, "base")["host_boots"] == 4
+    shown = [line.split()[:4] for line in table(spent, Budget.read(), 120).splitlines()]
+    assert ["hosts", "100", "0", "3"] in shown
+    assert ["image", "(50)", "0", "1"] in shown
+    assert ["all", "of", "base", "100"] in shown
+
+
+def test_the_age_of_a_soak_is_told_in_days(tmp_path: Path) -> None:
+    file = tmp_path / "soak.toml"
+    assert age(file) == "last whole soak: never (make soak)"
+    Soak(date(2026, 11, 1), "0123456789abcdef", 5000.4).save(file)
+    told = age(file, date(2026, 11, 30))
+    assert told == "last whole soak: 2026-11-01, commit 0123456789ab, 29 days ago, in 5,000 s"
+
+
+def test_every_test_file_is_in_a_stage_and_can_be_named() -> None:
+    files = Files.all()
+    everywhere = {*files.fast, *files.hosts, *files.virtual, *files.speeds}
+    assert everywhere == {f"tests/{path.parent.name}/{path.name}" for path in TESTS.glob("*/test_*.py")}
+    swarm = files.of_area("swarm")
+    assert "tests/lab/test_swarm_managers.py" in swarm.hosts
+    assert files.of_area("test_swarm_managers.py").hosts == ("tests/lab/test_swarm_managers.py",)
+    assert files.of_area("swa") == Files((), (), (), ())
+    assert {"swarm", "apply", "kvm", "aws"} <= set(areas())
