@@ -23,9 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     tiers.add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist adds groups to the ids of tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep one tier: what every run proves, or what is left to the soak run."""
     tiers.keep_tier(config, items)
+    tiers.group_files(config, items)
 
 
 def pytest_configure(config: pytest.Config) -> None:

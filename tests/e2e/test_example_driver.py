@@ -14,7 +14,7 @@ import pytest
 from lab import Host
 from lab.workstation import Workstation
 
-pytestmark = [pytest.mark.wheel, pytest.mark.lab]
+pytestmark = [pytest.mark.wheel, pytest.mark.lab, pytest.mark.soak(90)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/drivers.md"

@@ -17,7 +17,10 @@ import pytest
 
 from lab.client import compose_binary, compose_plugin, docker_cli
 from lab.core import Lab
+from lab.fleets import with_image
 from lab.host import Host
+from lab.images import rootfs
+from lab.options import HostSpec
 from lab.registry import Registry
 from lab.workstation import Workstation
 
@@ -30,6 +33,8 @@ __all__ = [
     "second_machine",
     "second_workstation",
     "stranger_key",
+    "three_hosts",
+    "trio",
     "typed",
     "workstation",
 ]
@@ -57,8 +62,8 @@ def second_workstation(lab_session: Lab, tmp_path: Path) -> Workstation:
 
 @pytest.fixture(scope="session")
 def course_host(lab_session: Lab) -> Iterator[Host]:
-    """The bare host that the course's machine is made on."""
-    host = lab_session.boot("course-host")
+    """The host of the course's machine; it has an engine, since the set-up of a bare one is proved elsewhere."""
+    host = lab_session.boot("course-host", engine=True)
     yield host
     host.destroy()
 
@@ -93,6 +98,50 @@ def second_machine(lab_session: Lab, tmp_path_factory: pytest.TempPathFactory) -
     user.create("stranger", host.address)
     yield user, "stranger"
     host.destroy()
+
+
+class Trio:
+    """Three hosts with an engine, an image, and nothing of ours, that modules use one after another."""
+
+    NAMES = ("mgr", "one", "two")
+    CLEAN = "inactive\n"
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._hosts: dict[str, Host] = {}
+
+    def hosts(self) -> dict[str, Host]:
+        """The hosts by name: those of before if whoever had them left them as they were."""
+        if not (self._hosts and all(map(self._is_clean, self._hosts.values()))):
+            self.destroy()
+            busybox = {"/root/busybox.tar": (rootfs().read_bytes(), 0o644)}
+            specs = [HostSpec(name, engine=True, files=busybox) for name in self.NAMES]
+            self._hosts = dict(zip(self.NAMES, self._lab.boot_many(specs), strict=True))
+            with_image(list(self._hosts.values()))
+        return self._hosts
+
+    def _is_clean(self, host: Host) -> bool:
+        looks = "docker info --format '{{.Swarm.LocalNodeState}}'; ls /var/lib/pymachine 2>/dev/null; docker ps -aq"
+        return host.running and host.exec(looks, check=False).stdout == self.CLEAN
+
+    def destroy(self) -> None:
+        """Remove them."""
+        for host in self._hosts.values():
+            host.destroy()
+        self._hosts = {}
+
+
+@pytest.fixture(scope="session")
+def trio(lab_session: Lab) -> Iterator[Trio]:
+    made = Trio(lab_session)
+    yield made
+    made.destroy()
+
+
+@pytest.fixture(scope="module")
+def three_hosts(trio: Trio) -> dict[str, Host]:
+    """Three hosts with an engine and an image: mgr, one, two. A module leaves them as it found them."""
+    return trio.hosts()
 
 
 @pytest.fixture(scope="session")

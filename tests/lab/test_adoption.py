@@ -98,6 +98,7 @@ def test_an_option_the_engine_refuses_is_rolled_back(inhabited: Host, workstatio
     workstation.docker("adopted", "version")
 
 
+@pytest.mark.soak(20)
 def test_set_hostname_is_done_when_asked_and_undone_by_rm(inhabited: Host, workstation: Workstation) -> None:
     hostname = inhabited.exec("hostname").stdout
     workstation.create("adopted", inhabited.address, "--set-hostname")
@@ -106,6 +107,7 @@ def test_set_hostname_is_done_when_asked_and_undone_by_rm(inhabited: Host, works
     assert inhabited.exec("hostname").stdout == hostname
 
 
+@pytest.mark.soak(20)
 def test_a_host_that_is_a_machine_already_is_refused_to_a_second_owner(
     inhabited: Host, workstation: Workstation, second_workstation: Workstation
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from lab import Host
 from lab.client import compose_plugin, docker_cli
 from lab.core import Lab
-from lab.fleets import STACK, LabFleet, awaited, with_image
+from lab.fleets import STACK, LabFleet, awaited
 from lab.workstation import Workstation
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -29,15 +28,10 @@ services:
 
 
 @pytest.fixture(scope="module")
-def fleet(
-    module_engine_host: Callable[..., Host], lab_session: Lab, tmp_path_factory: pytest.TempPathFactory
-) -> LabFleet:
+def fleet(three_hosts: dict[str, Host], lab_session: Lab, tmp_path_factory: pytest.TempPathFactory) -> LabFleet:
     """The fleet, applied once."""
     user = Workstation(tmp_path_factory.mktemp("fleet"), docker_cli(), lab_session.key)
-    hosts = {name: module_engine_host(name=name, wait=False) for name in NAMES}
-    for host in hosts.values():
-        host.wait_ssh()
-    with_image(list(hosts.values()))
+    hosts = dict(zip(NAMES, three_hosts.values(), strict=True))
     made = LabFleet(user, hosts, {"mgr": "swarm: manager", "web-1": WORKER, "web-2": WORKER})
     first = made.apply()
     assert "JOIN THE SWARM" in first.stdout

@@ -12,21 +12,23 @@ from lab.core import Lab
 from lab.fleets import BUSYBOX, LabFleet, awaited, with_image
 from lab.workstation import Workstation
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.soak(150)]
 
 NAMES = ("mgr-1", "mgr-2", "mgr-3")
 
 
 @pytest.fixture(scope="module")
 def fleet(
-    module_engine_host: Callable[..., Host], lab_session: Lab, tmp_path_factory: pytest.TempPathFactory
+    three_hosts: dict[str, Host],
+    module_engine_host: Callable[..., Host],
+    lab_session: Lab,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> LabFleet:
     """The fleet, applied, and a host to spare."""
     user = Workstation(tmp_path_factory.mktemp("managers"), docker_cli(), lab_session.key)
-    hosts = {name: module_engine_host(name=f"of-{name}", wait=False) for name in (*NAMES, "spare")}
-    for host in hosts.values():
-        host.wait_ssh()
-    with_image(list(hosts.values()))
+    spare = module_engine_host()
+    with_image([spare])
+    hosts = {**dict(zip(NAMES, three_hosts.values(), strict=True)), "spare": spare}
     made = LabFleet(user, hosts, dict.fromkeys(NAMES, "swarm: manager"))
     made.apply()
     return made

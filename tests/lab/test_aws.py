@@ -122,6 +122,7 @@ def test_a_machine_in_the_cloud_from_create_to_rm(ec2: BootingEc2, user: Worksta
     assert user.pymachine("ls", "-q").stdout == ""
 
 
+@pytest.mark.soak(50)
 def test_a_start_behind_our_back_is_seen_and_followed(ec2: BootingEc2, user: Workstation) -> None:
     user.pymachine("create", "-d", "aws", NAME)
     before = user.inspect(NAME)
@@ -161,6 +162,7 @@ def kill_at_each_call(ec2: BootingEc2, user: Workstation, *words: str) -> int:
     raise AssertionError
 
 
+@pytest.mark.soak(150)
 def test_create_and_rm_killed_after_every_call_bill_one_instance(ec2: BootingEc2, user: Workstation) -> None:
     killed = kill_at_each_call(ec2, user, "create", "-d", "aws", NAME)
     assert killed >= 5
@@ -172,6 +174,7 @@ def test_create_and_rm_killed_after_every_call_bill_one_instance(ec2: BootingEc2
     assert tagged(ec2) == NOTHING
 
 
+@pytest.mark.soak(40)
 def test_a_lost_store_leaves_what_gc_finds_and_removes(ec2: BootingEc2, user: Workstation) -> None:
     user.pymachine("create", "-d", "aws", NAME)
     [instance] = ec2.server.billed()

@@ -100,6 +100,7 @@ def test_an_instance_is_adopted_rebooted_moved_and_given_back(ec2: BootingEc2, u
     assert ec2.host(instance).exec("find /etc/docker /etc/systemd/system -type f | sort").stdout == before
 
 
+@pytest.mark.soak(45)
 def test_an_instance_whose_key_nobody_has_is_adopted_by_instance_connect(ec2: BootingEc2, user: Workstation) -> None:
     instance = launched(ec2, user.key)
     user.key.unlink()

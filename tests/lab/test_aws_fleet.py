@@ -47,6 +47,7 @@ def ready(user: Workstation) -> bool:
     return [(node["state"], node["availability"]) for node in nodes] == [("ready", "active")] * 2
 
 
+@pytest.mark.soak(120)
 def test_nodes_in_the_cloud_reach_each_other_and_change_in_place(ec2: BootingEc2, user: Workstation) -> None:
     file = write(ec2, user)
     user.pymachine("apply", "-y", "-f", file, timeout=600)

@@ -88,6 +88,7 @@ def test_an_early_set_up_runs_once_beside_the_boot(fresh_host: Callable[..., Hos
     assert keys.enter(host, "docker", "hostname").stdout == "node1\n"
 
 
+@pytest.mark.soak(40)
 def test_a_late_set_up_runs_before_the_owners_script(fresh_host: Callable[..., Host], keys: Keys) -> None:
     name = "node1.example.org"
     data = UserData(name, "root", keys.login, FirstBoot(FILES, COMMAND.format(user="root")))
@@ -103,6 +104,7 @@ def test_a_late_set_up_runs_before_the_owners_script(fresh_host: Callable[..., H
     assert keys.enter(host, "root", "hostname; cat /root/runs").stdout == f"{name}\nagain\n"
 
 
+@pytest.mark.soak(25)
 def test_an_early_set_up_that_could_not_be_queued_runs_at_the_end(
     fresh_host: Callable[..., Host], keys: Keys
 ) -> None:

@@ -48,6 +48,7 @@ def test_an_engine_of_ours_keeps_them_through_provision_rm_and_create(
     assert _life(host) == life
 
 
+@pytest.mark.soak(25)
 def test_an_adopted_engine_keeps_them_over_two_lives_as_a_machine(
     engine_host: FreshHost, workstation: Workstation
 ) -> None:
@@ -63,6 +64,7 @@ def test_an_adopted_engine_keeps_them_over_two_lives_as_a_machine(
         assert _live_restore(host) == "false", "as it was before"
 
 
+@pytest.mark.soak(20)
 def test_an_engine_that_runs_with_live_restore_and_would_start_without_keeps_them(
     engine_host: FreshHost, workstation: Workstation
 ) -> None:
@@ -89,6 +91,7 @@ def test_an_option_the_engine_refuses_at_its_start_leaves_them_running(
     assert _live_restore(host) == "false", "as it was before"
 
 
+@pytest.mark.soak(25)
 def test_a_plain_no_to_live_restore_wins_and_lets_the_engine_join_a_swarm(
     engine_host: FreshHost, workstation: Workstation
 ) -> None:

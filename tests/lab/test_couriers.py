@@ -63,6 +63,7 @@ def traces(host: Host) -> list[str]:
     return [*lines[: at + 1], *lines[at + 2 :]]
 
 
+@pytest.mark.soak(60)
 def test_both_couriers_leave_the_same_host(
     fresh_host: Callable[..., Host], workstation: Workstation, keys: Keys
 ) -> None:

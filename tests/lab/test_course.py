@@ -1,4 +1,4 @@
-"""What a Docker beginner's course does, with the real client over TLS, on a machine that was bare before."""
+"""What a Docker beginner's course does, with the real client over TLS, on a machine of ours."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from lab.core import Lab
 from lab.ec2.booting import BootingEc2
 from lab.sh import Completed, LabError, run
 
-pytestmark = pytest.mark.lab
+# test_aws uses every part of it in every run.
+pytestmark = [pytest.mark.lab, pytest.mark.soak(80)]
 
 UBUNTU = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
 

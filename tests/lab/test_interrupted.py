@@ -30,6 +30,9 @@ STEPS = [
     "completing",
 ]
 BOUNDARIES = [("started", step) for step in STEPS] + [("finished", STEPS[-1])]
+# In every run: where the host is changed already and nothing is complete, and the very end. The rest takes turns.
+EVERY_RUN = [("started", "setting up the engine"), ("finished", "completing")]
+PLACES = [place if place in EVERY_RUN else pytest.param(*place, marks=pytest.mark.soak(12)) for place in BOUNDARIES]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def _nothing_of_ours(host: Host) -> None:
     assert host.exec("docker version --format ok").stdout.strip() == "ok"
 
 
-@pytest.mark.parametrize(("event", "step"), BOUNDARIES)
+@pytest.mark.parametrize(("event", "step"), PLACES)
 def test_the_same_create_goes_on(event: str, step: str, host: Host, workstation: Workstation) -> None:
     _die(workstation, host, event, step)
     if (event, step) == BOUNDARIES[-1]:
@@ -67,7 +70,7 @@ def test_the_same_create_goes_on(event: str, step: str, host: Host, workstation:
     _nothing_of_ours(host)
 
 
-@pytest.mark.parametrize(("event", "step"), BOUNDARIES)
+@pytest.mark.parametrize(("event", "step"), PLACES)
 def test_rm_undoes_it(event: str, step: str, host: Host, workstation: Workstation) -> None:
     _die(workstation, host, event, step)
     workstation.pymachine("rm", "-y", "node1")
@@ -75,7 +78,9 @@ def test_rm_undoes_it(event: str, step: str, host: Host, workstation: Workstatio
     _nothing_of_ours(host)
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize(
+    "count", [pytest.param(1, marks=pytest.mark.soak(45)), 2, pytest.param(4, marks=pytest.mark.soak(45))]
+)
 def test_within_the_set_up_of_a_bare_host(count: int, fresh_host: FreshHost, workstation: Workstation) -> None:
     """The host's script outlives the connection: the next create waits for it or goes on after it."""
     bare = fresh_host()
@@ -107,6 +112,7 @@ def test_ctrl_c_says_what_was_kept(fresh_host: FreshHost, workstation: Workstati
     workstation.docker("node1", "version")
 
 
+@pytest.mark.soak(40)
 def test_a_second_create_of_the_name_is_told_who_works_on_it(fresh_host: FreshHost, workstation: Workstation) -> None:
     bare = fresh_host()
     place = ["--ssh-host", bare.address, "--ssh-key", str(workstation.key), "--engine-install", "distro"]

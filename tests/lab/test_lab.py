@@ -69,6 +69,7 @@ def test_hosts_reach_each_other_by_both_protocols(pair: list[Host], lab_session:
         assert link.recv(4) == b"SSH-"
 
 
+@pytest.mark.soak(15)
 def test_the_bridge_keeps_its_address_when_hosts_come_and_go(fresh_host: FreshHost) -> None:
     first = fresh_host()
     place = Path(f"/sys/class/net/{first.bridge}/address")
@@ -152,6 +153,7 @@ def test_users_files_commands_and_sshd_settings(fresh_host: FreshHost) -> None:
         host.run("true", user="root")
 
 
+@pytest.mark.soak(25)
 @pytest.mark.parametrize("suite", ["trixie", "bookworm"])
 def test_a_seed_runs_the_real_cloud_init(suite: str, fresh_host: FreshHost) -> None:
     config = {"write_files": [{"path": "/opt/seeded", "content": "yes"}], "runcmd": [["touch", "/opt/ran"]]}
@@ -160,6 +162,7 @@ def test_a_seed_runs_the_real_cloud_init(suite: str, fresh_host: FreshHost) -> N
     assert host.run("cat /opt/seeded; ls /opt/ran; hostname").stdout == f"yes/opt/ran\nseeded-{suite}\n"
 
 
+@pytest.mark.soak(10)
 def test_a_limited_disk_fills_up(fresh_host: FreshHost) -> None:
     host = fresh_host(disk_limit=300)
     filled = host.run("dd if=/dev/zero of=/var/lib/filler bs=1M count=400", check=False)
@@ -168,6 +171,7 @@ def test_a_limited_disk_fills_up(fresh_host: FreshHost) -> None:
     host.run("rm /var/lib/filler && cp /bin/bash /usr/local/bin/x")
 
 
+@pytest.mark.soak(60)
 def test_debians_engine_runs_containers(registry: Registry, fresh_host: FreshHost, tmp_path: Path) -> None:
     settings = {**registry.daemon_settings, "tls": False, "hosts": ["unix:///run/docker.sock", "tcp://0.0.0.0:2375"]}
     host = fresh_host(
@@ -209,6 +213,7 @@ def _pong(host: Host, seconds: float = 10) -> bytes:
     return answer
 
 
+@pytest.mark.soak(45)
 @pytest.mark.parametrize("suite", ["trixie", "bookworm"])
 def test_dockers_packages_install_without_a_way_out(suite: str, apt_repo: AptRepo, fresh_host: FreshHost) -> None:
     host = fresh_host(suite, route_out=False)
@@ -296,7 +301,7 @@ def test_sweep_removes_a_killed_labs_leftovers_and_spares_the_living(
     assert all(host.running and _ping(host, lab_session.address) for host in pair)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak(10))])
 def test_an_interrupted_lab_cleans_up_after_itself(lab_session: Lab, number: signal.Signals) -> None:
     process, lab_id = _doomed()
     with process:

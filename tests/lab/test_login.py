@@ -39,7 +39,7 @@ def _created(workstation: Workstation, host: Host, *words: str) -> None:
     workstation.pymachine("rm", "-y", "node1")
 
 
-@pytest.mark.parametrize("user", ["ann", "fay"])
+@pytest.mark.parametrize("user", ["ann", pytest.param("fay", marks=pytest.mark.soak(30))])
 def test_a_user_with_sudo(user: str, busy: Host, workstation: Workstation) -> None:
     _created(workstation, busy, "--ssh-user", user)
 
@@ -66,6 +66,7 @@ def test_a_user_without_sudo_is_refused(busy: Host, workstation: Workstation) ->
     assert "sudo" in refused.stderr
 
 
+@pytest.mark.soak(30)
 def test_an_encrypted_key_is_asked_for_once(busy: Host, workstation: Workstation, typed: Callable[..., str]) -> None:
     locked = workstation.folder / "locked"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f", str(locked)], check=True)
@@ -78,6 +79,7 @@ def test_an_encrypted_key_is_asked_for_once(busy: Host, workstation: Workstation
     typed(["rm", "-y", "node1"], ["open sesame"])
 
 
+@pytest.mark.soak(20)
 @pytest.mark.parametrize(("kind", "bits"), [("ecdsa", "256"), ("rsa", "3072")])
 def test_other_kinds_of_keys(kind: str, bits: str, busy: Host, workstation: Workstation) -> None:
     key = workstation.folder / kind
@@ -114,6 +116,7 @@ def test_the_ssh_configuration_counts_with_a_bastion(
     workstation.pymachine("rm", "-y", "node1")
 
 
+@pytest.mark.soak(30)
 def test_an_explicit_bastion(busy: Host, workstation: Workstation, fresh_host: FreshHost) -> None:
     bastion = fresh_host(ssh_port=2022)
     jump = f"root@{bastion.address}:2022"

@@ -40,6 +40,7 @@ def _start_create(workstation: Workstation, host: Host, number: int) -> subproce
     )
 
 
+@pytest.mark.soak(120)
 def test_eight_creates_into_an_empty_store_and_a_list_of_twenty_with_five_dead(
     twenty: Sequence[Host], workstation: Workstation
 ) -> None:

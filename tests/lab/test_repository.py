@@ -19,7 +19,7 @@ def _installed(host: Host) -> str:
     return host.run("dpkg-query -W -f '${Version}' docker-ce").stdout.strip()
 
 
-@pytest.mark.parametrize("suite", ["trixie", "bookworm"])
+@pytest.mark.parametrize("suite", ["trixie", pytest.param("bookworm", marks=pytest.mark.soak(60))])
 def test_install_pin_hold_upgrade_and_no_way_back(
     suite: str, fresh_host: FreshHost, apt_repo: AptRepo, workstation: Workstation
 ) -> None:
@@ -61,6 +61,7 @@ def test_install_pin_hold_upgrade_and_no_way_back(
     assert host.run("apt-mark showhold").stdout == ""
 
 
+@pytest.mark.soak(40)
 def test_upgrade_without_a_version_takes_the_newest(
     fresh_host: FreshHost, apt_repo: AptRepo, workstation: Workstation
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_version_that_the_repository_lacks_names_those_it_has(
     assert host.run("command -v dockerd || echo none").stdout.strip() == "none"
 
 
+@pytest.mark.soak(30)
 def test_a_host_with_no_way_out_installs_from_the_mirror(
     fresh_host: FreshHost, apt_repo: AptRepo, workstation: Workstation
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_host_with_no_way_out_installs_from_the_mirror(
     workstation.docker("node1", "version")
 
 
+@pytest.mark.soak(30)
 def test_an_install_script_of_the_users_own(fresh_host: FreshHost, workstation: Workstation) -> None:
     host = fresh_host()
     script = workstation.folder / "install.sh"

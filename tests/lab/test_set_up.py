@@ -21,7 +21,7 @@ FreshHost = Callable[..., Host]
 OURS = "find /etc /var/lib/pymachine /usr/local /run -iname '*pymachine*' 2>/dev/null; true"
 
 
-@pytest.mark.parametrize("suite", ["trixie", "bookworm"])
+@pytest.mark.parametrize("suite", ["trixie", pytest.param("bookworm", marks=pytest.mark.soak(45))])
 def test_a_bare_host_becomes_a_machine_and_bare_again(
     suite: str, fresh_host: FreshHost, workstation: Workstation
 ) -> None:
@@ -46,6 +46,7 @@ def test_a_bare_host_becomes_a_machine_and_bare_again(
     assert host.run("docker version --format '{{.Server.Version}}'").stdout.strip() == server["Version"]
 
 
+@pytest.mark.soak(25)
 def test_rm_with_purge_takes_the_engine_away_too(fresh_host: FreshHost, workstation: Workstation) -> None:
     host = fresh_host()
     workstation.create("node1", host.address, "--engine-install", "distro")
@@ -54,12 +55,11 @@ def test_rm_with_purge_takes_the_engine_away_too(fresh_host: FreshHost, workstat
     assert host.run("ls /var/lib/docker 2>/dev/null || echo none").stdout.strip() == "none"
 
 
-def test_every_engine_option_takes_effect(fresh_host: FreshHost, workstation: Workstation, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    host = fresh_host()
+def test_every_engine_option_takes_effect(engine_host: FreshHost, workstation: Workstation, tmp_path: Path) -> None:
+    host = engine_host()
     (tmp_path / "daemon.json").write_text('{"max-concurrent-downloads": 2, "log-opts": {"max-file": "3"}}')
     workstation.create(
         "node1", host.address,
-        "--engine-install", "distro",
         "--engine-port", "2377",
         "--engine-opt", "log-driver=json-file", "--engine-opt", "log-opt=max-size=5m",
         "--engine-label", "rack=7", "--engine-label", "note=it's 100% \"fine\" $HOME",
@@ -89,10 +89,10 @@ def test_every_engine_option_takes_effect(fresh_host: FreshHost, workstation: Wo
 
 
 def test_provision_changes_options_and_repeats_without_a_restart(
-    fresh_host: FreshHost, workstation: Workstation
+    engine_host: FreshHost, workstation: Workstation
 ) -> None:
-    host = fresh_host()
-    workstation.create("node1", host.address, "--engine-install", "distro")
+    host = engine_host()
+    workstation.create("node1", host.address)
     before = host.run("pidof dockerd").stdout
     workstation.pymachine("provision", "node1")
     assert host.run("pidof dockerd").stdout == before, "nothing changed, so nothing restarts"
@@ -128,6 +128,7 @@ def _asked_with(workstation: Workstation, authority: Path, client: Path) -> None
     workstation.docker("node1", "--tlsverify", *flags, "version")
 
 
+@pytest.mark.soak(30)
 def test_dry_runs_change_nothing(fresh_host: FreshHost, workstation: Workstation) -> None:
     host = fresh_host()
     listing = "find /etc /usr /opt /srv /home /root /var/lib /var/tmp -xdev -newer /run/mark -type f"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,12 +16,11 @@ import pytest
 from lab import Host
 from lab.client import docker_cli
 from lab.core import Lab
+from lab.fleets import BUSYBOX
 from lab.workstation import Workstation
 
 pytestmark = pytest.mark.lab
 
-FreshHost = Callable[..., Host]
-BUSYBOX = "busybox:swarm"
 NAMES = ("mgr", "one", "two")
 
 
@@ -32,14 +31,12 @@ def user(lab_session: Lab, tmp_path_factory: pytest.TempPathFactory) -> Workstat
 
 
 @pytest.fixture(scope="module")
-def hosts(module_engine_host: FreshHost, user: Workstation) -> dict[str, Host]:
+def hosts(three_hosts: dict[str, Host], user: Workstation) -> Iterator[dict[str, Host]]:
     """Three machines on hosts that have an engine, with an image on each."""
-    booted = {name: module_engine_host(name=name, wait=False) for name in NAMES}
-    for name, host in booted.items():
-        host.wait_ssh()
+    for name, host in three_hosts.items():
         user.create(name, host.address)
-        host.run(f"docker import /root/busybox.tar {BUSYBOX}")
-    return booted
+    yield three_hosts
+    user.pymachine("rm", "-y", *three_hosts)
 
 
 class Cluster:

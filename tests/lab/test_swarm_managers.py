@@ -80,6 +80,7 @@ def test_the_swarm_goes_on_without_its_leader_and_takes_it_back(user: Workstatio
     _until(lambda: _status(user, other)["healthy"])
 
 
+@pytest.mark.soak(130)
 def test_a_lost_majority_is_recognised_and_recovered(user: Workstation, hosts: dict[str, Host]) -> None:
     user.pymachine("swarm", "leave", "-y", "--dissolve", *NAMES)
     user.pymachine("swarm", "create", *NAMES)

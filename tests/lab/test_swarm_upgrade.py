@@ -17,7 +17,7 @@ from lab.images import rootfs
 from lab.wait import open_direct
 from lab.workstation import Workstation
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.soak(150)]
 
 FreshHost = Callable[..., Host]
 NAMES = ("mgr", "one", "two")

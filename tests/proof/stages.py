@@ -145,7 +145,7 @@ def preparation() -> list[Stage]:
 
 def every_run(files: Files) -> list[Stage]:
     """The stages that every run goes through."""
-    hosts = ("-n", str(HOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
+    hosts = ("-n", str(HOST_WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder", "--durations=15")
     speeds = [path for path in files.speeds if Path(path).name in SPEEDS]
     return [
         Stage("style", (make("style"),)),
@@ -158,13 +158,23 @@ def every_run(files: Files) -> list[Stage]:
 
 def slice_of(chosen: Path, files: Sequence[str]) -> Stage:
     """The stage of what a commit chose from the soak tier."""
-    words = ("-n", "2", "--dist", "loadfile", "--durations=10", "--chosen", str(chosen), *files)
+    words = (
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "--no-loadscope-reorder",
+        "--durations=10",
+        "--chosen",
+        str(chosen),
+        *files,
+    )
     return Stage("slice", (pytest(*words),), root=True, tier="slice", libvirt=True)
 
 
 def rest(files: Files, tier: str = "soak") -> list[Stage]:
     """The stages of the soak tier, or of all tests of an area."""
-    side_by_side = ("--tier", tier, "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
+    side_by_side = ("--tier", tier, "--dist", "loadgroup", "--no-loadscope-reorder", "--durations=15")
     alone = ("--tier", tier, "--durations=15")
     found = [
         ("soak: fast", files.fast, ("-n", "2", "-m", "not lab", *side_by_side), False),
