@@ -10,6 +10,9 @@
     => 3                  the exit code, where it is not 0
 
 In an expected line, [..] stands for anything, and TMP for the folder.
+
+Their pymachine is a fork of a warm interpreter (``forkserver``): an interpreter for each of some 380 commands was a
+quarter of all fast tests. One session has real processes in every run, and all of them have in the soak run.
 """
 
 from __future__ import annotations
@@ -23,8 +26,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
+
+from transcripts.warm import BARE, ForkServer
 
 HERE = Path(__file__).parent
+SESSIONS = sorted(HERE.glob("*.txt"))
+# The session that looks at its parent process, and whose answers must not load much.
+REAL = "env"
+WORLD = "transcripts.fakeworld"
+COST = 0.5  # seconds of a command that starts an interpreter, on a slow computer
 FILE = re.compile(r"-- (\S+) --")
 
 
@@ -67,25 +78,50 @@ def _until_dashes(lines: Iterator[tuple[int, str]]) -> Iterator[str]:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A user with an empty home and store, whose pymachine is the one of these tests."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    _program(programs / "pymachine", f'#!/bin/sh\nexec "{sys.executable}" -m transcripts.fakeworld "$@"\n')
+    """A user with an empty home and store, whose pymachine is the one of these tests, in real processes."""
+    (tmp_path / "bin").mkdir()
     (tmp_path / "home").mkdir()
+    _program(tmp_path / "bin" / "pymachine", f'#!/bin/sh\nexec "{sys.executable}" -m {WORLD} "$@"\n')
     return {
-        "PATH": f"{programs}:/usr/bin:/bin",
+        **BARE,
+        "PATH": f"{tmp_path}/bin:{BARE['PATH']}",
         "HOME": str(tmp_path / "home"),
-        "PYTHONPATH": str(HERE.parent),
         "MACHINE_STORAGE_PATH": str(tmp_path / "store"),
         "FAKE_CLOUD": str(tmp_path / "cloud.json"),
         "TMP": str(tmp_path),
-        "PYTHON": sys.executable,
-        "LC_ALL": "C.UTF-8",
     }
 
 
-@pytest.mark.parametrize("session", sorted(HERE.glob("*.txt")), ids=lambda path: path.stem)
-def test_session(session: Path, environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def warm() -> Iterator[ForkServer]:
+    with ForkServer.started(WORLD, BARE) as server:
+        yield server
+    assert not server.refused, f"not proved as quickly as meant: {server.refused}"
+
+
+@pytest.fixture
+def warm_environ(environ: dict[str, str], warm: ForkServer, tmp_path: Path) -> dict[str, str]:
+    """The same user, whose pymachine is forked."""
+    _program(tmp_path / "bin" / "pymachine", warm.script)
+    return environ
+
+
+@pytest.mark.parametrize("session", [path for path in SESSIONS if path.stem != REAL], ids=lambda path: path.stem)
+def test_session(session: Path, warm_environ: dict[str, str], tmp_path: Path) -> None:
+    _play_all(session, warm_environ, tmp_path)
+
+
+def _real(session: Path) -> ParameterSet:
+    cost = COST * session.read_text().count("\n$ ")
+    return pytest.param(session, id=session.stem, marks=[] if session.stem == REAL else pytest.mark.soak(cost))
+
+
+@pytest.mark.parametrize("session", [_real(path) for path in SESSIONS])
+def test_session_of_real_processes(session: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    _play_all(session, environ, tmp_path)
+
+
+def _play_all(session: Path, environ: dict[str, str], tmp_path: Path) -> None:
     files, commands = read(session.read_text())
     work = tmp_path / "work"
     work.mkdir()
