@@ -8,9 +8,14 @@ import signal
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+import properties
 from proof import tally, tiers
+
+properties.register()
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "run")
 
 USERS_VARIABLES = (
     "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONTEXT", "DOCKER_MACHINE_NAME",

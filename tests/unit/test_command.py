@@ -3,16 +3,17 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from pymachine.transport.command import MASK, Command, Secret
 
 words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
 
 @given(st.lists(words, max_size=4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_word_reaches_the_program_as_it_is(arguments: list[str]) -> None:
     command = Command.of("printf", "%s\\0", *arguments, "end")
     out = subprocess.run(["sh", "-c", command.shell()], capture_output=True, check=True).stdout

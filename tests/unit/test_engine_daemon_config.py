@@ -1,9 +1,10 @@
 """daemon.json is read strictly, merged without loss, and given back as it was."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from pymachine.engine.daemon_config import encode_config, label_conflicts, merge, parse_config, withdraw
 from pymachine.errors import CheckFailed
 
@@ -17,10 +18,9 @@ CONFIG = st.dictionaries(
     ),
     max_size=5,
 )
-calm = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
-@calm
+@examples(60)
 @given(CONFIG, CONFIG)
 def test_what_was_added_can_be_taken_out_again_exactly(theirs: dict[str, object], ours: dict[str, object]) -> None:
     merged = merge(theirs, ours, {})
@@ -29,7 +29,7 @@ def test_what_was_added_can_be_taken_out_again_exactly(theirs: dict[str, object]
         assert withdraw(merged.config, merged.added) == theirs
 
 
-@calm
+@examples(60)
 @given(CONFIG, CONFIG)
 def test_merging_twice_changes_nothing_more(theirs: dict[str, object], ours: dict[str, object]) -> None:
     once = merge(theirs, ours, {})
@@ -97,7 +97,7 @@ def test_an_empty_file_is_an_empty_config(text: bytes) -> None:
     assert parse_config(text, "daemon.json") == {}
 
 
-@calm
+@examples(60)
 @given(CONFIG)
 def test_what_is_written_is_read_back(config: dict[str, object]) -> None:
     assert parse_config(encode_config(config), "x") == config

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from pymachine.inventory import Inventory, InventoryFaults, Source, load
 from unit.inventories import Files, surroundings
 
@@ -75,13 +76,13 @@ def test_the_example_is_good() -> None:
     assert isinstance(outcome(GOOD), Inventory)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(["", *TOKENS]))
 def test_a_file_with_something_cut_out_and_put_in(start: int, length: int, token: str) -> None:
     outcome(GOOD[:start] + token + GOOD[start + length :])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from(range(len(GOOD.splitlines()))), VALUES)
 def test_a_file_with_any_value_in_place_of_another(number: int, value: str) -> None:
     lines = GOOD.splitlines()
@@ -90,7 +91,7 @@ def test_a_file_with_any_value_in_place_of_another(number: int, value: str) -> N
     outcome("\n".join(lines))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.sampled_from(["fleet", "defaults", "machines", "swarm", "stacks", "hooks"]),
     VALUES,

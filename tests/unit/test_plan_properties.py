@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import examples
 from pymachine.inventory.model import Fleet, MachineSpec, SwarmSpec
 from pymachine.model import EngineSpec
 from unit.fleets import Sim, fleet, ordered, spec, stack
@@ -54,7 +55,7 @@ def world() -> Sim:
     return sim
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(fleets(), fleets())
 def test_what_was_applied_needs_nothing_more(first: Fleet, second: Fleet) -> None:
     sim = world()
@@ -67,7 +68,7 @@ def test_what_was_applied_needs_nothing_more(first: Fleet, second: Fleet) -> Non
     assert "stranger" in sim.records
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(fleets(), fleets(), st.sets(st.integers(0, 20), max_size=3))
 def test_an_apply_that_failed_in_places_is_gone_on_with(first: Fleet, second: Fleet, broken: set[int]) -> None:
     sim = world()
@@ -79,7 +80,7 @@ def test_an_apply_that_failed_in_places_is_gone_on_with(first: Fleet, second: Fl
     assert sim.plan(second).changes_nothing
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(fleets(), st.sampled_from(NAMES))
 def test_a_machine_that_vanishes_comes_back(wanted: Fleet, name: str) -> None:
     sim = world()
@@ -92,7 +93,7 @@ def test_a_machine_that_vanishes_comes_back(wanted: Fleet, name: str) -> None:
         assert sim.plan(wanted).changes_nothing
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(fleets())
 def test_destroying_leaves_nothing_of_the_fleet_and_everything_of_others(wanted: Fleet) -> None:
     sim = world()
@@ -101,7 +102,7 @@ def test_destroying_leaves_nothing_of_the_fleet_and_everything_of_others(wanted:
     assert list(sim.records) == ["stranger"]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(fleets(), fleets())
 def test_the_same_input_gives_the_same_plan(first: Fleet, second: Fleet) -> None:
     sim = world()

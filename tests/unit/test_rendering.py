@@ -6,23 +6,23 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from properties import examples
 from pymachine.rendering import render, sh, systemd, to_json, to_yaml, xml
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
-calm = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
-@calm
+@examples(60)
 @given(TEXT)
 def test_a_shell_word_is_read_back_as_it_was(value: str) -> None:
     assert shlex.split(sh(value)) == [value]
 
 
-@settings(calm, max_examples=20)
+@examples(20)
 @given(st.lists(TEXT, min_size=1, max_size=4))
 def test_a_real_shell_sees_each_value_as_one_word(values: list[str]) -> None:
     out = subprocess.run(["sh", "-c", f"printf '%s\\0' {sh(values)}"], capture_output=True, check=True).stdout
@@ -30,7 +30,7 @@ def test_a_real_shell_sees_each_value_as_one_word(values: list[str]) -> None:
     assert [part.decode() for part in out.split(b"\0")[:-1]] == values
 
 
-@calm
+@examples(60)
 @given(TEXT)
 def test_a_unit_file_word_has_no_syntax_left_in_it(value: str) -> None:
     word = systemd(value)
@@ -48,7 +48,7 @@ def test_dollar_is_doubled_in_commands_only() -> None:
     assert systemd("a$b", command=True) == '"a$$b"'
 
 
-@calm
+@examples(60)
 @given(TEXT)
 def test_json_and_yaml_text_is_read_back_as_it_was(value: str) -> None:
     assert json.loads(to_json({"k": value})) == {"k": value}
@@ -80,7 +80,7 @@ def unquote_systemd(word: str) -> str:
     return raw.decode().replace("%%", "%")
 
 
-@calm
+@examples(60)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]) | st.sampled_from("\t\n\r'\"&<>")))
 def test_xml_reads_back_as_the_value_in_text_and_in_attributes(value: str) -> None:
     element = ET.fromstring(f"<e a='{xml(value)}' b=\"{xml(value)}\">{xml(value)}</e>")
