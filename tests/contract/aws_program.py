@@ -1,4 +1,4 @@
-"""``python -m contract.aws_program create|remove HANDLE``: one verb of the driver, in a process that can be killed.
+"""One verb of the driver, create or remove, in a process that can be killed.
 
 The handle is kept in a file as the store keeps it: the old one or the new one, whenever the process ends.
 """
@@ -6,7 +6,7 @@ The handle is kept in a file as the store keeps it: the old one or the new one, 
 from __future__ import annotations
 
 import json
-import sys
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from pymachine_aws.wanting import read_options
 from unit.aws_wishes import request
 
 
-def main(verb: str, path: Path) -> None:
+def main(verb: str, path: Path, environ: Mapping[str, str]) -> None:
+    """Do it, with the variables that lead to the test EC2."""
+    os.environ.update(environ)
     handle = json.loads(path.read_text()) if path.exists() else None
     if verb == "create":
         create(path, handle)
@@ -39,7 +41,3 @@ def create(path: Path, handle: Mapping[str, Any] | None) -> None:
     asked = request(resume=handle)
     site = survey(asked, wanted)
     Launch(asked, wanted, site, remember, Means(account_of(wanted), QUICK)).instance()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
