@@ -81,7 +81,7 @@ def _seen(text: str) -> Any:
     return json.loads(text.replace("said\n", ""))
 
 
-@pytest.mark.parametrize("how", ["exit", "message", "kill", "full >/dev/full", "exit >/dev/full"])
+@pytest.mark.parametrize("how", ["exit", "message", "kill", "last", "full >/dev/full", "exit >/dev/full"])
 def test_a_fork_ends_as_a_new_process_ends(run: Run, how: str) -> None:
     warm, cold = run(f"$WARM {how}"), run(f"$COLD {how}")
     assert (warm.returncode, warm.stdout, warm.stderr) == (cold.returncode, cold.stdout, cold.stderr)
