@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from pymachine.create import Order, create
 from pymachine.driver import Baked, Bakes, Baking
+from pymachine.engine.bundle import finish_extras
 from pymachine.engine.removal import plan_removal, removal_bundle
 from pymachine.errors import CheckFailed, RemoteCommandFailed
 from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
 from pymachine.rendering import render
-from pymachine.steps.engine import run_bundle
+from pymachine.steps.engine import SETUP_DEADLINE, run_bundle
 from pymachine.steps.host import look, request_for
 from pymachine.steps.session import Session, journalled, timestamp, working
 from pymachine.steps.tools import Tools
@@ -65,10 +66,19 @@ class TakeSetUpOff:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """From here on it serves for nothing else. Which packages came with the engine is remembered."""
+        _finish_extras(machine, session)
         facts = look(machine, session)
         machine = session.save(machine.with_(phase=Phase.REMOVING))
         run_bundle(machine, session, removal_bundle(plan_removal(facts, owner=machine.id)), self.title)
         return machine.with_(extra={**machine.extra, INSTALLED: list(facts.installed)})
+
+
+def _finish_extras(machine: Machine, session: Session) -> None:
+    """Have the packages that follow an engine now: they belong in the image. Raises ``RemoteCommandFailed``."""
+    result = session.transport(machine).run(finish_extras(), root=True, deadline=SETUP_DEADLINE)
+    if result.exit_code:
+        lines = tuple(result.error_text.strip().splitlines()[-5:])
+        raise RemoteCommandFailed("install what follows the engine", result.exit_code, lines)
 
 
 class Seal:

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bench.test_speed import _report
+from bench.test_speed import MINIMAL, _report
 from lab import Host
 from lab.client import docker_cli
 from lab.core import Lab
@@ -28,7 +29,7 @@ HUNDRED, THOUSAND, FORKS = 100, 1000, 50
 AIM_AGAINST_ANSIBLE, AIM_TENFOLD = 1.0, 12.0
 MOST_AGAINST_ANSIBLE, MOST_TENFOLD = 1.0, 20.0
 MOST_READING = 30.0  # ten times the machines; the garbage collector adds to it, a quadratic reader would take 100
-SIX, AIM_TOGETHER, MOST_TOGETHER = 6, 0.5, 0.85
+SIX, ROUNDS, AIM_SIX, MOST_SIX = 6, 2, 1.3, 1.7
 
 
 @pytest.fixture(scope="module")
@@ -101,28 +102,51 @@ def test_ten_times_the_hosts_take_about_ten_times_as_long(
     assert ratio <= MOST_TENFOLD
 
 
-@pytest.mark.soak(150)
-def test_six_bare_hosts_become_a_swarm_sooner_together(
+@pytest.mark.soak(240)
+def test_six_bare_hosts_become_a_swarm_in_little_more_than_their_packages_take(
     fresh_host: Callable[..., Host], lab_session: Lab, tmp_path: Path
 ) -> None:
-    seconds = {}
-    for parallel in ("6", "1"):
-        user = Workstation(tmp_path / parallel, docker_cli(), lab_session.key)
-        user.folder.mkdir()
-        hosts = {f"n{parallel}-{number}": fresh_host(name=f"n{parallel}-{number}") for number in range(SIX)}
-        seats = ["manager", *["worker"] * (SIX - 1)]
-        entries = {name: f"swarm: {seat}" for name, seat in zip(hosts, seats, strict=True)}
-        fleet = LabFleet(user, hosts, entries, name=f"six{parallel}")
-        began = time.monotonic()
-        fleet.apply("--parallel", parallel)
-        seconds[parallel] = time.monotonic() - began
-        assert len(fleet.nodes(f"n{parallel}-0")) == SIX
-        for host in hosts.values():
-            host.destroy()
-    ratio = seconds["6"] / seconds["1"]
-    detail = f"{seconds['6']:.0f} s against {seconds['1']:.0f} s"
-    _report("`apply` makes a Swarm of 6 bare hosts", "`apply --parallel 1`", ratio, AIM_TOGETHER, detail)
-    assert ratio <= MOST_TOGETHER
+    """Against six ssh at once that install the same packages: what they share, two processors say, is the limit."""
+    ours, theirs = [], []
+    for turn in range(ROUNDS):
+        theirs.append(_installed_side_by_side(_six(fresh_host, f"bare{turn}")))
+        ours.append(_made_a_swarm(_six(fresh_host, f"n{turn}"), lab_session, tmp_path / str(turn)))
+    ratio = min(ours) / min(theirs)
+    detail = f"{min(ours):.0f} s against {min(theirs):.0f} s"
+    _report("`apply` makes a Swarm of 6 bare hosts", "six ssh that install the same packages", ratio, AIM_SIX, detail)
+    assert ratio <= MOST_SIX
+
+
+def _six(fresh_host: Callable[..., Host], prefix: str) -> dict[str, Host]:
+    return {name: fresh_host(name=name) for name in (f"{prefix}-{number}" for number in range(SIX))}
+
+
+def _destroyed(hosts: dict[str, Host]) -> None:
+    for host in hosts.values():
+        host.destroy()
+
+
+def _installed_side_by_side(hosts: dict[str, Host]) -> float:
+    began = time.monotonic()
+    with ThreadPoolExecutor(SIX) as pool:
+        list(pool.map(lambda host: host.run(MINIMAL, timeout=600), hosts.values()))
+    seconds = time.monotonic() - began
+    _destroyed(hosts)
+    return seconds
+
+
+def _made_a_swarm(hosts: dict[str, Host], lab: Lab, folder: Path) -> float:
+    user = Workstation(folder, docker_cli(), lab.key)
+    folder.mkdir()
+    seats = ["manager", *["worker"] * (SIX - 1)]
+    entries = {name: f"swarm: {seat}" for name, seat in zip(hosts, seats, strict=True)}
+    fleet = LabFleet(user, hosts, entries, name=f"six{folder.name}")
+    began = time.monotonic()
+    fleet.apply("--parallel", str(SIX))
+    seconds = time.monotonic() - began
+    assert len(fleet.nodes(next(iter(hosts)))) == SIX
+    _destroyed(hosts)
+    return seconds
 
 
 def test_reading_an_inventory_takes_time_in_proportion_to_its_machines() -> None:

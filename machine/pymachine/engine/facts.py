@@ -115,6 +115,7 @@ def _host(text: _Texts) -> HostFacts:
         engine=_engine(text),
         manifest=_json(text("manifest")),
         installed=tuple(text.lines("installed")),
+        extras=tuple(text.lines("extras")),
     )
 
 

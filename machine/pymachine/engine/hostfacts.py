@@ -78,7 +78,8 @@ class HostFacts:
     ``free`` maps folders to the free space of their file system. ``listeners`` names the process on a TCP
     port where that could be seen. ``repository`` are the parts of Docker's package repository that answered,
     None where nobody asked. ``daemon_json`` is that file's content, None where there is none, engine or not.
-    ``installed`` are packages an earlier set-up of ours brought.
+    ``installed`` are packages an earlier set-up of ours brought, ``extras`` those that were to follow it and were
+    cut off.
     """
 
     os: OsRelease
@@ -110,6 +111,7 @@ class HostFacts:
     engine: EngineFacts | None = None
     manifest: Mapping[str, Any] | None = None
     installed: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
     @classmethod
     def assumed(

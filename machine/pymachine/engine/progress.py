@@ -21,7 +21,7 @@ class ProgressReader:
     """Turns lines of output into reporter events, and remembers how the script ended.
 
     ``step`` is the title of our own step, within which the script's steps and notes are reported. ``done`` holds
-    the values of the ``done`` line (``engine``, ``restarted`` …), None until it came.
+    the values of the ``done`` line (``unit``, ``restarted`` …), None until it came.
     """
 
     def __init__(self, reporter: Reporter, machine: str, step: str = "setting up the engine") -> None:

@@ -207,12 +207,16 @@ def _changes(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> tu
 
 def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     source = plan.source
+    if facts.extras:
+        return [Change(f"install {', '.join(facts.extras)}", "this was to follow the engine, and was cut off")]
     if source.kind == "none" or facts.engine is not None:
         return []
     reason = source.title + (f": {source.reason}" if source.reason else "")
     found = [Change(f"install {', '.join(source.packages) or 'an engine'}", f"from {reason}")]
     if source.kind == "docker" and not source.own_repo:
         found.insert(0, Change(f"add the package source {source.base}", "the engine comes from there"))
+    if source.extras:
+        found.append(Change(f"install {', '.join(source.extras)} afterwards", "the engine calls them on occasion"))
     if source.kind == "docker" or plan.version:
         found.append(Change(f"hold {', '.join(source.packages)}", "an unattended upgrade would restart the engine"))
     return found

@@ -13,15 +13,24 @@ from pymachine.model import EngineSpec
 
 DOCKER_PACKAGES = ("docker-ce", "docker-ce-cli", "containerd.io")
 
-# Beside the engine: what it calls when it works. iptables for networks, ca-certificates for registries, ps for
-# `docker top`, xz for `ADD x.tar.xz` and images, git for `docker build URL`. Recommended packages beyond these
-# (needrestart, cgroupfs-mount, rootless extras) only cost time. Not installed where the name is unknown.
+# Beside the engine: what it needs to run any container, iptables for networks and ca-certificates for registries.
+# Recommended packages beyond these and the extras (needrestart, cgroupfs-mount, rootless extras) only cost time. Not
+# installed where the name is unknown.
 _COMPANIONS = {
-    Family.APT: ("iptables", "ca-certificates", "procps", "xz-utils", "git"),
-    Family.DNF: ("iptables", "xz", "procps-ng", "git-core"),
-    Family.ZYPPER: ("iptables", "ca-certificates", "xz"),
-    Family.PACMAN: ("iptables", "ca-certificates", "xz"),
-    Family.APK: ("iptables", "ca-certificates", "xz"),
+    Family.APT: ("iptables", "ca-certificates"),
+    Family.DNF: ("iptables",),
+    Family.ZYPPER: ("iptables", "ca-certificates"),
+    Family.PACMAN: ("iptables", "ca-certificates"),
+    Family.APK: ("iptables", "ca-certificates"),
+}
+# What the engine calls on occasion: ps for `docker top`, xz for `ADD x.tar.xz`, git for `docker build URL`. They
+# follow when the engine runs already.
+_EXTRAS = {
+    Family.APT: ("procps", "xz-utils", "git"),
+    Family.DNF: ("procps-ng", "xz", "git-core"),
+    Family.ZYPPER: ("xz",),
+    Family.PACMAN: ("xz",),
+    Family.APK: ("xz",),
 }
 
 
@@ -29,7 +38,8 @@ _COMPANIONS = {
 class Source:
     """Where the engine comes from. ``kind`` is docker, distro, none, url or script.
 
-    ``reason`` is set where ``auto`` chose. ``packages`` are installed; ``companions`` too, where they exist.
+    ``reason`` is set where ``auto`` chose. ``packages`` are installed; ``companions`` too, where they exist, and
+    ``extras`` after the engine has started.
     ``repo`` and ``base`` locate Docker's repository; ``own_repo`` says that the user configured it already.
     """
 
@@ -37,6 +47,7 @@ class Source:
     reason: str = ""
     packages: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
     repo: DockerRepo | None = None
     base: str = DOCKER_REPO
     own_repo: bool = False
@@ -130,7 +141,8 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
             hint="remove that file, or leave --engine-repo-url away to use it as it is",
         )
     base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
-    return Source("docker", reason, DOCKER_PACKAGES, _companions(family, facts), repo, base, bool(configured))
+    companions, extras = _companions(family, facts), _EXTRAS[family]
+    return Source("docker", reason, DOCKER_PACKAGES, companions, extras, repo, base, bool(configured))
 
 
 def _is_ours(path: str) -> bool:
@@ -145,7 +157,7 @@ def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
         )
     family = family_of(facts.os)
     client = ("docker-cli",) if family is Family.APT else ()  # a package of its own from Debian 13 on
-    return Source("distro", reason, packages, (*client, *_companions(family, facts)))
+    return Source("distro", reason, packages, (*client, *_companions(family, facts)), _EXTRAS[family])
 
 
 def _companions(family: Family, facts: HostFacts) -> tuple[str, ...]:

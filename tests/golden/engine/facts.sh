@@ -92,7 +92,11 @@ system_facts() {
     grep -rhsE 'Signed-By|signed-by' /etc/apt/sources.list.d/docker.* 2>/dev/null | fact docker_signed_by
     file manifest /var/lib/pymachine/manifest.json
     file installed /var/lib/pymachine/installed
+    [ ! -s /var/lib/pymachine/extras ] || extras_follow || file extras /var/lib/pymachine/extras
 }
+
+# True while what follows the engine is still to come by itself.
+extras_follow() { systemctl is-active -q pymachine-extras.timer || systemctl is-active -q pymachine-extras.service; } 2>/dev/null
 
 cloud_init() {
     if ! command -v cloud-init >/dev/null 2>&1 || [ -e /etc/cloud/cloud-init.disabled ]; then

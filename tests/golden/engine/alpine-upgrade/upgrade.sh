@@ -203,20 +203,22 @@ installed_packages() {
     apk info 2>/dev/null
 }
 
-# What was there before is written down once, and stays written when this is cut off: what came since is ours.
-note_packages_before() {
-    [ -f "$state/packages-before" ] && return 0
+# begin_packages FILE: what was there before is written down once, and stays written when this is cut off: what came
+# since is ours.
+begin_packages() {
+    [ ! -f "$state/$1" ] || return 0
     mkdir -p "$state"
-    installed_packages | sort -u >"$state/packages-before.new"
-    mv "$state/packages-before.new" "$state/packages-before"
+    installed_packages | sort -u >"$state/$1.new"
+    mv "$state/$1.new" "$state/$1"
 }
 
-note_packages_after() {
-    [ -f "$state/packages-before" ] || return 0
-    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/packages-before" -; } |
+# end_packages FILE: add what came since to the list of what is ours.
+end_packages() {
+    [ -f "$state/$1" ] || return 0
+    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/$1" -; } |
         sort -u >"$state/installed.new"
     mv "$state/installed.new" "$state/installed"
-    rm -f "$state/packages-before"
+    rm -f "$state/$1"
 }
 
 # newest_match VERSION: reads package versions, newest first; prints the first that is the upstream version wanted.
@@ -318,5 +320,6 @@ else
     restore_live
     restarted=yes
 fi
+[ ! -s "$state/extras" ] || sh "$state/extras.sh" arm || note 'what follows the engine could not be installed'
 version=$("$dockerd" --version | sed 's/.*version \([^ ,]*\).*/\1/')
 say "done" "engine=$version unit=$unit restarted=$restarted"

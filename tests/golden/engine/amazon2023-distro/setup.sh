@@ -203,20 +203,22 @@ installed_packages() {
     rpm -qa --qf '%{NAME}\n'
 }
 
-# What was there before is written down once, and stays written when this is cut off: what came since is ours.
-note_packages_before() {
-    [ -f "$state/packages-before" ] && return 0
+# begin_packages FILE: what was there before is written down once, and stays written when this is cut off: what came
+# since is ours.
+begin_packages() {
+    [ ! -f "$state/$1" ] || return 0
     mkdir -p "$state"
-    installed_packages | sort -u >"$state/packages-before.new"
-    mv "$state/packages-before.new" "$state/packages-before"
+    installed_packages | sort -u >"$state/$1.new"
+    mv "$state/$1.new" "$state/$1"
 }
 
-note_packages_after() {
-    [ -f "$state/packages-before" ] || return 0
-    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/packages-before" -; } |
+# end_packages FILE: add what came since to the list of what is ours.
+end_packages() {
+    [ -f "$state/$1" ] || return 0
+    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/$1" -; } |
         sort -u >"$state/installed.new"
     mv "$state/installed.new" "$state/installed"
-    rm -f "$state/packages-before"
+    rm -f "$state/$1"
 }
 
 # newest_match VERSION: reads package versions, newest first; prints the first that is the upstream version wanted.
@@ -244,7 +246,7 @@ install_packages() {
     add_repository
     selection
     # shellcheck disable=SC2086 # package names
-    locked "$manager" -y -q --setopt=install_weak_deps=False install $chosen iptables xz procps-ng git-core ||
+    locked "$manager" -y -q --setopt=install_weak_deps=False install $chosen iptables ||
         die 'the distribution'"'"'s packages could not be installed'
 }
 
@@ -254,12 +256,14 @@ current=starting
 config=/etc/docker/daemon.json
 config_mode=644
 hold_back=/run/systemd/system/docker.service.d/zz-pymachine-wait.conf
+reload=''
 
 finish() {
     code=$?
     trap - EXIT
     set +e
     release_start
+    reload_units
     if [ "$code" != 0 ]; then
         say failed "$current"
         unit_log
@@ -294,11 +298,18 @@ hold_start_back() {
     printf '[Unit]\nConditionPathExists=/run/pymachine-may-start\n' >"$hold_back"
 }
 
+# systemd has to read its units again before the next start; what was put beside them meanwhile is then read as well.
 release_start() {
     [ -f "$hold_back" ] || return 0
     rm -f "$hold_back"
     rmdir "${hold_back%/*}" 2>/dev/null || true
+    reload=due
+}
+
+reload_units() {
+    [ -n "$reload" ] || return 0
     systemctl daemon-reload
+    reload=''
 }
 
 # Two machines may have been planned on this host at the same time; the first one has it.
@@ -318,9 +329,10 @@ install_engine() {
     chmod 700 "$state"
     [ -f "$state/manifest.json" ] || place_file "$here/recovery.json" "$state/manifest.json" 600
     [ -n "$unit" ] || hold_start_back
-    note_packages_before
+    begin_packages packages-before
     install_packages
-    note_packages_after
+    end_packages packages-before
+    printf '%s\n' procps-ng xz git-core >"$state/extras"
     release_start
     find_engine
     [ -n "$dockerd" ] || die 'no dockerd was found after the installation'
@@ -420,8 +432,9 @@ place_unit() {
         [ -d "${drop_in%/*}" ] || new_folder=${drop_in%/*}
         place "$here/drop-in" "$drop_in" 644
         [ -z "${new_folder-}" ] || echo "folder $new_folder" >>"$backup/entries"
-        systemctl daemon-reload
+        reload=due
     fi
+    reload_units
     check_unit 2376
 }
 
@@ -491,6 +504,14 @@ open_to_clients() {
     :
 }
 
+# What follows the engine is on record in $state/extras until it is there; a set-up that finds it begins it again.
+begin_extras() {
+    [ -s "$state/extras" ] || return 0
+    place_file "$here/extras.sh" "$state/extras.sh" 700 || true
+    note "in the background follow: $(paste -s -d ' ' "$state/extras")"
+    sh "$state/extras.sh" arm || note 'they could not be installed; the next set-up tries again'
+}
+
 trap finish EXIT
 trap 'exit 130' HUP INT TERM
 wait_for_cloud_init
@@ -502,5 +523,5 @@ configure
 start
 open_to_clients
 : >"$backup/complete"
-version=$("$dockerd" --version | sed 's/.*version \([^ ,]*\).*/\1/')
-say "done" "engine=$version unit=$unit restarted=$restarted"
+begin_extras
+say "done" "unit=$unit restarted=$restarted"

@@ -180,12 +180,14 @@ current=starting
 config=/etc/docker/daemon.json
 config_mode=644
 hold_back=/run/systemd/system/docker.service.d/zz-pymachine-wait.conf
+reload=''
 
 finish() {
     code=$?
     trap - EXIT
     set +e
     release_start
+    reload_units
     if [ "$code" != 0 ]; then
         say failed "$current"
         unit_log
@@ -220,11 +222,18 @@ hold_start_back() {
     printf '[Unit]\nConditionPathExists=/run/pymachine-may-start\n' >"$hold_back"
 }
 
+# systemd has to read its units again before the next start; what was put beside them meanwhile is then read as well.
 release_start() {
     [ -f "$hold_back" ] || return 0
     rm -f "$hold_back"
     rmdir "${hold_back%/*}" 2>/dev/null || true
+    reload=due
+}
+
+reload_units() {
+    [ -n "$reload" ] || return 0
     systemctl daemon-reload
+    reload=''
 }
 
 # Two machines may have been planned on this host at the same time; the first one has it.
@@ -316,8 +325,9 @@ place_unit() {
         [ -d "${drop_in%/*}" ] || new_folder=${drop_in%/*}
         place "$here/drop-in" "$drop_in" 644
         [ -z "${new_folder-}" ] || echo "folder $new_folder" >>"$backup/entries"
-        systemctl daemon-reload
+        reload=due
     fi
+    reload_units
     check_unit 2376
 }
 
@@ -383,6 +393,11 @@ open_to_clients() {
     :
 }
 
+# What follows the engine is on record in $state/extras until it is there; a set-up that finds it begins it again.
+begin_extras() {
+    :
+}
+
 trap finish EXIT
 trap 'exit 130' HUP INT TERM
 wait_for_cloud_init
@@ -394,5 +409,5 @@ configure
 start
 open_to_clients
 : >"$backup/complete"
-version=$("$dockerd" --version | sed 's/.*version \([^ ,]*\).*/\1/')
-say "done" "engine=$version unit=$unit restarted=$restarted"
+begin_extras
+say "done" "unit=$unit restarted=$restarted"

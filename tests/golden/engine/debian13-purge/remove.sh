@@ -307,6 +307,8 @@ find_engine
 step 'taking the set-up off the host'
 changed=''
 check_config
+# Nothing follows any more; what is being installed comes to its end first.
+[ ! -f "$state/extras.sh" ] || sh "$state/extras.sh" stop
 changed=yes
 [ ! -d /etc/docker/pymachine ] || changed=yes
 remove_units

@@ -218,20 +218,22 @@ installed_packages() {
     dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | awk '$1 ~ /^.i/ { print $2 }'
 }
 
-# What was there before is written down once, and stays written when this is cut off: what came since is ours.
-note_packages_before() {
-    [ -f "$state/packages-before" ] && return 0
+# begin_packages FILE: what was there before is written down once, and stays written when this is cut off: what came
+# since is ours.
+begin_packages() {
+    [ ! -f "$state/$1" ] || return 0
     mkdir -p "$state"
-    installed_packages | sort -u >"$state/packages-before.new"
-    mv "$state/packages-before.new" "$state/packages-before"
+    installed_packages | sort -u >"$state/$1.new"
+    mv "$state/$1.new" "$state/$1"
 }
 
-note_packages_after() {
-    [ -f "$state/packages-before" ] || return 0
-    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/packages-before" -; } |
+# end_packages FILE: add what came since to the list of what is ours.
+end_packages() {
+    [ -f "$state/$1" ] || return 0
+    { cat "$state/installed" 2>/dev/null || true; installed_packages | sort -u | comm -13 "$state/$1" -; } |
         sort -u >"$state/installed.new"
     mv "$state/installed.new" "$state/installed"
-    rm -f "$state/packages-before"
+    rm -f "$state/$1"
 }
 
 # newest_match VERSION: reads package versions, newest first; prints the first that is the upstream version wanted.
@@ -262,7 +264,13 @@ known() {
     apt-cache policy "$@" | awk '/^[^ ].*:$/ { sub(/:$/, ""); name = $1 } $1 == "Candidate:" && $2 != "(none)" { print name }'
 }
 
-engine_known() { [ -n "$(known docker-ce)" ]; }
+# Notes in $companions which of them there are; true if the engine is to be had.
+companions=''
+engine_known() {
+    offered=$(known docker-ce )
+    printf '%s\n' "$offered" | grep -qx docker-ce || return 1
+    companions=$(printf '%s\n' "$offered" | grep -vx docker-ce | paste -s -d ' ' -)
+}
 
 # Lists that apt fetched within the hour are as good as new ones.
 fresh_lists() { [ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ]; }
@@ -293,7 +301,7 @@ selection() {
     [ -n "$version" ] || die 'engine version 27.0 is not offered' \
         "available are: $(printf '%s\n' "$versions" | sed 's/^[0-9]*://; s/[-+~].*//' | uniq | head -n 12 | paste -s -d ' ' -)"
     chosen="docker-ce=$version docker-ce-cli=$version containerd.io "
-    chosen="$chosen$(known  | tr '\n' ' ')"
+    chosen="$chosen$companions"
 }
 
 install_packages() {
@@ -413,5 +421,6 @@ else
     restore_live
     restarted=yes
 fi
+[ ! -s "$state/extras" ] || sh "$state/extras.sh" arm || note 'what follows the engine could not be installed'
 version=$("$dockerd" --version | sed 's/.*version \([^ ,]*\).*/\1/')
 say "done" "engine=$version unit=$unit restarted=$restarted"
