@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pymachine.errors import Interrupted
 from pymachine.events import Reporter
+from pymachine.printable import printable
 from pymachine.store.faults import translated
 
 FOLDER = "logs"
@@ -30,7 +31,7 @@ class Logs:
     def write(self, subject: str, text: str) -> None:
         """Append lines with the time before them. What cannot be written is lost: a log keeps nobody from working."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        lines = "".join(f"{now} {line}\n" for line in text.splitlines() or [""])
+        lines = "".join(f"{now} {line}\n" for line in printable(text).split("\n"))
         with self._lock, suppress(OSError):
             self._make()
             descriptor = os.open(self.path_of(subject), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)

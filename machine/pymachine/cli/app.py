@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymachine.cli.wiring import Wiring
+from pymachine.overriding import override
 
 if TYPE_CHECKING:
     from pymachine.events import Asker, Reporter
@@ -100,9 +101,16 @@ class App:
         """Show what the library logs, which never holds a secret."""
         import logging
 
+        from pymachine.printable import hanging
+
+        class _Printable(logging.Formatter):
+            @override
+            def format(self, record: logging.LogRecord) -> str:
+                return hanging(super().format(record))
+
         self.debug = True
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("debug: %(message)s"))
+        handler.setFormatter(_Printable("debug: %(message)s"))
         logger = logging.getLogger("pymachine")
         logger.setLevel(logging.DEBUG)
         logger.handlers = [handler]

@@ -13,6 +13,7 @@ from pymachine.cli.app import App
 from pymachine.cli.reporters import JsonReporter, PlainReporter
 from pymachine.events import Reporter, Silent
 from pymachine.plan import Action, Plan
+from pymachine.printable import printable_json
 
 
 class FleetTeller(Reporter, Tell, Protocol):
@@ -102,5 +103,6 @@ class JsonTeller(JsonReporter):
     def _tell(self, event: str, **details: Any) -> None:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._own:
-            self._out.write(json.dumps({"time": time, "event": event, **details}, ensure_ascii=False) + "\n")
+            told = json.dumps({"time": time, "event": event, **details}, ensure_ascii=False)
+            self._out.write(f"{printable_json(told)}\n")
             self._out.flush()

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pymachine.apply.running import Outcome, Result
 from pymachine.plan import Action, Plan
+from pymachine.printable import one_line
 
 # Lines that the counts, the blank ones and the prompt take.
 OVERHEAD = 4
@@ -35,7 +36,7 @@ class _Line:
         seconds = f"{time.monotonic() - self.began:.0f} s"
         shown = Text.assemble(
             ("› ", "cyan"), f"{subject}: {self.title}", f" · {self.step}" if self.step else "", f" {seconds} ",
-            (self.message, "dim"), no_wrap=True, overflow="ellipsis",
+            (one_line(self.message), "dim"), no_wrap=True, overflow="ellipsis",
         )  # fmt: skip
         shown.truncate(10_000, overflow="ellipsis")
         return shown
@@ -79,7 +80,7 @@ class FleetView:
                 self._done[result.action.title] += 1
             elif result.outcome is Outcome.FAILED and result.error is not None:
                 first = result.error.message.splitlines()[0]
-                line = f"{result.action.subject}: {result.action.title}: {first}"
+                line = f"{result.action.subject}: {result.action.title}: {one_line(first)}"
                 self._failed.append(Text.assemble(("✗ ", "red"), line, no_wrap=True, overflow="ellipsis"))
 
     def started(self, machine: str, step: str) -> None:

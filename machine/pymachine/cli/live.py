@@ -13,6 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from pymachine.printable import hanging, one_line
+
 
 class LiveReporter:
     """Shows one moving line for each machine that is worked on. ``paused`` frees the terminal for a question."""
@@ -38,16 +40,16 @@ class LiveReporter:
     def finished(self, machine: str, step: str, note: str = "") -> None:
         """Move the step up among those that are done."""
         line = self._end(machine, step)
-        self._print(Text.assemble(("✓ ", "green"), f"{machine}: {line.described(note)}"))
+        self._print("✓", "green", f"{machine}: {line.described(note)}")
 
     def failed(self, machine: str, step: str, error: str) -> None:
         """Mark the step; the error is printed at the end, with its hint."""
         line = self._end(machine, step)
-        self._print(Text.assemble(("✗ ", "red"), f"{machine}: {line.described('')}"))
+        self._print("✗", "red", f"{machine}: {line.described('')}")
 
     def notice(self, machine: str, message: str) -> None:
         """Print it above what runs."""
-        self._print(Text.assemble(("• ", "yellow"), f"{machine}: {message}"))
+        self._print("•", "yellow", f"{machine}: {message}")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -73,8 +75,8 @@ class LiveReporter:
                 self._live.stop()
         return line
 
-    def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+    def _print(self, mark: str, color: str, text: str) -> None:
+        self._console.print(Text.assemble((f"{mark} ", color), hanging(text)), soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -95,7 +97,9 @@ class _Line:
         self.spinner = Spinner("dots")
 
     def text(self) -> Text:
-        shown = Text.assemble(f"{self._machine}: {self._step} ", (self.message, "dim"), f" {self._seconds()}")
+        shown = Text.assemble(
+            f"{self._machine}: {self._step} ", (one_line(self.message), "dim"), f" {self._seconds()}"
+        )
         shown.truncate(10_000, overflow="ellipsis")
         shown.no_wrap = True
         return shown

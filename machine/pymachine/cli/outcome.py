@@ -20,6 +20,7 @@ import click
 from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
+from pymachine.printable import hanging, printable
 
 USAGE = 2
 INTERRUPTED = 130
@@ -118,7 +119,7 @@ def _near(word: str, known: list[str], command: str) -> str:
 
 def _tell(error: PymachineError, app: App) -> int:
     if app.debug:
-        traceback.print_exception(error)
+        _traced(error)
     failures = error.failures if isinstance(error, SeveralFailed) else {"": error}
     for name, failure in failures.items():
         _line("error", f"{name}: {failure.message}" if name else failure.message)
@@ -127,9 +128,15 @@ def _tell(error: PymachineError, app: App) -> int:
     return error.exit_code
 
 
+def _traced(error: Exception) -> None:
+    """Print a traceback for --debug; the messages in it may quote somebody else's text."""
+    click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
+
+
 def _line(kind: str, text: str) -> None:
     with suppress(OSError):
-        click.echo(f"{click.style(kind, fg='red' if kind == 'error' else 'cyan')}: {text}", err=True, color=_color())
+        label = click.style(kind, fg="red" if kind == "error" else "cyan")
+        click.echo(f"{label}: {hanging(text)}", err=True, color=_color())
 
 
 def _color() -> bool | None:
@@ -138,7 +145,7 @@ def _color() -> bool | None:
 
 def _crashed(error: Exception, app: App) -> int:
     if app.debug:
-        traceback.print_exception(error)
+        _traced(error)
     where = _written(error, app)
     _line("error", f"this is a bug in pymachine: {type(error).__name__}: {_masked(str(error))[:300]}")
     _line("hint", f"please report it with {where}" if where else "please report it; --debug shows where it happened")

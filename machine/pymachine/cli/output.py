@@ -9,27 +9,29 @@ from typing import Any
 
 import click
 
+from pymachine.printable import hanging, one_line, printable, printable_json
+
 GAP = "   "
 
 
 def say(line: str) -> None:
     """Print one line of the result."""
-    click.echo(line)
+    click.echo(printable(line))
 
 
 def note(line: str) -> None:
     """Print one line beside the result, to standard error."""
-    click.echo(line, err=True)
+    click.echo(hanging(line), err=True)
 
 
 def dump(value: Any) -> None:
     """Print a value as JSON for people and programs."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns. Each row is one line: on a terminal the last column is cut to fit, in a pipe never."""
-    flat = [[" ".join(cell.split()) for cell in row] for row in rows]
+    flat = [[one_line(" ".join(cell.split())) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(headers, *flat, strict=True)]
     limit = _terminal_width()
     for row in (headers, *flat):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from pymachine.events import Reporter, Silent
+from pymachine.printable import hanging, printable_json
 
 
 def choose_reporter(wanted: str, stream: TextIO, environ: Mapping[str, str]) -> Reporter:
@@ -54,7 +55,7 @@ class PlainReporter:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"{hanging(text)}\n")
             self._stream.flush()
 
 
@@ -89,5 +90,5 @@ class JsonReporter:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         document = {"time": time, "event": event, "machine": machine, **details}
         with self._lock:
-            self._stream.write(json.dumps(document, ensure_ascii=False) + "\n")
+            self._stream.write(printable_json(json.dumps(document, ensure_ascii=False)) + "\n")
             self._stream.flush()

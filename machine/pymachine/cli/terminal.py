@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pymachine.errors import Interrupted, UsageFault
 from pymachine.events import Reporter
+from pymachine.printable import printable
 
 TERMINAL = Path("/dev/tty")
 
@@ -33,7 +34,7 @@ class TerminalAsker:
     def confirm(self, question: str, *, instead: str) -> bool:
         """Ask yes or no; only an answer that begins with y is a yes. Raises ``UsageFault`` without a terminal."""
         with self._terminal("whether to go on", instead), TERMINAL.open("r+b", buffering=0) as terminal:
-            terminal.write(f"{question} [y/N] ".encode())
+            terminal.write(f"{printable(question)} [y/N] ".encode())
             return terminal.readline().strip().lower().startswith(b"y")
 
     @contextmanager

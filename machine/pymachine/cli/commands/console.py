@@ -15,6 +15,7 @@ from pymachine.cli.machines import one
 from pymachine.cli.output import note
 from pymachine.cli.params import NAME, command
 from pymachine.errors import UsageFault
+from pymachine.printable import printable
 
 # What a terminal takes as an order (ECMA-48) rather than as text, and control characters but tab and line feed:
 # a guest's output must not move our cursor, let alone set our title.
@@ -84,7 +85,7 @@ def _raw(terminal: Any) -> Iterator[None]:
 
 def plain(output: bytes) -> str:
     """Return a console's output as text that does nothing to the terminal it is shown on."""
-    return _ORDERS.sub("", output.decode(errors="replace"))
+    return printable(_ORDERS.sub("", output.decode(errors="replace")))
 
 
 def last_lines(text: str, count: int) -> str:

@@ -1,0 +1,44 @@
+"""Text on its way to a terminal, a log or a table: what a terminal would obey is shown, not sent.
+
+Engine versions, HTTP bodies, standard error of remote programs, os-release and labels are other people's text. All of
+it leaves through here.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 but tab and line feed, DEL, C1; line and paragraph separators; marks and overrides of writing direction
+# (UAX #9); surrogates but those that stand for bytes of a file name (PEP 383).
+_ORDERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]"
+)
+_UNINDENTED = re.compile(r"\n(?!  )")
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters written out (``\\x1b``, ``\\u202e``); lines and tabs stay."""
+    return _ORDERS.sub(_written_out, text)
+
+
+def one_line(text: str) -> str:
+    """Return the text as ``printable`` does, line ends written out too."""
+    return printable(text).replace("\n", "\\n")
+
+
+def hanging(text: str) -> str:
+    """Return the text as ``printable`` does, with each line after the first indented by two columns at least.
+
+    A line of somebody else's can then not be taken for one of ours, which begin in the first column.
+    """
+    return _UNINDENTED.sub("\n  ", printable(text))
+
+
+def printable_json(text: str) -> str:
+    """Return JSON text with the same characters as JSON's own escapes, which keeps its meaning."""
+    return _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
