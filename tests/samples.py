@@ -18,7 +18,7 @@ FULL = Machine(
     addresses=("10.0.0.5", "2001:db8::5"),
     told=("10.0.0.5",),
     labels={"rôle": "wörker"},
-    certificates=Certificates("a", "b", "c", "d", "e", "f", ("node1",)),
+    certificates=Certificates("a", "b", "c", "2027-11-25", "2027-11-26", "2027-11-27", ("node1",)),
     fault=Fault("reaching", "no answer", "2026-11-25T00:00:00+00:00"),
     created="2026-11-25T00:00:00+00:00",
 )

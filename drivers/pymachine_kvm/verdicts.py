@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.documents import from_document
+from pymachine.strict_json import parse_json
 
 AGAIN_AFTER = 30 * 24 * 3600.0  # a host that was merely too busy to pass gets another chance
 
@@ -62,7 +63,7 @@ class Verdicts:
 
     def _all(self) -> dict[str, Any]:
         try:
-            verdicts = json.loads(self._path.read_text())
+            verdicts = parse_json(self._path.read_bytes())
         except (OSError, ValueError):
             return {}
         return verdicts if isinstance(verdicts, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -140,6 +141,11 @@ class Certificates:
     server_expires: str
     client_expires: str
     sans: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for end in (self.ca_expires, self.server_expires, self.client_expires):
+            # A ValueError here costs one record; later it would cost a whole list.
+            _ = end and datetime.fromisoformat(end)
 
 
 @dataclass(frozen=True, slots=True)

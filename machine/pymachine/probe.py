@@ -56,7 +56,7 @@ class _Watch:
 
     def __init__(self, tools: Tools, inspections: Inspections, end: float) -> None:
         self.waiting: queue.SimpleQueue[Machine] = queue.SimpleQueue()
-        self._looks: queue.SimpleQueue[tuple[str, Look | Exception]] = queue.SimpleQueue()
+        self._looks: queue.SimpleQueue[tuple[str, Look]] = queue.SimpleQueue()
         self._tools = tools
         self._inspections = inspections
         self._end = end
@@ -78,18 +78,17 @@ class _Watch:
                 name, look = self._looks.get(timeout=max(self._left(), 0.0))
             except queue.Empty:
                 break
-            if isinstance(look, Exception):
-                raise look
             found[name] = look
         return found
 
-    def _look(self, machine: Machine) -> Look | Exception:
+    def _look(self, machine: Machine) -> Look:
         try:
             return _Probe(machine, self._tools, self._inspections, self._end).look()
         except PymachineError as error:
             return Look(State.ERROR, reason=error.message)
-        except Exception as error:  # noqa: BLE001 - carried to the thread that waits
-            return error
+        except Exception as error:  # noqa: BLE001 - a driver's bug, or ours, costs its machine's row and no other
+            bug = f"{type(error).__name__}: {error}"
+            return Look(State.ERROR, reason=f"a bug in driver {machine.driver} or in pymachine: {bug}")
 
     def _left(self) -> float:
         return self._end - time.monotonic()

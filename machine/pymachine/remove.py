@@ -153,7 +153,12 @@ def _perform(step: Step, machine: Machine, session: Session, left: list[str], *,
         if not force:
             raise _with_way_out(error, machine) from error
         left.append(error.message)
-        return session.tools.store.get(machine.name)
+    except Exception as error:
+        # A bug of a driver must not make a machine that nobody can forget; Ctrl-C and a lost lease end the command.
+        if not force or isinstance(error, PymachineError):
+            raise
+        left.append(f"what a bug in driver {machine.driver} kept from going: {type(error).__name__}: {error}")
+    return session.tools.store.get(machine.name)
 
 
 def _with_way_out(error: PymachineError, machine: Machine) -> PymachineError:

@@ -306,19 +306,29 @@ def test_a_port_that_hangs_up_in_the_handshake_is_no_engine(tmp_path: Path, file
     assert "closed the connection" in said
 
 
+def version(**parts: object) -> bytes:
+    """The body of an answer to /version, with other parts."""
+    return json.dumps({"Version": "26.1.5", "ApiVersion": "1.45", **parts}).encode()
+
+
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (http(b"<html>hello</html>"), "is no Docker engine: it answered '<html>hello</html>'"),
-        (http(b"[]"), "is no Docker engine"),
-        (http(b"null"), "is no Docker engine"),
-        (http(b'{"Version": "1"}'), "is no Docker engine"),
-        (http(b"\xff\xfe"), "is no Docker engine"),
+        (http(b"<html>hello</html>"), "is not a Docker engine: it answered '<html>hello</html>'"),
+        (http(b"[]"), "is not a Docker engine"),
+        (http(b"null"), "is not a Docker engine"),
+        (http(b'{"Version": "1"}'), "is not a Docker engine"),
+        (http(b"\xff\xfe"), "is not a Docker engine"),
         (http(b""), "it answered 'nothing'"),
         (http(b'{"message":"no"}', "403 Forbidden"), "answered 403"),
         (http(b"", "503 Service Unavailable"), "answered 503: nothing"),
-        (b"220 mail.example.org ESMTP\r\n\r\n", "spoke no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "spoke no HTTP"),
+        (b"220 mail.example.org ESMTP\r\n\r\n", "did not speak HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "did not speak HTTP"),
+        (http(version(Version="1" * 1_000_000)), "is not a Docker engine"),
+        (http(version(Version=["26.1.5"])), "is not a Docker engine"),
+        (http(version(Os="\ud800")), "is not a Docker engine"),
+        (http(b"[" * 200_000), "is not a Docker engine"),
+        (http(b"{" + b'"a":' * 1000), "is not a Docker engine"),
     ],
 )
 def test_an_answer_that_is_no_engines_is_shown(tmp_path: Path, files: Files, reply: bytes, said: str) -> None:
@@ -328,6 +338,37 @@ def test_an_answer_that_is_no_engines_is_shown(tmp_path: Path, files: Files, rep
 
     with engine(tmp_path, files, handle) as endpoint:
         assert said in failure(EngineError, endpoint, client_folder(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: ",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"",
+    ],
+)
+def test_no_framing_makes_more_than_a_mebibyte_be_read(tmp_path: Path, files: Files, framing: bytes) -> None:
+    sent = 0
+
+    def handle(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.recv(65536)
+        connection.settimeout(30)
+        piece = framing * (65536 // len(framing)) if b"Continue" in framing else b"x" * 65536
+        with suppress(OSError):
+            connection.sendall(framing)
+            while sent < 64 << 20:
+                connection.sendall(piece)
+                sent += len(piece)
+
+    with engine(tmp_path, files, handle) as endpoint:
+        failure(EngineError, endpoint, client_folder(tmp_path, files))
+    assert sent < 32 << 20, "what the kernel holds on both sides of the loopback is a few MiB"
 
 
 def test_an_engine_that_hangs_up_says_so(tmp_path: Path, files: Files) -> None:

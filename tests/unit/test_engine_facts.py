@@ -3,8 +3,11 @@
 import base64
 import json
 import subprocess
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pymachine.engine.facts import facts_command, parse_facts
 from pymachine.engine.osfamily import DockerRepo
@@ -19,6 +22,13 @@ ADDRESSES = """\
 4: br-1234    inet 172.18.0.1/16 scope global br-1234
 """
 INFO = {"LiveRestoreEnabled": True, "Driver": "overlay2", "Images": 2, "Swarm": {"LocalNodeState": "inactive"}}
+
+FACTS = (
+    "os_release", "arch", "kernel", "init", "hostname", "etc_hosts", "debian_version", "addresses", "clock", "ipv6",
+    "uid", "user", "groups", "free", "listening", "listeners", "cloud_init", "tools", "ufw", "docker_sources",
+    "repository", "daemon_json", "info", "containers", "manifest", "unit_properties", "unit_text", "package",
+    "dockerd_version", "cmdline", "unit_environment",
+)  # fmt: skip
 
 
 def output(**facts: str | bytes) -> str:
@@ -133,3 +143,48 @@ def test_a_login_banner_around_the_facts_does_no_harm() -> None:
 
 def test_a_manifest_that_is_no_json_counts_as_none() -> None:
     assert parse_facts(output(manifest="{")).manifest is None
+
+
+WRONG = {
+    "uid": ["x", "-1", "9" * 5000, "1.5", "١"],
+    "free": ["/ x", "/ -1", "/ 1.5", "/", "/ " + "9" * 5000],
+    "listening": ["zz", "fffff", "-1", "f" * 5000],
+    "listeners": [
+        'LISTEN 0 128 *:99999 *:* users:(("x",pid=1))',
+        f'LISTEN 0 1 *:{"9" * 5000} *:* users:(("x",pid=1))',
+    ],
+    "clock": ["9" * 400, "9" * 30 + ".5"],
+}
+ENGINE = {"unit": "docker.service", "dockerd": "/usr/bin/dockerd"}
+WRONG_OF_ENGINE = {
+    "info": ['[1]', '{"Swarm": 5}', '{"Swarm": {"NodeID": 5}}', '{"Driver": []}', '{"Images": "x"}',
+             '{"Swarm": {"Cluster": "x"}}', '{"LiveRestoreEnabled": "yes"}'],
+    "containers": ["[1]", '[{"Names": 5}]', '[{"Names": [1]}]', '{"Names": {}}', "[null]"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
+def test_a_fact_of_a_wrong_shape_is_named(name: str, text: str) -> None:
+    with pytest.raises(EngineError, match=f"'{name}'"):
+        parse_facts(output(**{name: text}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in WRONG_OF_ENGINE.items() for text in texts]
+)
+def test_an_answer_of_the_engine_of_a_wrong_shape_is_named(name: str, text: str) -> None:
+    with pytest.raises(EngineError, match=f"'{name}'"):
+        parse_facts(output(**ENGINE, **{name: text}))
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(st.sampled_from(FACTS), st.text(max_size=30) | st.binary(max_size=30), max_size=6))
+def test_whatever_a_host_answers_is_facts_or_one_kind_of_error(found: dict[str, str | bytes]) -> None:
+    found = {
+        name: text.encode(errors="surrogatepass") if isinstance(text, str) else text for name, text in found.items()
+    }
+    with suppress(EngineError):
+        facts = parse_facts(output(**{**ENGINE, **found}))
+        assert facts.engine is not None
+        assert facts.engine.flags is not None
+        assert facts.engine.swarm in (True, False)

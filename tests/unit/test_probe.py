@@ -150,12 +150,15 @@ def test_all_are_looked_at_together(store: SqliteStore, cloud: FakeCloud) -> Non
     assert {look.state for look in looks.values()} == {State.RUNNING}
 
 
-def test_a_bug_in_a_probe_is_not_hidden(store: SqliteStore, cloud: FakeCloud) -> None:
+def test_a_bug_in_a_probe_costs_the_row_of_its_machine_and_is_called_a_bug(
+    store: SqliteStore, cloud: FakeCloud
+) -> None:
     def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
         raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a bug"):
-        look_at([_made(store, cloud, "a")], _tools(store, cloud, ask), 5)
+    look = look_at([_made(store, cloud, "a")], _tools(store, cloud, ask), 5)["a"]
+    assert look.state is State.ERROR
+    assert "RuntimeError: a bug" in look.reason
 
 
 def test_the_process_ends_while_probes_still_hang(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_store_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
         store.put(machine())
     code = (
         "import json, os, sys; from pymachine.store.lookup import lookup\n"
-        "import pymachine.store.faults\n"
+        "import pymachine.store.faults, pymachine.strict_json\n"
         "if os.geteuid() == 0: os.chroot(sys.argv[1]); os.chdir('/'); os.setgroups([]); os.setgid(65534)\n"
         "if os.geteuid() == 0: os.setuid(65534); sys.argv[1] = '/'\n"
         "print(json.dumps(lookup(sys.argv[1] + '/store', 'node1')))"
@@ -95,7 +95,7 @@ def test_a_store_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"), [("{", "node1 cannot be read"), ("[]", "is no JSON object"), (None, "cannot be read")]
+    ("document", "said"), [("{", "node1 cannot be read"), ("[]", "is not a JSON object"), (None, "cannot be read")]
 )
 def test_a_damaged_record_is_an_error_that_names_it(tmp_path: Path, document: str | None, said: str) -> None:
     with SqliteStore.open(tmp_path / "store") as store:
@@ -132,4 +132,5 @@ def test_a_lookup_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert not loaded & HEAVY
     assert {name for name in loaded if name.startswith("pymachine.")} == {
         "pymachine.store", "pymachine.store.location", "pymachine.store.lookup", "pymachine.store.schema",
+        "pymachine.strict_json",
     }  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymachine.documents import from_document, to_document
@@ -20,14 +20,33 @@ def note_name(fleet: str) -> str:
 
 def memory_of(fleet: str, store: Store) -> Memory:
     """Return what was noted of a fleet."""
-    note = store.note(note_name(fleet))
-    stacks = {name: from_document(Deployed, found) for name, found in note.get("stacks", {}).items()}
-    return Memory(stacks, note.get("swarm", {}))
+    return _noted(fleet, store).memory
 
 
 def failed_of(fleet: str, store: Store) -> tuple[str, ...]:
     """Return the machines and stacks that the last apply did not bring to their end."""
-    return tuple(store.note(note_name(fleet)).get("failed", ()))
+    return _noted(fleet, store).failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A fleet's note as it is stored."""
+
+    stacks: Mapping[str, Deployed] = field(default_factory=dict)
+    swarm: Mapping[str, Any] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(self.stacks, self.swarm)
+
+
+def _noted(fleet: str, store: Store) -> _Noted:
+    """Read the note. One that does not fit counts as forgotten, as one that is no JSON does: stacks deploy again."""
+    try:
+        return from_document(_Noted, store.note(note_name(fleet)))
+    except (TypeError, ValueError):
+        return _Noted()
 
 
 class Notebook:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Self, TypeVar
 
+from pymachine.documents import from_document
 from pymachine.driver.seam import Handle
 from pymachine.errors import DriverError
 
@@ -28,8 +29,19 @@ class Remembered:
     def of(cls, handle: Mapping[str, Any]) -> Self:
         """Read a handle. Raises ``DriverError`` for one that is damaged."""
         try:
-            return cls(**handle)
-        except TypeError as error:
+            return _built(cls, handle)
+        except (TypeError, ValueError) as error:
             raise DriverError(
                 f"the record of this {cls.called} is damaged: {error}", hint="`pymachine rm -f` forgets it"
             ) from error
+
+
+R = TypeVar("R", bound=Remembered)
+
+
+def _built(kind: type[R], handle: Mapping[str, Any]) -> R:
+    """A key that this version does not know is refused: written back without it, the handle would have lost it."""
+    unknown = handle.keys() - {f.name for f in fields(kind)}
+    if unknown:
+        raise ValueError(f"it has the unknown keys {', '.join(sorted(unknown))}")
+    return from_document(kind, handle)

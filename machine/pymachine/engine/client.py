@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import socket
 import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
+from pymachine.documents import from_document
 from pymachine.engine import tlsfaults
 from pymachine.errors import EngineError, Unreachable
 from pymachine.model import Endpoint
+from pymachine.strict_json import parse_json
 from pymachine.transport.dial import dial
 
-ANSWER_LIMIT = 1 << 20  # bytes; an engine's answer has about two thousand
+ANSWER_LIMIT = 1 << 20  # bytes, headers included; an engine's answer has about two thousand
+TEXT_LIMIT = 128  # characters of a version or a platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,22 @@ class EngineAnswer:
     os: str
     arch: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What ``GET /version`` answers, by the names that the Engine API gives to the parts."""
+
+    Version: str
+    ApiVersion: str
+    MinAPIVersion: str = ""
+    Os: str = ""
+    Arch: str = ""
+
+    def __post_init__(self) -> None:
+        longest = max(len(getattr(self, f.name)) for f in fields(self))
+        if longest > TEXT_LIMIT:
+            raise ValueError(f"a text of {longest} characters")
 
 
 def ask(
@@ -86,19 +104,25 @@ class _Clock:
 
 
 class _Timed(io.RawIOBase):
-    """A socket's incoming bytes, each wait bounded by what is left of one deadline for all of them."""
+    """A socket's incoming bytes: ``ANSWER_LIMIT`` at most, and one deadline for all of them."""
 
     def __init__(self, sock: socket.socket, clock: _Clock) -> None:
         self._sock = sock
         self._clock = clock
+        self._room = ANSWER_LIMIT
 
     # typing.override comes with Python 3.12 only.
     def readable(self) -> bool:  # type: ignore[explicit-override]
         return True
 
     def readinto(self, buffer: Any) -> int:  # type: ignore[explicit-override]
+        # Whatever the framing says (http.client reads a chunk of size -1 to the end), no more than this is taken.
+        if self._room <= 0:
+            raise http.client.HTTPException(f"an answer of more than {ANSWER_LIMIT >> 20} MiB")
         self._sock.settimeout(self._clock.left())
-        return self._sock.recv_into(buffer)
+        count = self._sock.recv_into(buffer)
+        self._room -= count
+        return count
 
 
 class _Wire:
@@ -144,9 +168,9 @@ def _response(sock: socket.socket, endpoint: Endpoint, clock: _Clock) -> tuple[i
     try:
         response.begin()
         return response.status, response.read(ANSWER_LIMIT)
-    except (http.client.HTTPException, ConnectionError) as error:
+    except (http.client.HTTPException, ConnectionError, ValueError) as error:  # ValueError: a size that is not one
         raise EngineError(
-            f"{endpoint.url} closed the connection or spoke no HTTP: {error or type(error).__name__}",
+            f"{endpoint.url} closed the connection or did not speak HTTP: {error or type(error).__name__}",
             hint="the engine may just be restarting, or something else listens there",
         ) from error
     finally:
@@ -155,20 +179,13 @@ def _response(sock: socket.socket, endpoint: Endpoint, clock: _Clock) -> tuple[i
 
 def _parsed(body: bytes, endpoint: Endpoint, seconds: float) -> EngineAnswer:
     try:
-        said = json.loads(body)
-        return EngineAnswer(
-            version=str(said["Version"]),
-            api_version=str(said["ApiVersion"]),
-            min_api_version=str(said.get("MinAPIVersion", "")),
-            os=str(said.get("Os", "")),
-            arch=str(said.get("Arch", "")),
-            seconds=seconds,
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        said = from_document(_Version, parse_json(body))
+    except (ValueError, TypeError) as error:
         raise EngineError(
-            f"{endpoint.url} is no Docker engine: it answered {_first_line(body)!r}",
+            f"{endpoint.url} is not a Docker engine: it answered {_first_line(body)!r}",
             hint="check the port: something else listens there",
         ) from error
+    return EngineAnswer(said.Version, said.ApiVersion, said.MinAPIVersion, said.Os, said.Arch, seconds)
 
 
 def _hint_for(status: int, body: bytes) -> str | None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pymachine.documents import from_document, shortened
 from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
 from pymachine.engine.osfamily import DockerRepo, parse_os_release
 from pymachine.errors import EngineError
 from pymachine.model import EngineSpec
 from pymachine.rendering import render
+from pymachine.strict_json import parse_json
 from pymachine.transport.command import Command
 
 __all__ = ["FACTS_DEADLINE", "LOCK_WAIT", "EngineFacts", "HostFacts", "facts_command", "parse_facts"]
@@ -26,6 +28,8 @@ DOCKER_REPO = "https://download.docker.com"
 # A set-up whose client died goes on by itself; looking at the host waits this long (seconds) for its end.
 LOCK_WAIT = 900
 FACTS_DEADLINE = LOCK_WAIT + 60.0
+PORTS = 1 << 16
+CLOCK_DIGITS = 22  # seconds and nanoseconds until the year 5138
 
 # Interfaces that containers and virtual machines bring; their addresses are not the host's.
 _VIRTUAL = re.compile(r"(docker|veth|br-|docker_gwbridge|virbr|cni|flannel|lxcbr|podman)")
@@ -70,6 +74,34 @@ class _Texts:
     def raw(self, name: str) -> bytes | None:
         return self._found.get(name)
 
+    def number(self, name: str) -> int:
+        """Return a whole number, 0 for a fact that is not there. Raises ``EngineError``."""
+        return _number(self(name) or "0", name)
+
+    def json(self, name: str) -> Any:
+        """Return a JSON value, None for a fact that is not there or not JSON: the engine did not answer in time."""
+        try:
+            return parse_json(self._found.get(name, b""))
+        except ValueError:
+            return None
+
+
+def _number(text: str, name: str, *, base: int = 10, limit: int = 1 << 63) -> int:
+    try:
+        value = int(text, base) if len(text) < 20 and text.isascii() and text.isalnum() else -1
+    except ValueError:
+        value = -1
+    if not 0 <= value < limit:
+        raise _wrong(name, text)
+    return value
+
+
+def _wrong(name: str, found: object) -> EngineError:
+    return EngineError(
+        f"the host answered {name!r} with {shortened(found)}, which is not what its tools print",
+        hint="is a program of that name on the host replaced by another one? --debug shows the command",
+    )
+
 
 def _decoded(output: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
@@ -96,11 +128,11 @@ def _host(text: _Texts) -> HostFacts:
         addresses=_addresses(text.lines("addresses")),
         clock=_clock(text("clock")),
         ipv6=bool(text("ipv6")),
-        uid=int(text("uid") or 0),
+        uid=text.number("uid"),
         user=text("user") or "root",
         groups=frozenset(text("groups").split()),
-        free={path: int(kib) * 1024 for path, _, kib in (line.partition(" ") for line in text.lines("free"))},
-        listening=frozenset(int(port, 16) for port in text.lines("listening")),
+        free=_free(text.lines("free")),
+        listening=frozenset(_number(port, "listening", base=16, limit=PORTS) for port in text.lines("listening")),
         listeners=_listeners(text.lines("listeners")),
         cloud_init=text("cloud_init") or "absent",
         tools=frozenset(text.lines("tools")),
@@ -113,7 +145,7 @@ def _host(text: _Texts) -> HostFacts:
         daemon_json=text.raw("daemon_json"),
         daemon_json_path=text("daemon_json_path") or DAEMON_JSON,
         engine=_engine(text),
-        manifest=_json(text("manifest")),
+        manifest=_manifest(text),
         installed=tuple(text.lines("installed")),
         extras=tuple(text.lines("extras")),
     )
@@ -129,8 +161,15 @@ def _addresses(lines: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _free(lines: list[str]) -> dict[str, int]:
+    parts = (line.rpartition(" ") for line in lines)
+    return {path: _number(kib, "free") * 1024 for path, _, kib in parts}
+
+
 def _clock(text: str) -> float | None:
     digits = re.match(r"\d+(\.\d+)?", text)  # busybox prints no fraction
+    if digits and len(digits[0]) > CLOCK_DIGITS:
+        raise _wrong("clock", text)
     return float(digits[0]) if digits else None
 
 
@@ -140,7 +179,7 @@ def _listeners(lines: list[str]) -> dict[int, str]:
         words = line.split()
         name = re.search(r'users:\(\("([^"]+)"', line)
         if len(words) > 3 and name and (port := words[3].rpartition(":")[2]).isdigit():
-            found[int(port)] = name[1]
+            found[_number(port, "listeners", limit=PORTS)] = name[1]
     return found
 
 
@@ -171,28 +210,69 @@ def _engine(text: _Texts) -> EngineFacts | None:
         environment=text("unit_environment"),
         cmdline=tuple(text("cmdline").rstrip("\0").split("\0")) if text("cmdline") else (),
         socket=text("socket"),
-        info=_json(text("info")) or {},
-        containers=_containers(text("containers")),
+        info=_info(text.json("info")),
+        containers=_containers(text),
     )
 
 
-def _containers(text: str) -> tuple[str, ...]:
-    """Names of running containers: a JSON list from the API, or one document a line from the client."""
+@dataclass(frozen=True, slots=True)
+class _Swarm:
+    """The parts of /info's ``Swarm`` that are read."""
+
+    LocalNodeState: str = "inactive"
+    NodeID: str = ""
+    ControlAvailable: bool = False
+    Cluster: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Info:
+    """The parts of the engine's /info that are read, by the names of the Engine API."""
+
+    LiveRestoreEnabled: bool = False
+    Driver: str = ""
+    DockerRootDir: str = "/var/lib/docker"
+    Images: int = 0
+    Containers: int = 0
+    Swarm: _Swarm | None = None
+
+
+def _info(document: Any) -> dict[str, Any]:
+    """Return the engine's /info, empty where it did not answer. Raises ``EngineError`` for a wrong shape."""
+    if document is None:
+        return {}
     try:
-        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+        from_document(_Info, document)
+    except (TypeError, ValueError) as error:
+        raise _wrong("info", str(error)) from error
+    return dict(document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """A running container: the API gives its names as a list, the client as one text."""
+
+    Names: tuple[str, ...] | str = ()
+
+    @property
+    def name(self) -> str:
+        names = (self.Names,) if isinstance(self.Names, str) else self.Names
+        return (names[0] if names else "?").lstrip("/")
+
+
+def _containers(text: _Texts) -> tuple[str, ...]:
+    """Names of running containers: a JSON list from the API, or one document a line from the client."""
+    said = text("containers")
+    try:
+        rows = parse_json(said) if said.startswith("[") else [parse_json(line) for line in said.splitlines()]
     except ValueError:
         return ()
-    return tuple(sorted(_container_name(row.get("Names")) for row in rows))
-
-
-def _container_name(names: Any) -> str:
-    first = names[0] if isinstance(names, list) and names else names or "?"
-    return str(first).lstrip("/")
-
-
-def _json(text: str) -> dict[str, Any] | None:
     try:
-        document = json.loads(text)
-    except ValueError:
-        return None
+        return tuple(sorted(from_document(_Container, row).name for row in rows))
+    except (TypeError, ValueError) as error:
+        raise _wrong("containers", str(error)) from error
+
+
+def _manifest(text: _Texts) -> Mapping[str, Any] | None:
+    document = text.json("manifest")
     return document if isinstance(document, dict) else None

@@ -22,6 +22,9 @@ _EXPIRED = 10
 _UNKNOWN_AUTHORITY = frozenset({2, 7, 18, 19, 20, 21, 30})
 _WRONG_NAME = frozenset({62, 64})
 
+# OpenSSL reads chains of at most 100 KiB (SSL_CTX_set_max_cert_list(3)) and verifies 100 certificates (depth).
+_TOO_MUCH = frozenset({"EXCESSIVE_MESSAGE_SIZE", "CERTIFICATE_CHAIN_TOO_LONG"})
+
 _REFUSALS = ("CERT", "UNKNOWN_CA", "ACCESS_DENIED", "DECRYPT_ERROR")
 
 
@@ -129,6 +132,11 @@ def _refused(endpoint: Endpoint, folder: Path, error: ssl.SSLError) -> Pymachine
         return _hung_up(endpoint, error)
     if "ALERT" in reason:
         return TlsError(f"TLS with {endpoint.url} failed: {_words(reason)}")
+    if reason in _TOO_MUCH:
+        return TlsError(
+            f"TLS with {endpoint.url} failed: its certificates are larger than 100 KiB",
+            hint="an engine shows one certificate, or two with its authority; something else listens there",
+        )
     return TlsError(
         f"{endpoint.url} does not speak TLS ({_words(reason) or error})",
         hint="an engine without TLS lets anybody in who reaches it; or something else listens on that port",

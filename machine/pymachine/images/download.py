@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pymachine import __version__
 from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
+from pymachine.strict_json import parse_json
 
 Progress = Callable[[str], None]
 
@@ -122,7 +123,7 @@ class _Transfer:
     def _validator(self) -> str:
         """Return what names the version of the bytes that are here; empty if nothing does."""
         try:
-            note = json.loads(self.state.read_text())
+            note = parse_json(self.state.read_bytes())
             return str(note["validator"]) if note["url"] == self.url else ""
         except (OSError, ValueError, KeyError, TypeError):
             return ""

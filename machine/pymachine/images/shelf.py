@@ -23,6 +23,7 @@ from pymachine.images.image import Image, Known
 from pymachine.images.locking import held
 from pymachine.images.qcow2 import shape_of
 from pymachine.images.writing import full_disk, sync_folder
+from pymachine.strict_json import parse_json
 
 Progress = Callable[[str], None]
 
@@ -55,7 +56,7 @@ class Entry:
     @classmethod
     def read(cls, document: Path) -> Entry:
         """Read a document. Raises ``OSError`` or ``ValueError`` for one that is gone or damaged."""
-        found: Mapping[str, Any] = json.loads(document.read_text())
+        found: Mapping[str, Any] = parse_json(document.read_bytes())
         try:
             image = from_document(Image, {**found, "path": document.with_name(f"{found['name']}.img")})
             return cls(image, int(found["mtime"]))

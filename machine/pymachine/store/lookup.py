@@ -81,10 +81,10 @@ def _has_log(path: str) -> bool:
 
 
 def _parsed(document: str, name: str) -> "dict[str, Any]":
-    import json
+    from pymachine.strict_json import parse_json
 
     try:
-        parsed = json.loads(document)
+        parsed = parse_json(document)
     except (ValueError, TypeError) as error:
         from pymachine.store.faults import broken_record
 
@@ -92,7 +92,7 @@ def _parsed(document: str, name: str) -> "dict[str, Any]":
     if not isinstance(parsed, dict):
         from pymachine.store.faults import broken_record
 
-        raise broken_record(name, "it is no JSON object")
+        raise broken_record(name, "it is not a JSON object")
     return parsed
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymachine.documents import to_document
+from pymachine.strict_json import parse_json
 
 
 def find(connection: sqlite3.Connection, name: str) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def dumped(document: Mapping[str, Any]) -> str:
 def loaded(text: str) -> dict[str, Any]:
     """Return the document of a text."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

@@ -15,6 +15,7 @@ from pymachine.store.faults import broken_record
 from pymachine.store.names import natural_key
 from pymachine.store.schema import DOCUMENT_OF
 from pymachine.store.seam import Broken
+from pymachine.strict_json import parse_json
 
 
 def find(connection: sqlite3.Connection, name: str) -> Machine | None:
@@ -117,9 +118,8 @@ def changed_meanwhile(name: str) -> Conflict:
 
 def _loaded(name: str, rev: int, document: str) -> Machine:
     try:
-        # Encoding finds bytes that were no UTF-8, which the connection lets through for the sake of other rows.
-        return replace(from_document(Machine, json.loads(document.encode())), name=name, rev=rev)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return replace(from_document(Machine, parse_json(document)), name=name, rev=rev)
+    except (ValueError, TypeError, AttributeError) as error:
         raise broken_record(name, str(error)) from error
 
 
@@ -132,7 +132,7 @@ def _loaded_or_broken(name: str, rev: int, document: str) -> Machine | Broken:
 
 def _mapping(document: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(document)
+        parsed = parse_json(document)
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

@@ -189,7 +189,8 @@ def _expiry(machine: Machine, now: float) -> tuple[str, ...]:
 
 def _first_end(machine: Machine) -> str | None:
     found = machine.certificates
-    return min(found.ca_expires, found.server_expires, found.client_expires) if found else None
+    ends = (found.ca_expires, found.server_expires, found.client_expires) if found else ()
+    return min(filter(None, ends), default=None)
 
 
 def _with(row: Row, **changes: Any) -> Row:
