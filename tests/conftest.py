@@ -28,11 +28,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     tiers.add_options(parser)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist adds groups to the ids of tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep one tier: what every run proves, or what is left to the soak run."""
     tiers.keep_tier(config, items)
-    tiers.group_files(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep together, under `--dist loadfile`, what shares hosts; None for xdist's own scheduler."""
+    from proof.files import Files
+
+    return Files(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -145,7 +145,7 @@ def preparation() -> list[Stage]:
 
 def every_run(files: Files) -> list[Stage]:
     """The stages that every run goes through."""
-    hosts = ("-n", str(HOST_WORKERS), "--dist", "loadgroup", "--no-loadscope-reorder", "--durations=15")
+    hosts = ("-n", str(HOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
     speeds = [path for path in files.speeds if Path(path).name in SPEEDS]
     return [
         Stage("style", (make("style"),)),
@@ -174,7 +174,7 @@ def slice_of(chosen: Path, files: Sequence[str]) -> Stage:
 
 def rest(files: Files, tier: str = "soak") -> list[Stage]:
     """The stages of the soak tier, or of all tests of an area."""
-    side_by_side = ("--tier", tier, "--dist", "loadgroup", "--no-loadscope-reorder", "--durations=15")
+    side_by_side = ("--tier", tier, "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
     alone = ("--tier", tier, "--durations=15")
     found = [
         ("soak: fast", files.fast, ("-n", "2", "-m", "not lab", *side_by_side), False),

@@ -15,8 +15,6 @@ import pytest
 from proof.slices import Unit
 
 MARK = "soak"
-# Files whose tests use the same three hosts, one after another.
-SHARE_HOSTS = ("test_swarm.py", "test_apply.py", "test_apply_killed.py", "test_apply_managers.py")
 WRITTEN = "mark.soak("  # how a file that has such tests is told from others without being imported
 
 
@@ -50,15 +48,6 @@ def keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item.nodeid in wanted]
-
-
-def group_files(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup` give each file to one worker, and files that share hosts to the same."""
-    if not config.getoption("loadgroup", False):
-        return
-    for item in items:
-        name = item.path.name
-        item.add_marker(pytest.mark.xdist_group("three-hosts" if name in SHARE_HOSTS else name.removesuffix(".py")))
 
 
 def _wanted(config: pytest.Config, units: Mapping[str, Unit | None]) -> set[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from proof import tally
 from proof.budget import Budget, Spent, sum_of, table
+from proof.files import group_of
 from proof.record import Soak, age
 from proof.slices import Unit, choose
 from proof.stages import TESTS, Files, areas
@@ -151,6 +152,11 @@ def test_the_age_of_a_soak_is_told_in_days(tmp_path: Path) -> None:
     Soak(date(2026, 11, 1), "0123456789abcdef", 5000.4).save(file)
     told = age(file, date(2026, 11, 30))
     assert told == "last whole soak: 2026-11-01, commit 0123456789ab, 29 days ago, in 5,000 s"
+
+
+def test_files_that_share_hosts_are_of_one_group() -> None:
+    assert group_of("tests/lab/test_swarm.py::test_a[x::y]") == group_of("tests/lab/test_apply.py::test_b")
+    assert group_of("tests/lab/test_aws.py::test_a[x::y]") == "tests/lab/test_aws.py"
 
 
 def test_every_test_file_is_in_a_stage_and_can_be_named() -> None:
