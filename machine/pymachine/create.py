@@ -9,7 +9,7 @@ from typing import Any
 
 from pymachine.documents import to_document
 from pymachine.driver import Driver, Foresees
-from pymachine.engine.setup import Change
+from pymachine.engine.effects import Aspect, Change
 from pymachine.errors import CheckFailed, PymachineError, UsageFault
 from pymachine.model import EngineSpec, Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
@@ -78,11 +78,11 @@ def preview_create(order: Order, tools: Tools) -> Preview:
     driver.check(request_for(machine, order.options, tools))
     session = Session(tools, driver, recorded=False, preflight=True)
     try:
-        machine = session.perform((Locate(order.options), Reach(), Survey()), machine)
+        machine = session.perform((Locate(order.options), Reach(), Survey(Certify())), machine)
     finally:
         session.disconnect()
-    made = () if driver.preexisting else (Change("make the host", f"by driver {order.driver}"),)
-    return preview_of(order.verb, machine, session, made, certify=Certify())
+    made = () if driver.preexisting else (Change("make the host", f"by driver {order.driver}", Aspect.HOST),)
+    return preview_of(order.verb, machine, session, made)
 
 
 def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
@@ -182,9 +182,9 @@ def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
     if isinstance(driver, Foresees):
         before = (Carry(), Allocate(order.options))
         return (*before, SetUp(), Verify(), Complete())
-    host = () if driver.preexisting else (Reach(), Survey())
+    host = () if driver.preexisting else (Reach(), Survey(Certify()))
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())
 
 
 def _host_steps(order: Order) -> Sequence[Step]:
-    return (Allocate(order.options), Reach(), Survey())
+    return (Allocate(order.options), Reach(), Survey(Certify()))

@@ -167,7 +167,14 @@ class StoreError(PymachineError):
 
 
 class LeaseHeld(StoreError):
-    """Another process works on this machine; the message says who, since when and on what."""
+    """Another process works on this machine; the message says who, since when and on what.
+
+    ``lease`` names what is held.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, lease: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.lease = lease
 
 
 class Conflict(StoreError):

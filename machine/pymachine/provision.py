@@ -59,9 +59,11 @@ def preview_provision(
     machine = tools.store.get(name)
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
-        machine = _changed(located_at_work(machine, session), spec_changes or {}, host_key)
-        machine = session.perform((Reach(), Survey()), machine)
-        return preview_of("provision", machine, session, certify=Certify(anew=new_certificates))
+        former = located_at_work(machine, session)
+        session.former = former if spec_changes else None
+        machine = _changed(former, spec_changes or {}, host_key)
+        machine = session.perform((Reach(), Survey(Certify(anew=new_certificates))), machine)
+        return preview_of("provision", machine, session)
     finally:
         session.disconnect()
 
@@ -118,7 +120,7 @@ class Upgrade:
 
 
 def _provision_steps(certify: Certify) -> Sequence[Step]:
-    return (Reach(), Survey(), certify, SetUpEngine(), Verify(), Complete())
+    return (Reach(), Survey(certify), certify, SetUpEngine(), Verify(), Complete())
 
 
 def _changed(machine: Machine, spec_changes: Mapping[str, Any], host_key: str | None) -> Machine:

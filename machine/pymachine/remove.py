@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pymachine.driver import Driver
+from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.removal import RemovalPlan, plan_removal, removal_bundle
-from pymachine.engine.setup import Change
 from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.engine import run_bundle
@@ -58,9 +58,10 @@ def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
     """Say what ``remove`` would do. Looks at the host where there is one, changes nothing."""
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
-    changes = [Change("forget the machine", "its record, certificates and client files leave the store")]
+    changes = [Change("forget the machine", "its record, certificates and client files leave the store", Aspect.HOST)]
     if not driver.preexisting:
-        changes.insert(0, Change("destroy the host", f"driver {machine.driver} made it"))
+        why = f"driver {machine.driver} made it"
+        changes.insert(0, Change("destroy the host", why, Aspect.HOST, (Effect.DELETE_HOST,)))
         return Preview("rm", machine, tuple(changes))
     session = Session(tools, driver, recorded=False)
     try:

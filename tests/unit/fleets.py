@@ -9,9 +9,25 @@ from typing import Any
 
 from pymachine.cluster.view import MANAGER, ClusterView, Member, Node, quorum_of, wanted_labels
 from pymachine.documents import to_document
+from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, Spot, StackSpec, SwarmSpec
 from pymachine.model import EngineSpec, Machine, Membership, Phase, State
-from pymachine.plan import Action, Deployed, Finding, Kind, Known, Memory, Plan, Seat, Traits, plan
+from pymachine.plan import (
+    ONE_BY_ONE,
+    Action,
+    Batch,
+    Deployed,
+    Finding,
+    Kind,
+    Known,
+    Memory,
+    Plan,
+    Seat,
+    Traits,
+    payloads,
+    plan,
+)  # fmt: skip
+from pymachine.plan.differences import changed_engine
 from pymachine.testing.fake_driver import FakeOptions
 
 ALTERS = {"fake_size": "memory", "fake_account": "reach", "fake_spot": "record", "fake_tags": "refit"}
@@ -62,10 +78,25 @@ class Sim:
         members = tuple(Member(name if name in self.records else "", node) for name, node in self.nodes.items())
         return ClusterView(self.cluster, members, spoken_to="someone", autolock=self.autolock)
 
-    def plan(self, wanted: Fleet) -> Plan:
+    def plan(self, wanted: Fleet, batch: Batch = ONE_BY_ONE) -> Plan:
         """Plan from how everything is."""
-        known = Known(self.findings, self.view, TRAITS, self.memory, self.digests)
-        return plan(wanted, self.records, known)
+        return plan(wanted, self.records, self.known(wanted), batch)
+
+    def known(self, wanted: Fleet) -> Known:
+        """What is found: on a host that was looked at, every field of its engine that is another one restarts it."""
+        findings = {
+            **self.findings,
+            **{spec.name: self._found(spec) for spec in wanted.machines if self._is_on(spec)},
+        }
+        return Known(findings, self.view, TRAITS, self.memory, self.digests)
+
+    def _is_on(self, wanted: MachineSpec) -> bool:
+        return wanted.name in self.records and self.findings[wanted.name].seen
+
+    def _found(self, wanted: MachineSpec) -> Finding:
+        finding, changed = self.findings[wanted.name], changed_engine(wanted.engine, self.records[wanted.name].engine)
+        changes = (Change(f"set {key}", "as asked for", Aspect.CONFIG, RESTARTING) for key in changed)
+        return replace(finding, changes=(*finding.changes, *changes))
 
     def apply(self, wanted: Fleet, failing: Iterable[str] = ()) -> Plan:
         """Plan and carry out in an order that the plan allows; ``failing`` actions do nothing."""
@@ -122,8 +153,8 @@ class Sim:
 
     def _configure(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         machine = self.records[action.subject]
-        self._change(action.subject, engine=replace(machine.engine, **action.payload["changes"]))
-        self.findings[action.subject] = replace(self.findings[action.subject], changes=(), renewals=())
+        self._change(action.subject, engine=replace(machine.engine, **getattr(action.payload, "changes", {})))
+        self.findings[action.subject] = replace(self.findings[action.subject], changes=())
 
     _renew = _configure
 
@@ -170,16 +201,18 @@ class Sim:
     def _remove(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         assert self.records[action.subject].fleet == fleet.name, "a foreign machine was removed"
         self._lose_node(action.subject)
-        if action.payload["dissolve"]:
+        assert isinstance(action.payload, payloads.Remove)
+        if action.payload.dissolve:
             assert not self.nodes, f"{sorted(self.nodes)} were left in a Swarm that ended"
             self.cluster = ""
         del self.records[action.subject]
         self.findings.pop(action.subject, None)
 
     def _deploy(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
-        on = action.payload["on"]
+        assert isinstance(action.payload, payloads.Deploy)
+        on = action.payload.on
         place = self.records[on].id if on else self.cluster
-        deployed = Deployed(action.payload["digest"], on, place)
+        deployed = Deployed(action.payload.digest, on, place)
         self.memory = replace(self.memory, stacks={**self.memory.stacks, action.subject: deployed})
 
     def _withdraw(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
@@ -210,7 +243,8 @@ class Sim:
 
     def _options(self, action: Action) -> None:
         machine = self.records[action.subject]
-        self._change(action.subject, options={**machine.options, **action.payload["options"]})
+        given = getattr(action.payload, "options", {})
+        self._change(action.subject, options={**machine.options, **given})
 
     def _change(self, name: str, **changes: Any) -> None:
         self.records[name] = self.records[name].with_(**changes)

@@ -19,7 +19,7 @@ from pymachine.apply.stackfiles import builds, digest_of, values_of
 from pymachine.errors import DeadlineExceeded, Interrupted, PymachineError, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
-from pymachine.plan import Action, Chain, Kind, Plan
+from pymachine.plan import Action, Chain, Plan, payloads
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_transport import FakeTransport, done
 from pymachine.testing.recording import RecordingReporter
@@ -140,9 +140,9 @@ def test_a_pattern_that_means_nothing_is_refused_with_what_comes_near() -> None:
 
 
 def test_a_limited_plan_leaves_out_what_could_not_be_done() -> None:
-    first = Chain("mgr", (Action(Kind.INIT, "mgr"),))
-    second = Chain("web-1", (Action(Kind.JOIN, "web-1", needs=("init:mgr",)),))
-    third = Chain("db", (Action(Kind.CREATE, "db"),))
+    first = Chain("mgr", (Action(payloads.Init(), "mgr"),))
+    second = Chain("web-1", (Action(payloads.Join("worker"), "web-1", needs=("init:mgr",)),))
+    third = Chain("db", (Action(payloads.Create(), "db"),))
     made = Plan("shop", (first, second, third))
     assert limited(made, {"web-1", "db"}).chains == (third,)
     assert limited(made, {"web-1", "mgr"}).chains == (first, second)

@@ -13,13 +13,13 @@ import pytest
 from pymachine.apply.running import Account, Bounds, Outcome, Quiet, Run
 from pymachine.errors import EngineError, Interrupted
 from pymachine.overriding import override
-from pymachine.plan import Action, Chain, Kind, Plan
+from pymachine.plan import Action, Chain, Payload, Plan, payloads
+
+CREATE = payloads.Create()
 
 
-def action(
-    name: str, kind: Kind = Kind.CREATE, *, needs: tuple[str, ...] = (), waits: tuple[str, ...] = ()
-) -> Action:
-    return Action(kind, name, ("because",), needs, waits)
+def action(name: str, does: Payload = CREATE, *, needs: tuple[str, ...] = (), waits: tuple[str, ...] = ()) -> Action:
+    return Action(does, name, ("because",), needs, waits)
 
 
 def plan(*chains: tuple[Action, ...]) -> Plan:
@@ -51,8 +51,8 @@ def failing(*names: str) -> Callable[[Action], None]:
 
 def test_a_failure_stops_its_chain_and_what_needs_it_and_nothing_else() -> None:
     made = plan(
-        (action("a"), action("a", Kind.INIT)),
-        (action("b"), action("b", Kind.JOIN, needs=("init:a",))),
+        (action("a"), action("a", payloads.Init())),
+        (action("b"), action("b", payloads.Join("worker"), needs=("init:a",))),
         (action("c"),),
         (action("d", waits=("init:a",)),),
     )
@@ -95,7 +95,7 @@ def test_as_many_run_at_once_as_allowed_and_no_more() -> None:
 
 
 def test_after_too_many_failures_begun_chains_are_finished_and_no_other_is_begun() -> None:
-    chains = [(action(f"n{n}"), action(f"n{n}", Kind.JOIN)) for n in range(6)]
+    chains = [(action(f"n{n}"), action(f"n{n}", payloads.Join("worker"))) for n in range(6)]
     account = run(plan(*chains), failing("create:n0", "create:n1"), width=1, max_failures=1)
     assert len(account.having(Outcome.FAILED)) == 2
     assert len(account.having(Outcome.DONE)) == 0
@@ -121,7 +121,9 @@ def test_ctrl_c_lets_what_runs_end_and_begins_nothing_more() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    account = run(plan((action("a"), action("a", Kind.JOIN)), (action("b"),)), work, width=1, stop=stopped.set)
+    account = run(
+        plan((action("a"), action("a", payloads.Join("worker"))), (action("b"),)), work, width=1, stop=stopped.set
+    )
     assert account.interrupted
     assert outcomes(account) == {"create:a": Outcome.DONE, "join:a": Outcome.LEFT, "create:b": Outcome.LEFT}
 
@@ -135,7 +137,7 @@ def test_ctrl_c_loses_nothing_that_is_just_beginning() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             assert stopped.wait(5)
 
-    made = plan((action("a"), action("a", Kind.JOIN)), (action("b"),))
+    made = plan((action("a"), action("a", payloads.Join("worker"))), (action("b"),))
     account = Run(made, lambda action: None, Bounds(1), Interrupting()).go(stopped.set)
     assert account.interrupted
     assert outcomes(account) == {"create:a": Outcome.DONE, "join:a": Outcome.LEFT, "create:b": Outcome.LEFT}
@@ -159,7 +161,7 @@ def test_a_bug_is_no_failure_of_a_machine() -> None:
 
 
 def test_a_thousand_machines_are_scheduled_within_seconds() -> None:
-    made = plan(*((action(f"n{n}"), action(f"n{n}", Kind.JOIN)) for n in range(1000)))
+    made = plan(*((action(f"n{n}"), action(f"n{n}", payloads.Join("worker"))) for n in range(1000)))
     began = time.monotonic()
     assert len(run(made, lambda action: None, width=50).having(Outcome.DONE)) == 2000
     assert time.monotonic() - began < 20

@@ -13,11 +13,13 @@ from pymachine.cli.fleetplans import raise_for, show_account
 from pymachine.cli.fleettelling import JsonTeller, PlainTeller
 from pymachine.cli.fleetview import FleetView
 from pymachine.errors import EngineError, Interrupted, SeveralFailed
-from pymachine.plan import Action, Chain, Kind, Plan, Refusal
+from pymachine.plan import Action, Chain, Plan, Refusal, payloads
 
 
 def plan(count: int) -> Plan:
-    return Plan("shop", tuple(Chain(f"web-{n}", (Action(Kind.CREATE, f"web-{n}", ("new",)),)) for n in range(count)))
+    return Plan(
+        "shop", tuple(Chain(f"web-{n}", (Action(payloads.Create(), f"web-{n}", ("new",)),)) for n in range(count))
+    )
 
 
 def screen(view: FleetView, console: Console) -> list[str]:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pymachine.cluster.view import DRAINED_LABEL, MACHINE_LABEL
-from pymachine.engine.setup import Change
+from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.inventory.model import Fleet, SwarmSpec
 from pymachine.model import EngineSpec, Phase, State
-from pymachine.plan import Finding, Kind, Plan, Seat
+from pymachine.plan import Finding, Kind, Plan, Seat, payloads
 from unit.fleets import Sim, fleet, kinds, ordered, spec, stack
 
 TRIO = fleet(spec("mgr", "manager"), spec("web-1", "worker"), spec("web-2", "worker"))
@@ -99,7 +99,7 @@ def test_engine_options_are_configured_with_their_reason() -> None:
     made = standing().plan(wanted)
     assert kinds(made) == {"mgr": [Kind.CONFIGURE]}
     assert reasons(made, "mgr") == "labels none → env=dev"
-    assert made.of(Kind.CONFIGURE)[0].payload["changes"] == {"labels": ("env=dev",)}
+    assert made.of(Kind.CONFIGURE)[0].payload == payloads.Configure({"labels": ("env=dev",)}, RESTARTING)
 
 
 def test_secrets_in_options_are_not_shown() -> None:
@@ -118,9 +118,12 @@ def test_what_drifted_on_the_host_is_configured_again() -> None:
     assert reasons(made, "web-1") == "set mtu in daemon.json: as asked for"
 
 
+ENDING = Change("issue a new server certificate", "expires in 3 days", Aspect.CERTIFICATES, RESTARTING)
+
+
 def test_certificates_that_end_are_renewed() -> None:
     sim = standing()
-    sim.findings["web-1"] = replace(sim.findings["web-1"], renewals=("server certificate ends in 3 days",))
+    sim.findings["web-1"] = replace(sim.findings["web-1"], changes=(ENDING,))
     assert kinds(sim.plan(TRIO)) == {"web-1": [Kind.RENEW]}
 
 
@@ -162,7 +165,7 @@ def test_a_downgrade_is_refused() -> None:
 def test_a_pin_on_the_version_that_is_there_is_only_noted() -> None:
     made = standing().plan(upgraded(TRIO, "26.1"))
     assert kinds(made)["mgr"] == [Kind.CONFIGURE]
-    assert made.of(Kind.CONFIGURE)[0].payload["changes"] == {"version": "26.1"}
+    assert made.of(Kind.CONFIGURE)[0].payload == payloads.Configure({"version": "26.1"})
 
 
 def test_a_machine_that_is_not_listed_any_more_goes_after_its_replacement_came() -> None:

@@ -19,7 +19,7 @@ from pymachine.driver import Locates, Refits, Refitting
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
 from pymachine.model import Machine, Phase
-from pymachine.plan import Action, Deployed, Kind
+from pymachine.plan import Action, Deployed, Kind, Payload, payloads
 from pymachine.remove import remove
 from pymachine.resize import Size, resize
 from pymachine.steps.host import options_on_record, placed, request_for
@@ -27,7 +27,7 @@ from pymachine.steps.powers import handle_of, reported
 from pymachine.steps.session import journalled, working
 from pymachine.steps.tools import Tools
 
-Act = Callable[["Hands", Action], None]
+Act = Callable[["Hands", Action, Any], None]  # with the payload of its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Hands:
 
     def do(self, action: Action) -> None:
         """Do one action. Raises ``PymachineError``."""
-        _ACTS[action.kind](self, action)
+        _ACTS[type(action.payload)](self, action, action.payload)
 
     def spec(self, name: str) -> MachineSpec:
         """Return a machine of the inventory."""
@@ -72,10 +72,9 @@ class Hands:
 
     def resting(self, action: Action) -> AbstractContextManager[None]:
         """Have a node run no tasks while its engine restarts."""
-        machine = self.tools.store.get(action.subject)
-        if machine.swarm is None or not action.payload.get("restarts", True):
+        if not action.drains:
             return nullcontext()
-        return swarm.drained(machine.name, self.tools, via=self.via() or [machine.name])
+        return swarm.drained(action.subject, self.tools, via=self.via() or [action.subject])
 
     @contextmanager
     def switched_off(self, action: Action) -> Iterator[None]:
@@ -88,7 +87,7 @@ class Hands:
                 power.start(action.subject, self.tools)
 
 
-def _create(hands: Hands, action: Action) -> None:
+def _create(hands: Hands, action: Action, payload: Payload) -> None:
     order = _order(hands, action.subject)
     hands.hooks.before("create", action.subject, hands.tools.store.find(action.subject))
     bake(order, hands.tools)
@@ -101,12 +100,12 @@ def _order(hands: Hands, name: str) -> Order:
     return Order(name, spec.driver, options, spec.engine, spec.labels, fleet=hands.fleet.name)
 
 
-def _remake(hands: Hands, action: Action) -> None:
+def _remake(hands: Hands, action: Action, payload: payloads.Remake) -> None:
     """Clear away what is left and make it anew; a node that nobody can take off the list now is forgotten later."""
     machine = hands.tools.store.find(action.subject)
     if machine is not None:  # else an earlier try came that far
         remove(machine.name, hands.tools, force=not _taken_out(hands, machine))
-    _create(hands, action)
+    _create(hands, action, payload)
 
 
 def _taken_out(hands: Hands, machine: Machine) -> bool:
@@ -121,45 +120,48 @@ def _taken_out(hands: Hands, machine: Machine) -> bool:
     return True
 
 
-def _replace(hands: Hands, action: Action) -> None:
+def _replace(hands: Hands, action: Action, payload: payloads.Replace) -> None:
     if hands.tools.store.find(action.subject) is not None:  # else an earlier try came that far
-        _leave(hands, action)
-        gone = remove(action.subject, hands.tools, force=bool(action.payload.get("lost")))
+        _take_out(hands, action.subject, lost=payload.lost)
+        gone = remove(action.subject, hands.tools, force=payload.lost)
         for left in gone.left_behind:
             hands.tools.reporter.notice(action.subject, f"left behind: {left}")
-    _create(hands, action)
+    _create(hands, action, payload)
 
 
-def _remove(hands: Hands, action: Action) -> None:
+def _remove(hands: Hands, action: Action, payload: payloads.Remove) -> None:
     machine = hands.tools.store.find(action.subject)
     if machine is None:
         return
     hands.hooks.before("remove", machine.name, machine)
     if machine.swarm is not None and machine.phase is Phase.READY:
-        _leave(hands, action)
+        _take_out(hands, machine.name, lost=payload.lost, dissolve=payload.dissolve)
     remove(machine.name, hands.tools)
     hands.hooks.after("remove", machine.name, machine)
 
 
-def _leave(hands: Hands, action: Action) -> None:
-    machine = hands.tools.store.get(action.subject)
+def _leave(hands: Hands, action: Action, payload: payloads.Leave) -> None:
+    _take_out(hands, action.subject)
+
+
+def _take_out(hands: Hands, name: str, *, lost: bool = False, dissolve: bool = False) -> None:
+    machine = hands.tools.store.get(name)
     if machine.swarm is None:
         return
-    dissolve, lost = bool(action.payload.get("dissolve")), bool(action.payload.get("lost"))
     via = hands.via(machine.name) or [machine.name]
     swarm.leave(machine.name, hands.tools, via=via, force=lost, dissolve=dissolve)
 
 
-def _adopt(hands: Hands, action: Action) -> None:
+def _adopt(hands: Hands, action: Action, payload: payloads.Adopt) -> None:
     _record(hands, action.subject, lambda machine: machine.with_(fleet=hands.fleet.name))
 
 
-def _relabel(hands: Hands, action: Action) -> None:
+def _relabel(hands: Hands, action: Action, payload: payloads.Relabel) -> None:
     labels = hands.spec(action.subject).labels
-    _record(hands, action.subject, lambda machine: _with_options(machine, action).with_(labels=labels))
+    _record(hands, action.subject, lambda machine: _with_options(machine, payload.options).with_(labels=labels))
 
 
-def _reach(hands: Hands, action: Action) -> None:
+def _reach(hands: Hands, action: Action, payload: payloads.Reach) -> None:
     """Take the new way to the same host, once it has been gone."""
     spec = hands.spec(action.subject)
     driver = hands.tools.driver(spec.driver)
@@ -172,7 +174,7 @@ def _reach(hands: Hands, action: Action) -> None:
     ):
         machine = hands.tools.store.get(spec.name)
         located = driver.locate(request_for(machine, options, hands.tools))
-        moved = placed(_with_options(machine, action), located)
+        moved = placed(_with_options(machine, payload.options), located)
         session.transport(moved)
         session.save(moved)
 
@@ -183,31 +185,29 @@ def _record(hands: Hands, name: str, change: Callable[[Machine], Machine]) -> No
         session.save(change(hands.tools.store.get(name)))
 
 
-def _with_options(machine: Machine, action: Action) -> Machine:
-    given: Mapping[str, Any] = action.payload.get("options", {})
+def _with_options(machine: Machine, given: Mapping[str, Any]) -> Machine:
     return machine.with_(options={**machine.options, **given})
 
 
-def _start(hands: Hands, action: Action) -> None:
+def _start(hands: Hands, action: Action, payload: payloads.Start) -> None:
     power.start(action.subject, hands.tools)
 
 
-def _resize(hands: Hands, action: Action) -> None:
-    sizes = action.payload["size"]
-    size = Size(sizes.get("cpus"), sizes.get("memory"), sizes.get("disk"))
+def _resize(hands: Hands, action: Action, payload: payloads.Resize) -> None:
+    size = Size(payload.cpus, payload.memory, payload.disk)
     with hands.switched_off(action):
         resize(action.subject, size, hands.tools)
-        _record(hands, action.subject, lambda machine: _with_options(machine, action))
+        _record(hands, action.subject, lambda machine: _with_options(machine, payload.options))
 
 
-def _refit(hands: Hands, action: Action) -> None:
+def _refit(hands: Hands, action: Action, payload: payloads.Refit) -> None:
     """Have the driver change the instance, switched off meanwhile where that has to be."""
     name, tools = action.subject, hands.tools
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     if not isinstance(driver, Refits):
         raise NotSupported(f"driver {machine.driver} cannot change {name}", hint="use --replace")
-    change = _refitting(hands, machine, action)
+    change = _refitting(hands, machine, tuple(payload.options))
     with (
         hands.switched_off(action) if driver.rests(handle_of(machine), change) else nullcontext(),
         reported(name, action.title, tools),
@@ -216,63 +216,67 @@ def _refit(hands: Hands, action: Action) -> None:
         machine = tools.store.get(name)
         with journalled(session, machine, "refit"):
             driver.refit(handle_of(machine), change, tools.listener(name, action.title))
-            session.save(_with_options(machine, action))
+            session.save(_with_options(machine, payload.options))
 
 
-def _refitting(hands: Hands, machine: Machine, action: Action) -> Refitting:
+def _refitting(hands: Hands, machine: Machine, names: tuple[str, ...]) -> Refitting:
     kind = hands.tools.load_driver(machine.driver).options
     after = kind(**hands.spec(machine.name).options)
-    names = tuple(action.payload["options"])
     return Refitting(options_on_record(machine, kind), after, names, machine.engine.port)
 
 
-def _configure(hands: Hands, action: Action) -> None:
+def _configure(hands: Hands, action: Action, payload: payloads.Configure) -> None:
     with hands.resting(action):
-        provision.provision(action.subject, hands.tools, spec_changes=action.payload.get("changes"))
+        provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
 
 
-def _upgrade(hands: Hands, action: Action) -> None:
-    name, version = action.subject, hands.spec(action.subject).engine.version
-    if hands.tools.store.get(name).swarm is None:
-        provision.upgrade(name, hands.tools, version=version)
-    else:
+def _renew(hands: Hands, action: Action, payload: payloads.Renew) -> None:
+    with hands.resting(action):
+        provision.provision(action.subject, hands.tools)
+
+
+def _upgrade(hands: Hands, action: Action, payload: payloads.Upgrade) -> None:
+    name, version = action.subject, payload.version
+    if action.drains:
         swarm.upgrade(name, hands.tools, version=version, via=hands.via() or [name])
+    else:
+        provision.upgrade(name, hands.tools, version=version)
 
 
-def _init(hands: Hands, action: Action) -> None:
+def _init(hands: Hands, action: Action, payload: payloads.Init) -> None:
     spec = hands.fleet.swarm or SwarmSpec()
     peers = [m.name for m in hands.fleet.machines if m.swarm and hands.tools.store.find(m.name)]
     swarm.init(action.subject, spec, hands.node(action.subject), hands.tools, peers=peers)
     hands.notebook.given(spec)
 
 
-def _settings(hands: Hands, action: Action) -> None:
+def _settings(hands: Hands, action: Action, payload: payloads.Settings) -> None:
     spec = hands.fleet.swarm or SwarmSpec()
     with reported(hands.fleet.name, action.title, hands.tools):
         swarm.update(spec, hands.tools, via=hands.via())
     hands.notebook.given(spec)
 
 
-def _join(hands: Hands, action: Action) -> None:
+def _join(hands: Hands, action: Action, payload: payloads.Join) -> None:
     name = action.subject
     swarm.join(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
 
 
-def _adjust(hands: Hands, action: Action) -> None:
+def _adjust(hands: Hands, action: Action, payload: payloads.Adjust | payloads.Promote | payloads.Demote) -> None:
     name = action.subject
     swarm.adjust(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
 
 
-def _unlock(hands: Hands, action: Action) -> None:
+def _unlock(hands: Hands, action: Action, payload: payloads.Unlock) -> None:
     swarm.unlock(action.subject, hands.tools)
 
 
-def _forget(hands: Hands, action: Action) -> None:
+def _forget(hands: Hands, action: Action, payload: payloads.Forget) -> None:
     with reported(hands.fleet.name, action.title, hands.tools):
         swarm.remove_node(action.subject, hands.tools, via=hands.via())
 
 
-def _deploy(hands: Hands, action: Action) -> None:
+def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
     stack = hands.stack(action.subject)
     with reported(stack.name, action.title, hands.tools):
         if stack.on:
@@ -284,7 +288,7 @@ def _deploy(hands: Hands, action: Action) -> None:
             machine = hands.tools.store.get(_speaker(view.spoken_to))
             hands.docker.deploy(stack, machine, len(view.members))
             place = view.id
-    hands.notebook.deployed(stack.name, Deployed(str(action.payload["digest"]), stack.on or "", place))
+    hands.notebook.deployed(stack.name, Deployed(payload.digest, stack.on or "", place))
 
 
 def _speaker(name: str) -> str:
@@ -293,8 +297,8 @@ def _speaker(name: str) -> str:
     return name
 
 
-def _withdraw(hands: Hands, action: Action) -> None:
-    name, on = action.subject, str(action.payload.get("on") or "")
+def _withdraw(hands: Hands, action: Action, payload: payloads.Withdraw) -> None:
+    name, on = action.subject, payload.on
     with reported(name, action.title, hands.tools):
         if on:
             hands.docker.down(name, hands.tools.store.get(on))
@@ -304,35 +308,35 @@ def _withdraw(hands: Hands, action: Action) -> None:
     hands.notebook.deployed(name, None)
 
 
-_ACTS: Mapping[Kind, Act] = {
-    Kind.CREATE: _create,
-    Kind.RESUME: _create,
-    Kind.REMAKE: _remake,
-    Kind.REPLACE: _replace,
-    Kind.ADOPT: _adopt,
-    Kind.START: _start,
-    Kind.REACH: _reach,
-    Kind.RESIZE: _resize,
-    Kind.REFIT: _refit,
-    Kind.CONFIGURE: _configure,
-    Kind.RENEW: _configure,
-    Kind.UPGRADE: _upgrade,
-    Kind.RELABEL: _relabel,
-    Kind.INIT: _init,
-    Kind.SETTINGS: _settings,
-    Kind.JOIN: _join,
-    Kind.PROMOTE: _adjust,
-    Kind.DEMOTE: _adjust,
-    Kind.ADJUST: _adjust,
-    Kind.UNLOCK: _unlock,
-    Kind.LEAVE: _leave,
-    Kind.FORGET: _forget,
-    Kind.REMOVE: _remove,
-    Kind.DEPLOY: _deploy,
-    Kind.WITHDRAW: _withdraw,
+_ACTS: Mapping[type[Payload], Act] = {
+    payloads.Create: _create,
+    payloads.Resume: _create,
+    payloads.Remake: _remake,
+    payloads.Replace: _replace,
+    payloads.Adopt: _adopt,
+    payloads.Start: _start,
+    payloads.Reach: _reach,
+    payloads.Resize: _resize,
+    payloads.Refit: _refit,
+    payloads.Configure: _configure,
+    payloads.Renew: _renew,
+    payloads.Upgrade: _upgrade,
+    payloads.Relabel: _relabel,
+    payloads.Init: _init,
+    payloads.Settings: _settings,
+    payloads.Join: _join,
+    payloads.Promote: _adjust,
+    payloads.Demote: _adjust,
+    payloads.Adjust: _adjust,
+    payloads.Unlock: _unlock,
+    payloads.Leave: _leave,
+    payloads.Forget: _forget,
+    payloads.Remove: _remove,
+    payloads.Deploy: _deploy,
+    payloads.Withdraw: _withdraw,
 }
 
 
 def known_kinds() -> Sequence[Kind]:
     """Return the kinds that can be done: all of them."""
-    return tuple(_ACTS)
+    return tuple(payload.kind for payload in _ACTS)

@@ -83,7 +83,6 @@ def _of_machine(
         yield Difference(name, "host", state + reason, unseen=True)
         return
     yield from _of_engine(spec, finding)
-    yield from (Difference(name, "certificates", reason) for reason in finding.renewals)
     if name in answers:
         yield Difference(name, "certificates", answers[name])
 
@@ -94,10 +93,8 @@ def _of_engine(spec: MachineSpec, finding: Finding) -> Iterator[Difference]:
         yield Difference(spec.name, "engine", f"version {finding.engine or 'none'}, wanted {wanted}")
     if finding.refusal:
         yield Difference(spec.name, "engine", finding.refusal)
-    for change in finding.changes:
-        if not change.what.startswith("restart"):  # that only follows from the others
-            part = "daemon.json" if change.what.endswith("daemon.json") else "engine"
-            yield Difference(spec.name, part, f"{change.what}: {change.why}")
+    for change in (*finding.differences, *finding.renewals):
+        yield Difference(spec.name, change.aspect, f"{change.what}: {change.why}")
 
 
 def _of_seat(subject: str, made: Plan) -> Iterator[Difference]:

@@ -11,11 +11,13 @@ from pymachine.apply.spreading import spread
 from pymachine.apply.stackfiles import digest_of
 from pymachine.cluster.view import ClusterView
 from pymachine.driver import Driver, PowerControl
+from pymachine.engine.effects import Change
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
 from pymachine.inventory.model import Fleet
 from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.plan import Finding, Known, Traits
 from pymachine.plan.hosts import read_host
+from pymachine.plan.renewals import renewals
 from pymachine.steps.certificates import sans_of
 from pymachine.steps.host import look
 from pymachine.steps.inspection import Inspections
@@ -32,7 +34,6 @@ ASK_DEADLINE = 20.0
 # Where packages would come from is no question on a host that has its engine: nothing is probed for it.
 _NO_PROBE = EngineSpec(install="distro")
 _TELLING = (State.STOPPED, State.PAUSED, State.SAVED, State.MISSING)
-CALLED = {"ca": "the certificate authority", "server": "the server certificate", "client": "the client certificate"}
 
 
 def records_of(tools: Tools) -> dict[str, Machine]:
@@ -100,13 +101,12 @@ def find(machine: Machine, wanted: EngineSpec, tools: Tools, inspections: Inspec
     )
 
 
-def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[str, ...]:
-    """Say which certificates of a machine are to be made anew, and why."""
+def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[Change, ...]:
+    """Return which certificates of a machine are to be made anew, and why."""
     if machine.certificates is None:
         return ()
     now = datetime.fromtimestamp(tools.now(), UTC)
-    due = needs(machine.certificates, sans_of(machine.with_(engine=wanted)), now)
-    return tuple(f"{CALLED[need.part]}: {need.reason}" for need in due)
+    return renewals(needs(machine.certificates, sans_of(machine.with_(engine=wanted)), now))
 
 
 def _view(members: list[Machine], tools: Tools) -> ClusterView | None:

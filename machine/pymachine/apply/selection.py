@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pymachine.errors import UsageFault
 from pymachine.inventory.model import Fleet
 from pymachine.model import Machine
-from pymachine.plan import Chain, Plan
+from pymachine.plan import Chain, Plan, payloads
 
 
 def selected(fleet: Fleet, records: Mapping[str, Machine], patterns: Sequence[str]) -> frozenset[str]:
@@ -36,7 +36,7 @@ def limited(plan: Plan, names: Iterable[str]) -> Plan:
     What is left out is not waited for, but what needs it is left out as well: it could not be done.
     """
     wanted = frozenset(names)
-    chains = [chain for chain in plan.chains if chain.subject.removeprefix("stack ") in wanted]
+    chains = [chain for chain in plan.chains if _concerned(chain) in wanted]
     while True:
         kept = {action.id for chain in chains for action in chain.actions}
         everything = {action.id for action in plan.actions}
@@ -50,6 +50,12 @@ def limited(plan: Plan, names: Iterable[str]) -> Plan:
         refusals=tuple(refusal for refusal in plan.refusals if refusal.subject in wanted),
         unseen={name: reason for name, reason in plan.unseen.items() if name in wanted},
     )
+
+
+def _concerned(chain: Chain) -> str:
+    """The machine or stack that a chain is of; in a plan, stacks have chains of a longer name beside machines."""
+    first = chain.actions[0]
+    return first.subject if isinstance(first.payload, payloads.Deploy | payloads.Withdraw) else chain.subject
 
 
 def _misses(chain: Chain, lacking: set[str]) -> bool:

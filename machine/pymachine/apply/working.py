@@ -139,7 +139,7 @@ def leased(fleet: str, purpose: str, tools: Tools) -> Iterator[None]:
             yield
     except LeaseHeld as error:
         holder = tools.store.holder(name)
-        if holder is None or f"machine {name} " not in error.message:
+        if holder is None or error.lease != holder.name:
             raise
         raise _held(fleet, holder) from None
 

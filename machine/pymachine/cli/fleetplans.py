@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymachine.apply.running import Account, Outcome, Result
 from pymachine.cli.output import columns, note, say
 from pymachine.documents import to_document
+from pymachine.engine.effects import IN_WORDS, Effect, restarts_engine
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, Unreachable
-from pymachine.plan import Chain, Plan
+from pymachine.plan import Action, Chain, Plan
+
+_MOST = 3  # names in an aside
 
 
 def show_plan(plan: Plan) -> None:
@@ -18,8 +21,9 @@ def show_plan(plan: Plan) -> None:
     if plan.chains:
         say(f"fleet {plan.fleet}: {_summary(plan)}")
         width = max(len(chain.subject) for chain in plan.chains)
+        subjects = {action.id: action.subject for action in plan.actions}
         for chain in plan.chains:
-            _show_chain(chain, width)
+            _show_chain(chain, width, subjects)
     elif not plan.refusals and not plan.unseen:
         say(f"fleet {plan.fleet} is as its inventory says: nothing to do")
     for name, reason in plan.unseen.items():
@@ -50,6 +54,9 @@ def _action_document(chain: Chain, place: int) -> dict[str, Any]:
         "subject": chain.subject,
         "action": action.kind,
         "reasons": list(action.reasons),
+        "effects": list(action.effects),
+        "restarts_engine": restarts_engine(action.effects),
+        "drained": action.drains,
         "needs": [*before, *action.needs],
         "waits": list(action.waits),
     }
@@ -60,11 +67,23 @@ def _summary(plan: Plan) -> str:
     return ", ".join(f"{title} {count}" for title, count in counts.items())
 
 
-def _show_chain(chain: Chain, width: int) -> None:
+def _show_chain(chain: Chain, width: int, subjects: Mapping[str, str]) -> None:
     label = chain.subject
     for action in chain.actions:
-        say(f"  {label.ljust(width)}   {action.title}: {'; '.join(action.reasons)}".rstrip(": "))
+        line = f"  {label.ljust(width)}   {action.title}: {'; '.join(action.reasons)}".rstrip(": ")
+        aside = "; ".join(_consequences(action, subjects))
+        say(f"{line} ({aside})" if aside else line)
         label = ""
+
+
+def _consequences(action: Action, subjects: Mapping[str, str]) -> list[str]:
+    """What an action does to what runs there, and which others come before it, in words."""
+    told = [IN_WORDS[effect] for effect in action.effects if effect is not Effect.OPEN_PORT]
+    told += ["drained before"] if action.drains else []
+    before = dict.fromkeys(subjects.get(name, name) for name in (*action.needs, *action.waits))
+    others = [name for name in before if name != action.subject]
+    more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
+    return [*told, *([f"after {', '.join(others[:_MOST])}{more}"] if others else [])]
 
 
 def show_account(account: Account, more: Sequence[Result] = ()) -> None:

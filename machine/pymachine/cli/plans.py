@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pymachine.cli.app import App
 from pymachine.cli.output import dump, say
 from pymachine.documents import to_document
+from pymachine.engine.effects import restarts_engine
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
@@ -55,5 +56,7 @@ def _document(preview: Preview) -> dict[str, object]:
         "verb": preview.verb,
         "machine": preview.machine.name,
         "changes": to_document(preview.changes),
+        "effects": list(preview.effects),
+        "restarts_engine": restarts_engine(preview.effects),
         "announcements": list(preview.announcements),
     }

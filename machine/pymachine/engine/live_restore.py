@@ -63,13 +63,18 @@ def switched_on(engine: EngineFacts | None, existing: Mapping[str, Any], choice:
     return encode_config({**existing, **ON})
 
 
+def stops_containers(engine: EngineFacts | None, choice: LiveRestore) -> bool:
+    """Whether a restart of the engine stops containers that run now."""
+    return engine is not None and bool(engine.containers) and choice is LiveRestore.DENIED
+
+
 def fate_of_containers(engine: EngineFacts | None, choice: LiveRestore) -> tuple[str, ...]:
     """Say in a sentence what a restart of the engine does to the containers that run now."""
     if engine is None or not engine.containers:
         return ()
     names = ", ".join(engine.containers[:6]) + (" …" if len(engine.containers) > 6 else "")
     several = len(engine.containers) > 1
-    if choice is LiveRestore.DENIED:
+    if stops_containers(engine, choice):
         why = "a Swarm member cannot use live-restore" if engine.swarm else "live-restore is off by its configuration"
         return (f"container{'s' * several} {names} will stop while the engine restarts: {why}",)
     on = choice is LiveRestore.KEEP and not engine.live_restore

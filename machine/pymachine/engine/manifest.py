@@ -24,7 +24,9 @@ class Manifest:
     daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours, else
     ``config_before`` is its text before us. ``hosts_before`` is the line of /etc/hosts that ours replaced.
     ``group_user`` was put into group docker, ``firewall_port`` opened in firewalld, ``held`` are the packages
-    kept at their version, ``repository`` says that Docker's package source was added.
+    kept at their version, ``repository`` says that Docker's package source was added. ``environment`` is a digest of
+    the daemon's environment, ``server`` the fingerprint of its certificate; None in manifests of before these were
+    noted.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Manifest:
     firewall_port: int | None = None
     repository: bool = False
     held: tuple[str, ...] = ()
+    environment: str | None = None
+    server: str | None = None
     schema: int = MANIFEST_SCHEMA
 
     def text(self) -> str:

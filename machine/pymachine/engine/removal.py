@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
 from pymachine.engine.configuring import digest
 from pymachine.engine.daemon_config import Config, encode_config, parse_config, withdraw
+from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
-from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, switched_on
+from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import Manifest, manifest_of
 from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
-from pymachine.engine.setup import Change
 from pymachine.rendering import render
 
 
@@ -137,20 +137,27 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
     if manifest is None and not plan.config_changes:
         return ()
     found = [
-        Change(f"take {key} out of {plan.config_path}", "the set-up put it there") for key in plan.config_changes
+        Change(f"take {key} out of {plan.config_path}", "the set-up put it there", Aspect.CONFIG)
+        for key in plan.config_changes
     ]
     found.append(Change("remove the systemd drop-in and the certificates", "the set-up put them there"))
     if plan.hostname:
-        found.append(Change(f"set the host name back to {plan.hostname_before}", f"it was made {plan.hostname}"))
+        what = f"set the host name back to {plan.hostname_before}"
+        found.append(Change(what, f"it was made {plan.hostname}", Aspect.HOST))
     if plan.group_user:
-        found.append(Change(f"take {plan.group_user} out of group docker", "the set-up put it there"))
+        what = f"take {plan.group_user} out of group docker"
+        found.append(Change(what, "the set-up put it there", Aspect.HOST))
     if plan.repository:
         found.append(Change("remove Docker's package source and release the held packages", "the set-up added them"))
     if plan.purge:
-        found.append(Change("purge the engine's packages", "a set-up of pymachine installed them"))
-        found.append(Change(f"delete {plan.data_root}", "--purge: images, containers and volumes go"))
+        why = "a set-up of pymachine installed them"
+        found.append(Change("purge the engine's packages", why, effects=(Effect.STOP_CONTAINERS,)))
+        why = "--purge: images, containers and volumes go"
+        found.append(Change(f"delete {plan.data_root}", why, effects=(Effect.DELETE_DATA,)))
     elif facts.engine is not None and facts.engine.active:
-        found.append(Change("restart the engine once", "it goes back to its own configuration"))
+        stops = (Effect.STOP_CONTAINERS,) if stops_containers(facts.engine, plan.live_restore) else ()
+        why = "it goes back to its own configuration"
+        found.append(Change("restart the engine once", why, Aspect.RESTART, (*RESTARTING, *stops)))
     return tuple(found)
 
 

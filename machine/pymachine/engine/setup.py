@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pymachine.engine import checks
 from pymachine.engine.configuring import ConfigPlan, plan_config
+from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect, effects_of
 from pymachine.engine.hostfacts import HostFacts
-from pymachine.engine.live_restore import fate_of_containers
+from pymachine.engine.live_restore import fate_of_containers, stops_containers
 from pymachine.engine.manifest import Manifest, manifest_of
 from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
@@ -16,14 +20,6 @@ from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine
 
 __all__ = ["Change", "SetupPlan", "plan_setup"]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that will be different on the host, and why."""
-
-    what: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +60,21 @@ class SetupPlan:
         return self.machine.engine.channel
 
 
-def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False, own_host: bool = False) -> SetupPlan:
+def plan_setup(
+    machine: Machine,
+    facts: HostFacts,
+    *,
+    take_over: bool = False,
+    own_host: bool = False,
+    former: EngineSpec | None = None,
+    renewals: Sequence[Change] = (),
+) -> SetupPlan:
     """Plan the set-up of ``machine.engine`` on a host; the same on one that is set up already changes nothing.
 
     ``take_over`` takes a host that another machine's manifest is on. ``own_host`` says that pymachine made the host:
-    an engine that its image brought along is ours. Raises ``CheckFailed`` for a host that
-    cannot or must not be set up, ``UsageFault`` for options that make no sense; nothing is touched by then.
+    an engine that its image brought along is ours. ``former`` is the engine on record, where another one is wanted;
+    ``renewals`` are certificates that travel with the set-up because they are new. Raises ``CheckFailed`` for a host
+    that cannot or must not be set up, ``UsageFault`` for options that make no sense; nothing is touched by then.
     """
     previous = manifest_of(facts)
     checks.check_owner(previous, machine.name, machine.id, take_over=take_over)
@@ -101,7 +106,9 @@ def plan_setup(machine: Machine, facts: HostFacts, *, take_over: bool = False, o
     )
     plan = replace(plan, manifest=_manifest(plan, facts, previous))
     plan = replace(plan, recovery=_recovery(plan, previous))
-    return replace(plan, changes=_changes(plan, facts, previous), announcements=_announcements(plan, facts))
+    changes = (*_certificate_changes(plan, previous, renewals), *_changes(plan, facts, previous, former))
+    plan = replace(plan, changes=(*changes, *_restart(plan, facts, effects_of(changes))))
+    return replace(plan, announcements=_announcements(plan, facts))
 
 
 def _family(facts: HostFacts, source: Source) -> Family | None:
@@ -172,7 +179,13 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         firewall_port=plan.firewall_port or (previous.firewall_port if previous else None),
         repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
         held=plan.source.packages if docker or plan.version else (previous.held if previous else ()),
+        environment=_environment_digest(plan.machine.id, plan.environment, plan.proxies),
     )
+
+
+def _environment_digest(machine_id: str, *pairs: tuple[tuple[str, str], ...]) -> str:
+    """Return by what the daemon's environment is known again; its values may be secret."""
+    return hashlib.sha256(json.dumps([machine_id, *pairs]).encode()).hexdigest()
 
 
 def _text(content: bytes | None) -> str | None:
@@ -198,11 +211,19 @@ def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
         hosts_before=None,
         group_user=None,
         firewall_port=None,
+        environment=None,
     )
 
 
-def _changes(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> tuple[Change, ...]:
-    return (*_package_changes(plan, facts), *_config_changes(plan, previous), *_host_changes(plan, facts))
+def _changes(
+    plan: SetupPlan, facts: HostFacts, previous: Manifest | None, former: EngineSpec | None
+) -> tuple[Change, ...]:
+    return (
+        *_package_changes(plan, facts),
+        *_config_changes(plan, previous),
+        *_environment_changes(plan, previous, former),
+        *_host_changes(plan, facts),
+    )
 
 
 def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
@@ -224,15 +245,45 @@ def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
 
 def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
     config, port = plan.config, plan.machine.engine.port
-    found = [Change(f"set {key} in {config.path}", _why(key)) for key in config.changed]
+    found = [Change(f"set {key} in {config.path}", _why(key), Aspect.CONFIG, RESTARTING) for key in config.changed]
     if previous is None or previous.port != port or previous.id != plan.machine.id:
         how = "a systemd drop-in" if config.by_flag else f"hosts in {config.path}"
-        found.append(Change(f"listen on {config.listen}", f"clients reach the engine there over TLS ({how})"))
-        found.append(Change("place ca.pem, server.pem and server-key.pem in /etc/docker/pymachine", "TLS"))
-        found.append(Change("restart the engine once", "it takes up its new configuration"))
-    elif found:
-        found.append(Change("restart the engine once", "it takes up its new configuration"))
+        why = f"clients reach the engine there over TLS ({how})"
+        found.append(Change(f"listen on {config.listen}", why, effects=(*RESTARTING, Effect.OPEN_PORT)))
+        files = "place ca.pem, server.pem and server-key.pem in /etc/docker/pymachine"
+        found.append(Change(files, "TLS", effects=RESTARTING))
     return found
+
+
+def _environment_changes(plan: SetupPlan, previous: Manifest | None, former: EngineSpec | None) -> list[Change]:
+    """By the record and by what the host says it was given last: either may be the one that is behind."""
+    ours = _environment_digest(plan.machine.id, plan.environment, plan.proxies)
+    theirs = previous.environment if previous else None
+    before = _environment_of(former or plan.machine.engine)
+    if before == (plan.environment, plan.proxies) and theirs in (None, ours):
+        return []
+    return [Change("set the environment of the engine", "as asked for", effects=RESTARTING)]
+
+
+def _environment_of(spec: EngineSpec) -> tuple[tuple[tuple[str, str], ...], ...]:
+    return checks.environment_pairs(spec.env), proxies_of(spec)
+
+
+def _certificate_changes(plan: SetupPlan, previous: Manifest | None, renewals: Sequence[Change]) -> list[Change]:
+    """Certificates that are made anew, or that were made by a run that did not come to placing them."""
+    issued, placed = plan.machine.certificates, previous.server if previous else None
+    if renewals or issued is None or placed is None or placed == issued.server:
+        return list(renewals)
+    why = "the engine has another one"
+    return [Change("place the server certificate on record", why, Aspect.CERTIFICATES, RESTARTING)]
+
+
+def _restart(plan: SetupPlan, facts: HostFacts, effects: tuple[Effect, ...]) -> list[Change]:
+    if Effect.RESTART_ENGINE not in effects:
+        return []
+    stops = (Effect.STOP_CONTAINERS,) if stops_containers(facts.engine, plan.config.live_restore) else ()
+    why = "it takes up its new configuration"
+    return [Change("restart the engine once", why, Aspect.RESTART, (*RESTARTING, *stops))]
 
 
 def _why(key: str) -> str:
@@ -244,16 +295,21 @@ def _why(key: str) -> str:
 def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     found = []
     if plan.hostname and plan.hostname != facts.hostname:
-        found.append(Change(f"set the host name to {plan.hostname}", f"it is {facts.hostname or 'unknown'} now"))
+        why = f"it is {facts.hostname or 'unknown'} now"
+        found.append(Change(f"set the host name to {plan.hostname}", why, Aspect.HOST))
     if plan.group_user and "docker" not in facts.groups:
-        found.append(Change(f"put {plan.group_user} into group docker", "the login account may use the engine"))
+        what = f"put {plan.group_user} into group docker"
+        found.append(Change(what, "the login account may use the engine", Aspect.HOST))
     if plan.firewall_port:
-        found.append(Change(f"open TCP port {plan.firewall_port} in firewalld", "clients reach the engine there"))
+        what = f"open TCP port {plan.firewall_port} in firewalld"
+        found.append(Change(what, "clients reach the engine there", Aspect.HOST, (Effect.OPEN_PORT,)))
     return found
 
 
 def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
-    found = list(fate_of_containers(facts.engine, plan.config.live_restore))
+    """What its owner should know beforehand; of containers only where the engine restarts."""
+    restarts = Effect.RESTART_ENGINE in effects_of(plan.changes)
+    found = list(fate_of_containers(facts.engine, plan.config.live_restore)) if restarts else []
     if plan.source.reason:
         found.insert(0, f"engine: {plan.source.title} ({plan.source.reason})")
     if facts.ufw:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
-from pymachine.engine.checks import check_choice_of_version, check_room, check_version, compare_versions, upstream
+from pymachine.engine.checks import (
+    check_choice_of_version,
+    check_room,
+    check_version,
+    compare_versions,
+    matches_version,
+    upstream,
+)
 from pymachine.engine.daemon_config import parse_config
+from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
-from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers, switched_on
+from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import manifest_of
 from pymachine.engine.osfamily import Family, family_of
-from pymachine.engine.setup import Change, proxies_of
+from pymachine.engine.setup import proxies_of
 from pymachine.engine.sources import DOCKER_PACKAGES, Source
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
@@ -71,7 +79,7 @@ def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = 
         port=port,
         listen=f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{port}" if port else "",
         proxies=proxies_of(spec),
-        changes=_changes(spec, engine, source),
+        changes=_changes(spec, engine, source, stops=stops_containers(engine, live)),
         announcements=fate_of_containers(engine, live),
     )
 
@@ -103,7 +111,7 @@ def _is_older(spec: EngineSpec, engine: EngineFacts) -> bool:
     return bool(spec.version and engine.version and compare_versions(spec.version, engine.version) < 0)
 
 
-def _changes(spec: EngineSpec, engine: EngineFacts, source: Source) -> tuple[Change, ...]:
+def _changes(spec: EngineSpec, engine: EngineFacts, source: Source, *, stops: bool) -> tuple[Change, ...]:
     """Which version is the newest is known only once the lists of packages were refreshed, by the upgrade itself."""
     names = ", ".join(source.packages)
     if spec.version:
@@ -111,7 +119,10 @@ def _changes(spec: EngineSpec, engine: EngineFacts, source: Source) -> tuple[Cha
     else:
         known = f" (the host knows of {upstream(engine.offered[0])})" if engine.offered else ""
         goal, unless = f"the newest of {source.title}{known}", "if there is a newer one"
+    certain = bool(spec.version) and not matches_version(engine.version, spec.version or "")
+    restart = Effect.RESTART_ENGINE if certain else Effect.MAY_RESTART_ENGINE
+    effects = (restart, Effect.STOP_CONTAINERS) if stops else (restart,)
     return (
         Change(f"upgrade {names} to {goal}", f"engine {engine.version} is there; nothing happens if that is it"),
-        Change(f"restart the engine once, {unless}", "the new version takes over"),
+        Change(f"restart the engine once, {unless}", "the new version takes over", Aspect.RESTART, effects),
     )

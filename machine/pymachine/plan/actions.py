@@ -4,75 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
 
-
-class Kind(StrEnum):
-    """What an action does."""
-
-    CREATE = "create"
-    RESUME = "resume"
-    ADOPT = "adopt"
-    REMAKE = "remake"
-    REPLACE = "replace"
-    START = "start"
-    REACH = "reach"
-    RESIZE = "resize"
-    REFIT = "refit"
-    CONFIGURE = "configure"
-    RENEW = "renew"
-    UPGRADE = "upgrade"
-    RELABEL = "relabel"
-    UNLOCK = "unlock"
-    INIT = "init"
-    SETTINGS = "settings"
-    JOIN = "join"
-    PROMOTE = "promote"
-    DEMOTE = "demote"
-    ADJUST = "adjust"
-    LEAVE = "leave"
-    FORGET = "forget"
-    REMOVE = "remove"
-    DEPLOY = "deploy"
-    WITHDRAW = "withdraw"
-
-
-IN_WORDS: Mapping[Kind, str] = {
-    Kind.RESUME: "go on with the create",
-    Kind.ADOPT: "take into the fleet",
-    Kind.REMAKE: "make anew",
-    Kind.REACH: "change how it is reached",
-    Kind.REFIT: "change the instance",
-    Kind.CONFIGURE: "configure the engine",
-    Kind.RENEW: "renew certificates",
-    Kind.UPGRADE: "upgrade the engine",
-    Kind.RELABEL: "label the machine",
-    Kind.INIT: "found the Swarm",
-    Kind.SETTINGS: "change the Swarm",
-    Kind.JOIN: "join the Swarm",
-    Kind.ADJUST: "change the node",
-    Kind.LEAVE: "leave the Swarm",
-    Kind.FORGET: "forget the node",
-    Kind.DEPLOY: "deploy the stack",
-    Kind.WITHDRAW: "remove the stack",
-}
+from pymachine.engine.effects import Effect, interrupt
+from pymachine.plan.kinds import IN_WORDS, Kind
+from pymachine.plan.payloads import Payload
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing to do, and why.
 
-    ``subject`` is a machine, a stack or a node. It begins when those that it ``needs`` are done, and those that it
-    ``waits`` for have ended, well or not. ``payload`` holds what the kind needs besides the inventory.
+    ``payload`` says what is done, ``subject`` is a machine, a stack or a node. It begins when those that it ``needs``
+    are done, and those that it ``waits`` for have ended, well or not. ``drains`` says that the node runs no tasks of
+    services meanwhile.
     """
 
-    kind: Kind
+    payload: Payload
     subject: str
     reasons: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    drains: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of action it is."""
+        return self.payload.kind
 
     @property
     def id(self) -> str:
@@ -83,6 +40,16 @@ class Action:
     def title(self) -> str:
         """What it does, in words."""
         return IN_WORDS.get(self.kind, str(self.kind))
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What it does to what runs there."""
+        return self.payload.effects
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether the machine or its engine is away for a while."""
+        return interrupt(self.effects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymachine.cluster.view import ClusterView
-from pymachine.engine.setup import Change
+from pymachine.engine.effects import Aspect, Change, Effect, effects_of
 from pymachine.model import State
 
 # What changing an option of a driver means on a machine that exists.
@@ -36,7 +36,7 @@ class Finding:
 
     Only one in state ``RUNNING`` was looked at; of others ``reason`` says why not. ``engine`` is the version found.
     ``changes`` are what the set-up would do to the host to make it as the inventory says, ``refusal`` why it could
-    not. ``renewals`` say which certificates are to be made anew, and why.
+    not.
     """
 
     state: State
@@ -45,7 +45,6 @@ class Finding:
     changes: tuple[Change, ...] = ()
     refusal: str = ""
     refusal_hint: str = ""
-    renewals: tuple[str, ...] = ()
     seat: Seat = field(default_factory=Seat)
 
     @property
@@ -54,9 +53,20 @@ class Finding:
         return self.state is State.RUNNING
 
     @property
-    def restarts(self) -> bool:
-        """Whether the set-up would restart the engine."""
-        return any(change.what.startswith("restart") for change in self.changes)
+    def renewals(self) -> tuple[Change, ...]:
+        """The certificates that are to be made anew."""
+        return tuple(change for change in self.changes if change.aspect is Aspect.CERTIFICATES)
+
+    @property
+    def differences(self) -> tuple[Change, ...]:
+        """What on the host is not as it should be, certificates left aside."""
+        apart = (Aspect.CERTIFICATES, Aspect.RESTART)
+        return tuple(change for change in self.changes if change.aspect not in apart)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What the set-up would do to what runs there."""
+        return effects_of(self.changes)
 
 
 @dataclass(frozen=True, slots=True)

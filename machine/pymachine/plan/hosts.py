@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.hostfacts import HostFacts
 from pymachine.engine.manifest import manifest_of
-from pymachine.engine.setup import Change, plan_setup
+from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine, State
 from pymachine.plan.findings import Finding, Seat
 
 
 def read_host(
-    machine: Machine, wanted: EngineSpec, facts: HostFacts, *, own_host: bool, renewals: Iterable[str] = ()
+    machine: Machine, wanted: EngineSpec, facts: HostFacts, *, own_host: bool, renewals: Sequence[Change] = ()
 ) -> Finding:
     """Return how the host is, against the engine that is wanted there.
 
-    ``own_host`` says that pymachine made the host. Versions are compared by the plan, not here.
+    ``own_host`` says that pymachine made the host; ``renewals`` are its certificates that are to be new. Versions are
+    compared by the plan, not here.
     """
     engine = facts.engine
-    finding = Finding(
-        State.RUNNING, engine=engine.version if engine else "", seat=_seat(facts), renewals=tuple(renewals)
-    )
+    version = engine.version if engine else ""
+    finding = Finding(State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals))
     # As it will be on the record when it has been set up so.
     trial = machine.with_(engine=replace(wanted, version=None))
     try:
-        setup = plan_setup(trial, facts, own_host=own_host)
+        setup = plan_setup(trial, facts, own_host=own_host, former=machine.engine, renewals=renewals)
     except (CheckFailed, UsageFault) as error:
         return replace(finding, refusal=error.message, refusal_hint=error.hint or "")
     return replace(finding, changes=_real(setup.changes, facts))
@@ -38,7 +39,11 @@ def _real(changes: Iterable[Change], facts: HostFacts) -> tuple[Change, ...]:
     """Leave out what the set-up says each time because the host does not tell whether it is done."""
     manifest = manifest_of(facts)
     opened = manifest is not None and manifest.firewall_port is not None
-    return tuple(change for change in changes if not (opened and change.what.startswith("open TCP port")))
+    return tuple(change for change in changes if not (opened and _opens_firewall(change)))
+
+
+def _opens_firewall(change: Change) -> bool:
+    return change.aspect is Aspect.HOST and Effect.OPEN_PORT in change.effects
 
 
 def _seat(facts: HostFacts) -> Seat:

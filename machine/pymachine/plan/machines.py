@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymachine.engine.checks import compare_versions, matches_version
+from pymachine.engine.effects import Change
 from pymachine.inventory.model import MachineSpec
 from pymachine.model import Machine, Phase, State
-from pymachine.plan.actions import Action, Kind, Refusal
+from pymachine.plan import payloads
+from pymachine.plan.actions import Action, Refusal
 from pymachine.plan.differences import (
     Changed,
     changed_engine,
@@ -17,10 +19,11 @@ from pymachine.plan.differences import (
     label_reasons,
 )
 from pymachine.plan.findings import ANEW, REACH, RECORD, REFIT, SIZE, Finding, Known
+from pymachine.plan.kinds import Kind
+from pymachine.plan.payloads import Payload
 
 _ASLEEP = (State.STOPPED, State.PAUSED, State.SAVED)
 MAKING = (Kind.CREATE, Kind.RESUME, Kind.REMAKE, Kind.REPLACE)
-RESTARTING = (Kind.RESIZE, Kind.REFIT, Kind.CONFIGURE, Kind.UPGRADE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Part:
 def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Known) -> Part:
     """Compare a machine of the inventory with its record and with what was found."""
     if machine is None:
-        return _one(Kind.CREATE, spec, f"driver {spec.driver}")
+        return _one(payloads.Create(), spec, f"driver {spec.driver}")
     if machine.fleet not in ("", fleet):
         return _refused(
             spec.name,
@@ -69,18 +72,18 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Kno
 
 def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
     if machine.phase is Phase.REMOVING:
-        return _one(Kind.REMAKE, spec, "it is half-removed")
+        return _one(payloads.Remake(), spec, "it is half-removed")
     if not _same_driver(spec.driver, machine.driver, known):
-        return _one(Kind.REMAKE, spec, f"it is half-made by driver {machine.driver}")
+        return _one(payloads.Remake(), spec, f"it is half-made by driver {machine.driver}")
     where = f"it stopped at {machine.fault.step}" if machine.fault else f"it is half-made ({machine.phase})"
-    return _one(Kind.RESUME, spec, where)
+    return _one(payloads.Resume(), spec, where)
 
 
 def _replaced(spec: MachineSpec, known: Known, *reasons: str) -> Part:
     """Another machine in its place; of one that does not answer nobody can take leave."""
     finding = known.findings.get(spec.name)
-    payload = {"lost": finding is not None and not finding.seen}
-    return Part((Action(Kind.REPLACE, spec.name, reasons, payload=payload),))
+    payload = payloads.Replace(lost=finding is not None and not finding.seen)
+    return Part((Action(payload, spec.name, reasons),))
 
 
 def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -> Part:
@@ -88,10 +91,10 @@ def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -
     finding = known.findings.get(spec.name) or Finding(State.UNKNOWN, "it was not looked at")
     made_by_us = not known.traits[spec.driver].preexisting and not machine.adopted
     if finding.state is State.MISSING and made_by_us:
-        return _one(Kind.REMAKE, spec, "its host is gone")
+        return _one(payloads.Remake(), spec, "its host is gone")
     first = _recorded(spec, machine, changed)
     if finding.state in _ASLEEP and made_by_us:
-        return Part((*first, _action(Kind.START, spec, f"it is {finding.state.lower()}")))
+        return Part((*first, _action(payloads.Start(), spec, f"it is {finding.state.lower()}")))
     if not finding.seen:
         return Part(first, unseen="" if changed.reasons.get(REACH) else _why_unseen(finding))
     return _looked_at(spec, machine, changed, finding, first)
@@ -99,15 +102,13 @@ def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -
 
 def _recorded(spec: MachineSpec, machine: Machine, changed: Changed) -> tuple[Action, ...]:
     """What changes the record alone, and how the machine is reached."""
-    actions = [] if machine.fleet else [_action(Kind.ADOPT, spec, "it is on record and belongs to no fleet")]
+    actions = [] if machine.fleet else [_action(payloads.Adopt(), spec, "it is on record and belongs to no fleet")]
     labels = label_reasons(spec.labels, machine.labels)
     if labels or RECORD in changed.reasons:
         reasons = (*labels, *changed.reasons.get(RECORD, ()))
-        payload = {"options": changed.values.get(RECORD, {})}
-        actions.append(Action(Kind.RELABEL, spec.name, reasons, payload=payload))
+        actions.append(Action(payloads.Relabel(changed.values.get(RECORD, {})), spec.name, reasons))
     if REACH in changed.reasons:
-        payload = {"options": changed.values[REACH]}
-        actions.append(Action(Kind.REACH, spec.name, changed.reasons[REACH], payload=payload))
+        actions.append(Action(payloads.Reach(changed.values[REACH]), spec.name, changed.reasons[REACH]))
     return tuple(actions)
 
 
@@ -119,11 +120,10 @@ def _looked_at(
         return Part(tuple(first), (refusal,))
     actions = list(first)
     if changed.sizes:
-        payload = {"size": changed.sizes, "options": changed.values[SIZE]}
-        actions.append(Action(Kind.RESIZE, spec.name, changed.reasons[SIZE], payload=payload))
+        resize = payloads.Resize(**changed.sizes, options=changed.values[SIZE])
+        actions.append(Action(resize, spec.name, changed.reasons[SIZE]))
     if REFIT in changed.reasons:
-        payload = {"options": changed.values[REFIT]}
-        actions.append(Action(Kind.REFIT, spec.name, changed.reasons[REFIT], payload=payload))
+        actions.append(Action(payloads.Refit(changed.values[REFIT]), spec.name, changed.reasons[REFIT]))
     upgrade = _upgrade(spec, finding)
     return Part((*actions, *_configured(spec, machine, finding, upgrades=bool(upgrade)), *upgrade))
 
@@ -149,22 +149,24 @@ def _upgrade(spec: MachineSpec, finding: Finding) -> tuple[Action, ...]:
     wanted = spec.engine.version
     if not wanted or not finding.engine or matches_version(finding.engine, wanted):
         return ()
-    return (_action(Kind.UPGRADE, spec, f"engine {finding.engine} → {wanted}"),)
+    return (_action(payloads.Upgrade(wanted), spec, f"engine {finding.engine} → {wanted}"),)
 
 
 def _configured(spec: MachineSpec, machine: Machine, finding: Finding, *, upgrades: bool) -> tuple[Action, ...]:
     changes = changed_engine(spec.engine, machine.engine)
-    reasons = engine_reasons(changes, machine.engine) or tuple(
-        f"{change.what}: {change.why}" for change in finding.changes
-    )
+    reasons = engine_reasons(changes, machine.engine) or _told(finding.differences)
     if spec.engine.version != machine.engine.version and not upgrades:
         changes["version"] = spec.engine.version
         reasons += (f"version {machine.engine.version or 'any'} → {spec.engine.version or 'any'}",)
     if not reasons and not finding.renewals:
         return ()
-    kind = Kind.CONFIGURE if reasons else Kind.RENEW
-    payload = {"changes": changes, "restarts": finding.restarts}
-    return (Action(kind, spec.name, (*reasons, *finding.renewals), payload=payload),)
+    found = finding.effects
+    payload = payloads.Configure(changes, found) if reasons else payloads.Renew(found)
+    return (Action(payload, spec.name, (*reasons, *_told(finding.renewals))),)
+
+
+def _told(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(f"{change.what}: {change.why}" for change in changes)
 
 
 def _same_driver(one: str, other: str, known: Known) -> bool:
@@ -177,12 +179,12 @@ def _why_unseen(finding: Finding) -> str:
     return finding.reason or f"it is {finding.state.lower()}"
 
 
-def _action(kind: Kind, spec: MachineSpec, *reasons: str) -> Action:
-    return Action(kind, spec.name, reasons)
+def _action(payload: Payload, spec: MachineSpec, *reasons: str) -> Action:
+    return Action(payload, spec.name, reasons)
 
 
-def _one(kind: Kind, spec: MachineSpec, *reasons: str) -> Part:
-    return Part((_action(kind, spec, *reasons),))
+def _one(payload: Payload, spec: MachineSpec, *reasons: str) -> Part:
+    return Part((_action(payload, spec, *reasons),))
 
 
 def _refused(name: str, message: str, hint: str) -> Part:

@@ -12,9 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from pymachine.cluster.view import MANAGER, ClusterView
-from pymachine.plan.actions import Action, Chain, Kind
-from pymachine.plan.machines import RESTARTING
+from pymachine.cluster.view import MANAGER
+from pymachine.plan import payloads
+from pymachine.plan.actions import Action, Chain
+from pymachine.plan.kinds import Kind
+from pymachine.plan.nodes import Nodes
+from pymachine.plan.payloads import Payload
 
 _ARRIVALS = (Kind.INIT, Kind.JOIN, Kind.PROMOTE)
 _DEPARTURES = (Kind.DEMOTE, Kind.LEAVE, Kind.REMOVE)
@@ -53,12 +56,12 @@ class Order:
     def __init__(
         self,
         chains: Sequence[Chain],
-        view: ClusterView | None,
+        nodes: Nodes,
         managers: Iterable[str],
         batch: Batch = ONE_BY_ONE,
     ) -> None:
         self._chains = chains
-        self._view = view
+        self._nodes = nodes
         self._managers = frozenset(managers)
         self._batch = batch
         self._needs: Links = {}
@@ -101,12 +104,14 @@ class Order:
         return stage, (replaced or arrivals)[0], arrivals[-1]
 
     def _is_arrival(self, action: Action) -> bool:
-        return action.kind in _ARRIVALS and (action.kind is not Kind.JOIN or action.payload.get("role") == MANAGER)
+        return action.kind in _ARRIVALS and not _joins_as_worker(action.payload)
 
     def _restart_in_turn(self) -> None:
         """Engines of nodes restart: managers one at a time, of which a failed one stops the rest, then workers."""
         rolling = [chain for chain in self._chains if self._restarts(chain)]
-        managers = sorted((c for c in rolling if self._rests_as_manager(c)), key=lambda c: c.subject == self._leader)
+        managers = sorted(
+            (c for c in rolling if self._rests_as_manager(c)), key=lambda c: c.subject == self._nodes.leader
+        )
         workers = [chain for chain in rolling if chain not in managers]
         arrived = [action.id for action in self._actions(*_ARRIVALS) if self._is_arrival(action)]
         for chain in managers:
@@ -125,20 +130,15 @@ class Order:
             before = [_back(concerned[place - size]).id] if place >= size else managers
             self._wait(_restarts_of(chain)[0], before)
 
-    @property
-    def _leader(self) -> str:
-        return self._view.leader if self._view else ""
-
     def _restarts(self, chain: Chain) -> bool:
         """Whether a node's tasks have to move for what is done to its engine."""
-        if self._view is None or self._view.node_of(chain.subject) is None or not _restarts_of(chain):
+        if chain.subject not in self._nodes or not _restarts_of(chain):
             return False
         return _restarts_of(chain)[0].kind is not Kind.REPLACE or self._arrival(chain) is None
 
     def _rests_as_manager(self, chain: Chain) -> bool:
-        node = self._view.node_of(chain.subject) if self._view else None
         promoted = any(action.kind is Kind.PROMOTE for action in chain.actions)
-        return promoted or bool(node and node.is_manager)
+        return promoted or self._nodes.leads(chain.subject)
 
     def _depart_last(self) -> None:
         """Whoever goes, goes when those that stay are there: managers one by one, and only if all arrived."""
@@ -158,8 +158,8 @@ class Order:
     def _dissolve_last(self, going: Sequence[Action]) -> None:
         """The last manager ends the Swarm, which it may only when it is alone in it."""
         for action in going:
-            if action.payload.get("dissolve"):
-                members = [other for other in going if other is not action and other.payload.get("member", True)]
+            if isinstance(action.payload, payloads.Remove) and action.payload.dissolve:
+                members = [other for other in going if other is not action and _leaves(other.payload)]
                 self._need(action, [other.id for other in members])
 
     def _deploy_last(self) -> None:
@@ -169,7 +169,7 @@ class Order:
         founded = [action.id for action in self._actions(Kind.INIT)]
         withdrawn = [action.id for action in self._actions(Kind.WITHDRAW)]
         for action in self._actions(*_LAST):
-            on = str(action.payload.get("on") or "")
+            on = action.payload.on if isinstance(action.payload, payloads.Deploy) else ""
             own = [a.id for chain in self._chains if chain.subject == on for a in chain.actions]
             self._need(action, own if on else founded)
             self._wait(action, others)
@@ -189,20 +189,25 @@ class Order:
             action,
             needs=tuple(name for name in needs if name != action.id),
             waits=tuple(name for name in waits if name not in needs and name != action.id),
+            drains=self._nodes.drains(action),
         )
 
 
+def _joins_as_worker(payload: Payload) -> bool:
+    return isinstance(payload, payloads.Join) and payload.role != MANAGER
+
+
+def _leaves(payload: Payload) -> bool:
+    return not isinstance(payload, payloads.Remove) or payload.member
+
+
 def _restarts_of(chain: Chain) -> list[Action]:
-    return [action for action in chain.actions if _restarts(action)]
+    return [action for action in chain.actions if action.interrupts]
 
 
 def _back(chain: Chain) -> Action:
     """Return the action after which a worker takes part again: one that was replaced has to join first."""
-    return [action for action in chain.actions if _restarts(action) or action.kind is Kind.JOIN][-1]
-
-
-def _restarts(action: Action) -> bool:
-    return action.kind is Kind.REPLACE or (action.kind in RESTARTING and bool(action.payload.get("restarts", True)))
+    return [action for action in chain.actions if action.interrupts or action.kind is Kind.JOIN][-1]
 
 
 def chained(parts: Mapping[str, Sequence[Action]]) -> tuple[Chain, ...]:

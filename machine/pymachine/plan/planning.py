@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pymachine.cluster.view import MANAGER
 from pymachine.inventory.model import Fleet, MachineSpec
 from pymachine.model import Machine
-from pymachine.plan.actions import Action, Kind, Plan
+from pymachine.plan.actions import Action, Plan
 from pymachine.plan.findings import Known
+from pymachine.plan.holds import held_back
+from pymachine.plan.kinds import Kind
 from pymachine.plan.machines import Part, host_part
+from pymachine.plan.nodes import members_of, nodes_of, outage
 from pymachine.plan.order import ONE_BY_ONE, Batch, Order, chained
 from pymachine.plan.removals import is_manager, removals
 from pymachine.plan.seats import Seating, seat_all
@@ -30,14 +33,18 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
     found.update({subject: actions for subject, actions in seating.actions.items() if subject not in found})
     found.update({action.subject: (action,) for action in removals(fleet, records, known)})
     found.update(stack_actions(fleet, records, known, _remade(parts, seating)))
+    nodes = nodes_of(records, known)
+    held = held_back(found, nodes, members_of(records))
+    chains = Order(chained(held.actions), nodes, _leading(records, known), batch).applied()
     refusals = [refusal for part in parts.values() for refusal in part.refusals]
+    actions = [action for chain in chains for action in chain.actions]
     return Plan(
         fleet.name,
-        Order(chained(found), known.view, _leading(records, known), batch).applied(),
-        (*refusals, *seating.refusals),
+        chains,
+        (*refusals, *seating.refusals, *held.refusals),
         {name: part.unseen for name, part in parts.items() if part.unseen},
-        (*seating.notes, *_advice(fleet)),
-        seating.partial or any(part.starts for part in parts.values()),
+        (*seating.notes, *held.notes, *outage(actions, nodes), *_advice(fleet)),
+        seating.partial or held.partial or any(part.starts for part in parts.values()),
     )
 
 

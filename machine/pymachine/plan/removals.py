@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pymachine.cluster.view import MANAGER, Node
 from pymachine.inventory.model import Fleet
 from pymachine.model import Machine
-from pymachine.plan.actions import Action, Kind
+from pymachine.plan import payloads
+from pymachine.plan.actions import Action
 from pymachine.plan.findings import Known
 
 
@@ -53,5 +54,7 @@ def _last_manager(fleet: Fleet, surplus: Sequence[Machine]) -> Machine | None:
 def _removal(machine: Machine, known: Known, *, dissolves: bool) -> Action:
     finding = known.findings.get(machine.name)
     lost = finding is not None and not finding.seen
-    payload = {"member": machine.swarm is not None, "dissolve": dissolves, "lost": lost}
-    return Action(Kind.REMOVE, machine.name, ("it is not in the inventory any more",), payload=payload)
+    traits = known.traits.get(machine.driver)
+    stays = bool(machine.adopted) or (traits is not None and traits.preexisting)
+    payload = payloads.Remove(machine.swarm is not None, dissolves, lost, stays)
+    return Action(payload, machine.name, ("it is not in the inventory any more",))

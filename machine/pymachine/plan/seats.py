@@ -9,7 +9,8 @@ from pymachine.cluster.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, Cluste
 from pymachine.documents import to_document
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec
 from pymachine.model import Machine
-from pymachine.plan.actions import Action, Kind, Refusal
+from pymachine.plan import payloads
+from pymachine.plan.actions import Action, Refusal
 from pymachine.plan.differences import in_words, label_reasons
 from pymachine.plan.findings import Finding, Known
 from pymachine.plan.machines import Part
@@ -73,7 +74,7 @@ def _founded(wanted: Sequence[MachineSpec], parts: Mapping[str, Part], known: Kn
     if not managers:
         return Seating({}, notes=("no manager of the Swarm can be worked on",) if wanted else ())
     founder = min(managers, key=lambda spec: not _controls(known.findings.get(spec.name)))
-    first = Action(Kind.INIT, founder.name, ("the fleet has no Swarm yet",))
+    first = Action(payloads.Init(), founder.name, ("the fleet has no Swarm yet",))
     actions = {founder.name: (first,)}
     for spec in able:
         if spec is not founder and spec.swarm is not None:
@@ -88,9 +89,7 @@ def _controls(finding: Finding | None) -> bool:
 def _unspoken(view: ClusterView, parts: Mapping[str, Part]) -> Seating:
     """No manager can tell how the Swarm is: unlock it, wait for machines that start, or give up."""
     if view.locked:
-        locked = {
-            name: (Action(Kind.UNLOCK, name, ("its engine restarted and locked itself",)),) for name in view.locked
-        }
+        locked = {name: (_unlock(name),) for name in view.locked}
         return Seating(locked, notes=("the Swarm shows once its managers are unlocked",), partial=True)
     if any(part.starts for part in parts.values()):
         return Seating({}, notes=("the Swarm shows once its machines are on",), partial=True)
@@ -119,7 +118,11 @@ def _seat(
     node = view.node_of(spec.name) if machine is not None else None
     if spec.swarm is None:
         leaves = node is not None and not part.makes
-        return (Action(Kind.LEAVE, spec.name, ("the inventory has no place for it in the Swarm",)),) if leaves else ()
+        return (
+            (Action(payloads.Leave(), spec.name, ("the inventory has no place for it in the Swarm",)),)
+            if leaves
+            else ()
+        )
     if part.makes or node is None:
         return (_join(spec.name, spec.swarm, "it is no node of the Swarm"),)
     if part.starts or machine is None:
@@ -133,14 +136,14 @@ def _sitting(
     """A machine that is a node: look at its part."""
     state = finding.seat.state if finding else ACTIVE
     if state == LOCKED:
-        return (Action(Kind.UNLOCK, spec.name, ("its engine restarted and locked itself",)),)
+        return (_unlock(spec.name),)
     if state == INACTIVE:
         return (_join(spec.name, wanted, "its engine has left the Swarm"),)
     reasons = _node_reasons(wanted, machine, node)
     if node.role != wanted.role:
-        kind = Kind.PROMOTE if wanted.role == MANAGER else Kind.DEMOTE
-        return (Action(kind, spec.name, (in_words("role", node.role, wanted.role), *reasons)),)
-    return (Action(Kind.ADJUST, spec.name, reasons),) if reasons else ()
+        payload = payloads.Promote() if wanted.role == MANAGER else payloads.Demote()
+        return (Action(payload, spec.name, (in_words("role", node.role, wanted.role), *reasons)),)
+    return (Action(payloads.Adjust(), spec.name, reasons),) if reasons else ()
 
 
 def _node_reasons(wanted: NodeSpec, machine: Machine, node: Node) -> tuple[str, ...]:
@@ -153,8 +156,16 @@ def _node_reasons(wanted: NodeSpec, machine: Machine, node: Node) -> tuple[str, 
     return reasons
 
 
+def _unlock(name: str) -> Action:
+    return Action(payloads.Unlock(), name, ("its engine restarted and locked itself",))
+
+
+def _forget(node: Node) -> Action:
+    return Action(payloads.Forget(), node.id, (f"node {node.hostname}: its machine is gone",))
+
+
 def _join(name: str, wanted: NodeSpec, reason: str) -> Action:
-    return Action(Kind.JOIN, name, (f"{reason}: as {wanted.role}",), payload={"role": wanted.role})
+    return Action(payloads.Join(wanted.role), name, (f"{reason}: as {wanted.role}",))
 
 
 def _forgotten(view: ClusterView, records: Mapping[str, Machine]) -> dict[str, tuple[Action, ...]]:
@@ -165,10 +176,7 @@ def _forgotten(view: ClusterView, records: Mapping[str, Machine]) -> dict[str, t
         for node in view.strangers
         if node.state == "down" and (owner := node.labels.get(MACHINE_LABEL)) and owner not in ids
     ]
-    return {
-        node.hostname or node.id: (Action(Kind.FORGET, node.id, (f"node {node.hostname}: its machine is gone",)),)
-        for node in gone
-    }
+    return {node.hostname or node.id: (_forget(node),) for node in gone}
 
 
 def _settings(fleet: Fleet, known: Known) -> tuple[Action, ...]:
@@ -181,7 +189,7 @@ def _settings(fleet: Fleet, known: Known) -> tuple[Action, ...]:
     reasons = tuple(
         in_words(key.replace("_", " "), before[key], wanted[key]) for key in wanted if before[key] != wanted[key]
     )
-    return (Action(Kind.SETTINGS, SWARM, reasons),) if reasons else ()
+    return (Action(payloads.Settings(), SWARM, reasons),) if reasons else ()
 
 
 def _last(known: Known, wanted: Mapping[str, object]) -> dict[str, object]:

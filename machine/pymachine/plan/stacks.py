@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from pymachine.inventory.model import Fleet, StackSpec
 from pymachine.model import Machine
-from pymachine.plan.actions import Action, Kind
+from pymachine.plan import payloads
+from pymachine.plan.actions import Action
 from pymachine.plan.findings import Deployed, Known
 
 
@@ -22,8 +23,7 @@ def stack_actions(
     for name, before in known.memory.stacks.items():
         if listed.get(name) != before.on and _is_there(before, records, known):
             reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
-            payload = {"on": before.on, "stack": name}
-            gone = Action(Kind.WITHDRAW, name, (reason,), payload=payload)
+            gone = Action(payloads.Withdraw(before.on), name, (reason,))
             found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
     return found
 
@@ -33,7 +33,6 @@ def _deployed(
 ) -> tuple[Action, ...]:
     before, on = known.memory.stacks.get(spec.name), spec.on or ""
     digest = known.digests.get(spec.name, "")
-    payload = {"on": on, "stack": spec.name, "digest": digest}
     reason = ""
     if before is None or before.on != on:
         reason = "it is not deployed yet"
@@ -41,7 +40,7 @@ def _deployed(
         reason = f"{on or 'the Swarm'} is a new one"
     elif before.digest != digest:
         reason = "its files or values changed"
-    return (Action(Kind.DEPLOY, spec.name, (reason,), payload=payload),) if reason else ()
+    return (Action(payloads.Deploy(digest, on), spec.name, (reason,)),) if reason else ()
 
 
 def _is_there(before: Deployed, records: Mapping[str, Machine], known: Known) -> bool:

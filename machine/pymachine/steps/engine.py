@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
 from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.errors import EngineError, PymachineError, TransportError, Unreachable
@@ -85,9 +87,11 @@ class Complete:
 def bundle_for(machine: Machine, session: Session, *, wait_for_cloud_init: bool = True) -> Bundle:
     """Return the files and commands that set this machine's engine up."""
     assert session.plan is not None
-    secrets = session.secrets(machine)
+    plan, secrets = session.plan, session.secrets(machine)
     files = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
-    return setup_bundle(session.plan, files, wait_for_cloud_init=wait_for_cloud_init)
+    if machine.certificates is not None:
+        plan = replace(plan, manifest=replace(plan.manifest, server=machine.certificates.server))
+    return setup_bundle(plan, files, wait_for_cloud_init=wait_for_cloud_init)
 
 
 def run_bundle(machine: Machine, session: Session, bundle: Bundle, step: str) -> ProgressReader:

@@ -66,7 +66,8 @@ def settled(machine: Machine, session: Session) -> Machine:
     """
     if machine.phase is not Phase.READY:
         return machine
-    steps = (Reach(BOOT_PATIENCE), Survey(), Certify(), SetUpEngine(), Verify(), Complete())
+    certify = Certify()
+    steps = (Reach(BOOT_PATIENCE), Survey(certify), certify, SetUpEngine(), Verify(), Complete())
     return session.perform(steps, machine)
 
 

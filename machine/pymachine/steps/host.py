@@ -12,6 +12,8 @@ from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import AuthFailed, CheckFailed, RemoteCommandFailed, StoreError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.plan.renewals import renewals
+from pymachine.steps.certificates import Certify
 from pymachine.steps.login import with_login
 from pymachine.steps.session import Session, advanced
 from pymachine.steps.tools import Tools
@@ -107,19 +109,32 @@ class Survey:
 
     title = "surveying the host"
 
+    def __init__(self, certify: Certify | None = None) -> None:
+        self._certify = certify
+
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
         return machine.ssh is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Collect facts, compare clocks, plan, and announce what the plan will do to what runs there."""
+        """Collect facts, compare clocks, plan, and announce what the plan will do to what runs there.
+
+        What ``certify`` will make anew travels with the set-up, and is planned with it.
+        """
         before = session.tools.now()
         facts = look(machine, session)
         check_clock(facts.clock, before, session.tools.now())
-        session.plan = plan_setup(machine, facts, own_host=not session.driver.preexisting)
+        machine = machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
+        session.plan = plan_setup(
+            machine,
+            facts,
+            own_host=not session.driver.preexisting,
+            former=session.former.engine if session.former else None,
+            renewals=renewals(self._certify.due(machine, session)) if self._certify else (),
+        )
         for announcement in session.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
-        return machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
+        return machine
 
 
 def _admitted(machine: Machine, session: Session, patience: float, admission: float) -> Transport:

@@ -144,7 +144,7 @@ class Session:
         return StepFailed(step, error, hint=_joined(error.hint, self._way_on(machine)))
 
     def _way_on(self, machine: Machine) -> str | None:
-        if self.former is not None and not self.in_place:
+        if self.recorded and self.former is not None and not self.in_place:
             return "the options it had stay on record: give the same command again to change them"
         if self.verb in ("rm", "start"):
             return f"`pymachine {self.verb} {machine.name}` goes on with it"

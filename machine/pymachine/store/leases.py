@@ -160,6 +160,7 @@ def held_by(holder: Holder) -> LeaseHeld:
     return LeaseHeld(
         f"machine {holder.name} is being worked on by {_who(holder)} since {holder.since} ({holder.purpose})",
         hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        lease=holder.name,
     )
 
 
@@ -168,6 +169,7 @@ def lost(holder: Holder) -> LeaseHeld:
     return LeaseHeld(
         f"another process took the lease on machine {holder.name}, held since {holder.since} ({holder.purpose})",
         hint=f"look at what became of it with `pymachine inspect {holder.name}`, then give the command again",
+        lease=holder.name,
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pymachine import provision
 from pymachine.cluster.seam import ACTIVE, NodeChange
 from pymachine.cluster.view import DRAINED_LABEL, ClusterView
-from pymachine.engine.checks import upstream
+from pymachine.engine.checks import matches_version
 from pymachine.errors import EngineError, PymachineError, Unreachable
 from pymachine.model import Machine
 from pymachine.steps.powers import await_engine
@@ -53,7 +53,7 @@ def upgrade(name: str, tools: Tools, *, version: str | None = None, via: Sequenc
 
 def _is_there(name: str, version: str, tools: Tools) -> bool:
     answer = await_engine(tools.store.get(name), tools)
-    return answer is not None and f"{upstream(answer.version)}.".startswith(f"{version}.")
+    return answer is not None and matches_version(answer.version, version)
 
 
 def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:

@@ -1,0 +1,87 @@
+"""What a change does besides what it is made for: values that decide on drains, order and announcements. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """What a change does to what runs, and to what is there. ``MAY`` is for what only the change itself finds out."""
+
+    RESTART_ENGINE = "restart-engine"
+    MAY_RESTART_ENGINE = "may-restart-engine"
+    STOP_CONTAINERS = "stop-containers"
+    SWITCH_OFF = "switch-off"
+    MAY_SWITCH_OFF = "may-switch-off"
+    OPEN_PORT = "open-port"
+    REPLACE_HOST = "replace-host"
+    DELETE_HOST = "delete-host"
+    DELETE_DATA = "delete-data"
+
+
+# After these, a node of a Swarm is away for a while: it is drained before, and waited for after.
+INTERRUPTIONS = frozenset(
+    {
+        Effect.RESTART_ENGINE,
+        Effect.MAY_RESTART_ENGINE,
+        Effect.SWITCH_OFF,
+        Effect.MAY_SWITCH_OFF,
+        Effect.REPLACE_HOST,
+    }
+)
+
+IN_WORDS: Mapping[Effect, str] = {
+    Effect.RESTART_ENGINE: "restarts the engine",
+    Effect.MAY_RESTART_ENGINE: "may restart the engine",
+    Effect.STOP_CONTAINERS: "stops containers",
+    Effect.SWITCH_OFF: "switches the machine off meanwhile",
+    Effect.MAY_SWITCH_OFF: "may switch the machine off meanwhile",
+    Effect.OPEN_PORT: "opens a port",
+    Effect.REPLACE_HOST: "deletes the machine with everything on it",
+    Effect.DELETE_HOST: "deletes the host with everything on it",
+    Effect.DELETE_DATA: "deletes images, containers and volumes",
+}
+
+
+class Aspect(StrEnum):
+    """What of a host a change is about. ``RESTART`` only follows from other changes."""
+
+    HOST = "host"
+    ENGINE = "engine"
+    CONFIG = "daemon.json"
+    CERTIFICATES = "certificates"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that will be different on the host, why, and what that does to it."""
+
+    what: str
+    why: str
+    aspect: Aspect = Aspect.ENGINE
+    effects: tuple[Effect, ...] = ()
+
+
+RESTARTING = (Effect.RESTART_ENGINE,)
+
+
+def effects_of(changes: Iterable[Change]) -> tuple[Effect, ...]:
+    """Return all effects of these changes, each once, in the order in which ``Effect`` lists them."""
+    found = {effect for change in changes for effect in change.effects}
+    return tuple(effect for effect in Effect if effect in found)
+
+
+def interrupt(effects: Iterable[Effect]) -> bool:
+    """Whether one of these effects takes the machine, or its engine, away for a while."""
+    return not INTERRUPTIONS.isdisjoint(effects)
+
+
+def restarts_engine(effects: Iterable[Effect]) -> bool | None:
+    """Return whether the engine restarts, None where only the change itself finds out."""
+    found = frozenset(effects)
+    if found & {Effect.RESTART_ENGINE, Effect.SWITCH_OFF, Effect.REPLACE_HOST}:
+        return True
+    return None if found & {Effect.MAY_RESTART_ENGINE, Effect.MAY_SWITCH_OFF} else False
