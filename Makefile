@@ -17,7 +17,7 @@ PYTEST  := $(BIN)/python -m pytest
 HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 FAST    := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
 PROOF   := env PYTHONPATH=tests $(PYTHON) -m proof
-export CI
+export CI PYTHON
 export STARTED := $(shell date +%s)
 
 # `make soak swarm` is `make soak AREA=swarm`: the words after it name areas, not targets.
@@ -84,10 +84,10 @@ bench: hosts
 	@$(LAB) libvirt up
 	$(SUDO) $(PYTEST) -q -s --tier all tests/bench; code=$$?; $(LAB) libvirt down; exit $$code
 
-demo: hosts
+demo: python
 	@tests/e2e/demo.sh
 
-demo-down: setup
+demo-down: python
 	@tests/e2e/demo.sh down
 
 clean:

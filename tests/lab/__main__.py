@@ -21,7 +21,7 @@ from lab.host import Host
 from lab.images import busybox_binary
 from lab.leftovers import sweep
 from lab.options import HostSpec
-from lab.prepare import ensure_packages, require_root
+from lab.prepare import ensure, ensure_packages, missing_for_machines, require_root
 from lab.registry import start_registry
 from lab.sh import LabError
 from lab.template import SUITES, template
@@ -162,6 +162,10 @@ def image(args: argparse.Namespace) -> int:
 def prepare(args: argparse.Namespace) -> int:
     """Install packages, remove leftovers and build templates."""
     require_root()
+    if args.machines:
+        installed = ensure(missing_for_machines)
+        print(f"packages installed: {', '.join(installed) or 'none, all were there'}")
+        return 0
     installed, removed = ensure_packages(tests=args.tests, build=args.build), sweep()
     suites = args.suite or ([] if args.no_templates else SUITES)
     templates = [str(engine_template(suite) if args.engine else template(suite)) for suite in suites]
@@ -213,6 +217,7 @@ def _prepare_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--build", action="store_true", help="with what the Python packages are built with")
     command.add_argument("--suite", choices=SUITES, action="append", help="this template only; can be repeated")
     command.add_argument("--engine", action="store_true", help="the templates with an engine as well")
+    command.add_argument("--machines", action="store_true", help="only packages, for a first virtual machine")
     command.add_argument("--no-templates", action="store_true", help="packages only")
 
 

@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lab.sh import LabError, run
@@ -33,6 +34,17 @@ VM_PROGRAMS = {
     "qemu-img": "qemu-utils",
     "dnsmasq": "dnsmasq-base",
     "xmllint": "libxml2-utils",
+}
+# What a machine on this computer needs besides: an image is built for it, and libvirt's binding is compiled.
+MACHINE_PROGRAMS = {
+    **{
+        program: package
+        for program, package in PROGRAMS.items()
+        if program in ("mmdebstrap", "ip", "iptables", "ssh")
+    },
+    **{program: package for program, package in VM_PROGRAMS.items() if program != "xmllint"},
+    "mke2fs": "e2fsprogs",
+    "dpkg-deb": "dpkg",
 }
 QEMU_DRIVER = "libvirt-daemon-driver-qemu"
 UEFI_FIRMWARE = "ovmf"
@@ -70,15 +82,26 @@ def missing_packages(*, tests: bool = False, build: bool = False) -> list[str]:
 
     With ``tests`` also what all tests need, with ``build`` what the Python packages are built with.
     """
+    wanted = {**PROGRAMS, **VM_PROGRAMS, **(TEST_PROGRAMS if tests else {})}
+    absent = _absent(wanted, build=build)
+    if not Path("/usr/share/OVMF").is_dir():
+        absent.append(UEFI_FIRMWARE)
+    return absent
+
+
+def missing_for_machines() -> list[str]:
+    """Name what a first virtual machine lacks here: nothing of the test hosts, nothing of the tests."""
+    return _absent(MACHINE_PROGRAMS, build=True)
+
+
+def _absent(programs: Mapping[str, str], *, build: bool) -> list[str]:
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    wanted = {**PROGRAMS, **VM_PROGRAMS, **(TEST_PROGRAMS if tests else {}), **(BUILD_PROGRAMS if build else {})}
+    wanted = {**programs, **(BUILD_PROGRAMS if build else {})}
     absent = [package for program, package in wanted.items() if not shutil.which(program, path=path)]
     if not KEYRING.exists():
         absent.append("debian-archive-keyring")
     if not _qemu_driver_is_there():
         absent.append(QEMU_DRIVER)
-    if not Path("/usr/share/OVMF").is_dir():
-        absent.append(UEFI_FIRMWARE)
     if build:
         absent += [package for path, package in BUILD_FILES.items() if not Path(path).exists()]
     return absent
@@ -96,7 +119,12 @@ def require_root() -> None:
 
 def ensure_packages(*, tests: bool = False, build: bool = False) -> list[str]:
     """Install what is missing and return its names; does nothing, quickly, when all is there."""
-    absent = missing_packages(tests=tests, build=build)
+    return ensure(partial(missing_packages, tests=tests, build=build))
+
+
+def ensure(missing: Callable[[], list[str]]) -> list[str]:
+    """Install what ``missing`` names, ask it again, and return the names."""
+    absent = missing()
     if not absent:
         return []
     hint = f"apt-get install {' '.join(absent)}"
@@ -106,7 +134,7 @@ def ensure_packages(*, tests: bool = False, build: bool = False) -> list[str]:
         raise LabError(f"the lab needs {', '.join(absent)} and knows only apt-get to install them")
     print(f"lab: installing {', '.join(absent)}", file=sys.stderr, flush=True)
     _install(absent)
-    if left := missing_packages(tests=tests, build=build):
+    if left := missing():
         raise LabError(f"still not there after installing: {', '.join(left)}; try: {hint}")
     return absent
 
