@@ -7,14 +7,18 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pymachine.driver import Moves, Status
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.inspection import Inspections
-from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import CLIENT_FILES, materialised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymachine.driver import Status
+    from pymachine.steps.tools import Tools
 
 # A probe waits, it does not compute: as wide as there are machines, within reason.
 WIDTH = 256
@@ -138,6 +142,8 @@ class _Probe:
         """Return where the driver sees a machine that is not where it was left; empty for any other."""
         if status.state is not State.RUNNING or self.machine.phase is not Phase.READY:
             return ""
+        from pymachine.driver import Moves
+
         new = [address for address in status.addresses if address not in self.machine.addresses]
         return new[0] if new and isinstance(self.tools.driver_of(self.machine), Moves) else ""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
@@ -14,7 +15,7 @@ GROUP = "pymachine.drivers"
 
 def names() -> list[str]:
     """Return the names of all installed drivers, aliases included, without importing any."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in _installed(tuple(sys.path))})
 
 
 def load(name: str) -> type[Driver]:
@@ -23,7 +24,7 @@ def load(name: str) -> type[Driver]:
     Raises ``DriverMissing`` if there is none, if two distributions claim the name, if the driver needs a package
     that is not installed, or if it was written for another version of the seam.
     """
-    point = _only(name, [p for p in entry_points(group=GROUP) if p.name == name])
+    point = _only(name, [p for p in _installed(tuple(sys.path)) if p.name == name])
     kind = _import(point)
     api = getattr(kind, "api", None)
     if api != API:
@@ -34,9 +35,17 @@ def load(name: str) -> type[Driver]:
     return cast(type[Driver], kind)
 
 
+@lru_cache(maxsize=1)
+def _installed(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of all drivers on this path; looked for once, which reads every distribution."""
+    return tuple(entry_points(group=GROUP))
+
+
 def _only(name: str, points: list[EntryPoint]) -> EntryPoint:
     targets = {point.value for point in points}
     if not points:
+        import difflib
+
         near = difflib.get_close_matches(name, names(), n=1)
         raise DriverMissing(
             f"no driver {name!r}",

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymachine.cli import main
-from pymachine.cli.quick import COMMANDS
+from pymachine.cli.quick import answer
 
 if TYPE_CHECKING:
     from pymachine.cli.wiring import Wiring
@@ -112,5 +113,7 @@ def _empty_cloud(name: str) -> FakeCloud:
 
 if __name__ == "__main__":
     # The commands that are answered without click get no wiring, as in earnest.
-    quick = sys.argv[1:2] and sys.argv[1] in COMMANDS and "--check" not in sys.argv
-    sys.exit(main(wiring=None if quick else wiring()))
+    quick = None
+    with suppress(Exception):
+        quick = answer(sys.argv[1:], os.environ)
+    sys.exit(main(wiring=wiring() if quick is None else None))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import click
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.program import pymachine
+from pymachine.cli.program import COMMANDS, pymachine
 
 USAGES = [
     "create [OPTIONS] [NAME]",
@@ -59,3 +63,44 @@ def test_a_command_shows_its_usage(flag: str, usage: str, capsys: pytest.Capture
 def test_no_command_is_left_out() -> None:
     known = pymachine.list_commands(click.Context(pymachine))
     assert sorted(known) == sorted(usage.split()[0] for usage in USAGES)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_has_the_first_sentence_of_each(name: str) -> None:
+    command = pymachine.get_command(click.Context(pymachine), name)
+    assert command is not None
+    assert not command.hidden
+    assert COMMANDS[name][1] == command.get_short_help_str(1000)
+
+
+def _loaded(environ: dict[str, str], *words: str) -> tuple[str, set[str]]:
+    """Run a line in a fresh interpreter: what it printed, and the modules of commands it loaded."""
+    program = (
+        f"import sys; sys.argv = ['pymachine', *{words!r}]; from pymachine.cli import main; main()\n"
+        "sys.stdout.flush(); sys.stderr.write(' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20,
+        env={**os.environ, **environ},
+    )  # fmt: skip
+    modules = set(done.stderr.split())
+    return done.stdout, {name for name in modules if name.startswith("pymachine.cli.commands.")}
+
+
+def test_a_list_of_all_commands_loads_none() -> None:
+    offered, loaded = _loaded({"_PYMACHINE_COMPLETE": "zsh_complete", "COMP_WORDS": "pymachine ", "COMP_CWORD": "1"})
+    assert loaded == set()
+    assert offered.splitlines()[1::3] == list(COMMANDS)
+    told, loaded = _loaded({"COLUMNS": "60"}, "--help")
+    assert loaded == set()
+    assert "  drift " in told
+
+
+def test_completion_offers_what_click_would() -> None:
+    context = click.Context(pymachine)
+    for begun in ("", "s", "--", "nosuch"):
+        ours = pymachine.shell_complete(context, begun)
+        theirs = click.Group.shell_complete(pymachine, context, begun)
+        assert [(item.value, item.help, item.type) for item in ours] == [
+            (item.value, item.help, item.type) for item in theirs
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.cli import answers, main
+from pymachine.cli import answers, main, quick
 from pymachine.cli.wiring import Wiring
 from pymachine.documents import to_document
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
@@ -29,8 +30,43 @@ HEAVY = {
 }
 FILES = {"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"}
 PLAIN = [
-    ["env", "--shell", "sh", "node1"], ["env", "--shell", "fish", "--no-proxy", "node1"], ["url", "node1"],
-    ["ip", "node1"], ["config", "node1"], ["url", "bare"], ["env", "--shell", "sh", "bare"], ["ip"],
+    ["env", "--shell", "sh", "node1"],
+    ["env", "--shell", "fish", "--no-proxy", "node1"],
+    ["url", "node1"],
+    ["ip", "node1"],
+    ["config", "node1"],
+    ["url", "bare"],
+    ["env", "--shell", "sh", "bare"],
+    ["ip"],
+    ["env", "--shell=sh"],
+    ["env", "--no-proxy", "--shell", "bash", "NODE1"],
+    ["ls", "-q"],
+    ["ls", "--quiet"],
+    ["--version"],
+    ["-v"],
+    ["--help"],
+    ["-h"],
+    [],
+    ["-D"],
+    ["--progress", "plain", "--version"],
+]
+GLOBALS = [
+    ["-s", "{}"],
+    ["--storage-path={}"],
+    ["--storage-path", "{}"],
+    ["-D"],
+    ["--debug"],
+    ["--progress", "json"],
+    ["--progress=none"],
+    ["-D", "-s", "{}", "--progress", "auto"],
+    ["-s", "elsewhere", "-s", "{}"],
+    ["-s", ""],
+]
+UNPLAIN = [
+    ["--progress", "loud", "url", "node1"], ["-s"], ["url", "-s"], ["ls", "-q", "node1"], ["--nonsense", "url"],
+    ["url", "node1", "node2"], ["--storage", "x", "url"], ["-qs", "x", "ls"], ["--quiet", "ls"], ["url", "--", "-x"],
+    ["env", "--shell", "nosuch", "node1"], ["config", "--shell", "sh"], ["--debug=1", "url"],
+    ["--shell", "sh", "env"],
 ]  # fmt: skip
 
 
@@ -65,6 +101,7 @@ def test_nothing_heavy_is_loaded(words: list[str]) -> None:
     ours = {module for module in loaded if module.startswith("pymachine")}
     assert "pymachine.cli.answers" in ours
     assert ours <= {
+        "pymachine.store.names",
         "pymachine", "pymachine.cli", "pymachine.cli.quick", "pymachine.cli.answers", "pymachine.cli.shells",
         "pymachine.store", "pymachine.store.location", "pymachine.store.lookup", "pymachine.store.schema",
         "pymachine.strict_json",
@@ -95,17 +132,81 @@ def test_a_list_whose_engines_all_answer_loads_no_driver(store: SqliteStore) -> 
     assert not {module for module in loaded if module.startswith(("pymachine_aws", "pymachine_kvm"))}
 
 
+def _both(
+    words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[tuple[int, str, str], tuple[int, str, str]]:
+    """Run a line as it is answered and by the full command line: exit code, output and errors of each."""
+    monkeypatch.setenv("no_proxy", "localhost")
+    code = main(words)
+    first = capfd.readouterr()
+    full = main(words, wiring=Wiring())
+    second = capfd.readouterr()
+    return (code, first.out, first.err), (full, second.out, second.err)
+
+
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("words", PLAIN, ids=" ".join)
 def test_both_ways_print_the_same(
     words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("no_proxy", "localhost")
-    assert main(words) == 0
-    quick = capfd.readouterr()
-    assert main(words, wiring=Wiring()) == 0
-    assert capfd.readouterr() == quick
-    assert quick.out
+    quick, full = _both(words, capfd, monkeypatch)
+    assert quick == full
+    assert quick[0] == 0
+    assert quick[1]
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("given", GLOBALS, ids=" ".join)
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+@pytest.mark.parametrize(
+    "words", [PLAIN[0], ["url", "node1"], ["ip"], ["config", "node1"], ["ls", "-q"]], ids=" ".join
+)
+def test_global_options_are_answered_on_the_same_way(
+    words: list[str], behind: bool, given: list[str], tmp_path: Path,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if given != ["-s", ""] and any("{}" in word for word in given):
+        monkeypatch.setenv("MACHINE_STORAGE_PATH", str(tmp_path / "another"))
+    given = [word.format(tmp_path) for word in given]
+    line = [words[0], *given, *words[1:]] if behind else [*given, *words]
+    assert quick.answer(line, os.environ), "it must be answered without click"
+    first, full = _both(line, capfd, monkeypatch)
+    assert first == full
+    assert first[0] == 0
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("words", UNPLAIN, ids=" ".join)
+def test_what_is_not_plain_is_left_to_click(
+    words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert quick.answer(words, os.environ) is None
+    first, full = _both(words, capfd, monkeypatch)
+    assert first == full
+    assert first[0] != 0
+
+
+@pytest.mark.parametrize("columns", ["40", "79", "80", "200", "-3", "wide"])
+def test_help_is_as_wide_as_click_makes_it(
+    columns: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """help.txt is what click writes: `COLUMNS=80 pymachine help > machine/pymachine/cli/help.txt` writes it again."""
+    monkeypatch.setenv("COLUMNS", columns)
+    first, full = _both(["--help"], capfd, monkeypatch)
+    assert first == full
+
+
+def test_a_store_that_has_to_be_made_or_closed_is_not_listed_without_opening_it(
+    store: SqliteStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o755)
+    assert quick.answer(["ls", "-q"], os.environ) is None
+    assert main(["ls", "-q"]) == 0
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert capfd.readouterr().out == "bare\ndefault\nnode1\n"
+    missing = tmp_path / "missing"
+    assert main(["-s", str(missing), "ls", "-q"]) == 0
+    assert (missing / "state.db").exists()
 
 
 def test_half_made_and_unknown_machines_are_left_to_the_full_command_line(

@@ -21,6 +21,8 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
     import os
     import sys
 
+    if argv is None:
+        _collect_less_often()
     words = list(sys.argv[1:] if argv is None else argv)
     _print_paths_as_they_are(sys.stdout)
     text = _quick_answer(words, os.environ) if wiring is None else None
@@ -45,6 +47,16 @@ def _quick_answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | No
         return answer(words, environ)
     except Exception:  # noqa: BLE001 - the full command line meets the same fault, and can explain it
         return None
+
+
+def _collect_less_often() -> None:
+    """Look for garbage after 50,000 new objects, not 700: a sixth of the time that the command line takes to load.
+
+    What is loaded stays, and so does a fleet that was read.
+    """
+    import gc
+
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _print_paths_as_they_are(stream: object) -> None:

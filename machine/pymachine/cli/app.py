@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymachine.cli.wiring import Wiring
 from pymachine.overriding import override
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
     from pymachine.steps.tools import AskEngine, Connect, Tools
@@ -40,6 +41,8 @@ class App:
     @cached_property
     def folder(self) -> Path:
         """The folder of the store, whether it exists or not."""
+        from pathlib import Path
+
         from pymachine.store.location import default_location
 
         return Path(os.path.abspath(self.storage) if self.storage else default_location(self.environ))  # noqa: PTH100

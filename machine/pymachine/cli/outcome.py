@@ -8,12 +8,10 @@ import re
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +19,9 @@ from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
 from pymachine.printable import hanging, printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USAGE = 2
 INTERRUPTED = 130
@@ -130,6 +131,8 @@ def _tell(error: PymachineError, app: App) -> int:
 
 def _traced(error: Exception) -> None:
     """Print a traceback for --debug; the messages in it may quote somebody else's text."""
+    import traceback
+
     click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
 
 
@@ -154,6 +157,9 @@ def _crashed(error: Exception, app: App) -> int:
 
 def _written(error: Exception, app: App) -> Path | None:
     """Write the traceback beside the store. The command line stays out of it: options can be secrets."""
+    import traceback
+    from datetime import UTC, datetime
+
     try:
         folder = app.folder / "crashes"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,50 +12,65 @@ from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.cli.outcome import conclude
 from pymachine.cli.params import GLOBAL_OPTIONS, with_options
+from pymachine.cli.quick import COMPLETION
 from pymachine.cli.wiring import Wiring
 from pymachine.overriding import override
 
-COMPLETION = "_PYMACHINE_COMPLETE"
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
-# Command → module of pymachine.cli.commands; the function has the command's name.
+COMPLETION_LIMIT = 45  # characters of a command's help beside its name: click's own limit
+
+# Command → module of pymachine.cli.commands, where the function has the command's name; and the first sentence of its
+# help, so that no command is loaded for a list of all.
 COMMANDS = {
-    "create": "create",
-    "adopt": "adopting",
-    "ls": "listing",
-    "env": "addressing",
-    "config": "addressing",
-    "url": "addressing",
-    "ip": "addressing",
-    "active": "looking",
-    "status": "looking",
-    "inspect": "looking",
-    "ssh": "remote",
-    "scp": "remote",
-    "docker": "remote",
-    "start": "power",
-    "stop": "power",
-    "kill": "power",
-    "restart": "power",
-    "snapshot": "snapshot",
-    "console": "console",
-    "resize": "resize",
-    "clone": "clone",
-    "image": "image",
-    "provision": "setting_up",
-    "upgrade": "setting_up",
-    "plan": "planning",
-    "apply": "applying",
-    "destroy": "applying",
-    "drift": "planning",
-    "fleet": "fleet",
-    "swarm": "swarm",
-    "init": "inventory",
-    "inventory": "inventory",
-    "rm": "removing",
-    "gc": "collecting",
-    "version": "about",
-    "completion": "about",
-    "help": "about",
+    "create": ("create", "Make a machine: a host whose Docker engine answers over TLS."),
+    "adopt": ("adopting", "Take over an instance that a driver can find, and did not make."),
+    "ls": ("listing", "List the machines and how they are."),
+    "env": ("addressing", "Print what points the docker client at a machine."),
+    "config": ("addressing", "Print the docker client's options: docker $(pymachine config NAME) ps."),
+    "url": ("addressing", "Print the address of a machine's engine, for DOCKER_HOST."),
+    "ip": ("addressing", "Print the addresses at which machines are reached, one a line."),
+    "active": ("looking", "Print the machine that the docker client of this shell speaks to."),
+    "status": ("looking", "Print the state of a machine: Running, Stopped, Unreachable …"),
+    "inspect": ("looking", "Print all that is on record of a machine, as JSON."),
+    "ssh": ("remote", "Log in to a machine, or run a command there and end with its exit code."),
+    "scp": ("remote", "Copy files between here and machines: NAME:PATH there, PATH or localhost:PATH here."),
+    "docker": ("remote", "Run the docker client of this computer against a machine: pymachine docker NAME ps."),
+    "start": ("power", "Switch machines on and wait for their engines."),
+    "stop": ("power", "Shut machines down in order."),
+    "kill": ("power", "Cut the power of machines."),
+    "restart": ("power", "Restart machines and wait for their engines."),
+    "snapshot": ("snapshot", "Keep states of a machine, and go back to them."),
+    "console": ("console", "Print what a machine has printed on its console."),
+    "resize": ("resize", "Change the size of machines that are switched off; they have it from the next start on."),
+    "clone": ("clone", "Make a machine as a copy of one that is switched off."),
+    "image": ("image", "Keep images that virtual machines boot."),
+    "provision": ("setting_up", "Set the engine of machines up again, with options changed where they are given."),
+    "upgrade": ("setting_up", "Upgrade the engines of machines, to the newest their source offers or to a version."),
+    "plan": ("planning", "Say what `apply` would change, and why."),
+    "apply": ("applying", "Bring a fleet to what its inventory says: machines, their Swarm, its stacks."),
+    "destroy": (
+        "applying",
+        "Remove the machines of a fleet: its stacks, its workers, its managers, the last one last.",
+    ),
+    "drift": (
+        "planning",
+        "Say what on the hosts differs from the inventory: engines, their options, certificates, places "
+        "in the Swarm.",
+    ),
+    "fleet": ("fleet", "Look at the machines of an inventory together, and run commands on all of them."),
+    "swarm": ("swarm", "Make machines one Swarm, and look after it."),
+    "init": (
+        "inventory",
+        "Write an inventory to begin with: FILE, pymachine.yaml unless given, which must not be there yet.",
+    ),
+    "inventory": ("inventory", "Check, describe, export and make inventories: files that say what a fleet is to be."),
+    "rm": ("removing", "Remove machines: what create put there, what the driver made, and the record."),
+    "gc": ("collecting", "Find what is left in a cloud of machines that no store knows, and remove it."),
+    "version": ("about", "Print the version of pymachine, or of a machine's engine."),
+    "completion": ("about", "Print the completion script of a shell."),
+    "help": ("about", "Show all commands, or what one takes."),
 }
 # Words of docker-machine and of neighbouring tools, and what does their job here.
 ELSEWHERE = {
@@ -83,10 +99,26 @@ class Commands(click.Group):
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"pymachine.cli.commands.{COMMANDS[cmd_name]}")
+        module = import_module(f"pymachine.cli.commands.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, without loading any."""
+        limit = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _short(summary, limit)) for name, (_, summary) in COMMANDS.items()])
+
+    @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, without loading any, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [name for name in COMMANDS if name.startswith(incomplete)]
+        offered = [CompletionItem(name, help=_short(COMMANDS[name][1], COMPLETION_LIMIT)) for name in found]
+        return offered + click.Command.shell_complete(self, ctx, incomplete)
 
     @override
     def resolve_command(
@@ -96,6 +128,11 @@ class Commands(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise _unknown(args[0])
         return super().resolve_command(ctx, args)
+
+
+def _short(summary: str, limit: int) -> str:
+    """Return a summary in at most ``limit`` characters, as click shortens that of a command."""
+    return click.Command(None, help=summary).get_short_help_str(limit)
 
 
 def _unknown(word: str) -> Exception:

@@ -1,48 +1,112 @@
-"""What is typed all day, answered without click: plain forms of ``env``, ``config``, ``url`` and ``ip``.
+"""What is typed all day, answered without click: plain forms of ``env``, ``config``, ``url``, ``ip``, ``ls -q``,
+``--version`` and ``--help``.
 
-Anything unusual (other options, a machine that is not ready, files that are missing) is left to the full command
-line, which prints the same through ``cli.answers``. Loads sqlite3 and json and what they need.
+The global options count, before the command or behind it. Anything unusual (other options, a machine that is not
+ready, files that are missing) is left to the full command line, which prints the same through ``cli.answers``. Loads
+sqlite3 and json and what they need.
 """
 
 import os
+import sys
 
 from pymachine.cli import answers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
-COMMANDS = ("env", "config", "url", "ip")
+COMPLETION = "_PYMACHINE_COMPLETE"  # set by the shell that asks what can come next
 DEFAULT = "default"
+HELP_WIDTH = 80  # columns; click writes help no wider, and help.txt is what it writes
+PROGRESS = ("auto", "plain", "json", "none")
+# Options by what they are kept as: those of every command, and those that a command answers here by itself.
+GLOBAL_VALUES = {"-s": "-s", "--storage-path": "-s", "--progress": "--progress"}
+GLOBAL_FLAGS = {"-D": "-D", "--debug": "-D"}
+OWN_VALUES: "Mapping[str, Mapping[str, str]]" = {"env": {"--shell": "--shell"}}
+OWN_FLAGS: "Mapping[str, Mapping[str, str]]" = {
+    "": {"-v": "--version", "--version": "--version", "-h": "--help", "--help": "--help"},
+    "env": {"--no-proxy": "--no-proxy"},
+    "ls": {"-q": "-q", "--quiet": "-q"},
+}
+COMMANDS = ("", "env", "config", "url", "ip", "ls")
 
 
 def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | None":
     """Return what the command prints, or None where the full command line has to look at it."""
-    read = _read(words)
+    read = None if environ.get(COMPLETION) else _read(words)
     if read is None:
         return None
     command, name, options = read
-    from pymachine.store.location import default_location
+    if not command:
+        return _about(options, environ)
+    folder = _folder(options, environ)
+    if command == "ls":
+        return _listed(folder) if "-q" in options and name is None else None
     from pymachine.store.lookup import lookup
 
-    folder = default_location(environ)
-    document = lookup(folder, name)
+    document = lookup(folder, DEFAULT if name is None else name)
     if document is None or not answers.is_ready(document):
         return None
     if command in ("url", "ip"):
         return (answers.url_of(document) if command == "url" else answers.address_of(document)) + "\n"
-    return _with_certificates(command, document, folder, options, environ)
-
-
-def _with_certificates(
-    command: str, document: "dict[str, Any]", folder: str, options: "dict[str, str]", environ: "Mapping[str, str]"
-) -> "str | None":
     certificates = _certificates(document, folder)
-    if certificates is None or (command == "config" and answers.has_blank(certificates)):
+    if certificates is None:
         return None
     if command == "config":
-        return answers.config_text(document, certificates)
+        return None if answers.has_blank(certificates) else answers.config_text(document, certificates)
+    return _environment(name, document, certificates, options, environ)
+
+
+def _about(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> "str | None":
+    """Return the version, or the help, which is what a line without a command gets."""
+    if "--version" in options:
+        from pymachine import __version__
+
+        return None if "--help" in options else f"pymachine {__version__}\n"
+    if _columns(environ) < HELP_WIDTH:
+        return None
+    with open(f"{os.path.dirname(__file__)}/help.txt", encoding="utf-8") as file:  # noqa: PTH120, PTH123
+        return file.read()
+
+
+def _columns(environ: "Mapping[str, str]") -> int:
+    """Return the width of the terminal as ``shutil.get_terminal_size`` does, whose module loads compressors."""
+    try:
+        columns = int(environ.get("COLUMNS", ""))
+    except ValueError:
+        columns = 0
+    if columns <= 0:
+        try:
+            assert sys.__stdout__ is not None
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns
+        except (AssertionError, ValueError, OSError):
+            columns = 0
+    return columns or HELP_WIDTH
+
+
+def _folder(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> str:
+    from pymachine.store.location import default_location
+
+    return os.path.abspath(options["-s"]) if options.get("-s") else default_location(environ)  # noqa: PTH100
+
+
+def _listed(folder: str) -> "str | None":
+    """Return the names, one a line. A store that has yet to be made, or to be closed to others, is not for here."""
+    from pymachine.store.lookup import is_private, names
+
+    if not is_private(folder):
+        return None
+    return "".join(f"{name}\n" for name in names(folder))
+
+
+def _environment(
+    name: "str | None",
+    document: "dict[str, Any]",
+    certificates: str,
+    options: "Mapping[str, str]",
+    environ: "Mapping[str, str]",
+) -> "str | None":
     from pymachine.cli import shells
 
     shell = options.get("--shell") or shells.detect(environ)
@@ -51,27 +115,50 @@ def _with_certificates(
     values = answers.variables(document, certificates)
     if "--no-proxy" in options:
         values += answers.no_proxy(answers.host_of(document), environ)
-    return shells.text(shell, values, ["pymachine", "env", *answers.repeated(options), document["name"]])
+    return shells.text(shell, values, _again(options, name))
 
 
-def _read(words: "list[str]") -> "tuple[str, str, dict[str, str]] | None":
-    """Take the words apart; None for any form that is not plain."""
-    if not words or words[0] not in COMMANDS:
-        return None
-    names, options = [], {}
-    rest = iter(words[1:])
+def _again(options: "Mapping[str, str]", name: "str | None") -> "list[str]":
+    """Return the command line that printed this, as ``env`` writes it."""
+    storage = ["-s", options["-s"]] if options.get("-s") else []
+    shell = ["--shell", options["--shell"]] if options.get("--shell") else []
+    no_proxy = ["--no-proxy"] if "--no-proxy" in options else []
+    return ["pymachine", *storage, "env", *shell, *no_proxy, *([] if name is None else [name])]
+
+
+def _read(words: "list[str]") -> "tuple[str, str | None, dict[str, str]] | None":
+    """Take the words apart into command, name and options; None for any form that is not plain."""
+    command, names = "", []
+    options: dict[str, str] = {}
+    rest = iter(words)
     for word in rest:
-        if not word.startswith("-"):
+        if word.startswith("-"):
+            found = _option(command, word, rest)
+            if found is None:
+                return None
+            options[found[0]] = found[1]
+        elif command:
             names.append(word)
-        elif words[0] != "env":
-            return None
-        elif word == "--shell":
-            options[word] = next(rest, "")
-        elif word == "--no-proxy":
-            options[word] = ""
+        elif word in COMMANDS:
+            command = word
         else:
             return None
-    return (words[0], names[0] if names else DEFAULT, options) if len(names) < 2 else None
+    if len(names) > 1 or options.get("--progress", PROGRESS[0]) not in PROGRESS:
+        return None
+    return command, names[0] if names else None, options
+
+
+def _option(command: str, word: str, rest: "Iterator[str]") -> "tuple[str, str] | None":
+    """Return the option that a word is, with its value, which is the next word or part of this one."""
+    flags = {**GLOBAL_FLAGS, **OWN_FLAGS.get(command, {})}
+    if word in flags:
+        return flags[word], ""
+    values = {**GLOBAL_VALUES, **OWN_VALUES.get(command, {})}
+    if word in values:
+        value = next(rest, "-")
+        return None if value.startswith("-") else (values[word], value)
+    name, equals, value = word.partition("=")
+    return (values[name], value) if equals and name.startswith("--") and name in values else None
 
 
 def _certificates(document: "dict[str, Any]", folder: str) -> "str | None":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pymachine.cluster.seam import ClusterEngine
-from pymachine.model import Endpoint
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymachine.cluster.seam import ClusterEngine
+    from pymachine.model import Endpoint
 
 
 def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
-from pymachine.driver import Driver, InspectsTogether, Status
 from pymachine.model import Machine, State
-from pymachine.steps.tools import Tools
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pymachine.driver import Driver, InspectsTogether, Status
+    from pymachine.steps.tools import Tools
 
 LEAST = 0.01  # seconds; a deadline of nothing is none
 
@@ -25,6 +29,8 @@ class Inspections:
 
     def status(self, machine: Machine, end: float) -> Status:
         """Return how the machine is, by ``end`` of the monotonic clock. Raises ``PymachineError``."""
+        from pymachine.driver import InspectsTogether
+
         assert machine.handle is not None
         kind = self._tools.load_driver(machine.driver)
         driver = kind()
@@ -48,6 +54,8 @@ class _Together:
     def __init__(self, driver: InspectsTogether, machines: Sequence[Machine]) -> None:
         self._driver = driver
         self._machines = machines
+        from concurrent.futures import Future
+
         self._found: Future[dict[str, Status]] = Future()
         self._turn = threading.Lock()
 
@@ -58,6 +66,8 @@ class _Together:
         try:
             return self._found.result(timeout=_left(end))[name]
         except TimeoutError:
+            from pymachine.driver import Status
+
             return Status(State.TIMEOUT, detail="its driver did not answer in time")
 
     def _ask(self, end: float) -> None:

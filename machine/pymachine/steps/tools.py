@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pymachine.cluster import connect as connect_by_sdk
-from pymachine.cluster.seam import ConnectCluster
-from pymachine.driver import Adopts, Driver, Listener
-from pymachine.engine.client import EngineAnswer
 from pymachine.errors import NotSupported, PymachineError
-from pymachine.events import Asker, Reporter
-from pymachine.model import Endpoint, Machine, SshAddress
-from pymachine.store import Store
-from pymachine.transport import Transport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymachine.cluster.seam import ConnectCluster
+    from pymachine.driver import Driver, Listener
+    from pymachine.engine.client import EngineAnswer
+    from pymachine.events import Asker, Reporter
+    from pymachine.model import Endpoint, Machine, SshAddress
+    from pymachine.store import Store
+    from pymachine.transport import Transport
 
 
 class Connect(Protocol):
@@ -66,6 +69,8 @@ class Tools:
         driver = self.load_driver(name)()
         if not adopted:
             return driver
+        from pymachine.driver import Adopts  # seam and powers of drivers cost as much as half of click
+
         if not isinstance(driver, Adopts):
             raise NotSupported(
                 f"driver {name} cannot adopt {adopted}",
@@ -84,6 +89,8 @@ class Tools:
 
     def listener(self, machine: str, step: str) -> Listener:
         """Return who hears a driver at work on a machine: the reporter, in this step."""
+        from pymachine.driver import Listener
+
         return Listener(
             progress=lambda line: self.reporter.progressed(machine, step, line),
             notice=lambda fact: self.reporter.notice(machine, fact),

@@ -32,6 +32,16 @@ def names(folder: str) -> list[str]:
     return sorted((row[0] for row in _select(folder, NAMES)), key=natural_key)
 
 
+def is_private(folder: str) -> bool:
+    """Whether the folder holds a store that opening it would leave as it is: ours to write, and closed to others."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116
+    except OSError:
+        return False
+    closed = not found.st_mode & 0o077
+    return closed and os.access(folder, os.W_OK | os.X_OK) and os.path.exists(f"{folder}/{DATABASE}")  # noqa: PTH110
+
+
 def secret_names(folder: str, name: str) -> list[str]:
     """Return the names of the files kept for a machine: none for an engine remembered without certificates."""
     return [row[0] for row in _select(folder, SECRETS_OF, name)]
