@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pymachine import expansion
 from pymachine.errors import UsageFault
 from pymachine.inventory.model import StackSpec
 
@@ -92,7 +93,11 @@ def _services(stack: StackSpec) -> Iterator[tuple[str, Any]]:
 def _documents(stack: StackSpec) -> Iterator[Mapping[str, Any]]:
     for path in stack.files:
         try:
-            document = yaml.safe_load(_read(Path(path)))
+            document = expansion.load(_read(Path(path)))
+        except expansion.Overgrown as error:
+            mark = error.problem_mark
+            place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+            raise UsageFault(f"{place}: {error.problem}", hint="write fewer aliases of aliases") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             first = str(error).splitlines()[0]
             raise UsageFault(f"{path}: not a Compose file: {first}") from None

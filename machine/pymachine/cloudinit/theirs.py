@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pymachine import expansion
 from pymachine.cloudinit.parts import BOOTHOOK, CLOUD_CONFIG, HANDLER, SCRIPT, Part
 from pymachine.errors import UsageFault
 
@@ -120,7 +121,9 @@ def _read(text: str, kind: str, where: str, name: str) -> Theirs:
 
 def _config(text: str, where: str) -> Mapping[str, Any]:
     try:
-        config = yaml.safe_load(text)
+        config = expansion.load(text)
+    except expansion.Overgrown as error:
+        raise UsageFault(f"{_place(where, error)}: {error.problem}", hint="shorten the file") from None
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(where, error) from None
     except yaml.YAMLError as error:
@@ -134,9 +137,12 @@ def _config(text: str, where: str) -> Mapping[str, Any]:
 
 
 def _not_yaml(where: str, error: yaml.MarkedYAMLError) -> UsageFault:
+    return UsageFault(f"{_place(where, error)}: it is not YAML: {error.problem}", hint="correct the file")
+
+
+def _place(where: str, error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark
-    place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-    return UsageFault(f"{place}: it is not YAML: {error.problem}", hint="correct the file")
+    return f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
 
 
 def _check_power(config: Mapping[str, Any], where: str) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import yaml
 
+from pymachine import expansion
 from pymachine.inventory.faults import Findings, where
 from pymachine.inventory.model import Spot
 from pymachine.inventory.values import BROKEN, Items, Scalar, Table, Value
 
 IGNORED = "x-"  # top-level keys that begin so are for anchors
-SIZE_LIMIT = 8 << 20  # characters of a file
 MERGE = "tag:yaml.org,2002:merge"
 
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -32,6 +32,10 @@ def compose(source: Source, environ: Mapping[str, str], findings: Findings) -> T
     """Return the mapping that a file holds; None, and a fault noted, where it holds none."""
     try:
         node = _parsed(source, findings)
+        if node is not None and (large := expansion.overgrown(node)) is not None:
+            spot = Spot(source.name, large.start_mark.line + 1, large.start_mark.column + 1)
+            findings.fault(spot, expansion.problem(), "write fewer aliases of aliases")
+            return None
         value = None if node is None else _Composer(source.name, environ, findings).top(node)
     except RecursionError:
         findings.fault(Spot(source.name, 1, 1), "the file is nested too deeply")
@@ -43,8 +47,8 @@ def compose(source: Source, environ: Mapping[str, str], findings: Findings) -> T
 
 
 def _parsed(source: Source, findings: Findings) -> yaml.Node | None:
-    if len(source.text) > SIZE_LIMIT:
-        findings.fault(Spot(source.name, 1, 1), f"the file is longer than {SIZE_LIMIT >> 20} MiB")
+    if len(source.text) > expansion.TEXT_LIMIT:
+        findings.fault(Spot(source.name, 1, 1), f"the file is longer than {expansion.TEXT_LIMIT >> 20} MiB")
         return None
     try:
         return yaml.compose(source.text, _FAST) or _empty()
