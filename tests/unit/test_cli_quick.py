@@ -255,3 +255,12 @@ def test_the_address_of_a_half_made_machine_is_what_is_known() -> None:
 )
 def test_proxies_are_compared_by_whole_entries(environ: dict[str, str], values: list[tuple[str, str]]) -> None:
     assert answers.no_proxy("10.0.0.1", environ) == values
+
+
+def test_what_a_terminal_would_obey_is_left_to_the_full_command_line(
+    store: SqliteStore, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(Machine("odd", "odd", "none", Phase.READY, endpoint=Endpoint("host\x1b[31m")))
+    quick, full = _both(["url", "odd"], capfd, monkeypatch)
+    assert quick == full
+    assert "\x1b" not in quick[1]

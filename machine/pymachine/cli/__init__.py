@@ -44,9 +44,11 @@ def _quick_answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | No
     from pymachine.cli.quick import answer
 
     try:
-        return answer(words, environ)
+        text = answer(words, environ)
     except Exception:  # noqa: BLE001 - the full command line meets the same fault, and can explain it
         return None
+    # What a terminal would obey is written out by the full command line.
+    return text if text is not None and text.replace("\n", "").isprintable() else None
 
 
 def _collect_less_often() -> None:
