@@ -15,6 +15,7 @@ LAB     := $(SUDO) env PYTHONPATH=tests $(BIN)/python -m lab
 PYTEST  := $(BIN)/python -m pytest
 # libvirt-python has no wheels: it is built against the libvirt that is here.
 HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
+WHEELS  := import tomllib; e = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(d for d in e["aws"] + e["test"] if not d.startswith("pymachine-docker")), sep="\n")
 FAST    := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
 PROOF   := env PYTHONPATH=tests $(PYTHON) -m proof
 export CI PYTHON
@@ -30,7 +31,7 @@ endif
 endif
 
 # What runs before anything is installed is written for the Python that is there.
-.PHONY: age python setup hosts check style fast test soak bench demo demo-down clean programs
+.PHONY: age python wheels setup hosts check style fast test soak bench demo demo-down clean programs
 
 setup: $(VENV)/.ready
 
@@ -47,6 +48,12 @@ $(VENV)/.ready: pyproject.toml Makefile | python
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q -e '.[test]'
 	@touch $@
+
+# All that is a wheel: nothing is compiled, so that it can begin before there is a compiler.
+wheels: python
+	@[ -e $(VENV)/.ready ] || { \
+	  $(PYTHON) -m venv $(VENV) && $(PYTHON) -c '$(WHEELS)' > $(VENV)/wheels.txt \
+	  && $(BIN)/pip install -q -e . -r $(VENV)/wheels.txt; }
 
 hosts: setup
 	@echo "== installing what the test hosts need"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ def main() -> int:
     if args.what == "age":
         print(age(), flush=True)
         return 0
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     began = float(os.environ.get("STARTED") or time.time())
     run = Run.begin(began)
     try:

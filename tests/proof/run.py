@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,9 +17,22 @@ from proof.budget import Budget, Spent, sum_of, table
 from proof.stages import NOTHING_COLLECTED, ROOT, SUDO, Stage, lab
 from proof.tally import count_guests, counted
 
+ENDING = 120.0  # seconds for a stage to end its hosts
+
 
 class Failed(Exception):
     """A stage ended with another code than it should."""
+
+
+def _end(process: subprocess.Popen[bytes], *, told: bool) -> None:
+    """End a stage as Ctrl-C does, so that its hosts go with it; ``told``: a terminal has sent it that already."""
+    if not told:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(ENDING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
 
 
 @dataclass
@@ -52,8 +66,7 @@ class Run:
     def close(self) -> None:
         """End what still runs, and remove the folder."""
         for one in self.beside:
-            one.process.terminate()
-            one.process.wait(60)
+            _end(one.process, told=False)
             one.output.close()
         subprocess.run([*SUDO, "rm", "-rf", "--one-file-system", self.folder], check=False, timeout=120)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -93,7 +106,12 @@ class Run:
 
     def _give(self, stage: Stage, command: tuple[str, ...]) -> int:
         words = [*(SUDO if stage.root else ()), *command]
-        return subprocess.run(words, cwd=ROOT, env=self._env(stage), stdin=subprocess.DEVNULL, check=False).returncode
+        process = subprocess.Popen(words, cwd=ROOT, env=self._env(stage), stdin=subprocess.DEVNULL)
+        try:
+            return process.wait()
+        except BaseException as error:
+            _end(process, told=isinstance(error, KeyboardInterrupt))
+            raise
 
     def _note(self, stage: Stage, seconds: float, began: datetime | None = None, *, beside: bool = False) -> None:
         name = self._env(stage)["PYMACHINE_STAGE"]

@@ -134,6 +134,7 @@ def preparation() -> list[Stage]:
     """Install what all later stages need, and begin beside them what takes long and is needed late."""
     python = sys.executable
     return [
+        Stage("wheels", (make("wheels"),), until="setup"),
         Stage("programs", (lab("prepare", "--tests", "--build", "--no-templates", python=python),), root=True),
         Stage(
             "templates", (lab("prepare", "--suite", "trixie", "--engine", python=python),), root=True, until="hosts"

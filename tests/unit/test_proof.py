@@ -75,10 +75,8 @@ def _collected(folder: Path, *words: str) -> list[str]:
 def test_marks_on_functions_are_units_each_and_on_a_module_one(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(MODULE.format(module=""))
     (tmp_path / "test_b.py").write_text(MODULE.format(module="pytestmark = pytest.mark.soak(90)"))
-    base = _collected(tmp_path)
-    assert base == ["test_a.py::test_plain"]
     units = tmp_path / "units.json"
-    assert len(_collected(tmp_path, "--soak", "--units", str(units))) == 5
+    assert _collected(tmp_path, "--units", str(units)) == ["test_a.py::test_plain"]
     assert json.loads(units.read_text()) == {
         "test_a.py::test_cases[1]": 7.0, "test_a.py::test_cases[2]": 7.0, "test_b.py": 90.0,
         "test_b.py::test_cases[1]": 7.0, "test_b.py::test_cases[2]": 7.0,
@@ -86,7 +84,11 @@ def test_marks_on_functions_are_units_each_and_on_a_module_one(tmp_path: Path) -
     chosen = tmp_path / "chosen.json"
     chosen.write_text(json.dumps(["test_b.py", "test_a.py::test_cases[2]"]))
     assert _collected(tmp_path, "--chosen", str(chosen)) == ["test_a.py::test_cases[2]", "test_b.py::test_plain"]
-    assert len(_collected(tmp_path, "--tier", "all")) == 6
+
+
+def test_the_soak_tier_is_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(MODULE.format(module=""))
+    assert _collected(tmp_path, "--soak") == ["test_a.py::test_cases[1]", "test_a.py::test_cases[2]"]
 
 
 def test_counts_of_many_processes_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
