@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Timer
 
 from pymachine.errors import CheckFailed, PymachineError
+from pymachine.images.making.unsynced import can_be_unsynced, unsync
 
 Progress = Callable[[str], None]
 # Debian keeps these outside the PATH of ordinary accounts.
@@ -38,6 +39,8 @@ def require(programs: Mapping[str, str], environ: Mapping[str, str]) -> None:
 def run(words: Sequence[str | Path], *, deadline: float, given: str = "", hear: Progress | None = None) -> None:
     """Run a program with ``given`` on its standard input; ``hear`` is told each line it prints.
 
+    As root it does not wait for the disk (see ``unsynced``).
+
     Raises ``PymachineError`` with its last lines where it fails or takes longer than ``deadline`` seconds.
     """
     argv = [str(word) for word in words]
@@ -45,7 +48,7 @@ def run(words: Sequence[str | Path], *, deadline: float, given: str = "", hear: 
     lines: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, text=True,
-        errors="replace",
+        errors="replace", preexec_fn=unsync if can_be_unsynced() else None,
     ) as process:  # fmt: skip
         watch = Timer(deadline, process.terminate)
         watch.start()
