@@ -317,9 +317,13 @@ release_start() {
     reload=due
 }
 
+# A unit that systemd has not loaded yet is read from the disk by its start: then it says that it need not read all units
+# again, which takes seconds on a slow host.
 reload_units() {
     [ -n "$reload" ] || return 0
-    systemctl daemon-reload
+    if [ -z "${unit-}" ] || [ "$(systemctl show -p NeedDaemonReload --value "$unit")" != no ]; then
+        systemctl daemon-reload
+    fi
     reload=''
 }
 
