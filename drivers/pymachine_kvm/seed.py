@@ -1,4 +1,4 @@
-"""The seed: a small CD with cloud-init's files on it (its NoCloud data source). Secret: keys are on it."""
+"""The seed: a small disk with cloud-init's files on it (its NoCloud data source). Secret: keys are on it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pymachine.cloudinit import (
     meta_data,
     network_config,
     read_theirs,
+    settings,
     user_data,
 )
 from pymachine.driver import FirstBoot, Login
@@ -50,16 +51,17 @@ def seed_of(
     user-data that cannot be merged.
     """
     data = UserData(vm.name, wanted.user, login, first_boot, _folders(wanted, filesystem))
-    texts = {
-        "user-data": user_data(data, read_user_data(wanted)),
-        "meta-data": meta_data(instance_id, vm.name),
-        "network-config": network_config(vm.mac),
+    theirs = read_user_data(wanted)
+    files = {
+        "user-data": user_data(data, theirs).encode(),
+        "meta-data": meta_data(instance_id, vm.name).encode(),
+        "network-config": network_config(vm.mac).encode(),
     }
-    return seed_iso({name: text.encode() for name, text in texts.items()})
+    return seed_iso(files | settings(data, instance_id, vm.mac, theirs))
 
 
 def seed_iso(files: Mapping[str, bytes]) -> bytes:
-    """Return a CD labelled ``cidata`` with these files in its root, named as given by Rock Ridge and Joliet.
+    """Return an ISO 9660 labelled ``cidata``, these files in its root, named as given by Rock Ridge and Joliet.
 
     Raises ``DriverMissing`` where pycdlib is not installed.
     """

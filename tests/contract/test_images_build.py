@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ LEFTOVERS = (
     "/root/finish.sh",
     "/var/log/dpkg.log",
 )
+ZSTD = b"\x28\xb5\x2f\xfd"
 ENABLED = "/etc/systemd/system/multi-user.target.wants"
 
 
@@ -91,7 +93,9 @@ def test_the_file_system_is_sound_and_named_in_fstab(disk: Path, folder: Path) -
     uuid = re.search("Filesystem UUID: *([0-9a-f-]{36})", look(disk, "stats"))
     assert uuid is not None
     assert f"UUID={uuid[1]} / ext4" in look(disk, "cat /etc/fstab")
-    assert f"root=UUID={uuid[1]} ro console=tty0 console=ttyS0,115200n8" in look(disk, "cat /boot/grub/grub.cfg")
+    assert f"root=UUID={uuid[1]} ro net.ifnames=0 console=tty0 console=ttyS0,115200n8" in look(
+        disk, "cat /boot/grub/grub.cfg"
+    )
 
 
 def test_the_machine_id_is_empty_and_there(disk: Path) -> None:
@@ -109,6 +113,51 @@ def test_the_engine_is_there_and_does_not_start_by_itself(disk: Path, unit: str)
     assert exists(disk, f"/usr/lib/systemd/system/{unit}")
     assert not exists(disk, f"{ENABLED}/{unit}")
     assert not exists(disk, "/etc/systemd/system/sockets.target.wants/docker.socket")
+
+
+def test_no_script_beside_its_unit_has_systemd_read_everything_again(disk: Path) -> None:
+    assert exists(disk, "/etc/init.d/ssh")
+    assert not exists(disk, "/etc/init.d/docker")
+
+
+@pytest.fixture(scope="module")
+def initrd(disk: Path, folder: Path) -> tuple[int, list[str]]:
+    """The bytes of the image's initrd, and the files in it."""
+    [name] = re.findall(r"initrd\.img-\S+", look(disk, "ls -p /boot"))
+    look(disk, f"dump /boot/{name.split('/')[0]} {folder / 'initrd'}")
+    packed = (folder / "initrd").read_bytes()
+    # Before the compressed archive lies one of what cannot be compressed any more.
+    plain = subprocess.run(
+        ["zstd", "-dc"], input=packed[packed.index(ZSTD) :], capture_output=True, check=True, timeout=60
+    )
+    return len(packed), list(names_in(plain.stdout))
+
+
+def names_in(archive: bytes) -> Iterator[str]:
+    """Yield the names in an archive of cpio's format newc (the kernel's buffer-format.rst)."""
+    at = 0
+    while archive[at : at + 6] == b"070701":
+        size, length = (int(archive[at + begin : at + begin + 8], 16) for begin in (54, 94))
+        yield archive[at + 110 : at + 109 + length].decode()
+        content = -(-(at + 110 + length) // 4) * 4
+        at = -(-(content + size) // 4) * 4
+
+
+def test_the_initrd_is_compressed_as_it_is_configured_to_be(disk: Path, initrd: tuple[int, list[str]]) -> None:
+    assert "COMPRESS=zstd" in look(disk, "cat /etc/initramfs-tools/conf.d/pymachine.conf")
+    size, _ = initrd  # was found by the magic number of zstd
+    assert size < 4 * MIB
+
+
+def test_the_initrd_finds_every_disk_without_udev(initrd: tuple[int, list[str]]) -> None:
+    _, names = initrd
+    drivers = [name.rpartition("/")[2] for name in names if "/lib/pymachine/" in name]
+    at = next(number for number, name in enumerate(sorted(drivers)) if name.endswith("-look"))
+    first, rest = sorted(drivers)[:at], sorted(drivers)[at:]
+    assert [name for name in first if "virtio_blk" in name]
+    for rare in ("virtio_scsi", "ahci", "sd_mod"):
+        assert [name for name in rest if rare in name]
+    assert not [name for name in names if "udevd" in name or "libcrypto" in name]
 
 
 def test_the_engines_packages_are_noted_as_its_set_up_notes_them(disk: Path) -> None:

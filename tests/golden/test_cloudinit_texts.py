@@ -5,7 +5,11 @@ from __future__ import annotations
 import email
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
@@ -19,11 +23,16 @@ from pymachine.cloudinit import (
     meta_data,
     network_config,
     read_theirs,
+    settings,
     user_data,
 )
+from pymachine.cloudinit.firstboot import queue_command
+from pymachine.cloudinit.settings import FILES
+from pymachine.cloudinit.settings import SCRIPT as SETTINGS
 from pymachine.driver import CarriedFile, FirstBoot, Login
 from pymachine.rendering import render
 
+MAC = "52:54:00:AB:CD:EF"
 PEM = b"-----BEGIN OPENSSH PRIVATE KEY-----\nb25l\ndHdv\n-----END OPENSSH PRIVATE KEY-----\n"
 LOGIN = Login("ssh-ed25519 AAAALOGIN", "ssh-ed25519 AAAAHOST", PEM)
 SETUP = FirstBoot(
@@ -92,7 +101,24 @@ def test_user_data_is_as_committed(case: str, golden: Callable[[str, str], None]
 
 def test_the_other_files_of_a_seed_are_as_committed(golden: Callable[[str, str], None]) -> None:
     golden("cloud-init/meta-data", meta_data("0c58dbd2-0000-4000-8000-000000000000", "node1"))
-    golden("cloud-init/network-config", network_config("52:54:00:AB:CD:EF"))
+    golden("cloud-init/network-config", network_config(MAC))
+
+
+@pytest.mark.parametrize("case", ["early", "mounts", "root"])
+def test_what_an_image_of_ours_does_instead_is_as_committed(case: str, golden: Callable[[str, str], None]) -> None:
+    data = replace(CASES[case][0], first_boot=EARLY)
+    files = settings(data, "0c58dbd2-0000-4000-8000-000000000000", MAC)
+    golden(f"cloud-init/{case}.settings.sh", files[SETTINGS].decode())
+    with tarfile.open(fileobj=BytesIO(files[FILES])) as tar:
+        golden(f"cloud-init/{case}.settings.files", "".join(map(partial(told, tar), tar.getmembers())))
+
+
+def told(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
+    content = tar.extractfile(entry)
+    assert content is not None
+    assert (entry.uid, entry.gid) == (0, 0)
+    text = content.read().decode() if entry.name.startswith("etc/") else "…\n"
+    return f"== /{entry.name} {entry.mode:o}\n{text}"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -116,10 +142,18 @@ def test_cloud_inits_own_schema_would_tell_a_mistake(tmp_path: Path) -> None:
     assert check.returncode == 1
 
 
-@pytest.mark.parametrize("template", ["run.sh.j2", "queue.sh.j2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        render("cloud-init/run.sh.j2", base="/run/x", patience=1),
+        queue_command(after=("x.service",)),
+        settings(UserData("node1.lan", "admin", LOGIN, EARLY, FOLDERS), "i-1", MAC)[SETTINGS].decode(),
+        settings(UserData("node1", "root", Login("k", "", b"")), "i-1", MAC)[SETTINGS].decode(),
+    ],
+    ids=["run", "queue", "settings", "settings of root"],
+)
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
-def test_what_the_host_runs_is_clean_shell(template: str) -> None:
-    text = render(f"cloud-init/{template}", base="/run/x", unit="x", patience=1)
+def test_what_the_host_runs_is_clean_shell(text: str) -> None:
     check = ["shellcheck", "--shell=sh", "--exclude=SC2317", "-"]
     found = subprocess.run(check, input=text, check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout

@@ -34,6 +34,7 @@ VM_PROGRAMS = {
     "qemu-img": "qemu-utils",
     "dnsmasq": "dnsmasq-base",
     "xmllint": "libxml2-utils",
+    "zstd": "zstd",  # to look into an initrd
 }
 # What a machine on this computer needs besides: an image is built for it, and libvirt's binding is compiled.
 MACHINE_PROGRAMS = {

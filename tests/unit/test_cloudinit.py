@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import subprocess
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
-from pymachine.cloudinit import Part, SharedFolder, UserData, meta_data, multipart, network_config, user_data
+from pymachine.cloudinit import (
+    Part,
+    SharedFolder,
+    UserData,
+    meta_data,
+    multipart,
+    network_config,
+    read_theirs,
+    settings,
+    user_data,
+)
 from pymachine.cloudinit.firstboot import first_boot_config
 from pymachine.driver import CarriedFile, FirstBoot, Login
 from pymachine.errors import UsageFault
@@ -167,3 +179,42 @@ def test_the_same_parts_give_the_same_bytes() -> None:
     assert multipart(parts) == multipart(parts)
     assert multipart(parts) != multipart(parts[::-1])
     assert multipart(parts).isascii()
+
+
+class TestWithoutCloudInit:
+    """What an image of ours does in its place."""
+
+    def settings_of(self, **changes: Any) -> dict[str, bytes]:
+        return settings(replace(UserData("node1", "admin", LOGIN), **changes), "i-1", "52:54:00:AB:CD:EF")
+
+    def files(self, found: dict[str, bytes]) -> dict[str, tarfile.TarInfo]:
+        with tarfile.open(fileobj=io.BytesIO(found["pymachine.tar"])) as tar:
+            return {f"/{entry.name}": entry for entry in tar}
+
+    def test_a_set_up_that_needs_no_network_travels(self) -> None:
+        early = FirstBoot((CarriedFile("/run/x", b"y"),), "true", early=True)
+        found = self.settings_of(first_boot=early)
+        assert self.files(found)["/run/x"].mode == 0o600
+        assert b"systemd-run" in found["pymachine.sh"]
+
+    def test_it_is_left_to_cloud_init_where_the_set_up_needs_the_network(self) -> None:
+        assert self.settings_of(first_boot=FirstBoot((), "true")) == {}
+
+    def test_it_is_left_to_cloud_init_where_the_owner_has_user_data(self) -> None:
+        theirs = read_theirs("#cloud-config\npackages: [jq]\n", "x")
+        assert settings(UserData("node1", "admin", LOGIN), "i-1", "52:54:00:00:00:01", theirs) == {}
+
+    def test_secrets_are_for_root_and_not_in_the_script(self) -> None:
+        found = self.settings_of()
+        assert self.files(found)["/etc/ssh/ssh_host_ed25519_key"].mode == 0o600
+        assert b"BEGIN" not in found["pymachine.sh"]
+
+    def test_the_seed_that_stays_has_no_secrets_and_leaves_the_host_key_alone(self) -> None:
+        found = self.settings_of(login=replace(LOGIN, host_private=b""))
+        assert not [path for path in self.files(found) if "ssh_host" in path]
+        assert b"ssh_host" not in found["pymachine.sh"]
+
+    def test_root_needs_no_account_and_no_sudo(self) -> None:
+        found = self.settings_of(user="root")
+        assert b"useradd" not in found["pymachine.sh"]
+        assert not [path for path in self.files(found) if "sudoers" in path]

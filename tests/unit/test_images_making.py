@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
+import subprocess
 import sys
 import tarfile
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,9 @@ import pytest
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, UsageFault
 from pymachine.images.making.disk import boot_sector, core_image, write_boot
 from pymachine.images.making.programs import require, run
-from pymachine.images.making.recipe import Recipe, check_size, overlay, release
+from pymachine.images.making.recipe import OVERLAY, Recipe, check_size, overlay, release
 from pymachine.images.making.sources import deb_lines
+from pymachine.images.making.unsynced import can_be_unsynced, unsync
 
 UUID = "8c2d1f5e-0000-4000-8000-000000000001"
 BOOT = bytes(510) + b"\x55\xaa"
@@ -110,13 +114,35 @@ def test_the_file_system_behind_the_gap_is_left_alone(tmp_path: Path) -> None:
     assert disk.read_bytes()[1 << 20 :] == b"\xee" * (1 << 20)
 
 
+@pytest.mark.parametrize("name", [name for name in OVERLAY if name.endswith(".sh")])
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_what_runs_inside_the_image_is_clean_shell(name: str) -> None:
+    text = (files("pymachine.images.making") / "overlay" / name).read_text()
+    found = subprocess.run(["shellcheck", "-s", "sh", "-"], input=text, check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.skipif(not can_be_unsynced(), reason="only root on x86_64 builds without waiting for the disk")
+def test_what_a_build_runs_does_not_wait_for_the_disk_and_knows_no_other_difference(tmp_path: Path) -> None:
+    # A pipe cannot be written through: the kernel says so where it is asked.
+    asked = "import os, sys; os.write(1, b'x'); print(os.fsync(1))"
+    for wait, code in ((unsync, 0), (None, 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", asked], preexec_fn=wait, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == code
+
+
 def test_the_overlay_names_the_file_system_that_will_be_made() -> None:
     with tarfile.open(fileobj=io.BytesIO(overlay(Recipe(release("debian-13", "x86_64"), UUID)))) as tar:
         entries = {entry.name: entry for entry in tar}
         fstab = tar.extractfile("etc/fstab")
         assert fstab is not None
         assert fstab.read().decode().startswith(f"UUID={UUID} / ext4 ")
-    assert {(entry.uid, entry.gid, entry.mode) for entry in entries.values()} == {(0, 0, 0o644)}
+    assert {(entry.uid, entry.gid) for entry in entries.values()} == {(0, 0)}
+    programs = {path for path, entry in entries.items() if entry.mode == 0o755}
+    assert programs == {path for name, path in OVERLAY.items() if name.endswith(".sh")}
+    assert {entry.mode for path, entry in entries.items() if path not in programs} == {0o644}
     assert "etc/cloud/cloud.cfg.d/90_pymachine.cfg" in entries
 
 

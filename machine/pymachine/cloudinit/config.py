@@ -11,6 +11,8 @@ from pymachine.driver import FirstBoot, Login
 from pymachine.errors import UsageFault
 
 APT_LOCK_SECONDS = 300  # cloud-init itself waits 30 s; a first boot's own apt-daily holds the lock for minutes
+APT_CONF = f'DPkg::Lock::Timeout "{APT_LOCK_SECONDS}";\n'
+SUDO = "ALL=(ALL) NOPASSWD:ALL"
 
 # 9p needs the transport and the dialect named; mmap works only with that cache (kernel documentation, 9p.rst).
 _OPTIONS = {"9p": "trans=virtio,version=9p2000.L,msize=262144,cache=mmap", "virtiofs": "defaults"}
@@ -100,7 +102,7 @@ def _login(user: str, login: Login) -> dict[str, Any]:
         account |= {
             "gecos": "pymachine",
             "shell": "/bin/bash",
-            "sudo": "ALL=(ALL) NOPASSWD:ALL",
+            "sudo": SUDO,
             # Named, because useradd refuses an account whose group is there already (docker); cloud-init makes
             # a primary group that is missing only where it is among the others.
             "primary_group": user,
@@ -133,7 +135,7 @@ def _upkeep() -> dict[str, Any]:
         "package_upgrade": False,
         "apt": {
             "preserve_sources_list": True,
-            "conf": f'DPkg::Lock::Timeout "{APT_LOCK_SECONDS}";\n',
+            "conf": APT_CONF,
         },
         "growpart": {"mode": "auto", "devices": ["/"]},
         "resize_rootfs": True,

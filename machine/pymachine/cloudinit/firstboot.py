@@ -21,18 +21,30 @@ def first_boot_config(first_boot: FirstBoot) -> dict[str, Any]:
     Early: a unit of its own, queued before the files are there, starts once they are, beside the rest of the
     boot. What could not be queued (no systemd) or was dropped is run near the end, as what is not early.
     """
-    own = (
-        CarriedFile(f"{BASE}.command", f"{first_boot.command}\n".encode()),
-        CarriedFile(f"{BASE}.run", render("cloud-init/run.sh.j2", base=BASE, patience=PATIENCE).encode()),
-    )
     config: dict[str, Any] = {
-        "write_files": [_written(file) for file in (*first_boot.files, *own)],
+        "write_files": [_written(file) for file in first_boot_files(first_boot)],
         "runcmd": [["sh", f"{BASE}.run"]],
     }
     if first_boot.early:
-        queue = render("cloud-init/queue.sh.j2", base=BASE, unit=UNIT)
+        queue = queue_command(after=("cloud-init.service", "cloud-init-network.service"))
         config["bootcmd"] = [["cloud-init-per", "instance", UNIT, "sh", "-c", queue]]
     return config
+
+
+def first_boot_files(first_boot: FirstBoot) -> tuple[CarriedFile, ...]:
+    """Return its files, and those by which it is run."""
+    run = render("cloud-init/run.sh.j2", base=BASE, patience=PATIENCE)
+    own = ((f"{BASE}.command", f"{first_boot.command}\n"), (f"{BASE}.run", run))
+    return (*first_boot.files, *(CarriedFile(path, text.encode()) for path, text in own))
+
+
+def queue_command(*, after: tuple[str, ...]) -> str:
+    """Return the sh lines that have systemd run it in a unit of its own, as soon as ``after`` is over.
+
+    Without any it is run at once, however little of the system is up.
+    """
+    properties = " ".join(f"-p After={name}" for name in after) or "-p DefaultDependencies=no"
+    return render("cloud-init/queue.sh.j2", base=BASE, unit=UNIT, after=after, properties=properties)
 
 
 def _written(file: CarriedFile) -> dict[str, Any]:

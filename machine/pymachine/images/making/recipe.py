@@ -36,6 +36,8 @@ SYSTEM = (
     "systemd-resolved",
     "systemd-sysv",
     "udev",
+    "xz-utils",
+    "zstd",
 )
 
 GRUB_MODULES = ("biosdisk", "ext2", "part_msdos")
@@ -105,7 +107,7 @@ def overlay(recipe: Recipe) -> bytes:
     with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path, text in sorted(_overlay_files(recipe).items()):
             entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(text.encode()), 0o644
+            entry.size, entry.mode = len(text.encode()), 0o755 if text.startswith("#!") else 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     return made.getvalue()
 
@@ -124,15 +126,29 @@ def _overlay_files(recipe: Recipe) -> dict[str, str]:
     return found
 
 
+_INITRD = "etc/initramfs-tools"
+_UNITS = "etc/systemd/system"
+
 OVERLAY = {
     "fstab": "etc/fstab",
     "hosts": "etc/hosts",
     "cloud.cfg": "etc/cloud/cloud.cfg.d/90_pymachine.cfg",
     "ds-identify.cfg": "etc/cloud/ds-identify.cfg",
+    "dpkg.cfg": "etc/dpkg/dpkg.cfg.d/pymachine",
     "grub.cfg": "etc/default/grub.d/pymachine.cfg",
     "locale": "etc/default/locale",
     "kernel-img.conf": "etc/kernel-img.conf",
-    "initramfs.conf": "etc/initramfs-tools/conf.d/pymachine.conf",
-    "initramfs-modules": "etc/initramfs-tools/modules",
-    "wait-online.conf": "etc/systemd/system/systemd-networkd-wait-online.service.d/pymachine.conf",
+    "initramfs.conf": f"{_INITRD}/conf.d/pymachine.conf",
+    "initramfs-modules": f"{_INITRD}/modules",
+    "initramfs-hook.sh": f"{_INITRD}/hooks/pymachine",
+    "initramfs-drivers.sh": f"{_INITRD}/scripts/init-top/pymachine",
+    "initramfs-writable.sh": f"{_INITRD}/scripts/local-bottom/pymachine",
+    "initramfs-devices.sh": f"{_INITRD}/scripts/init-bottom/pymachine",
+    "wait-online.conf": f"{_UNITS}/systemd-networkd-wait-online.service.d/pymachine.conf",
+    "seed.sh": "usr/lib/pymachine/seed",
+    "seed.service": f"{_UNITS}/pymachine-seed.service",
+    "cloud-init.sh": "usr/lib/pymachine/cloud-init",
+    "cloud-init.service": f"{_UNITS}/pymachine-cloud-init.service",
+    "grow.sh": "usr/lib/pymachine/grow",
+    "grow.service": f"{_UNITS}/pymachine-grow.service",
 }

@@ -5,7 +5,8 @@ uuid=$1
 shift
 export DEBIAN_FRONTEND=noninteractive
 
-systemctl enable systemd-networkd.service systemd-resolved.service ssh.service
+systemctl enable systemd-networkd.service systemd-resolved.service ssh.service \
+    pymachine-seed.service pymachine-cloud-init.service pymachine-grow.service
 # A new machine has better things to do in its first minutes; the timers of fleets belong to their administrators.
 systemctl disable apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
     dpkg-db-backup.timer 2>/dev/null || true
@@ -20,6 +21,20 @@ grep -l -E 'flags=\((unconfined|complain)' /etc/apparmor.d/* 2>/dev/null | while
 done
 # For what is not on this system: foreign binaries, a boot menu's memory of failures.
 systemctl mask systemd-binfmt.service grub-common.service
+# For what a machine like this does not have, or what comes up by itself once it is used: firmware that keeps records
+# of crashes, a TPM, passwords typed at boot, views of the kernel for those who debug it.
+systemctl mask systemd-pstore.service dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    sys-kernel-config.mount sys-fs-fuse-connections.mount modprobe@configfs.service modprobe@drm.service \
+    modprobe@efi_pstore.service modprobe@fuse.service systemd-network-generator.service \
+    systemd-networkd-persistent-storage.service systemd-pcrmachine.service systemd-pcrphase.service \
+    systemd-pcrphase-sysinit.service systemd-tpm2-setup.service systemd-tpm2-setup-early.service \
+    systemd-ask-password-console.path systemd-ask-password-wall.path
+# cloud-init's generator looks for a seed before anything else is done; pymachine-cloud-init.service does that now.
+mkdir -p /etc/systemd/system-generators
+for name in cloud-init-generator systemd-gpt-auto-generator systemd-hibernate-resume-generator \
+    systemd-ssh-generator systemd-tpm2-generator; do
+    ln -sf /dev/null "/etc/systemd/system-generators/$name"
+done
 
 grub=/boot/grub
 mkdir -p $grub/i386-pc
@@ -31,7 +46,7 @@ kernel=$(cd /boot && ls vmlinuz-* | sort -V | tail -n 1)
 cat >$grub/grub.cfg <<END
 set timeout=0
 menuentry 'Debian' {
-    linux /boot/$kernel root=UUID=$uuid ro console=tty0 console=ttyS0,115200n8
+    linux /boot/$kernel root=UUID=$uuid ro net.ifnames=0 console=tty0 console=ttyS0,115200n8
     initrd /boot/initrd.img-${kernel#vmlinuz-}
 }
 END
