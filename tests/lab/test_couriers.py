@@ -1,8 +1,9 @@
-"""One set-up, two couriers: SSH, and cloud-init at a first boot, leave the same host."""
+"""One set-up, three couriers: SSH, cloud-init, and what our image has in its place, leave the same host."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from lab import Host
 from lab.options import Seed
 from lab.seeded import Keys, booted
 from lab.workstation import Workstation
-from pymachine.cloudinit import UserData, meta_data, user_data
+from pymachine.cloudinit import UserData, meta_data, settings, user_data
 from pymachine.driver import CarriedFile, FirstBoot
 from pymachine.engine.bundle import TlsFiles, setup_bundle
 from pymachine.engine.hostfacts import HostFacts
@@ -40,7 +41,7 @@ getent hosts node1 | cut -d' ' -f1
 """
 
 
-def first_boot_of(workstation: Workstation, name: str, os_release: str) -> FirstBoot:
+def first_boot_of(workstation: Workstation, name: str, os_release: str, *, early: bool = False) -> FirstBoot:
     """The set-up of a machine on record, planned for a host that nobody has seen."""
     with SqliteStore.open(workstation.store) as store:
         machine, secrets = store.get(name), store.secrets(name)
@@ -48,7 +49,7 @@ def first_boot_of(workstation: Workstation, name: str, os_release: str) -> First
     tls = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
     bundle = setup_bundle(plan, tls, wait_for_cloud_init=False)
     files = tuple(CarriedFile(f"{bundle.folder}/{file.path}", file.content, file.mode) for file in bundle.files)
-    return FirstBoot(files, bundle.run.shell())
+    return FirstBoot(files, bundle.run.shell(), early=early)
 
 
 def manifest_of(host: Host) -> dict[str, Any]:
@@ -63,18 +64,35 @@ def traces(host: Host) -> list[str]:
     return [*lines[: at + 1], *lines[at + 2 :]]
 
 
+def run_settings(host: Host, data: UserData) -> None:
+    """Have the host do what an image of ours does early at its first boot, and wait for the set-up's end."""
+    folder = host.root / "root/seed"
+    folder.mkdir()
+    for name, content in settings(data, "i-1", "52:54:00:00:00:01").items():
+        (folder / name).write_bytes(content)
+    host.exec("sh /root/seed/pymachine.sh /root/seed")
+    end = time.monotonic() + 300
+    while time.monotonic() < end and host.exec("test -s /run/pymachine-first-boot.code", check=False).returncode:
+        time.sleep(0.5)
+
+
 @pytest.mark.soak(60)
-def test_both_couriers_leave_the_same_host(
+def test_all_couriers_leave_the_same_host(
     fresh_host: Callable[..., Host], workstation: Workstation, keys: Keys
 ) -> None:
     by_ssh = fresh_host(name="node1")
     workstation.create("node1", by_ssh.address, "--engine-install", "distro")
-    first_boot = first_boot_of(workstation, "node1", by_ssh.exec("cat /etc/os-release").stdout)
+    os_release = by_ssh.exec("cat /etc/os-release").stdout
+    first_boot = first_boot_of(workstation, "node1", os_release)
     seed = Seed(user_data(UserData("node1", "root", keys.login, first_boot)), meta_data("i-1", "node1"))
     by_cloud_init = fresh_host(name="blank", wait=False, seed=seed, root_login=False)
     assert "status: done" in booted(by_cloud_init)
+    by_settings = fresh_host(name="plain")
+    early = first_boot_of(workstation, "node1", os_release, early=True)
+    run_settings(by_settings, UserData("node1", "root", keys.login, early))
 
-    log = by_cloud_init.exec("cat /run/pymachine-first-boot.log /run/pymachine-first-boot.code").stdout
-    assert log.endswith("\n0\n"), log
-    assert traces(by_cloud_init) == traces(by_ssh)
-    assert manifest_of(by_cloud_init) == manifest_of(by_ssh)
+    for host in (by_cloud_init, by_settings):
+        log = host.exec("cat /run/pymachine-first-boot.log /run/pymachine-first-boot.code").stdout
+        assert log.endswith("\n0\n"), log
+        assert traces(host) == traces(by_ssh)
+        assert manifest_of(host) == manifest_of(by_ssh)

@@ -11,7 +11,7 @@ state=/var/lib/pymachine
 
 rm -f /etc/ssh/ssh_host_*
 tar -x -p --no-overwrite-dir -f "$1/pymachine.tar" -C /
-cat /etc/hostname >/proc/sys/kernel/hostname
+hostname -F /etc/hostname
 
 if ! grep -qxF "$(printf '127.0.1.1\t%s' "$names")" /etc/hosts; then
     sed '/^127\.0\.1\.1[[:space:]]/d' /etc/hosts >/etc/hosts.pymachine-new
