@@ -42,24 +42,33 @@ class Budget:
 
 @dataclass(frozen=True)
 class Spent:
-    """What one stage took: wall time in seconds, and its counts."""
+    """What one stage took: wall time in seconds, and its counts; ``waited``: what one beside others held them up."""
 
     stage: str
     tier: str
     seconds: float
     counts: Counter[str]
     beside: bool = False
+    waited: float = 0.0
+
+    @property
+    def alone(self) -> float:
+        """Seconds of the run that it alone took."""
+        return self.waited if self.beside else self.seconds
 
 
 def table(spent: Sequence[Spent], budget: Budget, total: float) -> str:
-    """Show each stage and each tier; a stage in brackets ran beside others."""
+    """Show each stage and each tier.
+
+    A stage that ran beside others has its seconds in brackets, and after them how long it held the others up.
+    """
     lines = [_line("stage", "seconds", *(kind.replace("_", " ") for kind in KINDS))]
     for one in spent:
-        seconds = f"({one.seconds:.0f})" if one.beside else f"{one.seconds:.0f}"
+        seconds = f"({one.seconds:.0f}) {one.waited:.0f}" if one.beside else f"{one.seconds:.0f}"
         lines.append(_line(one.stage, seconds, *(one.counts[kind] for kind in KINDS)))
     for tier in dict.fromkeys(one.tier for one in spent):
         sums = sum_of(spent, tier)
-        alone = sum(one.seconds for one in spent if one.tier == tier and not one.beside)
+        alone = sum(one.alone for one in spent if one.tier == tier)
         limits = budget.tiers[tier]
         lines.append(_line(f"all of {tier}", f"{alone:.0f}", *(f"{sums[kind]}/{limits[kind]}" for kind in KINDS)))
     lines.append(_line("from start to end", f"{total:.0f}"))

@@ -113,12 +113,13 @@ class Run:
             _end(process, told=isinstance(error, KeyboardInterrupt))
             raise
 
-    def _note(self, stage: Stage, seconds: float, began: datetime | None = None, *, beside: bool = False) -> None:
+    def _note(self, stage: Stage, seconds: float, began: datetime | None = None, waited: float | None = None) -> None:
         name = self._env(stage)["PYMACHINE_STAGE"]
         os.environ.update(PYMACHINE_RUN=str(self.folder), PYMACHINE_STAGE=name)
         if began and stage.libvirt:
             count_guests(began)
-        self.spent.append(Spent(stage.name, stage.tier, seconds, counted(self.folder, name), beside))
+        counts = counted(self.folder, name)
+        self.spent.append(Spent(stage.name, stage.tier, seconds, counts, waited is not None, waited or 0.0))
 
     def _begin(self, stage: Stage) -> None:
         (command,) = stage.commands
@@ -140,7 +141,7 @@ class Run:
             print(f"== {one.stage.name}, which ran beside the others; waited {waited:.0f} s for its end", flush=True)
             print(one.output.read().decode(errors="replace"), end="", flush=True)
             one.output.close()
-            self._note(one.stage, time.monotonic() - one.began, beside=True)
+            self._note(one.stage, time.monotonic() - one.began, waited=waited)
             if code:
                 raise Failed(f"{one.stage.name} failed with {code}")
 

@@ -149,8 +149,9 @@ def every_run(files: Files) -> list[Stage]:
     hosts = ("-n", str(HOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
     speeds = [path for path in files.speeds if Path(path).name in SPEEDS]
     return [
-        Stage("style", (make("style"),)),
-        Stage("fast", (make("fast"),), root=True),
+        # The life of a host is waiting for most of it: what needs none has the processors meanwhile.
+        Stage("style", (make("style"),), until="speeds"),
+        Stage("fast", (make("fast"),), root=True, until="speeds"),
         Stage("hosts", (pytest(*hosts, *files.hosts),), root=True),
         Stage("speeds", (pytest(*speeds),), root=True),
         Stage("virtual machines", (pytest("--durations=15", "-m", "lab", *files.virtual),), root=True, libvirt=True),

@@ -136,16 +136,16 @@ def test_the_budget_names_everything_that_is_counted_and_says_what_is_above_it()
     ]
 
 
-def test_the_table_leaves_out_of_the_sum_what_ran_beside() -> None:
+def test_the_table_sums_what_held_up_the_run() -> None:
     spent = [
         Spent("hosts", "base", 100.0, Counter(host_boots=3)),
-        Spent("image", "base", 50.0, Counter(host_boots=1), beside=True),
+        Spent("image", "base", 50.0, Counter(host_boots=1), beside=True, waited=7.0),
     ]
     assert sum_of(spent, "base")["host_boots"] == 4
     shown = [line.split()[:4] for line in table(spent, Budget.read(), 120).splitlines()]
     assert ["hosts", "100", "0", "3"] in shown
-    assert ["image", "(50)", "0", "1"] in shown
-    assert ["all", "of", "base", "100"] in shown
+    assert ["image", "(50)", "7", "0"] in shown
+    assert ["all", "of", "base", "107"] in shown
 
 
 def test_the_age_of_a_soak_is_told_in_days(tmp_path: Path) -> None:
