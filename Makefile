@@ -3,6 +3,7 @@
 #              machines are emulated), and a slice of the rest that the commit chooses
 # make soak    every test there is; make soak AREA all of one area, such as swarm, apply, aws, kvm (hours, minutes)
 # make check   the fast inner loop: style, types, layers, and the tests that need no host
+# make near    of these tests those that a change can reach, by the imports; BASE=REVISION says since when
 # make bench   the speed ratios of the README
 #
 # Each target installs what it needs (system packages by apt, Python packages in .venv) and can be repeated.
@@ -18,6 +19,8 @@ HAS_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.
 WHEELS  := import tomllib; e = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(d for d in e["aws"] + e["test"] if not d.startswith("pymachine-docker")), sep="\n")
 FAST    := -m 'not lab' tests/unit tests/contract tests/golden tests/transcripts
 PROOF   := env PYTHONPATH=tests $(PYTHON) -m proof
+# Without bytecode each process of the tests would compile all modules of theirs for itself.
+unexport PYTHONDONTWRITEBYTECODE
 export CI PYTHON
 export STARTED := $(shell date +%s)
 
@@ -31,7 +34,7 @@ endif
 endif
 
 # What runs before anything is installed is written for the Python that is there.
-.PHONY: age python wheels setup hosts check style fast test soak bench demo demo-down clean programs
+.PHONY: age python wheels setup hosts check style fast near test soak bench demo demo-down clean programs
 
 setup: $(VENV)/.ready
 
@@ -72,9 +75,18 @@ style: setup
 
 fast: setup
 	@echo "== fast tests"
-	$(PYTEST) -n 2 -q $(FAST)
+	$(PYTEST) -n 4 -q $(FAST)
 
-check: style fast
+# Style beside the tests, half of whose life is waiting; what it says comes after what they say, and either can fail.
+check: setup
+	@said=$$(mktemp); $(MAKE) --no-print-directory style >$$said 2>&1 & style=$$!; \
+	trap 'kill $$style 2>/dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
+	$(MAKE) --no-print-directory fast; fast=$$?; \
+	wait $$style; style=$$?; cat $$said; [ $$style = 0 ] || echo "error: style, types or layers: see above" >&2; \
+	[ $$fast = 0 ] || echo "error: tests failed: see above" >&2; exit $$((fast ? fast : style))
+
+near: setup
+	@env PYTHONPATH=tests $(BIN)/python -m near
 
 # How old the last whole soak is: the first line of a run, and its last.
 age:
