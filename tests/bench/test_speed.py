@@ -81,7 +81,7 @@ def test_create_costs_little_more_than_the_packages(
         host = fresh_host()
         words = (f"node{turn}", host.address, "--engine-install", "distro")
         ours.append(_seconds(partial(workstation.create, *words)))
-        extras.append(_seconds(partial(host.run, "sh /var/lib/pymachine/extras.sh run", timeout=300)))
+        extras.append(_seconds(host.finish_extras))
         host.destroy()
     ratio = min(ours) / min(bare)
     against = "one ssh: apt-get update, apt-get install --no-install-recommends docker.io docker-cli"

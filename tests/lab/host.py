@@ -236,6 +236,10 @@ class Host:
         options = "-y -q --no-install-recommends"
         self.run(f"DEBIAN_FRONTEND=noninteractive apt-get install {options} {names}", timeout=300)
 
+    def finish_extras(self) -> None:
+        """Have what follows an engine installed now, so that nothing changes later by itself."""
+        self.exec("[ ! -f /var/lib/pymachine/extras.sh ] || sh /var/lib/pymachine/extras.sh run", timeout=300)
+
     # waiting
 
     def wait_ssh(self, deadline: float = 60) -> None:

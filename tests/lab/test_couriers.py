@@ -59,6 +59,7 @@ def manifest_of(host: Host) -> dict[str, Any]:
 
 
 def traces(host: Host) -> list[str]:
+    host.finish_extras()
     lines = host.exec(FILES, check=False, timeout=120).stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith(MANIFEST))
     return [*lines[: at + 1], *lines[at + 2 :]]

@@ -38,6 +38,7 @@ def test_install_pin_hold_upgrade_and_no_way_back(
     # Whatever else offers these packages, the repository wins.
     pinned = host.run("apt-cache policy docker-ce | grep -A1 -F '*** '").stdout
     assert " 990\n" in pinned, pinned
+    host.finish_extras()
     host.run("apt-get -q update && apt-get -q -y dist-upgrade")
     assert older in _installed(host), "an upgrade of the whole system leaves the engine alone"
 

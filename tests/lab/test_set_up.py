@@ -47,6 +47,30 @@ def test_a_bare_host_becomes_a_machine_and_bare_again(
 
 
 @pytest.mark.soak(25)
+def test_what_follows_the_engine_is_on_record_until_it_is_there(
+    fresh_host: FreshHost, workstation: Workstation
+) -> None:
+    host = fresh_host()
+    workstation.create("node1", host.address, "--engine-install", "distro")
+    pending = "cat /var/lib/pymachine/extras; systemctl is-active pymachine-extras.timer; true"
+    assert host.exec("command -v git || echo none").stdout.strip() == "none", "nobody waited for it"
+    assert host.exec(pending).stdout.split() == ["procps", "xz-utils", "git", "active"]
+    assert "git" not in workstation.pymachine("provision", "--dry-run", "node1").stdout, "it comes by itself"
+
+    host.exec("systemctl stop pymachine-extras.timer")  # as a reboot would
+    assert "git" in workstation.pymachine("provision", "--dry-run", "node1").stdout
+    daemon = host.exec("pidof dockerd").stdout
+    workstation.pymachine("provision", "node1")
+    assert host.exec(pending).stdout.split()[-1] == "active", "begun again"
+
+    host.exec("systemctl start pymachine-extras.service")
+    host.finish_extras()
+    assert host.exec("git --version && dpkg --audit").stdout.startswith("git version")
+    assert host.exec("pidof dockerd").stdout == daemon
+    assert "git" in host.exec("cat /var/lib/pymachine/installed").stdout.split()
+    assert host.exec("ls /var/lib/pymachine | grep extras").stdout == "extras.sh\n"
+
+
 def test_rm_with_purge_takes_the_engine_away_too(fresh_host: FreshHost, workstation: Workstation) -> None:
     host = fresh_host()
     workstation.create("node1", host.address, "--engine-install", "distro")
@@ -138,6 +162,7 @@ def test_dry_runs_change_nothing(fresh_host: FreshHost, workstation: Workstation
     assert workstation.pymachine("ls", "-q").stdout == ""
     assert host.run(listing).stdout == ""
     workstation.create("node1", host.address, "--engine-install", "distro")
+    host.finish_extras()
     before = host.run("find /etc -type f -exec sha256sum {} +; pidof dockerd").stdout
     for words in (("provision", "--engine-label", "a=b"), ("upgrade",), ("rm",)):
         assert workstation.pymachine(*words, "--dry-run", "node1").stdout

@@ -78,8 +78,23 @@ def test_the_script_keeps_blanks_within_quotes(tmp_path: Path) -> None:
     assert '--label "a  b"' in awk(DEBIAN + OVERRIDE, "tcp://[::]:2376", tmp_path)
 
 
-def awk(unit: str, listen: str, folder: Path) -> str:
+def test_what_protects_the_socket_stands_on_its_line(tmp_path: Path) -> None:
+    line = awk(DEBIAN, "tcp://[::]:2376", tmp_path, protection="--tlsverify --tlskey=/k")
+    assert line == "/usr/sbin/dockerd -H fd:// $DOCKER_OPTS -H tcp://[::]:2376 --tlsverify --tlskey=/k"
+
+
+def awk(unit: str, listen: str, folder: Path, protection: str = "") -> str:
     program = folder / "exec-start.awk"
     program.write_text(render("engine/exec-start.awk.j2"))
-    command = ["awk", "-v", f"own={OWN}", "-v", f"listen={listen}", "-f", str(program)]
+    command = [
+        "awk",
+        "-v",
+        f"own={OWN}",
+        "-v",
+        f"listen={listen}",
+        "-v",
+        f"protection={protection}",
+        "-f",
+        str(program),
+    ]
     return subprocess.run(command, input=unit, capture_output=True, text=True, check=True).stdout.rstrip("\n")

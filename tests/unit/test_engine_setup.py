@@ -9,6 +9,7 @@ import pytest
 from pymachine.engine.facts import HostFacts
 from pymachine.engine.hostfacts import EngineFacts
 from pymachine.engine.live_restore import LiveRestore
+from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.osfamily import DockerRepo
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import CheckFailed, UsageFault
@@ -184,8 +185,43 @@ class TestConfig:
 
         assert final["odd"] == 1
         assert final["labels"] == ["a=b", "provider=ssh"]
+        assert not {"hosts", "tlsverify", "tlskey"} & set(final), "they are in the unit, where the socket is"
+        assert {"--tlsverify", "--tlskey=/etc/docker/pymachine/server-key.pem"} <= set(plan.config.protection)
+
+    @pytest.mark.parametrize("protected", [{"hosts": ["fd://"]}, {"tlsverify": True}], ids=["socket", "users own"])
+    def test_what_opens_and_what_protects_is_one_file(self, protected: dict[str, Any]) -> None:
+        facts = replace(adopted(unit_text=UNIT.replace(" -H fd://", "")), daemon_json=json.dumps(protected).encode())
+
+        plan = plan_setup(machine(), facts)
+
+        final = json.loads(plan.config.final)
         assert final["tlsverify"] is True
-        assert "hosts" not in final
+        assert plan.config.by_flag is ("hosts" not in protected)
+        assert "--tlsverify" not in plan.config.protection, "dockerd takes a key from the file or from a flag"
+        assert ("tlskey" in final) is not plan.config.by_flag
+
+    def test_a_set_up_that_has_its_protection_in_the_file_moves_it_to_the_unit(self) -> None:
+        facts = fresh()
+        first = plan_setup(machine(), facts)
+        old = {**json.loads(first.config.final), **TLS_KEYS}
+        manifest = {**json.loads(first.manifest.text()), "added": {**first.config.added, **TLS_KEYS}}
+        there = replace(again(first, facts), daemon_json=json.dumps(old).encode(), manifest=manifest)
+
+        second = plan_setup(machine(), there)
+
+        assert not set(TLS_KEYS) & set(json.loads(second.config.final))
+        assert [change.what for change in second.changes if "tlsverify" in change.what] == [
+            "take tlsverify out of /etc/docker/daemon.json"
+        ]
+
+    def test_the_flags_of_our_own_drop_in_are_no_conflict(self) -> None:
+        facts = fresh()
+        plan = plan_setup(machine(), facts)
+        there = again(plan, facts)
+        assert there.engine is not None
+        argv = ("/usr/sbin/dockerd", "-H", "fd://", "-H", plan.config.listen, *plan.config.protection)
+
+        assert plan_setup(machine(), replace(there, engine=replace(there.engine, cmdline=argv))).changes == ()
 
     def test_a_host_that_uses_the_hosts_key_gets_our_socket_there(self) -> None:
         facts = replace(adopted(unit_text=UNIT.replace(" -H fd://", "")), daemon_json=b'{"hosts": ["fd://"]}')

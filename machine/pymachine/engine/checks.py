@@ -9,7 +9,7 @@ from typing import Any
 from pymachine.engine.exec_start import exec_start
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
-from pymachine.engine.options import key_of_flag
+from pymachine.engine.options import TLS_KEYS, key_of_flag
 from pymachine.engine.osfamily import Family
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
@@ -82,7 +82,9 @@ def listener_conflicts(engine: EngineFacts | None, hosts: list[Any], ports: set[
 def flag_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
     """Name keys that the engine gets as flags: dockerd refuses to start when a key is in the file as well."""
     _, origin = exec_start(engine.unit_text)
-    found = sorted(flag for flag in engine.flags if key_of_flag(flag) in wanted)
+    # Our own drop-in has them together, with our files.
+    ours = TLS_KEYS if engine.flags.get("tlskey") == [TLS_KEYS["tlskey"]] else {}
+    found = sorted(flag for flag in engine.flags if key_of_flag(flag) in wanted and flag not in ours)
     return [f"--{flag} is given as a flag in {origin or 'the unit'}" for flag in found]
 
 

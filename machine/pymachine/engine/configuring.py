@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pymachine.engine import checks
@@ -27,7 +27,8 @@ class ConfigPlan:
     ``final`` is what the engine is started with. ``before`` (the old file with live-restore switched on, for a
     reload) and ``after`` (``final`` without it again, once the engine is back) are None where not needed.
     ``found`` is the digest of the file that the plan was made from. ``listen`` is the engine's TCP socket;
-    ``by_flag`` says that its unit names it, else the ``hosts`` key does.
+    ``by_flag`` says that its unit names it, else the ``hosts`` key does. ``protection`` are the flags that stand
+    beside it there and ask for client certificates: what opens and what protects is one file in either case.
     """
 
     path: str
@@ -36,6 +37,7 @@ class ConfigPlan:
     added: Config
     listen: str
     by_flag: bool
+    protection: tuple[str, ...] = ()
     before: bytes | None = None
     after: bytes | None = None
     changed: tuple[str, ...] = ()
@@ -57,13 +59,21 @@ def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *
     theirs = withdraw(existing, had)
     by_flag = _listens_by_flag(facts, theirs)
     listen = f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{spec.port}"
+    flags = {key: value for key, value in TLS_KEYS.items() if by_flag and key not in theirs}
     wanted = _wanted(machine, theirs) | ({} if by_flag else {"hosts": _hosts(theirs, spec.port, listen)})
-    start = merge(existing, wanted, had).config
+    in_file = {key: value for key, value in wanted.items() if key not in flags}
+    start = merge(existing, in_file, had).config
     live = decide(facts.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
-    merged = merge(existing, wanted | (ON if live is LiveRestore.KEEP else {}), had)
+    merged = merge(existing, in_file | (ON if live is LiveRestore.KEEP else {}), had)
     _refuse(facts, spec, previous, _Sides(theirs, wanted, merged.conflicts))
-    plan = ConfigPlan(facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag)
+    plan = ConfigPlan(
+        facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags)
+    )
     return _with_texts(plan, facts, existing, merged.config, live)
+
+
+def _as_flags(config: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"--{key}" if value is True else f"--{key}={value}" for key, value in config.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +139,9 @@ def _with_texts(
     same = facts.daemon_json if facts.daemon_json is not None and config == existing else None
     final = same or encode_config(config)
     borrowed = live is LiveRestore.BORROW
-    return ConfigPlan(
-        path=plan.path,
-        found=plan.found,
+    return replace(
+        plan,
         final=encode_config(config | ON) if borrowed else final,
-        added=plan.added,
-        listen=plan.listen,
-        by_flag=plan.by_flag,
         before=switched_on(facts.engine, existing, live),
         after=final if borrowed else None,
         changed=changed,

@@ -245,7 +245,7 @@ def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
 
 def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
     config, port = plan.config, plan.machine.engine.port
-    found = [Change(f"set {key} in {config.path}", _why(key), Aspect.CONFIG, RESTARTING) for key in config.changed]
+    found = [_config_change(key, config) for key in config.changed]
     if previous is None or previous.port != port or previous.id != plan.machine.id:
         how = "a systemd drop-in" if config.by_flag else f"hosts in {config.path}"
         why = f"clients reach the engine there over TLS ({how})"
@@ -253,6 +253,14 @@ def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
         files = "place ca.pem, server.pem and server-key.pem in /etc/docker/pymachine"
         found.append(Change(files, "TLS", effects=RESTARTING))
     return found
+
+
+def _config_change(key: str, config: ConfigPlan) -> Change:
+    if key in TLS_KEYS and config.protection:
+        what, why = f"take {key} out of {config.path}", "it stands beside the socket that it protects, in the unit"
+    else:
+        what, why = f"set {key} in {config.path}", _why(key)
+    return Change(what, why, Aspect.CONFIG, RESTARTING)
 
 
 def _environment_changes(plan: SetupPlan, previous: Manifest | None, former: EngineSpec | None) -> list[Change]:

@@ -92,11 +92,14 @@ system_facts() {
     grep -rhsE 'Signed-By|signed-by' /etc/apt/sources.list.d/docker.* 2>/dev/null | fact docker_signed_by
     file manifest /var/lib/pymachine/manifest.json
     file installed /var/lib/pymachine/installed
-    [ ! -s /var/lib/pymachine/extras ] || extras_follow || file extras /var/lib/pymachine/extras
+    [ ! -s /var/lib/pymachine/extras ] || extras_have_their_way || file extras /var/lib/pymachine/extras
 }
 
-# True while what follows the engine is still to come by itself.
-extras_follow() { systemctl is-active -q pymachine-extras.timer || systemctl is-active -q pymachine-extras.service; } 2>/dev/null
+# True while what follows the engine comes by itself; or it failed: the next set-up tries again, but asks for none.
+extras_have_their_way() {
+    [ -e /var/lib/pymachine/extras-failed ] || systemctl is-active -q pymachine-extras.timer ||
+        systemctl is-active -q pymachine-extras.service
+} 2>/dev/null
 
 cloud_init() {
     if ! command -v cloud-init >/dev/null 2>&1 || [ -e /etc/cloud/cloud-init.disabled ]; then
@@ -144,12 +147,19 @@ unit_facts() {
     systemctl show "$unit" -p ActiveState -p MainPID -p FragmentPath -p DropInPaths | fact unit_properties
     systemctl cat "$unit" 2>/dev/null | fact unit_text
     pid=$(systemctl show "$unit" -p MainPID | sed 's/.*=//')
-    custom=$(systemctl cat "$unit" 2>/dev/null | sed -n 's/^ExecStart=.*--config-file[= ]\([^ ]*\).*/\1/p' | tail -n 1)
+    custom=$(systemctl show "$unit" -p ExecStart --value | sed -n 's/.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | tr ' ' '\n' | config_of)
+    # A variable may name it: the process itself has the word.
+    [ -n "$custom" ] || [ "${pid:-0}" = 0 ] || custom=$(tr '\0' '\n' <"/proc/$pid/cmdline" | config_of) 2>/dev/null
     config=${custom:-$config}
     systemctl cat "$unit" 2>/dev/null | sed -n 's/^EnvironmentFile=-\{0,1\}//p' | while read -r path; do
         cat "$path" 2>/dev/null
         echo
     done | fact unit_environment
+}
+
+# The configuration file among the words of a dockerd, one a line.
+config_of() {
+    awk 'last == "--config-file" { found = $0 } /^--config-file=/ { found = substr($0, 15) } { last = $0 } END { print found }'
 }
 
 openrc_facts() {

@@ -160,8 +160,11 @@ run() {
         add_each $(cat "$state/extras") >"$here/log" 2>&1 || code=$?
         end_packages extras-before
         exit "$code"
-    ) || die "some of these could not be installed: $(paste -s -d ' ' "$state/extras")" "$(tail -n 3 "$here/log")"
-    rm -rf "$state/extras" "$here"
+    ) || {
+        tail -n 5 "$here/log" >"$state/extras-failed"
+        die "some of these could not be installed: $(paste -s -d ' ' "$state/extras")" "$(cat "$state/extras-failed")"
+    }
+    rm -rf "$state/extras" "$state/extras-failed" "$here"
 }
 
 armed() { systemctl is-active -q "$timer" || systemctl is-active -q "$service"; }
@@ -170,6 +173,7 @@ arm() {
     [ -s "$state/extras" ] || return 0
     if [ -d /run/systemd/system ]; then
         ! armed || return 0
+        rm -f "$state/extras-failed"
         systemctl reset-failed "$timer" "$service" 2>/dev/null || true
         ! systemd-run -q --collect --unit="${service%.service}" --on-active=30 --timer-property=AccuracySec=1s \
             -p Nice=19 -p IOSchedulingClass=idle sh "$state/extras.sh" run 2>/dev/null || return 0

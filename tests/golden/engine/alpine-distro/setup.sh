@@ -240,7 +240,10 @@ finish() {
     if [ "$code" != 0 ]; then
         say failed "$current"
         unit_log
-        [ ! -f "$backup/entries" ] || sh "$state/rollback.sh" || say log 'the former configuration could not be put back'
+        # What an earlier run committed stays: only what is not complete is taken back.
+        if [ -f "$backup/entries" ] && [ ! -f "$backup/complete" ]; then
+            sh "$state/rollback.sh" || say log 'the former configuration could not be put back as a whole'
+        fi
     fi
     exit "$code"
 }
@@ -329,6 +332,7 @@ begin_backup() {
     chmod 700 "$state/backup" "$folder"
     : >"$folder/entries"
     printf '%s\n' "$config" >"$folder/config-path"
+    echo 2376 >"$folder/port"
     cp "$here/recovery.json" "$folder/recovery.json"
     ! engine_is_active || : >"$folder/was-active"
     ln -sfn "${folder##*/}" "$backup"

@@ -159,19 +159,31 @@ wait_for_port() {
         sleep 0.2
     done
 }
-# Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket.
+# Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket, $3: the flags that
+# protect it. One line of one file has both, so that no moment and no power cut can part them.
 command_line() {
-    systemctl cat "$unit" | awk -v own="$1" -v listen="$2" -f "$here/exec-start.awk"
+    systemctl cat "$unit" | awk -v own="$1" -v listen="$2" -v protection="$3" -f "$here/exec-start.awk"
 }
 
-# The merged unit must really have our port: a drop-in that sorts after ours would win.
+# The command line in force, as systemd has read it.
+unit_argv() { systemctl show -p ExecStart --value "$unit" | sed -n 's/.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p'; }
+
+# check_unit PORT BEFORE: the unit must really have our port, protected: a drop-in that sorts after ours would win. And
+# nothing of the command line that was there BEFORE ours may be lost.
 check_unit() {
-    if systemctl show -p ExecStart "$unit" | grep -Eq "tcp://[^ ]*:$1( |;)"; then
-        return 0
-    fi
-    winner=$(systemctl cat "$unit" | awk '/^# \// { file = $2 } /^ExecStart=/ { last = file } END { print last }')
-    die "$winner overrides the command line of $unit, so that it would not listen on port $1" \
-        "remove ExecStart from $winner, or rename that file so that it sorts before zz-pymachine.conf"
+    argv=$(unit_argv)
+    case "$argv " in
+        *tcp://*:"$1 "*) ;;
+        *)
+            winner=$(systemctl cat "$unit" | awk '/^# \// { file = $2 } /^ExecStart=/ { last = file } END { print last }')
+            die "$winner overrides the command line of $unit, so that it would not listen on port $1" \
+                "remove ExecStart from $winner, or rename that file so that it sorts before zz-pymachine.conf"
+            ;;
+    esac
+    case $argv in
+        "$2"*) ;;
+        *) die "the command line of $unit was read as another one than systemd has: $2" ;;
+    esac
 }
 # locked COMMAND…: run it again, for five minutes, while somebody else holds a lock of the package manager.
 locked() {
@@ -254,7 +266,10 @@ finish() {
     if [ "$code" != 0 ]; then
         say failed "$current"
         unit_log
-        [ ! -f "$backup/entries" ] || sh "$state/rollback.sh" || say log 'the former configuration could not be put back'
+        # What an earlier run committed stays: only what is not complete is taken back.
+        if [ -f "$backup/entries" ] && [ ! -f "$backup/complete" ]; then
+            sh "$state/rollback.sh" || say log 'the former configuration could not be put back as a whole'
+        fi
     fi
     exit "$code"
 }
@@ -343,6 +358,7 @@ begin_backup() {
     chmod 700 "$state/backup" "$folder"
     : >"$folder/entries"
     printf '%s\n' "$config" >"$folder/config-path"
+    echo 2376 >"$folder/port"
     cp "$here/recovery.json" "$folder/recovery.json"
     ! engine_is_active || : >"$folder/was-active"
     ln -sfn "${folder##*/}" "$backup"
@@ -375,7 +391,7 @@ check_config() {
     found=absent
     [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
     case $found in
-        absent | b53ec8a02ec0a799832cc26df7a73e2b25ff843c50f7125bac160dc3a2e365fc) ;;
+        absent | 402edb5023d3f342f8aefb44211e1418b5463bba343d556e6917152f2129bfa6) ;;
         *) die "$config was changed by somebody while this was being prepared" 'try again' ;;
     esac
     [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
@@ -412,7 +428,10 @@ place_certificates() {
 # The unit's own command line as found, with our socket added; the last of all drop-ins by its name.
 place_unit() {
     drop_in=/etc/systemd/system/$unit.d/zz-pymachine.conf
-    command=$(command_line "$drop_in" 'tcp://[::]:2376') || die "the command line of $unit cannot be read"
+    argv_before=''
+    [ -f "$drop_in" ] || argv_before=$(unit_argv)
+    command=$(command_line "$drop_in" 'tcp://[::]:2376' '--tlsverify --tlscacert=/etc/docker/pymachine/ca.pem --tlscert=/etc/docker/pymachine/server.pem --tlskey=/etc/docker/pymachine/server-key.pem') ||
+        die "the command line of $unit cannot be read"
     {
         echo '# Made by pymachine; removed with the machine.'
         echo '[Service]'
@@ -423,10 +442,12 @@ place_unit() {
         [ -d "${drop_in%/*}" ] || new_folder=${drop_in%/*}
         place "$here/drop-in" "$drop_in" 644
         [ -z "${new_folder-}" ] || echo "folder $new_folder" >>"$backup/entries"
+        # A set-up of an older pymachine has the protection in daemon.json: it must not go before this is on the disk.
+        ! grep -qs '"tlsverify"' "$config" || sync
         reload=due
     fi
     reload_units
-    check_unit 2376
+    check_unit 2376 "$argv_before"
 }
 
 # dockerd from 23.0 on can check its configuration without starting. At a first boot there is none to go back to, and

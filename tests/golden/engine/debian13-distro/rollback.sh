@@ -1,6 +1,7 @@
 #!/bin/sh
-# Puts back what the last set-up by pymachine replaced on this host, and starts the engine as it was.
-set -eu
+# Puts back what the last set-up by pymachine replaced on this host, and starts the engine as it was. Goes on whatever
+# fails, and looks at the end: an engine that would listen without TLS is stopped.
+set -u
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL
@@ -141,48 +142,115 @@ return_live_restore() {
 backup=$state/backup/current
 [ -f "$backup/entries" ] || exit 0
 
+missed=''
+miss() {
+    missed=yes
+    say log "$1"
+}
+
+# put_back KIND PATH
+put_back() {
+    case $1 in
+        kept)
+            cmp -s "$backup/files$2" "$2" && return 0
+            { cp -p "$backup/files$2" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; } 2>/dev/null && return 0
+            rm -f "$2.pymachine-new" 2>/dev/null
+            miss "$2 could not be put back"
+            ;;
+        made) rm -f "$2" 2>/dev/null || miss "$2 could not be removed" ;;
+    esac
+}
+
+# The last first: what was there before is protected by what was placed after it.
+put_all_back() {
+    awk '{ line[NR] = $0 } END { for (n = NR; n; n--) print line[n] }' "$backup/entries" >"$backup/undo"
+    while read -r kind path; do put_back "$kind" "$path"; done <"$backup/undo"
+    sed -n 's/^folder //p' "$backup/undo" | while read -r path; do rmdir "$path" 2>/dev/null; done
+    [ ! -f "$backup/hostname" ] || set_live_hostname "$(cat "$backup/hostname")"
+}
+
+drive() {
+    if [ "$init" = systemd ]; then systemctl "$1" "$unit" 2>/dev/null; else rc-service "$unit" "$1" >/dev/null 2>&1; fi
+}
+
+start_as_it_was() {
+    if [ "$init" = systemd ]; then
+        systemctl daemon-reload || miss 'systemd could not read its units again'
+        systemctl reset-failed "$unit" 2>/dev/null
+    fi
+    if [ -f "$backup/was-active" ] && [ -f "$backup/restarted" ]; then
+        # The engine may have been stopped with live-restore on; without it on at the start too, it would end
+        # the containers that it finds.
+        [ ! -f "$backup/daemon.before.json" ] || cp "$backup/daemon.before.json" "$config" || miss "$config could not be written"
+        drive restart || miss 'the engine does not start as it was'
+    elif [ ! -f "$backup/was-active" ]; then
+        drive stop
+    fi
+    [ ! -f "$backup/daemon.before.json" ] || return_config
+}
+
+return_config() {
+    grep -qs '"live-restore": *true' "$backup/files$config" || return_live_restore "$backup/daemon.before.json"
+    if grep -q "^kept $config\$" "$backup/entries"; then
+        cp -p "$backup/files$config" "$config" || miss "$config could not be put back"
+    else
+        rm -f "$config" || miss "$config could not be removed"
+    fi
+}
+
+# True if an engine answers on our port to anybody who asks.
+answers_without_tls() {
+    if command -v curl >/dev/null 2>&1; then
+        [ "$(curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 "http://127.0.0.1:$port/_ping")" = 200 ]
+    elif command -v wget >/dev/null 2>&1; then
+        wget -q -T 5 -t 1 -O /dev/null --no-proxy "http://127.0.0.1:$port/_ping" 2>/dev/null
+    else
+        docker -H "tcp://127.0.0.1:$port" version >/dev/null 2>&1
+    fi
+}
+
+# True if the engine's next start would open the port without asking for certificates.
+would_open() {
+    ! grep -Eqs '"tlsverify": *true' "$config" || return 1
+    ! grep -Eqs "\"tcp://[^\"]*:$port\"" "$config" || return 0
+    [ "$init" = systemd ] || return 1
+    words=$(systemctl show -p ExecStart --value "$unit")
+    case $words in
+        *--tlsverify*) return 1 ;;
+        *tcp://*:"$port "*) return 0 ;;
+        *) return 1 ;;
+    esac
+}
+
+# Whatever could not be put back: a port without TLS is closed, now and for the next start.
+close_what_is_open() {
+    port=$(cat "$backup/port" 2>/dev/null) && [ -n "$port" ] || return 0
+    would_open || { listening "$port" && answers_without_tls; } || return 0
+    [ "$init" != systemd ] || systemctl stop docker.socket 2>/dev/null
+    drive stop
+    if [ "$init" = systemd ]; then
+        systemctl disable -q "$unit" docker.socket 2>/dev/null
+    else
+        rc-update -q del "$unit" 2>/dev/null
+    fi
+    miss "the engine would listen on TCP port $port without TLS: it is stopped, and does not start by itself any more"
+}
+
 find_engine
 started=$(date +%s)
 config=$(cat "$backup/config-path")
 config_mode=644
 [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
-while read -r kind path; do
-    case $kind in
-        kept) cp -p "$backup/files$path" "$path.pymachine-new" && mv -f "$path.pymachine-new" "$path" ;;
-        made) rm -f "$path" ;;
-    esac
-done <"$backup/entries"
-sed -n 's/^folder //p' "$backup/entries" | while read -r path; do
-    rmdir "$path" 2>/dev/null || true
-done
-[ ! -f "$backup/hostname" ] || set_live_hostname "$(cat "$backup/hostname")"
-
+put_all_back
 if [ -n "$unit" ]; then
-    [ "$init" != systemd ] || systemctl daemon-reload
-    [ "$init" != systemd ] || systemctl reset-failed "$unit" 2>/dev/null || true
-    if [ -f "$backup/was-active" ] && [ -f "$backup/restarted" ]; then
-        # The engine may have been stopped with live-restore on; without it on at the start too, it would end
-        # the containers that it finds.
-        if [ -f "$backup/daemon.before.json" ]; then
-            cp "$backup/daemon.before.json" "$config"
-        fi
-        if [ "$init" = systemd ]; then systemctl restart "$unit"; else rc-service "$unit" restart; fi
-    elif [ ! -f "$backup/was-active" ]; then
-        if [ "$init" = systemd ]; then systemctl stop "$unit" 2>/dev/null || true; else rc-service "$unit" stop || true; fi
-    fi
-    if [ -f "$backup/daemon.before.json" ]; then
-        grep -qs '"live-restore": *true' "$backup/files$config" || return_live_restore "$backup/daemon.before.json"
-        if grep -q "^kept $config\$" "$backup/entries"; then
-            cp -p "$backup/files$config" "$config"
-        else
-            rm -f "$config"
-        fi
-    fi
+    start_as_it_was
+    close_what_is_open
 fi
 rm -f "$state/restart-needed"
 if [ -f "$backup/recovery.json" ]; then
     mkdir -p "$state"
     cp "$backup/recovery.json" "$state/manifest.json"
 fi
-rm -f "$backup/entries" "$backup/restarted" "$backup/was-active" "$backup/daemon.before.json" "$backup/hostname"
+[ -z "$missed" ] || exit 1
+rm -f "$backup/entries" "$backup/undo" "$backup/restarted" "$backup/was-active" "$backup/daemon.before.json" "$backup/hostname"
 note 'the former configuration was put back'

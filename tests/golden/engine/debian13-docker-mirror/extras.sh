@@ -122,6 +122,11 @@ apt_get() {
         -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
 }
 
+# known PACKAGE…: prints those that some package source has.
+known() {
+    apt-cache policy "$@" | awk '/^[^ ].*:$/ { sub(/:$/, ""); name = $1 } $1 == "Candidate:" && $2 != "(none)" { print name }'
+}
+
 # A package manager that was cut off (power, a killed session) refuses all work until it is set right.
 heal() {
     [ -n "$(dpkg --audit)" ] || return 0
@@ -154,7 +159,10 @@ end_packages() {
 
 add() {
     heal
-    apt_get install --no-install-recommends --no-remove "$@"
+    # What no source has is left out: a site of its own may not carry it.
+    # shellcheck disable=SC2046 # package names
+    set -- $(known "$@")
+    [ $# = 0 ] || apt_get install --no-install-recommends --no-remove "$@"
 }
 
 # One after the other where they do not go together: a name that this system lacks must not cost the others.
@@ -180,8 +188,11 @@ run() {
         add_each $(cat "$state/extras") >"$here/log" 2>&1 || code=$?
         end_packages extras-before
         exit "$code"
-    ) || die "some of these could not be installed: $(paste -s -d ' ' "$state/extras")" "$(tail -n 3 "$here/log")"
-    rm -rf "$state/extras" "$here"
+    ) || {
+        tail -n 5 "$here/log" >"$state/extras-failed"
+        die "some of these could not be installed: $(paste -s -d ' ' "$state/extras")" "$(cat "$state/extras-failed")"
+    }
+    rm -rf "$state/extras" "$state/extras-failed" "$here"
 }
 
 armed() { systemctl is-active -q "$timer" || systemctl is-active -q "$service"; }
@@ -190,6 +201,7 @@ arm() {
     [ -s "$state/extras" ] || return 0
     if [ -d /run/systemd/system ]; then
         ! armed || return 0
+        rm -f "$state/extras-failed"
         systemctl reset-failed "$timer" "$service" 2>/dev/null || true
         ! systemd-run -q --collect --unit="${service%.service}" --on-active=30 --timer-property=AccuracySec=1s \
             -p Nice=19 -p IOSchedulingClass=idle sh "$state/extras.sh" run 2>/dev/null || return 0

@@ -179,6 +179,11 @@ apt_get() {
         -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
 }
 
+# known PACKAGE…: prints those that some package source has.
+known() {
+    apt-cache policy "$@" | awk '/^[^ ].*:$/ { sub(/:$/, ""); name = $1 } $1 == "Candidate:" && $2 != "(none)" { print name }'
+}
+
 # A package manager that was cut off (power, a killed session) refuses all work until it is set right.
 heal() {
     [ -n "$(dpkg --audit)" ] || return 0
@@ -211,7 +216,7 @@ finish() {
 check_config() {
     found=absent
     [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
-    [ "$found" = b53ec8a02ec0a799832cc26df7a73e2b25ff843c50f7125bac160dc3a2e365fc ] || die "$config was changed by somebody while this was being prepared" 'try again'
+    [ "$found" = 402edb5023d3f342f8aefb44211e1418b5463bba343d556e6917152f2129bfa6 ] || die "$config was changed by somebody while this was being prepared" 'try again'
     [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
 }
 

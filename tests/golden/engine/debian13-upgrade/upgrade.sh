@@ -159,19 +159,31 @@ wait_for_port() {
         sleep 0.2
     done
 }
-# Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket.
+# Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket, $3: the flags that
+# protect it. One line of one file has both, so that no moment and no power cut can part them.
 command_line() {
-    systemctl cat "$unit" | awk -v own="$1" -v listen="$2" -f "$here/exec-start.awk"
+    systemctl cat "$unit" | awk -v own="$1" -v listen="$2" -v protection="$3" -f "$here/exec-start.awk"
 }
 
-# The merged unit must really have our port: a drop-in that sorts after ours would win.
+# The command line in force, as systemd has read it.
+unit_argv() { systemctl show -p ExecStart --value "$unit" | sed -n 's/.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p'; }
+
+# check_unit PORT BEFORE: the unit must really have our port, protected: a drop-in that sorts after ours would win. And
+# nothing of the command line that was there BEFORE ours may be lost.
 check_unit() {
-    if systemctl show -p ExecStart "$unit" | grep -Eq "tcp://[^ ]*:$1( |;)"; then
-        return 0
-    fi
-    winner=$(systemctl cat "$unit" | awk '/^# \// { file = $2 } /^ExecStart=/ { last = file } END { print last }')
-    die "$winner overrides the command line of $unit, so that it would not listen on port $1" \
-        "remove ExecStart from $winner, or rename that file so that it sorts before zz-pymachine.conf"
+    argv=$(unit_argv)
+    case "$argv " in
+        *tcp://*:"$1 "*) ;;
+        *)
+            winner=$(systemctl cat "$unit" | awk '/^# \// { file = $2 } /^ExecStart=/ { last = file } END { print last }')
+            die "$winner overrides the command line of $unit, so that it would not listen on port $1" \
+                "remove ExecStart from $winner, or rename that file so that it sorts before zz-pymachine.conf"
+            ;;
+    esac
+    case $argv in
+        "$2"*) ;;
+        *) die "the command line of $unit was read as another one than systemd has: $2" ;;
+    esac
 }
 # locked COMMAND…: run it again, for five minutes, while somebody else holds a lock of the package manager.
 locked() {
@@ -191,6 +203,11 @@ export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRON
 apt_get() {
     locked apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Retries=2 \
         -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
+}
+
+# known PACKAGE…: prints those that some package source has.
+known() {
+    apt-cache policy "$@" | awk '/^[^ ].*:$/ { sub(/:$/, ""); name = $1 } $1 == "Candidate:" && $2 != "(none)" { print name }'
 }
 
 # A package manager that was cut off (power, a killed session) refuses all work until it is set right.
@@ -257,11 +274,6 @@ refresh_docker() {
     [ -f /etc/apt/sources.list.d/docker.sources ] || return 1
     apt_get update -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/docker.sources -o Dir::Etc::sourceparts=- \
         -o APT::Get::List-Cleanup=0 --error-on=any
-}
-
-# known PACKAGE…: prints those that some package source has.
-known() {
-    apt-cache policy "$@" | awk '/^[^ ].*:$/ { sub(/:$/, ""); name = $1 } $1 == "Candidate:" && $2 != "(none)" { print name }'
 }
 
 # Notes in $companions which of them there are; true if the engine is to be had.
@@ -389,7 +401,9 @@ restore_live() {
 follow_unit() {
     drop_in=/etc/systemd/system/$unit.d/zz-pymachine.conf
     [ "$init" = systemd ] && grep -qs '^ExecStart=.' "$drop_in" || return 0
-    command=$(command_line "$drop_in" 'tcp://[::]:2376') || die "the command line of $unit cannot be read"
+    # As it is protected now: by flags beside the socket or, on older set-ups, in daemon.json.
+    protection=$(sed -n 's/^ExecStart=.* \(--tlsverify .*\)$/\1/p' "$drop_in")
+    command=$(command_line "$drop_in" 'tcp://[::]:2376' "$protection") || die "the command line of $unit cannot be read"
     {
         sed '/^ExecStart=/d' "$drop_in"
         printf 'ExecStart=\nExecStart=%s\n' "$command"

@@ -1,0 +1,148 @@
+"""The set-up and its rollback, cut off after any command that changes the host: never a port without TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from lab import Host
+from lab.cut_off import Watch, arm, disarm
+from lab.workstation import Workstation
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+FreshHost = Callable[..., Host]
+# The engine does not start with it, and dockerd's own check does not see that.
+FATAL = ("--engine-opt", "bridge=nosuch0")
+PARTS = 20  # all places, in as many tests
+SOME = (0.35, 0.65, 0.9)  # where in the work the few of each run are cut off
+
+
+def _outlives_restart_and_reboot(host: Host) -> None:
+    """Whatever was left half-done: the engine starts with it or not, but it starts protected."""
+    host.exec("systemctl reset-failed docker; systemctl restart docker", check=False, timeout=120)
+    host.exec("sleep 0.5")
+    host.stop()
+    host.start()
+    host.wait_ssh()
+    host.exec("systemctl is-system-running --wait", check=False, timeout=120)
+
+
+def _commands(host: Host, work: Callable[[], object]) -> int:
+    """How many commands of some work change the host."""
+    arm(host, 0)
+    work()
+    return disarm(host)
+
+
+def _cut_off(host: Host, at: int, work: Callable[[], object]) -> str:
+    """Cut the work off and see what that leads to; return what was counted, to be printed."""
+    with Watch(host.address) as watch:
+        arm(host, at)
+        work()
+        assert disarm(host) == at, "it was cut off there"
+        _outlives_restart_and_reboot(host)
+    assert watch.asked > 20
+    assert watch.opened == 0, f"open without TLS after command {at}: {host.exec('tail -n 1 /root/cut/log').stdout}"
+    return f"{at}: asked {watch.asked} times, {watch.heard} answers, {watch.opened} open"
+
+
+def _report(what: str, told: list[str], total: int) -> None:
+    print(f"\nCUT OFF | {what} | after {len(told)} of {total} commands that change the host")
+    for line in told:
+        print(f"  {line}")
+
+
+def _some(total: int) -> Iterable[int]:
+    return sorted({max(1, round(total * part)) for part in SOME})
+
+
+def _adopting(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> None:
+    def again(check: int | None = 0) -> None:
+        workstation.create("node1", host.address, check=check)
+
+    total = _commands(host, again)
+    workstation.pymachine("rm", "-y", "node1")
+    told = []
+    for at in places(total):
+        told.append(_cut_off(host, at, lambda: again(check=None)))
+        again()
+        workstation.docker("node1", "version")
+        workstation.pymachine("rm", "-y", "node1")
+    _report("adopting a host", told, total)
+
+
+def _failing(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> None:
+    workstation.create("node1", host.address)
+
+    def fails(check: int | None = None) -> None:
+        workstation.pymachine("provision", *FATAL, "node1", check=check)
+
+    total = _commands(host, lambda: fails(check=1))
+    assert host.exec("cat /var/lib/pymachine/backup/current/entries; true").stdout == "", "it was taken back"
+    workstation.docker("node1", "version")
+    told = []
+    for at in places(total):
+        told.append(_cut_off(host, at, fails))
+        workstation.pymachine("provision", "node1")
+        workstation.docker("node1", "version")
+    _report("a set-up that fails and is taken back", told, total)
+
+
+def _installing(fresh_host: FreshHost, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> None:
+    def created(host: Host, check: int | None = 0) -> None:
+        workstation.create("node1", host.address, "--engine-install", "distro", check=check)
+
+    def released(host: Host) -> None:
+        workstation.docker("node1", "version")
+        workstation.pymachine("rm", "-y", "node1")
+        host.destroy()
+
+    host = fresh_host()
+    total = _commands(host, lambda: created(host))
+    released(host)
+    told = []
+    for at in places(total):
+        bare = fresh_host()
+        told.append(_cut_off(bare, at, lambda bare=bare: created(bare, check=None)))  # type: ignore[misc]
+        created(bare)
+        released(bare)
+    _report("installing on a fresh host", told, total)
+
+
+def _part(part: int) -> Callable[[int], Iterable[int]]:
+    return lambda total: range(1 + part, total + 1, PARTS)
+
+
+def test_some_places_of_an_adoption(engine_host: FreshHost, workstation: Workstation) -> None:
+    _adopting(engine_host(), workstation, lambda total: list(_some(total))[:1])
+
+
+def test_some_places_of_a_failing_set_up(engine_host: FreshHost, workstation: Workstation) -> None:
+    _failing(engine_host(), workstation, lambda total: list(_some(total))[2:])
+
+
+def test_some_places_of_an_installation(fresh_host: FreshHost, workstation: Workstation) -> None:
+    _installing(fresh_host, workstation, lambda total: list(_some(total))[1:2])
+
+
+every_part = pytest.mark.parametrize("part", range(PARTS))
+
+
+@pytest.mark.soak(70)
+@every_part
+def test_every_place_of_an_adoption(part: int, engine_host: FreshHost, workstation: Workstation) -> None:
+    _adopting(engine_host(), workstation, _part(part))
+
+
+@pytest.mark.soak(90)
+@every_part
+def test_every_place_of_a_failing_set_up(part: int, engine_host: FreshHost, workstation: Workstation) -> None:
+    _failing(engine_host(), workstation, _part(part))
+
+
+@pytest.mark.soak(190)
+@every_part
+def test_every_place_of_an_installation(part: int, fresh_host: FreshHost, workstation: Workstation) -> None:
+    _installing(fresh_host, workstation, _part(part))
