@@ -15,7 +15,7 @@ import pytest
 
 from pymachine.errors import LeaseHeld
 from pymachine.store.leases import Terms
-from pymachine.store.processes import Process, start_of
+from pymachine.store.processes import Life, Process, start_of
 from pymachine.store.sqlite import SqliteStore
 
 ME = Process.current()
@@ -96,19 +96,36 @@ def test_a_process_of_the_same_number_is_not_the_same(open_as: Open, abandon: Ab
 
 @pytest.mark.parametrize(
     "other",
-    [ELSEWHERE, replace(ME, pid=4194304, namespace="pid:[1]", started="1"), ME],
-    ids=["other host", "other container", "alive"],
+    [ELSEWHERE, replace(ME, pid=4194304, namespace="pid:[1]", started="1")],
+    ids=["other host", "other container"],
 )
 def test_who_may_be_alive_keeps_the_lease_until_it_expires(open_as: Open, abandon: Abandon, other: Process) -> None:
     clock = Clock()
     abandon(open_as(other, now=clock, renewal=3600))
-    store = open_as(now=clock)
+    store = open_as(now=clock, silence=0.05)
     clock.time += 59
     with pytest.raises(LeaseHeld, match=f"{other.user}@{other.host}, process {other.pid}"):
         take(store)
     clock.time += 1
     assert store.holder("node1") is None
     take(store)
+
+
+def test_who_is_known_to_live_keeps_the_lease_whatever_the_clock_says(open_as: Open, abandon: Abandon) -> None:
+    abandon(open_as(now=lambda: 1_800_000_000.0, renewal=3600))
+    store = open_as(now=lambda: 1_800_000_300.0, silence=0.05)
+    with pytest.raises(LeaseHeld):
+        take(store)
+    assert store.holder("node1") is not None
+
+
+def test_a_clock_that_is_ahead_takes_no_lease_that_is_renewed(open_as: Open) -> None:
+    worker = open_as(ELSEWHERE, now=lambda: 1_800_000_000.0 + time.monotonic(), renewal=0.05)
+    other = open_as(now=lambda: 1_800_000_300.0 + time.monotonic(), silence=600)
+    with worker.lease("node1", "works") as lease:
+        with pytest.raises(LeaseHeld):
+            take(other)  # it sees the renewal long before the ten minutes of silence are over
+        lease.check()
 
 
 def test_a_zombie_is_dead(open_as: Open, abandon: Abandon) -> None:
@@ -140,7 +157,7 @@ def test_a_holder_that_works_long_keeps_its_lease(open_as: Open) -> None:
 
 def test_a_holder_that_slept_through_its_end_notices(open_as: Open) -> None:
     clock = Clock()
-    sleeper, other = open_as(ELSEWHERE, now=clock, renewal=3600), open_as(now=clock)
+    sleeper, other = open_as(ELSEWHERE, now=clock, renewal=3600), open_as(now=clock, silence=0.05)
     with sleeper.lease("node1", "sleeps") as lease:
         clock.time += 61
         with other.lease("node1", "goes on") as current:
@@ -151,7 +168,7 @@ def test_a_holder_that_slept_through_its_end_notices(open_as: Open) -> None:
 
 def test_a_holder_that_slept_goes_on_if_nobody_came(open_as: Open) -> None:
     clock = Clock()
-    sleeper, other = open_as(ELSEWHERE, now=clock, renewal=3600), open_as(now=clock)
+    sleeper, other = open_as(ELSEWHERE, now=clock, renewal=3600), open_as(now=clock, silence=0.05)
     with sleeper.lease("node1", "sleeps") as lease:
         clock.time += 61
         lease.check()
@@ -161,7 +178,7 @@ def test_a_holder_that_slept_goes_on_if_nobody_came(open_as: Open) -> None:
 
 def test_a_process_knows_itself() -> None:
     assert Process.current() == Process.current()
-    assert not ME.is_dead(ME)
+    assert ME.life(ME) is Life.LIVES
     assert ME.pid == os.getpid()
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from pymachine.errors import LeaseHeld, StoreError
 from pymachine.store.database import Database
-from pymachine.store.processes import Process
+from pymachine.store.processes import Life, Process
 from pymachine.store.seam import Holder
 
 _PROCESS = "user, host, host_id, boot, namespace, pid, started"
@@ -22,10 +22,13 @@ _PROCESS = "user, host, host_id, boot, namespace, pid, started"
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How leases run, in seconds: ``span`` without a sign of life ends one, ``renewal`` is between two signs,
-    ``poll`` between two looks of one who waits. ``now`` is the clock that hosts sharing a store have in common."""
+    ``poll`` between two looks of one who waits. ``now`` is the clock that hosts sharing a store have in common, more
+    or less: before a lease that ended by it is taken from a process that may be alive, it is watched for ``silence``.
+    """
 
     span: float = 60.0
     renewal: float = 15.0
+    silence: float = 35.0  # two renewals and what a busy store may take
     poll: float = 0.1
     now: Callable[[], float] = time.time
 
@@ -47,7 +50,9 @@ class _Row:
         return Holder(self.name, self.purpose, self.process.user, self.process.host, self.process.pid, since)
 
     def has_ended(self, observer: Process, now: float) -> bool:
-        return self.until <= now or self.process.is_dead(observer)
+        """Return whether nobody holds it any more, as far as one look tells."""
+        life = self.process.life(observer)
+        return life is Life.ENDED or (life is Life.UNKNOWN and self.until <= now)
 
 
 class Leases:
@@ -86,24 +91,51 @@ class Leases:
 
     def _taken(self, name: str, purpose: str, wait: float) -> _Row:
         end = time.monotonic() + wait
+        watch = _Watch(self._terms.silence)
         while True:
             try:
-                return self._take(name, purpose)
+                return self._take(name, purpose, watch)
             except LeaseHeld:
-                left = end - time.monotonic()
+                left = max(end - time.monotonic(), watch.left())
                 if left <= 0:
                     raise
                 time.sleep(min(self._terms.poll, left))
 
-    def _take(self, name: str, purpose: str) -> _Row:
+    def _take(self, name: str, purpose: str, watch: _Watch) -> _Row:
         now = self._terms.now()
         mine = _Row(name, random.token_hex(16), purpose, self._process, now, now + self._terms.span)
         with self._database.writing() as connection:
             other = _find(connection, name)
-            if other and not other.has_ended(self._process, now):
+            if other and not (other.has_ended(self._process, now) and watch.permits(other, self._process)):
                 raise held_by(other.holder)
             _write(connection, mine)
         return mine
+
+
+class _Watch:
+    """Sees whether a lease that ended by our clock is renewed all the same: then the clocks differ."""
+
+    def __init__(self, silence: float) -> None:
+        self._silence = silence
+        self._seen: tuple[str, float] | None = None
+        self._since = 0.0
+        self._renewed = False
+
+    def permits(self, row: _Row, observer: Process) -> bool:
+        """Return whether the lease may be taken: at once from a dead process, else after the silence."""
+        if row.process.life(observer) is Life.ENDED:
+            return True
+        now = (row.token, row.until)
+        if self._seen != now:
+            self._renewed = self._seen is not None and self._seen[0] == row.token
+            self._seen, self._since = now, time.monotonic()
+        return not self._renewed and self.left() <= 0
+
+    def left(self) -> float:
+        """Return how many seconds of silence are missing; 0 where nothing is watched, or its holder lives."""
+        if self._seen is None or self._renewed:
+            return 0.0
+        return max(self._since + self._silence - time.monotonic(), 0.0)
 
 
 class _Lease:

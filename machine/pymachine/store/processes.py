@@ -10,9 +10,18 @@ import hashlib
 import os
 import socket
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 _ENDED = ("Z", "X", "x")  # proc_pid_stat(5): zombies have ended, even if nobody took note of it
+
+
+class Life(Enum):
+    """What is known of a process."""
+
+    LIVES = "lives"
+    ENDED = "ended"
+    UNKNOWN = "unknown"  # it counts on another host, in another container, or the system does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +53,18 @@ class Process:
             started=start_of(pid) or "",
         )
 
-    def is_dead(self, observer: Process) -> bool:
-        """Return whether ``observer`` can tell for certain that this process has ended."""
+    def life(self, observer: Process) -> Life:
+        """Return what ``observer`` can tell for certain of this process."""
         if self.host_id != observer.host_id:
-            return False
+            return Life.UNKNOWN
         if self.boot != observer.boot:
-            return True
-        return self.namespace == observer.namespace and start_of(self.pid) != self.started
+            return Life.ENDED
+        if self.namespace != observer.namespace:
+            return Life.UNKNOWN
+        begun = start_of(self.pid)
+        if begun == "" or not self.started:
+            return Life.UNKNOWN if begun is not None else Life.ENDED
+        return Life.LIVES if begun == self.started else Life.ENDED
 
 
 def start_of(pid: int) -> str | None:
