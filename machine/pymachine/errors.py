@@ -166,6 +166,10 @@ class StoreError(PymachineError):
     """The state store cannot be read or written."""
 
 
+class StoreUnwritable(StoreError):
+    """The state store cannot be written: its file system is full or read-only, or not ours. It may be readable."""
+
+
 class LeaseHeld(StoreError):
     """Another process works on this machine; the message says who, since when and on what.
 

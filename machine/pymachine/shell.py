@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymachine.errors import CheckFailed, NotSupported, UsageFault
+from pymachine.errors import CheckFailed, NotSupported, StoreUnwritable, UsageFault
 from pymachine.model import Machine, SshAddress
 from pymachine.store.faults import translated
+from pymachine.store.folder import make_private
+from pymachine.store.memory_copy import IN_MEMORY
 from pymachine.transport.addresses import SSH_PORT, Hop, bracketed, parse_jump
 from pymachine.transport.proxy import program_words
 
@@ -64,10 +67,34 @@ def parse_place(text: str) -> Place:
 def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
     """Write the configuration for these machines below the store's folder, unless it is there already.
 
-    Raises ``NotSupported`` for a machine without a host, ``CheckFailed`` for one whose host key was never seen,
+    Where that is full or read-only, it is written to a folder in memory. Raises ``NotSupported`` for a machine without a host, ``CheckFailed`` for one whose host key was never seen,
     ``StoreError`` where it cannot be written, ``UsageFault`` where a program to connect through is missing.
     """
-    place = folder / FOLDER
+    try:
+        return _written_below(folder / FOLDER, machines)
+    except StoreUnwritable:
+        spare = _spare_folder()
+        if spare is None:
+            raise
+        return _written_below(spare, machines)
+
+
+def _spare_folder() -> Path | None:
+    """Return a folder in memory of this account's own, None where there is none."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    base = Path(runtime) if runtime else IN_MEMORY
+    folder = base / f"pymachine-{os.getuid()}"
+    try:
+        make_private(folder)
+        found = folder.lstat()
+    except OSError:
+        return None
+    # Any account can make a folder of this name in /dev/shm: one that is not ours alone is not used.
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return folder if ours else None
+
+
+def _written_below(place: Path, machines: Sequence[Machine]) -> SshConfig:
     addresses = {machine.name: _address(machine) for machine in machines}
     words = _words(addresses)
     blocks = [_block(machine, addresses[machine.name], words[machine.name], place) for machine in machines]
@@ -77,7 +104,7 @@ def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
     last.append("Host *\n  StrictHostKeyChecking accept-new\n")
     path = place / ("-".join(machine.id for machine in machines) + ".conf")
     with translated(str(place)):
-        place.mkdir(mode=0o700, exist_ok=True)
+        make_private(place)
         for machine in machines:
             _write(_keys_file(place, machine), f"{_key_alias(machine)} {addresses[machine.name].host_key}\n")
         _write(path, "".join([*blocks, *hops, _users_own(), *last]))

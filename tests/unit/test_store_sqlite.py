@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.errors import SchemaTooNew, StoreError
+from pymachine.errors import SchemaTooNew, StoreError, StoreUnwritable
 from pymachine.model import Machine, SshAddress
 from pymachine.store import Broken
 from pymachine.store.database import Database
@@ -416,7 +416,78 @@ def test_a_lease_ends_quietly_where_the_disk_is_full(small_disk: Path) -> None:
 
 
 def test_a_read_only_disk_is_named(small_disk: Path) -> None:
-    SqliteStore.open(small_disk / "store").close()
+    (small_disk / "store").mkdir()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=30)
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreUnwritable, match="cannot be written"):
         SqliteStore.open(small_disk / "store")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from pymachine.model import Machine
+from pymachine.store.sqlite import SqliteStore
+store = SqliteStore.open(Path(sys.argv[1]))
+store.put(Machine("node1", "id-of-node1", "ssh"), secrets={"ca.pem": b"authority"})
+os.kill(os.getpid(), 9)
+"""
+
+
+def killed(folder: Path) -> None:
+    """Write a record and die, so that it stands in the log alone; the log's index is gone, as after a reboot."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], timeout=60, check=False)
+    assert done.returncode == -9
+    assert (folder / "state.db-wal").stat().st_size
+    (folder / "state.db-shm").unlink()
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_reading_needs_no_room(small_disk: Path, fault: str) -> None:
+    killed(small_disk / "store")
+    if fault == "full":
+        fill(small_disk)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=30)
+    with SqliteStore.open(small_disk / "store") as store:
+        assert [record.name for record in store.records()] == ["node1"]
+        assert store.secrets("node1") == {"ca.pem": b"authority"}
+        assert store.holder("node1") is None
+        with pytest.raises(StoreUnwritable):
+            store.put(machine("node2"))
+
+
+@pytest.mark.parametrize("size", [0, None], ids=["empty", "gone"])
+@pytest.mark.parametrize("left", ["log", "certificates"])
+def test_a_lost_database_is_no_empty_store(tmp_path: Path, size: int | None, left: str) -> None:
+    folder = tmp_path / "store"
+    killed(folder)
+    with SqliteStore.open(folder) as store:
+        if left == "certificates":
+            store.put(store.get("node1"), secrets=CLIENT)
+            store.materialise("node1")
+    if left == "log":
+        killed_again = subprocess.run(
+            [sys.executable, "-c", KILLED.replace("node1", "node2"), str(folder)], timeout=60, check=False
+        )
+        assert killed_again.returncode == -9
+    (folder / "state.db").unlink()
+    if size == 0:
+        (folder / "state.db").touch()
+    log = folder / "state.db-wal"
+    before = log.read_bytes() if log.exists() else b""
+    with pytest.raises(StoreError, match="log" if left == "log" else "node1"):
+        SqliteStore.open(folder)
+    assert (log.read_bytes() if log.exists() else b"") == before
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with SqliteStore.open(tmp_path / "a" / "b" / "store") as store:
+            store.put(machine(), secrets=CLIENT)
+            files = [path for path in store.materialise("node1").iterdir() if path.name != "ca.pem"]
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path / part) for part in ("a", "a/b", "a/b/store", "a/b/store/certs")] == [0o700] * 4
+    assert {mode(path) for path in [*files, tmp_path / "a/b/store/state.db"]} == {0o600}

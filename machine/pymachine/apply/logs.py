@@ -12,6 +12,7 @@ from pymachine.errors import Interrupted
 from pymachine.events import Reporter
 from pymachine.printable import printable
 from pymachine.store.faults import translated
+from pymachine.store.folder import make_private
 
 FOLDER = "logs"
 
@@ -45,7 +46,7 @@ class Logs:
 
     def _make(self) -> None:
         if not self._made:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.folder)
             self._made = True
 
 

@@ -19,6 +19,7 @@ from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
 from pymachine.printable import hanging, printable
+from pymachine.store.folder import make_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +163,7 @@ def _written(error: Exception, app: App) -> Path | None:
 
     try:
         folder = app.folder / "crashes"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         now = datetime.now(UTC)
         path = folder / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}.log"
         lines = [f"pymachine {__version__}, Python {sys.version.split()[0]}, {now:%Y-%m-%dT%H:%M:%SZ}\n"]

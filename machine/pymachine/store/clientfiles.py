@@ -80,7 +80,8 @@ def remove(path: Path) -> None:
 
 
 def _fill(generation: Path, files: Mapping[str, bytes]) -> None:
-    generation.mkdir(mode=0o700)
+    generation.mkdir()
+    generation.chmod(0o700)  # whatever the umask takes away
     for file, content in files.items():
         _write_file(generation / file, content)
     _sync(generation)
@@ -122,7 +123,7 @@ def _content(path: Path) -> dict[str, bytes]:
 
 
 def _private_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     if stat.S_IMODE(folder.stat().st_mode) != 0o700:
         folder.chmod(0o700)
 
@@ -130,6 +131,7 @@ def _private_folder(folder: Path) -> None:
 def _write_file(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(descriptor, 0o600)
         stream.write(content)
         stream.flush()
         os.fsync(descriptor)

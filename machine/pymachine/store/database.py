@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
-from pymachine.errors import SchemaTooNew, StoreError
+from pymachine.errors import SchemaTooNew, StoreError, StoreUnwritable
 from pymachine.store.faults import translated
 from pymachine.store.filesystem import takes_wal
+from pymachine.store.memory_copy import memory_copy
 from pymachine.store.migrating import Migrations, migrate, user_version
-from pymachine.store.schema import APPLICATION_ID, MIGRATIONS
+from pymachine.store.schema import APPLICATION_ID, CERTIFICATES, MIGRATIONS
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction; none lasts longer than some file writes
 
@@ -22,10 +23,13 @@ PATIENCE = 10.0  # seconds to wait for another process's transaction; none lasts
 class Database:
     """One connection, used by all threads of the process in turn. Make it with ``open``."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, newest: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, newest: int, unwritable: StoreError | None = None
+    ) -> None:
         self._connection = connection
         self._path = path
         self._newest = newest
+        self._unwritable = unwritable
         self._lock = RLock()
 
     @classmethod
@@ -34,8 +38,19 @@ class Database:
     ) -> Database:
         """Open the file, making or migrating it first. ``wal`` says whether a folder can hold a write-ahead log.
 
-        Raises ``StoreError``.
+        One that is there but cannot be written is read from a copy in memory; ``writing`` then raises what was in
+        the way. Raises ``StoreError``.
         """
+        _refuse_lost(path)
+        try:
+            return cls._opened(path, migrations, wal)
+        except StoreError as error:
+            if not isinstance(error, StoreUnwritable) or not _size(path):
+                raise
+            return cls._copied(path, migrations, error)
+
+    @classmethod
+    def _opened(cls, path: Path, migrations: Migrations, wal: Callable[[Path], bool]) -> Database:
         with translated(str(path)):
             _make_private(path)
             connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
@@ -47,6 +62,15 @@ class Database:
                 connection.close()
                 raise
         return cls(connection, path, len(migrations))
+
+    @classmethod
+    def _copied(cls, path: Path, migrations: Migrations, error: StoreError) -> Database:
+        with translated(str(path)):
+            connection = memory_copy(path)
+            connection.text_factory = _text
+            _refuse_foreign(connection, path)
+            migrate(connection, None, migrations)
+        return cls(connection, path, len(migrations), error)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -61,6 +85,8 @@ class Database:
         The write lock is taken at once. A transaction that begins as a reader cannot wait for it later: SQLite
         then fails with "database is locked" whatever the timeout. Raises ``SchemaTooNew``.
         """
+        if self._unwritable is not None:
+            raise self._unwritable
         with self._lock, translated(str(self._path)):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -88,12 +114,44 @@ class Database:
             )
 
 
+def _refuse_lost(path: Path) -> None:
+    """An empty or missing database beside what a store leaves is a loss, not an empty store.
+
+    SQLite would take it for a new one and delete the log, which may hold every record. Raises ``StoreError``.
+    """
+    if _size(path):
+        return
+    state = "empty" if path.exists() else "gone"
+    log, certificates = path.with_name(f"{path.name}-wal"), path.parent / CERTIFICATES
+    if _size(log):
+        raise StoreError(
+            f"{path} is {state}, but its log {log.name} holds records",
+            hint="put a backup of the database in its place; to begin with an empty store, move the log aside",
+        )
+    with translated(str(certificates)):
+        kept = sorted(found.name for found in certificates.iterdir()) if certificates.is_dir() else []
+    if names := [name for name in kept if not name.startswith(".")]:
+        raise StoreError(
+            f"{path} is {state}, but {certificates} has files of {', '.join(names[:5])}",
+            hint=f"put a backup of the database in its place; to begin with an empty store, move {certificates} aside",
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _make_private(path: Path) -> None:
     """Make the file before SQLite does, mode 0600: its companions (-wal, -shm) get the same mode."""
     # Only a new file is opened here: closing it again would drop the locks that this process holds on an old one
     # (https://sqlite.org/howtocorrupt.html, "POSIX advisory locks").
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        os.fchmod(descriptor, 0o600)  # whatever the umask takes away
+        os.close(descriptor)
     found = path.stat()
     if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and found.st_uid == os.geteuid():
         path.chmod(0o600)

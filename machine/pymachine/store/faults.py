@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pymachine.errors import StoreError
+from pymachine.errors import StoreError, StoreUnwritable
 
 NEARLY_FULL = 1 << 16  # bytes; SQLite reports some writes to a full disk as plain I/O errors
 
@@ -43,9 +43,9 @@ def broken_record(name: str, reason: str) -> StoreError:
 def _of_system(error: OSError, path: str) -> StoreError:
     reason = (error.strerror or str(error)).lower()
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"no space left for {path}", hint=_ROOM)
+        return StoreUnwritable(f"no space left for {path}", hint=_ROOM)
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return StoreError(f"{path} cannot be written: {reason}", hint=_ELSEWHERE)
+        return StoreUnwritable(f"{path} cannot be written: {reason}", hint=_ELSEWHERE)
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return StoreError(f"{path} cannot be a folder: there is a file in its place", hint=_ELSEWHERE)
     return StoreError(f"{path} cannot be used: {reason}")
@@ -54,14 +54,14 @@ def _of_system(error: OSError, path: str) -> StoreError:
 def _of_sqlite(error: sqlite3.Error, path: str) -> StoreError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_full(path)):
-        return StoreError(f"no space left for {path}", hint=_ROOM)
+        return StoreUnwritable(f"no space left for {path}", hint=_ROOM)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StoreError(
             f"{path} is damaged or no store of pymachine: {error}",
             hint=f"move it aside and put a backup in its place; `sqlite3 {path} .recover` saves what can be read",
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StoreError(f"{path} cannot be opened for writing: {error}", hint=_ELSEWHERE)
+        return StoreUnwritable(f"{path} cannot be opened for writing: {error}", hint=_ELSEWHERE)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(f"{path} is locked by another process", hint=f"see who has it open: `fuser -v {path}`")
     return StoreError(f"{path} cannot be used: {error}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from pymachine.errors import StoreError
+from pymachine.errors import StoreError, StoreUnwritable
 from pymachine.store.faults import translated
 from pymachine.store.location import default_location
 from pymachine.store.schema import DATABASE
@@ -29,14 +30,24 @@ def prepare_folder(folder: Path) -> Path:
     """
     folder = folder.absolute()
     with translated(str(folder)):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         _keep_others_out(folder)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(
+    if not os.access(folder, os.W_OK | os.X_OK) and not (folder / DATABASE).exists():
+        raise StoreUnwritable(
             f"{folder} cannot be written",
             hint="make it writable, or choose another folder with --storage-path or MACHINE_STORAGE_PATH",
         )
     return folder
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and what is missing above it, each mode 0700 whatever the umask says. Raises ``OSError``."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o700)
+    if not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
 
 
 def _keep_others_out(folder: Path) -> None:
@@ -48,7 +59,11 @@ def _keep_others_out(folder: Path) -> None:
             f"{folder} is open to other users, and keys are kept in it",
             hint=f"choose a folder of its own, or `chmod 700 {folder}`",
         )
-    folder.chmod(0o700)
+    try:
+        folder.chmod(0o700)
+    except OSError as error:
+        if error.errno != errno.EROFS:  # there it can be read all the same
+            raise
 
 
 def _is_ours_alone(folder: Path, found: os.stat_result) -> bool:

@@ -13,13 +13,13 @@ from pymachine.store.schema import APPLICATION_ID
 Migrations = Sequence[Sequence[str]]
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
+def migrate(connection: sqlite3.Connection, path: Path | None, migrations: Migrations) -> None:
     """Run the migrations that are missing, each in a transaction of its own, after a backup ``backup-vN.db``.
 
-    A store of a newer version is left as it is.
+    A store of a newer version is left as it is. ``path`` is None for a copy in memory, which needs no backup.
     """
     version = user_version(connection)
-    if 0 < version < len(migrations):
+    if path is not None and 0 < version < len(migrations):
         _back_up(connection, path.parent, version)
     for target, statements in enumerate(migrations[version:], version + 1):
         _step(connection, statements, target)
