@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,9 +137,13 @@ def _read_pem(path: Path) -> bytes:
 
 def _check_authority(data: bytes, path: str) -> None:
     try:
-        ssl.create_default_context(cadata=data.decode("ascii"))
+        context = ssl.create_default_context(cadata=data.decode("ascii"))
     except (ssl.SSLError, ValueError):
         _refuse(path, "holds no certificate that can be read", "give the ca.pem that goes with the engine")
+    # An authority that has ended verifies no server; the docker client would only say so at its first use.
+    ends = [ssl.cert_time_to_seconds(str(found["notAfter"])) for found in context.get_ca_certs()]
+    if ends and max(ends) <= time.time():
+        _refuse(path, f"expired on {time.strftime('%Y-%m-%d', time.gmtime(max(ends)))}", "renew it where it was made")
 
 
 def _check_pair(options: Any) -> None:

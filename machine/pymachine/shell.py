@@ -67,8 +67,9 @@ def parse_place(text: str) -> Place:
 def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
     """Write the configuration for these machines below the store's folder, unless it is there already.
 
-    Where that is full or read-only, it is written to a folder in memory. Raises ``NotSupported`` for a machine without a host, ``CheckFailed`` for one whose host key was never seen,
-    ``StoreError`` where it cannot be written, ``UsageFault`` where a program to connect through is missing.
+    Where that is full or read-only, it is written to a folder in memory. Raises ``NotSupported`` for a machine
+    without a host, ``CheckFailed`` for one whose host key was never seen, ``StoreError`` where it cannot be written,
+    ``UsageFault`` where a program to connect through is missing.
     """
     try:
         return _written_below(folder / FOLDER, machines)

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from pymachine.cli import main
+from pymachine.cli.answers import has_expired
 from pymachine.cli.machines import FAULT_LIMIT, stopped
 from pymachine.cli.wiring import Wiring
+from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
+from pymachine.errors import DriverMissing
 from pymachine.model import Certificates, Endpoint, Fault, Machine, Phase
+from pymachine.store.clientfiles import CLIENT_FILES
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_driver import FakeCloud
 
@@ -74,3 +78,54 @@ def test_a_short_fault_is_told_whole() -> None:
 
 def test_a_fault_of_before_verbs_were_noted_names_none() -> None:
     assert stopped(Fault("completing", "no room", AT)) == "the last change stopped at completing: no room"
+
+
+def run(tmp_path: Path, machine: Machine, *words: str, missing: bool = False) -> int:
+    """Run one command on a store with this machine, whose driver may be gone."""
+
+    def load(name: str) -> type[Driver]:
+        if missing:
+            raise DriverMissing(f"no driver {name}")
+        return FakeCloud().driver()
+
+    with SqliteStore.open(tmp_path) as store:
+        store.put(machine, secrets=dict.fromkeys(CLIENT_FILES, b"x"))
+        store.materialise(machine.name)
+    return main(["-s", str(tmp_path), *words], wiring=Wiring(load_driver=load, now=lambda: NOW))
+
+
+def test_a_state_that_does_not_exist_is_no_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, READY, "ls", "--filter", "state=bogus") == 2
+    assert "'bogus'" in capsys.readouterr().err
+
+
+def test_the_status_of_a_machine_whose_driver_is_gone_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = replace(READY, phase=Phase.ALLOCATED, handle={"id": "x"})
+    assert run(tmp_path, machine, "status", "node1", missing=True) == 1
+    out, err = capsys.readouterr()
+    assert out == "Error\n"
+    assert "no driver fake" in err
+
+
+@pytest.mark.parametrize("words", [("env", "node1"), ("config", "node1"), ("env", "--json", "node1")])
+@pytest.mark.parametrize("ended", ["client_expires", "ca_expires"])
+def test_an_expired_certificate_is_said_before_the_engine_refuses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], ended: str
+) -> None:
+    later, past = "2036-11-25T00:00:00+00:00", "2026-11-24T23:59:59+00:00"
+    ends = {"ca_expires": later, "server_expires": later, "client_expires": later, ended: past}
+    certificates = Certificates("a", "b", "c", ends["ca_expires"], ends["server_expires"], ends["client_expires"])
+    assert run(tmp_path, replace(READY, certificates=certificates), *words) == 0
+    assert "expired on 2026-11-24: `pymachine provision node1`" in capsys.readouterr().err
+    fresh = replace(READY, name="node2", id="id2", certificates=Certificates("a", "b", "c", later, later, later))
+    assert run(tmp_path, fresh, words[0], "node2") == 0
+    assert "expired" not in capsys.readouterr().err
+
+
+def test_the_fast_way_leaves_an_expired_certificate_to_the_full_one() -> None:
+    ends = {"client_expires": "2026-11-24T23:59:59+00:00", "ca_expires": "2036-11-25T00:00:00+00:00"}
+    assert has_expired({"certificates": ends}, NOW)
+    assert not has_expired({"certificates": ends}, NOW - 86400)
+    assert not has_expired({"certificates": None}, NOW)

@@ -74,19 +74,30 @@ def config_text(document: "Document", certificates: str) -> str:
 
     docker 29 no longer takes the quotes that docker-machine put around paths.
     """
-    return "".join(" ".join(words) + "\n" for words in _flags(document, certificates))
+    return "".join(f"{word}\n" for word in config_words(document, certificates))
 
 
 def config_words(document: "Document", certificates: str) -> "list[str]":
-    """Return the docker client's flags as the words of a command line, for programs."""
-    return [word for words in _flags(document, certificates) for word in words]
+    """Return the docker client's flags as the words of a command line, each with its value in one word.
 
-
-def _flags(document: "Document", certificates: str) -> "list[tuple[str, ...]]":
-    """Return each flag with its value."""
+    fish and bash's mapfile make one argument of a line, sh one of what stands between blanks: this serves them all.
+    """
     flags = zip(("--tlscacert", "--tlscert", "--tlskey"), CLIENT_FILES, strict=True)
-    paths = [(flag, f"{certificates}/{file}") for flag, file in flags]
-    return [*((("--tlsverify",), *paths) if certificates else ()), (f"-H={url_of(document)}",)]
+    paths = [f"{flag}={certificates}/{file}" for flag, file in flags]
+    return [*(("--tlsverify", *paths) if certificates else ()), f"-H={url_of(document)}"]
+
+
+def has_expired(document: "Document", now: float) -> bool:
+    """Whether the client's certificate or its authority has ended: the engine then refuses this client.
+
+    ``now`` is in seconds since the epoch. Both are texts in UTC, ISO 8601, so the earlier one sorts first.
+    """
+    import time
+
+    certificates = document.get("certificates") or {}
+    ends = [certificates.get("client_expires"), certificates.get("ca_expires")]
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    return any(str(end)[:19] <= moment for end in ends if end)
 
 
 def has_blank(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pymachine.cli.app import App
 from pymachine.cli.output import note
@@ -19,7 +20,7 @@ def one(app: App, name: str | None) -> Machine:
     wanted = chosen(app, [] if name is None else [name])[0]
     machine = app.store.find(wanted)
     if machine is None:
-        raise no_such(app.store, [wanted])
+        raise no_such(app.store, app.folder, [wanted])
     return machine
 
 
@@ -47,7 +48,7 @@ def existing(app: App, names: Sequence[str]) -> list[str]:
     spelled = {name.lower(): name for name in known_names(app.store)}
     missing = [name for name in wanted if name.lower() not in spelled]
     if missing:
-        raise no_such(app.store, missing)
+        raise no_such(app.store, app.folder, missing)
     return list(dict.fromkeys(spelled[name.lower()] for name in wanted))
 
 
@@ -87,14 +88,14 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
-def no_such(store: Store, names: Sequence[str]) -> NoSuchMachine:
-    """Return the error for names that the store does not know, with what comes near."""
+def no_such(store: Store, folder: Path, names: Sequence[str]) -> NoSuchMachine:
+    """Return the error for names that the store in ``folder`` does not know, with what comes near."""
     import difflib
 
     known = known_names(store)
     near = difflib.get_close_matches(names[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else _listing(known)
-    return NoSuchMachine(f"no machine {', '.join(names)}", hint=hint)
+    return NoSuchMachine(f"no machine {', '.join(names)} in {folder}", hint=hint)
 
 
 def known_names(store: Store) -> list[str]:

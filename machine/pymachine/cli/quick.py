@@ -8,6 +8,7 @@ sqlite3 and json and what they need.
 
 import os
 import sys
+import time
 
 from pymachine.cli import answers
 
@@ -51,7 +52,7 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | None":
     if command in ("url", "ip"):
         return (answers.url_of(document) if command == "url" else answers.address_of(document)) + "\n"
     certificates = _certificates(document, folder)
-    if certificates is None:
+    if certificates is None or (certificates and answers.has_expired(document, time.time())):
         return None
     if command == "config":
         return None if answers.has_blank(certificates) else answers.config_text(document, certificates)

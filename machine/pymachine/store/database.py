@@ -133,7 +133,7 @@ def _refuse_lost(path: Path) -> None:
     if names := [name for name in kept if not name.startswith(".")]:
         raise StoreError(
             f"{path} is {state}, but {certificates} has files of {', '.join(names[:5])}",
-            hint=f"put a backup of the database in its place; to begin with an empty store, move {certificates} aside",
+            hint=f"put a backup of the database there; to begin with an empty store, move {certificates} aside",
         )
 
 

@@ -39,7 +39,7 @@ def is_private(folder: str) -> bool:
     except OSError:
         return False
     closed = not found.st_mode & 0o077
-    return closed and os.access(folder, os.W_OK | os.X_OK) and os.path.exists(f"{folder}/{DATABASE}")  # noqa: PTH110
+    return closed and os.access(folder, os.W_OK | os.X_OK) and _has_content(f"{folder}/{DATABASE}")
 
 
 def secret_names(folder: str, name: str) -> list[str]:
@@ -54,14 +54,14 @@ def client_path(folder: str, name: str) -> str:
 
 def _select(folder: str, query: str, *values: str) -> "list[Any]":
     path = f"{os.path.abspath(folder)}/{DATABASE}"  # noqa: PTH100
-    if not os.path.exists(path):  # noqa: PTH110
+    if not _has_content(path):  # SQLite deletes the log of an empty database, even where it only reads
         return []
     try:
         return _rows(path, "mode=ro", query, values)
     except sqlite3.OperationalError as error:
         # A read-only or full file system: the shared memory that WAL wants cannot be made. Without a log beside
         # it the file alone is the whole truth.
-        if _needs_room(error) and not _has_log(path):
+        if _needs_room(error) and not _has_content(f"{path}-wal"):
             return _rows(path, "immutable=1", query, values)
         raise _explained(error, path) from error
     except sqlite3.Error as error:
@@ -78,16 +78,16 @@ def _rows(path: str, how: str, query: str, values: "tuple[str, ...]") -> "list[A
     return found
 
 
+def _has_content(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0  # noqa: PTH116
+    except OSError:
+        return False
+
+
 def _needs_room(error: sqlite3.OperationalError) -> bool:
     primary = error.sqlite_errorcode & 0xFF
     return primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
-
-
-def _has_log(path: str) -> bool:
-    try:
-        return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116
-    except OSError:
-        return False
 
 
 def _parsed(document: str, name: str) -> "dict[str, Any]":

@@ -61,6 +61,7 @@ def config(app: App, name: str | None, check: bool, as_json: bool) -> None:
     """Print the docker client's options: docker $(pymachine config NAME) ps."""
     machine = _checked(app, ready(app, name), check)
     certificates = _certificates(app, machine)
+    warn_of_expiry(app, machine)
     if as_json:
         dump(answers.config_words(_document(machine), certificates))
         return
@@ -106,9 +107,21 @@ def environment_of(app: App, machine: Machine) -> answers.Values:
     return answers.variables(_document(machine), _certificates(app, machine))
 
 
+def warn_of_expiry(app: App, machine: Machine) -> None:
+    """Say that the engine will refuse the docker client, which itself would only say "bad certificate"."""
+    found = machine.certificates
+    if found is not None and answers.has_expired(_document(machine), app.wiring.now()):
+        end = min(filter(None, (found.client_expires, found.ca_expires)))
+        note(
+            f"warning: the client certificate of {machine.name} expired on {end[:10]}: "
+            f"`pymachine provision {machine.name}` renews it"
+        )
+
+
 def _values(app: App, name: str | None, given: Mapping[str, bool]) -> answers.Values:
     machine = _checked(app, ready(app, name), given["check"])
     values = environment_of(app, machine)
+    warn_of_expiry(app, machine)
     if given["no_proxy"]:
         values += answers.no_proxy(answers.host_of(_document(machine)), app.environ)
     return values

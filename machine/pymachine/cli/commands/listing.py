@@ -114,6 +114,13 @@ def _by_name(pattern: str) -> Filter:
     return lambda row: compiled.search(row.name) is not None
 
 
+def _by_state(text: str) -> Filter:
+    states = {state.lower() for state in State}
+    if text.lower() not in states:
+        raise UsageFault(f"{text!r} is not a state", hint="use one of: " + ", ".join(State))
+    return lambda row: row.state.lower() == text.lower()
+
+
 def _by_label(text: str) -> Filter:
     key, equals, value = text.partition("=")
     return lambda row: row.labels.get(key) == value if equals else key in row.labels
@@ -121,7 +128,7 @@ def _by_label(text: str) -> Filter:
 
 _FILTERS: Mapping[str, Callable[[str], Filter]] = {
     "driver": lambda value: lambda row: row.driver == value,
-    "state": lambda value: lambda row: row.state.lower() == value.lower(),
+    "state": _by_state,
     "name": _by_name,
     "label": _by_label,
 }

@@ -6,14 +6,15 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.machines import one
-from pymachine.cli.output import dump, say
+from pymachine.cli.output import dump, note, say
 from pymachine.cli.params import JSON, NAME, command
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError
-from pymachine.model import Machine
+from pymachine.model import Machine, State
 from pymachine.store import readable
 
 STATUS_DEADLINE = 10.0
+NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the reason beside them
 
 
 @command()
@@ -33,6 +34,10 @@ def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
         dump({"name": machine.name, "phase": machine.phase, **to_document(look)})
     else:
         say(look.state)
+    if look.state is State.ERROR:
+        raise PymachineError(f"machine {machine.name} could not be asked: {look.reason}")
+    if look.reason and look.state in NOT_SEEN and not as_json:
+        note(f"{machine.name}: {look.reason}")
 
 
 @command()

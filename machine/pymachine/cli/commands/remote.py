@@ -12,7 +12,7 @@ import click
 
 from pymachine import shell
 from pymachine.cli.app import App
-from pymachine.cli.commands.addressing import environment_of
+from pymachine.cli.commands.addressing import environment_of, warn_of_expiry
 from pymachine.cli.machines import one, ready
 from pymachine.cli.params import NAME, command, complete_names
 from pymachine.errors import PymachineError, UsageFault
@@ -73,6 +73,7 @@ def docker(app: App, name: str | None, arguments: tuple[str, ...]) -> None:
     """Run the docker client of this computer against a machine: pymachine docker NAME ps."""
     machine = ready(app, name)
     rest = arguments[1:] if arguments[:1] == ("--",) else arguments
+    warn_of_expiry(app, machine)
     _become(app, ["docker", *rest], shell.docker_environ(app.environ, environment_of(app, machine)))
 
 
