@@ -100,7 +100,8 @@ def _run_slice(run: Run, budget: Budget, proved: str) -> None:
     if cut.chosen:
         listed = run.folder / "chosen.json"
         listed.write_text(json.dumps([unit.id for unit in cut.chosen]))
-        run.run(slice_of(listed, sorted({unit.file for unit in cut.chosen})))
+        for stage in slice_of(listed, sorted({unit.file for unit in cut.chosen})):
+            run.run(stage)
 
 
 def _units(run: Run) -> dict[str, float]:

@@ -158,20 +158,18 @@ def every_run(files: Files) -> list[Stage]:
     ]
 
 
-def slice_of(chosen: Path, files: Sequence[str]) -> Stage:
-    """The stage of what a commit chose from the soak tier."""
-    words = (
-        "-n",
-        "2",
-        "--dist",
-        "loadgroup",
-        "--no-loadscope-reorder",
-        "--durations=10",
-        "--chosen",
-        str(chosen),
-        *files,
-    )
-    return Stage("slice", (pytest(*words),), root=True, tier="slice", libvirt=True)
+def slice_of(chosen: Path, files: Sequence[str]) -> list[Stage]:
+    """The stages of what a commit chose from the soak tier; speeds have the computer to themselves."""
+    speeds = [path for path in files if Path(path).parent.name == "bench"]
+    others = [path for path in files if path not in speeds]
+    words = ("--durations=10", "--chosen", str(chosen))
+    side_by_side = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *words)
+    found = [("slice", side_by_side, others), ("slice: speeds", ("-s", *words), speeds)]
+    return [
+        Stage(name, (pytest(*words, *paths),), root=True, tier="slice", libvirt=True)
+        for name, words, paths in found
+        if paths
+    ]
 
 
 def rest(files: Files, tier: str = "soak") -> list[Stage]:
