@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,19 @@ BUNDLES: dict[str, Bundle] = {
     "rocky9-upgrade": upgrade_bundle(plan_upgrade(EngineSpec(), after(ROCKY, "docker-ce", install="docker"))),
     "alpine-upgrade": upgrade_bundle(plan_upgrade(EngineSpec(), after(ALPINE, "docker", install="distro"))),
 }
+# Whose scripts are committed as differences, from which whole ones: there is one whole text for a package manager.
+LIKE = {
+    "debian13-docker-mirror": "debian13-distro",
+    "debian12-url": "debian13-distro",
+    "debian12-adopted": "debian13-distro",
+    "ubuntu24-docker": "debian13-distro",
+    "rocky9-docker": "fedora43-distro",
+    "rhel10-docker": "fedora43-distro",
+    "amazon2023-distro": "fedora43-distro",
+    "debian13-purge": "debian13-remove",
+}
+# Scripts that are nearly the same for all of them: whole for one alone.
+ONE_FOR_ALL = {"extras.sh": "debian13-distro"}
 every_bundle = pytest.mark.parametrize("name", BUNDLES)
 
 
@@ -103,7 +117,42 @@ every_bundle = pytest.mark.parametrize("name", BUNDLES)
 def test_the_texts_are_those_committed(name: str, golden: Any) -> None:
     for file in BUNDLES[name].files:
         if file.path not in SHARED or name == "debian13-distro":
-            golden(f"engine/{name}/{file.path}", file.content.decode())
+            golden(f"engine/{name}/{file.path}", file.content.decode(), like(name, file.path))
+
+
+def like(name: str, path: str) -> tuple[str, str] | None:
+    """The whole text that a script of a bundle is committed as a difference from."""
+    whole = ONE_FOR_ALL.get(path, LIKE.get(name))
+    if whole in (None, name) or not path.endswith(".sh"):
+        return None
+    (content,) = [file.content for file in BUNDLES[whole].files if file.path == path]
+    return f"engine/{whole}/{path}", content.decode()
+
+
+def test_every_whole_text_is_committed_whole() -> None:
+    assert not set(LIKE) & set(LIKE.values())
+
+
+def test_no_committed_text_is_left_over() -> None:
+    folder = Path(__file__).parent / "engine"
+    seen = {str(path.relative_to(folder)) for path in folder.glob("*/*")}
+    assert seen == {
+        f"{name}/{file.path}" + (".diff" if like(name, file.path) else "")
+        for name, bundle in BUNDLES.items()
+        for file in bundle.files
+        if file.path not in SHARED or name == "debian13-distro"
+    }
+
+
+@every_bundle
+def test_a_byte_that_changes_in_a_difference_or_outside_of_it_is_noticed(name: str, golden: Any) -> None:
+    for file in BUNDLES[name].files:
+        if whole := like(name, file.path):
+            text = file.content.decode()
+            for place in range(0, len(text), len(text) // 25):
+                changed = text[:place] + ("?" if text[place] != "?" else "!") + text[place + 1 :] + "\n"
+                with pytest.raises(AssertionError):
+                    golden(f"engine/{name}/{file.path}", changed, whole)
 
 
 def test_the_facts_command_is_the_one_committed(golden: Any) -> None:
@@ -127,9 +176,10 @@ every_script = pytest.mark.parametrize("path", SCRIPTS)
 @every_script
 def test_every_script_is_read_by_dash_and_by_busybox(path: str) -> None:
     for shell in (["dash"], ["busybox", "sh"]):
-        if shutil.which(shell[0]):
-            done = subprocess.run([*shell, "-n"], input=SCRIPTS[path], capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
+        if not shutil.which(shell[0]):
+            pytest.skip(f"no {shell[0]} here")
+        done = subprocess.run([*shell, "-n"], input=SCRIPTS[path], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 @every_script
