@@ -20,7 +20,12 @@ EVALUATING = {
     "fish": '{} | source; printf %s "$TRAP"',
     "tcsh": 'eval "`{}`"; printenv TRAP',
 }
-PRESENT = [name for name in EVALUATING if shutil.which(name)]
+
+
+def _require(shell: str) -> None:
+    """Skip where a shell is missing, which CI does not allow."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
 
 
 def _printed(tmp_path: Path, shell: str, value: str | None) -> str:
@@ -38,17 +43,19 @@ def _evaluated(tmp_path: Path, shell: str, command: str) -> str:
     return done.stdout.removesuffix("\n")
 
 
-@pytest.mark.parametrize("shell", PRESENT)
+@pytest.mark.parametrize("shell", EVALUATING)
 def test_a_value_full_of_traps_arrives_as_it_is(shell: str, tmp_path: Path) -> None:
+    _require(shell)
     command = EVALUATING[shell].format(_printed(tmp_path, shell, TRAPS))
     assert _evaluated(tmp_path, shell, command) == TRAPS
     assert not (tmp_path / "trapped").exists(), "the hint must not run anything"
 
 
-@pytest.mark.parametrize("shell", PRESENT)
+@pytest.mark.parametrize("shell", EVALUATING)
 def test_unset_takes_the_variable_away(shell: str, tmp_path: Path) -> None:
+    _require(shell)
     evaluating = EVALUATING[shell].partition(";")[0].format(_printed(tmp_path, shell, None))
-    assert _evaluated(tmp_path, shell, f"{evaluating}; env | grep ^TRAP=") == ""
+    assert _evaluated(tmp_path, shell, f"{evaluating}; env | grep -c ^TRAP=") == "0"
 
 
 def test_powershell_escapes_its_own_characters() -> None:
@@ -82,8 +89,9 @@ def test_a_line_break_in_the_command_leaves_the_hint_out() -> None:
 DETECT = "import os; from pymachine.cli.shells import detect; print(detect(os.environ))"
 
 
-@pytest.mark.parametrize("shell", [name for name in ("bash", "zsh", "fish", "tcsh") if shutil.which(name)])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh"])
 def test_the_calling_shell_is_found_whatever_the_login_shell_is(shell: str, tmp_path: Path) -> None:
+    _require(shell)
     program = tmp_path / "detect.py"
     program.write_text(DETECT)
     # The second command keeps the shell from turning into Python itself.
