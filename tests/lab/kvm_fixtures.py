@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from lab.libvirtd import URI, running
 from lab.prepare import require_root
 from lab.sh import LabError
 from lab.workstation import Workstation
+from pymachine.images import making
 
 __all__ = ["engine_image", "libvirt_daemon", "virtual", "vm_user", "vm_users"]
 
@@ -92,8 +94,17 @@ def _user(folder: Path) -> Workstation:
 
 
 def shelf() -> Path:
-    """The folder of the images that tests share: built once on a machine."""
-    return cache_dir() / "shelf"
+    """The folder of the images that tests share: built once on a machine from one recipe."""
+    return cache_dir() / f"shelf-{_recipe()}"
+
+
+def _recipe() -> str:
+    """A name for all that an image is made of, and how."""
+    total = hashlib.sha256()
+    for path in sorted(Path(making.__file__).parent.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()[:12]
 
 
 def build_log() -> Path:

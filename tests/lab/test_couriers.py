@@ -59,6 +59,7 @@ def manifest_of(host: Host) -> dict[str, Any]:
 
 
 def traces(host: Host) -> list[str]:
+    """What is there once what follows the engine in the background is there as well."""
     host.finish_extras()
     lines = host.exec(FILES, check=False, timeout=120).stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith(MANIFEST))
