@@ -70,6 +70,7 @@ PHASES = (
     _phase("first file system", r"Run /init as init process", r"^Begin: ", r"dracut"),
     _phase("system services", r"systemd\[1\]: (systemd \d|Detected|Hostname|Queued)", r"^Welcome to ", r"OpenRC"),
     _phase("file systems", r"Reached target (local-fs\.target|Local File Systems)", r"re-mounted [\da-f]"),
+    _phase("settings from its seed", r"Starting pymachine-seed"),
     _phase("cloud-init: data source", _CLOUD_INIT + "init-local"),
     _phase("network", r"Reached target (network(-online)?\.target|Network(\.| is Online))", r"ci-info: .*Net dev"),
     _phase("cloud-init: users and keys", _CLOUD_INIT + "init'"),

@@ -119,7 +119,8 @@ def script(name: str) -> str:
 
 def _overlay_files(recipe: Recipe) -> dict[str, str]:
     kept = files("pymachine.images.making") / "overlay"
-    found = {}
+    # What is there is not made: keys that are thrown away when the tree is sealed would take seconds.
+    found = {f"etc/ssh/ssh_host_{kind}_key": "" for kind in ("rsa", "ecdsa", "ed25519")}
     for name, path in OVERLAY.items():
         text = (kept / name).read_text()
         found[path] = text.replace("@UUID@", recipe.uuid)
