@@ -97,10 +97,14 @@ class Place:
             self.part.unlink()
             raise
         path, document = self.part.with_suffix(".img"), self.part.with_suffix(".json")
-        digest = digest_of(self.part)
+        from concurrent.futures import ThreadPoolExecutor  # takes time that commands which make no image do not have
+
+        # The disk writes while the processor reckons: each takes seconds for an image.
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(_write_through, self.part)
+            digest = digest_of(self.part)
+            written.result()
         self.part.chmod(0o444)
-        with self.part.open("rb") as file:
-            os.fsync(file.fileno())
         state = self.part.stat()
         image = Image(
             name=self.name,
@@ -252,6 +256,11 @@ class Shelf:
             yield
         except OSError as error:
             raise full_disk(error, self.folder) from error
+
+
+def _write_through(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def digest_of(path: Path) -> str:
