@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from pymachine.engine.effects import Effect, effects_of
 from pymachine.engine.facts import HostFacts
 from pymachine.engine.hostfacts import EngineFacts
 from pymachine.engine.live_restore import LiveRestore
@@ -14,6 +15,8 @@ from pymachine.engine.osfamily import DockerRepo
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine
+from pymachine.plan.renewals import renewals
+from pymachine.tls import Need
 
 TRIXIE = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian 13"\n'
 UNIT = "# /usr/lib/systemd/system/docker.service\n[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
@@ -360,3 +363,39 @@ class TestHost:
         plan = plan_setup(machine(env=("TOKEN=s3cret",), http_proxy="http://u:s3cret@p"), fresh())
 
         assert "s3cret" not in plan.manifest.text()
+
+
+class TestEffects:
+    """What a set-up does to what runs there, known before it runs."""
+
+    CONTAINERS: ClassVar[dict[str, Any]] = {
+        "containers": ("web",), "info": {"Swarm": {"LocalNodeState": "active"}},
+    }  # fmt: skip
+
+    def test_one_that_changes_nothing_restarts_nothing_and_stops_nothing(self) -> None:
+        facts = adopted(**self.CONTAINERS)
+        plan = plan_setup(machine(), again(plan_setup(machine(), facts), facts))
+        assert effects_of(plan.changes) == ()
+        assert not any("will stop" in text for text in plan.announcements)
+
+    @pytest.mark.parametrize("wanted", [{"env": ("FOO=bar",)}, {"http_proxy": "http://p:1"}, {"labels": ("a=b",)}])
+    def test_environment_proxies_and_labels_restart_the_engine(self, wanted: dict[str, Any]) -> None:
+        facts = adopted(**self.CONTAINERS)
+        after = again(plan_setup(machine(), facts), facts)
+        plan = plan_setup(machine(**wanted), after, former=machine().engine)
+        assert effects_of(plan.changes) == (Effect.RESTART_ENGINE, Effect.STOP_CONTAINERS)
+        assert any("will stop" in text for text in plan.announcements)
+
+    def test_an_environment_that_the_host_was_not_given_is_known_by_its_manifest(self) -> None:
+        """A run that was cut off may have given it another one than the record says."""
+        facts = adopted()
+        after = again(plan_setup(machine(env=("FOO=bar",)), facts), facts)
+        assert Effect.RESTART_ENGINE in effects_of(plan_setup(machine(), after).changes)
+        assert effects_of(plan_setup(machine(env=("FOO=bar",)), after).changes) == ()
+
+    def test_a_new_server_certificate_restarts_the_engine_and_a_clients_does_not(self) -> None:
+        facts = adopted()
+        after = again(plan_setup(machine(), facts), facts)
+        for need, effects in ((Need("server", "it ends"), (Effect.RESTART_ENGINE,)), (Need("client", "it ends"), ())):
+            due = renewals([need])
+            assert effects_of(plan_setup(machine(), after, renewals=due).changes) == effects

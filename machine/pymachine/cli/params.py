@@ -113,4 +113,7 @@ FORCE_UNLOCK = click.option(
     "--force-unlock", is_flag=True, expose_value=False, callback=_set_force_unlock,
     help="Take the machine from a process that works on it and hangs.",
 )  # fmt: skip
+NO_DRAIN = click.option(
+    "--no-drain", is_flag=True, help="Do not move the tasks of a Swarm's node away before its engine restarts."
+)
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

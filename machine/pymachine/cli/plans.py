@@ -49,6 +49,8 @@ def _show(preview: Preview) -> None:
         say(f"  {change.what.ljust(width)}   {change.why}".rstrip())
     for announcement in preview.announcements:
         say(f"  note: {announcement}")
+    if preview.drained:
+        say("  note: it is a node of a Swarm: its tasks are moved away before, and it is waited for after")
 
 
 def _document(preview: Preview) -> dict[str, object]:
@@ -58,5 +60,6 @@ def _document(preview: Preview) -> dict[str, object]:
         "changes": to_document(preview.changes),
         "effects": list(preview.effects),
         "restarts_engine": restarts_engine(preview.effects),
+        "drained": preview.drained,
         "announcements": list(preview.announcements),
     }

@@ -7,37 +7,44 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pymachine.errors import Interrupted, PymachineError, SeveralFailed
+from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed
 
 WIDTH = 16
 T = TypeVar("T")
 
 
-def for_each(names: Sequence[str], work: Callable[[str], T], tell: Callable[[str, T], None]) -> None:
+def for_each(
+    names: Sequence[str],
+    work: Callable[[str], T],
+    tell: Callable[[str, T], None],
+    *,
+    turns: Sequence[Sequence[str]] | None = None,
+) -> None:
     """Do the work for each name, up to 16 at once, and tell each result as it comes, in this thread.
 
-    One failure of one machine is raised as it is; several machines are all tried, and ``SeveralFailed`` holds what
-    went wrong with which.
+    ``turns`` are lists of the names: those of one list take turns, and a failure ends the list. One failure of one
+    machine is raised as it is; several machines are all tried, and ``SeveralFailed`` holds what went wrong
+    with which.
     """
     if len(names) == 1:
         tell(names[0], work(names[0]))
         return
-    failures = _Crew(names, work).collect(tell)
+    failures = _Crew(turns or [[name] for name in names], work).collect(tell)
     if failures:
         raise SeveralFailed(failures)
 
 
 class _Crew:
-    """Threads that take one name after the other. Daemons: what hangs in one does not keep the process alive."""
+    """Threads that take one list of names after the other. Daemons: what hangs in one keeps no process alive."""
 
-    def __init__(self, names: Sequence[str], work: Callable[[str], T]) -> None:
-        self._names: queue.SimpleQueue[str] = queue.SimpleQueue()
+    def __init__(self, turns: Sequence[Sequence[str]], work: Callable[[str], T]) -> None:
+        self._turns: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
         self._work = work
-        self._open = set(names)
-        for name in names:
-            self._names.put(name)
-        for _ in range(min(WIDTH, len(names))):
+        self._open = {name for names in turns for name in names}
+        for names in turns:
+            self._turns.put(names)
+        for _ in range(min(WIDTH, len(turns))):
             threading.Thread(target=self._labour, daemon=True).start()
 
     def collect(self, tell: Callable[[str, T], None]) -> dict[str, PymachineError]:
@@ -68,10 +75,14 @@ class _Crew:
     def _labour(self) -> None:
         while True:
             try:
-                name = self._names.get_nowait()
+                names = self._turns.get_nowait()
             except queue.Empty:
                 return
-            self._outcomes.put((name, self._outcome(name)))
+            failed = ""
+            for name in names:
+                outcome = CheckFailed(f"not begun: {failed} failed before it") if failed else self._outcome(name)
+                failed = failed or (name if isinstance(outcome, BaseException) else "")
+                self._outcomes.put((name, outcome))
 
     def _outcome(self, name: str) -> object:
         try:

@@ -107,7 +107,7 @@ def plan_setup(
     plan = replace(plan, manifest=_manifest(plan, facts, previous))
     plan = replace(plan, recovery=_recovery(plan, previous))
     changes = (*_certificate_changes(plan, previous, renewals), *_changes(plan, facts, previous, former))
-    plan = replace(plan, changes=(*changes, *_restart(plan, facts, effects_of(changes))))
+    plan = replace(plan, changes=(*changes, *_restart(plan, facts, changes)))
     return replace(plan, announcements=_announcements(plan, facts))
 
 
@@ -286,11 +286,12 @@ def _certificate_changes(plan: SetupPlan, previous: Manifest | None, renewals: S
     return [Change("place the server certificate on record", why, Aspect.CERTIFICATES, RESTARTING)]
 
 
-def _restart(plan: SetupPlan, facts: HostFacts, effects: tuple[Effect, ...]) -> list[Change]:
-    if Effect.RESTART_ENGINE not in effects:
+def _restart(plan: SetupPlan, facts: HostFacts, changes: Sequence[Change]) -> list[Change]:
+    causes = {change.aspect for change in changes if Effect.RESTART_ENGINE in change.effects}
+    if not causes:
         return []
     stops = (Effect.STOP_CONTAINERS,) if stops_containers(facts.engine, plan.config.live_restore) else ()
-    why = "it takes up its new configuration"
+    why = f"it takes up its new {'certificate' if causes == {Aspect.CERTIFICATES} else 'configuration'}"
     return [Change("restart the engine once", why, Aspect.RESTART, (*RESTARTING, *stops))]
 
 

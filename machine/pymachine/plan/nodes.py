@@ -38,6 +38,11 @@ class Nodes:
         """The name of the leader's machine; empty where there is none."""
         return self.view.leader if self.view else ""
 
+    @property
+    def managers(self) -> int:
+        """How many managers there are."""
+        return sum((*self.seated.values(), *self.strange.values()))
+
     def leads(self, machine: str) -> bool:
         """Whether a machine counts for the majority."""
         return self.seated.get(machine, False) or self.strange.get(machine, False)

@@ -16,12 +16,14 @@ from pymachine.cluster.view import MANAGER
 from pymachine.plan import payloads
 from pymachine.plan.actions import Action, Chain
 from pymachine.plan.kinds import Kind
-from pymachine.plan.nodes import Nodes
+from pymachine.plan.nodes import RAFT_LEAST, Nodes
 from pymachine.plan.payloads import Payload
 
 _ARRIVALS = (Kind.INIT, Kind.JOIN, Kind.PROMOTE)
 _DEPARTURES = (Kind.DEMOTE, Kind.LEAVE, Kind.REMOVE)
 _LAST = (Kind.DEPLOY,)
+# What a majority of the managers has to agree to, besides departures.
+_AGREED = (Kind.JOIN, Kind.PROMOTE, Kind.ADJUST, Kind.SETTINGS, Kind.FORGET)
 
 Links = dict[str, tuple[str, ...]]
 
@@ -121,6 +123,20 @@ class Order:
         for before, chain in pairwise(turns):
             self._need(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
         self._roll(workers, [_restarts_of(chain)[-1].id for chain in turns[-1:]])
+        gone = [chain for chain in managers if _restarts_of(chain)[0].kind is Kind.REPLACE]  # to be no manager again
+        if self._nodes.managers - len(gone) < RAFT_LEAST:
+            self._restart_alone(turns, rolling)
+
+    def _restart_alone(self, managers: Sequence[Chain], rolling: Sequence[Chain]) -> None:
+        """One or two managers can do without none: what needs the Swarm to agree comes before, or after."""
+        others = [action for chain in self._chains if chain not in rolling for action in chain.actions]
+        before = [action.id for action in others if action.kind in _AGREED]
+        restarts = [action.id for chain in managers for action in _restarts_of(chain)]
+        for place, chain in enumerate(managers):
+            own = [action.id for other in managers[:place] for action in other.actions if action.kind in _AGREED]
+            self._wait(_restarts_of(chain)[0], [*before, *own])
+        for action in self._actions(*_DEPARTURES):
+            self._wait(action, restarts)
 
     def _roll(self, workers: Sequence[Chain], managers: Sequence[str]) -> None:
         """Each worker waits for the one a batch before it, so that a slow one holds up nobody beside it."""

@@ -12,12 +12,16 @@ from pymachine.steps.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The changes a verb would make to one machine, and what its owner should know beforehand."""
+    """The changes a verb would make to one machine, and what its owner should know beforehand.
+
+    ``drained`` says that the machine is a node of a Swarm which runs no tasks meanwhile.
+    """
 
     verb: str
     machine: Machine
     changes: tuple[Change, ...]
     announcements: tuple[str, ...] = ()
+    drained: bool = False
 
     @property
     def effects(self) -> tuple[Effect, ...]:

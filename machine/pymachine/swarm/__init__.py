@@ -15,22 +15,28 @@ from pymachine.swarm.leaving import leave, remove_node
 from pymachine.swarm.looking import status
 from pymachine.swarm.recovering import look_at_loss, recover
 from pymachine.swarm.seats import adjust, change, label
+from pymachine.swarm.upkeep import drained_in, provision_node, restart_node, turns, upgrade_node
 
 __all__ = [
     "adjust",
     "change",
     "drained",
+    "drained_in",
     "init",
     "join",
     "label",
     "leave",
     "look_at_loss",
     "next_manager",
+    "provision_node",
     "recover",
     "remove_node",
+    "restart_node",
     "rotate",
     "status",
+    "turns",
     "unlock",
     "update",
     "upgrade",
+    "upgrade_node",
 ]

@@ -7,7 +7,7 @@ import click
 from pymachine.cli.app import App
 from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import say
-from pymachine.cli.params import FORCE_UNLOCK, NAMES, command
+from pymachine.cli.params import FORCE_UNLOCK, NAMES, NO_DRAIN, command
 from pymachine.cli.several import for_each
 
 
@@ -49,9 +49,23 @@ def kill(app: App, names: tuple[str, ...]) -> None:
 
 
 @command()
+@NO_DRAIN
 @FORCE_UNLOCK
 @NAMES
 @click.pass_obj
-def restart(app: App, names: tuple[str, ...]) -> None:
-    """Restart machines and wait for their engines."""
-    _switch(app, names, "restart", "is running")
+def restart(app: App, names: tuple[str, ...], no_drain: bool) -> None:
+    """Restart machines and wait for their engines.
+
+    Nodes of a Swarm are drained meanwhile, one after another.
+    """
+    from pymachine.swarm import restart_node, turns
+
+    tools = app.tools
+    wanted = existing(app, names)
+    unlock(app, wanted)
+    for_each(
+        wanted,
+        lambda name: restart_node(name, tools, drain=not no_drain),
+        lambda name, _: say(f"{name} is running"),
+        turns=turns(wanted, tools),
+    )

@@ -11,7 +11,7 @@ from pymachine.cli.app import App
 from pymachine.cli.engine_options import VERSION, defaults_of, engine_options, spec_changes
 from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import dump, say
-from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, command, with_options
+from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, NO_DRAIN, command, with_options
 from pymachine.cli.plans import ready_line, show_plans
 from pymachine.cli.several import for_each
 from pymachine.documents import to_document
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     help="Replace the machine's authority and all its certificates, so that client keys of before are refused.",
 )  # fmt: skip
 @click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
+@NO_DRAIN
 @FORCE_UNLOCK
 @DRY_RUN
 @JSON
@@ -41,35 +42,42 @@ if TYPE_CHECKING:
 def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
     """Set the engine of machines up again, with options changed where they are given.
 
-    An option that is left out keeps what is on record. Renews certificates that are about to end.
+    An option that is left out keeps what is on record. Renews certificates that are about to end. Nodes of a Swarm
+    whose engines restart for it are drained meanwhile, one after another.
     """
-    options = _options(given)
+    options, drain = _options(given), not given["no_drain"]
     from pymachine import provision as verbs
+    from pymachine.swarm import provision_node
 
     tools = app.tools
     if dry_run:
-        _plan(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json)
+        _plan(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json, drain=drain)
     else:
-        _work(app, names, lambda name: verbs.provision(name, tools, **options), as_json)
+        _work(app, names, lambda name: provision_node(name, tools, drain=drain, **options), as_json)
 
 
 @command()
 @VERSION
+@NO_DRAIN
 @FORCE_UNLOCK
 @DRY_RUN
 @JSON
 @NAMES
 @click.pass_obj
-def upgrade(app: App, names: tuple[str, ...], version: str | None, dry_run: bool, as_json: bool) -> None:
-    """Upgrade the engines of machines, to the newest their source offers or to a version."""
-    wanted = spec_changes({"version": version}).get("version")
+def upgrade(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Upgrade the engines of machines, to the newest their source offers or to a version.
+
+    Nodes of a Swarm are drained meanwhile, one after another.
+    """
+    wanted, drain = spec_changes({"version": given["version"]}).get("version"), not given["no_drain"]
     from pymachine import provision as verbs
+    from pymachine.swarm import upgrade_node
 
     tools = app.tools
     if dry_run:
-        _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json)
+        _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json, drain=drain)
     else:
-        _work(app, names, lambda name: verbs.upgrade(name, tools, version=wanted), as_json)
+        _work(app, names, lambda name: upgrade_node(name, tools, drain=drain, version=wanted), as_json)
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,15 +106,22 @@ def _changes(given: Mapping[str, Any], reset: Sequence[str]) -> dict[str, Any]:
     return changes | defaults
 
 
-def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_json: bool) -> None:
+def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_json: bool, *, drain: bool) -> None:
+    from pymachine.swarm import drained_in
+
+    def look(name: str) -> Preview:
+        return drained_in(preview(name), app.tools) if drain else preview(name)
+
     found: dict[str, Preview] = {}
     wanted = existing(app, names)
-    for_each(wanted, preview, found.__setitem__)
+    for_each(wanted, look, found.__setitem__)
     app.settle()
     show_plans([found[name] for name in wanted], as_json=as_json)
 
 
 def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_json: bool) -> None:
+    from pymachine.swarm import turns
+
     began = app.wiring.now()
     done: list[Machine] = []
 
@@ -118,7 +133,7 @@ def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_jso
     wanted = existing(app, names)
     unlock(app, wanted)
     try:
-        for_each(wanted, verb, tell)
+        for_each(wanted, verb, tell, turns=turns(wanted, app.tools))
     finally:
         if as_json:
             dump([to_document(machine) for machine in done])

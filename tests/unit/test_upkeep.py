@@ -1,0 +1,81 @@
+"""Verbs given by hand to machines that are nodes: drained where their engines restart, and in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pymachine.cli.several import for_each
+from pymachine.engine.effects import Effect
+from pymachine.errors import CheckFailed, SeveralFailed
+from pymachine.provision import preview_provision
+from pymachine.swarm import drained_in, provision_node, restart_node, turns
+from unit.swarming import SwarmWorld
+from unit.world import ENGINE
+
+ENV = {"env": ("FOO=bar",)}
+DRAIN, BACK = "swarm drain", "swarm activate"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> SwarmWorld:
+    made = SwarmWorld(tmp_path / "store")
+    made.facts |= ENGINE
+    return made
+
+
+def steps(world: SwarmWorld, name: str) -> list[str]:
+    return [step for step in world.reporter.steps(name) if step in (DRAIN, BACK, "setting up the engine", "restart")]
+
+
+def test_the_nodes_of_a_swarm_take_turns_managers_first_and_the_leader_last(world: SwarmWorld) -> None:
+    world.swarm(3, 2)
+    world.machines("apart")
+    assert turns(["w1", "m1", "apart", "m3", "w2", "m2"], world.tools) == [["m3", "m2", "m1", "w1", "w2"], ["apart"]]
+
+
+def test_a_node_is_drained_while_its_engine_is_configured(world: SwarmWorld) -> None:
+    world.swarm(3)
+    world.reporter.events.clear()
+    provision_node("m2", world.tools, spec_changes=ENV)
+    assert steps(world, "m2") == [DRAIN, "setting up the engine", BACK]
+
+
+def test_a_node_is_not_drained_where_it_is_not_wanted(world: SwarmWorld) -> None:
+    world.swarm(3)
+    world.reporter.events.clear()
+    provision_node("m2", world.tools, spec_changes=ENV, drain=False)
+    assert steps(world, "m2") == ["setting up the engine"]
+
+
+def test_a_restart_that_the_quorum_does_not_bear_is_refused(world: SwarmWorld) -> None:
+    world.swarm(3)
+    world.cut("m3")
+    world.reporter.events.clear()
+    with pytest.raises(CheckFailed, match="quorum"):
+        restart_node("m2", world.tools)
+    assert "restart" not in steps(world, "m2")
+
+
+def test_the_dry_run_says_that_the_engine_restarts_and_the_node_is_drained(world: SwarmWorld) -> None:
+    world.swarm(3)
+    preview = drained_in(preview_provision("m2", world.tools, spec_changes=ENV), world.tools)
+    assert Effect.RESTART_ENGINE in preview.effects
+    assert preview.drained
+
+
+def test_one_that_fails_ends_its_turns_and_no_others() -> None:
+    told: list[str] = []
+
+    def work(name: str) -> str:
+        if name == "b":
+            raise CheckFailed("it is broken")
+        return name
+
+    with pytest.raises(SeveralFailed) as caught:
+        for_each(["a", "b", "c", "d"], work, lambda name, _: told.append(name), turns=[["a", "b", "c"], ["d"]])
+    assert sorted(told) == ["a", "d"]
+    assert {name: error.message for name, error in caught.value.failures.items()} == {
+        "b": "it is broken", "c": "not begun: b failed before it",
+    }  # fmt: skip
