@@ -65,6 +65,14 @@ def _share_a_run(config: pytest.Config) -> None:
     config.add_cleanup(end)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted, whatever captures their output: each property called ``count``."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    for name, value in (pair for report in reports for pair in getattr(report, "user_properties", ())):
+        if name == "count":
+            terminalreporter.write_line(f"COUNT | {value}")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""

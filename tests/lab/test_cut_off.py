@@ -13,6 +13,7 @@ from lab.workstation import Workstation
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 FreshHost = Callable[..., Host]
+Record = Callable[[str, object], None]
 # The engine does not start with it, and dockerd's own check does not see that.
 FATAL = ("--engine-opt", "bridge=nosuch0")
 PARTS = 20  # all places, in as many tests
@@ -36,8 +37,8 @@ def _commands(host: Host, work: Callable[[], object]) -> int:
     return disarm(host)
 
 
-def _cut_off(host: Host, at: int, work: Callable[[], object]) -> str:
-    """Cut the work off and see what that leads to; return what was counted, to be printed."""
+def _cut_off(host: Host, at: int, work: Callable[[], object]) -> Watch:
+    """Cut the work off and see what that leads to; return what was asked and heard meanwhile."""
     with Watch(host.address) as watch:
         arm(host, at)
         work()
@@ -45,35 +46,37 @@ def _cut_off(host: Host, at: int, work: Callable[[], object]) -> str:
         _outlives_restart_and_reboot(host)
     assert watch.asked > 20
     assert watch.opened == 0, f"open without TLS after command {at}: {host.exec('tail -n 1 /root/cut/log').stdout}"
-    return f"{at}: asked {watch.asked} times, {watch.heard} answers, {watch.opened} open"
+    return watch
 
 
-def _report(what: str, told: list[str], total: int) -> None:
-    print(f"\nCUT OFF | {what} | after {len(told)} of {total} commands that change the host")
-    for line in told:
-        print(f"  {line}")
+def _summary(what: str, watches: list[Watch], total: int) -> str:
+    asked, heard, opened = (
+        sum(counts) for counts in zip(*((w.asked, w.heard, w.opened) for w in watches), strict=True)
+    )
+    places = f"cut off after {len(watches)} of {total} commands that change the host"
+    return f"{what}, {places}: plain HTTP asked {asked} times, {heard} answers, let in {opened} times"
 
 
 def _some(total: int) -> Iterable[int]:
     return sorted({max(1, round(total * part)) for part in SOME})
 
 
-def _adopting(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> None:
+def _adopting(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> str:
     def again(check: int | None = 0) -> None:
         workstation.create("node1", host.address, check=check)
 
     total = _commands(host, again)
     workstation.pymachine("rm", "-y", "node1")
-    told = []
+    watches = []
     for at in places(total):
-        told.append(_cut_off(host, at, lambda: again(check=None)))
+        watches.append(_cut_off(host, at, lambda: again(check=None)))
         again()
         workstation.docker("node1", "version")
         workstation.pymachine("rm", "-y", "node1")
-    _report("adopting a host", told, total)
+    return _summary("adopting a host", watches, total)
 
 
-def _failing(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> None:
+def _failing(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> str:
     workstation.create("node1", host.address)
 
     def fails(check: int | None = None) -> None:
@@ -82,15 +85,15 @@ def _failing(host: Host, workstation: Workstation, places: Callable[[int], Itera
     total = _commands(host, lambda: fails(check=1))
     assert host.exec("cat /var/lib/pymachine/backup/current/entries; true").stdout == "", "it was taken back"
     workstation.docker("node1", "version")
-    told = []
+    watches = []
     for at in places(total):
-        told.append(_cut_off(host, at, fails))
+        watches.append(_cut_off(host, at, fails))
         workstation.pymachine("provision", "node1")
         workstation.docker("node1", "version")
-    _report("a set-up that fails and is taken back", told, total)
+    return _summary("a set-up that fails and is taken back", watches, total)
 
 
-def _installing(fresh_host: FreshHost, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> None:
+def _installing(fresh_host: FreshHost, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> str:
     def created(host: Host, check: int | None = 0) -> None:
         workstation.create("node1", host.address, "--engine-install", "distro", check=check)
 
@@ -102,29 +105,35 @@ def _installing(fresh_host: FreshHost, workstation: Workstation, places: Callabl
     host = fresh_host()
     total = _commands(host, lambda: created(host))
     released(host)
-    told = []
+    watches = []
     for at in places(total):
         bare = fresh_host()
-        told.append(_cut_off(bare, at, lambda bare=bare: created(bare, check=None)))  # type: ignore[misc]
+        watches.append(_cut_off(bare, at, lambda bare=bare: created(bare, check=None)))  # type: ignore[misc]
         created(bare)
         released(bare)
-    _report("installing on a fresh host", told, total)
+    return _summary("installing on a fresh host", watches, total)
 
 
 def _part(part: int) -> Callable[[int], Iterable[int]]:
     return lambda total: range(1 + part, total + 1, PARTS)
 
 
-def test_some_places_of_an_adoption(engine_host: FreshHost, workstation: Workstation) -> None:
-    _adopting(engine_host(), workstation, lambda total: list(_some(total))[:1])
+def test_some_places_of_an_adoption(
+    engine_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _adopting(engine_host(), workstation, lambda total: list(_some(total))[:1]))
 
 
-def test_some_places_of_a_failing_set_up(engine_host: FreshHost, workstation: Workstation) -> None:
-    _failing(engine_host(), workstation, lambda total: list(_some(total))[2:])
+def test_some_places_of_a_failing_set_up(
+    engine_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _failing(engine_host(), workstation, lambda total: list(_some(total))[2:]))
 
 
-def test_some_places_of_an_installation(fresh_host: FreshHost, workstation: Workstation) -> None:
-    _installing(fresh_host, workstation, lambda total: list(_some(total))[1:2])
+def test_some_places_of_an_installation(
+    fresh_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _installing(fresh_host, workstation, lambda total: list(_some(total))[1:2]))
 
 
 every_part = pytest.mark.parametrize("part", range(PARTS))
@@ -132,17 +141,23 @@ every_part = pytest.mark.parametrize("part", range(PARTS))
 
 @pytest.mark.soak(70)
 @every_part
-def test_every_place_of_an_adoption(part: int, engine_host: FreshHost, workstation: Workstation) -> None:
-    _adopting(engine_host(), workstation, _part(part))
+def test_every_place_of_an_adoption(
+    part: int, engine_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _adopting(engine_host(), workstation, _part(part)))
 
 
 @pytest.mark.soak(90)
 @every_part
-def test_every_place_of_a_failing_set_up(part: int, engine_host: FreshHost, workstation: Workstation) -> None:
-    _failing(engine_host(), workstation, _part(part))
+def test_every_place_of_a_failing_set_up(
+    part: int, engine_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _failing(engine_host(), workstation, _part(part)))
 
 
 @pytest.mark.soak(190)
 @every_part
-def test_every_place_of_an_installation(part: int, fresh_host: FreshHost, workstation: Workstation) -> None:
-    _installing(fresh_host, workstation, _part(part))
+def test_every_place_of_an_installation(
+    part: int, fresh_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _installing(fresh_host, workstation, _part(part)))

@@ -173,11 +173,13 @@ drive() {
     if [ "$init" = systemd ]; then systemctl "$1" "$unit" 2>/dev/null; else rc-service "$unit" "$1" >/dev/null 2>&1; fi
 }
 
+read_units_again() {
+    [ "$init" = systemd ] || return 0
+    systemctl daemon-reload || miss 'systemd could not read its units again'
+    systemctl reset-failed "$unit" 2>/dev/null
+}
+
 start_as_it_was() {
-    if [ "$init" = systemd ]; then
-        systemctl daemon-reload || miss 'systemd could not read its units again'
-        systemctl reset-failed "$unit" 2>/dev/null
-    fi
     if [ -f "$backup/was-active" ] && [ -f "$backup/restarted" ]; then
         # The engine may have been stopped with live-restore on; without it on at the start too, it would end
         # the containers that it finds.
@@ -223,9 +225,7 @@ would_open() {
 }
 
 # Whatever could not be put back: a port without TLS is closed, now and for the next start.
-close_what_is_open() {
-    port=$(cat "$backup/port" 2>/dev/null) && [ -n "$port" ] || return 0
-    would_open || { listening "$port" && answers_without_tls; } || return 0
+close_port() {
     [ "$init" != systemd ] || systemctl stop docker.socket 2>/dev/null
     drive stop
     if [ "$init" = systemd ]; then
@@ -242,9 +242,16 @@ config=$(cat "$backup/config-path")
 config_mode=644
 [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
 put_all_back
+port=$(cat "$backup/port" 2>/dev/null)
 if [ -n "$unit" ]; then
-    start_as_it_was
-    close_what_is_open
+    read_units_again
+    # Looked at before the start, which would open it, and after.
+    if [ -n "$port" ] && would_open; then
+        close_port
+    else
+        start_as_it_was
+        [ -z "$port" ] || ! listening "$port" || ! answers_without_tls || close_port
+    fi
 fi
 rm -f "$state/restart-needed"
 if [ -f "$backup/recovery.json" ]; then
