@@ -264,7 +264,7 @@ def test_the_machine_is_given_what_was_reserved_and_rm_ends_its_lease(connection
     address = reserve(connection, vm)
     with plugged_in(bridge, vm.mac) as card:
         said = ask_for_address(card)
-        leased = find_address(connection, vm)
+        leased = await_lease(connection, vm)
         release(connection, vm)
         after = await_no_lease(network, vm)
 
@@ -281,6 +281,14 @@ def ask_for_address(card: str) -> str:
     words = [busybox, "udhcpc", "-i", card, "-n", "-q", "-f", "-t", "10", "-s", "/bin/true"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout + done.stderr
+
+
+def await_lease(connection: Any, vm: Vm) -> str:
+    """dnsmasq tells libvirt of a lease a moment after it has told the machine."""
+    end = time.monotonic() + 30
+    while not (address := find_address(connection, vm)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return address
 
 
 def await_no_lease(network: Any, vm: Vm) -> list[Any]:
