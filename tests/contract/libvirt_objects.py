@@ -84,7 +84,9 @@ def own_pool(connection: Any, size: int | None = None) -> Iterator[Any]:
 @contextmanager
 def own_network(connection: Any) -> Iterator[Any]:
     """A network that is defined and not started."""
-    subnet = free_subnet(kernel_routes() | {IPv4Network("192.168.0.0/16")})
+    # A network that is down shows no route yet: workers that run side by side choose from blocks of their own.
+    other = "172.16.0.0/12" if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else "10.0.0.0/8"
+    subnet = free_subnet(kernel_routes() | {IPv4Network("192.168.0.0/16"), IPv4Network(other)})
     assert subnet is not None
     name = unique("net")
     xml = render(

@@ -10,16 +10,28 @@ from pathlib import Path
 
 import pytest
 
+from lab import tinyhost
 from lab.client import docker_cli
 from lab.fixtures import impossible
 from lab.ident import cache_dir, locked
 from lab.libvirtd import URI, running
 from lab.prepare import require_root
 from lab.sh import LabError
+from lab.tinyhost import StandIn
 from lab.workstation import Workstation
 from pymachine.images import making
+from pymachine.images.shelf import digest_of
+from pymachine_kvm.bases import MARK, base_names
 
-__all__ = ["engine_image", "libvirt_daemon", "virtual", "vm_user", "vm_users"]
+__all__ = [
+    "engine_image",
+    "libvirt_daemon",
+    "stand_in",
+    "tiny_user",
+    "virtual",
+    "vm_user",
+    "vm_users",
+]
 
 IMAGE = "debian-13-docker"
 BUILD_DEADLINE = 900
@@ -49,26 +61,43 @@ class Virtual:
 
     def bases(self) -> dict[str, os.stat_result]:
         """The base images in pool default, with the state of their files."""
-        listed = self.virsh("vol-list", "default").splitlines()[2:]
+        listed = self.virsh("vol-list", "default", check=False).splitlines()[2:]  # the first machine makes the pool
         paths = [Path(line.split()[1]) for line in listed if line.startswith(" pymachine-base-")]
         return {path.name: path.stat() for path in paths}
 
-    def reservations(self) -> set[str]:
-        """The lines of the default network that give a machine its address."""
-        text = self.virsh("net-dumpxml", "default", check=False)
+    def drop_bases(self, disk: Path) -> None:
+        """Remove from the pool what was made of an image of a test's own."""
+        for name in set(self.bases()) & {name for own in base_names(digest_of(disk)) for name in (own, own + MARK)}:
+            self.virsh("vol-delete", "--pool", "default", name)
+
+    def reservations(self, network: str = "default") -> set[str]:
+        """The lines of a network that give a machine its address."""
+        text = self.virsh("net-dumpxml", network, check=False)
         return {line.strip() for line in text.splitlines() if "<host mac=" in line}
 
-    def leftovers(self) -> dict[str, set[str]]:
-        """Everything that a machine may leave behind."""
-        logs = Path("/var/log/libvirt/qemu").glob("*")
-        nvram = Path("/var/lib/libvirt/qemu/nvram").glob("*")
-        return {
+    def leftovers(self, *names: str, network: str = "default") -> dict[str, set[str]]:
+        """Everything that machines of these names may leave behind, of any name where none is given.
+
+        Tests that run beside others name theirs.
+        """
+        logs = {path.name for path in Path("/var/log/libvirt/qemu").glob("*console*")}
+        nvram = {path.name for path in Path("/var/lib/libvirt/qemu/nvram").glob("*")}
+        found = {
             "domains": self.domains(),
             "volumes": self.volumes(),
-            "reservations": self.reservations(),
-            "console logs": {path.name for path in logs if "console" in path.name},
-            "firmware variables": {path.name for path in nvram},
+            "reservations": self.reservations(network),
+            "console logs": logs,
+            "firmware variables": nvram,
         }
+        return {kind: {one for one in there if _is_of(one, names)} for kind, there in found.items()}
+
+
+def _is_of(leftover: str, names: tuple[str, ...]) -> bool:
+    """Whether a domain, file or reservation is of a machine with one of these names."""
+    return not names or any(
+        leftover == name or leftover.startswith((f"{name}-", f"{name}_")) or f"name='{name}'" in leftover
+        for name in names
+    )
 
 
 @pytest.fixture(scope="session")
@@ -88,9 +117,9 @@ def virtual(libvirt_daemon: str) -> Virtual:
     return Virtual()
 
 
-def _user(folder: Path) -> Workstation:
+def _user(folder: Path, images: Path | None = None) -> Workstation:
     folder.mkdir(exist_ok=True)
-    return Workstation(folder, docker_cli(), folder / "no-key", {"PYMACHINE_IMAGES": str(shelf())})
+    return Workstation(folder, docker_cli(), folder / "no-key", {"PYMACHINE_IMAGES": str(images or shelf())})
 
 
 def shelf() -> Path:
@@ -153,6 +182,25 @@ def vm_user(engine_image: str, tmp_path: Path) -> Workstation:
 def vm_users(engine_image: str, tmp_path_factory: pytest.TempPathFactory) -> Workstation:
     """The same for a whole module: its tests share machines, of which each boot takes a minute."""
     return _user(tmp_path_factory.mktemp("user") / "user")
+
+
+@pytest.fixture
+def tiny_user(virtual: Virtual, tmp_path: Path) -> Iterator[Workstation]:
+    """A user with an empty store and the image of one boot sector: see ``lab.tinyhost``. No machine of it stays."""
+    images = tmp_path / "images"
+    tinyhost.put_image(images)
+    user = _user(tmp_path / "user", images)
+    yield user
+    user.pymachine("rm", "-f", "-y", *user.states(), check=None)
+    virtual.drop_bases(images / f"{tinyhost.IMAGE}.img")
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    """What answers for guests of one boot sector."""
+    stand_in = StandIn()
+    yield stand_in
+    stand_in.close()
 
 
 def kvm(name: str, *options: str) -> list[str]:

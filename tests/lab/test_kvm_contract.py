@@ -3,11 +3,7 @@ button, and an SSH banner that this host says at the address that was reserved f
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from typing_extensions import override
 
 from lab.kvm_fixtures import Virtual
 from lab.tinyguest import OBEY, sector, write_disk
+from lab.tinyhost import StandIn
 from pymachine.driver import Driver, Prospect
 from pymachine.images.shelf import VARIABLE
 from pymachine.testing.contract import DriverContract
@@ -23,37 +20,7 @@ from pymachine_kvm import KvmDriver, KvmOptions
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
-NAME = "contract1"  # as the suite calls it
-
-
-class Banner:
-    """Says an SSH server's first words at one address after the other, on loopback."""
-
-    def __init__(self) -> None:
-        self._listeners: list[tuple[str, socket.socket]] = []
-
-    def at(self, address: str) -> None:
-        """Give loopback the address and listen there."""
-        if address in [known for known, _ in self._listeners]:
-            return
-        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True, timeout=10)
-        listener = socket.create_server((address, 22))
-        self._listeners.append((address, listener))
-        threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
-
-    def close(self) -> None:
-        """Take it all away."""
-        for address, listener in self._listeners:
-            listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in it, which would keep it open
-            listener.close()
-            subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True, timeout=10)
-
-    def _serve(self, listener: socket.socket) -> None:
-        with suppress(OSError):  # closed: the test is over
-            while True:
-                connection, _ = listener.accept()
-                with connection:
-                    connection.sendall(b"SSH-2.0-test\r\n")
+NAMES = ("contract1", "contract2")  # as the suite calls them
 
 
 class TestKvm(DriverContract):
@@ -62,13 +29,11 @@ class TestKvm(DriverContract):
         monkeypatch.setenv(VARIABLE, str(tmp_path / "images"))
         self.virtual = virtual
         self.disk = write_disk(tmp_path / "tiny.img", sector("Linux version 0\r\n", then=OBEY))
-        self.banner = Banner()
-        before, bases = virtual.leftovers(), set(virtual.bases())
+        self.banner = StandIn()
         yield
         self.banner.close()
-        assert virtual.leftovers() == before
-        for name in set(virtual.bases()) - bases:
-            virtual.virsh("vol-delete", "--pool", "default", name)
+        assert not any(virtual.leftovers(*NAMES).values())
+        virtual.drop_bases(self.disk)
 
     @override
     def driver(self) -> Driver:
@@ -86,9 +51,9 @@ class TestKvm(DriverContract):
 
     @override
     def count(self) -> int:
-        return sum(name == NAME for name in self.virtual.domains())
+        return len(self.virtual.domains() & set(NAMES))
 
     @override
     def foreseen(self, prospect: Prospect) -> None:
         assert prospect.ssh is not None
-        self.banner.at(prospect.ssh.host)
+        self.banner.ssh(prospect.ssh.host)

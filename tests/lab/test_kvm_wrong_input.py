@@ -19,24 +19,36 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 FOREIGN = """<domain type='qemu'><name>vm-foreign</name><memory unit='MiB'>64</memory>
 <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"""
-SMALL_POOL = "pymachine-lab-small"
+POOL, SMALL_POOL = "pymachine-lab-refused", "pymachine-lab-small"
 Refused = Callable[..., str]
 
 
 @pytest.fixture
-def refused(vm_user: Workstation, virtual: Virtual) -> Refused:
+def pool(virtual: Virtual, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a pool that nobody else puts anything into."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    virtual.virsh("pool-create-as", POOL, "dir", "--target", str(folder))
+    yield folder
+    virtual.virsh("pool-destroy", POOL)
+
+
+@pytest.fixture
+def refused(vm_user: Workstation, virtual: Virtual, pool: Path) -> Refused:
     """Create with these options; it must be refused with this code, leave nothing, and say what to do."""
 
     def run(*options: str, code: int = 3, name: str = "vm-wrong") -> str:
-        before, bases = virtual.leftovers(), set(virtual.bases())
+        before = virtual.leftovers(name)
+        if "--kvm-pool" not in options:
+            options = ("--kvm-pool", POOL, *options)
         words = ["create", "-d", "kvm", *options, name] if "--kvm-image" in options else kvm(name, *options)
         done = vm_user.pymachine(*words, check=None)
         assert done.returncode == code, done.stderr
         assert "hint:" in done.stderr
         assert "Traceback" not in done.stderr
-        assert virtual.leftovers() == before
+        assert virtual.leftovers(name) == before
         assert vm_user.pymachine("ls", "-q").stdout == ""
-        assert set(virtual.bases()) == bases
+        assert list(pool.iterdir()) == []
         return done.stderr
 
     return run

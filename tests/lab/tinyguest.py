@@ -20,6 +20,9 @@ POWER_OFF = bytes.fromhex("ba0406 b80020 ef f4 ebfd")  # mov dx,0x604; mov ax,0x
 # sti; mov dx,0x602; mov ax,0x100; out dx,ax (ACPI's power button counts); mov dx,0x600;
 # next: hlt; in ax,dx; test ah,1 (it was pressed); jz next; and off
 OBEY = bytes.fromhex("fb ba0206 b80001 ef ba0006 f4 ed f6c401 74f9") + POWER_OFF
+# sti; mov dx,0x602; mov ax,0x100; out dx,ax; mov cx,4; mov dx,0x600;
+# next: hlt (until the clock ticks, 18 times a second); in ax,dx; test ah,1; jnz off; loop next; jmp far ORIGIN; off:
+TALK = bytes.fromhex("fb ba0206 b80001 ef b90400 ba0006 f4 ed f6c401 7507 e2f7 ea007c0000") + POWER_OFF
 # next: mov ah,0x43; xor al,al; mov dl,0x80; mov si,PACKET; int 0x13; add byte [PACKET+9],1; jmp next
 FILL_DISK = bytes.fromhex("b443 30c0 b280 be") + b"PP" + bytes.fromhex("cd13 8006") + b"QQ" + bytes.fromhex("01 ebee")
 # What int 0x13 writes: 64 sectors of memory from 0x7c00 on, to sector 256 and every 256th after it.
