@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +26,11 @@ class Failed(Exception):
     """A stage ended with another code than it should."""
 
 
-def _end(process: subprocess.Popen[bytes], *, told: bool) -> None:
-    """End a stage as Ctrl-C does, so that its hosts go with it; ``told``: a terminal has sent it that already."""
-    if not told:
-        process.send_signal(signal.SIGINT)
+def _end(process: subprocess.Popen[bytes], tell: Callable[[int, int], None] | None) -> None:
+    """End a stage as Ctrl-C does, so that its hosts go with it; nothing to ``tell``: a terminal has done that."""
+    if tell and process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            tell(process.pid, signal.SIGINT)
     try:
         process.wait(ENDING)
     except subprocess.TimeoutExpired:
@@ -66,7 +69,7 @@ class Run:
     def close(self) -> None:
         """End what still runs, and remove the folder."""
         for one in self.beside:
-            _end(one.process, told=False)
+            _end(one.process, os.killpg)
             one.output.close()
         subprocess.run([*SUDO, "rm", "-rf", "--one-file-system", self.folder], check=False, timeout=120)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -110,7 +113,7 @@ class Run:
         try:
             return process.wait()
         except BaseException as error:
-            _end(process, told=isinstance(error, KeyboardInterrupt))
+            _end(process, None if isinstance(error, KeyboardInterrupt) else os.kill)
             raise
 
     def _note(self, stage: Stage, seconds: float, began: datetime | None = None, waited: float | None = None) -> None:
@@ -125,9 +128,11 @@ class Run:
         (command,) = stage.commands
         output = (self.folder / f"{stage.name}.log").open("w+b")
         words = [*(SUDO if stage.root else ()), *command]
+        # A session of its own: what it has started is ended with it, and a terminal's Ctrl-C comes to it once.
         process = subprocess.Popen(
-            words, cwd=ROOT, env=self._env(stage), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
+            words, cwd=ROOT, env=self._env(stage), stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
         self.beside.append(Background(stage, process, output, time.monotonic()))
 
     def join(self, until: str = "") -> None:

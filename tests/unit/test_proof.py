@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ from proof import tally
 from proof.budget import Budget, Spent, sum_of, table
 from proof.files import group_of
 from proof.record import Soak, age
+from proof.run import ENDING, Failed, Run
 from proof.slices import Unit, choose
-from proof.stages import TESTS, Files, areas
+from proof.stages import TESTS, Files, Stage, areas
 
 UNITS = [Unit(f"tests/lab/test_{number}.py", 10.0 + number) for number in range(30)]
 
@@ -146,6 +148,35 @@ def test_the_table_sums_what_held_up_the_run() -> None:
     assert ["hosts", "100", "0", "3"] in shown
     assert ["image", "(50)", "7", "0"] in shown
     assert ["all", "of", "base", "107"] in shown
+
+
+def test_a_run_that_ends_takes_with_it_what_runs_beside(tmp_path: Path) -> None:
+    run = Run.begin(0)
+    mark = tmp_path / "mark"
+    program = f"import time; open({str(mark)!r}, 'w').close(); time.sleep(300)"
+    # A shell between: who started it is told, and so is the program itself.
+    run.run(Stage("long", (("sh", "-c", f'{sys.executable} -c "{program}"; true'),), until="later"))
+    while not mark.exists():
+        time.sleep(0.05)
+    began, process = time.monotonic(), run.beside[0].process
+    run.close()
+    assert process.returncode is not None
+    assert time.monotonic() - began < ENDING
+    assert not run.folder.exists()
+
+
+def test_a_stage_that_fails_ends_the_run(tmp_path: Path) -> None:
+    run = Run.begin(time.time())
+    try:
+        run.run(Stage("good", (("true",),)))
+        with pytest.raises(Failed, match="bad failed with 3"):
+            run.run(Stage("bad", (("sh", "-c", "exit 3"),)))
+        run.run(Stage("beside", (("sh", "-c", "exit 4"),), until="end"))
+        with pytest.raises(Failed, match="beside failed with 4"):
+            run.run(Stage("end", (("true",),)))
+        assert [one.stage for one in run.spent] == ["good", "bad", "beside"]
+    finally:
+        run.close()
 
 
 def test_the_age_of_a_soak_is_told_in_days(tmp_path: Path) -> None:
