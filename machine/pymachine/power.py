@@ -16,7 +16,7 @@ from pymachine.errors import (
 )
 from pymachine.model import Machine, State
 from pymachine.steps.following import located, settled
-from pymachine.steps.powers import PAUSE, await_engine, reported, right_clock
+from pymachine.steps.powers import PAUSE, await_engine, handle_of, reported, right_clock
 from pymachine.steps.session import Session, journalled, working
 from pymachine.steps.tools import Tools
 from pymachine.transport import Command, Transport
@@ -41,7 +41,7 @@ def start(name: str, tools: Tools) -> Machine:
     """Switch the machine on and wait for its engine; return the record. On already is no error.
 
     One that comes back at another address, or was found there, is followed: its engine gets a certificate for that.
-    Raises ``NotSupported`` where only a hand at the machine can do it.
+    Raises ``NotSupported`` where only a hand at the machine can do it, ``CheckFailed`` where there is no host yet.
     """
     with _at_work(name, "start", tools) as (session, machine):
         with reported(name, "start", tools):
@@ -69,7 +69,7 @@ def restart(name: str, tools: Tools) -> Machine:
     with _at_work(name, "restart", tools) as (session, machine):
         with reported(name, "restart", tools):
             if isinstance(session.driver, PowerControl):
-                session.driver.restart(_handle(machine), tools.listener(name, "restart"))
+                session.driver.restart(handle_of(machine), tools.listener(name, "restart"))
             else:
                 _reboot(machine, session)
             found = located(machine, session)
@@ -92,8 +92,8 @@ def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, M
 def _switch_on(machine: Machine, session: Session) -> bool:
     """Switch on; whether the machine goes on from where it fell asleep."""
     if isinstance(session.driver, PowerControl):
-        asleep = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
-        session.driver.start(_handle(machine), session.tools.listener(machine.name, "start"))
+        asleep = session.driver.inspect(handle_of(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
+        session.driver.start(handle_of(machine), session.tools.listener(machine.name, "start"))
         return asleep
     if not _answers(machine, session):
         raise NotSupported(
@@ -133,7 +133,7 @@ def _switch_off(
 ) -> Machine:
     with _at_work(name, verb, tools) as (session, machine), reported(name, verb, tools):
         if isinstance(session.driver, PowerControl):
-            switch(session.driver, _handle(machine))
+            switch(session.driver, handle_of(machine))
         elif _answers(machine, session):
             _send(session.transport(machine), command)
             session.disconnect()
@@ -194,7 +194,7 @@ def _await_down(machine: Machine, session: Session) -> None:
 
 def _answers(machine: Machine, session: Session) -> bool:
     """Whether the host answers SSH; one behind a jump host can only be told by logging in."""
-    state = session.driver.inspect(_handle(machine), deadline=LOOK_DEADLINE).state
+    state = session.driver.inspect(handle_of(machine), deadline=LOOK_DEADLINE).state
     if state is not State.UNKNOWN:
         return state is State.RUNNING
     try:
@@ -209,7 +209,3 @@ def _still_answers(machine: Machine, session: Session) -> bool:
         return _answers(machine, session)
     except (AuthFailed, DeadlineExceeded):  # on its way down it lets nobody in any more
         return True
-
-
-def _handle(machine: Machine) -> dict[str, object]:
-    return dict(machine.handle or {})
