@@ -13,6 +13,9 @@ from pymachine.transport import Transport
 
 SETUP_DEADLINE = 1800.0
 ANSWER_DEADLINE = 20.0
+CARRIED = (
+    "carried"  # in the record: the set-up that a first boot brought about; empty where the host may have another
+)
 
 
 class SetUpEngine:
@@ -61,6 +64,8 @@ class Verify:
             ) from error
         if session.plan is None:  # an upgrade leaves the configuration alone: there is nothing to put back
             return
+        if machine.extra.get(CARRIED):  # what the first boot did is undone from here on: the next try goes over SSH
+            machine = session.save(machine.with_(extra={**machine.extra, CARRIED: ""}))
         run_rollback(transport, bundle_for(machine, session))
         session.in_place = False
         session.save(machine)

@@ -13,7 +13,7 @@ from pymachine.errors import EngineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.rendering import sh
 from pymachine.steps.certificates import Certify
-from pymachine.steps.engine import SETUP_DEADLINE, SetUpEngine, bundle_for
+from pymachine.steps.engine import CARRIED, SETUP_DEADLINE, SetUpEngine, bundle_for
 from pymachine.steps.host import Memory, Reach, Survey, request_at_work
 from pymachine.steps.login import HOST_KEY, login_of, new_keys, with_login
 from pymachine.steps.powers import await_engine
@@ -67,6 +67,7 @@ class Carry:
                 session.tools.reporter.notice(machine.name, announcement)
             bundle = bundle_for(machine, session, wait_for_cloud_init=False)
             session.first_boot = _carried(bundle, early=bool(session.prospect.engine))
+            machine = _noted(machine, bundle.folder)
         return machine
 
 
@@ -80,11 +81,15 @@ class SetUp:
         return machine.ssh is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Wait for the host's own; where there was none, or it failed, look at the host and set it up from here."""
-        if session.first_boot is not None and _answers(machine, session):
+        """Wait for the host's own; where there was none, or it failed, look at the host and set it up from here.
+
+        An engine that an earlier create booted with another set-up would answer as well: that is not what is awaited.
+        """
+        awaited = session.first_boot is not None and bool(machine.extra.get(CARRIED))
+        if awaited and _answers(machine, session):
             return advanced(machine, Phase.ENGINE)
         machine = Reach().run(machine, session)
-        if session.first_boot is not None and _done_at_first_boot(machine, session):
+        if awaited and _done_at_first_boot(machine, session):
             return advanced(machine, Phase.ENGINE)
         machine = Survey().run(machine, session)
         machine = Certify().run(machine, session)
@@ -110,6 +115,12 @@ def _assumed(machine: Machine, prospect: Prospect) -> HostFacts:
     user = prospect.ssh.user or "root"
     engine = EngineFacts(unit="docker.service", version=prospect.engine) if prospect.engine else None
     return HostFacts.assumed(prospect.os_release, arch=prospect.arch, hostname=machine.name, user=user, engine=engine)
+
+
+def _noted(machine: Machine, folder: str) -> Machine:
+    """Return the record that says what the host boots with, in time for its first boot."""
+    before = machine.extra.get(CARRIED, folder)
+    return machine.with_(extra={**machine.extra, CARRIED: folder if before == folder else ""})
 
 
 def _carried(bundle: Bundle, *, early: bool) -> FirstBoot:
