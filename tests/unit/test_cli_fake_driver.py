@@ -93,6 +93,14 @@ def _remembered_late(self: Any, request: Request, remember: Remember) -> Instanc
     return Instance(handle)
 
 
+def _made_first(self: Any, request: Request, remember: Remember) -> Instance:
+    """Make it, and tell of it afterwards."""
+    handle = request.resume or {"id": request.machine_id}
+    self.cloud.set_state(handle["id"], State.RUNNING)
+    remember(handle)
+    return Instance(handle)
+
+
 STOPPED = Status(State.STOPPED)
 ELSEWHERE = Instance({}, ssh=SshAddress("192.0.2.99"))
 LOST = Leftover("instance", "lost", "lost", "east")
@@ -100,6 +108,7 @@ ALTERS_TEST = "test_can_do_what_it_says_of_changed_options"
 BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "makes a second": ("test_goes_on_with_what_exists_instead_of_making_a_second", {"create": _made_anew}),
     "remembers late": ("test_goes_on_wherever_it_was_cut_off", {"create": _remembered_late}),
+    "makes it first": ("test_makes_nothing_before_that_is_remembered", {"create": _made_first}),
     "another state": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([STOPPED] * 3)}),
     "too few": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([])}),
     "another place": ("test_finds_what_it_made_where_it_made_it", {"whereabouts": _always(ELSEWHERE)}),

@@ -171,8 +171,8 @@ class Driver(Protocol):
     def create(self, request: Request, remember: Remember) -> Instance:
         """Make the instance, or go on with ``request.resume``.
 
-        Call ``remember(handle)`` the moment anything that must be cleaned up exists: it is saved before it
-        returns. Raises ``DriverError``.
+        Call ``remember(handle)`` before anything that must be cleaned up exists: it is saved before it returns, and
+        ``destroy`` finds by it what was made since. Raises ``DriverError``.
         """
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:

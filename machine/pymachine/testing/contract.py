@@ -171,6 +171,11 @@ class DriverContract:
             self.driver().destroy(instance.handle)
             assert self.count() == before, "destroy must leave nothing"
 
+    def test_makes_nothing_before_that_is_remembered(self) -> None:
+        before = self.count()
+        self._cut_off(0)
+        assert self.count() == before, "what exists before it is remembered is lost when the process dies in between"
+
     def test_inspects_what_it_made(self) -> None:
         driver = self.driver()
         instance, _ = self.create(driver)

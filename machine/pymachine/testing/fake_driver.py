@@ -55,9 +55,9 @@ class FakeCloud:
     """Where fake hosts live: in memory, or in a JSON file that several processes share.
 
     ``fail`` makes later calls of an operation (``check``, ``create``, ``remembered``, ``inspect``, ``destroy``,
-    ``start`` …) raise; ``remembered`` is the moment right after ``create`` made its host known. ``calls`` lists the
-    operations of this process. ``reach`` says how hosts are logged in to, None for endpoints
-    alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
+    ``start`` …) raise; ``remembered`` is the moment right after ``create`` made the host that it
+    remembered. ``calls`` lists the operations of this process. ``reach`` says how hosts are logged in to, None for
+    endpoints alone; ``certificates`` come with every endpoint. The guests of a ``stubborn`` cloud have to be cut off.
     ``lacking`` names methods that its driver does not have. ``copies`` says whose disk a host began with, by ids.
     ``bakes`` names the image that its creates want baked, ``kept`` holds what was, and whose disk by its id.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
@@ -174,8 +174,8 @@ class FakeDriver:
         self.cloud.requests.append(request)
         self.cloud.called("create")
         handle = request.resume or {"id": request.machine_id, "address": request.options.fake_address}
-        self.cloud.set_state(handle["id"], State.RUNNING)
         remember(handle)
+        self.cloud.set_state(handle["id"], State.RUNNING)
         self.cloud.called("remembered")
         return self._instance(handle, request)
 
@@ -297,6 +297,8 @@ class FakeDriver:
 
     def _switch(self, operation: str, handle: Handle, state: State) -> None:
         self.cloud.called(operation)
+        if handle["id"] not in self.cloud.hosts():
+            raise DriverError(f"there is no host {handle['id']}", hint="look at what became of it")
         self.cloud.set_state(handle["id"], state)
 
     def _instance(self, handle: Mapping[str, Any], request: Request) -> Instance:
