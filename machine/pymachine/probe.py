@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pymachine.engine.client import ENGINE_SHARE
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.inspection import Inspections
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
 # A probe waits, it does not compute: as wide as there are machines, within reason.
 WIDTH = 256
-# The engine gets this share of the time; with the rest the driver is asked why it did not answer.
-ENGINE_SHARE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,6 @@ class _Probe:
 def _client_folder(machine: Machine, tools: Tools) -> Path | None:
     """The folder of the client's files, restored where they are gone; None for an engine without any."""
     folder = tools.store.client_folder(machine.name)
-    if all((folder / file).exists() for file in CLIENT_FILES):
+    if all(os.path.exists(f"{folder}/{file}") for file in CLIENT_FILES):  # noqa: PTH110 - a path each costs more
         return folder
     return materialised(tools.store, machine.name)

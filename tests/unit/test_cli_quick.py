@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from pymachine.cli import answers, main, quick
+from pymachine.cli import answers, glance, main, quick
 from pymachine.cli.wiring import Wiring
 from pymachine.documents import to_document
+from pymachine.errors import EngineError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.overriding import override
 from pymachine.store.sqlite import SqliteStore
 
 HEAVY = {
@@ -264,3 +268,93 @@ def test_what_a_terminal_would_obey_is_left_to_the_full_command_line(
     quick, full = _both(["url", "odd"], capfd, monkeypatch)
     assert quick == full
     assert "\x1b" not in quick[1]
+
+
+class _Engine(BaseHTTPRequestHandler):
+    """Answers as an engine does, or with the status that its server is told."""
+
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, _Engines)
+        server.asked += 1
+        body = b'{"Version": "26.1.5", "ApiVersion": "1.45", "Os": "linux", "Arch": "amd64"}'
+        self.send_response(server.answers)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Engines(ThreadingHTTPServer):
+    asked = 0
+    answers = 200
+
+
+@pytest.fixture
+def engine(store: SqliteStore) -> Iterator[_Engines]:
+    """The engine of machine "live"."""
+    with _Engines(("127.0.0.1", 0), _Engine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"tcp://127.0.0.1:{server.server_port}"
+        endpoint = Endpoint("127.0.0.1", server.server_port)
+        store.put(Machine("live", "live", "none", Phase.READY, handle={"url": url}, endpoint=endpoint))
+        yield server
+        server.shutdown()
+
+
+def test_the_state_of_an_engine_that_answers_needs_no_click(engine: _Engines) -> None:
+    loaded = _modules("status", "live")
+    assert engine.asked == 1
+    assert not loaded & (HEAVY - {"dataclasses", "typing", "pathlib", "inspect"})
+    ours = {module for module in loaded if module.startswith("pymachine")}
+    assert not {module for module in ours if module.startswith(("pymachine.driver", "pymachine.cluster"))}
+    assert not ours & {"pymachine.cli.program", "pymachine.store.sqlite", "pymachine.probe", "pymachine.registry"}
+
+
+@pytest.mark.parametrize(("answers", "state"), [(200, "Running"), (500, "Error")])
+def test_a_state_is_the_same_both_ways(
+    answers: int, state: str, engine: _Engines, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine.answers = answers
+    code = main(["status", "live"])
+    first, asked = capfd.readouterr(), engine.asked
+    assert first.out == f"{state}\n"
+    assert main(["status", "live"], wiring=Wiring()) == code
+    assert capfd.readouterr() == first
+    assert engine.asked == 2 * asked, "an engine without an answer is not asked once more"
+
+
+def test_a_state_that_nobody_tells_is_the_same_both_ways(
+    store: SqliteStore, engine: _Engines, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = engine.server_port
+    engine.shutdown()
+    engine.server_close()
+    store.put(Machine("gone", "gone", "none", Phase.READY, handle={}, endpoint=Endpoint("127.0.0.1", port)))
+    for name in ("live", "gone", "half", "nosuch"):
+        first, full = _both(["status", name], capfd, monkeypatch)
+        assert first == full
+
+
+def test_what_an_engine_cost_is_taken_off_the_time() -> None:
+    silence = glance.Silence(EngineError("no"), 6.0)
+    assert silence.words(["status", "node1"]) == ["status", "node1", "--timeout", "4.000"]
+    assert glance.Silence(EngineError("no"), 30.0).words([])[-1] == "0.100"
+    asked = silence.wiring().ask_engine
+    assert asked is not None
+    with pytest.raises(EngineError, match="no"):
+        asked(Endpoint("192.0.2.1"), None, deadline=1.0)
+
+
+def test_ctrl_c_while_an_engine_is_asked_is_said_in_one_line(
+    engine: _Engines, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pymachine.engine.client.ask", interrupt)
+    assert main(["status", "live"]) == 130
+    assert capfd.readouterr() == ("", "error: interrupted\nhint: `pymachine ls` shows what is on record\n")

@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pymachine.cli.glance import Silence
     from pymachine.cli.wiring import Wiring
 
 __all__ = ["main"]
@@ -25,13 +26,18 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
         _collect_less_often()
     words = list(sys.argv[1:] if argv is None else argv)
     _print_paths_as_they_are(sys.stdout)
-    text = _quick_answer(words, os.environ) if wiring is None else None
-    if text is None:
+    try:
+        found = _quick_answer(words, os.environ) if wiring is None else None
+    except KeyboardInterrupt:
+        from pymachine.cli.program import interrupted
+
+        return interrupted()
+    if not isinstance(found, str):
         from pymachine.cli.program import run
 
-        return run(words, wiring)
+        return run(words, wiring) if found is None else run(found.words(words), found.wiring())
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(found)
         sys.stdout.flush()
     except OSError as error:
         from pymachine.cli.outcome import unwritable
@@ -40,15 +46,15 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
     return 0
 
 
-def _quick_answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | None":
+def _quick_answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence | None":
     from pymachine.cli.quick import answer
 
     try:
-        text = answer(words, environ)
+        found = answer(words, environ)
     except Exception:  # noqa: BLE001 - the full command line meets the same fault, and can explain it
         return None
     # What a terminal would obey is written out by the full command line.
-    return text if text is not None and text.replace("\n", "").isprintable() else None
+    return found if not isinstance(found, str) or found.replace("\n", "").isprintable() else None
 
 
 def _collect_less_often() -> None:

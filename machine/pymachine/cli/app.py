@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from pymachine.cli.deferred import DeferredReporter
 from pymachine.cli.wiring import Wiring
 from pymachine.overriding import override
 
@@ -60,6 +61,9 @@ class App:
         """Who is told of each step: the wiring's, else as --progress says."""
         if self.wiring.reporter is not None:
             return self.wiring.reporter
+        return cast("Reporter", DeferredReporter(self._chosen_reporter))
+
+    def _chosen_reporter(self) -> Reporter:
         from pymachine.cli.reporters import choose_reporter
 
         return choose_reporter(self.progress, sys.stderr, self.environ)

@@ -7,16 +7,15 @@ import os
 import re
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from pymachine import __version__
 from pymachine.cli.app import App
+from pymachine.cli.signals import stoppable
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
 from pymachine.printable import hanging, printable
 from pymachine.store.folder import make_private
@@ -33,7 +32,7 @@ _KEY = re.compile(r"-----BEGIN .*?(-----END [^-]*-----|\Z)", re.DOTALL)
 
 def conclude(app: App, action: Callable[[], int]) -> int:
     """Run a command and return its exit code; whatever it raises is explained on standard error."""
-    with _stoppable():
+    with stoppable():
         try:
             return _tried(app, action)
         except KeyboardInterrupt:
@@ -178,21 +177,3 @@ def _written(error: Exception, app: App) -> Path | None:
 
 def _masked(text: str) -> str:
     return _KEY.sub("(a key or certificate)", text)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP as Ctrl-C: what is under way ends in order and says what it kept."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

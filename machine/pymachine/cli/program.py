@@ -169,6 +169,15 @@ def run(words: Sequence[str], wiring: Wiring | None) -> int:
     return conclude(app, lambda: _invoke(list(words), app))
 
 
+def interrupted() -> int:
+    """Say that the command was interrupted, and return its exit code."""
+
+    def interrupt() -> int:
+        raise KeyboardInterrupt
+
+    return conclude(App(Wiring()), interrupt)
+
+
 def _invoke(words: list[str], app: App) -> int:
     """Do what click's ``main`` does, but leave every error to ``conclude``."""
     try:

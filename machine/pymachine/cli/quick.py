@@ -1,5 +1,5 @@
 """What is typed all day, answered without click: plain forms of ``env``, ``config``, ``url``, ``ip``, ``ls -q``,
-``--version`` and ``--help``.
+``--version`` and ``--help``, and ``status`` where the engine answers.
 
 The global options count, before the command or behind it. Anything unusual (other options, a machine that is not
 ready, files that are missing) is left to the full command line, which prints the same through ``cli.answers``. Loads
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from pymachine.cli.glance import Silence
+
 COMPLETION = "_PYMACHINE_COMPLETE"  # set by the shell that asks what can come next
 DEFAULT = "default"
 HELP_WIDTH = 80  # columns; click writes help no wider, and help.txt is what it writes
@@ -30,11 +32,14 @@ OWN_FLAGS: "Mapping[str, Mapping[str, str]]" = {
     "env": {"--no-proxy": "--no-proxy"},
     "ls": {"-q": "-q", "--quiet": "-q"},
 }
-COMMANDS = ("", "env", "config", "url", "ip", "ls")
+COMMANDS = ("", "env", "config", "url", "ip", "ls", "status")
 
 
-def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | None":
-    """Return what the command prints, or None where the full command line has to look at it."""
+def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence | None":
+    """Return what the command prints, or None where the full command line has to look at it.
+
+    ``Silence`` says what ``status`` found out, for the full command line to go on with.
+    """
     read = None if environ.get(COMPLETION) else _read(words)
     if read is None:
         return None
@@ -54,9 +59,9 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | None":
     certificates = _certificates(document, folder)
     if certificates is None or (certificates and answers.has_expired(document, time.time())):
         return None
-    if command == "config":
-        return None if answers.has_blank(certificates) else answers.config_text(document, certificates)
-    return _environment(name, document, certificates, options, environ)
+    if command == "env":
+        return _environment(name, document, certificates, options, environ)
+    return _configuration(document, certificates) if command == "config" else _state(document, certificates)
 
 
 def _about(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> "str | None":
@@ -99,6 +104,16 @@ def _listed(folder: str) -> "str | None":
     if not is_private(folder):
         return None
     return "".join(f"{name}\n" for name in names(folder))
+
+
+def _state(document: "dict[str, Any]", certificates: str) -> "str | Silence":
+    from pymachine.cli.glance import glance
+
+    return glance(document, certificates)
+
+
+def _configuration(document: "dict[str, Any]", certificates: str) -> "str | None":
+    return None if answers.has_blank(certificates) else answers.config_text(document, certificates)
 
 
 def _environment(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import threading
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ class TerminalAsker:
 
     def secret(self, prompt: str, *, instead: str) -> str:
         """Ask without echo. Raises ``UsageFault`` without a terminal."""
+        import getpass
+
         with self._terminal(f"for the {prompt}", instead):
             try:
                 return getpass.getpass(f"{prompt}: ")

@@ -20,6 +20,8 @@ from pymachine.model import Endpoint
 from pymachine.strict_json import parse_json
 from pymachine.transport.dial import dial
 
+# An engine gets this share of the time for a machine; with the rest the driver is asked why it did not answer.
+ENGINE_SHARE = 0.6
 ANSWER_LIMIT = 1 << 20  # bytes, headers included; an engine's answer has about two thousand
 TEXT_LIMIT = 128  # characters of a version or a platform
 

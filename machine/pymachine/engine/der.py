@@ -52,4 +52,8 @@ def _time(kind: int, content: bytes) -> datetime:
     text = content.decode("ascii")
     if kind == _UTC_TIME:  # two digits for the year, of 1950 to 2049
         text = ("19" if text >= "50" else "20") + text
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    if len(text) != len("YYYYMMDDhhmmssZ") or not text[:-1].isdigit() or text[-1] != "Z":
+        raise ValueError(f"{text!r} is not a time of a certificate")
+    year, *others = (int(text[:4]), *(int(text[at : at + 2]) for at in range(4, 14, 2)))
+    month, day, hour, minute, second = others
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)

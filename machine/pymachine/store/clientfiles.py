@@ -7,8 +7,6 @@ Whoever resolves the link finds a key that fits its certificate, also after a cr
 from __future__ import annotations
 
 import os
-import secrets as random
-import shutil
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,6 +61,8 @@ def is_current(path: Path, files: Mapping[str, bytes]) -> bool:
 def write(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a new generation, point ``path`` to it and remove the older ones. One writer at a time."""
     _private_folder(path.parent)
+    import secrets as random  # with what hashes it loads, a tenth of `pymachine status`
+
     generation = path.parent / f"{_prefix(path)}{random.token_hex(8)}"
     try:
         _fill(generation, files)
@@ -147,6 +147,8 @@ def _sync(folder: Path) -> None:
 
 def _discard(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        import shutil
+
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets as random
 import sqlite3
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from pymachine.errors import LeaseHeld, StoreError
 from pymachine.store.database import Database
@@ -58,10 +58,15 @@ class _Row:
 class Leases:
     """All leases of a store, as one process sees them."""
 
-    def __init__(self, database: Database, terms: Terms, process: Process) -> None:
+    def __init__(self, database: Database, terms: Terms, process: Process | None) -> None:
         self._database = database
         self._terms = terms
-        self._process = process
+        self._given = process
+
+    @cached_property
+    def _process(self) -> Process:
+        """Whoever takes the leases: this process unless another was given. Most commands take none."""
+        return self._given or Process.current()
 
     @contextmanager
     def hold(self, name: str, purpose: str, wait: float) -> Iterator[_Lease]:
@@ -103,6 +108,8 @@ class Leases:
 
     def _take(self, name: str, purpose: str, watch: _Watch) -> _Row:
         now = self._terms.now()
+        import secrets as random
+
         mine = _Row(name, random.token_hex(16), purpose, self._process, now, now + self._terms.span)
         with self._database.writing() as connection:
             other = _find(connection, name)

@@ -5,8 +5,6 @@ A process id alone is not: ids are used again, other hosts and containers count 
 
 from __future__ import annotations
 
-import getpass
-import hashlib
 import os
 import socket
 from dataclasses import dataclass
@@ -88,6 +86,8 @@ def _answers(pid: int) -> bool:
 
 
 def _user() -> str:
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as containers have them
@@ -96,6 +96,8 @@ def _user() -> str:
 
 def _host_id() -> str:
     """Two hosts can share a name and a store. The machine id is confidential (machine-id(5)), so hashed."""
+    import hashlib
+
     seed = f"pymachine {socket.gethostname()} {_text('/etc/machine-id')}"
     return hashlib.sha256(seed.encode()).hexdigest()[:16]
 

@@ -44,7 +44,7 @@ class SqliteStore:
         """
         folder = prepare_folder(folder)
         database = Database.open(folder / DATABASE, migrations)
-        return cls(folder, database, Leases(database, terms or Terms(), process or Process.current()))
+        return cls(folder, database, Leases(database, terms or Terms(), process))
 
     def close(self) -> None:
         """Close the database; safe to call twice."""

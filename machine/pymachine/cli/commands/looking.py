@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pymachine.cli import glance
 from pymachine.cli.app import App
 from pymachine.cli.machines import one
 from pymachine.cli.output import dump, note, say
@@ -13,13 +14,12 @@ from pymachine.errors import PymachineError
 from pymachine.model import Machine, State
 from pymachine.store import readable
 
-STATUS_DEADLINE = 10.0
 NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the reason beside them
 
 
 @command()
 @click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=STATUS_DEADLINE, show_default=True, metavar="SECONDS"
+    "--timeout", type=click.FloatRange(min=0.1), default=glance.DEADLINE, show_default=True, metavar="SECONDS"
 )
 @JSON
 @NAME
