@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from pymachine.errors import StoreError
@@ -19,6 +21,7 @@ from pymachine.store.schema import CERTIFICATES
 from pymachine.store.seam import Store
 
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
+SETTLED = 2_000_000_000  # nanoseconds since its last change after which a folder's time can be relied on
 LOGIN_KEY = "id_ed25519"  # the SSH key of a host that pymachine made
 
 
@@ -104,8 +107,31 @@ def _sweep(path: Path) -> None:
 def _strays(path: Path) -> list[Path]:
     """Everything beside ``path`` that is or was one of its generations, but for the one in use."""
     current = path.readlink().name if path.is_symlink() else None
-    beside = path.parent.iterdir()
-    return [found for found in beside if found.name.startswith(_prefix(path)) and found.name != current]
+    folder = str(path.parent)
+    changed = path.parent.stat().st_mtime_ns
+    # Clocks of file systems tick some hundred times a second: what was just changed may change again unnoticed.
+    settled = time.time_ns() - changed > SETTLED
+    found = beside(folder, changed) if settled else _grouped(folder)
+    return [path.parent / name for name in found.get(_prefix(path), ()) if name != current]
+
+
+@lru_cache(maxsize=1)
+def beside(folder: str, changed: int) -> Mapping[str, list[str]]:
+    """Return the generations in a folder by their prefix, listed once for all machines until it was ``changed``."""
+    return _grouped(folder)
+
+
+def _grouped(folder: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names_in(folder):
+        if name.startswith("."):
+            found.setdefault(name.partition("@")[0] + "@", []).append(name)
+    return found
+
+
+def names_in(folder: str) -> list[str]:
+    """Return what is in a folder."""
+    return os.listdir(folder)  # noqa: PTH208 - of thousands of machines, two entries each
 
 
 def _prefix(path: Path) -> str:
