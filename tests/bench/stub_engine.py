@@ -1,19 +1,21 @@
 """Engines that answer /version on loopback, behind TLS or in the clear, and nothing else: so a list can be timed.
 
-Run as a program it serves: python -m bench.stub_engine COUNT [FOLDER] prints the ports, one a line, until killed;
-with a folder of certificates, behind TLS.
+Run as a program it serves: python -m bench.stub_engine LATENCY COUNT [FOLDER] prints the ports, one a line, until
+killed; with a folder of certificates, behind TLS.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pymachine import tls
@@ -28,20 +30,37 @@ VERSION = json.dumps(
 
 
 @contextmanager
-def stub_engines(store_folder: Path, count: int, *, behind_tls: bool) -> Iterator[None]:
-    """Put this many ready machines into a store, each with a stub engine behind it."""
+def stub_engines(
+    store_folder: Path, count: int, *, behind_tls: bool, latency: float = LATENCY
+) -> Iterator[Callable[[], float]]:
+    """Put this many ready machines into a store, each with a stub engine behind it.
+
+    Gives a function that returns the seconds of CPU that the engines have taken: they share it with what is timed.
+    """
     files = tls.issue("stub", ("127.0.0.1",), now=datetime.now(UTC)).files if behind_tls else {}
     certificates = store_folder.parent / f"{store_folder.name}-stub"
     certificates.mkdir(parents=True)
     for name, content in files.items():
         (certificates / name).write_bytes(content)
-    words = [sys.executable, "-m", "bench.stub_engine", str(count), *([str(certificates)] if behind_tls else [])]
+    words = [
+        sys.executable,
+        "-m",
+        "bench.stub_engine",
+        str(latency),
+        str(count),
+        *([str(certificates)] if behind_tls else []),
+    ]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=TESTS) as server:
         assert server.stdout is not None
         ports = [int(server.stdout.readline()) for _ in range(count)]
         _record(store_folder, ports, files)
-        yield
+        yield partial(_cpu_seconds, server.pid)
         server.kill()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _record(folder: Path, ports: list[int], files: Mapping[str, bytes]) -> None:
@@ -56,12 +75,13 @@ def _record(folder: Path, ports: list[int], files: Mapping[str, bytes]) -> None:
                 store.materialise(machine.name)
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    await asyncio.sleep(LATENCY)
-    head = ("HTTP/1.1 200 OK", f"Content-Length: {len(VERSION)}", "Connection: close")
-    writer.write("\r\n".join((*head, "", VERSION)).encode())
-    await writer.drain()
+async def _answer(latency: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError, asyncio.IncompleteReadError):  # a client that has read its answer, or gave up
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(latency)
+        head = ("HTTP/1.1 200 OK", f"Content-Length: {len(VERSION)}", "Connection: close")
+        writer.write("\r\n".join((*head, "", VERSION)).encode())
+        await writer.drain()
     writer.close()
 
 
@@ -70,15 +90,17 @@ def _context(folder: Path) -> ssl.SSLContext:
     context.load_cert_chain(folder / "server.pem", folder / "server-key.pem")
     context.load_verify_locations(folder / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 1  # as Go's servers send, of which Docker's engine is one
     return context
 
 
-async def _serve(count: int, context: ssl.SSLContext | None) -> None:
+async def _serve(latency: float, count: int, context: ssl.SSLContext | None) -> None:
     for _ in range(count):
-        server = await asyncio.start_server(_answer, "127.0.0.1", 0, ssl=context)
+        server = await asyncio.start_server(partial(_answer, latency), "127.0.0.1", 0, ssl=context)
         print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), _context(Path(sys.argv[2])) if len(sys.argv) > 2 else None))
+    given = sys.argv[1:]
+    asyncio.run(_serve(float(given[0]), int(given[1]), _context(Path(given[2])) if len(given) > 2 else None))
