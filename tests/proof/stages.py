@@ -147,6 +147,7 @@ def preparation() -> list[Stage]:
 def every_run(files: Files) -> list[Stage]:
     """The stages that every run goes through."""
     hosts = ("-n", str(HOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
+    virtual = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15", "-m", "lab")
     speeds = [path for path in files.speeds if Path(path).name in SPEEDS]
     return [
         # The life of a host is waiting for most of it: what needs none has the processors meanwhile.
@@ -154,7 +155,7 @@ def every_run(files: Files) -> list[Stage]:
         Stage("fast", (make("fast"),), root=True, until="speeds"),
         Stage("hosts", (pytest(*hosts, *files.hosts),), root=True),
         Stage("speeds", (pytest(*speeds),), root=True),
-        Stage("virtual machines", (pytest("--durations=15", "-m", "lab", *files.virtual),), root=True, libvirt=True),
+        Stage("virtual machines", (pytest(*virtual, *files.virtual),), root=True, libvirt=True),
     ]
 
 
@@ -176,10 +177,11 @@ def rest(files: Files, tier: str = "soak") -> list[Stage]:
     """The stages of the soak tier, or of all tests of an area."""
     side_by_side = ("--tier", tier, "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
     alone = ("--tier", tier, "--durations=15")
+    virtual = ("-n", "2", "-m", "lab", *side_by_side)
     found = [
         ("soak: fast", files.fast, ("-n", "2", "-m", "not lab", *side_by_side), False),
         ("soak: hosts", files.hosts, ("-n", str(HOST_WORKERS), *side_by_side), False),
-        ("soak: virtual", files.virtual, ("-m", "lab", *alone), True),
+        ("soak: virtual", files.virtual, virtual, True),
         ("soak: speeds", files.speeds, ("-s", *alone), True),
     ]
     return [
