@@ -41,9 +41,9 @@ def first_boot_files(first_boot: FirstBoot) -> tuple[CarriedFile, ...]:
 def queue_command(*, after: tuple[str, ...]) -> str:
     """Return the sh lines that have systemd run it in a unit of its own, as soon as ``after`` is over.
 
-    Without any it is run at once, however little of the system is up.
+    Without any it is run at once, however little of the system is up, and before the rest: the engine waits for it.
     """
-    properties = " ".join(f"-p After={name}" for name in after) or "-p DefaultDependencies=no"
+    properties = " ".join(f"-p After={name}" for name in after) or "-p DefaultDependencies=no -p Nice=-10"
     return render("cloud-init/queue.sh.j2", base=BASE, unit=UNIT, after=after, properties=properties)
 
 

@@ -36,5 +36,5 @@ fi
 printf '%s\n' "$id" >"$state/instance-id"
 [ -d /run/systemd/system ] || exit 0
 systemd-run --no-block --collect --quiet --unit=pymachine-first-boot --description='Set-up by pymachine' \
-    -p DefaultDependencies=no sh /run/pymachine-first-boot.run || :
+    -p DefaultDependencies=no -p Nice=-10 sh /run/pymachine-first-boot.run || :
 

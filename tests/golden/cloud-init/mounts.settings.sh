@@ -50,5 +50,5 @@ mount /srv/data || true
 printf '%s\n' "$id" >"$state/instance-id"
 [ -d /run/systemd/system ] || exit 0
 systemd-run --no-block --collect --quiet --unit=pymachine-first-boot --description='Set-up by pymachine' \
-    -p DefaultDependencies=no sh /run/pymachine-first-boot.run || :
+    -p DefaultDependencies=no -p Nice=-10 sh /run/pymachine-first-boot.run || :
 

@@ -150,6 +150,7 @@ OVERLAY = {
     "seed.service": f"{_UNITS}/pymachine-seed.service",
     "cloud-init.sh": "usr/lib/pymachine/cloud-init",
     "cloud-init.service": f"{_UNITS}/pymachine-cloud-init.service",
+    "modules.service": f"{_UNITS}/pymachine-modules.service",
     "grow.sh": "usr/lib/pymachine/grow",
     "grow.service": f"{_UNITS}/pymachine-grow.service",
 }

@@ -17,7 +17,7 @@ hurry() {
         sed -E '/^(After|Wants)=/s/(network-online\.target|network\.target|dbus\.service)//g' \
             "/usr/lib/systemd/system/$unit" >"/run/systemd/system/$unit" || rm -f "/run/systemd/system/$unit"
     done
-    systemctl start --no-block containerd.service
+    systemctl start --no-block containerd.service pymachine-modules.service
 }
 
 for disk in /sys/class/block/vd[b-z] /sys/class/block/sr[0-9] /sys/class/block/sd[b-z]; do
