@@ -20,7 +20,7 @@ from pymachine.steps.powers import await_engine
 from pymachine.steps.session import Session, advanced
 from pymachine.store.clientfiles import LOGIN_KEY
 
-SOON = 45.0  # seconds from SSH to the engine's answer; longer ones are worth a look at the host
+SOON = 90.0  # seconds from SSH to the engine's answer; longer ones are worth a look at the host
 PAUSE = 0.3
 
 
