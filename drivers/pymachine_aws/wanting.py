@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pymachine.cloudinit import read_theirs
 from pymachine.errors import UsageFault
 from pymachine.transport.addresses import check_port, check_user
+from pymachine.user_path import user_path
 from pymachine_aws import images
 from pymachine_aws.labels import read_tags
 from pymachine_aws.openings import read_cidr, read_ports
@@ -192,7 +193,7 @@ def _key_path(path: str | None) -> str | None:
 def _expanded(path: str, flag: str) -> Path:
     try:
         if path.isprintable():
-            return Path(path).expanduser()
+            return user_path(path)
     except RuntimeError:  # nobody of that name has a home
         pass
     raise UsageFault(f"{flag}: {path!r} cannot be a file's name", hint="give the path of a file")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from pymachine.driver import option
 from pymachine.errors import UsageFault
 from pymachine.sizes import GIB, MIB, parse_size
 from pymachine.transport.addresses import check_user
+from pymachine.user_path import user_path
 
 LEAST_MEMORY = 256 * MIB
 LEAST_DISK = 1 * GIB
@@ -196,7 +196,7 @@ def _text(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        return Path(path).expanduser().read_text()
+        return user_path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault(
             f"--kvm-user-data: {path} cannot be read: {error}", hint="give a cloud-config file"
@@ -208,5 +208,5 @@ def _mount(text: str, number: int) -> Mount:
     mode = parts.pop() if len(parts) == 3 and parts[-1] in ("ro", "rw") else "rw"
     if len(parts) != 2 or not parts[1].startswith("/") or "\n" in text:
         raise UsageFault(f"--kvm-mount: {text!r} is no mount", hint="write HOST:GUEST or HOST:GUEST:ro, GUEST from /")
-    source = str(Path(parts[0]).expanduser().absolute())
+    source = str(user_path(parts[0]).absolute())
     return Mount(source, parts[1], mode == "ro", f"pymachine{number}")

@@ -9,11 +9,11 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError
 from pymachine.rendering import render
+from pymachine.user_path import user_path
 from pymachine_kvm.connection import (
     NO_VOLUME,
     code_of,
@@ -222,7 +222,7 @@ def _default_folder(connection: Any) -> str:
             hint="`virsh pool-define-as default dir --target FOLDER` there",
         )
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return str(Path(data).expanduser() / "libvirt/images")
+    return str(user_path(data) / "libvirt/images")
 
 
 def _start_pool(pool: Any, name: str, notice: Notice) -> None:

@@ -15,6 +15,7 @@ from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import ENGINE_PORT, Endpoint, State
 from pymachine.transport.addresses import check_host, check_port
 from pymachine.transport.dial import dial
+from pymachine.user_path import user_path
 
 __all__ = ["NoneDriver", "NoneOptions"]
 
@@ -110,7 +111,7 @@ def _certificates(options: Any) -> dict[str, bytes]:
         return {}
     if missing:
         raise UsageFault(f"{' and '.join(missing)} missing", hint="the docker client needs all three files or none")
-    files = {name: _read_pem(Path(path).expanduser()) for name, (_, path) in given.items()}
+    files = {name: _read_pem(user_path(path)) for name, (_, path) in given.items()}
     _check_authority(files["ca.pem"], options.tls_ca_cert)
     _check_pair(options)
     return files
@@ -151,7 +152,7 @@ def _check_pair(options: Any) -> None:
     try:
         # An answer for the passphrase, so that OpenSSL never asks for one on the terminal.
         context.load_cert_chain(
-            Path(options.tls_client_cert).expanduser(), Path(options.tls_client_key).expanduser(), password=lambda: ""
+            user_path(options.tls_client_cert), user_path(options.tls_client_key), password=lambda: ""
         )
     except (ssl.SSLError, OSError, ValueError):
         _refuse(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pymachine.driver import API, Handle, Instance, Remember, Request, Status, option
@@ -15,6 +14,7 @@ from pymachine.transport.dial import dial
 from pymachine.transport.hostkeys import parse_pin
 from pymachine.transport.keyfiles import read_key_file
 from pymachine.transport.ssh_config import HostConfig, resolve
+from pymachine.user_path import user_path
 
 __all__ = ["SshDriver", "SshOptions"]
 
@@ -112,6 +112,11 @@ class SshDriver:
         """Return the host that the options name, with what the user's SSH configuration says of it."""
         address = _address(request.options)
         found = _resolved(address)
+        if "%" in found.host:
+            raise UsageFault(
+                f"{found.host} is an address on one network link, and no docker client can use it",
+                hint="give an address that is routed, or a host name",
+            )
         hop = _first_hop(address.jump if address.jump is not None else found.jump)
         handle: dict[str, Any] = {
             "host": found.host,
@@ -157,7 +162,7 @@ def _address(options: Any) -> SshAddress:
         host=check_host(options.ssh_host),
         port=None if options.ssh_port is None else check_port(options.ssh_port, "SSH port"),
         user=None if options.ssh_user is None else check_user(options.ssh_user),
-        key_path=None if options.ssh_key is None else str(Path(options.ssh_key).expanduser().absolute()),
+        key_path=None if options.ssh_key is None else str(user_path(options.ssh_key).absolute()),
         jump=options.ssh_jump,
         host_key=options.ssh_host_key,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +23,7 @@ from pymachine.engine.wanting import (
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec
 from pymachine.transport.addresses import check_port
+from pymachine.user_path import user_path
 
 SCRIPT_LIMIT = 1 << 20  # bytes
 
@@ -142,7 +142,7 @@ def labels_of(pairs: Sequence[str]) -> dict[str, str]:
 def _source(text: str) -> dict[str, Any]:
     if is_known_source(text):
         return {"install": text, "install_script": None}
-    path = Path(text).expanduser()
+    path = user_path(text)
     try:
         with path.open(encoding="utf-8") as file:
             script = file.read(SCRIPT_LIMIT)
@@ -159,7 +159,7 @@ def _config(text: str) -> dict[str, Any]:
     from pymachine.engine.daemon_config import parse_config
 
     try:
-        return parse_config(Path(text).expanduser().read_bytes(), text)
+        return parse_config(user_path(text).read_bytes(), text)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageFault(f"--engine-config {text}: {reason}", hint="give the path of a daemon.json") from None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 import paramiko
+from paramiko.agent import AgentSSH
 
 from pymachine.errors import AuthFailed, Unreachable
 from pymachine.transport.deadline import Deadline
@@ -16,36 +17,30 @@ from pymachine.transport.keys import Identity
 
 # sshd's MaxAuthTries; it ends the session at the sixth refusal, so a seventh key never gets its turn.
 MAX_OFFERS = 6
+AGENT_PATIENCE = 60.0  # seconds; an agent may ask its user before it signs
 
 
 @contextmanager
-def agent_keys() -> Iterator[tuple[paramiko.AgentKey, ...]]:
-    """The keys of the SSH agent, usable within the block; none if there is no agent or it does not answer."""
-    if not _agent_answers():
-        yield ()
-        return
-    try:
-        agent = paramiko.Agent()
-    except (paramiko.SSHException, OSError):
-        yield ()
-        return
-    try:
-        yield tuple(agent.get_keys())
-    finally:
-        agent.close()
+def agent_keys(path: str | None = None) -> Iterator[tuple[paramiko.AgentKey, ...]]:
+    """The keys of the SSH agent, usable within the block; none if there is no agent or it does not answer in time.
 
-
-def _agent_answers() -> bool:
-    """Whether the agent's socket takes connections; paramiko would leave a dead one open."""
-    path = os.environ.get("SSH_AUTH_SOCK")
+    ``path`` is its socket: None for the environment's, empty for no agent at all.
+    """
+    path = os.environ.get("SSH_AUTH_SOCK") if path is None else path
     if not path:
-        return False
+        yield ()
+        return
+    # Not paramiko.Agent: that one knows no other socket, sets no time limit, and leaves a dead one open.
+    agent = AgentSSH()
     with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(AGENT_PATIENCE)
         try:
             sock.connect(path)
-        except OSError:
-            return False
-        return True
+            agent._connect(sock)  # type: ignore[attr-defined]  # paramiko's own Agent begins so, and no other way is open
+            keys = tuple(agent.get_keys())
+        except (paramiko.SSHException, OSError):
+            keys = ()
+        yield keys
 
 
 def log_in(session: paramiko.Transport, who: str, identities: Iterable[Identity], deadline: Deadline) -> None:

@@ -43,19 +43,21 @@ class Expected:
     """What host key is acceptable.
 
     No ``fingerprints``: any key, pinned on first contact. ``kinds`` are the key types to ask for first; none where
-    only a fingerprint is known. ``source`` says in messages where the expectation comes from.
+    only a fingerprint is known. ``source`` says in messages where the expectation comes from. Without
+    ``first_contact`` a key that nothing is known of is refused.
     """
 
     fingerprints: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
     revoked: frozenset[str] = frozenset()
     source: str = "expected"
+    first_contact: bool = True
 
     def accepts(self, key: PublicKey) -> bool:
         """Whether this key is one of the expected ones."""
         if key.fingerprint in self.revoked:
             return False
-        return not self.fingerprints or key.fingerprint in self.fingerprints
+        return key.fingerprint in self.fingerprints or (not self.fingerprints and self.first_contact)
 
 
 def parse_pin(text: str) -> Expected:

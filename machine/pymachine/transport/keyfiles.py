@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pymachine.errors import UsageFault
 from pymachine.transport.hostkeys import PublicKey
+from pymachine.user_path import user_path
 
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _PUBLIC = re.compile(rb"\s*(ssh-|ecdsa-|sk-|-----BEGIN (RSA )?PUBLIC KEY|---- BEGIN SSH2 PUBLIC)")
@@ -35,7 +36,7 @@ def read_key_file(text: str) -> KeyFile:
     Raises ``UsageFault``, saying what is wrong with it: missing, unreadable, open to others, a public key, or no
     key at all.
     """
-    path = Path(text).expanduser()
+    path = user_path(text)
     data = _read(path)
     if _PUBLIC.match(data):
         raise UsageFault(
@@ -47,7 +48,21 @@ def read_key_file(text: str) -> KeyFile:
     if not found:
         raise UsageFault(f"{path} holds no private key", hint="`ssh-keygen -t ed25519` makes one")
     _check_mode(path)
+    _check_line_ends(path, data)
     return _parse(path, data, found.group(1), found.group(2))
+
+
+def read_public_key(path: Path) -> PublicKey | None:
+    """Return the public key in a file, or in the ``.pub`` file beside it, as ssh looks for it; None for neither."""
+    for file in (path, path.with_name(f"{path.name}.pub")):
+        try:
+            with file.open("rb") as stream:
+                words = stream.read(SIZE_LIMIT).decode(errors="replace").split()[:2]
+            if words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+                return PublicKey(words[0], base64.b64decode(words[1], validate=True))
+        except (OSError, ValueError, IndexError):
+            continue
+    return None
 
 
 def _read(path: Path) -> bytes:
@@ -68,11 +83,21 @@ def _check_mode(path: Path) -> None:
         raise UsageFault(f"SSH key file {path} is open to other users", hint=f"chmod 600 {path}")
 
 
+def _check_line_ends(path: Path, data: bytes) -> None:
+    """We could read such a key, but ssh cannot (PEM_read_bio), and every later `pymachine ssh` would fail."""
+    if b"\r" in data:
+        raise UsageFault(f"SSH key file {path} has Windows line ends, which ssh refuses", hint=f"dos2unix {path}")
+    if not data.endswith(b"\n"):
+        raise UsageFault(
+            f"SSH key file {path} does not end with a line end, so ssh refuses it", hint=f"echo >> {path}"
+        )
+
+
 def _parse(path: Path, data: bytes, label: bytes, body: bytes) -> KeyFile:
     if label == b"OPENSSH PRIVATE KEY":
         return _parse_openssh(path, data, body)
     encrypted = label.startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in body
-    return KeyFile(path, data, encrypted, _beside(path))
+    return KeyFile(path, data, encrypted, read_public_key(path))
 
 
 def _parse_openssh(path: Path, data: bytes, body: bytes) -> KeyFile:
@@ -94,12 +119,3 @@ def _parse_openssh(path: Path, data: bytes, body: bytes) -> KeyFile:
 def _string(data: bytes) -> tuple[bytes, bytes]:
     end = 4 + int.from_bytes(data[:4], "big")
     return data[4:end], data[end:]
-
-
-def _beside(path: Path) -> PublicKey | None:
-    """The public key in the ``.pub`` file next to a private one whose format does not show it."""
-    try:
-        kind, encoded = path.with_name(path.name + ".pub").read_text().split()[:2]
-        return PublicKey(kind, base64.b64decode(encoded, validate=True))
-    except (OSError, ValueError):
-        return None

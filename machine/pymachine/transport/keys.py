@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pymachine.errors import AuthFailed, UsageFault
 from pymachine.events import Asker
 from pymachine.transport.hostkeys import PublicKey
-from pymachine.transport.keyfiles import KeyFile, read_key_file
+from pymachine.transport.keyfiles import KeyFile, read_key_file, read_public_key
 
 TRIES = 3
 
@@ -72,11 +72,16 @@ def public_key(key: paramiko.PKey) -> PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyChoice:
-    """Which keys may be offered: one ``explicit`` file alone, or ``files``, the agent's unless ``files_only``."""
+    """Which keys may be offered: one ``explicit`` file alone, or ``files``, the agent's unless ``files_only``.
+
+    A file may be a public key: the agent's key that it belongs to then counts as one of the files. ``agent`` is the
+    agent's socket, as in ``HostConfig``.
+    """
 
     explicit: str | None = None
     files: tuple[Path, ...] = ()
     files_only: bool = False
+    agent: str | None = None
 
     def identities(self, agent: Iterable[paramiko.AgentKey], ring: KeyRing, asker: Asker) -> Iterator[Identity]:
         """Yield the keys in the order to offer them; a passphrase is asked for only when its turn comes.
@@ -86,6 +91,7 @@ class KeyChoice:
         """
         files = [read_key_file(self.explicit)] if self.explicit else _readable(self.files)
         wanted = {file.public.blob for file in files if file.public}
+        wanted |= set() if self.explicit else {key.blob for path in self.files if (key := read_public_key(path))}
         held = {key.asbytes(): key for key in agent}
         known = [key for blob, key in held.items() if blob in wanted]
         others = [] if self.explicit or self.files_only else [k for blob, k in held.items() if blob not in wanted]

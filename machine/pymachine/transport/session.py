@@ -74,7 +74,7 @@ def open_session(target: Target, around: Circumstances, via: paramiko.Transport 
     """
     session = _with_good_key(target, around, via)
     try:
-        with agent_keys() as agent, vendor_errors(f"logging in as {target.who}"):
+        with agent_keys(target.keys.agent) as agent, vendor_errors(f"logging in as {target.who}"):
             log_in(session, target.who, target.keys.identities(agent, around.ring, around.asker), around.deadline)
     except BaseException:
         session.close()
@@ -222,6 +222,12 @@ def _mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
             hint="do not log in: give the host a new key first",
         )
     seen = ", ".join(f"{key.fingerprint} ({key.kind})" for key in shown)
+    if not target.expected.fingerprints:
+        return HostKeyMismatch(
+            f"{target.where} shows host key {seen}, which no known_hosts file has, and the SSH configuration "
+            "refuses unknown keys (StrictHostKeyChecking)",
+            hint=f"if that is its key, give it: --ssh-host-key {shown[0].fingerprint}",
+        )
     wanted = ", ".join(sorted(target.expected.fingerprints))
     return HostKeyMismatch(
         f"{target.where} shows host key {seen}, but {target.expected.source} is {wanted}",

@@ -14,7 +14,7 @@ import paramiko
 from pymachine.errors import Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
-from pymachine.transport.addresses import Hop, parse_jump
+from pymachine.transport.addresses import SSH_PORT, Hop, parse_jump
 from pymachine.transport.connection import ROOT, SshTransport, close_all
 from pymachine.transport.deadline import Deadline, PatientAsker
 from pymachine.transport.hostkeys import Expected, expected_from, known_hosts_files, parse_pin
@@ -73,7 +73,7 @@ class _Opening:
             host=config.host,
             port=config.port,
             user=config.user or ROOT,
-            keys=KeyChoice(address.key_path, config.identity_files, config.identities_only),
+            keys=KeyChoice(address.key_path, config.identity_files, config.identities_only, config.agent),
             expected=_expected(address.host_key, config),
             proxy=address.proxy or (config.proxy if address.jump is None else ()),
         )
@@ -94,7 +94,7 @@ class _Opening:
     def _hop_target(self, hop: HostConfig) -> Target:
         # ssh offers a jump host the user's usual keys; the one given for the host behind often opens both.
         given = (Path(self._address.key_path),) if self._address.key_path else ()
-        keys = KeyChoice(None, (*given, *hop.identity_files), hop.identities_only)
+        keys = KeyChoice(None, (*given, *hop.identity_files), hop.identities_only, hop.agent)
         return Target(hop.host, hop.port, hop.user or ROOT, keys, _expected(None, hop))
 
     def _tell_if_new(self, target: Target, session: paramiko.Transport) -> None:
@@ -121,7 +121,13 @@ def _jump(address: SshAddress) -> str | None:
 
 
 def _expected(pin: str | None, config: HostConfig) -> Expected:
-    return parse_pin(pin) if pin else expected_from(known_hosts_files(), config.host, config.port)
+    """Return which host keys are acceptable, by the pin or else as ssh itself would decide."""
+    if pin:
+        return parse_pin(pin)
+    files = known_hosts_files() if config.known_hosts is None else config.known_hosts
+    # An alias stands in known_hosts without a port: sshconnect.c takes it as it is.
+    name, port = (config.key_alias, SSH_PORT) if config.key_alias else (config.host, config.port)
+    return replace(expected_from(files, name, port), first_contact=config.first_contact)
 
 
 def _resolve_hop(hop: Hop) -> HostConfig:

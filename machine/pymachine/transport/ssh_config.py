@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from pymachine.errors import UsageFault
 from pymachine.transport.addresses import SSH_PORT, check_host, check_user
+from pymachine.user_path import user_path
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
@@ -31,6 +33,10 @@ class HostConfig:
     """How to reach and log in to one host. ``user`` is None where nothing names one.
 
     ``proxy`` is the program that connects to it, as ``SshAddress.proxy``, empty for none; never beside ``jump``.
+    ``known_hosts`` are the files that may know its key, None for ssh's own; ``key_alias`` is the name it has there,
+    None for its address. ``first_contact`` is False where a key that no file knows is refused
+    (``StrictHostKeyChecking yes``). ``agent`` is the socket of the agent to ask: None for the environment's, empty
+    for none.
     """
 
     host: str
@@ -40,6 +46,10 @@ class HostConfig:
     identities_only: bool = False
     jump: str | None = None
     proxy: tuple[str, ...] = ()
+    known_hosts: tuple[Path, ...] | None = None
+    key_alias: str | None = None
+    first_contact: bool = True
+    agent: str | None = None
 
 
 def resolve(host: str, *, port: int | None = None, user: str | None = None, config: Path | None = None) -> HostConfig:
@@ -111,6 +121,10 @@ def _parse(output: str, alias: str) -> HostConfig:
         user=None if user == _UNSET else user,
         identities_only=values.get("identitiesonly", ["no"])[0] == "yes",
         jump=_meant(values, "proxyjump"),
+        known_hosts=_known_hosts(values),
+        key_alias=_meant(values, "hostkeyalias"),
+        first_contact=values.get("stricthostkeychecking", ["ask"])[0] not in ("true", "yes"),
+        agent=_agent(values),
     )
     return _filled_in(found, alias, values.get("identityfile", []), _meant(values, "proxycommand"))
 
@@ -118,6 +132,34 @@ def _parse(output: str, alias: str) -> HostConfig:
 def _meant(values: dict[str, list[str]], key: str) -> str | None:
     value = values.get(key, ["none"])[0]
     return None if value.lower() in ("none", "") else value
+
+
+def _known_hosts(values: dict[str, list[str]]) -> tuple[Path, ...]:
+    """Return the files that may know host keys.
+
+    ssh finds its own in the home of the account, whatever HOME says; the rest of this program goes by HOME.
+    """
+    own = [Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", name) for name in ("known_hosts", "known_hosts2")]
+    users = _files(values, "userknownhostsfile")
+    shared = _files(values, "globalknownhostsfile")
+    if users == own:
+        users = [Path.home() / ".ssh" / path.name for path in own]
+    return (*users, *shared)
+
+
+def _files(values: dict[str, list[str]], key: str) -> list[Path]:
+    """Return the files of a key; ssh -G has filled in their tokens and separates them by blanks."""
+    return [user_path(word) for word in values.get(key, [""])[0].split() if word.lower() != "none"]
+
+
+def _agent(values: dict[str, list[str]]) -> str | None:
+    """Return the socket that IdentityAgent names: a path, a variable that holds one, or none."""
+    value = values.get("identityagent", ["SSH_AUTH_SOCK"])[0]
+    if value == "SSH_AUTH_SOCK":
+        return None
+    if value.lower() == "none":
+        return ""
+    return os.environ.get(value[1:].strip("{}"), "") if value.startswith("$") else str(user_path(value))
 
 
 def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | None) -> HostConfig:
@@ -132,7 +174,7 @@ def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | N
         "%%": "%",
     }
     usable = [f for f in files if f != "none" and not f.endswith(_UNUSABLE)]
-    paths = tuple(Path(_expanded(f, tokens)).expanduser() for f in usable)
+    paths = tuple(user_path(_expanded(f, tokens)) for f in usable)
     return replace(found, identity_files=paths, proxy=_program(command, tokens) if command else ())
 
 

@@ -14,6 +14,7 @@ from pymachine.cli.inventories import DEFAULT_FILES, FILES, SUFFIXES, read_inven
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.params import command, with_options
 from pymachine.errors import CheckFailed, UsageFault
+from pymachine.user_path import user_path
 
 if TYPE_CHECKING:
     from pymachine.inventory import Fleet
@@ -191,7 +192,7 @@ def _made(
     if their_store is not None and (hosts or host_lists):
         raise UsageFault("hosts and a docker-machine store do not go together", hint="make two inventories")
     if their_store is not None:
-        return starter.from_docker_machine(_fleet_name(fleet), _configs(Path(their_store).expanduser()))
+        return starter.from_docker_machine(_fleet_name(fleet), _configs(user_path(their_store)))
     listed = [host for name in host_lists for host in starter.hosts_of(_text(name))]
     if not hosts and not host_lists:
         return None
