@@ -177,3 +177,10 @@ def test_the_address_is_complete(transport: Transport) -> None:
     assert address.port
     assert address.user == "root"
     assert (address.host_key or "").startswith("ssh-ed25519 AAAA")
+
+
+def test_output_on_both_streams_at_once_ends(transport: Transport) -> None:
+    both = "yes o | head -c 4000000 & yes e | head -c 4000000 >&2; wait"
+    for _ in range(3):
+        result = transport.run(Command.script(both), deadline=120)
+        assert (len(result.stdout), len(result.stderr)) == (4_000_000, 4_000_000)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pymachine.errors import SudoFailed, UsageFault
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.transport.channel import sudo_hint
-from pymachine.transport.output import Output
+from pymachine.transport.output import LINE_LIMIT, NOISE_LIMIT, OUTPUT_LIMIT, Output
 from pymachine.transport.sudo import SudoPassword
 
 MARK = b"<mark 1>"
@@ -96,3 +96,23 @@ def test_where_nobody_can_be_asked_the_hint_names_other_ways() -> None:
 )
 def test_the_refusal_decides_the_hint(said: str, hint: str) -> None:
     assert hint in sudo_hint(said)
+
+
+def test_a_line_without_an_end_fills_no_memory() -> None:
+    lines: list[str] = []
+    output = Output(b"", lines.append)
+    for _ in range(1000):
+        output.feed(b"x" * 65536)
+    assert len(output.content) == OUTPUT_LIMIT
+    output.feed(b"\nnext\n")
+    assert [len(line) for line in lines] == [LINE_LIMIT, 4]
+
+
+def test_noise_without_an_end_fills_no_memory_and_its_end_is_kept() -> None:
+    output = Output(b"MARK")
+    for _ in range(100):
+        output.feed(b"n" * 65536)
+    assert len(output.noise) <= NOISE_LIMIT
+    output.feed(b"MA")
+    output.feed(b"RKcontent")
+    assert output.content == b"content"

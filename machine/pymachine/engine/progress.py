@@ -15,6 +15,7 @@ from pymachine.transport import Result
 
 MARK = "@pymachine "
 _KEPT = 15
+_TOLD = 50  # errors, hints and log lines of one script: a host that sends them without end fills no memory
 
 
 class ProgressReader:
@@ -31,9 +32,9 @@ class ProgressReader:
         self._chatter: deque[str] = deque(maxlen=_KEPT)
         self.done: Mapping[str, str] | None = None
         self.failed_step: str | None = None
-        self.reasons: list[str] = []
-        self.hints: list[str] = []
-        self.log: list[str] = []
+        self.reasons: deque[str] = deque(maxlen=_TOLD)
+        self.hints: deque[str] = deque(maxlen=_TOLD)
+        self.log: deque[str] = deque(maxlen=_TOLD)
 
     def line(self, text: str) -> None:
         """Take one line of standard output; pass this method as ``on_line``."""

@@ -17,6 +17,11 @@ from pymachine.transport.shell import Line
 CHUNK = 65_536
 NO_STATUS = -1  # paramiko's exit status where the server sent none
 
+# paramiko's pipe can lose a wake-up when both outputs are full at once, so poll() is never waited for longer.
+_LOOK_AGAIN = 0.25
+# Chunks taken of an output before the deadline is looked at again: one without an end must not defeat it.
+_TURN = 64
+
 # A closed window opens without a sign that poll() could wait for, so it is looked at this often.
 _WINDOW_PAUSE = 0.01
 # Data can be on its way when the far end closes; the exit status follows within this many seconds or never.
@@ -85,11 +90,15 @@ class Exchange:
         """Wait for something to happen and read what is there; False when both outputs have ended."""
         channel = self._channel
         self._check_deadline()
-        pause = self._deadline.left
-        self._poll.poll(max(1, 1000 * (min(pause, _WINDOW_PAUSE) if self._pending else pause)))
-        while channel.recv_ready():
+        pause = min(self._deadline.left, _WINDOW_PAUSE if self._pending else _LOOK_AGAIN)
+        self._poll.poll(max(1, 1000 * pause))
+        for _ in range(_TURN):
+            if not channel.recv_ready():
+                break
             out.feed(channel.recv(CHUNK))
-        while channel.recv_stderr_ready():
+        for _ in range(_TURN):
+            if not channel.recv_stderr_ready():
+                break
             err.feed(channel.recv_stderr(CHUNK))
         ended = channel.eof_received or channel.closed
         return not ended or channel.recv_ready() or channel.recv_stderr_ready()

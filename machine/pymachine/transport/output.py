@@ -5,6 +5,8 @@ from __future__ import annotations
 from pymachine.transport import OnLine
 
 OUTPUT_LIMIT = 16 * 1024 * 1024  # bytes kept of each output: the last ones
+LINE_LIMIT = 64 * 1024  # bytes of one line that are handed on: the first ones
+NOISE_LIMIT = 256 * 1024  # bytes kept of what a login shell prints before the command begins
 
 
 class Output:
@@ -42,7 +44,7 @@ class Output:
 
     def _begin(self, data: bytes) -> bytes:
         before, found, after = (self.noise + data).partition(self._mark)
-        self.noise = before[-self._limit :]
+        self.noise = before[-NOISE_LIMIT:]
         self.started = bool(found)
         return after
 
@@ -51,10 +53,15 @@ class Output:
         if len(self._kept) > 2 * self._limit:
             del self._kept[: -self._limit]
         if self._on_line:
-            *lines, rest = (bytes(self._partial) + data).split(b"\n")
-            self._partial = bytearray(rest)
-            for line in lines:
-                self._on_line(_text(line))
+            *ended, rest = data.split(b"\n")
+            for piece in ended:
+                self._extend(piece)
+                self._on_line(_text(self._partial))
+                self._partial.clear()
+            self._extend(rest)
+
+    def _extend(self, piece: bytes) -> None:
+        self._partial += piece[: max(LINE_LIMIT - len(self._partial), 0)]
 
 
 def _text(line: bytes | bytearray) -> str:
