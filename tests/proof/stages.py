@@ -21,6 +21,8 @@ LONGEST = (
     "test_swarm_managers.py",
     "test_apply_managers.py",
     "test_apply_killed.py",
+    "test_kvm_fleet.py",
+    "test_kvm.py",
 )
 HOST_WORKERS = 3
 # Speeds that every run compares; the rest of the folder is of the soak tier or of virtual machines.
