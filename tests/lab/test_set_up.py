@@ -71,6 +71,7 @@ def test_what_follows_the_engine_is_on_record_until_it_is_there(
     assert host.exec("ls /var/lib/pymachine | grep extras").stdout == "extras.sh\n"
 
 
+@pytest.mark.soak(25)
 def test_rm_with_purge_takes_the_engine_away_too(fresh_host: FreshHost, workstation: Workstation) -> None:
     host = fresh_host()
     workstation.create("node1", host.address, "--engine-install", "distro")

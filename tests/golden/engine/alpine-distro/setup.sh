@@ -32,9 +32,11 @@ place_file() {
     fi
     mkdir -p "$(dirname "$2")"
     rm -f "$2.pymachine-new"
-    (umask 077 && cp "$1" "$2.pymachine-new") || die "cannot write $2"
-    chmod "$3" "$2.pymachine-new"
-    mv -f "$2.pymachine-new" "$2" || die "cannot write $2"
+    if (umask 077 && cp "$1" "$2.pymachine-new") && chmod "$3" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; then
+        return 0
+    fi
+    rm -f "$2.pymachine-new"
+    die "cannot write $2"
 }
 
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
