@@ -63,7 +63,7 @@ MINIMAL = (
     "apt-get -q update && DEBIAN_FRONTEND=noninteractive"
     " apt-get -q -y install --no-install-recommends docker.io docker-cli"
 )
-ROUNDS, AIM_ON_BARE_METAL, MOST_ON_BARE_METAL = 3, 1.1, 1.4
+ROUNDS, AIM_ON_BARE_METAL, MOST_ON_BARE_METAL = 3, 1.1, 1.6
 
 
 @pytest.mark.bench
