@@ -79,10 +79,10 @@ fast: setup
 
 # Style beside the tests, half of whose life is waiting; what it says comes after what they say, and either can fail.
 check: setup
-	@said=$$(mktemp); $(MAKE) --no-print-directory style >$$said 2>&1 & style=$$!; \
-	trap 'kill $$style 2>/dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
+	@said=$$(mktemp); $(MAKE) --no-print-directory style >$$said 2>&1 & pid=$$!; \
+	trap '[ -z "$$pid" ] || kill $$pid; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory fast; fast=$$?; \
-	wait $$style; style=$$?; cat $$said; [ $$style = 0 ] || echo "error: style, types or layers: see above" >&2; \
+	wait $$pid; style=$$?; pid=; cat $$said; [ $$style = 0 ] || echo "error: style, types or layers: see above" >&2; \
 	[ $$fast = 0 ] || echo "error: tests failed: see above" >&2; exit $$((fast ? fast : style))
 
 near: setup
