@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,8 @@ def first_boot_of(workstation: Workstation, name: str, os_release: str, *, early
     with SqliteStore.open(workstation.store) as store:
         machine, secrets = store.get(name), store.secrets(name)
     plan = plan_setup(machine, HostFacts.assumed(os_release, hostname=name), own_host=True)
+    assert machine.certificates is not None
+    plan = replace(plan, manifest=replace(plan.manifest, server=machine.certificates.server))
     tls = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
     bundle = setup_bundle(plan, tls, wait_for_cloud_init=False)
     files = tuple(CarriedFile(f"{bundle.folder}/{file.path}", file.content, file.mode) for file in bundle.files)
