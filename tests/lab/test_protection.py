@@ -56,6 +56,7 @@ def test_a_configuration_elsewhere_on_a_continued_line(engine_host: FreshHost, w
 
 def test_a_daemon_json_that_cannot_be_written(engine_host: FreshHost, workstation: Workstation) -> None:
     host = engine_host()
+    host.exec("systemctl start docker", timeout=120)  # SSH is up sooner
     file = "/etc/docker/daemon.json"
     host.exec(
         f"mkdir -p /etc/docker; echo '{{}}' >{file}; mount --bind {file} {file}; mount -o remount,bind,ro {file}"
