@@ -17,9 +17,9 @@ from pymachine.cli.machines import unlock
 from pymachine.cli.output import dump, say
 from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON
 from pymachine.cli.plans import next_line, ready_line, show_plans
-from pymachine.documents import to_document
 from pymachine.errors import UsageFault
 from pymachine.overriding import override
+from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
     from pymachine.create import Order
@@ -155,7 +155,7 @@ def carry_out(app: App, order: Order, *, dry_run: bool, as_json: bool) -> None:
     machine = verbs.create(order, app.tools)
     app.settle()
     if as_json:
-        dump(to_document(machine))
+        dump(machine_document(machine))
         return
     say(ready_line(machine, app.wiring.now() - began))
     say(next_line(app, machine))

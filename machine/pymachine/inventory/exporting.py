@@ -13,11 +13,10 @@ import yaml
 from pymachine.documents import to_document
 from pymachine.inventory.model import Fleet, MachineSpec
 from pymachine.model import SshAddress
+from pymachine.redaction import HIDDEN, machine_document, redacted
 from pymachine.transport.addresses import parse_jump
 
 ROLE_GROUPS = {"manager": "managers", "worker": "workers"}
-HIDDEN = "***"
-_USER = re.compile(r"(?<=://)[^/@\s]+@")
 
 Addresses = Mapping[str, SshAddress]
 
@@ -58,26 +57,9 @@ def ssh_config(fleet: Fleet, addresses: Addresses) -> str:
 
 def document(fleet: Fleet) -> dict[str, Any]:
     """Return the fleet as JSON values, every range expanded; values of variables, and users in URLs, are hidden."""
-    machines = [
-        replace(machine, engine=replace(machine.engine, env=tuple(_hidden(pair) for pair in machine.engine.env)))
-        for machine in fleet.machines
-    ]
     stacks = [replace(stack, environment=dict.fromkeys(stack.environment, HIDDEN)) for stack in fleet.stacks]
-    whole: dict[str, Any] = to_document(replace(fleet, machines=tuple(machines), stacks=tuple(stacks)))
-    for machine in whole["machines"]:
-        machine["engine"] = {key: _without_users(value) for key, value in machine["engine"].items()}
-    return whole
-
-
-def _without_users(value: Any) -> Any:
-    """Hide names and passwords in URLs."""
-    if isinstance(value, list):
-        return [_without_users(item) for item in value]
-    return _USER.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
-
-
-def _hidden(pair: str) -> str:
-    return f"{pair.partition('=')[0]}={HIDDEN}"
+    whole: dict[str, Any] = redacted(to_document(replace(fleet, stacks=tuple(stacks))))
+    return {**whole, "machines": [machine_document(machine) for machine in fleet.machines]}
 
 
 def _head(fleet: Fleet, addresses: Addresses) -> str:

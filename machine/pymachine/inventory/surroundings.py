@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,8 +10,7 @@ from pymachine.errors import PymachineError
 from pymachine.inventory.faults import Findings
 from pymachine.inventory.model import Spot
 from pymachine.inventory.values import ABSENT, Items, Scalar, Table, Value
-
-_SECRET = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|access_?key", re.IGNORECASE)
+from pymachine.redaction import looks_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Reading:
 
     def mind_secret(self, key: str, value: Scalar) -> None:
         """Warn of a password that stands in the file."""
-        if value.text and not value.changed and _SECRET.search(key) and not key.upper().endswith("_FILE"):
+        if value.text and not value.changed and looks_secret(key):
             self.findings.warn(
                 value.spot, f"{key} looks like a secret in plain text: use {{from_file: …}} or {{from_command: […]}}"
             )

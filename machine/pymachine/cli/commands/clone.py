@@ -9,8 +9,8 @@ from pymachine.cli.machines import one, unlock
 from pymachine.cli.output import dump, say
 from pymachine.cli.params import FORCE_UNLOCK, JSON, command, complete_names
 from pymachine.cli.plans import next_line, ready_line
-from pymachine.documents import to_document
 from pymachine.errors import UsageFault
+from pymachine.redaction import machine_document
 
 
 @command()
@@ -35,7 +35,7 @@ def clone(app: App, source: str | None, name: str | None, as_json: bool) -> None
     machine = make(original, name, app.tools)
     app.settle()
     if as_json:
-        dump(to_document(machine))
+        dump(machine_document(machine))
         return
     say(ready_line(machine, app.wiring.now() - began))
     say(next_line(app, machine))

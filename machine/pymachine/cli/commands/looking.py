@@ -12,6 +12,7 @@ from pymachine.cli.params import JSON, NAME, command
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError
 from pymachine.model import Machine, State
+from pymachine.redaction import machine_document
 from pymachine.store import readable
 
 NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the reason beside them
@@ -45,8 +46,8 @@ def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
 @NAME
 @click.pass_obj
 def inspect(app: App, name: str | None) -> None:
-    """Print all that is on record of a machine, as JSON. Secrets are kept elsewhere."""
-    dump(to_document(one(app, name)))
+    """Print what is on record of a machine, as JSON, without what may be secret."""
+    dump(machine_document(one(app, name)))
 
 
 @command()

@@ -14,9 +14,9 @@ from pymachine.cli.output import dump, say
 from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, NO_DRAIN, command, with_options
 from pymachine.cli.plans import ready_line, show_plans
 from pymachine.cli.several import for_each
-from pymachine.documents import to_document
 from pymachine.errors import UsageFault
 from pymachine.model import Machine
+from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
     from pymachine.steps.preview import Preview
@@ -136,4 +136,4 @@ def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_jso
         for_each(wanted, verb, tell, turns=turns(wanted, app.tools))
     finally:
         if as_json:
-            dump([to_document(machine) for machine in done])
+            dump([machine_document(machine) for machine in done])

@@ -1,0 +1,56 @@
+"""What may be secret in a record or specification, hidden for views: JSON output, exports, plans."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pymachine.documents import to_document
+
+HIDDEN = "***"
+# What stands before the address in a URL: a name, a password or a token.
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRET = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|access_?key", re.IGNORECASE)
+
+
+def looks_secret(name: str) -> bool:
+    """Return whether a value of that name is likely to be a secret; ``…_FILE`` holds only the place of one."""
+    return _SECRET.search(name.replace("-", "_")) is not None and not name.upper().endswith("_FILE")
+
+
+def hidden_in_url(text: str) -> str:
+    """Return the text with names and passwords in URLs hidden."""
+    return _USER.sub(f"{HIDDEN}@", text)
+
+
+def hidden_value(pair: str) -> str:
+    """Return ``NAME=***`` of ``NAME=value``."""
+    return f"{pair.partition('=')[0]}={HIDDEN}"
+
+
+def machine_document(machine: Any) -> dict[str, Any]:
+    """Return a machine, a record or one of an inventory, as JSON values for people and programs.
+
+    The values of the engine's variables are hidden, since an inventory takes them from secret sources, and so are
+    users in URLs and whatever has a name that says so.
+    """
+    document: dict[str, Any] = redacted(to_document(machine))
+    engine = document.get("engine")
+    if isinstance(engine, dict) and isinstance(engine.get("env"), list):
+        engine["env"] = [hidden_value(pair) for pair in engine["env"]]
+    return document
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """Return JSON values with users in URLs, and texts whose key says that they are secret, hidden."""
+    if isinstance(value, dict):
+        return {key: redacted(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redacted(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    # Daemon options are pairs: log-opts=splunk-token=… hides what follows the last name that says secret.
+    *names, _ = value.split("=")
+    if names and looks_secret(names[-1]):
+        return "=".join((*names, HIDDEN))
+    return HIDDEN if value and looks_secret(name) else hidden_in_url(value)

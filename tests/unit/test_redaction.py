@@ -1,0 +1,54 @@
+"""What may be secret stays out of what commands print of a machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pymachine.cli import main
+from pymachine.cli.wiring import Wiring
+from pymachine.model import EngineSpec, Machine, Phase
+from pymachine.redaction import machine_document, redacted
+from pymachine.store.sqlite import SqliteStore
+from pymachine.testing.fake_driver import FakeCloud
+
+ENGINE = EngineSpec(
+    install="https://ana:hunter2@mirror.example/install.sh",
+    repo_url="https://hunter2@mirror.example/docker",
+    http_proxy="http://u:hunter2@proxy:3128",
+    https_proxy="socks5://:hunter2@proxy",
+    env=("TOKEN=hunter2", "PLAIN=hunter2", "EMPTY="),
+    opts=("log-opts=splunk-token=hunter2", "log-driver=splunk"),
+    registry_mirrors=("https://u:hunter2@mirror",),
+    config={"log-opts": {"splunk-token": "hunter2"}, "proxies": {"http-proxy": "http://u:hunter2@p"}, "debug": True},
+)
+MACHINE = Machine("node1", "id1", "fake", Phase.READY, engine=ENGINE, options={"fake_api_key": "hunter2", "size": 2})
+
+
+def test_no_secret_is_left_and_the_rest_is() -> None:
+    document = machine_document(MACHINE)
+    text = json.dumps(document)
+    assert "hunter2" not in text
+    assert document["engine"]["env"] == ["TOKEN=***", "PLAIN=***", "EMPTY=***"]
+    assert document["engine"]["opts"] == ["log-opts=splunk-token=***", "log-driver=splunk"]
+    assert document["engine"]["http_proxy"] == "http://***@proxy:3128"
+    assert document["engine"]["config"]["debug"] is True
+    assert document["options"] == {"fake_api_key": "***", "size": 2}
+
+
+@pytest.mark.parametrize("value", ["", 5, None, True, "tcp://10.0.0.5:2376", "a=b", "PASSWORD_FILE=/run/x"])
+def test_what_is_no_secret_stays(value: object) -> None:
+    assert redacted(value, "name") == value
+
+
+def test_inspect_hides_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with SqliteStore.open(tmp_path) as store:
+        store.put(replace(MACHINE))
+    wiring = Wiring(load_driver=lambda _: FakeCloud().driver())
+    assert main(["-s", str(tmp_path), "inspect", "node1"], wiring=wiring) == 0
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    assert json.loads(out)["engine"]["env"][0] == "TOKEN=***"
