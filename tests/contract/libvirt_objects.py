@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from patience import LIMIT
 from pymachine.images.image import Image
 from pymachine.rendering import render
 from pymachine_kvm.addresses import free_subnet, kernel_routes
@@ -133,4 +134,4 @@ def plugged_in(bridge: str, mac: str) -> Iterator[str]:
 
 
 def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, timeout=20)
+    subprocess.run(["ip", *words], check=True, timeout=LIMIT)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
+
 PROGRAM = shutil.which("sshd") or "/usr/sbin/sshd"
 KINDS = ("ed25519", "ecdsa", "rsa")
 
@@ -84,7 +86,7 @@ class Sshd:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(LIMIT)
             self._process = None
 
     def _config(self) -> Iterator[str]:
@@ -101,7 +103,7 @@ class Sshd:
         yield "PermitRootLogin prohibit-password\nLogLevel VERBOSE\nMaxStartups 100\nSubsystem sftp internal-sftp"
 
     def _await_greeting(self) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as sock:
@@ -122,7 +124,7 @@ def free_port() -> int:
 def _knows(option: str) -> bool:
     """Whether this sshd has the option."""
     words = [PROGRAM, "-t", "-f", "/dev/null", "-o", f"{option}=no"]
-    said = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False).stderr
+    said = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False).stderr
     return "Bad configuration option" not in said
 
 

@@ -14,6 +14,7 @@ from contract.conftest import Address, Client
 from contract.sshd import Sshd
 from lab.ec2.faults import error_before
 from lab.ec2.server import Ec2Server
+from patience import LIMIT
 from pymachine.driver import Handle, Leftover, Request, Search
 from pymachine.errors import DriverError, NotSupported, TransportError
 from pymachine.model import SshAddress, State
@@ -73,13 +74,13 @@ def counted(ec2: Ec2Server) -> Iterator[list[str]]:
 
 
 def state_of(driver: AwsDriver, machine: Ec2) -> State:
-    return driver.inspect(machine.handle(), deadline=10).state
+    return driver.inspect(machine.handle(), deadline=LIMIT).state
 
 
 def test_a_hundred_machines_in_two_regions_take_two_questions(ec2: Ec2Server, driver: AwsDriver) -> None:
     machines = [each for region in REGIONS for each in launched(ec2, "m", count=50, region=region)]
     with counted(ec2) as actions:
-        found = driver.inspect_all([each.handle() for each in machines], deadline=20)
+        found = driver.inspect_all([each.handle() for each in machines], deadline=LIMIT)
     assert actions == ["DescribeInstances"] * 2
     assert [status.state for status in found] == [State.RUNNING] * 100
     assert all(status.addresses for status in found)
@@ -88,7 +89,7 @@ def test_a_hundred_machines_in_two_regions_take_two_questions(ec2: Ec2Server, dr
 def test_one_unknown_instance_does_not_hide_the_others(ec2: Ec2Server, driver: AwsDriver) -> None:
     (machine,) = launched(ec2, "m")
     lost = machine.with_(instance="i-0123456789abcdef0")
-    found = driver.inspect_all([lost.handle(), machine.handle()], deadline=10)
+    found = driver.inspect_all([lost.handle(), machine.handle()], deadline=LIMIT)
     assert [status.state for status in found] == [State.MISSING, State.RUNNING]
 
 
@@ -134,13 +135,13 @@ def test_an_instance_that_was_terminated_elsewhere_is_shown_so_and_in_time_forgo
     (machine,) = launched(ec2, "m")
     ec2.client().terminate_instances(InstanceIds=[machine.instance])
     ec2.settle(machine.instance, "terminated")
-    status = driver.inspect(machine.handle(), deadline=10)
+    status = driver.inspect(machine.handle(), deadline=LIMIT)
     assert status.state is State.MISSING
     assert status.detail == "terminated: User initiated shutdown"
     with pytest.raises(DriverError, match=r"is terminated.*"):
         driver.start(machine.handle())
     ec2.forget(machine.instance)
-    assert driver.inspect(machine.handle(), deadline=10).detail == f"EC2 knows no {machine.instance}"
+    assert driver.inspect(machine.handle(), deadline=LIMIT).detail == f"EC2 knows no {machine.instance}"
 
 
 def test_a_spot_instance_cannot_be_stopped_and_that_is_explained(ec2: Ec2Server, driver: AwsDriver) -> None:
@@ -152,7 +153,7 @@ def test_a_spot_instance_cannot_be_stopped_and_that_is_explained(ec2: Ec2Server,
 def test_an_api_that_is_gone_is_a_status_within_the_deadline(ec2: Ec2Server, driver: AwsDriver) -> None:
     (machine,) = launched(ec2, "m")
     away = machine.with_(endpoint_url="http://127.0.0.1:9")
-    status, sound = driver.inspect_all([away.handle(), machine.handle()], deadline=10)
+    status, sound = driver.inspect_all([away.handle(), machine.handle()], deadline=LIMIT)
     assert status.state is State.UNKNOWN
     assert "127.0.0.1:9 cannot be reached" in status.detail
     assert sound.state is State.RUNNING
@@ -172,7 +173,7 @@ def test_an_instance_of_others_is_adopted_as_it_is(ec2: Ec2Server, driver: AwsDr
     assert found.own_key
     assert found.ssh is not None
     assert (found.ssh.user, found.ssh.host) == ("admin", found.addresses[1])
-    assert driver.inspect(remembered[0], deadline=10).state is State.RUNNING
+    assert driver.inspect(remembered[0], deadline=LIMIT).state is State.RUNNING
     driver.destroy(remembered[0])
     assert ec2.billed() == [machine.instance]
 

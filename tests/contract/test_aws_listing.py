@@ -13,6 +13,7 @@ import pytest
 
 from lab.ec2.catalogue import IMAGES
 from lab.ec2.server import Ec2Server
+from patience import LIMIT
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.store.sqlite import SqliteStore
 from pymachine_aws.handle import Ec2
@@ -55,7 +56,7 @@ def ls(folder: Path, environ: dict[str, str]) -> tuple[list[dict[str, Any]], set
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, **environ, "MACHINE_STORAGE_PATH": str(folder)},
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=LIMIT, check=True,
     )  # fmt: skip
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows, set(done.stderr.split())

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from contract.image_host import ImageHost, image_host
+from patience import LIMIT
 from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
 from pymachine.images.download import fetch
 from pymachine.images.image import Image
@@ -169,7 +170,7 @@ def test_with_no_host_in_reach_the_way_without_one_is_named(shelf: Shelf) -> Non
 def test_two_at_once_download_once(shelf: Shelf, host: ImageHost) -> None:
     with ThreadPoolExecutor(2) as pool:
         one, two = (pool.submit(pulled, shelf, host) for _ in range(2))
-        assert one.result(30) == two.result(30)
+        assert one.result(LIMIT) == two.result(LIMIT)
     assert host.times(NAME) == 1
 
 
@@ -227,7 +228,7 @@ def test_an_overlay_is_refused(shelf: Shelf, tmp_path: Path) -> None:
     base, top = tmp_path / "base.raw", tmp_path / "top.qcow2"
     base.write_bytes(disk())
     words = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(top)]
-    subprocess.run(words, check=True, timeout=60)
+    subprocess.run(words, check=True, timeout=LIMIT)
     with pytest.raises(CheckFailed, match="is an overlay"):
         resolve(shelf, str(top), arch="x86_64")
 
@@ -236,7 +237,7 @@ def test_an_overlay_is_refused(shelf: Shelf, tmp_path: Path) -> None:
 def test_what_qemu_makes_is_read_as_qemu_reads_it(shelf: Shelf, tmp_path: Path, options: str) -> None:
     file = tmp_path / "disk.qcow2"
     words = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", options, str(file), "7G"]
-    subprocess.run(words, check=True, timeout=60)
+    subprocess.run(words, check=True, timeout=LIMIT)
     image = resolve(shelf, str(file), arch="x86_64")
     assert (image.format, image.virtual_size) == ("qcow2", 7 << 30)
 
@@ -269,7 +270,7 @@ def test_a_process_that_was_killed_leaves_no_image_and_no_lock(shelf: Shelf, hos
     script += "from pymachine.images.obtaining import pull\n"
     script += "pull(Shelf(Path(sys.argv[1])), 'debian-13', arch='x86_64', mirror=sys.argv[2])\n"
     with subprocess.Popen([sys.executable, "-c", script, shelf.folder, host.url]) as process:
-        end = time.monotonic() + 30
+        end = time.monotonic() + LIMIT
         while host.times(NAME) < 2:
             assert time.monotonic() < end
             time.sleep(0.02)
@@ -286,11 +287,11 @@ def small(tmp_path: Path) -> Iterator[Path]:
     """A folder with room for two megabytes."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False, timeout=30)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False, timeout=LIMIT)
     if mounted.returncode:
         pytest.skip("a small disk takes root to make")
     yield folder
-    subprocess.run(["umount", folder], check=True, timeout=30)
+    subprocess.run(["umount", folder], check=True, timeout=LIMIT)
 
 
 def test_a_full_disk_is_said_and_leaves_no_image(small: Path, host: ImageHost) -> None:

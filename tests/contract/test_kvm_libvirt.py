@@ -34,6 +34,7 @@ from contract.libvirt_objects import (
     vm_of,
 )
 from lab.libvirtd import running
+from patience import LIMIT
 from pymachine.errors import CheckFailed, DriverError
 from pymachine.images.image import Image
 from pymachine_kvm.addresses import read_subnet
@@ -132,7 +133,7 @@ def upload_elsewhere(pool: Any, image: Image, fatal: str = "") -> subprocess.Com
     """Upload in a process of its own, which ends by SIGKILL when its progress begins with ``fatal``."""
     words = (URI, pool.name(), str(image.path), image.digest, str(image.virtual_size), fatal)
     return subprocess.run(
-        [sys.executable, "-c", UPLOAD, *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", UPLOAD, *words], capture_output=True, text=True, timeout=LIMIT, check=False
     )
 
 
@@ -279,20 +280,20 @@ def ask_for_address(card: str) -> str:
     if busybox is None:
         pytest.skip("no busybox here: its DHCP client plays the machine")
     words = [busybox, "udhcpc", "-i", card, "-n", "-q", "-f", "-t", "10", "-s", "/bin/true"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
     return done.stdout + done.stderr
 
 
 def await_lease(connection: Any, vm: Vm) -> str:
     """dnsmasq tells libvirt of a lease a moment after it has told the machine."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + LIMIT
     while not (address := find_address(connection, vm)) and time.monotonic() < end:
         time.sleep(0.1)
     return address
 
 
 def await_no_lease(network: Any, vm: Vm) -> list[Any]:
-    end = time.monotonic() + 10
+    end = time.monotonic() + LIMIT
     while (leases := network.DHCPLeases(vm.mac)) and time.monotonic() < end:
         time.sleep(0.1)
     return list(leases)

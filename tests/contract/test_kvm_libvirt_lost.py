@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from contract.libvirt_objects import require_libvirt
 from lab.libvirtd import running
+from patience import gives_up
 from pymachine.errors import DriverError
 from pymachine_kvm.connection import connect, translated
 
@@ -82,8 +82,5 @@ def test_a_daemon_that_stops_is_told_with_what_to_do(relay: Relay) -> None:
 def test_a_daemon_that_falls_silent_is_given_up(relay: Relay) -> None:
     with connect(relay.uri, alive=1) as connection:
         relay.fall_silent()
-        start = time.monotonic()
-        with pytest.raises(DriverError, match="libvirt went away"), translated("listing"):
+        with gives_up(), pytest.raises(DriverError, match="listing: "), translated("listing"):
             connection.listAllDomains()
-
-    assert time.monotonic() - start < 20

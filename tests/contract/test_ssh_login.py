@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 
 from contract.conftest import Address, Client
 from contract.sshd import Sshd, free_port, make_key, running_sshd
+from patience import AGES, gives_up, until
 from pymachine.errors import AuthFailed, HostKeyMismatch, TransportError, Unreachable, UsageFault
 from pymachine.model import SshAddress
 from pymachine.testing.fake_asker import FakeAsker
@@ -69,21 +69,14 @@ def listening(greeting: bytes, *, close: bool) -> Iterator[int]:
 
 
 def test_a_port_that_says_nothing_costs_the_deadline_and_no_more(client: Client, address: Address) -> None:
-    began = time.monotonic()
-    with listening(b"", close=False) as port, pytest.raises(Unreachable, match="sent no SSH greeting in time"):
+    with listening(b"", close=False) as port, gives_up(), pytest.raises(Unreachable, match="greeting"):
         client(address(port=port), deadline=0.5)
-    assert time.monotonic() - began < 20
 
 
 def test_a_server_that_greets_and_then_hangs_costs_no_more_either(client: Client, address: Address) -> None:
-    began = time.monotonic()
     greeting = b"SSH-2.0-slow\r\n"
-    with (
-        listening(greeting, close=False) as port,
-        pytest.raises(Unreachable, match="did not complete the SSH handshake"),
-    ):
+    with listening(greeting, close=False) as port, gives_up(), pytest.raises(Unreachable, match="handshake"):
         client(address(port=port), deadline=0.7)
-    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("greeting", [b"", b"Exceeded MaxStartups\r\n"])
@@ -194,8 +187,7 @@ def agent(monkeypatch: pytest.MonkeyPatch, folder: Path, *keys: Path) -> Iterato
     socket_path = folder / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_path)], stdout=subprocess.DEVNULL)
     try:
-        while not socket_path.exists():
-            time.sleep(0.02)
+        until(socket_path.exists, "the agent listens")
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_path))
         for held in keys:
             subprocess.run(["ssh-add", "-q", str(held)], check=True, stdin=subprocess.DEVNULL, capture_output=True)
@@ -439,10 +431,9 @@ def test_what_a_program_says_when_it_fails_is_passed_on(client: Client, address:
 
 
 def test_a_program_that_hangs_costs_the_deadline_and_no_more(client: Client, address: Address) -> None:
-    before, began = _children(), time.monotonic()
-    with pytest.raises(Unreachable, match="no greeting came in time"):
-        client(address(proxy=("sleep", "60")), deadline=0.5)
-    assert time.monotonic() - began < 20
+    before = _children()
+    with gives_up(), pytest.raises(Unreachable, match="greeting"):
+        client(address(proxy=("sleep", str(AGES))), deadline=0.5)
     assert _children() == before
 
 
@@ -462,5 +453,4 @@ def test_nothing_is_left_open_after_a_failure(client: Client, address: Address, 
     for _ in range(5):
         with pytest.raises(TransportError):
             client(address(host_key=WRONG, jump=f"root@127.0.0.1:{bastion.port}"))
-    time.sleep(0.3)
-    assert _descriptors() <= before + 1
+    until(lambda: _descriptors() <= before + 1, "what the threads of the connections hold is closed")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT, gives_up
 from pymachine.documents import from_document, to_document
 from pymachine.errors import Conflict, LeaseHeld, NoSuchMachine, StoreError, UsageFault
 from pymachine.model import Machine, Phase
@@ -318,19 +319,19 @@ def test_who_waits_gets_the_lease_when_it_is_released(store: Store) -> None:
 
     thread = threading.Thread(target=first)
     thread.start()
-    taken.wait(5)
-    with store.lease("node1", "second", wait=5):
+    assert taken.wait(LIMIT)
+    with store.lease("node1", "second", wait=LIMIT):
         order.append("second begun")
-    thread.join(5)
+    thread.join(LIMIT)
     assert order == ["first done", "second begun"]
 
 
 def test_who_waits_gives_up_in_time(store: Store) -> None:
     with store.lease("node1", "first"):
         began = time.monotonic()
-        with pytest.raises(LeaseHeld), store.lease("node1", "second", wait=0.3):
+        with gives_up(), pytest.raises(LeaseHeld), store.lease("node1", "second", wait=0.3):
             pass
-        assert 0.3 <= time.monotonic() - began < 20
+        assert time.monotonic() - began >= 0.3, "it did not wait"
 
 
 def test_a_broken_lease_is_noticed_by_its_holder_and_free_for_another(store: Store) -> None:

@@ -16,6 +16,7 @@ from contract.test_strict_ec2 import code, launch
 from lab.ec2 import faults
 from lab.ec2.faults import Fault
 from lab.ec2.server import Ec2Server
+from patience import LIMIT
 
 PROGRAM = """
 import boto3, sys
@@ -78,7 +79,7 @@ def test_a_call_can_be_slow(ec2: Ec2Server) -> None:
     ec2.inject(faults.hang(0.5, action="DescribeVpcs"))
     began = time.monotonic()
     ec2.client().describe_vpcs()
-    assert time.monotonic() - began >= 0.5
+    assert time.monotonic() - began >= 0.5  # however slow the computer is
 
 
 def test_a_fault_hits_the_calls_it_names(ec2: Ec2Server) -> None:
@@ -119,7 +120,7 @@ def test_a_program_is_killed_by_its_number(ec2: Ec2Server) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     ec2.inject(faults.kill(process.pid, "after", action="DescribeVpcs"))
     ec2.client().describe_vpcs()
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(LIMIT) == -signal.SIGKILL
 
 
 def test_held_calls_go_on_when_released(ec2: Ec2Server) -> None:
@@ -127,7 +128,7 @@ def test_held_calls_go_on_when_released(ec2: Ec2Server) -> None:
         process = program(ec2)
         assert held.wait()["action"] == "CreateKeyPair"
         assert pairs(ec2) == []
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT) == 0
     assert pairs(ec2) == ["one", "two"]
 
 
@@ -155,4 +156,4 @@ def test_the_server_ends_with_whoever_started_it(tmp_path: Any) -> None:
         assert process is not None
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(LIMIT) == 0

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from contract.test_strict_ec2 import code, image, launch
 from lab.ec2.server import Ec2Server
 from lab.wait import open_direct
+from patience import LIMIT
 
 KEY = f"ssh-ed25519 {'A' * 68}"
 
@@ -21,7 +22,7 @@ def state(ec2: Ec2Server, instance: str) -> str:
     return {str(item["id"]): str(item["state"]) for item in ec2.instances()}[instance]
 
 
-def become(ec2: Ec2Server, instance: str, wanted: str, seconds: float = 5) -> None:
+def become(ec2: Ec2Server, instance: str, wanted: str, seconds: float = LIMIT) -> None:
     end = time.monotonic() + seconds
     while state(ec2, instance) != wanted:
         assert time.monotonic() < end, f"{instance} is {state(ec2, instance)}, not {wanted}"

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from patience import LIMIT
 from pymachine_aws.account import Account, ApiError
 
 Answer: TypeAlias = "Mapping[str, Any] | Exception | Callable[..., Mapping[str, Any]] | list[Any]"
@@ -127,7 +128,7 @@ def loopback(now: Callable[[], float]) -> Iterator[Loopback]:
             text = self.rfile.read(int(self.headers["Content-Length"])).decode()
             reply = aws.take(dict(parse_qsl(text)), self.headers.get("User-Agent", ""))
             if reply.wait is not None:
-                reply.wait.wait(10)
+                reply.wait.wait(LIMIT)
             if reply.cut or reply.wait is not None:
                 self.close_connection = True
                 return

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
 from pymachine_aws.account import Account, ApiError, Unsure
 from pymachine_aws.handle import Ec2
@@ -78,7 +79,7 @@ def changing(account: Account) -> PymachineError:
 
 def test_boto3_is_not_loaded_with_the_driver() -> None:
     code = "import sys, pymachine_aws; print([m for m in ('boto3', 'botocore', 'urllib3') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT)
 
     assert done.stdout.strip() == "[]"
 
@@ -90,7 +91,7 @@ def test_a_missing_boto3_is_one_line_with_the_command_that_installs_it() -> None
         "try: Account('eu-central-1').read('describe_vpcs', 'look')\n"
         "except DriverMissing as error: print(error.hint)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT)
 
     assert done.stdout.strip() == "pip install 'pymachine-docker[aws]'"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import DriverError, Unreachable
 from pymachine_aws.caller import cidr_of, public_cidrs, source_cidr
 
@@ -22,7 +23,7 @@ def page(body: bytes, status: int = 200, wait: threading.Event | None = None) ->
 
         def do_GET(self) -> None:
             if wait is not None:
-                wait.wait(10)
+                wait.wait(LIMIT)
                 return
             self.send_response_only(status)
             self.send_header("Content-Length", str(len(body)))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
 from pymachine_aws import connecting
 from pymachine_aws.connecting import Wanted, carry, instance_connect, proxy_words, session_manager
@@ -188,7 +189,12 @@ def program(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     keys = {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/nonexistent", **environ}
     path = Path(sys.executable).with_name(connecting.PROGRAM)
     return subprocess.run(
-        [path, *words], env={"PATH": "/nonexistent", **keys}, capture_output=True, text=True, timeout=60, check=False
+        [path, *words],
+        env={"PATH": "/nonexistent", **keys},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
     )
 
 

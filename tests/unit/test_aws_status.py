@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
+from patience import AGES, LIMIT, gives_up
 from pymachine.driver import Status
 from pymachine.errors import CheckFailed
 from pymachine.model import State
@@ -103,7 +103,7 @@ def test_a_machine_without_instance_is_looked_for_by_its_id_and_the_liveliest_co
 
 
 def test_regions_are_asked_side_by_side() -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=LIMIT)
 
     class Slow(Region):
         @override
@@ -113,7 +113,7 @@ def test_regions_are_asked_side_by_side() -> None:
 
     regions = {name: Slow(described("i-1")) for name in ("eu-central-1", "us-east-1")}
     machines = [ec2("i-1", region=name) for name in regions]
-    found = inspect_all(machines, deadline=5, account=lambda first, _: regions[first.region])
+    found = inspect_all(machines, deadline=LIMIT, account=lambda first, _: regions[first.region])
     assert [status.state for status in found] == [State.RUNNING] * 2
 
 
@@ -122,7 +122,7 @@ def test_a_refusal_of_one_region_leaves_the_others() -> None:
     broken.before["describe_instances"].append(refusal("AuthFailure", "no such key"))
     regions = {"eu-central-1": broken, "us-east-1": sound}
     machines = [ec2("i-1"), ec2("i-2", region="us-east-1")]
-    found = inspect_all(machines, deadline=5, account=lambda first, _: regions[first.region])
+    found = inspect_all(machines, deadline=LIMIT, account=lambda first, _: regions[first.region])
     assert [status.state for status in found] == [State.UNKNOWN, State.RUNNING]
     assert "no such key" in found[0].detail
 
@@ -139,13 +139,12 @@ def test_a_region_that_hangs_costs_the_deadline_and_no_more() -> None:
     class Hanging(Region):
         @override
         def pages(self, *args: Any, **params: Any) -> Any:
-            released.wait(60)
+            released.wait(AGES)
             return iter(())
 
-    began = time.monotonic()
-    (status,) = looked(Hanging(), ec2(), deadline=0.2)
+    with gives_up():
+        (status,) = looked(Hanging(), ec2(), deadline=0.2)
     released.set()
-    assert time.monotonic() - began < 20
     assert status == Status(State.TIMEOUT, detail="EC2 of eu-central-1 did not answer within 0.2 s")
 
 
@@ -159,7 +158,7 @@ def test_a_fault_of_our_own_is_not_hidden() -> None:
 def test_a_damaged_record_does_not_hide_the_others() -> None:
     region = Region(described("i-1"))
     handles = [{"of": "another driver"}, ec2().handle()]
-    found = inspect_handles(handles, deadline=5, account=lambda *_: region)
+    found = inspect_handles(handles, deadline=LIMIT, account=lambda *_: region)
     assert [status.state for status in found] == [State.ERROR, State.RUNNING]
     assert "damaged" in found[0].detail
 

@@ -9,6 +9,7 @@ import sys
 import click
 import pytest
 
+from patience import LIMIT
 from pymachine.cli import main
 from pymachine.cli.program import COMMANDS, pymachine
 
@@ -80,7 +81,7 @@ def _loaded(environ: dict[str, str], *words: str) -> tuple[str, set[str]]:
         "sys.stdout.flush(); sys.stderr.write(' '.join(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20,
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=LIMIT,
         env={**os.environ, **environ},
     )  # fmt: skip
     modules = set(done.stderr.split())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine import errors
 from pymachine.cli.app import App
 from pymachine.cli.outcome import conclude
@@ -76,7 +77,7 @@ def test_a_signal_ends_with_130_and_handlers_are_put_back(
 
     def work() -> int:
         os.kill(os.getpid(), number)
-        time.sleep(10)
+        time.sleep(LIMIT)
         return 0
 
     assert conclude(App(Wiring()), work) == 130
@@ -110,7 +111,7 @@ def test_a_reader_that_went_away_needs_no_words(tmp_path: Path) -> None:
     assert pipe.stderr is not None
     errors_seen = pipe.stderr.read()
     pipe.stderr.close()
-    assert pipe.wait(20) == 128 + signal.SIGPIPE
+    assert pipe.wait(LIMIT) == 128 + signal.SIGPIPE
     assert errors_seen == b""
 
 
@@ -120,7 +121,7 @@ def _told() -> tuple[dict[str, str], Callable[[str, str], None]]:
 
 
 def test_several_machines_are_worked_on_at_once() -> None:
-    together = threading.Barrier(8, timeout=10)
+    together = threading.Barrier(8, timeout=LIMIT)
     told, tell = _told()
 
     def work(name: str) -> str:
@@ -168,7 +169,7 @@ def test_ctrl_c_among_several_names_those_that_are_not_finished() -> None:
     def work(name: str) -> str:
         if name == "a":
             return name
-        release.wait(10)
+        release.wait(LIMIT)
         return name
 
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.cli import answers, glance, main, quick
 from pymachine.cli.wiring import Wiring
 from pymachine.documents import to_document
@@ -91,7 +92,7 @@ def _modules(*words: str) -> set[str]:
         "from pymachine.cli import main; main(); sys.stderr.write(' '.join(set(sys.modules) - before))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program.format(words)], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", program.format(words)], capture_output=True, text=True, check=True, timeout=LIMIT
     )
     assert done.stdout, "the command must have printed its answer"
     return set(done.stderr.split())
@@ -129,7 +130,7 @@ def test_a_list_whose_engines_all_answer_loads_no_driver(store: SqliteStore) -> 
         "main(['ls'], wiring=Wiring(ask_engine=lambda *a, **k: answer))\n"
         "sys.stderr.write(' '.join(sys.modules))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=LIMIT)
     assert "ec2" in done.stdout
     loaded = set(done.stderr.split())
     assert not loaded & {"boto3", "botocore", "libvirt", "paramiko", "jinja2"}

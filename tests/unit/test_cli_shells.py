@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.cli import shells
 
 TRAPS = """/a b/c  d/"e"/'f'/$HOME/`id`/$(id)/\\g/!h/é/*;&|<>#%~"""
@@ -37,7 +38,7 @@ def _printed(tmp_path: Path, shell: str, value: str | None) -> str:
 def _evaluated(tmp_path: Path, shell: str, command: str) -> str:
     words = [shell, "-f", "-c"] if shell in ("tcsh", "zsh") else [shell, "-c"]
     done = subprocess.run(
-        [*words, command], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
+        [*words, command], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "TRAP": "before"},
     )  # fmt: skip
     return done.stdout.removesuffix("\n")
@@ -108,7 +109,7 @@ def test_a_call_from_elsewhere_falls_back_to_the_login_shell_and_then_to_sh(tmp_
 
 def _detected(folder: Path, words: list[str], login: str) -> str:
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=20, check=True,
+        words, capture_output=True, text=True, timeout=LIMIT, check=True,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "SHELL": login},
     )  # fmt: skip
     return done.stdout.strip()

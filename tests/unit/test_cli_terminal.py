@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 from typing_extensions import override
 
+from patience import LIMIT, until
 from pymachine.cli.live import LiveReporter
 from pymachine.cli.reporters import JsonReporter, PlainReporter, choose_reporter
 from pymachine.events import Reporter, Silent
@@ -49,7 +50,7 @@ def _on_a_terminal(question: str, answer: str) -> str:
     os.close(child)
     screen = b""
     answered = False
-    end = time.monotonic() + 20
+    end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         if not select.select([parent], [], [], 0.2)[0]:
             if not answered and screen.endswith((b": ", b"] ")):
@@ -62,14 +63,14 @@ def _on_a_terminal(question: str, answer: str) -> str:
             break
         screen += data
     os.close(parent)
-    process.wait(10)
+    process.wait(LIMIT)
     return screen.decode()
 
 
 def _without_terminal(question: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", ASK.format(question=question)], input="y\n", capture_output=True, text=True,
-        start_new_session=True, timeout=20, check=True,
+        start_new_session=True, timeout=LIMIT, check=True,
     )  # fmt: skip
     return done.stdout
 
@@ -110,7 +111,7 @@ def test_a_job_in_the_background_is_not_stopped_by_a_question(tmp_path: Path) ->
         start_new_session=True, preexec_fn=_take_terminal,
     ) as job:  # fmt: skip
         os.close(child)
-        output, _ = job.communicate(timeout=20)
+        output, _ = job.communicate(timeout=LIMIT)
     os.close(parent)
     assert "refused: no terminal to ask" in output
 
@@ -170,8 +171,7 @@ def test_a_question_finds_the_terminal_at_rest() -> None:
         before = stream.getvalue()
         time.sleep(0.35)
         assert stream.getvalue() == before, "nothing moves while a question is open"
-    time.sleep(0.35)
-    assert stream.getvalue() != before, "and goes on after it"
+    until(lambda: stream.getvalue() != before, "it goes on after the question")
     reporter.close()
 
 

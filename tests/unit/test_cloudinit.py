@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from patience import LIMIT
 from pymachine.cloudinit import (
     Part,
     SharedFolder,
@@ -154,9 +155,9 @@ def test_who_comes_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None
         assert first.poll() is None
     second = subprocess.Popen(words)
     with pytest.raises(subprocess.TimeoutExpired):
-        second.wait(0.3)
+        second.wait(0.3)  # slow or not, it cannot end before there is a "go"
     (tmp_path / "go").touch()
-    assert (first.wait(5), second.wait(5)) == (0, 0)
+    assert (first.wait(LIMIT), second.wait(LIMIT)) == (0, 0)
 
 
 def test_the_interface_is_found_by_its_address_and_names_itself_by_it() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from patience import LIMIT
 from pymachine.cluster import connect
 from pymachine.cluster.seam import ClusterEngine, Founding, NodeChange, Rotation, Settings
 from pymachine.errors import EngineError, QuorumLost, Unreachable
@@ -49,7 +50,7 @@ def stub() -> Iterator[StubEngine]:
 
 @pytest.fixture
 def engine(stub: StubEngine) -> Iterator[ClusterEngine]:
-    with connect(stub.endpoint, None, deadline=5) as connected:
+    with connect(stub.endpoint, None, deadline=LIMIT) as connected:
         yield connected
 
 
@@ -203,14 +204,14 @@ def test_an_answer_that_is_no_engines_is_an_engine_error(stub: StubEngine, engin
 
 def test_an_engine_that_is_too_old_is_refused() -> None:
     with serving(StubEngine("1.39", "1.12")) as old, pytest.raises(EngineError, match=r"speaks API 1\.39"):
-        connect(old.endpoint, None, deadline=5)
+        connect(old.endpoint, None, deadline=LIMIT)
 
 
 @pytest.mark.parametrize(
     ("theirs", "oldest", "spoken"), [("1.41", "1.24", "v1.41"), ("1.99", "1.24", "v1.45"), ("1.99", "1.50", "v1.50")]
 )
 def test_the_newest_version_that_both_speak_is_spoken(theirs: str, oldest: str, spoken: str) -> None:
-    with serving(StubEngine(theirs, oldest)) as stub, connect(stub.endpoint, None, deadline=5) as engine:
+    with serving(StubEngine(theirs, oldest)) as stub, connect(stub.endpoint, None, deadline=LIMIT) as engine:
         stub.answer("GET /nodes", (200, []))
         engine.nodes()
         assert stub.versions[-1] == spoken
@@ -220,13 +221,13 @@ def test_an_engine_that_went_away_is_unreachable(stub: StubEngine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         gone = Endpoint("127.0.0.1", listening.getsockname()[1])
     with pytest.raises(Unreachable):
-        connect(gone, None, deadline=2)
+        connect(gone, None, deadline=LIMIT)
 
 
 def test_no_proxy_of_the_environment_comes_between(monkeypatch: pytest.MonkeyPatch, stub: StubEngine) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     stub.answer("GET /nodes", (200, []))
-    with connect(stub.endpoint, None, deadline=5) as engine:
+    with connect(stub.endpoint, None, deadline=LIMIT) as engine:
         assert engine.nodes() == ()
 
 

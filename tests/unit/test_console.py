@@ -7,6 +7,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT, until
 from pymachine import console
 from pymachine.cli.commands.console import last_lines, plain
 from pymachine.errors import DriverError, NotSupported
@@ -122,7 +124,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     os.close(ours)
 
 
-def seen_until(terminal: int, text: bytes, deadline: float = 20.0) -> bytes:
+def seen_until(terminal: int, text: bytes, deadline: float = LIMIT) -> bytes:
     """What comes on the terminal up to and with a text."""
     seen, end = b"", time.monotonic() + deadline
     while text not in seen:
@@ -131,14 +133,20 @@ def seen_until(terminal: int, text: bytes, deadline: float = 20.0) -> bytes:
     return seen
 
 
+def is_raw(terminal: int) -> bool:
+    """Whether it passes on what is typed as it is."""
+    local: int = termios.tcgetattr(terminal)[3]
+    return not local & (termios.ISIG | termios.ICANON)
+
+
 def test_every_key_goes_to_the_console_until_the_one_that_leaves(
     terminal: tuple[int, subprocess.Popen[bytes]],
 ) -> None:
     ours, attached = terminal
     seen_until(ours, b"Ctrl-] leaves it")
-    time.sleep(0.3)  # the terminal is made raw right after; until then it would take Ctrl-C for itself
+    until(lambda: is_raw(ours), "the terminal is made raw; until then it takes Ctrl-C for itself")
     os.write(ours, b"ls\r\x03\x1a")
     assert seen_until(ours, b"\x1a").endswith(b"ls\r\x03\x1a"), "Enter, Ctrl-C and Ctrl-Z are keys like any other"
     os.write(ours, b"\x1d")
     seen_until(ours, b"left the console of node1")
-    assert attached.wait(20) == 0
+    assert attached.wait(LIMIT) == 0

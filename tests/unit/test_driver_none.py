@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 from typing_extensions import override
 
 from contract.sshd import free_port
+from patience import LIMIT
 from pymachine import registry
 from pymachine.driver import Driver, Instance, PowerControl, Request
 from pymachine.errors import DriverError, UsageFault
@@ -153,11 +154,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_an_engine_port_that_answers_is_running(port: int) -> None:
     handle = create(url=f"tcp://127.0.0.1:{port}").handle
-    assert NoneDriver().inspect(handle, deadline=2).state is State.RUNNING
+    assert NoneDriver().inspect(handle, deadline=LIMIT).state is State.RUNNING
 
 
 def test_a_closed_engine_port_is_unreachable_and_says_refused() -> None:
-    status = NoneDriver().inspect(create(url=f"tcp://127.0.0.1:{free_port()}").handle, deadline=2)
+    status = NoneDriver().inspect(create(url=f"tcp://127.0.0.1:{free_port()}").handle, deadline=LIMIT)
     assert status.state is State.UNREACHABLE
     assert "connection refused" in status.detail
 

@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import override
 
 from contract.sshd import free_port, make_key
+from patience import LIMIT
 from pymachine import registry
 from pymachine.driver import Driver, Instance, PowerControl, Request
 from pymachine.errors import DriverError, UsageFault
@@ -115,29 +116,29 @@ def test_the_handle_has_what_the_configuration_resolved(tmp_path: Path) -> None:
 
 def test_a_port_that_answers_is_a_running_host(port: int) -> None:
     instance = create(ssh_host="127.0.0.1", ssh_port=port)
-    assert SshDriver().inspect(instance.handle, deadline=2).state is State.RUNNING
+    assert SshDriver().inspect(instance.handle, deadline=LIMIT).state is State.RUNNING
 
 
 def test_a_closed_port_is_unreachable_and_says_refused() -> None:
     instance = create(ssh_host="127.0.0.1", ssh_port=free_port())
-    status = SshDriver().inspect(instance.handle, deadline=2)
+    status = SshDriver().inspect(instance.handle, deadline=LIMIT)
     assert status.state is State.UNREACHABLE
     assert status.detail.startswith("connection refused by 127.0.0.1:")
 
 
 def test_a_name_that_is_gone_is_unreachable_and_says_so() -> None:
-    status = SshDriver().inspect(create(ssh_host="nowhere.invalid").handle, deadline=2)
+    status = SshDriver().inspect(create(ssh_host="nowhere.invalid").handle, deadline=LIMIT)
     assert status.state is State.UNREACHABLE
     assert "nowhere.invalid" in status.detail
 
 
 def test_behind_a_jump_host_only_that_one_can_be_looked_at(port: int) -> None:
     behind = create(ssh_host="192.0.2.1", ssh_jump=f"127.0.0.1:{port}")
-    status = SshDriver().inspect(behind.handle, deadline=2)
+    status = SshDriver().inspect(behind.handle, deadline=LIMIT)
     assert status.state is State.UNKNOWN
     assert status.detail == f"192.0.2.1:22 is behind 127.0.0.1:{port}, which answers"
     gone = create(ssh_host="192.0.2.1", ssh_jump=f"127.0.0.1:{free_port()}")
-    status = SshDriver().inspect(gone.handle, deadline=2)
+    status = SshDriver().inspect(gone.handle, deadline=LIMIT)
     assert status.state is State.UNREACHABLE
     assert status.detail.startswith("jump host: connection refused")
 
@@ -147,7 +148,7 @@ def test_behind_a_program_nothing_can_be_looked_at(tmp_path: Path) -> None:
         pytest.skip("no ssh here")
     (tmp_path / "home" / ".ssh").mkdir(mode=0o700)
     (tmp_path / "home" / ".ssh" / "config").write_text("Host inside\n HostName 192.0.2.1\n ProxyCommand connect %h\n")
-    status = SshDriver().inspect(create(ssh_host="inside").handle, deadline=2)
+    status = SshDriver().inspect(create(ssh_host="inside").handle, deadline=LIMIT)
     assert status.state is State.UNKNOWN
     assert status.detail == "192.0.2.1:22 is reached by a program of the SSH configuration"
     assert "program" not in create(ssh_host="inside", ssh_jump="none").handle

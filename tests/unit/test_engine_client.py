@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from patience import LIMIT, gives_up
 from pymachine import tls
 from pymachine.engine.client import EngineAnswer, ask
 from pymachine.engine.der import validity
@@ -23,7 +24,7 @@ from pymachine.model import Endpoint
 
 NOW = datetime.now(UTC)
 VERSION = {"Version": "26.1.5", "ApiVersion": "1.45", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"}
-DEADLINE = 5.0
+DEADLINE = LIMIT
 
 Handle = Callable[[socket.socket], None]
 Files = Mapping[str, bytes]
@@ -108,7 +109,7 @@ def listening(handle: Handle, context: ssl.SSLContext | None = None, host: str =
             yield Endpoint(host, server.getsockname()[1])
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(LIMIT)
         assert not thread.is_alive()
 
 
@@ -196,9 +197,8 @@ def test_a_port_that_does_not_answer_is_unreachable_in_time(tmp_path: Path, file
             crowd = stack.enter_context(socket.socket())
             crowd.setblocking(False)
             crowd.connect_ex(address)
-        began = time.monotonic()
-        assert "no answer from" in failure(Unreachable, Endpoint(*address), folder, 0.5)
-        assert time.monotonic() - began < 20
+        with gives_up():
+            assert str(address[1]) in failure(Unreachable, Endpoint(*address), folder, 0.5)
 
 
 @pytest.mark.parametrize("how", ["no handshake", "no answer", "drip"])
@@ -206,10 +206,8 @@ def test_a_slow_server_cannot_exceed_the_deadline(tmp_path: Path, files: Files, 
     folder = client_folder(tmp_path, files)
     slow = dripping(VERSION_REPLY) if how == "drip" else silent
     serving = listening(silent) if how == "no handshake" else engine(tmp_path, files, slow)
-    with serving as endpoint:
-        began = time.monotonic()
-        assert "did not finish its answer within 0.5 s" in failure(Unreachable, endpoint, folder, 0.5)
-        assert time.monotonic() - began < 20
+    with serving as endpoint, gives_up():
+        assert "0.5 s" in failure(Unreachable, endpoint, folder, 0.5)
 
 
 def test_an_expired_server_certificate_is_named(tmp_path: Path, files: Files) -> None:

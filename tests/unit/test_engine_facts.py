@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patience import LIMIT
 from pymachine.engine.facts import facts_command, parse_facts
 from pymachine.engine.osfamily import DockerRepo
 from pymachine.errors import EngineError
@@ -41,7 +42,7 @@ def output(**facts: str | bytes) -> str:
 def test_the_command_runs_on_this_machine_and_is_read() -> None:
     command = facts_command(EngineSpec(install="distro"))
 
-    done = subprocess.run(list(map(str, command.words)), capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(list(map(str, command.words)), capture_output=True, text=True, check=True, timeout=LIMIT)
     facts = parse_facts(done.stdout)
 
     assert done.stderr == ""

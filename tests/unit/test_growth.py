@@ -6,13 +6,9 @@ Counted are calls of functions, in all threads: the same on every computer. Loop
 from __future__ import annotations
 
 import os
-import sys
-import threading
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -27,6 +23,7 @@ from pymachine.model import Endpoint, Machine, Phase
 from pymachine.store import clientfiles
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.moving_cloud import MovingCloud
+from unit.calls import calls_of
 
 SIZES = (30, 60, 120)
 # Of twice as many more machines: twice the calls, and a little for sorting. A quadratic command makes four times.
@@ -42,24 +39,6 @@ def _unreachable(*_: object, **__: object) -> Any:
 
 def _answering(*_: object, **__: object) -> EngineAnswer:
     return ANSWER
-
-
-def _calls(action: Callable[[], object]) -> int:
-    """Count the calls of Python's and C's functions in an action, in threads that it starts too."""
-    calls = count()
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event in ("call", "c_call"):
-            next(calls)
-
-    threading.setprofile(note)
-    sys.setprofile(note)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
-    return next(calls)
 
 
 class Fleet:
@@ -141,7 +120,7 @@ def test_completion_grows_with_the_machines(
     for fleet in fleets:
         monkeypatch.setenv("MACHINE_STORAGE_PATH", str(fleet.store))
         main([])
-        counts.append(_calls(lambda: main([])))
+        counts.append(calls_of(lambda: main([])))
         assert "m29" in capfd.readouterr().out
     small, middle, large = counts
     assert large - middle <= MOST * (middle - small) + 200
@@ -190,4 +169,4 @@ def test_drivers_are_looked_for_once_a_process(fleets: list[Fleet], capfd: pytes
 def _counted(fleet: Fleet, words: list[str], silent: bool, code: int) -> int:
     line = [str(fleet.inventory) if word == "FILE" else word for word in words]
     assert fleet.run(*line, silent=silent) == code  # what is loaded once is loaded
-    return _calls(lambda: fleet.run(*line, silent=silent))
+    return calls_of(lambda: fleet.run(*line, silent=silent))

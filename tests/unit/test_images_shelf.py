@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import CheckFailed, PymachineError, UsageFault
 from pymachine.images.image import Image, Known
 from pymachine.images.shelf import Shelf
@@ -97,11 +98,11 @@ def test_two_at_once_make_it_once(shelf: Shelf) -> None:
     waited: list[str] = []
 
     def create(content: bytes) -> Image:
-        both.wait(5)
+        both.wait(LIMIT)
         with shelf.place("one", waited.append, reuse=True) as place:
             if place.there is not None:
                 return place.there
-            both_know.wait(5)
+            both_know.wait(LIMIT)
             made.append(content)
             place.part.write_bytes(content)
             return place.settle(Known(), "disk")
@@ -114,7 +115,7 @@ def test_two_at_once_make_it_once(shelf: Shelf) -> None:
             assert not second.done()
             time.sleep(0.01)
         both_know.set()
-        assert first.result(5) == second.result(5)
+        assert first.result(LIMIT) == second.result(LIMIT)
     assert len(made) == 1
     assert waited == ["waiting for another process that makes one"]
 
@@ -209,8 +210,8 @@ def test_a_lock_whose_file_was_removed_meanwhile_still_keeps_others_out(shelf: S
     with ThreadPoolExecutor(1) as pool:
         with shelf.locked("one"):
             done = pool.submit(second)
-            assert waiting.wait(5)
+            assert waiting.wait(LIMIT)
             (shelf.folder / "one.lock").unlink()
-        done.result(5)
+        done.result(LIMIT)
     assert inside == ["second"]
     assert list(shelf.folder.iterdir()) == []

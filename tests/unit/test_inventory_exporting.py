@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from patience import LIMIT
 from pymachine.inventory import Fleet, exporting
 from pymachine.model import SshAddress
 from unit.inventories import fleet
@@ -67,13 +68,13 @@ def test_ssh_reads_its_export(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(exporting.ssh_config(*shop()))
     seen = subprocess.run(
-        ["ssh", "-G", "-F", str(config), "w2"], capture_output=True, text=True, check=True, timeout=20
+        ["ssh", "-G", "-F", str(config), "w2"], capture_output=True, text=True, check=True, timeout=LIMIT
     ).stdout.splitlines()
     for line in ("hostname 10.0.0.2", "port 2222", "user ops", "identityfile /k/id one", "identitiesonly yes",
                  "proxyjump me@bastion,inner:2200"):  # fmt: skip
         assert line in seen
     proxied = subprocess.run(
-        ["ssh", "-G", "-F", str(config), "m1"], capture_output=True, text=True, check=True, timeout=20
+        ["ssh", "-G", "-F", str(config), "m1"], capture_output=True, text=True, check=True, timeout=LIMIT
     ).stdout
     assert "hostname 2001:db8::5" in proxied
     assert "proxycommand ssm connect 'a b' %h" in proxied

@@ -6,11 +6,11 @@ import io
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from patience import gives_up
 from pymachine.cli import main
 from pymachine.cli.app import App
 from pymachine.cli.inventories import LocalPaths, read_inventory, secret_of, sources_of
@@ -107,10 +107,8 @@ def test_a_command_without_a_secret_is_explained(here: Path, words: tuple[str, .
 
 def test_a_command_that_prints_nothing_in_its_time_is_ended(here: Path) -> None:
     """Also when what it started goes on with its output open."""
-    began = time.monotonic()
-    with pytest.raises(PymachineError, match="printed no secret within 0 s"):
-        secret_of(SecretSource(str(here), words=("sh", "-c", "sleep 60 & wait")), os.environ, 0.2)
-    assert time.monotonic() - began < 20
+    with gives_up(), pytest.raises(PymachineError, match="within 0 s"):
+        secret_of(SecretSource(str(here), words=("sh", "-c", "sleep 600 & wait")), os.environ, 0.2)
 
 
 def test_warnings_go_to_standard_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from patience import AGES, LIMIT, gives_up, until
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_kvm.boot import Ended, follow, has_banner, scaled, ssh_address, why_stopped
 from pymachine_kvm.connection import libvirt
@@ -30,9 +30,13 @@ class FakeStream:
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = pieces
         self.aborted = False
+        self.silences = 0
 
     def recv(self, size: int) -> bytes | int:
-        return self.pieces.pop(0) if self.pieces else NOTHING_YET
+        if self.pieces:
+            return self.pieces.pop(0)
+        self.silences += 1
+        return NOTHING_YET
 
     def abort(self) -> None:
         self.aborted = True
@@ -73,6 +77,11 @@ class FakeConnection:
         assert uuid == VM.uuid
         return self.domain
 
+    def was_read(self) -> bool:
+        """Wait until all that the console said was passed on: it is, before it is read once more."""
+        until(lambda: self.stream.silences > 1, "the console is read")
+        return True
+
     def opener(self) -> Callable[[str], AbstractContextManager[Any]]:
         @contextmanager
         def connect(uri: str) -> Iterator[FakeConnection]:
@@ -89,9 +98,11 @@ def following(conn: FakeConnection, *, deadline: float = 0.6, reached: Callable[
     return told
 
 
-def failing(conn: FakeConnection, *, deadline: float = 5.0) -> DriverError:
+def failing(
+    conn: FakeConnection, *, deadline: float = LIMIT, reached: Callable[[], bool] | None = None
+) -> DriverError:
     with pytest.raises(DriverError) as caught:
-        following(conn, deadline=deadline)
+        following(conn, deadline=deadline, reached=reached)
     return caught.value
 
 
@@ -214,13 +225,15 @@ def test_the_guest_is_followed_until_it_is_reached() -> None:
     conn = FakeConnection(FakeDomain(RUNNING), b"Linux version 6\n", b"node1 login: ")
     answers = iter([False, False, True])
 
-    assert following(conn, deadline=10, reached=lambda: next(answers)) == ["booting: kernel", "booting: login"]
-    assert conn.stream.aborted
+    told = following(conn, deadline=LIMIT, reached=lambda: next(answers) and conn.was_read())
+    assert told == ["booting: kernel", "booting: login"]
+    until(lambda: conn.stream.aborted, "the console is let go of")
 
 
 def test_a_guest_that_is_not_there_in_time_ends_with_phase_and_lines() -> None:
     lines = b"".join(b"line %d\n" % number for number in range(30))
-    error = failing(FakeConnection(FakeDomain(RUNNING), b"Linux version 6\n", lines), deadline=0.8)
+    conn = FakeConnection(FakeDomain(RUNNING), b"Linux version 6\n", lines)
+    error = failing(conn, deadline=0.8, reached=lambda: not conn.was_read())
 
     first, *rest = error.message.splitlines()
     assert first == "no SSH from 127.0.0.1 port 1 within 1 s; the guest stopped at: kernel"
@@ -248,10 +261,10 @@ def test_what_was_printed_without_an_end_is_shown_too() -> None:
     ],
 )
 def test_a_guest_that_stopped_is_not_waited_for(state: tuple[int, int], reason: str) -> None:
-    begun = time.monotonic()
+    with gives_up():
+        error = failing(FakeConnection(FakeDomain(RUNNING, state)), deadline=AGES)
 
-    assert failing(FakeConnection(FakeDomain(RUNNING, state)), deadline=60).message.startswith(f"{reason}; ")
-    assert time.monotonic() - begun < 10
+    assert error.message.startswith(f"{reason}; ")
 
 
 def test_a_full_disk_is_told_from_a_broken_one() -> None:
@@ -269,7 +282,7 @@ def test_a_guest_that_runs_starts_ends_or_was_paused_on_purpose_goes_on(state: t
 def test_libvirt_that_goes_away_ends_it() -> None:
     gone = libvirt().libvirtError("client socket is closed")
 
-    assert failing(FakeConnection(FakeDomain(RUNNING, gone)), deadline=60).message.startswith("watching node1: ")
+    assert failing(FakeConnection(FakeDomain(RUNNING, gone)), deadline=LIMIT).message.startswith("watching node1: ")
 
 
 def test_libvirt_that_cannot_be_had_at_all_ends_it() -> None:
@@ -277,7 +290,7 @@ def test_libvirt_that_cannot_be_had_at_all_ends_it() -> None:
         raise CheckFailed(f"{uri}: libvirt does not run", hint="start it")
 
     with pytest.raises(DriverError) as caught:
-        follow(VM, deadline=60, progress=lambda line: None, reached=lambda: False, connect=connect)
+        follow(VM, deadline=LIMIT, progress=lambda line: None, reached=lambda: False, connect=connect)
 
     assert caught.value.message.startswith("fake:///: libvirt does not run; ")
     assert caught.value.hint == "start it"
@@ -290,32 +303,34 @@ def test_a_libvirt_that_hangs_does_not_outlast_the_deadline() -> None:
         @override
         @override
         def state(self) -> tuple[int, int]:
-            release.wait(30)
+            release.wait(AGES)
             return RUNNING
 
-    begun = time.monotonic()
-    error = failing(FakeConnection(Hanging()), deadline=0.5)
-    elapsed = time.monotonic() - begun
+    with gives_up():
+        error = failing(FakeConnection(Hanging()), deadline=0.5)
     release.set()
 
     assert "within 0 s" in error.message or "within 1 s" in error.message
-    assert elapsed < 20
 
 
 def test_behind_another_host_the_console_says_when_ssh_is_there() -> None:
     told: list[str] = []
     conn = FakeConnection(FakeDomain(RUNNING), b"[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n")
 
-    follow(BEHIND, deadline=10, progress=told.append, connect=conn.opener())
+    follow(BEHIND, deadline=LIMIT, progress=told.append, connect=conn.opener())
 
     assert told == ["booting: SSH"]
 
 
 def test_on_this_host_the_console_alone_is_not_enough() -> None:
-    conn = FakeConnection(FakeDomain(RUNNING), b"[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n")
-
-    with pytest.raises(DriverError, match="the guest stopped at: SSH"):
-        follow(VM, deadline=0.6, progress=lambda line: None, connect=conn.opener())
+    for deadline in (0.6, 6, 60):  # a slow computer needs a later one to read the console in time
+        conn = FakeConnection(FakeDomain(RUNNING), b"[  OK  ] Started ssh.service - OpenBSD Secure Shell server.\n")
+        told: list[str] = []
+        with pytest.raises(DriverError):
+            follow(VM, deadline=deadline, progress=told.append, connect=conn.opener())
+        if told == ["booting: SSH"]:
+            return
+    pytest.fail("the console was not read")
 
 
 def test_an_emulated_guest_gets_more_time() -> None:
@@ -343,7 +358,7 @@ def answering(text: bytes) -> Iterator[int]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield int(server.getsockname()[1])
-        thread.join(5)
+        thread.join(LIMIT)
 
 
 @pytest.mark.parametrize(

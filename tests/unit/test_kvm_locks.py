@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import DriverError
 from pymachine_kvm.leases import give_back, release_message
 from pymachine_kvm.locks import exclusive, lock_folder
@@ -69,7 +70,7 @@ def test_a_holder_that_is_killed_holds_nothing() -> None:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
 
-        with exclusive(At(), "pool default", deadline=1):
+        with exclusive(At(), "pool default", deadline=LIMIT):
             pass
 
 

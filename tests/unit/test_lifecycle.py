@@ -163,17 +163,20 @@ class InMemory(Lifecycle):
     in_memory = True
 
 
+# Like ci's, the short ones are the same each time: what they find is found again.
 SHORT = settings(
+    settings.get_profile("ci"),
     max_examples=15,
     stateful_step_count=20,
-    deadline=None,
-    derandomize=True,
-    database=None,
     phases=[Stage.generate],
     report_multiple_bugs=False,
 )
 LONG = settings(
-    SHORT, phases=[Stage.generate, Stage.shrink], max_examples=1500, stateful_step_count=40, derandomize=False
+    settings.get_profile("soak"),
+    phases=[Stage.generate, Stage.shrink],
+    max_examples=1500,
+    stateful_step_count=40,
+    report_multiple_bugs=False,
 )
 TestInSqlite = Lifecycle.TestCase
 TestInSqlite.settings = SHORT

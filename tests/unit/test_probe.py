@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import AGES, LIMIT, gives_up
 from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing, EngineError, PymachineError, TlsError, Unreachable
@@ -125,14 +126,12 @@ def test_the_list_ends_at_its_timeout_whatever_hangs(store: SqliteStore, cloud: 
 
     def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
         if folder.name != "m0":
-            release.wait(60)
+            release.wait(AGES)
         return ANSWER
 
-    began = time.monotonic()
-    looks = look_at(machines, _tools(store, cloud, ask), 0.5)
-    took = time.monotonic() - began
+    with gives_up():
+        looks = look_at(machines, _tools(store, cloud, ask), 0.5)
     release.set()
-    assert took < 20
     assert looks["m0"].state is State.RUNNING
     assert {looks[f"m{n}"].state for n in range(1, 6)} == {State.TIMEOUT}
     assert looks["m1"].reason == "no answer within 0.5 s"
@@ -140,7 +139,7 @@ def test_the_list_ends_at_its_timeout_whatever_hangs(store: SqliteStore, cloud: 
 
 def test_all_are_looked_at_together(store: SqliteStore, cloud: FakeCloud) -> None:
     machines = [_made(store, cloud, f"m{n}") for n in range(40)]
-    together = threading.Barrier(40, timeout=10)
+    together = threading.Barrier(40, timeout=LIMIT)
 
     def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
         together.wait()
@@ -176,6 +175,6 @@ def test_the_process_ends_while_probes_still_hang(tmp_path: Path) -> None:
         "hang = lambda *a, **k: threading.Event().wait()\n"
         "sys.exit(main(['-s', str(store.folder), 'ls', '--timeout', '0.3'], wiring=Wiring(ask_engine=hang)))\n"
     )
-    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=LIMIT, check=False)
     assert "Timeout" in done.stdout, done.stderr
     assert done.returncode == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from patience import AGES, gives_up
 from pymachine.apply.looking import look_at as look_at_fleet
 from pymachine.driver import Driver, Handle, Status
 from pymachine.engine.client import EngineAnswer
@@ -148,18 +148,16 @@ def test_a_driver_that_is_late_costs_only_what_it_was_asked_for(several: Several
     release = threading.Event()
 
     def hang(handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
-        release.wait(60)
+        release.wait(AGES)
         return [Status(State.RUNNING) for _ in handles]
 
     slow(several, hang)
     several.add("a", silent=True)
     several.add("b", silent=True)
     several.add("c")
-    began = time.monotonic()
-    looks = several.look(0.5)
-    took = time.monotonic() - began
+    with gives_up():
+        looks = several.look(0.5)
     release.set()
-    assert took < 20
     assert [looks[name].state for name in "abc"] == [State.TIMEOUT, State.TIMEOUT, State.RUNNING]
 
 

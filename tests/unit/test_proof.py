@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from patience import AGES, LIMIT, until
 from proof import tally
 from proof.budget import Budget, Spent, sum_of, table
 from proof.files import group_of
 from proof.record import Soak, age
-from proof.run import ENDING, Failed, Run
+from proof.run import Failed, Run
 from proof.slices import Unit, choose
 from proof.stages import TESTS, Files, Stage, areas
 
@@ -68,7 +70,7 @@ def _collected(folder: Path, *words: str) -> list[str]:
     plain = ("-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--collect-only", *plain, *words], cwd=folder, text=True,
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 5), done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if "::" in line]
@@ -98,7 +100,7 @@ def test_counts_of_many_processes_add_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PYMACHINE_STAGE", "hosts")
     program = "from proof.tally import count\nfor _ in range(50): count('host_boots')"
     children = [subprocess.Popen([sys.executable, "-c", program], cwd=TESTS) for _ in range(3)]
-    assert [child.wait(30) for child in children] == [0, 0, 0]
+    assert [child.wait(LIMIT) for child in children] == [0, 0, 0]
     assert tally.counted(tmp_path, "hosts")["host_boots"] == 150
     assert tally.counted(tmp_path, "fast")["host_boots"] == 0
 
@@ -153,15 +155,13 @@ def test_the_table_sums_what_held_up_the_run() -> None:
 def test_a_run_that_ends_takes_with_it_what_runs_beside(tmp_path: Path) -> None:
     run = Run.begin(0)
     mark = tmp_path / "mark"
-    program = f"import time; open({str(mark)!r}, 'w').close(); time.sleep(300)"
+    program = f"import time; open({str(mark)!r}, 'w').close(); time.sleep({AGES})"
     # A shell between: who started it is told, and so is the program itself.
     run.run(Stage("long", (("sh", "-c", f'{sys.executable} -c "{program}"; true'),), until="later"))
-    while not mark.exists():
-        time.sleep(0.05)
-    began, process = time.monotonic(), run.beside[0].process
+    until(mark.exists, "the program runs")
+    process = run.beside[0].process
     run.close()
-    assert process.returncode is not None
-    assert time.monotonic() - began < ENDING
+    assert process.returncode not in (None, -signal.SIGKILL)
     assert not run.folder.exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.sshd import Sshd, make_key, require_sshd, running_sshd
+from patience import LIMIT
 from pymachine import shell
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
@@ -178,7 +179,7 @@ def store(sshd: Sshd, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatc
 
 def pymachine(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pymachine", *words], input=stdin or "", capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "pymachine", *words], input=stdin or "", capture_output=True, text=True, timeout=LIMIT,
         check=False,
     )  # fmt: skip
 

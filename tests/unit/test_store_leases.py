@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import LeaseHeld
 from pymachine.store.leases import Terms
 from pymachine.store.processes import Life, Process, start_of
@@ -69,7 +70,7 @@ def abandon(open_as: Open) -> Iterator[Abandon]:
 def ended_process() -> Process:
     """Return a process of this host that has ended."""
     code = "from pymachine.store.processes import Process as P; p = P.current(); print(p.pid, p.started)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     pid, started = done.stdout.split()
     return replace(ME, pid=int(pid), started=started)
 
@@ -135,7 +136,7 @@ def test_a_zombie_is_dead(open_as: Open, abandon: Abandon) -> None:
         abandon(open_as(zombie))
         take(open_as())
     finally:
-        child.wait(10)
+        child.wait(LIMIT)
 
 
 def wait_for_zombie(pid: int) -> str:

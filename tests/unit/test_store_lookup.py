@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.documents import to_document
 from pymachine.errors import StoreError
 from pymachine.model import Machine
@@ -85,7 +86,7 @@ def test_a_store_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=LIMIT, check=False
         )
     finally:
         tmp_path.chmod(0o700)
@@ -126,7 +127,7 @@ def test_a_lookup_loads_only_what_it_needs(tmp_path: Path) -> None:
     command = [sys.executable, "-S", "-c", code, str(tmp_path / "store")]
     root = str(Path(__file__).parents[2] / "machine")
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": root}
+        command, capture_output=True, text=True, timeout=LIMIT, check=True, env={**os.environ, "PYTHONPATH": root}
     )
     loaded = set(done.stdout.split())
     assert not loaded & HEAVY

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.errors import SchemaTooNew, StoreError, StoreUnwritable
 from pymachine.model import Machine, SshAddress
 from pymachine.store import Broken
@@ -142,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
             "except StoreError as error: print(error.message, '|', error.hint)"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(where)], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", code, str(where)], capture_output=True, text=True, timeout=LIMIT, check=False
         )
         assert f"{where} cannot be written | make it writable" in done.stdout, done.stderr
 
@@ -354,11 +355,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root can mount a small disk")
     where = tmp_path / "disk"
     where.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", where], check=True, timeout=30)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", where], check=True, timeout=LIMIT)
     try:
         yield where
     finally:
-        subprocess.run(["umount", "-l", where], check=True, timeout=30)
+        subprocess.run(["umount", "-l", where], check=True, timeout=LIMIT)
 
 
 def fill(disk: Path) -> Path:
@@ -417,7 +418,7 @@ def test_a_lease_ends_quietly_where_the_disk_is_full(small_disk: Path) -> None:
 
 def test_a_read_only_disk_is_named(small_disk: Path) -> None:
     (small_disk / "store").mkdir()
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=30)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=LIMIT)
     with pytest.raises(StoreUnwritable, match="cannot be written"):
         SqliteStore.open(small_disk / "store")
 
@@ -435,7 +436,7 @@ os.kill(os.getpid(), 9)
 
 def killed(folder: Path) -> None:
     """Write a record and die, so that it stands in the log alone; the log's index is gone, as after a reboot."""
-    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], timeout=LIMIT, check=False)
     assert done.returncode == -9
     assert (folder / "state.db-wal").stat().st_size
     (folder / "state.db-shm").unlink()
@@ -447,7 +448,7 @@ def test_reading_needs_no_room(small_disk: Path, fault: str) -> None:
     if fault == "full":
         fill(small_disk)
     else:
-        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=30)
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=LIMIT)
     with SqliteStore.open(small_disk / "store") as store:
         assert [record.name for record in store.records()] == ["node1"]
         assert store.secrets("node1") == {"ca.pem": b"authority"}
@@ -467,7 +468,7 @@ def test_a_lost_database_is_no_empty_store(tmp_path: Path, size: int | None, lef
             store.materialise("node1")
     if left == "log":
         killed_again = subprocess.run(
-            [sys.executable, "-c", KILLED.replace("node1", "node2"), str(folder)], timeout=60, check=False
+            [sys.executable, "-c", KILLED.replace("node1", "node2"), str(folder)], timeout=LIMIT, check=False
         )
         assert killed_again.returncode == -9
     (folder / "state.db").unlink()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from patience import LIMIT
 from pymachine import tls
 from pymachine.errors import TlsError, UsageFault
 
@@ -179,7 +180,7 @@ def test_the_openssl_command_takes_both_in_strict_mode(
         pytest.skip("no openssl command here")
     write(issued, tmp_path)
     command = [openssl, "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.pem", name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.stdout == f"{name}: OK\n", done.stderr
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from patience import AGES, LIMIT, gives_up
 from pymachine.errors import Unreachable
 from pymachine.transport.dial import dial, look_up
 
@@ -17,7 +18,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def test_a_listening_port_is_reached_without_delay_of_small_packets(listener: socket.socket) -> None:
-    with dial("127.0.0.1", listener.getsockname()[1], deadline=5) as sock:
+    with dial("127.0.0.1", listener.getsockname()[1], deadline=LIMIT) as sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.gettimeout() is None
@@ -25,33 +26,31 @@ def test_a_listening_port_is_reached_without_delay_of_small_packets(listener: so
 
 def test_a_name_whose_first_address_refuses_is_reached_at_another(listener: socket.socket) -> None:
     # localhost is ::1 and 127.0.0.1 here and there only the latter; either way the port answers.
-    dial("localhost", listener.getsockname()[1], deadline=5).close()
+    dial("localhost", listener.getsockname()[1], deadline=LIMIT).close()
 
 
 def test_an_ipv6_address_is_reached() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-        dial("::1", server.getsockname()[1], deadline=5).close()
+        dial("::1", server.getsockname()[1], deadline=LIMIT).close()
 
 
 def test_a_closed_port_is_named_and_refused_at_once(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     listener.close()
-    began = time.monotonic()
-    with pytest.raises(Unreachable, match=f"connection refused by 127.0.0.1:{port}"):
-        dial("127.0.0.1", port, deadline=60)
-    assert time.monotonic() - began < 20
+    with gives_up(), pytest.raises(Unreachable, match=f"refused by 127.0.0.1:{port}"):
+        dial("127.0.0.1", port, deadline=AGES)
 
 
 def test_an_ipv6_address_is_bracketed_in_the_message() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
     with pytest.raises(Unreachable, match=rf"connection refused by \[::1\]:{port}"):
-        dial("::1", port, deadline=5)
+        dial("::1", port, deadline=LIMIT)
 
 
 def test_a_name_without_address_is_named() -> None:
     with pytest.raises(Unreachable, match=r"no address for host name 'nowhere\.invalid'|name server did not answer"):
-        dial("nowhere.invalid", 22, deadline=5)
+        dial("nowhere.invalid", 22, deadline=LIMIT)
 
 
 def test_a_silent_host_costs_the_deadline_and_no_more() -> None:
@@ -65,9 +64,9 @@ def test_a_silent_host_costs_the_deadline_and_no_more() -> None:
             sock.setblocking(False)
             sock.connect_ex(address)
         began = time.monotonic()
-        with pytest.raises(Unreachable, match="no answer from"):
+        with gives_up(), pytest.raises(Unreachable, match=f"{address[1]} within"):
             dial(*address, deadline=0.5)
-        assert 0.4 < time.monotonic() - began < 20
+        assert time.monotonic() - began > 0.4, "it did not wait"
         for sock in waiting:
             sock.close()
 
