@@ -33,7 +33,7 @@ COMMANDS = {
     "ip": ("addressing", "Print the addresses at which machines are reached, one a line."),
     "active": ("looking", "Print the machine that the docker client of this shell speaks to."),
     "status": ("looking", "Print the state of a machine: Running, Stopped, Unreachable …"),
-    "inspect": ("looking", "Print all that is on record of a machine, as JSON."),
+    "inspect": ("looking", "Print what is on record of a machine, as JSON."),
     "ssh": ("remote", "Log in to a machine, or run a command there and end with its exit code."),
     "scp": ("remote", "Copy files between here and machines: NAME:PATH there, PATH or localhost:PATH here."),
     "docker": ("remote", "Run the docker client of this computer against a machine: pymachine docker NAME ps."),

@@ -46,7 +46,10 @@ def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
 @NAME
 @click.pass_obj
 def inspect(app: App, name: str | None) -> None:
-    """Print what is on record of a machine, as JSON, without what may be secret."""
+    """Print what is on record of a machine, as JSON.
+
+    What may be secret is left out.
+    """
     dump(machine_document(one(app, name)))
 
 
