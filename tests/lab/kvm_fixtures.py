@@ -18,6 +18,7 @@ from lab.libvirtd import URI, running
 from lab.prepare import require_root
 from lab.sh import LabError
 from lab.tinyhost import StandIn
+from lab.virtual_leftovers import swept
 from lab.workstation import Workstation
 from pymachine.images import making
 from pymachine.images.shelf import digest_of
@@ -102,10 +103,10 @@ def _is_of(leftover: str, names: tuple[str, ...]) -> bool:
 
 @pytest.fixture(scope="session")
 def libvirt_daemon() -> Iterator[str]:
-    """The URI of a system daemon that answers."""
+    """The URI of a system daemon that answers; nothing of an earlier run's machines is left there."""
     try:
         require_root()
-        with running():
+        with running(), swept(Virtual()):
             yield URI
     except LabError as error:
         impossible(error)

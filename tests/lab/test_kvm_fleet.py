@@ -22,6 +22,7 @@ from lab.workstation import Workstation
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 BUSYBOX = "busybox:fleet"
+NAMES = ("vm-swarm", "vm-mesh-1", "vm-mesh-2")
 WEB = "mkdir /www && hostname > /www/index.html && exec httpd -f -p 80 -h /www"
 
 
@@ -52,7 +53,6 @@ class Fleet:
 @pytest.fixture
 def fleet(engine_image: str, tmp_path: Path, virtual: Virtual) -> Iterator[Callable[..., Fleet]]:
     """Make a fleet of an inventory; it is destroyed afterwards, and nothing is left of it in libvirt."""
-    before = virtual.leftovers()
     made: list[Fleet] = []
 
     def make(inventory: str, key: Path | None = None, **environ: str) -> Fleet:
@@ -66,7 +66,7 @@ def fleet(engine_image: str, tmp_path: Path, virtual: Virtual) -> Iterator[Calla
     for each in made:
         each.run("destroy", "-y")
         assert each.user.pymachine("ls", "-q").stdout == ""
-    assert virtual.leftovers() == before
+    assert not any(virtual.leftovers(*NAMES).values())
 
 
 def page(address: str, port: int) -> str:
@@ -93,7 +93,7 @@ machines:
     driver: aws
     aws: {{region: us-east-1, vpc: {booting_ec2.network["vpc"]}, checkip_url: "{ec2.checkip}"}}
     swarm: {{role: worker, labels: {{tier: cloud}}}}
-  - name: virtual
+  - name: vm-swarm
     driver: kvm
     kvm: {{image: {IMAGE}, memory: 1536M, cpus: 1}}
     swarm: worker
@@ -105,7 +105,7 @@ machines:
         "rack-1": ("manager", "ready"),
         "rack-2": ("worker", "ready"),
         "cloud": ("worker", "ready"),
-        "virtual": ("worker", "ready"),
+        "vm-swarm": ("worker", "ready"),
     }
     assert nodes["cloud"]["labels"] == {"tier": "cloud"}
     mixed.put_image(*nodes)
@@ -121,17 +121,17 @@ def test_a_published_port_answers_on_every_node_through_the_routing_mesh(fleet: 
     inventory = f"""\
 fleet: mesh
 machines:
-  - name: mesh-{{1..2}}
+  - name: vm-mesh-{{1..2}}
     driver: kvm
     kvm: {{image: {IMAGE}, memory: 1536M, cpus: 1}}
     swarm: {{role: worker}}
-    overrides: {{mesh-1: {{swarm: {{role: manager}}}}}}
+    overrides: {{vm-mesh-1: {{swarm: {{role: manager}}}}}}
 """
     mesh = fleet(inventory)
     mesh.run("apply", "-y")
-    mesh.put_image("mesh-1", "mesh-2")
-    mesh.serve("mesh-1", "--publish", "published=8090,target=80", "--replicas", "1")
-    addresses = [mesh.user.inspect(name)["endpoint"]["host"] for name in ("mesh-1", "mesh-2")]
+    mesh.put_image("vm-mesh-1", "vm-mesh-2")
+    mesh.serve("vm-mesh-1", "--publish", "published=8090,target=80", "--replicas", "1")
+    addresses = [mesh.user.inspect(name)["endpoint"]["host"] for name in ("vm-mesh-1", "vm-mesh-2")]
     awaited(lambda: bool(page(addresses[0], 8090) and page(addresses[1], 8090)), "an answer on both nodes", 180)
     one, other = (page(address, 8090) for address in addresses)
     assert one == other != "", "one task answers for both nodes"

@@ -15,6 +15,7 @@ import pytest
 from lab import kvm_fixtures, tinyhost
 from lab.kvm_fixtures import Virtual
 from lab.tinyhost import StandIn
+from lab.virtual_leftovers import sweep
 from lab.workstation import Workstation
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -115,6 +116,12 @@ def test_rm_of_what_was_half_removed_by_hand_is_no_error(tiny_user: Workstation,
     disk = next(name for name in virtual.volumes() if name.startswith(NAME) and name.endswith(".qcow2"))
     virtual.virsh("vol-delete", "--pool", "default", disk)
     tiny_user.pymachine("rm", "-y", NAME)
+    assert not any(virtual.leftovers(NAME).values())
+
+
+def test_what_a_cut_off_run_of_these_tests_left_is_swept(tiny_user: Workstation, virtual: Virtual) -> None:
+    _die(tiny_user, *WHILE_IT_BOOTS[0], tinyhost.kvm(NAME))
+    assert len(sweep(virtual, (NAME,))) == 5, "a domain, three volumes and a reservation"
     assert not any(virtual.leftovers(NAME).values())
 
 
