@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from lab.fixtures import impossible
 from lab.ident import cache_dir, locked
 from lab.libvirtd import URI, running
 from lab.prepare import require_root
+from lab.readymachine import ReadyMachine
 from lab.sh import LabError
 from lab.tinyhost import StandIn
 from lab.virtual_leftovers import swept
@@ -27,6 +28,7 @@ from pymachine_kvm.bases import MARK, base_names
 __all__ = [
     "engine_image",
     "libvirt_daemon",
+    "ready_machine",
     "stand_in",
     "tiny_user",
     "virtual",
@@ -202,6 +204,29 @@ def stand_in() -> Iterator[StandIn]:
     stand_in = StandIn()
     yield stand_in
     stand_in.close()
+
+
+@pytest.fixture(scope="module")
+def ready_machine(
+    engine_image: str, virtual: Virtual, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., ReadyMachine]]:
+    """A machine as a real create of this run left it, restored: ready_machine(name, *options of create).
+
+    The first call makes it; each later one puts it back, whatever was done to it. Gone after the module.
+    """
+    made: dict[str, ReadyMachine] = {}
+
+    def ready(name: str, *options: str) -> ReadyMachine:
+        if name in made:
+            made[name].restore()
+        else:
+            folder = tmp_path_factory.mktemp(name)
+            made[name] = ReadyMachine.create(name, _user(folder / "user"), folder / "saved", kvm(name, *options))
+        return made[name]
+
+    yield ready
+    for machine in made.values():
+        machine.user.pymachine("rm", "-f", "-y", machine.name, check=None)
 
 
 def kvm(name: str, *options: str) -> list[str]:

@@ -23,6 +23,7 @@ LONGEST = (
     "test_apply_killed.py",
     "test_kvm_fleet.py",
     "test_kvm.py",
+    "test_kvm_interrupted.py",
 )
 HOST_WORKERS = 3
 # Speeds that every run compares; the rest of the folder is of the soak tier or of virtual machines.
@@ -149,6 +150,7 @@ def preparation() -> list[Stage]:
 def every_run(files: Files) -> list[Stage]:
     """The stages that every run goes through."""
     hosts = ("-n", str(HOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
+    # Guests of one processor each: two boot in little more time than one.
     virtual = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15", "-m", "lab")
     speeds = [path for path in files.speeds if Path(path).name in SPEEDS]
     return [
