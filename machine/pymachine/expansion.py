@@ -36,6 +36,24 @@ def load(text: str | bytes) -> Any:
         loader.dispose()
 
 
+def guard(text: str | bytes) -> None:
+    """Raise ``Overgrown`` for YAML that another program is to read and that is larger than it looks.
+
+    Every document in it is counted, nothing is made of any. What is wrong otherwise is left to that program.
+    """
+    if len(text) > TEXT_LIMIT:
+        raise Overgrown(problem=f"the file is longer than {TEXT_LIMIT >> 20} MiB")
+    try:
+        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            check(node)
+    except RecursionError:
+        raise Overgrown(problem="the file is nested too deeply") from None
+    except Overgrown:
+        raise
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return
+
+
 def check(node: yaml.Node) -> None:
     """Raise ``Overgrown`` for a node that holds itself, and for one that its aliases make too large."""
     size = _Size()

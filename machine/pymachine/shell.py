@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pymachine.errors import CheckFailed, NotSupported, StoreUnwritable, UsageFault
 from pymachine.model import Machine, SshAddress
+from pymachine.proxies import no_proxy, proxied
 from pymachine.store.faults import translated
 from pymachine.store.folder import make_private
 from pymachine.store.memory_copy import IN_MEMORY
@@ -124,9 +125,14 @@ def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[Place]) 
     return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
 
 
-def docker_environ(environ: Mapping[str, str], values: Iterable[tuple[str, str | None]]) -> dict[str, str]:
-    """Return the environment for the docker client, with these variables set, or unset where None."""
-    changes = dict(values)
+def docker_environ(
+    environ: Mapping[str, str], values: Iterable[tuple[str, str | None]], *, host: str | None = None
+) -> dict[str, str]:
+    """Return the environment for the docker client, with these variables set, or unset where None.
+
+    ``host`` is the machine that it speaks to: no proxy of the environment may stand between.
+    """
+    changes = {**dict(no_proxy(host, environ) if host and proxied(environ) else ()), **dict(values)}
     return {
         **{name: value for name, value in environ.items() if name not in changes},
         **{name: value for name, value in changes.items() if value is not None},

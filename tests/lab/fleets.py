@@ -12,6 +12,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from lab import Host
+from lab.client import compose_plugin
 from lab.workstation import Workstation
 
 BUSYBOX = "busybox:fleet"
@@ -34,6 +35,9 @@ class LabFleet:
     entries: dict[str, str]
     more: str = ""
     name: str = "shop"
+
+    def __post_init__(self) -> None:
+        compose_plugin(self.user.docker_config)  # `plan` asks Compose what the files of stacks come to
 
     @property
     def file(self) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import Host
-from lab.client import compose_plugin, docker_cli
+from lab.client import docker_cli
 from lab.core import Lab
 from lab.fleets import STACK, LabFleet, awaited
 from lab.workstation import Workstation
@@ -120,7 +120,6 @@ def test_a_stack_runs_on_all_three_and_goes_again(fleet: LabFleet) -> None:
 
 
 def test_a_compose_project_is_brought_up_on_one_machine_and_taken_down(fleet: LabFleet) -> None:
-    compose_plugin(fleet.user.docker_config)
     folder = fleet.user.folder / "metrics"
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM busybox:fleet\nRUN echo built > /told\n")

@@ -7,7 +7,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import Template
 from typing import Any
+
+import yaml
 
 from pymachine.apply.programs import Ended
 from pymachine.apply.running import Account, Bounds, Quiet
@@ -28,9 +31,18 @@ from unit.world import ENGINE, is_look, is_run
 
 @dataclass
 class FakePrograms:
-    """Programs that do nothing: ``calls`` are their words and environments, ``codes`` how they end."""
+    """Programs that do nothing.
+
+    ``calls`` are their words and environments, ``inputs`` what each was given and ``variables`` what its files of
+    variables had in them; ``codes`` say how they end. ``composes`` says that there is Compose, ``complaint`` what it
+    says of the files.
+    """
 
     calls: list[tuple[list[str], dict[str, str]]] = field(default_factory=list)
+    inputs: list[bytes] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    composes: bool = True
+    complaint: str = ""
     codes: dict[str, int] = field(default_factory=dict)
 
     def run(
@@ -41,14 +53,41 @@ class FakePrograms:
         deadline: float,
         folder: Path | None = None,
         on_line: Callable[[str], None] | None = None,
+        given: bytes | None = None,
+        apart: bool = False,
     ) -> Ended:
-        """Note the call; end as ``codes`` says of a word in it."""
+        """Note the call, but for questions to Compose; end as ``codes`` says of a word in it.
+
+        Files of stacks come to what YAML reads in them, with the variables that are given put in.
+        """
         assert deadline > 0
+        if apart:
+            return self._composed(list(words))
         self.calls.append((list(words), dict(environ)))
+        self.inputs.append(given or b"")
+        paths = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
+        self.variables.append("".join(path.read_text() for path in paths))
         code = next((code for word, code in self.codes.items() if word in words), 0)
         if on_line is not None:
             on_line("working")
         return Ended(code, ("it did not work",) if code else ())
+
+    def _composed(self, words: list[str]) -> Ended:
+        if "config" not in words:
+            return (
+                Ended(0, output=b"2.38.2")
+                if self.composes
+                else Ended(1, ("docker: unknown command: docker compose",))
+            )
+        if not self.composes:
+            return Ended(1, ("docker: unknown command: docker compose",))
+        if self.complaint:
+            return Ended(1, (self.complaint,))
+        paths = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
+        values = dict(line.split("=", 1) for path in paths for line in path.read_text().splitlines())
+        text = Path(words[words.index("-f") + 1]).read_text()
+        document = yaml.safe_load(Template(text).safe_substitute({name: v.strip('"') for name, v in values.items()}))
+        return Ended(0, output=json.dumps({"name": words[words.index("-p") + 1], **document}).encode())
 
     def lines(self) -> list[str]:
         """The words of all calls."""

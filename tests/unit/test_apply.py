@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from pymachine.apply.acting import known_kinds
+from pymachine.apply.deploying import Docker
 from pymachine.apply.memory import failed_of, note_name
 from pymachine.apply.running import Outcome
+from pymachine.apply.selection import limited
 from pymachine.apply.working import leased, refuse
 from pymachine.errors import CheckFailed, DriverError, LeaseHeld
 from pymachine.inventory.model import Fleet, NodeSpec, SwarmSpec
@@ -225,17 +228,58 @@ def compose(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_stack_is_deployed_with_its_values_in_the_environment(world: FleetWorld, compose: Path) -> None:
+def test_a_stack_is_deployed_with_its_values_in_the_document_alone(world: FleetWorld, compose: Path) -> None:
     shop = replace(stack("shop"), files=(str(compose),), environment={"TAG": "1", "TOKEN": "hush"})
     applied(world, replace(TRIO, stacks=(shop,)))
     ((words, environ),) = world.programs.calls
     assert words[:3] == ["docker", "stack", "deploy"]
-    assert words[-2:] == ["--prune", "shop"]
+    assert words[-4:] == ["--compose-file", "-", "--prune", "shop"]
     assert environ["DOCKER_HOST"] == "tcp://192.0.2.1:2376"
     assert environ["DOCKER_TLS_VERIFY"] == "1"
-    assert environ["TOKEN"] == "hush"
+    assert "TAG" not in environ
+    assert "TOKEN" not in environ
+    document = json.loads(world.programs.inputs[0])
+    assert document == {"version": "3.9", "services": {"web": {"image": "busybox:1"}}}
     assert "hush" not in " ".join(words) + str(world.store.note(note_name("shop")))
     assert world.plan(replace(TRIO, stacks=(shop,))).changes_nothing
+
+
+def test_a_computer_without_compose_is_seen_by_the_plan(world: FleetWorld, compose: Path) -> None:
+    wanted = replace(TRIO, stacks=(replace(stack("shop"), files=(str(compose),)),))
+    world.programs.composes = False
+    made = world.plan(wanted)
+    assert [(refusal.subject, refusal.message) for refusal in made.refusals] == [
+        ("stack shop", "the docker client of this computer has no Compose")
+    ]
+    assert not made.of(Kind.DEPLOY)
+    assert limited(made, {"shop"}).refusals == made.refusals
+
+
+def test_a_stack_on_a_machine_is_not_planned_to_go_without_compose(world: FleetWorld, compose: Path) -> None:
+    metrics = replace(stack("metrics", on="web-1"), files=(str(compose),))
+    applied(world, replace(TRIO, stacks=(metrics,)))
+    world.programs.composes = False
+    made = world.plan(TRIO)
+    assert [refusal.subject for refusal in made.refusals] == ["stack metrics"]
+    assert not made.chains
+
+
+def test_what_compose_refuses_is_refused_by_the_plan(world: FleetWorld, compose: Path) -> None:
+    world.programs.complaint = "services.web.image must be a string"
+    made = world.plan(replace(TRIO, stacks=(replace(stack("shop"), files=(str(compose),)),)))
+    (refusal,) = made.refusals
+    assert refusal.message == "Compose refuses the files of stack shop: services.web.image must be a string"
+
+
+def test_no_proxy_stands_between_the_client_and_a_machine(world: FleetWorld) -> None:
+    applied(world)
+    for proxies, expected in (
+        ({"HTTPS_PROXY": "http://proxy:3128"}, {"NO_PROXY": "192.0.2.2"}),
+        ({"all_proxy": "socks5://proxy", "no_proxy": "a,b"}, {"no_proxy": "a,b,192.0.2.2"}),
+        ({}, {}),
+    ):
+        environ = Docker(world.tools, proxies).environ_for(world.store.get("web-1"))
+        assert {name: text for name, text in environ.items() if name.lower() == "no_proxy"} == expected
 
 
 def test_a_stack_whose_file_changed_is_deployed_again(world: FleetWorld, compose: Path) -> None:

@@ -16,7 +16,6 @@ from pymachine.apply.connections import STARTS, Connections
 from pymachine.apply.logs import Logs, Watched
 from pymachine.apply.programs import run_program
 from pymachine.apply.selection import limited, selected
-from pymachine.apply.stackfiles import builds, digest_of, values_of
 from pymachine.errors import DeadlineExceeded, Interrupted, PymachineError, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
@@ -165,51 +164,27 @@ def test_a_log_that_cannot_be_written_keeps_nobody_from_working(tmp_path: Path) 
     Logs(tmp_path, "shop").write("db", "a line")
 
 
-def test_the_digest_covers_everything_that_is_deployed(tmp_path: Path) -> None:
-    compose, env = tmp_path / "c.yaml", tmp_path / "web.env"
-    compose.write_text("services: {web: {image: a, env_file: [web.env]}}\nsecrets: {k: {file: key}}\n")
-    env.write_text("A=1\n")
-    (tmp_path / "key").write_text("1")
-    shop = replace(stack("shop"), files=(str(compose),))
-    seen = {digest_of(shop), digest_of(replace(shop, environment={"A": "1"})), digest_of(replace(shop, prune=False))}
-    for path in (env, tmp_path / "key", compose):
-        path.write_text(path.read_text() + "\n")
-        seen.add(digest_of(shop))
-    assert len(seen) == 6
-
-
-def test_values_come_from_env_files_and_the_stack_itself_last(tmp_path: Path) -> None:
-    env = tmp_path / ".env"
-    env.write_text("# comment\n\nexport A=1\nB='two # words'\nC=three # comment\nD=\n")
-    shop = replace(stack("shop"), env_files=(str(env),), environment={"A": "9"})
-    assert values_of(shop) == {"A": "9", "B": "two # words", "C": "three", "D": ""}
-
-
-def test_a_line_that_is_no_variable_is_named(tmp_path: Path) -> None:
-    env = tmp_path / ".env"
-    env.write_text("A=1\nno variable\n")
-    with pytest.raises(UsageFault, match=r"\.env:2: not of the form"):
-        values_of(replace(stack("shop"), env_files=(str(env),)))
-
-
-def test_what_a_stack_builds_is_known(tmp_path: Path) -> None:
-    compose = tmp_path / "c.yaml"
-    compose.write_text("services: {a: {build: .}, b: {build: ., image: x}, c: {image: y}}\n")
-    assert builds(replace(stack("shop"), files=(str(compose),))) == {"a": False, "b": True}
-
-
-def test_a_file_that_is_no_yaml_is_a_usage_fault(tmp_path: Path) -> None:
-    compose = tmp_path / "c.yaml"
-    compose.write_text("services: [\n")
-    with pytest.raises(UsageFault, match="not a Compose file"):
-        builds(replace(stack("shop"), files=(str(compose),)))
-
-
 def test_a_program_gives_its_lines_and_its_code(tmp_path: Path) -> None:
     heard: list[str] = []
     code = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"
     ended = run_program([sys.executable, "-c", code], {}, deadline=LIMIT, folder=tmp_path, on_line=heard.append)
     assert (ended.code, sorted(ended.lines), sorted(heard)) == (3, ["one", "two"], ["one", "two"])
+
+
+def test_a_program_reads_what_it_is_given_and_its_outputs_are_kept_apart() -> None:
+    code = "import sys; sys.stdout.write(sys.stdin.read() * 2); print('aside', file=sys.stderr)"
+    ended = run_program([sys.executable, "-c", code], {}, deadline=30, given=b"x" * 100_000, apart=True)
+    assert ended.output == b"x" * 200_000
+    assert ended.lines == ("aside",)
+
+
+def test_an_output_without_end_is_refused() -> None:
+    with pytest.raises(PymachineError, match="more than 16 MiB"):
+        run_program([sys.executable, "-c", "print('x' * (17 << 20))"], {}, deadline=30, apart=True)
+
+
+def test_a_program_that_does_not_read_its_input_ends_all_the_same() -> None:
+    assert run_program([sys.executable, "-c", ""], {}, deadline=30, given=b"x" * 1_000_000).code == 0
 
 
 def test_a_program_that_does_not_end_is_ended() -> None:

@@ -19,6 +19,7 @@ from pymachine.documents import to_document
 from pymachine.errors import EngineError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.overriding import override
+from pymachine.proxies import no_proxy
 from pymachine.store.sqlite import SqliteStore
 
 HEAVY = {
@@ -109,7 +110,7 @@ def test_nothing_heavy_is_loaded(words: list[str]) -> None:
         "pymachine.store.names",
         "pymachine", "pymachine.cli", "pymachine.cli.quick", "pymachine.cli.answers", "pymachine.cli.shells",
         "pymachine.store", "pymachine.store.location", "pymachine.store.lookup", "pymachine.store.schema",
-        "pymachine.strict_json",
+        "pymachine.strict_json", "pymachine.proxies",
     }  # fmt: skip
 
 
@@ -259,7 +260,7 @@ def test_the_address_of_a_half_made_machine_is_what_is_known() -> None:
     ],
 )
 def test_proxies_are_compared_by_whole_entries(environ: dict[str, str], values: list[tuple[str, str]]) -> None:
-    assert answers.no_proxy("10.0.0.1", environ) == values
+    assert no_proxy("10.0.0.1", environ) == values
 
 
 def test_what_a_terminal_would_obey_is_left_to_the_full_command_line(

@@ -8,11 +8,9 @@ import pytest
 import yaml
 
 from pymachine import expansion
-from pymachine.apply.stackfiles import digest_of
 from pymachine.cli import main
 from pymachine.cloudinit.theirs import read_theirs
 from pymachine.errors import UsageFault
-from pymachine.inventory.model import StackSpec
 from pymachine.overriding import override
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -95,10 +93,3 @@ def test_an_inventory_is_refused_with_its_place(tmp_path: Path, capfd: pytest.Ca
 def test_user_data_is_refused_with_its_place() -> None:
     with pytest.raises(UsageFault, match=rf"line {LINE + 1}, column 4: with its aliases written out"):
         read_theirs(f"#cloud-config\n{BOMB}", "user.yaml")
-
-
-def test_a_compose_file_is_refused_with_its_place(tmp_path: Path) -> None:
-    file = tmp_path / "stack.yaml"
-    file.write_text(BOMB)
-    with pytest.raises(UsageFault, match=rf"stack\.yaml:{LINE}:4: with its aliases written out"):
-        digest_of(StackSpec("web", (str(file),)))

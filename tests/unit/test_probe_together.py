@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from patience import AGES, gives_up
+from pymachine.apply.compose import Compose
 from pymachine.apply.looking import look_at as look_at_fleet
+from pymachine.apply.programs import run_program
 from pymachine.driver import Driver, Handle, Status
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverError, DriverMissing, EngineError, PymachineError, Unreachable
@@ -190,6 +192,6 @@ def test_the_look_at_a_fleet_asks_once_as_well(several: Several) -> None:
         several.add(name, fleet="shop")
         several.cloud.set_state(name, State.STOPPED)
     records = {machine.name: machine for machine in several.machines}
-    known = look_at_fleet(Fleet("shop", ()), records, several.tools)
+    known = look_at_fleet(Fleet("shop", ()), records, several.tools, compose=Compose({}, run_program))
     assert [known.findings[name].state for name in "abc"] == [State.STOPPED] * 3
     assert several.cloud.calls == ["inspect_all"]

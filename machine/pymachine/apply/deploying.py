@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pymachine.apply.compose import Compose, Composed, private_folder, write_private
 from pymachine.apply.programs import RunProgram, run_program
-from pymachine.apply.stackfiles import builds, values_of
+from pymachine.apply.swarm_document import stack_document
 from pymachine.errors import CheckFailed, PymachineError
 from pymachine.inventory.model import StackSpec
 from pymachine.model import Machine
@@ -16,6 +18,7 @@ from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import materialised
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
+_VERBS = ("deploy", "rm", "up", "down", "build")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +30,25 @@ class Docker:
     run: RunProgram = run_program
 
     def deploy(self, stack: StackSpec, manager: Machine, nodes: int) -> None:
-        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes."""
-        self._build_for_swarm(stack, manager, nodes)
-        files = [word for path in stack.files for word in ("--compose-file", path)]
-        prune = ["--prune"] if stack.prune else []
-        self._call(
-            stack.name,
-            ["stack", "deploy", "--detach=true", "--with-registry-auth", *files, *prune, stack.name],
-            manager,
-            stack,
-        )
+        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes.
+
+        The client is given what Compose made of the files: it would read them in another way, and no `.env` at all.
+        """
+        composed = self._resolved(stack)
+        with self.compose.options(stack) as options, private_folder() as folder:
+            self._build_for_swarm(stack, composed, options, manager, nodes)
+            files = write_private(folder, composed.contents)
+            document = json.dumps(stack_document(composed.document, stack.name, files)).encode()
+            prune = ["--prune"] if stack.prune else []
+            words = ["stack", "deploy", "--detach=true", "--with-registry-auth", "--compose-file", "-", *prune]
+            self._call(stack.name, [*words, stack.name], manager, stack, document)
 
     def up(self, stack: StackSpec, machine: Machine) -> None:
         """Bring a stack up on one machine."""
-        build = ["--build"] if stack.build and builds(stack) else []
+        build = ["--build"] if stack.build and self._resolved(stack).builds else []
         prune = ["--remove-orphans"] if stack.prune else []
-        self._call(stack.name, [*_compose(stack), "up", "--detach", *build, *prune], machine, stack)
+        with self.compose.options(stack) as options:
+            self._call(stack.name, ["compose", *options, "up", "--detach", *build, *prune], machine, stack)
 
     def withdraw(self, name: str, manager: Machine) -> None:
         """Remove a stack from the Swarm; one that is gone is no error."""
@@ -52,8 +58,13 @@ class Docker:
         """Take a stack off one machine; its volumes stay. Its files are not needed."""
         self._call(name, ["compose", "-p", name, "down", "--remove-orphans"], machine)
 
-    def environ_for(self, machine: Machine, values: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment in which the docker client talks to a machine."""
+    @property
+    def compose(self) -> Compose:
+        """Compose as this client's plugin."""
+        return Compose(self.environ, self.run)
+
+    def environ_for(self, machine: Machine, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment in which the docker client talks to a machine, by no proxy."""
         assert machine.endpoint is not None
         folder = materialised(self.tools.store, machine.name)
         pairs = [
@@ -62,15 +73,24 @@ class Docker:
             ("DOCKER_TLS_VERIFY", "1" if folder else None),
             ("DOCKER_CERT_PATH", str(folder) if folder else None),
         ]
-        return docker_environ({**self.environ, **(values or {})}, pairs)
+        given = self.environ if environ is None else environ
+        return docker_environ(given, pairs, host=machine.endpoint.host)
 
-    def _build_for_swarm(self, stack: StackSpec, manager: Machine, nodes: int) -> None:
+    def _resolved(self, stack: StackSpec) -> Composed:
+        found = self.compose.resolve(stack)
+        if not isinstance(found, Composed):
+            raise CheckFailed(found.message, hint=found.hint or None)
+        return found
+
+    def _build_for_swarm(
+        self, stack: StackSpec, composed: Composed, options: Sequence[str], manager: Machine, nodes: int
+    ) -> None:
         """A Swarm of one node can use what is built there; any other needs images that every node can pull."""
-        found = builds(stack)
+        found = composed.builds
         if not found or not stack.build:
             return
         if nodes == 1:
-            self._call(stack.name, [*_compose(stack), "build"], manager, stack)
+            self._call(stack.name, ["compose", *options, "build"], manager, stack)
             return
         unnamed = sorted(name for name, named in found.items() if not named)
         if unnamed:
@@ -79,19 +99,24 @@ class Docker:
                 hint="build and push the image, and name it with `image:`; or put the stack `on` one machine",
             )
 
-    def _call(self, name: str, words: Sequence[str], machine: Machine, stack: StackSpec | None = None) -> None:
-        step = " ".join(words[:2])
+    def _call(
+        self,
+        name: str,
+        words: Sequence[str],
+        machine: Machine,
+        stack: StackSpec | None = None,
+        given: bytes | None = None,
+    ) -> None:
+        verbs = [word for word in words if word in _VERBS]
+        step = " ".join((words[0], *verbs))
         ended = self.run(
             ["docker", *words],
-            self.environ_for(machine, values_of(stack) if stack else None),
+            self.environ_for(machine, self.compose.environ_of(stack) if stack else None),
             deadline=DEADLINE,
             folder=Path(stack.files[0]).parent if stack else None,
             on_line=lambda line: self.tools.reporter.progressed(name, step, line),
+            given=given,
         )
         if ended.code:
             last = "".join(f"\n  {line}" for line in ended.lines[-5:])
             raise PymachineError(f"docker {step} for {name} ended with code {ended.code}{last}")
-
-
-def _compose(stack: StackSpec) -> list[str]:
-    return ["compose", "-p", stack.name, *(word for path in stack.files for word in ("-f", path))]

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
+from pymachine.apply.compose import Compose, Composed
 from pymachine.apply.memory import memory_of
 from pymachine.apply.spreading import spread
-from pymachine.apply.stackfiles import digest_of
 from pymachine.cluster.view import ClusterView
 from pymachine.driver import Driver, PowerControl
 from pymachine.engine.effects import Change
@@ -45,11 +45,17 @@ Settle = Callable[[Machine, Finding, Mapping[str, Traits]], None]
 
 
 def look_at(
-    fleet: Fleet, records: Mapping[str, Machine], tools: Tools, *, width: int = WIDTH, settle: Settle | None = None
+    fleet: Fleet,
+    records: Mapping[str, Machine],
+    tools: Tools,
+    *,
+    compose: Compose,
+    width: int = WIDTH,
+    settle: Settle | None = None,
 ) -> Known:
     """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing.
 
-    ``settle`` is told of each machine that was found, as soon as it was.
+    ``settle`` is told of each machine that was found, as soon as it was. ``compose`` resolves the stacks.
     """
     wanted = {spec.name: spec.engine for spec in fleet.machines}
     members = [m for m in records.values() if m.name in wanted or (fleet.name and m.fleet == fleet.name)]
@@ -61,12 +67,16 @@ def look_at(
         finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
         if settle is not None:
             settle(machine, finding, traits)
+    memory = memory_of(fleet.name, tools.store)
+    resolved = [(stack, compose.resolve(stack)) for stack in fleet.stacks]
     return Known(
         findings,
         _view([machine for machine in members if machine.swarm is not None], tools),
         traits,
-        memory_of(fleet.name, tools.store),
-        {stack.name: digest_of(stack) for stack in fleet.stacks},
+        memory,
+        {stack.name: found.digest(stack) for stack, found in resolved if isinstance(found, Composed)},
+        {stack.name: found for stack, found in resolved if not isinstance(found, Composed)},
+        compose.there() if any(before.on for before in memory.stacks.values()) else None,
     )
 
 

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
 from pymachine.errors import DeadlineExceeded, PymachineError
 
 KEPT = 2000  # lines
+MOST = 16 << 20  # bytes of an output that is kept whole
+
+
+class NotInstalled(PymachineError):
+    """There is no such program on this computer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended: its exit code and the last lines of what it printed, on both outputs."""
+    """How a program ended: its exit code and the last lines of what it printed, on both outputs.
+
+    ``output`` is its standard output where that was asked for ``apart``; ``lines`` are of standard error then.
+    """
 
     code: int
     lines: tuple[str, ...] = ()
+    output: bytes = field(default=b"", repr=False)
 
 
 class RunProgram(Protocol):
     """Runs a program of this computer; ``run_program`` in earnest."""
 
-    def __call__(
+    def __call__(  # noqa: PLR0913
         self,
         words: Sequence[str],
         environ: Mapping[str, str],
@@ -37,37 +47,75 @@ class RunProgram(Protocol):
         deadline: float,
         folder: Path | None = None,
         on_line: Callable[[str], None] | None = None,
+        given: bytes | None = None,
+        apart: bool = False,
     ) -> Ended:
-        """Run it without input and wait for its end, at most ``deadline`` seconds.
+        """Run it and wait for its end, at most ``deadline`` seconds. ``given`` is its input, by default none.
 
-        Raises ``DeadlineExceeded``, and ``PymachineError`` where it cannot be run.
+        Raises ``DeadlineExceeded``, ``NotInstalled`` where there is no such program, and ``PymachineError`` where it
+        cannot be run, or where what it prints ``apart`` is larger than 16 MiB.
         """
 
 
-def run_program(
+def run_program(  # noqa: PLR0913 - as subprocess.run has them
     words: Sequence[str],
     environ: Mapping[str, str],
     *,
     deadline: float,
     folder: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    given: bytes | None = None,
+    apart: bool = False,
 ) -> Ended:
     """Run a program in a group of its own, so that all of it can be ended with it."""
+    process = _started(words, environ, folder, given=given is not None, apart=apart)
+    lines: deque[str] = deque(maxlen=KEPT)
+    output = bytearray()
+    with process:
+        told = process.stderr if apart else process.stdout
+        assert told is not None
+        threads = [threading.Thread(target=_read, args=(told, lines, on_line), daemon=True)]
+        if apart:
+            threads.append(threading.Thread(target=_keep, args=(process.stdout, output), daemon=True))
+        if given is not None:
+            threads.append(threading.Thread(target=_give, args=(process.stdin, given), daemon=True))
+        for thread in threads:
+            thread.start()
+        code = _await(process, words[0], deadline)
+        for thread in threads:
+            thread.join(1.0)  # a child that lives on may keep the pipe open
+    if len(output) > MOST:
+        raise PymachineError(f"{words[0]} printed more than {MOST >> 20} MiB")
+    return Ended(code, tuple(lines), bytes(output))
+
+
+def _started(
+    words: Sequence[str], environ: Mapping[str, str], folder: Path | None, *, given: bool, apart: bool
+) -> subprocess.Popen[bytes]:
+    program = shutil.which(words[0], path=environ.get("PATH")) or words[0]
     try:
-        process = subprocess.Popen(
-            list(words), env=dict(environ), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
+        return subprocess.Popen(
+            list(words), executable=program, env=dict(environ), cwd=folder,
+            stdin=subprocess.PIPE if given else subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+    except FileNotFoundError as error:
+        if folder is not None and not folder.is_dir():
+            raise PymachineError(f"{folder}: no such directory") from None
+        raise NotInstalled(f"{words[0]} cannot be run: {(error.strerror or str(error)).lower()}") from None
     except OSError as error:
         raise PymachineError(f"{words[0]} cannot be run: {(error.strerror or str(error)).lower()}") from None
-    lines: deque[str] = deque(maxlen=KEPT)
-    with process:
-        assert process.stdout is not None
-        reader = threading.Thread(target=_read, args=(process.stdout, lines, on_line), daemon=True)
-        reader.start()
-        code = _await(process, words[0], deadline)
-        reader.join(1.0)  # a child that lives on may keep the pipe open
-    return Ended(code, tuple(lines))
+
+
+def _keep(stream: IO[bytes], output: bytearray) -> None:
+    while chunk := stream.read(1 << 16):
+        if len(output) <= MOST:
+            output += chunk
+
+
+def _give(stream: IO[bytes], given: bytes) -> None:
+    with suppress(OSError), stream:  # it may end without reading it
+        stream.write(given)
 
 
 def _await(process: subprocess.Popen[bytes], name: str, deadline: float) -> int:

@@ -36,6 +36,7 @@ def limited(plan: Plan, names: Iterable[str]) -> Plan:
     What is left out is not waited for, but what needs it is left out as well: it could not be done.
     """
     wanted = frozenset(names)
+    refused = wanted | {f"stack {name}" for name in wanted}
     chains = [chain for chain in plan.chains if _concerned(chain) in wanted]
     while True:
         kept = {action.id for chain in chains for action in chain.actions}
@@ -47,7 +48,7 @@ def limited(plan: Plan, names: Iterable[str]) -> Plan:
     return replace(
         plan,
         chains=tuple(chains),
-        refusals=tuple(refusal for refusal in plan.refusals if refusal.subject in wanted),
+        refusals=tuple(refusal for refusal in plan.refusals if refusal.subject in refused),
         unseen={name: reason for name, reason in plan.unseen.items() if name in wanted},
     )
 

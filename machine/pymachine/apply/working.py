@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from pymachine.apply.acting import Hands
+from pymachine.apply.compose import Compose
 from pymachine.apply.connections import Connections
 from pymachine.apply.deploying import Docker
 from pymachine.apply.hooks import Hooks
@@ -55,11 +56,14 @@ class FleetWork:
         self._computer = computer
         self.known = Known()
 
-    def look(self) -> Known:
-        """Look at everything and keep what was found."""
+    def look(self, *, stacks: bool = True) -> Known:
+        """Look at everything and keep what was found; without ``stacks`` at what these come to not."""
+        fleet = self.fleet if stacks else replace(self.fleet, stacks=())
+        compose = Compose(self._computer.environ, self._computer.run)
         self.known = look_at(
-            self.fleet, records_of(self.tools), self.tools, width=self._computer.looking, settle=self._settle
-        )
+            fleet, records_of(self.tools), self.tools, compose=compose, width=self._computer.looking,
+            settle=self._settle,
+        )  # fmt: skip
         return self.known
 
     def plan(self, batch: Batch = ONE_BY_ONE) -> Plan:
@@ -73,7 +77,7 @@ class FleetWork:
 
     def plan_removal(self, names: frozenset[str]) -> Plan:
         """Look, and return how these machines and stacks are removed, and nothing else; no secret is read for it."""
-        made = self._planned(without(self.fleet, names), ONE_BY_ONE)
+        made = self._planned(without(self.fleet, names), ONE_BY_ONE, stacks=False)
         return self._kept(_removing(limited(made, names | set(self.known.memory.stacks))))
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> Account:
@@ -99,9 +103,9 @@ class FleetWork:
     def __exit__(self, *ignored: object) -> None:
         self.close()
 
-    def _planned(self, wanted: Fleet, batch: Batch) -> Plan:
+    def _planned(self, wanted: Fleet, batch: Batch, *, stacks: bool = True) -> Plan:
         self._specs = {spec.name: spec for spec in wanted.machines}
-        return plan(wanted, records_of(self.tools), self.look(), batch)
+        return plan(wanted, records_of(self.tools), self.look(stacks=stacks), batch)
 
     def _kept(self, made: Plan) -> Plan:
         """Keep the connections that a plan needs."""

@@ -55,20 +55,6 @@ def variables(document: "Document", certificates: str) -> "Values":
     ]
 
 
-def no_proxy(host: str, environ: "Mapping[str, str]", *, remove: bool = False) -> "Values":
-    """Return NO_PROXY and no_proxy, those that are set, with the host among their entries (or without it)."""
-    names = [name for name in ("NO_PROXY", "no_proxy") if environ.get(name)] or ([] if remove else ["NO_PROXY"])
-    values: Values = []
-    for name in names:
-        entries = [entry.strip() for entry in environ.get(name, "").split(",") if entry.strip()]
-        if remove:
-            entries = [entry for entry in entries if entry != host]
-        elif host not in entries:
-            entries.append(host)
-        values.append((name, ",".join(entries) or None))
-    return values
-
-
 def config_text(document: "Document", certificates: str) -> str:
     """Return the docker client's flags, one a line, without quotes: for ``docker $(pymachine config NAME) ps``.
 

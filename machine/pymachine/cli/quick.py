@@ -130,7 +130,9 @@ def _environment(
         return None
     values = answers.variables(document, certificates)
     if "--no-proxy" in options:
-        values += answers.no_proxy(answers.host_of(document), environ)
+        from pymachine.proxies import no_proxy
+
+        values += no_proxy(answers.host_of(document), environ)
     return shells.text(shell, values, _again(options, name))
 
 

@@ -1,7 +1,7 @@
 """From an inventory, the records and what was found on the hosts to a list of actions with reasons. Pure."""
 
 from pymachine.plan.actions import Action, Chain, Plan, Refusal
-from pymachine.plan.findings import Deployed, Finding, Known, Memory, Seat, Traits
+from pymachine.plan.findings import Deployed, Finding, Known, Memory, Seat, Traits, Unresolved, Why
 from pymachine.plan.kinds import Kind
 from pymachine.plan.order import ONE_BY_ONE, Batch
 from pymachine.plan.payloads import Payload
@@ -22,5 +22,7 @@ __all__ = [
     "Refusal",
     "Seat",
     "Traits",
+    "Unresolved",
+    "Why",
     "plan",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pymachine.cluster.view import ClusterView
@@ -81,6 +82,24 @@ class Traits:
     alters: Mapping[str, str] = field(default_factory=dict)
 
 
+class Why(StrEnum):
+    """Why it is not known what a stack's files come to."""
+
+    NO_CLIENT = "no client"  # there is no docker client on this computer
+    NO_COMPOSE = "no compose"  # it has no Compose, or one that is too old
+    NOT_ASKED = "not asked"  # it could not be asked, or its answer could not be read
+    REFUSED = "refused"  # it says what is wrong with them
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A stack whose files came to nothing that could be deployed."""
+
+    why: Why
+    message: str
+    hint: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """A stack as it was deployed last: ``digest`` of everything that went into it, ``on`` which machine (empty for
@@ -101,10 +120,16 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name."""
+    """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name.
+
+    Stacks without a digest are ``unresolved``. ``no_compose`` says why Compose cannot be used, None where it was not
+    asked for or is there.
+    """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
     view: ClusterView | None = None
     traits: Mapping[str, Traits] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     digests: Mapping[str, str] = field(default_factory=dict)
+    unresolved: Mapping[str, Unresolved] = field(default_factory=dict)
+    no_compose: Unresolved | None = None

@@ -16,7 +16,7 @@ from pymachine.plan.nodes import members_of, nodes_of, outage
 from pymachine.plan.order import ONE_BY_ONE, Batch, Order, chained
 from pymachine.plan.removals import is_manager, removals
 from pymachine.plan.seats import Seating, seat_all
-from pymachine.plan.stacks import stack_actions
+from pymachine.plan.stacks import plan_stacks
 
 
 def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batch = ONE_BY_ONE) -> Plan:
@@ -32,7 +32,8 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
     }
     found.update({subject: actions for subject, actions in seating.actions.items() if subject not in found})
     found.update({action.subject: (action,) for action in removals(fleet, records, known)})
-    found.update(stack_actions(fleet, records, known, _remade(parts, seating)))
+    stacks = plan_stacks(fleet, records, known, _remade(parts, seating))
+    found.update(stacks.actions)
     nodes = nodes_of(records, known)
     held = held_back(found, nodes, members_of(records))
     chains = Order(chained(held.actions), nodes, _leading(records, known), batch).applied()
@@ -41,7 +42,7 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
     return Plan(
         fleet.name,
         chains,
-        (*refusals, *seating.refusals, *held.refusals),
+        (*refusals, *seating.refusals, *held.refusals, *stacks.refusals),
         {name: part.unseen for name, part in parts.items() if part.unseen},
         (*seating.notes, *held.notes, *outage(actions, nodes), *_advice(fleet)),
         seating.partial or held.partial or any(part.starts for part in parts.values()),

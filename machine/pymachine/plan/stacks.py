@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from pymachine.inventory.model import Fleet, StackSpec
 from pymachine.model import Machine
 from pymachine.plan import payloads
-from pymachine.plan.actions import Action
-from pymachine.plan.findings import Deployed, Known
+from pymachine.plan.actions import Action, Refusal
+from pymachine.plan.findings import Deployed, Known, Unresolved
 
 
-def stack_actions(
-    fleet: Fleet, records: Mapping[str, Machine], known: Known, remade: Iterable[str]
-) -> dict[str, tuple[Action, ...]]:
-    """Return what is to be done, by the stacks' names. ``remade`` are machines that begin anew, and ``""`` where the
-    Swarm does.
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """What is to be done with stacks, by their names, and which cannot be worked on."""
+
+    actions: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+
+
+def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, remade: Iterable[str]) -> Stacks:
+    """Return what is to be done. ``remade`` are machines that are made again, and ``""`` where the Swarm is.
+
+    A stack whose files Compose could not resolve is neither deployed nor moved.
     """
     anew = frozenset(remade)
     found = {f"stack {spec.name}": _deployed(spec, records, known, anew) for spec in fleet.stacks}
+    refusals = [_refusal(name, why) for name, why in known.unresolved.items()]
     listed = {spec.name: spec.on or "" for spec in fleet.stacks}
     for name, before in known.memory.stacks.items():
-        if listed.get(name) != before.on and _is_there(before, records, known):
-            reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
-            gone = Action(payloads.Withdraw(before.on), name, (reason,))
-            found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
-    return found
+        if listed.get(name) == before.on or name in known.unresolved or not _is_there(before, records, known):
+            continue
+        if before.on and known.no_compose is not None:
+            refusals.append(_refusal(name, known.no_compose))
+            continue
+        reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
+        gone = Action(payloads.Withdraw(before.on), name, (reason,))
+        found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
+    return Stacks(found, tuple(refusals))
+
+
+def _refusal(name: str, why: Unresolved) -> Refusal:
+    return Refusal(f"stack {name}", why.message, why.hint)
 
 
 def _deployed(
     spec: StackSpec, records: Mapping[str, Machine], known: Known, anew: frozenset[str]
 ) -> tuple[Action, ...]:
     before, on = known.memory.stacks.get(spec.name), spec.on or ""
+    if spec.name in known.unresolved:
+        return ()
     digest = known.digests.get(spec.name, "")
     reason = ""
     if before is None or before.on != on:

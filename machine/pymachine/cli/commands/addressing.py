@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pymachine import proxies
 from pymachine.cli import answers, shells
 from pymachine.cli.app import App
 from pymachine.cli.machines import existing, one, ready
@@ -123,7 +124,7 @@ def _values(app: App, name: str | None, given: Mapping[str, bool]) -> answers.Va
     values = environment_of(app, machine)
     warn_of_expiry(app, machine)
     if given["no_proxy"]:
-        values += answers.no_proxy(answers.host_of(_document(machine)), app.environ)
+        values += proxies.no_proxy(answers.host_of(_document(machine)), app.environ)
     return values
 
 
@@ -131,7 +132,7 @@ def _former(app: App, no_proxy: bool) -> answers.Values:
     """Return what takes the variables back; DOCKER_CONTEXT is not ours to restore."""
     values: answers.Values = [(name, None) for name in answers.VARIABLES]
     host = _host_in(app.environ.get("DOCKER_HOST", ""))
-    return values + (answers.no_proxy(host, app.environ, remove=True) if no_proxy else [])
+    return values + (proxies.no_proxy(host, app.environ, remove=True) if no_proxy else [])
 
 
 def _host_in(docker_host: str) -> str:

@@ -74,7 +74,9 @@ def docker(app: App, name: str | None, arguments: tuple[str, ...]) -> None:
     machine = ready(app, name)
     rest = arguments[1:] if arguments[:1] == ("--",) else arguments
     warn_of_expiry(app, machine)
-    _become(app, ["docker", *rest], shell.docker_environ(app.environ, environment_of(app, machine)))
+    assert machine.endpoint is not None
+    environ = shell.docker_environ(app.environ, environment_of(app, machine), host=machine.endpoint.host)
+    _become(app, ["docker", *rest], environ)
 
 
 _INSTALL = {
