@@ -22,7 +22,7 @@ from lab.workstation import Workstation
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 BUSYBOX = "busybox:fleet"
-NAMES = ("vm-swarm", "vm-mesh-1", "vm-mesh-2")
+VIRTUAL = ("vm-fleet-1", "vm-fleet-2")
 WEB = "mkdir /www && hostname > /www/index.html && exec httpd -f -p 80 -h /www"
 
 
@@ -45,8 +45,8 @@ class Fleet:
         for name in names:
             self.user.docker(name, "import", str(rootfs()), BUSYBOX)
 
-    def serve(self, manager: str, *how: str) -> None:
-        words = ("service", "create", "--detach", "--name", "web", "--no-resolve-image", "--stop-grace-period", "1s")
+    def serve(self, name: str, manager: str, *how: str) -> None:
+        words = ("service", "create", "--detach", "--name", name, "--no-resolve-image", "--stop-grace-period", "1s")
         self.user.docker(manager, *words, *how, BUSYBOX, "sh", "-c", WEB)
 
 
@@ -66,7 +66,7 @@ def fleet(engine_image: str, tmp_path: Path, virtual: Virtual) -> Iterator[Calla
     for each in made:
         each.run("destroy", "-y")
         assert each.user.pymachine("ls", "-q").stdout == ""
-    assert not any(virtual.leftovers(*NAMES).values())
+    assert not any(virtual.leftovers(*VIRTUAL).values())
 
 
 def page(address: str, port: int) -> str:
@@ -77,9 +77,10 @@ def page(address: str, port: int) -> str:
         return ""
 
 
-def test_three_drivers_make_one_swarm(
+def test_three_drivers_make_one_swarm_with_a_routing_mesh(
     engine_host: Callable[..., Host], booting_ec2: BootingEc2, lab_session: Lab, fleet: Callable[..., Fleet]
 ) -> None:
+    """Two virtual machines boot beside each other; a port that one publishes answers on both, through the mesh."""
     booting_ec2.options = {"engine": True}
     racks = [engine_host(name=f"rack-{number}") for number in (1, 2)]
     ec2 = booting_ec2.server
@@ -93,10 +94,10 @@ machines:
     driver: aws
     aws: {{region: us-east-1, vpc: {booting_ec2.network["vpc"]}, checkip_url: "{ec2.checkip}"}}
     swarm: {{role: worker, labels: {{tier: cloud}}}}
-  - name: vm-swarm
+  - name: vm-fleet-{{1..2}}
     driver: kvm
     kvm: {{image: {IMAGE}, memory: 1536M, cpus: 1}}
-    swarm: worker
+    swarm: {{role: worker, labels: {{tier: virtual}}}}
 """
     mixed = fleet(inventory, **ec2.environ("us-east-1"))
     mixed.run("apply", "-y")
@@ -105,33 +106,28 @@ machines:
         "rack-1": ("manager", "ready"),
         "rack-2": ("worker", "ready"),
         "cloud": ("worker", "ready"),
-        "vm-swarm": ("worker", "ready"),
+        "vm-fleet-1": ("worker", "ready"),
+        "vm-fleet-2": ("worker", "ready"),
     }
     assert nodes["cloud"]["labels"] == {"tier": "cloud"}
     mixed.put_image(*nodes)
-    mixed.serve("rack-1", "--mode", "global", "--network", "host")
-    ask = ("service", "ps", "web", "--filter", "desired-state=running", "--format", "{{.Node}} {{.CurrentState}}")
+    mixed.serve("everywhere", "rack-1", "--mode", "global", "--network", "host")
+    on_virtual = ("--constraint", "node.labels.tier==virtual")
+    mixed.serve("mesh", "rack-1", "--publish", "published=8090,target=80", "--replicas", "1", *on_virtual)
+    ask = (
+        "service",
+        "ps",
+        "everywhere",
+        "--filter",
+        "desired-state=running",
+        "--format",
+        "{{.Node}} {{.CurrentState}}",
+    )
     awaited(
         lambda: mixed.user.docker("rack-1", *ask).stdout.count(" Running ") == len(nodes), "a task on every node", 120
     )
-    assert "nothing to do" in mixed.run("apply", "-y")
-
-
-def test_a_published_port_answers_on_every_node_through_the_routing_mesh(fleet: Callable[..., Fleet]) -> None:
-    inventory = f"""\
-fleet: mesh
-machines:
-  - name: vm-mesh-{{1..2}}
-    driver: kvm
-    kvm: {{image: {IMAGE}, memory: 1536M, cpus: 1}}
-    swarm: {{role: worker}}
-    overrides: {{vm-mesh-1: {{swarm: {{role: manager}}}}}}
-"""
-    mesh = fleet(inventory)
-    mesh.run("apply", "-y")
-    mesh.put_image("vm-mesh-1", "vm-mesh-2")
-    mesh.serve("vm-mesh-1", "--publish", "published=8090,target=80", "--replicas", "1")
-    addresses = [mesh.user.inspect(name)["endpoint"]["host"] for name in ("vm-mesh-1", "vm-mesh-2")]
+    addresses = [mixed.user.inspect(name)["endpoint"]["host"] for name in VIRTUAL]
     awaited(lambda: bool(page(addresses[0], 8090) and page(addresses[1], 8090)), "an answer on both nodes", 180)
     one, other = (page(address, 8090) for address in addresses)
     assert one == other != "", "one task answers for both nodes"
+    assert "nothing to do" in mixed.run("apply", "-y")

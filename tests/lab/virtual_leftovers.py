@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lab.kvm_fixtures import Virtual
 
 NAMES = (
-    "contract1", "contract2", "vm-cut", "vm-data", "vm-life", "vm-mesh-1", "vm-mesh-2", "vm-plain", "vm-power",
-    "vm-round", "vm-speed1", "vm-speed2", "vm-speed3", "vm-swarm", "vm-twin", "vm-wrong",
+    "contract1", "contract2", "vm-cut", "vm-data", "vm-fleet-1", "vm-fleet-2", "vm-life", "vm-plain", "vm-power",
+    "vm-round", "vm-speed1", "vm-speed2", "vm-speed3", "vm-twin", "vm-wrong",
 )  # fmt: skip
 OWN_NETWORK = "pmct-net-"
 FILES = {"console logs": Path("/var/log/libvirt/qemu"), "firmware variables": Path("/var/lib/libvirt/qemu/nvram")}
