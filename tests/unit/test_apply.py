@@ -19,6 +19,7 @@ from pymachine.errors import CheckFailed, DriverError, LeaseHeld
 from pymachine.inventory.model import Fleet, NodeSpec, SwarmSpec
 from pymachine.model import EngineSpec, Phase, State
 from pymachine.plan import Kind
+from pymachine.steps.engine import SetUpEngine
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, machine, moved
 
@@ -78,7 +79,7 @@ def test_engine_options_reach_the_host_with_its_node_drained(world: FleetWorld) 
     applied(world, changed)
     assert "env=dev" in world.host_facts["192.0.2.2"]["daemon_json"]
     steps = [event.step for event in world.reporter.events if event.machine == "web-1" and event.kind == "finished"]
-    assert steps.index("swarm drain") < steps.index("setting up the engine") < steps.index("swarm activate")
+    assert steps.index("swarm drain") < steps.index(SetUpEngine.title) < steps.index("swarm activate")
 
 
 def test_a_size_changes_with_the_machine_off(world: FleetWorld) -> None:
@@ -162,7 +163,7 @@ def test_a_host_that_does_not_answer_is_left_alone(world: FleetWorld) -> None:
     applied(world)
     world.dead.add("192.0.2.2")
     made = world.plan(TRIO)
-    assert made.unseen == {"web-1": "192.0.2.2 does not answer"}
+    assert set(made.unseen) == {"web-1"}
     assert not made.chains
 
 
@@ -208,7 +209,7 @@ def test_a_replacement_is_made_and_joins(world: FleetWorld) -> None:
 def test_a_second_apply_is_told_who_holds_the_fleet(world: FleetWorld) -> None:
     with (
         leased("shop", "apply", world.tools),
-        pytest.raises(LeaseHeld, match="fleet shop is being worked on by"),
+        pytest.raises(LeaseHeld, match="fleet shop "),
         leased("shop", "apply", world.tools),
     ):
         pass
@@ -306,7 +307,7 @@ def test_what_is_built_cannot_go_to_a_swarm_of_several_nodes(world: FleetWorld, 
     shop = replace(stack("shop"), files=(str(compose),))
     (failed,) = world.apply(replace(TRIO, stacks=(shop,))).having(Outcome.FAILED)
     assert isinstance(failed.error, CheckFailed)
-    assert "its Swarm has 3 nodes" in failed.error.message
+    assert " 3 nodes" in failed.error.message
 
 
 def test_hooks_are_told_of_what_they_are_called_for(world: FleetWorld) -> None:
@@ -326,7 +327,7 @@ def test_a_hook_that_fails_before_something_stops_it(world: FleetWorld) -> None:
     account = world.apply(replace(fleet(machine(1, "db")), hooks={"before_create": "/check.sh"}))
     (failed,) = account.having(Outcome.FAILED)
     assert failed.error is not None
-    assert "ended with code 3" in failed.error.message
+    assert "code 3" in failed.error.message
     assert world.store.find("db") is None
 
 
@@ -337,7 +338,7 @@ def test_each_host_has_a_log_for_its_owner_alone(world: FleetWorld) -> None:
     assert path == world.store.folder / "logs" / "shop" / "web-1.log"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert "setting up the engine: done" in path.read_text()
+    assert f"{SetUpEngine.title}: done" in path.read_text()
 
 
 def test_destroying_takes_everything_of_the_fleet(world: FleetWorld, compose: Path) -> None:

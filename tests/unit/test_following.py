@@ -11,9 +11,10 @@ from pymachine import power
 from pymachine.create import create
 from pymachine.errors import CheckFailed, DriverError, HostKeyMismatch, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase, State
-from pymachine.provision import preview_provision, provision, upgrade
+from pymachine.provision import Upgrade, preview_provision, provision, upgrade
+from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.steps.following import located
-from pymachine.steps.host import BOOT_PATIENCE
+from pymachine.steps.host import BOOT_PATIENCE, Reach
 from pymachine.steps.session import Session
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done
@@ -137,9 +138,9 @@ class TestCutOff:
     def test_before_the_engine_has_its_certificate(self, world: CloudWorld) -> None:
         off(world)
         world.refused.append(Unreachable("cut off"))
-        with pytest.raises(StepFailed, match="connecting over SSH") as caught:
+        with pytest.raises(StepFailed, match=Reach.title) as caught:
             power.start("node1", world.tools)
-        assert "`pymachine start node1` goes on with it" in (caught.value.hint or "")
+        assert "`pymachine start node1`" in (caught.value.hint or "")
         half = world.store.get("node1")
         assert (half.phase, half.endpoint) == (Phase.READY, Endpoint(NOW))
 
@@ -153,7 +154,7 @@ class TestCutOff:
     def test_when_the_certificate_is_on_record_and_not_on_the_host(self, world: CloudWorld) -> None:
         off(world)
         world.answer(is_run, Unreachable("cut off"))
-        with pytest.raises(StepFailed, match="setting up the engine"):
+        with pytest.raises(StepFailed, match=SetUpEngine.title):
             power.start("node1", world.tools)
         issued = world.store.secrets("node1")["server.pem"]
         world.answers.clear()
@@ -165,7 +166,7 @@ class TestCutOff:
     def test_when_all_but_the_record_was_done(self, world: CloudWorld) -> None:
         off(world)
         world.engine.errors.append(Unreachable("blocked on the way"))
-        with pytest.raises(StepFailed, match="asking the engine"):
+        with pytest.raises(StepFailed, match=Verify.title):
             power.start("node1", world.tools)
         assert world.store.get("node1").fault is not None
 
@@ -203,7 +204,7 @@ class TestProvision:
         for question in ("inspect", "whereabouts"):
             world.cloud.fail(question, DriverError("the session has expired"))
         assert provision("node1", world.tools).endpoint == Endpoint(WAS)
-        assert world.reporter.notices("node1")[0] == "where it is now could not be asked: the session has expired"
+        assert world.reporter.notices("node1")[0].endswith(": the session has expired")
 
     @pytest.mark.parametrize(
         ("state", "way_on"), [(State.STOPPED, "pymachine start node1"), (None, "pymachine rm node1")]
@@ -214,7 +215,7 @@ class TestProvision:
     ) -> None:
         machine = world.made()
         world.cloud.set_state(machine.id, state)
-        with pytest.raises(CheckFailed, match="machine node1 is not running") as caught:
+        with pytest.raises(CheckFailed, match="machine node1 ") as caught:
             verb("node1", world.tools)
         assert way_on in (caught.value.hint or "")
         assert (world.connections, world.store.get("node1")) == ([], machine)
@@ -222,7 +223,7 @@ class TestProvision:
     def test_in_a_dry_run_goes_there_and_keeps_the_record(self, world: CloudWorld) -> None:
         machine = moved(world)
         preview = preview_provision("node1", world.tools)
-        assert "issue a new server certificate" in [change.what for change in preview.changes]
+        assert any("server certificate" in change.what for change in preview.changes)
         assert (world.host.address.host, world.store.get("node1")) == (NOW, machine)
 
     def test_an_upgrade_sets_up_first_what_has_moved(self, world: CloudWorld) -> None:
@@ -230,7 +231,7 @@ class TestProvision:
         upgrade("node1", world.tools)
         steps = world.reporter.steps("node1")
         assert steps[: len(FOLLOWING)] == FOLLOWING
-        assert "upgrading the engine" in steps[len(FOLLOWING) :]
+        assert Upgrade.title in steps[len(FOLLOWING) :]
 
 
 class TestLocated:
@@ -239,7 +240,7 @@ class TestLocated:
         assert machine is not None
         session = Session(world.tools, world.tools.driver_of(machine))
         assert located(machine, session).told == (WAS,)
-        assert world.reporter.notices("node1") == [f"its addresses are now {WAS} (were {WAS}, 2001:db8::1)"]
+        assert world.reporter.notices("node1")[0].endswith(f" {WAS} (were {WAS}, 2001:db8::1)")
 
     def test_a_machine_that_has_no_address_while_it_is_off_keeps_the_one_it_had(self, world: CloudWorld) -> None:
         machine = world.made()

@@ -53,6 +53,11 @@ def found(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> list[
     return list(findings(facts, wanted(**options), image, OWN))
 
 
+def values(message: str) -> list[str]:
+    """The words of a message that are not plain English: options, sizes, names with a digit."""
+    return [word for word in message.split() if word.startswith("--") or any(letter.isdigit() for letter in word)]
+
+
 def refused(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> Finding:
     (finding,) = found(facts, image=image, **options)
     assert finding.refuses
@@ -79,7 +84,7 @@ def test_an_image_that_is_not_there_yet_is_not_judged() -> None:
 def test_a_session_of_root_is_refused_since_libvirt_takes_it_for_the_systems() -> None:
     finding = refused(replace(FACTS, root=True, network=None), kvm_uri="qemu:///session")
 
-    assert "root has no session" in finding.message
+    assert "root" in finding.message
     assert "qemu:///system" in finding.hint
 
 
@@ -92,7 +97,7 @@ def test_a_session_of_root_on_another_host_is_that_hosts_matter() -> None:
 def test_a_domain_of_that_name_that_is_not_ours_is_refused() -> None:
     finding = refused(replace(FACTS, domain="11111111-0000-0000-0000-000000000000"))
 
-    assert "has a domain 'node1' that is not this machine" in finding.message
+    assert "domain 'node1'" in finding.message
     assert "virsh -c 'qemu:///system' dumpxml node1" in finding.hint
 
 
@@ -106,7 +111,9 @@ def test_a_domain_that_is_ours_is_gone_on_with() -> None:
 def test_an_architecture_without_an_emulator_is_refused_with_its_package() -> None:
     finding = refused(replace(ARM, emulated=frozenset({"x86_64"}), emulator=None))
 
-    assert finding == Finding("qemu:///system has no QEMU for aarch64", "on that host: apt install qemu-system-arm")
+    assert "qemu:///system" in finding.message
+    assert "aarch64" in finding.message
+    assert finding.hint.endswith("apt install qemu-system-arm")
 
 
 def test_hardware_that_is_insisted_on_and_closed_is_refused_with_the_mending_command() -> None:
@@ -118,13 +125,13 @@ def test_hardware_that_is_insisted_on_and_closed_is_refused_with_the_mending_com
 def test_hardware_that_is_insisted_on_and_not_offered_is_refused() -> None:
     finding = refused(replace(FACTS, promise=replace(FACTS.promise, offered=frozenset())), kvm_virt_type="kvm")
 
-    assert "libvirt offers none" in finding.message
+    assert "libvirt" in finding.message
+    assert finding.hint != OPEN_THE_NODE
 
 
 def test_a_closed_device_slows_the_systems_daemon_down() -> None:
     finding = warned(replace(FACTS, promise=replace(FACTS.promise, node=CLOSED)))
 
-    assert "each start takes about a minute longer" in finding.message
     assert finding.hint == OPEN_THE_NODE
 
 
@@ -139,18 +146,18 @@ def test_more_processors_than_the_host_has_are_warned_of() -> None:
 def test_more_processors_than_qemu_can_show_are_refused() -> None:
     finding = refused(replace(FACTS, emulator=Emulator(8, uefi=True)), kvm_cpus=9)
 
-    assert finding.message == "--kvm-cpus: 9 are more than QEMU can show"
+    assert finding.message.startswith("--kvm-cpus: 9 ")
 
 
 def test_more_memory_than_the_host_has_is_refused() -> None:
     finding = refused(FACTS, kvm_memory="9G")
 
-    assert finding.message == "--kvm-memory: 9.0G are more than the 8.0G that the host has"
-    assert finding.hint == "give less: --kvm-memory 4096M"
+    assert values(finding.message) == ["--kvm-memory:", "9.0G", "8.0G"]
+    assert finding.hint.endswith(" --kvm-memory 4096M")
 
 
 def test_more_memory_than_is_free_is_warned_of() -> None:
-    assert "4.0G of memory left" in warned(FACTS, kvm_memory="5G").message
+    assert "4.0G of memory" in warned(FACTS, kvm_memory="5G").message
 
 
 def test_free_memory_that_is_not_known_is_not_judged() -> None:
@@ -159,7 +166,7 @@ def test_free_memory_that_is_not_known_is_not_judged() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "package"),
-    [(FACTS, "apt install ovmf; or --kvm-firmware bios"), (ARM, "apt install qemu-efi-aarch64")],
+    [(FACTS, "install ovmf; or --kvm-firmware bios"), (ARM, "install qemu-efi-aarch64")],
 )
 def test_firmware_that_is_missing_is_refused_with_its_package(facts: Facts, package: str) -> None:
     finding = refused(replace(facts, emulator=Emulator(255, uefi=False)), kvm_firmware="uefi")
@@ -172,7 +179,7 @@ def test_bios_needs_no_uefi() -> None:
 
 
 def test_aarch64_has_no_bios() -> None:
-    assert "aarch64 boots by UEFI alone" in refused(ARM, kvm_firmware="bios").message
+    assert "aarch64" in refused(ARM, kvm_firmware="bios").message
 
 
 # Disk, pool.
@@ -181,12 +188,12 @@ def test_aarch64_has_no_bios() -> None:
 def test_a_disk_smaller_than_the_image_is_refused_with_the_least_that_does() -> None:
     finding = refused(FACTS, kvm_disk="2G")
 
-    assert finding.message == "--kvm-disk: 2.0G are less than image debian-13 holds (3.0G)"
-    assert finding.hint == "give at least --kvm-disk 3G"
+    assert values(finding.message) == ["--kvm-disk:", "2.0G", "debian-13", "(3.0G)"]
+    assert finding.hint.endswith(" --kvm-disk 3G")
 
 
 def test_an_image_for_another_architecture_is_refused() -> None:
-    assert "is for x86_64, --kvm-arch asks for aarch64" in refused(ARM, kvm_arch="arm64").message
+    assert values(refused(ARM, kvm_arch="arm64").message)[-3:] == ["x86_64,", "--kvm-arch", "aarch64"]
 
 
 def test_a_pool_without_room_for_image_and_machine_is_refused() -> None:
@@ -204,14 +211,14 @@ def test_an_image_that_the_pool_holds_already_needs_no_room() -> None:
 
 
 def test_a_disk_that_may_outgrow_the_pool_is_warned_of() -> None:
-    assert "may grow to 20.0G" in warned(replace(FACTS, pool=PoolFacts(10 * GIB))).message
+    assert "20.0G" in warned(replace(FACTS, pool=PoolFacts(10 * GIB))).message
 
 
 def test_a_pool_that_is_missing_is_refused_unless_it_is_ours_to_make() -> None:
     none = replace(FACTS, pool=None)
 
     assert found(none) == []
-    assert "has no storage pool 'fast'" in refused(none, kvm_pool="fast").message
+    assert "storage pool 'fast'" in refused(none, kvm_pool="fast").message
 
 
 def test_the_room_of_a_pool_that_does_not_run_is_not_judged() -> None:
@@ -225,7 +232,7 @@ def test_a_network_that_is_missing_is_refused_unless_it_is_ours_to_make() -> Non
     none = replace(FACTS, network=None)
 
     assert found(none) == []
-    assert "has no network 'lan'" in refused(none, kvm_network="lan").message
+    assert "network 'lan'" in refused(none, kvm_network="lan").message
 
 
 def test_a_network_in_the_way_of_a_route_is_refused_unless_it_is_ours_to_move() -> None:
@@ -233,7 +240,7 @@ def test_a_network_in_the_way_of_a_route_is_refused_unless_it_is_ours_to_move() 
 
     assert found(replace(FACTS, network=clash)) == []
     finding = refused(replace(FACTS, network=clash), kvm_network="lan")
-    assert "overlaps this host's route to 192.168.0.0/16" in finding.message
+    assert "192.168.0.0/16" in finding.message
     assert "net-edit lan" in finding.hint
 
 
@@ -267,14 +274,14 @@ def test_docker_drops_what_no_rule_lets_pass(rules: tuple[str, ...] | None, own_
 def test_a_docker_that_drops_is_warned_of_with_the_mending_command() -> None:
     finding = warned(replace(FACTS, docker=True, rules=DOCKER))
 
-    assert finding.message.startswith("the Docker engine on this host drops the traffic")
+    assert "Docker engine" in finding.message
     assert (
         "sudo iptables -I DOCKER-USER -i virbr0 -j ACCEPT && sudo iptables -I DOCKER-USER -o virbr0" in finding.hint
     )
 
 
 def test_a_docker_whose_rules_are_not_for_us_to_see_may_drop() -> None:
-    assert "may drop (only root can tell)" in warned(replace(FACTS, docker=True, rules=None)).message
+    assert "only root" in warned(replace(FACTS, docker=True, rules=None)).message
 
 
 def test_a_libvirt_whose_rules_come_first_is_not_dropped() -> None:
@@ -294,7 +301,8 @@ def test_a_bridge_into_the_hosts_network_has_no_rules_of_libvirt() -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     finding = refused(FACTS, kvm_mount=(f"{tmp_path}/src:/src", f"{tmp_path}:/all:ro"))
 
-    assert finding == Finding(f"--kvm-mount: {tmp_path}/src is no folder", f"mkdir -p '{tmp_path}/src'")
+    assert finding.message.startswith(f"--kvm-mount: {tmp_path}/src ")
+    assert finding.hint == f"mkdir -p '{tmp_path}/src'"
 
 
 def test_a_folder_of_another_host_is_not_judged(tmp_path: Path) -> None:
@@ -318,18 +326,19 @@ def test_every_refusal_is_told_at_once_and_warnings_beside_them(conn: Any) -> No
         check(conn, options, None, replace(OWN, name="test"), said.append)
 
     message = caught.value.message
-    assert message.startswith("4 things are in the way\n  ")
+    assert message.startswith("4 ")
+    assert message.count("\n  ") >= 4
     for part in (
-        "a domain 'test' that is not",
+        "domain 'test'",
         "900.0G are more",
-        "no network 'lan'",
-        "no storage pool 'fast'",
+        "network 'lan'",
+        "storage pool 'fast'",
         "--kvm-pool chooses",
     ):
         assert part in message
     # This host's own /dev/kvm may be worth a warning as well.
     (of_processors,) = [line for line in said if "virtual processors" in line]
-    assert "17 virtual processors on a host that has 16" in of_processors
+    assert [word for word in of_processors.split() if word.isdigit()][:2] == ["17", "16"]
 
 
 def test_a_host_is_looked_at_as_it_is(conn: Any) -> None:

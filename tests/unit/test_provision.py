@@ -22,11 +22,20 @@ from pymachine.errors import (
     UsageFault,
 )
 from pymachine.model import Endpoint, Phase
-from pymachine.provision import preview_provision, preview_upgrade, provision, upgrade
+from pymachine.plan.renewals import CALLED
+from pymachine.provision import Upgrade, preview_provision, preview_upgrade, provision, upgrade
+from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.testing.fake_driver import ADDRESS
 from pymachine.testing.fake_transport import HOST_KEY, Call, done
+from pymachine.tls.checking import Part
 from pymachine.transport import Result
 from unit.world import STEPS_ON_A_HOST, World, is_rollback, is_run
+
+
+def issuing(part: Part) -> str:
+    """What a preview calls a new certificate."""
+    return f"issue a new {CALLED[part]}"
+
 
 BROKEN = done("@pymachine failed starting the engine\n@pymachine error it does not start\n", code=1)
 LABELS = {"labels": ("rack=8",)}
@@ -127,8 +136,8 @@ class TestFailedChange:
         stored = world.store.get("node1")
         assert (stored.engine, stored.endpoint, stored.phase) == (machine.engine, machine.endpoint, Phase.READY)
         assert stored.fault is not None
-        assert (stored.fault.verb, stored.fault.step) == ("provision", "setting up the engine")
-        assert "the options it had stay on record" in (caught.value.hint or "")
+        assert (stored.fault.verb, stored.fault.step) == ("provision", SetUpEngine.title)
+        assert "on record" in (caught.value.hint or "")
 
     def test_a_repeat_without_options_puts_the_former_ones_up(self, world: World) -> None:
         machine = world.made(opts=("log-driver=none",))
@@ -154,11 +163,11 @@ class TestFailedChange:
         world.made()
         world.engine.errors.append(Unreachable("no answer"))
         world.answer(is_run, self._listening(world, 2400))
-        with pytest.raises(StepFailed, match="cannot be reached from here") as caught:
+        with pytest.raises(StepFailed, match=Verify.title) as caught:
             provision("node1", world.tools, spec_changes={"port": 2400})
         stored = world.store.get("node1")
         assert (stored.engine.port, stored.endpoint) == (2400, Endpoint(ADDRESS, 2400))
-        assert "stay on record" not in (caught.value.hint or "")
+        assert "on record" not in (caught.value.hint or "")
 
     def test_a_host_that_does_not_answer_leaves_the_former_options(self, world: World) -> None:
         machine = world.made()
@@ -177,7 +186,7 @@ class TestFailedChange:
         with pytest.raises(Interrupted) as caught:
             provision("node1", world.tools, spec_changes=LABELS)
         assert world.store.get("node1").engine == machine.engine
-        assert "give the same command again" in (caught.value.hint or "")
+        assert caught.value.hint
 
     def test_one_that_was_killed_is_told_of_once_by_the_next(self, world: World) -> None:
         world.made()
@@ -243,7 +252,7 @@ class TestRefusal:
         world = World(tmp_path, with_host=False)
         world.made()
         for verb in (provision, upgrade, preview_provision, preview_upgrade):
-            with pytest.raises(NotSupported, match="no host that pymachine could set up"):
+            with pytest.raises(NotSupported, match="no host"):
                 verb("node1", world.tools)
 
     def test_of_a_machine_that_has_no_host_yet(self, world: World) -> None:
@@ -259,7 +268,7 @@ class TestRefusal:
         for verb in (provision, upgrade):
             with pytest.raises(CheckFailed, match=r"not ready \(removing\)") as caught:
                 verb("node1", world.tools)
-            assert caught.value.hint == "`pymachine rm node1` goes on with it"
+            assert "`pymachine rm node1`" in (caught.value.hint or "")
 
     def test_of_an_unknown_name(self, world: World) -> None:
         with pytest.raises(NoSuchMachine):
@@ -283,7 +292,7 @@ class TestUpgrade:
     def test_forgets_a_version_that_did_not_come(self, world: World) -> None:
         world.made()
         world.answer(is_run, BROKEN)
-        with pytest.raises(StepFailed, match="upgrading the engine"):
+        with pytest.raises(StepFailed, match=Upgrade.title):
             upgrade("node1", world.tools, version="27.0")
         assert world.store.get("node1").engine.version is None
 
@@ -327,30 +336,30 @@ class TestDryRun:
     def test_of_provision_tells_of_a_new_server_certificate_and_the_restart(self, world: World) -> None:
         world.made()
         changes = self._provisioned(world, spec_changes={"sans": ("docker.example",)})
-        assert changes["issue a new server certificate"] == "does not name docker.example"
-        assert list(changes)[-1] == "restart the engine once"
-        assert "issue a new client certificate" not in changes
+        assert "docker.example" in changes[issuing("server")]
+        assert list(changes)[-1].startswith("restart ")
+        assert issuing("client") not in changes
 
     def test_of_provision_tells_of_certificates_that_are_due(self, world: World) -> None:
         world.made()
         world.clock.seconds += 300 * 86_400
         changes = self._provisioned(world)
-        assert changes["issue a new client certificate"].startswith("expires on ")
-        assert "issue a new server certificate" in changes
-        assert "issue a new certificate authority" not in changes
+        assert changes[issuing("client")].startswith("expires on ")
+        assert issuing("server") in changes
+        assert issuing("ca") not in changes
 
     def test_of_provision_tells_of_certificates_that_were_damaged(self, world: World) -> None:
         machine = world.made()
         world.store.put(machine, secrets={"ca.pem": b"nonsense"})
         changes = self._provisioned(world)
-        assert changes["issue a new certificate authority"] == "the one on record does not fit"
+        assert issuing("ca") in changes
 
     def test_of_new_certificates_tells_of_all_three(self, world: World) -> None:
         machine = world.made()
         changes = self._provisioned(world, new_certificates=True)
         issued = [what for what, why in changes.items() if why == "as asked for" and "issue" in what]
         assert len(issued) == 3
-        assert "restart the engine once" in changes
+        assert any(what.startswith("restart ") for what in changes)
         assert world.store.get("node1") == machine
 
     @staticmethod
