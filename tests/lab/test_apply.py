@@ -11,13 +11,21 @@ import pytest
 from lab import Host
 from lab.client import docker_cli
 from lab.core import Lab
-from lab.fleets import STACK, LabFleet, awaited
+from lab.fleets import BUSYBOX, STACK, LabFleet
 from lab.workstation import Workstation
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 NAMES = ("mgr", "web-1", "web-2")
 WORKER = "swarm: {role: worker}"
+CRASH = f"""\
+services:
+  job:
+    image: {BUSYBOX}
+    command: [sh, -c, "echo no database; {{run}}"]
+    stop_grace_period: 1s
+    deploy: {{{{replicas: 2, endpoint_mode: dnsrr}}}}
+"""
 METRICS = """\
 services:
   gauge:
@@ -109,7 +117,7 @@ def test_a_stack_runs_on_all_three_and_goes_again(fleet: LabFleet) -> None:
     fleet.more = f"stacks: [{{name: shop, file: {compose}, environment: {{COLOUR: green}}}}]"
     assert fleet.planned() == {"stack shop": ["deploy"]}
     fleet.apply()
-    awaited(lambda: sum(fleet.places("mgr", "shop_web").values()) == 3, "three tasks")
+    assert sum(fleet.places("mgr", "shop_web").values()) == 3  # apply has waited for them
     inspected = fleet.user.docker("mgr", "service", "inspect", "shop_web", "--format", "{{.Spec.Labels.colour}}")
     assert inspected.stdout.strip() == "green"
     assert fleet.planned() == {}
@@ -117,6 +125,25 @@ def test_a_stack_runs_on_all_three_and_goes_again(fleet: LabFleet) -> None:
     assert fleet.planned() == {"stack shop": ["withdraw"]}
     fleet.apply()
     assert "shop_web" not in fleet.user.docker("mgr", "service", "ls").stdout
+
+
+@pytest.mark.soak(120)
+def test_a_stack_whose_tasks_fail_is_named_with_its_log_and_seen_until_it_is_mended(fleet: LabFleet) -> None:
+    compose = fleet.user.folder / "crash.yaml"
+    compose.write_text(CRASH.format(run="exit 7"))
+    fleet.more = f"stacks: [{{name: crash, file: {compose}, wait: 30s}}]"
+    failed = fleet.apply(check=5)
+    assert "crash_job: 0 of 2 tasks run: task: non-zero exit (7)" in failed.stderr
+    assert "no database" in failed.stderr
+    assert fleet.planned() == {"stack crash": ["deploy"]}
+    assert "crash_job" in fleet.run("drift", check=6).stdout
+    assert "0/2" in fleet.run("fleet status", check=0).stdout
+    compose.write_text(CRASH.format(run="sleep 10000"))
+    fleet.apply()
+    assert fleet.planned() == {}
+    assert "2/2" in fleet.run("fleet status", check=0).stdout
+    fleet.more = ""
+    fleet.apply()
 
 
 def test_a_compose_project_is_brought_up_on_one_machine_and_taken_down(fleet: LabFleet) -> None:

@@ -16,6 +16,7 @@ from pymachine.apply.programs import Ended
 from pymachine.apply.running import Account, Bounds, Quiet
 from pymachine.apply.working import Computer, FleetWork
 from pymachine.cluster.seam import INACTIVE
+from pymachine.cluster.services import Failure, Service
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
 from pymachine.inventory.model import Fleet, MachineSpec
@@ -43,6 +44,7 @@ class FakePrograms:
     variables: list[str] = field(default_factory=list)
     composes: bool = True
     complaint: str = ""
+    deployed: Callable[[str, bytes], None] | None = None
     codes: dict[str, int] = field(default_factory=dict)
 
     def run(
@@ -70,6 +72,8 @@ class FakePrograms:
         code = next((code for word, code in self.codes.items() if word in words), 0)
         if on_line is not None:
             on_line("working")
+        if "deploy" in words and self.deployed is not None and not code:
+            self.deployed(words[-1], given or b"{}")
         return Ended(code, ("it did not work",) if code else ())
 
     def _composed(self, words: list[str]) -> Ended:
@@ -103,7 +107,8 @@ class FleetWorld(SwarmWorld):
         self.host_facts: dict[str, dict[str, str]] = {}
         self.dead: set[str] = set()
         self.broken: set[str] = set()
-        self.programs = FakePrograms()
+        self.programs = FakePrograms(deployed=self._deployed)
+        self.failing: dict[str, Failure] = {}
         self.work: FleetWork | None = None
 
     def plan(self, fleet: Fleet) -> Plan:
@@ -142,6 +147,16 @@ class FleetWorld(SwarmWorld):
         transport.answer(is_look, lambda call: done(self._told(address.host)))
         transport.answer(is_run, lambda call: self._set_up(transport))
         return transport
+
+    def _deployed(self, stack: str, document: bytes) -> None:
+        """Have the services run that a stack has, but for those that are ``failing``."""
+        with self.clusters.lend() as state:
+            for swarm in state.swarms.values():
+                for name, entry in json.loads(document)["services"].items():
+                    wanted, full = (entry.get("deploy") or {}).get("replicas", 1), f"{stack}_{name}"
+                    failure = self.failing.get(full)
+                    running = 0 if failure else wanted
+                    swarm.services[full] = Service(full, full, stack, wanted, running, failure=failure)
 
     def _set_up(self, transport: FakeTransport) -> Result:
         host = transport.address.host

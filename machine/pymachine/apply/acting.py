@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine import power, provision, swarm
+from pymachine.apply.convergence import STEP, converge
 from pymachine.apply.deploying import Docker
 from pymachine.apply.hooks import Hooks
 from pymachine.apply.looking import records_of
@@ -39,6 +40,7 @@ class Hands:
     notebook: Notebook
     hooks: Hooks
     docker: Docker
+    stopped: Callable[[], bool] = bool  # whether what waits has to end
 
     def do(self, action: Action) -> None:
         """Do one action. Raises ``PymachineError``."""
@@ -278,6 +280,7 @@ def _forget(hands: Hands, action: Action, payload: payloads.Forget) -> None:
 
 def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
     stack = hands.stack(action.subject)
+    names: list[str] = []
     with reported(stack.name, action.title, hands.tools):
         if stack.on:
             machine = hands.tools.store.get(stack.on)
@@ -286,9 +289,13 @@ def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
         else:
             view = swarm.status(hands.tools, hands.via())
             machine = hands.tools.store.get(_speaker(view.spoken_to))
-            hands.docker.deploy(stack, machine, len(view.members))
+            names = hands.docker.deploy(stack, machine, len(view.members))
             place = view.id
+    # Before its services run: it is there, and has to go when the inventory does not list it any more.
     hands.notebook.deployed(stack.name, Deployed(payload.digest, stack.on or "", place))
+    if not stack.on:
+        with reported(stack.name, STEP, hands.tools):
+            converge(stack, names, machine, hands.tools, hands.stopped)
 
 
 def _speaker(name: str) -> str:

@@ -51,6 +51,10 @@ class Composed:
         found.update(json.dumps({"build": stack.build, "prune": stack.prune}).encode())
         return found.hexdigest()
 
+    def services(self, stack: StackSpec) -> list[str]:
+        """Return what the services are called in a Swarm."""
+        return [f"{stack.name}_{name}" for name in self.document.get("services") or {}]
+
     @property
     def builds(self) -> dict[str, bool]:
         """The services that say how to build their image, and whether they also name it."""

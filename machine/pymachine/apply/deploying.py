@@ -29,8 +29,8 @@ class Docker:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: RunProgram = run_program
 
-    def deploy(self, stack: StackSpec, manager: Machine, nodes: int) -> None:
-        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes.
+    def deploy(self, stack: StackSpec, manager: Machine, nodes: int) -> list[str]:
+        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes; return its services' names there.
 
         The client is given what Compose made of the files: it would read them in another way, and no `.env` at all.
         """
@@ -42,6 +42,7 @@ class Docker:
             prune = ["--prune"] if stack.prune else []
             words = ["stack", "deploy", "--detach=true", "--with-registry-auth", "--compose-file", "-", *prune]
             self._call(stack.name, [*words, stack.name], manager, stack, document)
+        return composed.services(stack)
 
     def up(self, stack: StackSpec, machine: Machine) -> None:
         """Bring a stack up on one machine."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pymachine.apply.spreading import spread
+from pymachine.cluster.services import unsettled_of
 from pymachine.engine.checks import matches_version
 from pymachine.errors import PymachineError, TlsError
 from pymachine.inventory.model import Fleet, MachineSpec
@@ -16,6 +17,7 @@ from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import materialised
 
 ASK_DEADLINE = 20.0
+STACK = "stack"
 _SEATS = (
     Kind.UNLOCK, Kind.INIT, Kind.SETTINGS, Kind.JOIN, Kind.PROMOTE, Kind.DEMOTE, Kind.ADJUST, Kind.LEAVE, Kind.FORGET,
 )  # fmt: skip
@@ -25,7 +27,8 @@ _SEATS = (
 class Difference:
     """One thing that is not as the inventory says.
 
-    ``part`` is ``host``, ``engine``, ``daemon.json``, ``certificates`` or ``swarm``. ``unseen`` says that the host
+    ``part`` is ``host``, ``engine``, ``daemon.json``, ``certificates``, ``swarm`` or
+    ``stack``, whose name stands for the machine's then. ``unseen`` says that the host
     could not be looked at, so that there may be more.
     """
 
@@ -48,7 +51,20 @@ def drift(
     found += [Difference(name, "host", "it is not in the inventory") for name in surplus]
     others = [chain.subject for chain in made.chains if chain.subject not in {*listed, *surplus}]
     found += [difference for subject in others for difference in _of_seat(subject, made)]
-    return found
+    return [*found, *_of_stacks(fleet, known)]
+
+
+def _of_stacks(fleet: Fleet, known: Known) -> Iterator[Difference]:
+    """Services on the Swarm of stacks that were deployed."""
+    deployed = {name for name, before in known.memory.stacks.items() if not before.on}
+    for stack in fleet.stacks:
+        if stack.on or stack.name not in deployed or stack.name not in known.wanted:
+            continue
+        if known.services is None:
+            yield Difference(stack.name, STACK, "its services could not be asked for", unseen=True)
+            continue
+        for service in unsettled_of(stack.name, known.wanted[stack.name], known.services):
+            yield Difference(stack.name, STACK, f"{service.name}: {service.in_words()}")
 
 
 def ask_all(machines: Iterable[Machine], tools: Tools, width: int) -> dict[str, str]:

@@ -66,6 +66,10 @@ class Watched:
         """Let no further step begin."""
         self._stopped.set()
 
+    def stopped(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stopped.is_set()
+
     def started(self, machine: str, step: str) -> None:
         """Pass it on, unless all is to stop."""
         if self._stopped.is_set():

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pymachine.apply.compose import Compose, Composed
 from pymachine.apply.memory import memory_of
 from pymachine.apply.spreading import spread
+from pymachine.cluster.services import Service
 from pymachine.cluster.view import ClusterView
 from pymachine.driver import Driver, PowerControl
 from pymachine.engine.effects import Change
@@ -68,13 +69,17 @@ def look_at(
         if settle is not None:
             settle(machine, finding, traits)
     memory = memory_of(fleet.name, tools.store)
+    view = _view([machine for machine in members if machine.swarm is not None], tools)
+    on_swarm = any(not before.on for before in memory.stacks.values())
     resolved = [(stack, compose.resolve(stack)) for stack in fleet.stacks]
     return Known(
         findings,
-        _view([machine for machine in members if machine.swarm is not None], tools),
+        view,
         traits,
         memory,
         {stack.name: found.digest(stack) for stack, found in resolved if isinstance(found, Composed)},
+        {stack.name: found.services(stack) for stack, found in resolved if isinstance(found, Composed)},
+        services_of(view, tools) if view and on_swarm else None,
         {stack.name: found for stack, found in resolved if not isinstance(found, Composed)},
         compose.there() if any(before.on for before in memory.stacks.values()) else None,
     )
@@ -117,6 +122,19 @@ def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[Cha
         return ()
     now = datetime.fromtimestamp(tools.now(), UTC)
     return renewals(needs(machine.certificates, sans_of(machine.with_(engine=wanted)), now))
+
+
+def services_of(view: ClusterView, tools: Tools) -> tuple[Service, ...] | None:
+    """Return the services of all stacks of a Swarm; None where they could not be asked for."""
+    machine = tools.store.find(view.spoken_to) if view.spoken_to else None
+    if machine is None or machine.endpoint is None:
+        return None
+    try:
+        folder = materialised(tools.store, machine.name)
+        with tools.connect_cluster(machine.endpoint, folder, deadline=ASK_DEADLINE) as engine:
+            return engine.services()
+    except PymachineError:
+        return None
 
 
 def _view(members: list[Machine], tools: Tools) -> ClusterView | None:

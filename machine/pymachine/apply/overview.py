@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pymachine.apply.looking import records_of
-from pymachine.apply.memory import failed_of
+from pymachine.apply.looking import records_of, services_of
+from pymachine.apply.memory import failed_of, memory_of
 from pymachine.cluster.view import ClusterView
 from pymachine.errors import PymachineError
 from pymachine.inventory.model import Fleet
@@ -29,8 +29,26 @@ class Row:
     remark: str = ""
 
 
-def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) -> tuple[list[Row], str]:
-    """Look at the machines within ``deadline`` seconds; return a row for each, and a sentence on the Swarm."""
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """A service of a stack on the Swarm."""
+
+    name: str
+    replicas: str
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks there."""
+
+    machines: tuple[Row, ...]
+    swarm: str = ""
+    services: tuple[ServiceRow, ...] = ()
+
+
+def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) -> Overview:
+    """Look at the machines within ``deadline`` seconds, and at the Swarm that they form."""
     records, wanted = records_of(tools), set(names)
     listed = {spec.name: spec.driver for spec in fleet.machines if spec.name in wanted}
     surplus = [name for name, m in records.items() if name in wanted and name not in listed and m.fleet == fleet.name]
@@ -40,7 +58,26 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) 
     failed = failed_of(fleet.name, tools.store)
     rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
     rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
-    return [_with_failure(row, failed) for row in rows], trouble or (view.quorum.in_words() if view else "")
+    said = trouble or (view.quorum.in_words() if view else "")
+    return Overview(tuple(_with_failure(row, failed) for row in rows), said, _services(fleet, wanted, view, tools))
+
+
+def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Tools) -> tuple[ServiceRow, ...]:
+    """Ask for the services of the stacks meant that were deployed."""
+    memory = memory_of(fleet.name, tools.store)
+    names = [name for name, before in memory.stacks.items() if not before.on and name in wanted]
+    if not names or view is None:
+        return ()
+    found = services_of(view, tools)
+    if found is None:
+        return tuple(ServiceRow(name, "?", "its services could not be asked for") for name in names)
+    rows = [
+        ServiceRow(one.name, one.replicas, "" if one.settled else one.in_words())
+        for one in found
+        if one.stack in names
+    ]
+    lost = [name for name in names if not any(one.stack == name for one in found)]
+    return (*rows, *(ServiceRow(name, "0/0", "none of its services is there") for name in lost))
 
 
 def _swarm(machines: list[Machine], tools: Tools) -> tuple[ClusterView | None, str]:

@@ -85,7 +85,7 @@ class FleetWork:
         notebook = Notebook(self.fleet.name, self.tools.store)
         hooks = Hooks(self.fleet, self.tools.reporter, self._computer.environ, self._computer.run)
         docker = Docker(self.tools, self._computer.environ, self._computer.run)
-        hands = Hands(self.fleet, self.tools, notebook, hooks, docker)
+        hands = Hands(self.fleet, self.tools, notebook, hooks, docker, self._watched.stopped)
         hooks.before("apply")
         account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
         notebook.ended((*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals)))

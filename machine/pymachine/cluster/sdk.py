@@ -16,6 +16,7 @@ from docker.tls import TLSConfig
 from pymachine.cluster.faults import explained, said
 from pymachine.cluster.reading import cluster_of, node_of, spec_with, standing_of
 from pymachine.cluster.seam import Cluster, Founding, NodeChange, Rotation, Settings, Standing
+from pymachine.cluster.services import STACK_LABEL, Service, service_of
 from pymachine.cluster.view import Node
 from pymachine.engine.client import ask
 from pymachine.errors import EngineError
@@ -24,6 +25,7 @@ from pymachine.model import Endpoint
 OLDEST = "1.40"  # engine 19.03: address pools and the data path's port; engines from 29.3 on take no older one either
 CONTACT = 8.0  # seconds for the first answer: a host that is off must not hold up the look for one that is on
 CONFLICTS = 10
+LOG_LINE = 300  # characters
 CONFLICT_PAUSE = 0.2
 _GONE_ON = "will continue in the background"
 _STALE = "out of sequence"
@@ -166,6 +168,25 @@ class DockerEngine:
         with explained(self._url):
             found = self._client.tasks(filters={"node": node})
         return sum(task["Status"]["State"] not in _ENDED for task in found)
+
+    def services(self, stack: str = "") -> tuple[Service, ...]:
+        """Return the services of stacks."""
+        label = {"label": f"{STACK_LABEL}={stack}" if stack else STACK_LABEL}
+        with explained(self._url):
+            # Tasks first: a service that is made in between has none yet, and is not taken for one that runs.
+            tasks, documents = self._client.tasks(filters=label), self._client.services(filters=label)
+            try:
+                found = [service_of(document, tasks or ()) for document in documents]
+            except (TypeError, AttributeError) as error:
+                raise ValueError(f"a service of a wrong shape ({error})") from None
+        return tuple(sorted(found, key=lambda service: service.name))
+
+    def logs(self, service: str, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a service's log."""
+        with explained(self._url):
+            told = self._client.service_logs(service, stdout=True, stderr=True, tail=lines, is_tty=False)
+            text = (told if isinstance(told, bytes) else b"".join(told)).decode(errors="replace")
+        return tuple(line.rstrip()[:LOG_LINE] for line in text.splitlines() if line.strip())[-lines:]
 
     def close(self) -> None:
         """Give the connection back."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from pymachine.cluster.services import Service
 from pymachine.cluster.view import Node
 from pymachine.model import Endpoint
 
@@ -142,6 +143,12 @@ class ClusterEngine(Protocol):
 
     def tasks_on(self, node: str) -> int:
         """Return how many tasks of services have not stopped on a node."""
+
+    def services(self, stack: str = "") -> tuple[Service, ...]:
+        """Return the services of a stack, or of all stacks, with their tasks counted; in the order of their names."""
+
+    def logs(self, service: str, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a service's log. Raises ``EngineError`` where the engine cannot read it."""
 
     def close(self) -> None:
         """Give the connection back."""

@@ -72,6 +72,7 @@ class StackSpec:
 
     ``files`` are absolute paths, ``env_files`` too; ``environment`` holds values for the files' variables. ``build``
     says to build on the target what the files say to build, ``prune`` to remove services that they no longer have.
+    ``wait`` is how many seconds a deploy may take until its services run; 0 does not wait.
     """
 
     name: str
@@ -81,6 +82,7 @@ class StackSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     build: bool = True
     prune: bool = True
+    wait: int = 300
     spot: Spot | None = field(default=None, compare=False)
 
 

@@ -211,6 +211,7 @@ STACK = Section((
     Key("environment", Pairs(check_variable, secret=True), "Variables for the Compose files."),
     Key("build", Truth(), "Build on the target what the files say to build; true unless given."),
     Key("prune", Truth(), "Remove services that the files no longer have; true unless given."),
+    Key("wait", Duration(0), "How long its services may take until they run, 5m unless given; 0 does not wait."),
 ))  # fmt: skip
 
 HOOKS = Section(

@@ -152,7 +152,7 @@ def _stack(item: Value, names: Sequence[str] | None, reading: Reading) -> StackS
         return None
     return StackSpec(
         found["name"], found["file"], on, found.get("env_file", ()), found.get("environment", {}),
-        found.get("build", True), found.get("prune", True), item.spot,
+        found.get("build", True), found.get("prune", True), found.get("wait", 300), item.spot,
     )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pymachine.cluster.services import Service
 from pymachine.cluster.view import ClusterView
 from pymachine.engine.effects import Aspect, Change, Effect, effects_of
 from pymachine.model import State
@@ -122,8 +123,9 @@ class Memory:
 class Known:
     """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name.
 
-    Stacks without a digest are ``unresolved``. ``no_compose`` says why Compose cannot be used, None where it was not
-    asked for or is there.
+    ``wanted`` are what the services of stacks on the Swarm are called, by stack, ``services`` how they are; None
+    where that could not be asked, or nothing was deployed. Stacks without a digest are ``unresolved``.
+    ``no_compose`` says why Compose cannot be used, None where it was not asked for or is there.
     """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
@@ -131,5 +133,7 @@ class Known:
     traits: Mapping[str, Traits] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     digests: Mapping[str, str] = field(default_factory=dict)
+    wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    services: tuple[Service, ...] | None = None
     unresolved: Mapping[str, Unresolved] = field(default_factory=dict)
     no_compose: Unresolved | None = None

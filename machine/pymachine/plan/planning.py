@@ -44,7 +44,7 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
         chains,
         (*refusals, *seating.refusals, *held.refusals, *stacks.refusals),
         {name: part.unseen for name, part in parts.items() if part.unseen},
-        (*seating.notes, *held.notes, *outage(actions, nodes), *_advice(fleet)),
+        (*seating.notes, *held.notes, *outage(actions, nodes), *stacks.notes, *_advice(fleet)),
         seating.partial or held.partial or any(part.starts for part in parts.values()),
     )
 

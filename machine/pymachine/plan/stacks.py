@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pymachine.cluster.services import unsettled_of
 from pymachine.inventory.model import Fleet, StackSpec
 from pymachine.model import Machine
 from pymachine.plan import payloads
@@ -18,6 +19,7 @@ class Stacks:
 
     actions: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, remade: Iterable[str]) -> Stacks:
@@ -38,7 +40,15 @@ def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, rema
         reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
         gone = Action(payloads.Withdraw(before.on), name, (reason,))
         found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
-    return Stacks(found, tuple(refusals))
+    return Stacks(found, tuple(refusals), _unasked(known))
+
+
+def _unasked(known: Known) -> tuple[str, ...]:
+    """Say where a manager answers and its services could not be asked for."""
+    names = [name for name in known.wanted if name in known.memory.stacks and not known.memory.stacks[name].on]
+    if known.services is not None or not names or known.view is None or not known.view.spoken_to:
+        return ()
+    return (f"how the services of {', '.join(names)} are could not be asked",)
 
 
 def _refusal(name: str, why: Unresolved) -> Refusal:
@@ -59,7 +69,16 @@ def _deployed(
         reason = f"{on or 'the Swarm'} is a new one"
     elif before.digest != digest:
         reason = "its files or values changed"
-    return (Action(payloads.Deploy(digest, on), spec.name, (reason,)),) if reason else ()
+    reasons = (reason,) if reason else _unsettled(spec, known)
+    return (Action(payloads.Deploy(digest, on), spec.name, reasons),) if reasons else ()
+
+
+def _unsettled(spec: StackSpec, known: Known) -> tuple[str, ...]:
+    """Say of services on the Swarm what is not as it should be; nothing where they could not be asked for."""
+    if spec.on or known.services is None:
+        return ()
+    found = unsettled_of(spec.name, known.wanted.get(spec.name, ()), known.services)
+    return tuple(f"{service.name}: {service.in_words()}" for service in found)
 
 
 def _is_there(before: Deployed, records: Mapping[str, Machine], known: Known) -> bool:

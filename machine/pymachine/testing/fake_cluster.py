@@ -29,6 +29,7 @@ from pymachine.cluster.seam import (
     Settings,
     Standing,
 )
+from pymachine.cluster.services import Service
 from pymachine.cluster.view import MANAGER, WORKER, Node
 from pymachine.errors import EngineError
 from pymachine.model import Endpoint
@@ -280,6 +281,17 @@ class FakeEngine:
             left = swarm.tasks.get(node, host.tasks)
             swarm.tasks[node] = max(left - 1, 0)
             return left
+
+    def services(self, stack: str = "") -> tuple[Service, ...]:
+        """Return the services that were put there."""
+        with self._managing("services") as (_, _, swarm):
+            found = (service for service in swarm.services.values() if stack in ("", service.stack))
+            return tuple(sorted(found, key=lambda service: service.name))
+
+    def logs(self, service: str, lines: int) -> tuple[str, ...]:
+        """Return the last of the lines that were put there."""
+        with self._managing("logs") as (_, _, swarm):
+            return swarm.logs.get(service, ())[-lines:]
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pymachine.cluster.reading import settings_of, spec_with
 from pymachine.cluster.seam import ACTIVE, INACTIVE, PENDING, Founding, Settings
+from pymachine.cluster.services import Service
 from pymachine.cluster.view import MANAGER, Node, Quorum
 from pymachine.errors import EngineError, QuorumLost, Unreachable
 
@@ -54,6 +55,8 @@ class Swarm:
     settings: Settings = field(default_factory=Settings)
     generation: Counter[str] = field(default_factory=Counter)
     tasks: dict[str, int] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
+    logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def secret(self, what: str) -> str:
         """A token or key: another one after each rotation."""

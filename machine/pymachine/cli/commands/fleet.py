@@ -40,20 +40,22 @@ def fleet(ctx: click.Context) -> None:
 @JSON
 @click.pass_obj
 def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bool) -> None:
-    """List the machines of a fleet: how they are, their engines, their places in the Swarm."""
+    """List the machines of a fleet: how they are, their engines, their places in the Swarm, the services there."""
     from pymachine.apply.overview import overview
     from pymachine.documents import to_document
 
     with opened(app, files, limit) as opened_fleet:
-        rows, swarm = overview(opened_fleet.work.fleet, opened_fleet.names, app.tools, STATUS_DEADLINE)
+        found = overview(opened_fleet.work.fleet, opened_fleet.names, app.tools, STATUS_DEADLINE)
     app.settle()
     if as_json:
-        dump({"machines": to_document(rows), "swarm": swarm})
+        dump(to_document(found))
         return
     headers = ("MACHINE", "DRIVER", "STATE", "ENGINE", "SWARM", "ADDRESS", "")
-    columns(headers, [(r.name, r.driver, r.state, r.engine, r.seat, r.address, r.remark) for r in rows])
-    if swarm:
-        say(swarm)
+    columns(headers, [(r.name, r.driver, r.state, r.engine, r.seat, r.address, r.remark) for r in found.machines])
+    if found.swarm:
+        say(found.swarm)
+    if found.services:
+        columns(("SERVICE", "REPLICAS", ""), [(s.name, s.replicas, s.remark) for s in found.services])
 
 
 @command()

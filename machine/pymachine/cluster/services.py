@@ -1,0 +1,131 @@
+"""Services of a Swarm as one look shows them: how many of their tasks run, and why others do not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+STACK_LABEL = "com.docker.stack.namespace"  # what `docker stack deploy` puts on services and tasks
+UPDATING = ("updating", "rollback_started")
+# What ends an update without what was asked for.
+GIVEN_UP = ("paused", "rollback_paused", "rollback_completed")
+_ENDED_BADLY = ("failed", "rejected")
+_LONGEST = 300  # characters of an error
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A task that failed, or that finds no node: ``error`` is the engine's, ``code`` the exit code if it had one."""
+
+    task: str
+    error: str
+    code: int | None = None
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of a stack.
+
+    ``wanted`` is how many tasks shall run, or be completed by a ``job``; ``running`` how many do, or are. ``update``
+    is the state of its last update as the Engine API names it, empty where there was none. ``failure`` is the last.
+    """
+
+    id: str
+    name: str
+    stack: str
+    wanted: int
+    running: int
+    job: bool = False
+    update: str = ""
+    failure: Failure | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is as it was asked to be."""
+        return self.running >= self.wanted and self.update not in (*UPDATING, *GIVEN_UP)
+
+    @property
+    def replicas(self) -> str:
+        """How many of how many, as `docker service ls` writes it."""
+        return f"{self.running}/{self.wanted}"
+
+    def in_words(self) -> str:
+        """Return what is to be said of one that is not settled."""
+        if not self.id:
+            return "it is not there"
+        verb = "are completed" if self.job else "run"
+        told = f"{self.running} of {self.wanted} tasks {verb}"
+        if self.update in GIVEN_UP or (self.update in UPDATING and self.running >= self.wanted):
+            told = f"{told}, its update is {self.update.replace('_', ' ')}"
+        return f"{told}: {self.failure.error}" if self.failure and not self.settled else told
+
+
+def missing_as(stack: str, name: str) -> Service:
+    """Return what stands for a service that is not there."""
+    return Service("", name, stack, 1, 0)
+
+
+def unsettled_of(stack: str, names: Sequence[str], found: Sequence[Service]) -> list[Service]:
+    """Return the services of a stack that are not as they should be, those that are missing among them."""
+    there = {service.name: service for service in found if service.stack == stack}
+    wanted = [there.get(name) or missing_as(stack, name) for name in names]
+    return [service for service in wanted if not service.settled]
+
+
+def service_of(document: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]]) -> Service:
+    """Read one of ``/services`` with the ``/tasks``.
+
+    Raises ``KeyError``, ``ValueError``, ``TypeError`` or ``AttributeError`` for a wrong shape.
+    """
+    spec, own = document["Spec"], [task for task in tasks if task.get("ServiceID") == document["ID"]]
+    wanted, running, job = _counted(spec.get("Mode") or {}, own)
+    return Service(
+        str(document["ID"]),
+        str(spec["Name"]),
+        str((spec.get("Labels") or {}).get(STACK_LABEL, "")),
+        wanted,
+        running,
+        job,
+        str((document.get("UpdateStatus") or {}).get("State") or ""),
+        _failure(own),
+    )
+
+
+def _counted(mode: Mapping[str, Any], tasks: list[Mapping[str, Any]]) -> tuple[int, int, bool]:
+    """Count tasks as `docker service ls` does: those that shall run, of a global service one for each node."""
+    alive = [task for task in tasks if task.get("DesiredState") not in ("shutdown", "remove")]
+    done = sum(_state(task) == "complete" for task in tasks)
+    if "ReplicatedJob" in mode:
+        return int((mode["ReplicatedJob"] or {}).get("TotalCompletions") or 1), done, True
+    if "GlobalJob" in mode:
+        return sum(_state(task) != "orphaned" for task in alive), done, True
+    running = sum(_state(task) == "running" for task in alive)
+    if "Replicated" in mode:
+        return int((mode["Replicated"] or {}).get("Replicas", 1)), running, False
+    return len(alive), running, False
+
+
+def _failure(tasks: list[Mapping[str, Any]]) -> Failure | None:
+    """Return the latest: of a task that ended badly, or that waits with a reason."""
+    ill = [task for task in tasks if _state(task) in _ENDED_BADLY or (_status(task).get("Err") and _pending(task))]
+    if not ill:
+        return None
+    last = max(ill, key=lambda task: str(_status(task).get("Timestamp", "")))
+    code = (_status(last).get("ContainerStatus") or {}).get("ExitCode")
+    error = " ".join(str(_status(last).get("Err") or _state(last)).split())[:_LONGEST]
+    return Failure(str(last["ID"]), error, code if isinstance(code, int) else None, int(last.get("Slot") or 0))
+
+
+def _pending(task: Mapping[str, Any]) -> bool:
+    return task.get("DesiredState") == "running" and _state(task) != "running"
+
+
+def _state(task: Mapping[str, Any]) -> str:
+    return str(_status(task).get("State", ""))
+
+
+def _status(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = task.get("Status") or {}
+    return found

@@ -1,0 +1,204 @@
+"""Services of a Swarm: counted as the docker client counts them, waited for, seen by plan, drift and status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patience import LIMIT
+from pymachine.apply.drifting import drift
+from pymachine.apply.looking import records_of
+from pymachine.apply.overview import overview
+from pymachine.apply.running import Outcome
+from pymachine.cluster import connect
+from pymachine.cluster.seam import ClusterEngine
+from pymachine.cluster.services import Failure, Service, service_of, unsettled_of
+from pymachine.errors import EngineError
+from pymachine.inventory.model import Fleet
+from pymachine.plan import Kind
+from unit.fleets import fleet, kinds, stack
+from unit.fleetworld import FleetWorld, machine
+from unit.stub_swarm_engine import StubEngine, serving
+
+TRIO = fleet(machine(1, "mgr", "manager"), machine(2, "web-1", "worker"), machine(3, "web-2", "worker"))
+CRASH = Failure("t1", "task: non-zero exit (1)", 1)
+
+
+def document(mode: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A service of stack shop."""
+    labels = {"com.docker.stack.namespace": "shop"}
+    return {"ID": "s1", "Spec": {"Name": "shop_web", "Labels": labels, "Mode": mode}, **more}
+
+
+def task(state: str, desired: str = "running", **more: Any) -> dict[str, Any]:
+    """A task of it; ``err``, ``at`` and ``code`` are of its status."""
+    ended = {"ContainerStatus": {"ExitCode": more["code"]}} if "code" in more else {}
+    status = {
+        "State": state,
+        "Err": more.get("err", ""),
+        "Timestamp": more.get("at", "2026-01-01T00:00:00Z"),
+        **ended,
+    }
+    return {"ID": f"t{more.get('at', '')}", "ServiceID": "s1", "DesiredState": desired, "Status": status, "Slot": 1}
+
+
+@pytest.mark.parametrize(
+    ("mode", "tasks", "replicas", "settled"),
+    [
+        ({"Replicated": {"Replicas": 2}}, [task("running"), task("running")], "2/2", True),
+        ({"Replicated": {"Replicas": 2}}, [task("running"), task("starting")], "1/2", False),
+        ({"Replicated": {"Replicas": 2}}, [task("running"), task("running", "shutdown")], "1/2", False),
+        ({"Replicated": {}}, [], "0/1", False),
+        ({"Replicated": {"Replicas": 0}}, [], "0/0", True),
+        ({"Global": {}}, [task("running"), task("preparing"), task("failed", "shutdown")], "1/2", False),
+        ({"ReplicatedJob": {"TotalCompletions": 2}}, [task("complete", "complete")], "1/2", False),
+        ({"GlobalJob": {}}, [task("complete", "complete"), task("running", "complete")], "1/2", False),
+    ],
+)
+def test_tasks_are_counted(mode: dict[str, Any], tasks: list[dict[str, Any]], replicas: str, settled: bool) -> None:
+    service = service_of(document(mode), [*tasks, {**task("running"), "ServiceID": "another"}])
+    assert (service.replicas, service.settled) == (replicas, settled)
+
+
+def test_the_last_failure_is_told_and_a_reason_to_wait_is_one() -> None:
+    one = {"Replicated": {"Replicas": 1}}
+    tasks = [
+        task("failed", "shutdown", err="task: non-zero exit (1)", at="2026-01-01T00:00:02Z", code=1),
+        task("failed", "shutdown", err="older", at="2026-01-01T00:00:01Z"),
+        task("starting"),
+    ]
+    assert service_of(document(one), tasks).in_words() == "0 of 1 tasks run: task: non-zero exit (1)"
+    waiting = [task("pending", err="no suitable node (scheduling constraints not satisfied on 3 nodes)")]
+    assert service_of(document(one), waiting).in_words().endswith("(scheduling constraints not satisfied on 3 nodes)")
+    assert service_of(document(one), [task("running"), *tasks]).settled
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_completed", "rollback_paused", "updating"])
+def test_an_update_that_did_not_end_well_is_not_settled(state: str) -> None:
+    service = service_of(document({"Replicated": {}}, UpdateStatus={"State": state}), [task("running")])
+    assert not service.settled
+    assert service.in_words() == f"1 of 1 tasks run, its update is {state.replace('_', ' ')}"
+
+
+def test_a_service_that_is_missing_is_not_settled() -> None:
+    (missing,) = unsettled_of("shop", ["shop_web"], [Service("s", "shop_web", "another", 1, 1)])
+    assert missing.in_words() == "it is not there"
+
+
+@pytest.fixture
+def stub() -> Iterator[StubEngine]:
+    with serving(StubEngine()) as served:
+        yield served
+
+
+@pytest.fixture
+def engine(stub: StubEngine) -> Iterator[ClusterEngine]:
+    with connect(stub.endpoint, None, deadline=LIMIT) as connected:
+        yield connected
+
+
+def test_services_are_asked_for_by_their_stack(stub: StubEngine, engine: ClusterEngine) -> None:
+    stub.answer("GET /tasks", (200, [task("running")]))
+    stub.answer("GET /services", (200, [document({"Replicated": {"Replicas": 2}})]))
+    assert engine.services("shop") == (Service("s1", "shop_web", "shop", 2, 1),)
+    ((_, query, _),) = stub.asked_for("GET /services")
+    assert "com.docker.stack.namespace%3Dshop" in query
+
+
+@pytest.mark.parametrize("wrong", [[1], [{}], [{"ID": "s", "Spec": 5}], {"a": 1}, None])
+def test_services_of_a_wrong_shape_are_one_named_error(stub: StubEngine, engine: ClusterEngine, wrong: Any) -> None:
+    stub.answer("GET /tasks", (200, []))
+    stub.answer("GET /services", (200, wrong))
+    with pytest.raises(EngineError, match="did not answer as an engine does"):
+        engine.services()
+
+
+def test_a_log_that_cannot_be_read_is_an_error_of_its_own(stub: StubEngine, engine: ClusterEngine) -> None:
+    stub.answer("GET /services/s1/logs", (501, {"message": "configured logging driver does not support reading"}))
+    with pytest.raises(EngineError, match="does not support reading"):
+        engine.logs("s1", 3)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FleetWorld:
+    return FleetWorld(tmp_path / "store")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Fleet:
+    """The three machines, and a stack of two services."""
+    file = tmp_path / "shop.yaml"
+    file.write_text("services: {web: {image: a, deploy: {replicas: 3}}, db: {image: b}}\n")
+    return replace(TRIO, stacks=(replace(stack("shop"), files=(str(file),)),))
+
+
+def test_a_deploy_ends_when_its_services_run(world: FleetWorld, shop: Fleet) -> None:
+    began = world.clock.now()
+    assert not world.apply(shop).unfinished
+    assert "wait for the services" in world.reporter.steps("shop")
+    assert world.clock.now() - began >= 5  # they have to go on running
+    assert world.plan(shop).changes_nothing
+
+
+def test_a_deploy_whose_tasks_fail_ends_at_its_deadline_and_says_why(world: FleetWorld, shop: Fleet) -> None:
+    world.failing = {"shop_web": CRASH}
+    with world.clusters.lend() as state:
+        before = dict(state.swarms)
+    assert not before
+    (failed,) = world.apply(shop).having(Outcome.FAILED)
+    assert failed.error is not None
+    told = failed.error.message.splitlines()
+    assert told[0] == "after 300 s not every service of stack shop is as it should be:"
+    assert told[1] == "  shop_web: 0 of 3 tasks run: task: non-zero exit (1)"
+    assert not any("shop_db" in line for line in told)
+
+
+def test_the_last_lines_of_a_failing_service_are_shown(world: FleetWorld, shop: Fleet) -> None:
+    world.apply(TRIO)
+    with world.clusters.lend() as state:
+        next(iter(state.swarms.values())).logs["shop_web"] = ("one", "Traceback", "KeyError: 'DATABASE'")
+    world.failing = {"shop_web": CRASH}
+    (failed,) = world.apply(shop).having(Outcome.FAILED)
+    assert failed.error is not None
+    assert failed.error.message.endswith("\n    one\n    Traceback\n    KeyError: 'DATABASE'")
+
+
+def test_a_stack_that_is_not_waited_for_is_deployed_and_left(world: FleetWorld, shop: Fleet) -> None:
+    world.failing = {"shop_web": CRASH}
+    patient = replace(shop, stacks=(replace(shop.stacks[0], wait=0),))
+    assert not world.apply(patient).unfinished
+
+
+def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, shop: Fleet) -> None:
+    assert not world.apply(shop).unfinished
+    with world.clusters.lend() as state:
+        services = next(iter(state.swarms.values())).services
+        services["shop_web"] = replace(services["shop_web"], running=1, failure=CRASH)
+        del services["shop_db"]
+    made = world.plan(shop)
+    assert kinds(made) == {"stack shop": [Kind.DEPLOY]}
+    (action,) = made.actions
+    assert action.reasons == ("shop_web: 1 of 3 tasks run: task: non-zero exit (1)", "shop_db: it is not there")
+    assert world.work is not None
+    records = records_of(world.tools)
+    found = drift(shop, records, world.work.known, made, {})
+    assert [(one.machine, one.part, one.detail) for one in found] == [
+        ("shop", "stack", reason) for reason in action.reasons
+    ]
+    shown = overview(shop, [*records, "shop"], world.tools, 5.0)
+    assert [(row.name, row.replicas) for row in shown.services] == [("shop_web", "1/3")]
+    assert not world.apply(shop).unfinished
+    assert world.plan(shop).changes_nothing
+
+
+def test_services_that_could_not_be_asked_for_are_not_taken_for_well(world: FleetWorld, shop: Fleet) -> None:
+    assert not world.apply(shop).unfinished
+    made = world.plan(shop)
+    assert world.work is not None
+    known = replace(world.work.known, services=None)
+    (difference,) = drift(shop, records_of(world.tools), known, made, {})
+    assert (difference.part, difference.unseen) == ("stack", True)
