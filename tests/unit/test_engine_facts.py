@@ -63,6 +63,11 @@ def test_addresses_are_the_hosts_own_and_lasting_ones() -> None:
     assert parse_facts(output(addresses=ADDRESSES)).addresses == ("10.0.0.5", "fd00::5")
 
 
+def test_networks_of_the_engines_bridges_are_told_from_those_of_others() -> None:
+    more = "5: br-0123456789ab    inet 172.19.0.1/16 scope global br-0123456789ab\n"
+    assert parse_facts(output(addresses=ADDRESSES + more)).bridges == ("172.17.0.1/16", "172.19.0.1/16")
+
+
 def test_a_clock_without_a_fraction_is_read() -> None:
     assert parse_facts(output(clock="1700000000.%N")).clock == 1700000000.0
 

@@ -365,3 +365,28 @@ def test_destroying_a_fleet_takes_stacks_workers_and_managers_in_this_order() ->
 
 def test_an_even_number_of_managers_is_advised_against() -> None:
     assert "odd number" in Sim().plan(fleet(spec("a", "manager"), spec("b", "manager"))).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("pool", "told"),
+    [
+        ("10.0.0.0/8", "the pool 10.0.0.0/8 holds 10.1.2.3, an address of web-1"),
+        ("172.16.0.0/12", "the pool 172.16.0.0/12 holds 172.17.0.1/16, a network of the engine of web-1"),
+        ("192.168.7.0/24", "the pool 192.168.7.0/24 holds 192.168.7.9, an address of new"),
+    ],
+)
+def test_an_address_pool_in_which_a_host_lies_is_refused_by_the_plan(pool: str, told: str) -> None:
+    """Founding the Swarm would refuse it, after everything else was done."""
+    sim = Sim()
+    alone = fleet(spec("mgr"), spec("web-1"))
+    sim.apply(alone)
+    sim.findings["web-1"] = replace(sim.findings["web-1"], addresses=("10.1.2.3",), bridges=("172.17.0.1/16",))
+    fresh = spec("new", "worker", driver="other", options={"ssh_host": "192.168.7.9"})
+    wanted = fleet(spec("mgr", "manager"), spec("web-1", "worker"), fresh, swarm=SwarmSpec(address_pools=(pool,)))
+    made = sim.plan(wanted)
+    (refusal,) = made.refusals
+    assert refusal.subject == "swarm"
+    assert refusal.message.startswith(told)
+    assert not made.of(Kind.INIT, Kind.JOIN)
+    free = replace(wanted, swarm=SwarmSpec(address_pools=("100.64.0.0/16",)))
+    assert [action.subject for action in sim.plan(free).of(Kind.INIT)] == ["mgr"]

@@ -33,6 +33,7 @@ CLOCK_DIGITS = 22  # seconds and nanoseconds until the year 5138
 
 # Interfaces that containers and virtual machines bring; their addresses are not the host's.
 _VIRTUAL = re.compile(r"(docker|veth|br-|docker_gwbridge|virbr|cni|flannel|lxcbr|podman)")
+_ENGINES = re.compile(r"(docker0|docker_gwbridge|br-[0-9a-f]{12})(@|$)")
 
 
 def facts_command(spec: EngineSpec | None = None) -> Command:
@@ -126,6 +127,7 @@ def _host(text: _Texts) -> HostFacts:
         etc_hosts=text("etc_hosts"),
         debian_version=text("debian_version"),
         addresses=_addresses(text.lines("addresses")),
+        bridges=_bridges(text.lines("addresses")),
         clock=_clock(text("clock")),
         ipv6=bool(text("ipv6")),
         uid=text.number("uid"),
@@ -159,6 +161,13 @@ def _addresses(lines: list[str]) -> tuple[str, ...]:
         if usable and words[2] in ("inet", "inet6") and not _VIRTUAL.match(words[1]):
             found.append(words[3].partition("/")[0])
     return tuple(dict.fromkeys(found))
+
+
+def _bridges(lines: list[str]) -> tuple[str, ...]:
+    """Return the networks of the engine's own bridges, as ``ADDRESS/BITS`` of the bridge in them."""
+    words = [line.split() for line in lines]
+    found = (one for one in words if len(one) > 3 and one[2] in ("inet", "inet6"))
+    return tuple(dict.fromkeys(one[3] for one in found if _ENGINES.match(one[1])))
 
 
 def _free(lines: list[str]) -> dict[str, int]:

@@ -90,6 +90,7 @@ class HostFacts:
     etc_hosts: str = ""
     debian_version: str = ""
     addresses: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
     clock: float | None = None
     ipv6: bool = True
     uid: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymachine.engine.daemon_config import Config, merge
+from pymachine.engine.daemon_keys import NUMBERS, check_keys
 from pymachine.engine.exec_start import SWITCHES
 from pymachine.errors import UsageFault
 from pymachine.model import EngineSpec
@@ -40,10 +41,6 @@ _OBJECT_KEYS = {
     "feature": "features",
     "default-address-pool": "default-address-pools",
 }
-_NUMBERS = frozenset({
-    "mtu", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "shutdown-timeout",
-    "network-control-plane-mtu", "cpu-rt-period", "cpu-rt-runtime", "network-diagnostic-port",
-})  # fmt: skip
 _ALIASES = {"D": "debug", "l": "log-level", "s": "storage-driver", "b": "bridge", "G": "group", "H": "host",
             "g": "data-root", "graph": "data-root"}  # fmt: skip
 OURS = frozenset({"hosts", "tls", "config-file", *TLS_KEYS})
@@ -57,15 +54,17 @@ def key_of_flag(flag: str) -> str:
 def wanted_config(spec: EngineSpec, driver: str) -> Config:
     """Return everything the user asks for as one daemon.json, without the keys that make the engine listen.
 
-    Raises ``UsageFault`` for an option that cannot be read, one that is pymachine's own to set, or two that
-    contradict each other.
+    Raises ``UsageFault`` for an option that cannot be read, a key or value that dockerd would not take, one that is
+    pymachine's own to set, or two that contradict each other.
     """
+    check_keys(spec.config)
     wanted: Config = _strings_in_log_opts(dict(spec.config))
     for opt in spec.opts:
         wanted = _with(wanted, _from_opt(opt), f"--engine-opt {opt}")
     wanted = _with(wanted, _from_lists(spec), "the engine options")
     if spec.storage_driver:
         wanted = _with(wanted, {"storage-driver": spec.storage_driver}, "--engine-storage-driver")
+    check_keys(wanted)
     if owned := sorted(OURS & wanted.keys()):
         raise UsageFault(
             f"engine option {owned[0]} is set by pymachine itself",
@@ -111,7 +110,7 @@ def _from_opt(opt: str) -> Config:
         return {LIST_KEYS[name]: [value]}
     if name in _OBJECT_KEYS:
         return {_OBJECT_KEYS[name]: _object(name, opt, value)}
-    return {name: _number(opt, value) if name in _NUMBERS else value}
+    return {name: _number(opt, value) if name in NUMBERS else value}
 
 
 def _switch(opt: str, value: str) -> bool:

@@ -250,12 +250,21 @@ class Free:
     """Any mapping: another program reads it. Comes to JSON values."""
 
     def read(self, value: Value, reading: Reading) -> Any:
-        """Return the mapping as it is."""
+        """Return the mapping as it is; nothing of one with a value that could not be read, which is noted already."""
+        if _broken(value):
+            return ABSENT
         return plain(value) if isinstance(value, Table) else refuse(value, "a mapping", reading)
 
     def schema(self) -> Schema:
         """Return the schema of any mapping."""
         return {"type": "object"}
+
+
+def _broken(value: Value) -> bool:
+    if isinstance(value, Scalar):
+        return value.kind == BROKEN
+    parts = value.cells.values() if isinstance(value, Table) else value.items
+    return any(_broken(part) for part in parts)
 
 
 def checked(value: Value, check: Check, reading: Reading, text: str | None = None) -> Any:

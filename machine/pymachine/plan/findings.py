@@ -37,8 +37,8 @@ class Finding:
     """How a machine on record was found.
 
     Only one in state ``RUNNING`` was looked at; of others ``reason`` says why not. ``engine`` is the version found.
-    ``changes`` are what the set-up would do to the host to make it as the inventory says, ``refusal`` why it could
-    not.
+    ``addresses`` are the host's, ``bridges`` the networks of its engine's own. ``changes`` are what the set-up would
+    do to the host to make it as the inventory says, ``refusal`` why it could not.
     """
 
     state: State
@@ -48,6 +48,8 @@ class Finding:
     refusal: str = ""
     refusal_hint: str = ""
     seat: Seat = field(default_factory=Seat)
+    addresses: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
 
     @property
     def seen(self) -> bool:

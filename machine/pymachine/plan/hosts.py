@@ -25,7 +25,10 @@ def read_host(
     """
     engine = facts.engine
     version = engine.version if engine else ""
-    finding = Finding(State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals))
+    finding = Finding(
+        State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals), addresses=facts.addresses,
+        bridges=facts.bridges,
+    )  # fmt: skip
     # As it will be on the record when it has been set up so.
     trial = machine.with_(engine=replace(wanted, version=None))
     try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pymachine.cluster.networks import check_pools
 from pymachine.cluster.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, ClusterView, Node, wanted_labels
 from pymachine.documents import to_document
+from pymachine.errors import CheckFailed, UsageFault
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec
 from pymachine.model import Machine
 from pymachine.plan import payloads
@@ -36,7 +38,8 @@ def seat_all(fleet: Fleet, records: Mapping[str, Machine], parts: Mapping[str, P
     view = known.view if _survives(fleet, records, parts, known.view) else None
     wanted = [spec for spec in fleet.machines if spec.swarm is not None]
     if view is None:
-        return _founded(wanted, parts, known)
+        clash = _clash(fleet, wanted, records, known)
+        return Seating({}, (clash,)) if clash else _founded(wanted, parts, known)
     if not view.spoken_to:
         return _unspoken(view, parts)
     found: dict[str, tuple[Action, ...]] = {}
@@ -80,6 +83,33 @@ def _founded(wanted: Sequence[MachineSpec], parts: Mapping[str, Part], known: Kn
         if spec is not founder and spec.swarm is not None:
             actions[spec.name] = (_join(spec.name, spec.swarm, "the Swarm is new"),)
     return Seating(actions)
+
+
+def _clash(
+    fleet: Fleet, wanted: Sequence[MachineSpec], records: Mapping[str, Machine], known: Known
+) -> Refusal | None:
+    """Refuse pools in which a host or a network of an engine lies, as founding the Swarm would."""
+    if fleet.swarm is None or not fleet.swarm.address_pools:
+        return None
+    taken = [place for spec in wanted for place in _taken(spec, records.get(spec.name), known)]
+    try:
+        check_pools(fleet.swarm.address_pools, fleet.swarm.subnet_size, taken)
+    except (CheckFailed, UsageFault) as error:
+        return Refusal(SWARM, error.message, error.hint or "")
+    return None
+
+
+def _taken(spec: MachineSpec, machine: Machine | None, known: Known) -> list[tuple[str, str]]:
+    """Return what is known of a machine's addresses and networks, with whose they are: found, on record, or given."""
+    finding = known.findings.get(spec.name)
+    reached = [machine.endpoint.host] if machine and machine.endpoint else []
+    given = [str(spec.options["ssh_host"])] if "ssh_host" in spec.options else []
+    own = (*(finding.addresses if finding else ()), *(machine.addresses if machine else ()), *reached, *given)
+    bridges = finding.bridges if finding else ()
+    return [
+        *((address, f"an address of {spec.name}") for address in own),
+        *((network, f"a network of the engine of {spec.name}") for network in bridges),
+    ]
 
 
 def _controls(finding: Finding | None) -> bool:
