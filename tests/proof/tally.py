@@ -18,6 +18,8 @@ KINDS = ("vm_boots", "host_boots", "installations", "probes", "interpreters")
 DOMAIN_LOGS = Path("/var/log/libvirt/qemu")
 # libvirt writes one such line into a domain's log whenever it starts a QEMU for it.
 _START = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.\d+\+0000: starting up libvirt", re.MULTILINE)
+# What QEMU is given where it goes on from a saved state: nothing boots then.
+_RESTORED = re.compile(r"^-(incoming|loadvm) ", re.MULTILINE)
 _PROBE = "pymachine-probe-"
 _INTERPRETER = re.compile(r"(python[\d.]*|pymachine(-[a-z-]+)?)$")
 
@@ -60,15 +62,19 @@ def counted(folder: Path, stage: str) -> Counter[str]:
 
 
 def count_guests(since: datetime, logs: Path = DOMAIN_LOGS) -> None:
-    """Count the virtual machines that libvirt has started since, as it tells in the logs of its domains."""
+    """Count the virtual machines that libvirt has booted since, as it tells in the logs of its domains.
+
+    A start from a saved state is not a boot.
+    """
     for path in logs.glob("*.log"):
         started = _starts(path.read_text(errors="replace"), since)
         count("probes" if path.name.startswith(_PROBE) else "vm_boots", started)
 
 
 def _starts(log: str, since: datetime) -> int:
-    times = (datetime.fromisoformat(found[1]).replace(tzinfo=UTC) for found in _START.finditer(log))
-    return sum(time >= since.replace(microsecond=0) for time in times)
+    _, *starts = _START.split(log)
+    booted = (time for time, told in zip(starts[::2], starts[1::2], strict=True) if not _RESTORED.search(told))
+    return sum(datetime.fromisoformat(time).replace(tzinfo=UTC) >= since.replace(microsecond=0) for time in booted)
 
 
 def count_interpreters() -> None:

@@ -124,7 +124,8 @@ def test_guests_are_counted_by_what_libvirt_wrote(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PYMACHINE_RUN", str(tmp_path))
     monkeypatch.setenv("PYMACHINE_STAGE", "vm")
     line = "2026-11-30 1{}:00:00.123+0000: starting up libvirt version: 9.0.0, package: 9.0.0-4\nLC_ALL=C \\\n"
-    (tmp_path / "node1.log").write_text(line.format(1) + line.format(5) + line.format(6))
+    restored = line.format(7) + "-incoming defer \\\n"
+    (tmp_path / "node1.log").write_text(line.format(1) + line.format(5) + restored + line.format(6))
     (tmp_path / "pymachine-probe-1a.log").write_text(line.format(5))
     tally.count_guests(datetime(2026, 11, 30, 12, tzinfo=UTC), tmp_path)
     assert tally.counted(tmp_path, "vm") == Counter(vm_boots=2, probes=1)
