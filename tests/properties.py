@@ -13,7 +13,8 @@ def register() -> None:
     calm = settings(deadline=None, max_examples=USUAL, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     settings.register_profile("run", calm)
     settings.register_profile("ci", calm, derandomize=True, database=None)
-    settings.register_profile("soak", calm, max_examples=MANY * USUAL)
+    # Said outright: in CI, Hypothesis has settings of its own that these would take over.
+    settings.register_profile("soak", calm, max_examples=MANY * USUAL, derandomize=False)
 
 
 def examples(count: int) -> settings:

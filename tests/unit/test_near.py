@@ -33,7 +33,6 @@ def everything() -> set[str]:
         ("machine/pymachine/apply/__init__.py", "transcripts/test_transcripts.py"),  # a command loaded by its name
         ("drivers/pymachine_none/__init__.py", "transcripts/test_transcripts.py"),  # a driver found by entry points
         ("drivers/pymachine_aws/account.py", "contract/test_aws_killed.py"),
-        ("templates/pymachine_templates/engine/setup.sh.j2", "golden/test_engine_texts.py"),
         ("machine/pymachine/images/making/overlay/hosts", "unit/test_images_making.py"),
         ("tests/golden/libvirt/pool.xml", "golden/test_kvm_domain.py"),
         ("tests/golden/conftest.py", "golden/test_kvm_domain.py"),
@@ -47,6 +46,11 @@ def test_a_change_reaches_the_tests_of_it_and_not_all(path: str, reached: str) -
     assert (ROOT / path).exists()
     assert f"tests/{reached}" in chosen(path)
     assert chosen(path) < everything()
+
+
+def test_a_template_reaches_the_tests_of_what_it_renders() -> None:
+    """It may reach all others as well: every unit test may use the world of the verbs, which renders it."""
+    assert "tests/golden/test_engine_texts.py" in chosen("templates/pymachine_templates/engine/setup.sh.j2")
 
 
 @pytest.mark.parametrize(
