@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 COURSE = "course"
+# A host with an engine keeps its name unless asked.
+NAMED = ("--set-hostname",)
 ECHO_PAUSE = 0.3  # seconds for a program to switch the terminal's echo off after its question
 
 
@@ -74,7 +76,7 @@ def course_created(
 ) -> tuple[Workstation, str]:
     user = _workstation(lab_session, tmp_path_factory.mktemp("course"))
     key = ("--ssh-key", str(user.key), "--engine-insecure-registry", registry.address)
-    made = user.pymachine("--debug", "create", "-d", "ssh", "--ssh-host", course_host.address, *key, COURSE)
+    made = user.pymachine("--debug", "create", "-d", "ssh", "--ssh-host", course_host.address, *key, *NAMED, COURSE)
     return user, made.stdout + made.stderr
 
 
