@@ -2,6 +2,7 @@
 
 Driver "cloud" has the powers of clouds; "fake" has those of virtual machines.
 FAKE_FAIL=OPERATION:MESSAGE makes the driver fail; with the operation "crash", in a way that nobody foresaw.
+FAKE_COMPOSE=NAME is a variable that Compose misses, "none" a client without Compose.
 FAKE_CUT lists addresses of engines that nothing reaches. What is imported costs each command of a session, so it is
 imported where it is used.
 """
@@ -20,6 +21,10 @@ from pymachine.cli import main
 from pymachine.cli.quick import answer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pymachine.apply.programs import Ended
     from pymachine.cli.wiring import Wiring
     from pymachine.cluster.seam import ClusterEngine
     from pymachine.driver import Driver
@@ -43,7 +48,22 @@ def wiring() -> Wiring:
 
         return ["fake", *registry.names()]
 
-    return Wiring(load_driver=_load, driver_names=names, ask_engine=_ask, connect_cluster=_join_in)
+    return Wiring(load_driver=_load, driver_names=names, ask_engine=_ask, connect_cluster=_join_in, run=_run)
+
+
+def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Ended:
+    """Answer as Compose does that has no service to tell of; run what is not Compose."""
+    from pymachine.apply.programs import Ended, run_program
+
+    if list(words[:2]) != ["docker", "compose"]:
+        return run_program(words, environ, **how)
+    state = os.environ.get("FAKE_COMPOSE", "")
+    if state == "none":
+        return Ended(1, ("docker: unknown command: docker compose",))
+    if "version" in words:
+        return Ended(0, output=b"2.38.2")
+    warnings = (f'level=warning msg="The \\"{state}\\" variable is not set. Defaulting to a blank string."',)
+    return Ended(0, warnings if state else (), b'{"services": {}}')
 
 
 def _load(name: str) -> type[Driver]:

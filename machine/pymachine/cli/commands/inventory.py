@@ -60,11 +60,13 @@ def schema(app: App) -> None:
 def check(app: App, files: tuple[str, ...]) -> None:
     """Say how an inventory is understood, or everything that is wrong with it.
 
-    Secrets are not read, and no machine is looked at.
+    Compose is asked whether it can read the files of stacks. Secrets are not read, and no machine is looked at.
     """
     understood = read_inventory(app, files)
     understood.check_secrets()
     fleet = understood.fleet
+    if fleet.stacks:
+        _check_stacks(app, fleet)
     say(f"fleet {fleet.name}: {_count(len(fleet.machines), 'machine')}")
     if fleet.machines:
         columns(("DRIVER", "MACHINES", "MANAGERS", "WORKERS", "NOT IN THE SWARM"), _rows(fleet))
@@ -72,6 +74,25 @@ def check(app: App, files: tuple[str, ...]) -> None:
         say(f"stack {stack.name}: {f'on {stack.on}' if stack.on else 'on the Swarm'}")
     for event, path in fleet.hooks.items():
         say(f"hook {event}: {path}")
+
+
+def _check_stacks(app: App, fleet: Fleet) -> None:
+    """Raise ``CheckFailed`` for stacks whose files Compose refuses; note where it could not be asked."""
+    from dataclasses import replace
+
+    from pymachine.apply.compose import Compose
+    from pymachine.plan import Unresolved, Why
+
+    compose = Compose(app.environ, app.wiring.run)
+    # A secret has no value here, which is as good as any.
+    given = [replace(one, environment={k: v or "unread" for k, v in one.environment.items()}) for one in fleet.stacks]
+    answers = [answer for answer in map(compose.resolve, given) if isinstance(answer, Unresolved)]
+    refused = [answer for answer in answers if answer.why is Why.REFUSED]
+    if refused:
+        told = "\n  ".join(answer.message for answer in refused)
+        raise UsageFault(told, hint=refused[0].hint or None)
+    for message in dict.fromkeys(answer.message for answer in answers):
+        note(f"warning: the files of stacks were not read: {message}")
 
 
 @command()
