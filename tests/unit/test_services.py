@@ -13,11 +13,12 @@ from patience import LIMIT
 from pymachine.apply.drifting import drift
 from pymachine.apply.looking import records_of
 from pymachine.apply.overview import overview
+from pymachine.apply.project import read_containers
 from pymachine.apply.running import Outcome
 from pymachine.cluster import connect
 from pymachine.cluster.seam import ClusterEngine
 from pymachine.cluster.services import Failure, Service, service_of, unsettled_of
-from pymachine.errors import EngineError
+from pymachine.errors import EngineError, PymachineError
 from pymachine.inventory.model import Fleet
 from pymachine.plan import Kind
 from unit.fleets import fleet, kinds, stack
@@ -193,6 +194,39 @@ def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, s
     assert [(row.name, row.replicas) for row in shown.services] == [("shop_web", "1/3")]
     assert not world.apply(shop).unfinished
     assert world.plan(shop).changes_nothing
+
+
+RUNS = b'{"Name": "web-1", "State": "running", "Health": "", "ExitCode": 0}\n'
+DONE = b'{"Name": "seed-1", "State": "exited", "ExitCode": 0}\n'
+FAILED = b'{"Name": "db-1", "State": "exited", "ExitCode": 3}\n'
+ILL = b'{"Name": "db-1", "State": "running", "Health": "unhealthy"}\n'
+
+
+def test_a_stack_on_a_machine_ends_when_its_containers_run_or_are_done(world: FleetWorld, shop: Fleet) -> None:
+    wanted = replace(shop, stacks=(replace(shop.stacks[0], on="web-1"),))
+    world.programs.containers = RUNS + DONE
+    assert not world.apply(wanted).unfinished
+    assert "wait for the services" in world.reporter.steps("shop")
+
+
+@pytest.mark.parametrize(("container", "told"), [(FAILED, "exited (exit code 3)"), (ILL, "unhealthy")])
+def test_a_stack_on_a_machine_that_fails_is_named_with_its_log(
+    world: FleetWorld, shop: Fleet, container: bytes, told: str
+) -> None:
+    wanted = replace(shop, stacks=(replace(shop.stacks[0], on="web-1"),))
+    world.programs.containers = RUNS + container
+    (failed,) = world.apply(wanted).having(Outcome.FAILED)
+    assert failed.error is not None
+    assert failed.error.message.splitlines()[1:] == [f"  db-1: it is {told}", "    starting", "    no database"]
+
+
+def test_containers_are_read_as_lines_or_as_one_list() -> None:
+    assert [one.name for one in read_containers(RUNS + DONE)] == ["web-1", "seed-1"]
+    assert [one.name for one in read_containers(b"[" + RUNS.strip() + b"]")] == ["web-1"]
+    assert read_containers(b"") == []
+    for wrong in (b"{", b"[1]", b'{"a": 1}', b'{"Name": "a", "State": "b", "ExitCode": "x"}'):
+        with pytest.raises(PymachineError, match="not a list of containers"):
+            read_containers(wrong)
 
 
 def test_services_that_could_not_be_asked_for_are_not_taken_for_well(world: FleetWorld, shop: Fleet) -> None:

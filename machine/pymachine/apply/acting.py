@@ -13,6 +13,7 @@ from pymachine.apply.deploying import Docker
 from pymachine.apply.hooks import Hooks
 from pymachine.apply.looking import records_of
 from pymachine.apply.memory import Notebook
+from pymachine.apply.project import converge_project
 from pymachine.bake import bake
 from pymachine.cluster.view import MANAGER
 from pymachine.create import Order, create
@@ -293,8 +294,10 @@ def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
             place = view.id
     # Before its services run: it is there, and has to go when the inventory does not list it any more.
     hands.notebook.deployed(stack.name, Deployed(payload.digest, stack.on or "", place))
-    if not stack.on:
-        with reported(stack.name, STEP, hands.tools):
+    with reported(stack.name, STEP, hands.tools):
+        if stack.on:
+            converge_project(stack, machine, hands.docker, hands.stopped)
+        else:
             converge(stack, names, machine, hands.tools, hands.stopped)
 
 

@@ -18,6 +18,7 @@ from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import materialised
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
+ANSWER = 60.0  # seconds for a question
 _VERBS = ("deploy", "rm", "up", "down", "build")
 
 
@@ -58,6 +59,19 @@ class Docker:
     def down(self, name: str, machine: Machine) -> None:
         """Take a stack off one machine; its volumes stay. Its files are not needed."""
         self._call(name, ["compose", "-p", name, "down", "--remove-orphans"], machine)
+
+    def ask(self, words: Sequence[str], machine: Machine) -> bytes:
+        """Return what the client prints about a machine. Raises ``PymachineError`` where it fails."""
+        ended = self.run(["docker", *words], self.environ_for(machine), deadline=ANSWER, apart=True)
+        if ended.code:
+            last = ended.lines[-1] if ended.lines else f"code {ended.code}"
+            raise PymachineError(f"docker {words[0]} on {machine.name}: {last}")
+        return ended.output
+
+    def log(self, container: str, machine: Machine, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a container's log, of both its outputs."""
+        words = ["docker", "logs", "--tail", str(lines), container]
+        return self.run(words, self.environ_for(machine), deadline=ANSWER).lines[-lines:]
 
     @property
     def compose(self) -> Compose:
