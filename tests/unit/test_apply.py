@@ -14,7 +14,7 @@ from pymachine.apply.deploying import Docker
 from pymachine.apply.memory import failed_of, note_name
 from pymachine.apply.running import Outcome
 from pymachine.apply.selection import limited
-from pymachine.apply.working import leased, refuse
+from pymachine.apply.working import FleetWork, leased, refuse
 from pymachine.errors import CheckFailed, DriverError, LeaseHeld
 from pymachine.inventory.model import Fleet, NodeSpec, SwarmSpec
 from pymachine.model import EngineSpec, Phase, State
@@ -263,6 +263,20 @@ def test_a_stack_on_a_machine_is_not_planned_to_go_without_compose(world: FleetW
     made = world.plan(TRIO)
     assert [refusal.subject for refusal in made.refusals] == ["stack metrics"]
     assert not made.chains
+
+
+def test_destroying_tells_of_a_stack_that_cannot_be_taken_down(world: FleetWorld, compose: Path) -> None:
+    wanted = replace(TRIO, stacks=(replace(stack("metrics", on="web-1"), files=(str(compose),)),))
+    applied(world, wanted)
+    world.programs.composes = False
+    with FleetWork(wanted, world.tools, world.computer) as work:
+        made = work.plan_removal(frozenset({"mgr", "web-1", "web-2", "metrics"}))
+    assert [refusal.subject for refusal in made.refusals] == ["stack metrics"]
+    world.programs.composes = True
+    with FleetWork(wanted, world.tools, world.computer) as work:
+        made = work.plan_removal(frozenset({"mgr", "web-1", "web-2", "metrics"}))
+    assert not made.refusals
+    assert made.of(Kind.WITHDRAW)
 
 
 def test_what_compose_refuses_is_refused_by_the_plan(world: FleetWorld, compose: Path) -> None:

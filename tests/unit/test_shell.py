@@ -14,6 +14,7 @@ from patience import LIMIT
 from pymachine import shell
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.shell import docker_environ
 from pymachine.store.sqlite import SqliteStore
 
 KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJe0S4yS5PyN1Y4yjxJkzMEz1nPUKIiDbkSgXrnJ8V9K"
@@ -229,3 +230,12 @@ class TestAgainstARealServer:
         done = pymachine("ssh", "node1", "cat; echo to err >&2; exit 5", stdin="piped")
         assert (done.stdout, done.stderr, done.returncode) == ("piped", "to err\n", 5)
         assert "install OpenSSH" in pymachine("ssh", "node1").stderr
+
+
+def test_no_proxy_of_the_shell_stands_between_the_docker_client_and_a_machine() -> None:
+    pairs = [("DOCKER_HOST", "tcp://192.0.2.7:2376"), ("DOCKER_CONTEXT", None)]
+    shell = {"https_proxy": "http://proxy:3128", "NO_PROXY": "a", "DOCKER_CONTEXT": "x"}
+    assert docker_environ(shell, pairs, host="192.0.2.7") == {
+        "https_proxy": "http://proxy:3128", "NO_PROXY": "a,192.0.2.7", "DOCKER_HOST": "tcp://192.0.2.7:2376",
+    }  # fmt: skip
+    assert docker_environ({"A": "1"}, pairs, host="192.0.2.7") == {"A": "1", "DOCKER_HOST": "tcp://192.0.2.7:2376"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -78,7 +78,8 @@ class FleetWork:
     def plan_removal(self, names: frozenset[str]) -> Plan:
         """Look, and return how these machines and stacks are removed, and nothing else; no secret is read for it."""
         made = self._planned(without(self.fleet, names), ONE_BY_ONE, stacks=False)
-        return self._kept(_removing(limited(made, names | set(self.known.memory.stacks))))
+        stacks = set(self.known.memory.stacks)
+        return self._kept(_removing(limited(made, names | stacks), stacks))
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> Account:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
@@ -176,14 +177,15 @@ def refuse(made: Plan, *, replace: bool) -> None:
         raise CheckFailed(f"nothing can be done:{told}", hint=made.refusals[0].hint or None)
 
 
-def _removing(made: Plan) -> Plan:
-    """Return the part of a plan that only takes away, whatever it was for."""
+def _removing(made: Plan, stacks: Set[str]) -> Plan:
+    """Return the part of a plan that only takes away, whatever it was for; ``stacks`` that cannot go are told."""
+    told = tuple(refusal for refusal in made.refusals if refusal.subject in {f"stack {name}" for name in stacks})
     chains = tuple(
         replace(chain, actions=tuple(replace(action, reasons=("it is destroyed",)) for action in chain.actions))
         for chain in made.chains
         if all(action.kind in (Kind.REMOVE, Kind.WITHDRAW) for action in chain.actions)
     )
-    return replace(made, chains=chains, refusals=(), unseen={}, notes=(), partial=False)
+    return replace(made, chains=chains, refusals=told, unseen={}, notes=(), partial=False)
 
 
 def without(fleet: Fleet, names: Sequence[str] | frozenset[str]) -> Fleet:
