@@ -187,7 +187,7 @@ def test_a_url_with_its_digest_is_checked_and_fetched_once(shelf: Shelf, host: I
 def test_a_url_without_a_digest_says_that_nothing_was_checked(shelf: Shelf, host: ImageHost) -> None:
     said: list[str] = []
     resolve(shelf, f"{host.url}{FOLDER}/{NAME}", arch="x86_64", progress=said.append)
-    assert " #sha256=…" in said
+    assert any("#sha256=…" in line for line in said)
 
 
 @pytest.mark.parametrize("url", ["ftp://host/disk.img", "https://", "http://user:word@127.0.0.1/disk.img"])

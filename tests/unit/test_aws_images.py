@@ -115,7 +115,7 @@ def test_an_ami_is_looked_at_and_systems_manager_is_not_asked() -> None:
 def test_an_ami_of_another_region_is_refused(answer: Answer) -> None:
     with pytest.raises(CheckFailed, match="no image ami-00000001 in eu-central-1") as failed:
         images.find(account(answer), "ami-00000001", ["x86_64"])
-    assert "of one region" in str(failed.value.hint)
+    assert "region" in str(failed.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_an_ami_of_another_region_is_refused(answer: Answer) -> None:
     [
         ({"State": "pending"}, "is pending"),
         ({"Platform": "windows"}, "is Windows"),
-        ({"RootDeviceType": "instance-store"}, "no EBS volume"),
+        ({"RootDeviceType": "instance-store"}, "EBS volume"),
         ({"Architecture": "x86_64_mac"}, "is for x86_64_mac"),
         ({"Architecture": "i386"}, "is for i386"),
     ],

@@ -261,7 +261,7 @@ def test_credentials_of_another_account_launch_no_second_one(creating: Creating)
     creating.create()
     creating.cloud = Cloud()
     creating.cloud.owner = "999999999999"
-    with pytest.raises(DriverError, match="in the AWS account 123456789012"):
+    with pytest.raises(DriverError, match="account 123456789012"):
         creating.create()
     assert (creating.cloud.live, creating.cloud.groups) == ([], {})
 
@@ -325,7 +325,7 @@ def test_no_room_leads_to_the_next_attempt_and_says_so(creating: Creating, code:
     creating.create()
     assert creating.cloud.last("run_instances")["NetworkInterfaces"][0]["SubnetId"] == "subnet-b"
     assert len(set(tokens_of(creating.cloud))) == 2
-    assert "no room for t3.small in eu-central-1a" in creating.told
+    assert any("t3.small in eu-central-1a" in line for line in creating.told)
     assert any(text.startswith("launched as t3.small in eu-central-1b") for text in creating.notices)
 
 
@@ -375,7 +375,7 @@ def test_an_end_before_running_is_told_in_ec2s_words_with_what_to_do(creating: C
 
 def test_an_instance_that_never_runs_is_given_up_after_five_minutes(creating: Creating) -> None:
     creating.cloud.boot = 1e9
-    with pytest.raises(DriverError, match="does not run after 300 s"):
+    with pytest.raises(DriverError, match="after 300 s"):
         creating.create()
     assert 300 <= creating.cloud.time.seconds < 320
 

@@ -134,7 +134,7 @@ def test_a_protected_instance_is_told_with_the_command_that_lifts_it(cloud: Clou
 def test_an_instance_that_does_not_end_is_told_and_the_group_kept(cloud: Cloud) -> None:
     ec2 = made(cloud)
     cloud.shutdown = 1e9
-    with pytest.raises(DriverError, match="still shutting down"):
+    with pytest.raises(DriverError, match="shutting down"):
         remove(ec2, cloud, cloud.time.clock)
     assert cloud.count("delete_security_group") == 0
 
@@ -164,5 +164,5 @@ def test_credentials_of_another_account_do_not_make_it_look_removed(cloud: Cloud
     ec2 = made(cloud)
     elsewhere = Cloud()
     elsewhere.owner = "999999999999"
-    with pytest.raises(DriverError, match="is in the AWS account 123456789012"):
+    with pytest.raises(DriverError, match="account 123456789012"):
         remove(ec2, elsewhere, cloud.time.clock)

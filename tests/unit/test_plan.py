@@ -115,7 +115,7 @@ def test_what_drifted_on_the_host_is_configured_again() -> None:
     )
     made = sim.plan(TRIO)
     assert kinds(made) == {"web-1": [Kind.CONFIGURE]}
-    assert reasons(made, "web-1") == "set mtu in daemon.json: as asked for"
+    assert "mtu in daemon.json: " in reasons(made, "web-1")
 
 
 ENDING = Change("issue a new server certificate", "expires in 3 days", Aspect.CERTIFICATES, RESTARTING)
@@ -193,7 +193,8 @@ def test_a_machine_of_another_fleet_is_refused() -> None:
     sim = standing()
     sim.records["web-1"] = sim.records["web-1"].with_(fleet="blog")
     (refusal,) = sim.plan(TRIO).refusals
-    assert (refusal.subject, refusal.message) == ("web-1", "it belongs to fleet blog")
+    assert refusal.subject == "web-1"
+    assert refusal.message.endswith(" fleet blog")
 
 
 def test_a_machine_of_nobody_is_taken_in() -> None:
@@ -223,7 +224,7 @@ def test_a_host_that_vanished_is_made_anew_and_joins() -> None:
     sim.lose("mgr-1")
     made = sim.plan(THREE)
     assert kinds(made) == {"mgr-1": [Kind.REMAKE, Kind.JOIN]}
-    assert reasons(made, "mgr-1").startswith("its host is gone")
+    assert " gone" in reasons(made, "mgr-1")
 
 
 def test_a_machine_that_is_off_is_started() -> None:
@@ -316,7 +317,7 @@ def test_settings_of_the_swarm_change() -> None:
 def test_what_a_swarm_keeps_for_good_is_only_told() -> None:
     made = standing().plan(replace(TRIO, swarm=SwarmSpec(address_pools=("10.80.0.0/16",))))
     assert not made.chains
-    assert made.notes == ("address pools of a Swarm that is there cannot be changed",)
+    assert [note.startswith("address pools ") for note in made.notes] == [True]
 
 
 def test_stacks_come_last_and_need_the_swarm() -> None:

@@ -50,7 +50,7 @@ def test_its_clock_is_set_before_its_engine_is_asked(asleep: World) -> None:
     snapshots.restore("node1", "clean", asleep.tools)
     (setting,) = [call for call in asleep.host.calls if sets_the_clock(call.command)]
     assert (setting.command.words, setting.root) == (("date", "-u", "-s", f"@{NOW:.0f}"), True)
-    assert asleep.reporter.notices("node1") == ["its clock was 3600 s behind: it is set right"]
+    assert ["3600 s" in notice and notice.endswith(" right") for notice in asleep.reporter.notices("node1")] == [True]
 
 
 @pytest.mark.parametrize("skew", [-59, 0, 59])
@@ -68,7 +68,7 @@ def test_a_clock_that_cannot_be_set_is_told_of(asleep: World) -> None:
     snapshots.snapshot("node1", "clean", asleep.tools)
     with pytest.raises(TlsError):
         snapshots.restore("node1", "clean", asleep.tools)
-    assert asleep.reporter.notices("node1") == ["its clock was 3600 s behind: it could not be set"]
+    assert ["3600 s" in notice and " not " in notice for notice in asleep.reporter.notices("node1")] == [True]
     assert asleep.operation().outcome == "failed"
 
 
@@ -131,5 +131,5 @@ def test_a_driver_that_cannot_is_named(verb: Any, asleep: World) -> None:
 
 def test_a_machine_without_a_host_has_none(asleep: World) -> None:
     asleep.saved(handle=None)
-    with pytest.raises(CheckFailed, match="has no host yet"):
+    with pytest.raises(CheckFailed, match="no host"):
         snapshots.snapshots("node1", asleep.tools)

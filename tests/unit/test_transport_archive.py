@@ -97,7 +97,7 @@ def test_a_folder_of_another_account_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "in", 12345, 12345)
     done = run(unpack_tar(str(tmp_path / "in")), pack_tar(FILES))
     assert done.returncode == 1
-    assert b"belongs to another account" in done.stderr
+    assert b"another account" in done.stderr
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "", ".", "a\nb", "a//b", "-x", " a", "./a"])

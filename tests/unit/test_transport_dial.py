@@ -44,12 +44,12 @@ def test_a_closed_port_is_named_and_refused_at_once(listener: socket.socket) -> 
 def test_an_ipv6_address_is_bracketed_in_the_message() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         port = server.getsockname()[1]
-    with pytest.raises(Unreachable, match=rf"connection refused by \[::1\]:{port}"):
+    with pytest.raises(Unreachable, match=rf"refused by \[::1\]:{port}"):
         dial("::1", port, deadline=LIMIT)
 
 
 def test_a_name_without_address_is_named() -> None:
-    with pytest.raises(Unreachable, match=r"no address for host name 'nowhere\.invalid'|name server did not answer"):
+    with pytest.raises(Unreachable, match=r"'nowhere\.invalid'|name server"):
         dial("nowhere.invalid", 22, deadline=LIMIT)
 
 

@@ -10,6 +10,7 @@ from pymachine.cli.several import for_each
 from pymachine.engine.effects import Effect
 from pymachine.errors import CheckFailed, SeveralFailed
 from pymachine.provision import preview_provision
+from pymachine.steps.engine import SetUpEngine
 from pymachine.swarm import drained_in, provision_node, restart_node, turns
 from unit.swarming import SwarmWorld
 from unit.world import ENGINE
@@ -26,7 +27,7 @@ def world(tmp_path: Path) -> SwarmWorld:
 
 
 def steps(world: SwarmWorld, name: str) -> list[str]:
-    return [step for step in world.reporter.steps(name) if step in (DRAIN, BACK, "setting up the engine", "restart")]
+    return [step for step in world.reporter.steps(name) if step in (DRAIN, BACK, SetUpEngine.title, "restart")]
 
 
 def test_the_nodes_of_a_swarm_take_turns_managers_first_and_the_leader_last(world: SwarmWorld) -> None:
@@ -39,14 +40,14 @@ def test_a_node_is_drained_while_its_engine_is_configured(world: SwarmWorld) -> 
     world.swarm(3)
     world.reporter.events.clear()
     provision_node("m2", world.tools, spec_changes=ENV)
-    assert steps(world, "m2") == [DRAIN, "setting up the engine", BACK]
+    assert steps(world, "m2") == [DRAIN, SetUpEngine.title, BACK]
 
 
 def test_a_node_is_not_drained_where_it_is_not_wanted(world: SwarmWorld) -> None:
     world.swarm(3)
     world.reporter.events.clear()
     provision_node("m2", world.tools, spec_changes=ENV, drain=False)
-    assert steps(world, "m2") == ["setting up the engine"]
+    assert steps(world, "m2") == [SetUpEngine.title]
 
 
 def test_a_restart_that_the_quorum_does_not_bear_is_refused(world: SwarmWorld) -> None:
