@@ -62,13 +62,13 @@ def test_a_command_shows_its_usage(flag: str, usage: str, capsys: pytest.Capture
 
 
 def test_no_command_is_left_out() -> None:
-    known = pymachine.list_commands(click.Context(pymachine))
+    known = pymachine.list_commands(click.Context(pymachine, **pymachine.context_settings))
     assert sorted(known) == sorted(usage.split()[0] for usage in USAGES)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_has_the_first_sentence_of_each(name: str) -> None:
-    command = pymachine.get_command(click.Context(pymachine), name)
+    command = pymachine.get_command(click.Context(pymachine, **pymachine.context_settings), name)
     assert command is not None
     assert not command.hidden
     assert COMMANDS[name][1] == command.get_short_help_str(1000)
@@ -98,7 +98,7 @@ def test_a_list_of_all_commands_loads_none() -> None:
 
 
 def test_completion_offers_what_click_would() -> None:
-    context = click.Context(pymachine)
+    context = click.Context(pymachine, **pymachine.context_settings)
     for begun in ("", "s", "--", "nosuch"):
         ours = pymachine.shell_complete(context, begun)
         theirs = click.Group.shell_complete(pymachine, context, begun)

@@ -173,7 +173,7 @@ def test_the_source_of_a_new_machine_comes_from_an_option_or_else_from_a_variabl
 
 
 def test_flags_are_put_back_to_what_a_new_machine_has() -> None:
-    ctx = click.Context(provision)
+    ctx = click.Context(provision, **provision.context_settings)
     assert defaults_of(ctx, ["engine-label", "--engine-port"]) == {"labels": (), "port": 2376}
     assert defaults_of(ctx, ["engine-install-url"]) == {"install": "auto", "install_script": None}
     assert defaults_of(ctx, ["set-hostname"]) == {"set_hostname": None}
@@ -182,7 +182,7 @@ def test_flags_are_put_back_to_what_a_new_machine_has() -> None:
 @pytest.mark.parametrize("flag", ["dry-run", "ssh-host-key", "engine-lable", ""])
 def test_only_options_of_the_engine_can_be_put_back(flag: str) -> None:
     with pytest.raises(UsageFault, match="option of") as caught:
-        defaults_of(click.Context(provision), [flag])
+        defaults_of(click.Context(provision, **provision.context_settings), [flag])
     assert "engine-label" in (caught.value.hint or "")
 
 
