@@ -115,7 +115,7 @@ class TestAdopt:
     def test_in_a_dry_run_looks_at_the_host_and_changes_nothing(self, world: CloudWorld) -> None:
         preview = preview_create(order(world), world.tools)
         assert preview.verb == "adopt"
-        assert "make the host" not in [change.what for change in preview.changes]
+        assert not any("make" in change.what for change in preview.changes)
         assert (world.store.records(), world.host.address.host) == ([], HOST)
 
 
@@ -155,7 +155,7 @@ class TestAdopted:
         assert world.connections == []
 
     def test_rm_in_a_dry_run_says_that_the_host_stays(self, world: CloudWorld) -> None:
-        assert "destroy the host" not in [change.what for change in preview_remove("node1", world.tools).changes]
+        assert not any("destroy" in change.what for change in preview_remove("node1", world.tools).changes)
 
     def test_start_follows_it_and_gives_it_time_to_boot(self, world: CloudWorld) -> None:
         power.stop("node1", world.tools)

@@ -11,6 +11,7 @@ from pymachine.driver import Login, Request
 from pymachine.errors import AuthFailed, CheckFailed, DriverError, StepFailed, UsageFault
 from pymachine.model import Phase
 from pymachine.steps.host import ADMISSION_PATIENCE
+from pymachine.steps.login import MakeLogin
 from pymachine.store.clientfiles import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done
 from pymachine.transport.keypair import public_line
@@ -39,7 +40,7 @@ def test_the_key_is_on_record_before_the_host_is_made(world: CloudWorld) -> None
 
 def test_the_host_is_made_then_set_up_over_ssh(world: CloudWorld) -> None:
     machine = create(world.order(), world.tools)
-    assert world.reporter.steps("node1") == ["making a key to log in with", *STEPS_ON_A_HOST]
+    assert world.reporter.steps("node1") == [MakeLogin.title, *STEPS_ON_A_HOST]
     assert machine.phase is Phase.READY
     assert machine.ssh is not None
     assert (machine.ssh.host, machine.ssh.user, machine.ssh.key_path) == (FIRST, "admin", LOGIN_KEY)
