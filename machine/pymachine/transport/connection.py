@@ -140,9 +140,10 @@ class SshTransport:
                 raise Unreachable(f"the connection to {self._where} was lost", hint="give the command again")
             try:
                 return self._sessions[-1].open_channel("session", timeout=limit.left)
-            except paramiko.ChannelException:
-                # sshd counts a session until it has seen the end of it, and some hosts allow fewer than ten.
-                if patience.passed:
+            except paramiko.SSHException:
+                # sshd counts a session until it has seen the end of it, and some hosts allow fewer than ten. paramiko
+                # keeps one exception for all threads: who comes second finds no ChannelException, but its base class.
+                if patience.passed or not self._sessions[-1].is_active():
                     raise
                 time.sleep(SESSION_PAUSE)
 
