@@ -11,8 +11,8 @@ from typing import Any
 from pymachine.documents import to_document
 from pymachine.errors import StoreError
 from pymachine.model import Machine
+from pymachine.store.notes import loaded
 from pymachine.store.seam import Operation
-from pymachine.strict_json import parse_json
 
 KEPT = 1000  # entries that ended; older ones are dropped when a new one begins
 OUTCOMES = ("done", "failed")
@@ -63,16 +63,7 @@ def entries(connection: sqlite3.Connection, name: str | None, *, unfinished: boo
         "AND (NOT :unfinished OR outcome IS NULL) ORDER BY id DESC",
         {"name": name, "unfinished": unfinished},
     )
-    return [Operation(**dict(zip(_COLUMNS, row, strict=True), payload=_payload(row[-1]))) for row in rows.fetchall()]
-
-
-def _payload(text: str) -> dict[str, Any]:
-    """Return what an entry carries; what cannot be read is nothing: the journal is history, no decision reads it."""
-    try:
-        payload = parse_json(text)
-    except ValueError:
-        return {}
-    return payload if isinstance(payload, dict) else {}
+    return [Operation(**dict(zip(_COLUMNS, row, strict=True), payload=loaded(row[-1]))) for row in rows.fetchall()]
 
 
 def check_outcome(outcome: str) -> None:
