@@ -34,7 +34,7 @@ endif
 endif
 
 # What runs before anything is installed is written for the Python that is there.
-.PHONY: age python wheels setup hosts check style fast near test soak bench demo demo-down clean programs
+.PHONY: age python wheels setup hosts check style fast near test soak soak-again bench demo demo-down clean programs
 
 setup: $(VENV)/.ready
 
@@ -98,6 +98,10 @@ test: age python
 
 soak: age python
 	@$(PROOF) soak $(AREA)
+
+# What failed in the last whole soak and has not passed since; tests/soak.toml keeps what passes.
+soak-again: age python
+	@$(PROOF) again
 
 bench: hosts
 	@$(LAB) libvirt up

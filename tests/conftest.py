@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 import properties
-from proof import tally, tiers
+from proof import results, tally, tiers
 
 properties.register()
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "run")
@@ -66,11 +66,17 @@ def _share_a_run(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests counted, whatever captures their output: each property called ``count``."""
+    """Print what tests counted, whatever captures their output: each property called ``count``; note what failed."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
     for name, value in (pair for report in reports for pair in getattr(report, "user_properties", ())):
         if name == "count":
             terminalreporter.write_line(f"COUNT | {value}")
+    results.note(results.PASSED, _ids(terminalreporter, "passed"))
+    results.note(results.FAILED, _ids(terminalreporter, "failed", "error"))
+
+
+def _ids(terminalreporter: pytest.TerminalReporter, *kinds: str) -> list[str]:
+    return [report.nodeid for kind in kinds for report in terminalreporter.stats.get(kind, ())]
 
 
 @pytest.fixture(autouse=True)

@@ -9,21 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from proof.budget import Budget
 from proof.record import Soak, age, commit
+from proof.results import failed_in, passed_in
 from proof.run import Failed, Run
 from proof.slices import Unit, choose
-from proof.stages import ROOT, SUDO, Files, Stage, areas, every_run, preparation, pytest, rest, slice_of
+from proof.stages import ROOT, SUDO, Files, Stage, again, areas, every_run, preparation, pytest, rest, slice_of
 
 
 def main() -> int:
     """Run what was asked for; the first and the last line say how old the last whole soak is."""
     parser = argparse.ArgumentParser(prog="python -m proof", description=__doc__)
-    parser.add_argument("what", choices=("test", "soak", "age"))
+    parser.add_argument("what", choices=("test", "soak", "again", "age"))
     parser.add_argument("area", nargs="*", help="for soak: a folder of tests, or a word in the name of a test file")
     args = parser.parse_args()
     if args.what == "age":
@@ -43,37 +43,59 @@ def main() -> int:
 
 
 def _outcome(run: Run, what: str, area: list[str]) -> int:
-    budget, failed = Budget.read(), ""
-    proved = commit()
+    budget, proved = Budget.read(), commit()
+    failed: list[str] = []
     try:
-        for stage in _prepared(run, what, area):
-            run.run(stage)
+        _run_all(run, what, area)
         if what == "test":
             _run_slice(run, budget, proved)
         run.join()
     except Failed as error:
-        failed = str(error)
+        failed.append(str(error))
     over = run.told(budget)
     for line in over:
         print(f"over budget: {line} (tests/budget.toml)")
-    if failed:
-        print(f"FAILED: {failed}")
-    if what == "soak" and not area and not failed and not over:
-        Soak(datetime.now(UTC).date(), proved, time.time() - run.began).save()
+    failed += [f"{stage.name} failed" for stage in run.failed]
+    for line in (*failed, *failed_in(run.folder)):
+        print(f"FAILED: {line}")
+    _record(run, what, area, proved)
     return 1 if failed or over else 0
 
 
-def _prepared(run: Run, what: str, area: list[str]) -> Iterable[Stage]:
+def _run_all(run: Run, what: str, area: list[str]) -> None:
+    """Run the stages. A test ends with the first that fails; a soak takes hours, and goes on."""
+    for stage in _preparation(area):
+        run.run(stage)
+    run.goes_on = what != "test"
+    for stage in _stages(run, what, area):
+        run.run(stage)
+
+
+def _preparation(area: list[str]) -> list[Stage]:
+    # The image of an area is waited for by its first stage that has virtual machines, under whatever name.
+    return [stage for stage in preparation() if not area or stage.name != "image"]
+
+
+def _stages(run: Run, what: str, area: list[str]) -> list[Stage]:
     files = Files.all()
-    if not area:
-        yield from (*preparation(), *every_run(files))
-        yield from rest(files) if what == "soak" else ()
+    if what == "again":
+        return again(Soak.failing_last())
+    if area:
+        run.join()
+        return rest(_of_areas(files, area), "all")
+    return [*every_run(files), *(rest(files) if what == "soak" else ())]
+
+
+def _record(run: Run, what: str, area: list[str], proved: str) -> None:
+    """Write down a soak that came to its end, and what of its failures has passed now."""
+    if what == "again" and (last := Soak.last()):
+        last.again(passed_in(run.folder), proved).save()
+    if what != "soak" or area or not run.goes_on:
         return
-    stages = rest(_of_areas(files, area), "all")
-    # The image is waited for by the first stage that has virtual machines, under whatever name.
-    yield from (stage for stage in preparation() if stage.name != "image")
-    run.join()
-    yield from stages
+    if nameless := [stage.name for stage in run.failed if not failed_in(run.folder, stage.slug)]:
+        print(f"not written down: {', '.join(nameless)} failed without the name of a test")
+        return
+    Soak(datetime.now(UTC).date(), proved, time.time() - run.began, dict.fromkeys(failed_in(run.folder), "")).save()
 
 
 def _of_areas(files: Files, area: list[str]) -> Files:

@@ -1,4 +1,4 @@
-"""A run: its stages one after another or side by side, timed and counted, to the first that fails."""
+"""A run: its stages one after another or side by side, timed and counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 
 from proof.budget import Budget, Spent, sum_of, table
 from proof.stages import NOTHING_COLLECTED, ROOT, SUDO, Stage, lab
-from proof.tally import count_guests, counted
+from proof.tally import counted, guests
 
 ENDING = 120.0  # seconds for a stage to end its hosts
 
@@ -50,10 +50,15 @@ class Background:
 
 @dataclass
 class Run:
-    """What a run has done so far. ``folder`` is gone at its end."""
+    """What a run has done so far. ``folder`` is gone at its end.
+
+    The first stage that fails ends the run; one that ``goes_on`` adds each that fails to ``failed``.
+    """
 
     began: float
     folder: Path
+    goes_on: bool = False
+    failed: list[Stage] = field(default_factory=list)
     spent: list[Spent] = field(default_factory=list)
     beside: list[Background] = field(default_factory=list)
 
@@ -75,10 +80,9 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _env(self, stage: Stage) -> dict[str, str]:
-        name = stage.name.replace(" ", "-").replace(":", "")
         # Without bytecode each process would compile every module of the tests and the product for itself.
         kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        return {**kept, "PYMACHINE_RUN": str(self.folder), "PYMACHINE_STAGE": name}
+        return {**kept, "PYMACHINE_RUN": str(self.folder), "PYMACHINE_STAGE": stage.slug}
 
     def run(self, stage: Stage) -> None:
         """Run a stage to its end, or begin one that runs beside the next. Raises ``Failed``."""
@@ -93,7 +97,12 @@ class Run:
         finally:
             self._note(stage, time.monotonic() - began, now)
         if code not in (0, NOTHING_COLLECTED if stage.tier != "base" else 0):
+            self._fail(stage, code)
+
+    def _fail(self, stage: Stage, code: int) -> None:
+        if not self.goes_on:
             raise Failed(f"{stage.name} failed with {code}")
+        self.failed.append(stage)
 
     def _foreground(self, stage: Stage) -> int:
         if stage.libvirt:
@@ -117,11 +126,9 @@ class Run:
             raise
 
     def _note(self, stage: Stage, seconds: float, began: datetime | None = None, waited: float | None = None) -> None:
-        name = self._env(stage)["PYMACHINE_STAGE"]
-        os.environ.update(PYMACHINE_RUN=str(self.folder), PYMACHINE_STAGE=name)
+        counts = counted(self.folder, stage.slug)
         if began and stage.libvirt:
-            count_guests(began)
-        counts = counted(self.folder, name)
+            counts += guests(began)
         self.spent.append(Spent(stage.name, stage.tier, seconds, counts, waited is not None, waited or 0.0))
 
     def _begin(self, stage: Stage) -> None:
@@ -148,7 +155,7 @@ class Run:
             one.output.close()
             self._note(one.stage, time.monotonic() - one.began, waited=waited)
             if code:
-                raise Failed(f"{one.stage.name} failed with {code}")
+                self._fail(one.stage, code)
 
     def told(self, budget: Budget) -> list[str]:
         """Show what the run took, and return what is above its budget."""

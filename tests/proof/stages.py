@@ -45,6 +45,11 @@ class Stage:
     until: str = ""
     libvirt: bool = False
 
+    @property
+    def slug(self) -> str:
+        """Its name as that of a file."""
+        return self.name.replace(" ", "-").replace(":", "")
+
 
 def lab(*words: str, python: str = str(VENV)) -> Command:
     """A command of the lab."""
@@ -193,3 +198,16 @@ def rest(files: Files, tier: str = "soak") -> list[Stage]:
         for name, paths, words, libvirt in found
         if paths
     ]
+
+
+def again(tests: Sequence[str]) -> list[Stage]:
+    """The stages of single tests, by their ids, of whatever tier they are."""
+    files = Files.of({test.partition("::")[0] for test in tests})
+    named = {path: tuple(test for test in tests if test.startswith(f"{path}::")) or (path,) for path in _paths(files)}
+    return rest(
+        Files(*(tuple(test for path in kind for test in named[path]) for kind in vars(files).values())), "all"
+    )
+
+
+def _paths(files: Files) -> Iterable[str]:
+    return (path for kind in vars(files).values() for path in kind)

@@ -61,14 +61,16 @@ def counted(folder: Path, stage: str) -> Counter[str]:
     return Counter({kind: path.stat().st_size // 2 for kind, path in files.items() if path.exists()})
 
 
-def count_guests(since: datetime, logs: Path = DOMAIN_LOGS) -> None:
+def guests(since: datetime, logs: Path = DOMAIN_LOGS) -> Counter[str]:
     """Count the virtual machines that libvirt has booted since, as it tells in the logs of its domains.
 
     A start from a saved state is not a boot.
     """
+    found: Counter[str] = Counter()
     for path in logs.glob("*.log"):
-        started = _starts(path.read_text(errors="replace"), since)
-        count("probes" if path.name.startswith(_PROBE) else "vm_boots", started)
+        kind = "probes" if path.name.startswith(_PROBE) else "vm_boots"
+        found[kind] += _starts(path.read_text(errors="replace"), since)
+    return found
 
 
 def _starts(log: str, since: datetime) -> int:

@@ -18,9 +18,10 @@ from proof import tally
 from proof.budget import Budget, Spent, sum_of, table
 from proof.files import group_of
 from proof.record import Soak, age
+from proof.results import FAILED, PASSED, failed_in, note, passed_in
 from proof.run import Failed, Run
 from proof.slices import Unit, choose
-from proof.stages import TESTS, Files, Stage, areas
+from proof.stages import TESTS, Files, Stage, again, areas
 
 UNITS = [Unit(f"tests/lab/test_{number}.py", 10.0 + number) for number in range(30)]
 
@@ -120,15 +121,12 @@ def test_interpreters_are_known_by_their_names(argv: object, counts: bool) -> No
     assert tally.starts_python(argv) is counts
 
 
-def test_guests_are_counted_by_what_libvirt_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYMACHINE_RUN", str(tmp_path))
-    monkeypatch.setenv("PYMACHINE_STAGE", "vm")
+def test_guests_are_counted_by_what_libvirt_wrote(tmp_path: Path) -> None:
     line = "2026-11-30 1{}:00:00.123+0000: starting up libvirt version: 9.0.0, package: 9.0.0-4\nLC_ALL=C \\\n"
     restored = line.format(7) + "-incoming defer \\\n"
     (tmp_path / "node1.log").write_text(line.format(1) + line.format(5) + restored + line.format(6))
     (tmp_path / "pymachine-probe-1a.log").write_text(line.format(5))
-    tally.count_guests(datetime(2026, 11, 30, 12, tzinfo=UTC), tmp_path)
-    assert tally.counted(tmp_path, "vm") == Counter(vm_boots=2, probes=1)
+    assert tally.guests(datetime(2026, 11, 30, 12, tzinfo=UTC), tmp_path) == Counter(vm_boots=2, probes=1)
 
 
 def test_the_budget_names_everything_that_is_counted_and_says_what_is_above_it() -> None:
@@ -186,6 +184,58 @@ def test_the_age_of_a_soak_is_told_in_days(tmp_path: Path) -> None:
     Soak(date(2026, 11, 1), "0123456789abcdef", 5000.4).save(file)
     told = age(file, date(2026, 11, 30))
     assert told == "last whole soak: 2026-11-01, commit 0123456789ab, 29 days ago, in 5,000 s"
+
+
+def test_what_failed_in_a_soak_is_kept_until_it_has_passed(tmp_path: Path) -> None:
+    file, tests = tmp_path / "soak.toml", ['tests/lab/test_x.py::test_a["\\é\n]', "tests/unit/test_y.py::test_b"]
+    Soak(date(2026, 11, 30), "0123456789abcdef", 5000, dict.fromkeys(tests, "")).save(file)
+    assert Soak.failing_last(file) == tests
+    for passed, still in (([], "of 2 failed tests 2 still fail"), (tests[:1], "of 2 failed tests 1 still fail"),
+                          (tests[1:], "2 failed tests have all passed since")):  # fmt: skip
+        last = Soak.last(file)
+        assert last
+        last.again(passed, "feed").save(file)
+        assert age(file).endswith(f"; {still}")
+    assert Soak.failing_last(file) == []
+    assert Soak.failing_last(tmp_path / "none.toml") == []
+
+
+def test_what_passed_and_what_failed_is_noted_by_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYMACHINE_RUN", str(tmp_path))
+    for stage, passed, failed in (("one", ["a", "b"], ["c"]), ("two", ["d"], ["b"])):
+        monkeypatch.setenv("PYMACHINE_STAGE", stage)
+        note(PASSED, passed)
+        note(FAILED, failed)
+    assert failed_in(tmp_path) == ["c", "b"]
+    assert failed_in(tmp_path, "two") == ["b"]
+    assert passed_in(tmp_path) == ["a", "d"]
+    assert failed_in(tmp_path, "three") == []
+
+
+def test_a_soak_goes_on_after_a_stage_that_fails() -> None:
+    run = Run.begin(time.time())
+    run.goes_on = True
+    try:
+        run.run(Stage("beside", (("sh", "-c", "exit 4"),), until="good"))
+        run.run(Stage("bad", (("sh", "-c", "exit 3"),)))
+        run.run(Stage("good", (("true",),)))
+        assert [stage.name for stage in run.failed] == ["bad", "beside"]
+        assert [one.stage for one in run.spent] == ["bad", "beside", "good"]
+    finally:
+        run.close()
+
+
+def test_single_tests_run_where_their_file_does() -> None:
+    tests = [
+        "tests/lab/test_swarm.py::test_a[x]",
+        "tests/unit/test_proof.py::test_b",
+        "tests/unit/test_proof.py::test_c",
+    ]
+    stages = {stage.name: stage for stage in again(tests)}
+    assert set(stages) == {"soak: hosts", "soak: fast"}
+    assert stages["soak: hosts"].commands[0][-1] == tests[0]
+    assert list(stages["soak: fast"].commands[0][-2:]) == tests[1:]
+    assert again([]) == []
 
 
 def test_files_that_share_hosts_are_of_one_group() -> None:
