@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -83,10 +84,58 @@ def test_a_secret_is_asked_for_on_the_terminal_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "meant"), [("y", True), ("YES", True), ("", False), ("n", False), ("sure", False)]
+    ("answer", "meant"),
+    [("y", True), ("YES", True), (" yes ", True), ("", False), ("n", False), ("sure", False), ("you what?", False)],
 )
 def test_only_y_is_a_yes(answer: str, meant: bool) -> None:
     assert f"got {meant}" in _on_a_terminal('asker.confirm("remove?", instead="")', f"{answer}\n")
+
+
+EARLY = """
+import sys
+from pymachine.cli.terminal import TerminalAsker
+from pymachine.events import Silent
+print("busy", flush=True)
+sys.stdin.readline()  # the test has typed more by then: a line, and the beginning of another
+asker = TerminalAsker(Silent())
+for number in range(2):
+    print("got", {question}, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "prompt", "meant"),
+    [
+        ('asker.confirm("remove?", instead="")', b"] ", (b"got False", b"got True")),
+        ('asker.secret("passphrase", instead="")', b": ", (b"got later", b"got y")),
+    ],
+)
+def test_what_was_typed_before_a_question_is_not_its_answer(
+    question: str, prompt: bytes, meant: tuple[bytes, bytes]
+) -> None:
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", EARLY.format(question=question)], stdin=child, stdout=child, stderr=child,
+        start_new_session=True, preexec_fn=_take_terminal,
+    )  # fmt: skip
+    os.close(child)
+    with open(parent, "r+b", buffering=0) as terminal:
+        _read_until(terminal, b"busy")
+        terminal.write(b"go on\ny\ny\nye")
+        _read_until(terminal, prompt)
+        terminal.write(b"later\ny\nyes\n")  # the first line is the answer, the rest comes before the next question
+        _read_until(terminal, meant[0], prompt)
+        terminal.write(b"y\n")
+        _read_until(terminal, meant[1])
+        assert process.wait(LIMIT) == 0
+
+
+def _read_until(terminal: io.FileIO, *wanted: bytes) -> None:
+    """Read the screen until these stand on it, one behind the other."""
+    seen = b""
+    while not re.search(b".*".join(map(re.escape, wanted)), seen, re.DOTALL):
+        assert select.select([terminal], [], [], LIMIT)[0], seen
+        seen += terminal.read(4096)
 
 
 @pytest.mark.parametrize(

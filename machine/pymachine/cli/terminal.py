@@ -1,8 +1,12 @@
-"""Asking the person at the terminal, whatever standard input is; and nobody where there is no terminal."""
+"""Asking the person at the terminal, whatever standard input is; and nobody where there is no terminal.
+
+Every question of the command line is asked here. What was typed before it is thrown away: it cannot be its answer.
+"""
 
 from __future__ import annotations
 
 import os
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,6 +17,7 @@ from pymachine.events import Reporter
 from pymachine.printable import printable
 
 TERMINAL = Path("/dev/tty")
+YES = (b"y", b"yes")
 
 
 class TerminalAsker:
@@ -33,10 +38,10 @@ class TerminalAsker:
                 raise Interrupted(f"no {prompt} was given", hint=instead) from None
 
     def confirm(self, question: str, *, instead: str) -> bool:
-        """Ask yes or no; only an answer that begins with y is a yes. Raises ``UsageFault`` without a terminal."""
+        """Ask yes or no; only y and yes are a yes. Raises ``UsageFault`` without a terminal."""
         with self._terminal("whether to go on", instead), TERMINAL.open("r+b", buffering=0) as terminal:
             terminal.write(f"{printable(question)} [y/N] ".encode())
-            return terminal.readline().strip().lower().startswith(b"y")
+            return terminal.readline().strip().lower() in YES
 
     @contextmanager
     def _terminal(self, asked: str, instead: str) -> Iterator[None]:
@@ -44,6 +49,7 @@ class TerminalAsker:
             raise UsageFault(f"no terminal to ask {asked}", hint=instead)
         paused = getattr(self._reporter, "paused", nullcontext)
         with self._lock, paused():
+            _forget_input()
             yield
 
 
@@ -57,5 +63,14 @@ def _has_terminal() -> bool:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
         return False
+    finally:
+        os.close(descriptor)
+
+
+def _forget_input() -> None:
+    """Throw away what was typed and not read yet, lines and pieces of one."""
+    descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
+    try:
+        termios.tcflush(descriptor, termios.TCIFLUSH)
     finally:
         os.close(descriptor)
