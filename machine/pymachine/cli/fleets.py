@@ -12,8 +12,10 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.inventories import FILES, read_inventory
+from pymachine.cli.machines import unlock_swarms
 from pymachine.cli.output import note
 from pymachine.errors import UsageFault
+from pymachine.store import readable
 
 if TYPE_CHECKING:
     from pymachine.apply.working import FleetWork
@@ -117,6 +119,7 @@ def _unlock(app: App, fleet: str) -> None:
     holder = app.store.break_lease(note_name(fleet)) if app.force_unlock else None
     if holder is not None:
         note(f"note: took fleet {fleet} from {holder.user}@{holder.host}, process {holder.pid} ({holder.purpose})")
+    unlock_swarms(app, [machine.name for machine in readable(app.store) if machine.fleet == fleet])
 
 
 def _open_files() -> None:

@@ -9,7 +9,7 @@ from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
 from pymachine.model import Fault, Machine, Phase, check_name
-from pymachine.store import Store
+from pymachine.store import Store, readable
 
 DEFAULT = "default"
 FAULT_LIMIT = 120  # characters of a fault in a list; `inspect` shows all of it
@@ -53,14 +53,30 @@ def existing(app: App, names: Sequence[str]) -> list[str]:
 
 
 def unlock(app: App, names: Sequence[str]) -> None:
-    """Take the leases on machines from whoever holds them, if --force-unlock was given, and say whose they were."""
+    """Take the leases on machines, and on their Swarms' managers, if --force-unlock was given; say who held them."""
     for name in names if app.force_unlock else ():
-        holder = app.store.break_lease(name)
-        if holder is not None:
-            note(
-                f"note: took the lease on {holder.name} from {holder.user}@{holder.host}, process {holder.pid}, "
-                f"held since {holder.since} ({holder.purpose})"
-            )
+        _take_lease(app, name)
+    unlock_swarms(app, names)
+
+
+def unlock_swarms(app: App, names: Sequence[str]) -> None:
+    """Take the leases on the managers of these machines' Swarms, if --force-unlock was given."""
+    if not app.force_unlock:
+        return
+    from pymachine.swarm.quorum_lease import lease_name
+
+    clusters = [m.swarm.cluster for m in readable(app.store) if m.name in names and m.swarm is not None]
+    for cluster in dict.fromkeys(clusters):
+        _take_lease(app, lease_name(cluster))
+
+
+def _take_lease(app: App, name: str) -> None:
+    holder = app.store.break_lease(name)
+    if holder is not None:
+        note(
+            f"note: took the lease on {holder.name} from {holder.user}@{holder.host}, process {holder.pid}, "
+            f"held since {holder.since} ({holder.purpose})"
+        )
 
 
 def ready(app: App, name: str | None) -> Machine:

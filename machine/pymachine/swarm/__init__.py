@@ -15,7 +15,7 @@ from pymachine.swarm.leaving import leave, remove_node
 from pymachine.swarm.looking import status
 from pymachine.swarm.recovering import look_at_loss, recover
 from pymachine.swarm.seats import adjust, change, label
-from pymachine.swarm.upkeep import drained_in, provision_node, restart_node, turns, upgrade_node
+from pymachine.swarm.upkeep import drained_in, kill_node, provision_node, restart_node, stop_node, turns, upgrade_node
 
 __all__ = [
     "adjust",
@@ -24,6 +24,7 @@ __all__ = [
     "drained_in",
     "init",
     "join",
+    "kill_node",
     "label",
     "leave",
     "look_at_loss",
@@ -34,6 +35,7 @@ __all__ = [
     "restart_node",
     "rotate",
     "status",
+    "stop_node",
     "turns",
     "unlock",
     "update",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from pymachine import provision
 from pymachine.cluster.seam import ACTIVE, NodeChange
@@ -13,6 +13,7 @@ from pymachine.errors import EngineError, PymachineError, Unreachable
 from pymachine.model import Machine
 from pymachine.steps.powers import await_engine
 from pymachine.steps.tools import Tools
+from pymachine.swarm.quorum_lease import leads, quorum_held
 from pymachine.swarm.reaching import awaited, control, engine_of, member_at_work, unlocked, via_of
 from pymachine.swarm.rules import may_rest
 from pymachine.swarm.seats import await_no_tasks
@@ -24,18 +25,20 @@ BACK_PATIENCE = 240.0
 def drained(name: str, tools: Tools, *, via: Sequence[str] = ()) -> Iterator[None]:
     """Have the node run no tasks in the block, then wait until it takes part again and give it back its availability.
 
-    A manager is refused where the others would be no majority without it. If the block is never left, the next call
+    A manager is refused where the others would be no majority without it; until it is back no other process takes
+    one away. If the block is never left, the next call
     still knows the availability of before. The machine's lease is free in the block, for other verbs. Where the block
     fails, the node is given back if it still takes part, and stays drained if it does not.
     """
-    _drain(name, tools, via)
-    try:
-        yield
-    except PymachineError:
-        with suppress(PymachineError):
-            _give_back(name, tools, via, patience=0.0)
-        raise
-    _give_back(name, tools, via, patience=BACK_PATIENCE)
+    with ExitStack() as held:
+        _drain(name, tools, via, held)
+        try:
+            yield
+        except PymachineError:
+            with suppress(PymachineError):
+                _give_back(name, tools, via, patience=0.0)
+            raise
+        _give_back(name, tools, via, patience=BACK_PATIENCE)
 
 
 def upgrade(name: str, tools: Tools, *, version: str | None = None, via: Sequence[str] = ()) -> Machine:
@@ -61,7 +64,10 @@ def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:
     return min(left, key=lambda name: (name == view.leader, list(left).index(name)), default=None)
 
 
-def _drain(name: str, tools: Tools, via: Sequence[str]) -> None:
+def _drain(name: str, tools: Tools, via: Sequence[str], held: ExitStack) -> None:
+    """Drain the node; of a manager the lease on its Swarm's managers is taken first, and ``held``."""
+    if cluster := _led_by(name, tools, via):
+        held.enter_context(quorum_held(cluster, name, "restart of manager", tools))
     with (
         member_at_work(name, "drain", tools) as (_, machine),
         control(tools, via_of(machine, via, tools), last=name) as manager,
@@ -72,6 +78,13 @@ def _drain(name: str, tools: Tools, via: Sequence[str]) -> None:
         note = NodeChange(availability="drain", labels=lambda labels: {**labels, DRAINED_LABEL: former})
         manager.engine.change_node(node.id, note)
         await_no_tasks(name, node, manager, tools)
+
+
+def _led_by(name: str, tools: Tools, via: Sequence[str]) -> str:
+    """Return the id of the Swarm that the machine manages now; empty for a worker."""
+    machine = tools.store.get(name)
+    with control(tools, via_of(machine, via, tools), last=name) as manager:
+        return manager.cluster if leads(machine, manager) else ""
 
 
 def _give_back(name: str, tools: Tools, via: Sequence[str], *, patience: float) -> None:

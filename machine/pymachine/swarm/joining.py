@@ -15,13 +15,13 @@ from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
 from pymachine.swarm.founding import advertised_by
 from pymachine.swarm.opening import open_to_neighbours
+from pymachine.swarm.quorum_lease import leads, managers_held
 from pymachine.swarm.reaching import (
     JOIN_PATIENCE,
     UNLOCK_KEY,
     Control,
     addresses_of,
     awaited,
-    control,
     engine_of,
     member_at_work,
     settled,
@@ -37,9 +37,10 @@ def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: b
     One that is a node of it already is brought to what ``node`` says, or taken up as it is with ``keep``; one of
     another Swarm is refused. Managers are to join one after another, workers may do so at once.
     """
+    leading = node.role == MANAGER
     with (
         member_at_work(name, "join", tools) as (session, machine),
-        control(tools, via, last=name) as manager,
+        managers_held(machine, "join of manager", lambda m: leads(machine, m) != leading, tools, via) as manager,
         engine_of(machine, tools) as engine,
     ):
         seat = _seat(machine, manager, engine, tools)

@@ -11,6 +11,7 @@ from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import Machine
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
+from pymachine.swarm.quorum_lease import leads, managers_held, quorum_held
 from pymachine.swarm.reaching import (
     UNLOCK_KEY,
     Control,
@@ -44,7 +45,8 @@ def leave(
                 return _forgotten(machine, session)
             if dissolve and engine is not None and _dissolved(machine, engine, via, tools):
                 return _forgotten(machine, session)
-            with control(tools, via_of(machine, via, tools), last=name) as manager:
+            asked, purpose = via_of(machine, via, tools), "leave of manager"
+            with managers_held(machine, purpose, lambda found: leads(machine, found), tools, asked) as manager:
                 _take_out(machine, engine, manager, tools)
         return _forgotten(machine, session)
 
@@ -53,8 +55,11 @@ def remove_node(node: str, tools: Tools, *, via: Sequence[str]) -> None:
     """Forget a node by its id whose machine is gone: demoted first if it is a manager, once it is seen down."""
     with control(tools, via) as manager:
         found = manager.find(node)
-        if found is not None:
-            forget(found.hostname or found.id, node, manager, tools)
+        if found is None:
+            return
+        name = found.hostname or found.id
+        with quorum_held(manager.cluster, name, "removal of manager", tools) if found.is_manager else nullcontext():
+            forget(name, node, manager, tools)
 
 
 def _refuse_unknown_member(machine: Machine, tools: Tools) -> None:

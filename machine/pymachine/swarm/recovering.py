@@ -16,6 +16,7 @@ from pymachine.model import Machine
 from pymachine.steps.tools import Tools
 from pymachine.swarm.joining import join
 from pymachine.swarm.looking import status, the_cluster
+from pymachine.swarm.quorum_lease import quorum_held
 from pymachine.swarm.reaching import (
     START_PATIENCE,
     UNLOCK_KEY,
@@ -99,7 +100,8 @@ def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = N
         raise CheckFailed(
             f"{chosen} is no manager that is left", hint=f"it can be one of these: {', '.join(loss.survivors)}"
         )
-    formers = _go_on_alone(chosen, tools)
+    with quorum_held(loss.cluster, chosen, "recovery around", tools):
+        formers = _go_on_alone(chosen, tools)
     for name in loss.survivors:
         if name != chosen:
             join(name, formers.get(_node_id(name, tools), NodeSpec(MANAGER)), tools, via=[chosen])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from pymachine.cluster.seam import ClusterEngine, NodeChange
@@ -13,6 +14,7 @@ from pymachine.inventory.model import NodeSpec
 from pymachine.model import Machine, Membership
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
+from pymachine.swarm.quorum_lease import managers_held
 from pymachine.swarm.reaching import UNLOCK_KEY, Control, awaited, control, member_at_work, via_of
 from pymachine.swarm.rules import may_go
 
@@ -25,7 +27,7 @@ def adjust(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str] = ()) 
     Labels that an earlier call set and that are not in ``node`` go, those of others stay.
     """
     with member_at_work(name, "adjust", tools) as (session, machine):
-        with control(tools, via_of(machine, via, tools), last=name) as manager:
+        with _for_role(machine, node.role, via, tools) as manager:
             machine = take_role(machine, node.role, manager, session)
             fit(machine, node, manager.engine)
         return machine
@@ -44,7 +46,7 @@ def change(
     A node is drained when no task of a service is left on it.
     """
     with member_at_work(name, "change", tools) as (session, machine):
-        with control(tools, via_of(machine, via, tools), last=name) as manager:
+        with _for_role(machine, role, via, tools) as manager:
             machine = take_role(machine, role or manager.get(machine).role, manager, session)
             if availability is not None:
                 set_availability(machine, manager, availability, tools)
@@ -98,6 +100,17 @@ def remember(machine: Machine, node: Node, manager: Control, session: Session) -
     if machine.swarm == membership and known == key:
         return machine
     return session.save(machine.with_(swarm=membership), {UNLOCK_KEY: key} if known != key else None)
+
+
+def _for_role(
+    machine: Machine, role: str | None, via: Sequence[str], tools: Tools
+) -> AbstractContextManager[Control]:
+    """Lend a manager, alone with the managers where there will be one more of them, or one less."""
+
+    def changes(manager: Control) -> bool:
+        return role is not None and manager.get(machine).role != role
+
+    return managers_held(machine, f"change to {role} of", changes, tools, via_of(machine, via, tools))
 
 
 def demote(name: str, node: Node, manager: Control, tools: Tools) -> None:

@@ -23,6 +23,7 @@ from pymachine.steps.preview import Preview
 from pymachine.steps.tools import Tools
 from pymachine.swarm import draining
 from pymachine.swarm.looking import status
+from pymachine.swarm.quorum_lease import quorum_held_for
 from pymachine.swarm.reaching import control, engine_of, via_of
 
 NO_DRAIN = "--no-drain goes on without moving its tasks away"
@@ -31,7 +32,8 @@ NO_DRAIN = "--no-drain goes on without moving its tasks away"
 def provision_node(name: str, tools: Tools, *, drain: bool = True, **given: Any) -> Machine:
     """Provision a machine, drained meanwhile if it is a node and its engine restarts; return its record."""
     if not drain or not _takes_part(name, tools):
-        return provision.provision(name, tools, **given)
+        with quorum_held_for(name, "provision of manager", tools):
+            return provision.provision(name, tools, **given)
     quiet = replace(tools, reporter=Silent())
     if not interrupt(provision.preview_provision(name, quiet, **given).effects):
         return provision.provision(name, tools, **given)
@@ -42,16 +44,30 @@ def provision_node(name: str, tools: Tools, *, drain: bool = True, **given: Any)
 def upgrade_node(name: str, tools: Tools, *, drain: bool = True, version: str | None = None) -> Machine:
     """Upgrade a machine's engine, drained meanwhile if it is a node; return its record."""
     if not drain or not _takes_part(name, tools) or not _drainable(name, tools):
-        return provision.upgrade(name, tools, version=version)
+        with quorum_held_for(name, "upgrade of manager", tools):
+            return provision.upgrade(name, tools, version=version)
     return draining.upgrade(name, tools, version=version)
 
 
 def restart_node(name: str, tools: Tools, *, drain: bool = True) -> Machine:
     """Restart a machine, drained meanwhile if it is a node; return its record."""
     if not drain or not _takes_part(name, tools):
-        return power.restart(name, tools)
+        with quorum_held_for(name, "restart of manager", tools):
+            return power.restart(name, tools)
     with _away(name, tools):
         return power.restart(name, tools)
+
+
+def stop_node(name: str, tools: Tools) -> Machine:
+    """Shut a machine down, a manager while no other process takes one away; return its record."""
+    with quorum_held_for(name, "stop of manager", tools):
+        return power.stop(name, tools)
+
+
+def kill_node(name: str, tools: Tools) -> Machine:
+    """Cut a machine's power, a manager's while no other process takes one away; return its record."""
+    with quorum_held_for(name, "kill of manager", tools):
+        return power.kill(name, tools)
 
 
 def drained_in(preview: Preview, tools: Tools) -> Preview:

@@ -12,10 +12,10 @@ from pymachine.cli.several import for_each
 
 
 def _switch(app: App, names: tuple[str, ...], verb: str, outcome: str) -> None:
-    from pymachine import power
+    from pymachine import power, swarm
 
     tools = app.tools
-    action = getattr(power, verb)
+    action = {"start": power.start, "stop": swarm.stop_node, "kill": swarm.kill_node}[verb]
     wanted = existing(app, names)
     unlock(app, wanted)
     for_each(wanted, lambda name: action(name, tools), lambda name, _: say(f"{name} {outcome}"))

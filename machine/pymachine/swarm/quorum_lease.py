@@ -1,0 +1,105 @@
+"""The lease on the managers of a Swarm: held by whoever takes one of them away or changes how many there are.
+
+A look at the quorum is worth nothing while somebody else may take another manager away after the same look. Where
+more than one process works with a store, they take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+
+from pymachine.cluster.view import MANAGER
+from pymachine.errors import Interrupted, LeaseHeld
+from pymachine.model import Machine
+from pymachine.steps.tools import Tools
+from pymachine.store import Holder
+from pymachine.swarm.reaching import Control, control, is_node_of
+
+PATIENCE = 900.0  # seconds; a drain, an engine's restart and the way back take some minutes
+PAUSE = 1.0
+STEP = "wait for the Swarm's other managers"
+
+
+def lease_name(cluster: str) -> str:
+    """Return the name of the lease on a Swarm's managers; no machine can have it."""
+    return f"swarm:{cluster}"
+
+
+@contextmanager
+def quorum_held(cluster: str, machine: str, purpose: str, tools: Tools) -> Iterator[None]:
+    """Hold the lease while a manager, ``machine``, is away. Waits for whoever holds it.
+
+    Raises ``LeaseHeld`` that says who does after 15 minutes; ``Interrupted`` where the work is to stop meanwhile.
+    """
+    with ExitStack() as held:
+        _taken(held, lease_name(cluster), machine, purpose, tools)
+        yield
+
+
+def quorum_held_for(name: str, purpose: str, tools: Tools) -> AbstractContextManager[None]:
+    """Return what holds the lease where a machine is a manager on record, and does nothing for any other."""
+    machine = tools.store.find(name)
+    if machine is None or machine.swarm is None or machine.swarm.role != MANAGER:
+        return nullcontext()
+    return quorum_held(machine.swarm.cluster, name, purpose, tools)
+
+
+@contextmanager
+def managers_held(
+    machine: Machine, purpose: str, takes: Callable[[Control], bool], tools: Tools, via: Sequence[str]
+) -> Iterator[Control]:
+    """Lend a manager as ``control`` does, with the lease held where ``takes`` says that a manager comes or goes.
+
+    The one that is lent is chosen after the wait: the one that was asked before may be what was worked on.
+    """
+    with control(tools, via, last=machine.name) as manager:
+        cluster = manager.cluster if takes(manager) else ""
+        if not cluster:
+            yield manager
+    if cluster:
+        with (
+            quorum_held(cluster, machine.name, purpose, tools),
+            control(tools, via, last=machine.name) as manager,
+        ):
+            yield manager
+
+
+def leads(machine: Machine, manager: Control) -> bool:
+    """Whether a machine is a manager of this Swarm now."""
+    return any(node.is_manager and is_node_of(machine, node) for node in manager.nodes())
+
+
+def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Tools) -> None:
+    stopped = getattr(tools.reporter, "stopped", bool)
+    end, waiting = tools.now() + PATIENCE, False
+    while True:
+        try:
+            held.enter_context(tools.store.lease(lease, f"{purpose} {machine}"))
+            break
+        except LeaseHeld as error:
+            holder = tools.store.holder(lease)
+            if tools.now() >= end:
+                raise _held(holder) if holder else error from None
+        if not waiting:
+            tools.reporter.started(machine, STEP)
+            if holder:
+                tools.reporter.notice(machine, f"waits for {_who(holder)}")
+        waiting = True
+        if stopped():
+            raise Interrupted(f"interrupted before {purpose} of {machine}", hint="give the command again to go on")
+        tools.sleep(PAUSE)
+    if waiting:
+        tools.reporter.finished(machine, STEP)
+
+
+def _who(holder: Holder) -> str:
+    return f"{holder.user}@{holder.host}, process {holder.pid} ({holder.purpose}), since {holder.since}"
+
+
+def _held(holder: Holder) -> LeaseHeld:
+    return LeaseHeld(
+        f"a manager of the same Swarm is being worked on by {_who(holder)}: two at once could cost its quorum",
+        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        lease=holder.name,
+    )
