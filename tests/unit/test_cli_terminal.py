@@ -119,7 +119,7 @@ def test_what_was_typed_before_a_question_is_not_its_answer(
         start_new_session=True, preexec_fn=_take_terminal,
     )  # fmt: skip
     os.close(child)
-    with open(parent, "r+b", buffering=0) as terminal:
+    with os.fdopen(parent, "r+b", buffering=0) as terminal:
         _read_until(terminal, b"busy")
         terminal.write(b"go on\ny\ny\nye")
         _read_until(terminal, prompt)
