@@ -12,7 +12,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine import swarm
-from pymachine.errors import Interrupted, LeaseHeld, PymachineError
+from pymachine.errors import CheckFailed, Interrupted, LeaseHeld
 from pymachine.inventory.model import NodeSpec
 from pymachine.steps.tools import Tools
 from pymachine.store.sqlite import SqliteStore
@@ -69,7 +69,7 @@ def test_what_takes_a_manager_away_waits_for_the_other_process(world: SwarmWorld
         with pytest.raises(LeaseHeld) as held:
             TAKING[verb](world.tools)
         assert (world.record("m2"), world.record("w1").swarm, world.record("x").swarm) == before
-    assert "restart of manager m1" in held.value.message
+    assert held.value.lease == lease_name(_cluster(world))
     assert held.value.hint is not None
 
 
@@ -111,7 +111,7 @@ def test_the_quorum_is_counted_after_the_wait(world: SwarmWorld) -> None:
             world.cut("m1")  # it did not come back
             held.close()
 
-        with pytest.raises(PymachineError, match="quorum"):
+        with pytest.raises(CheckFailed):
             _drained("m2")(replace(world.tools, sleep=sleep))
 
 
