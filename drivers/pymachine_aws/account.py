@@ -16,7 +16,15 @@ from urllib.parse import urlsplit
 
 from pymachine import __version__
 from pymachine.errors import DriverMissing, PymachineError, Unreachable, UsageFault
-from pymachine_aws.faults import ApiError, Call, Unsure, authorisation_message, explain, not_authorised
+from pymachine_aws.faults import (
+    ApiError,
+    Call,
+    Trouble,
+    Unsure,
+    authorisation_message,
+    explain,
+    not_authorised,
+)
 from pymachine_aws.handle import Ec2
 
 __all__ = ["Account", "ApiError", "Unsure"]
@@ -134,7 +142,7 @@ class Account:
         encoded = authorisation_message(error)
         if encoded:
             return not_authorised(error, call, self._decoded(encoded))
-        if type(ours) is Unreachable:
+        if type(ours) in (Unreachable, Trouble):
             return self._unknown_region(call.place) or ours
         return ours
 

@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from pymachine.errors import DriverError
 from pymachine_aws.account import ApiError
+from pymachine_aws.faults import hint_of, plain
+from pymachine_aws.site import Attempt
+
+
+class Reach(Enum):
+    """How far a refusal reaches: what else need not be tried after it."""
+
+    PLACE = "this type in this zone"
+    SUBNET = "any type in this subnet"
+    QUOTA = "this type in this market, in whatever zone"
 
 
 class NoRoom(DriverError):
-    """There is no room for an instance there and now: another zone, type or market may have some."""
+    """There is no room for an instance there and now: another zone, type or market may have some.
+
+    ``code`` is EC2's own word for why; the hint is what mends that.
+    """
 
     def __init__(self, message: str, *, code: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, hint=hint_of(code))
         self.code = code
 
+    @property
+    def reach(self) -> Reach:
+        """How far it reaches."""
+        return _NO_ROOM.get(plain(self.code), Reach.PLACE)
 
-_NO_ROOM = frozenset({
-    "InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
-    "InsufficientCapacity", "InsufficientFreeAddressesInSubnet", "InsufficientVolumeCapacity", "Unsupported",
-    "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded", "SpotInstanceTermination",
-})  # fmt: skip
+    def rules_out(self, tried: Attempt, other: Attempt) -> bool:
+        """Whether ``other`` would be refused as well, after ``tried`` was."""
+        if self.reach is Reach.QUOTA:
+            return (other.type, other.market) == (tried.type, tried.market)
+        return self.reach is Reach.SUBNET and other.subnet.id == tried.subnet.id
+
+
+_NO_ROOM = {
+    "InsufficientInstanceCapacity": Reach.PLACE,
+    "InsufficientHostCapacity": Reach.PLACE,
+    "InsufficientCapacityOnHost": Reach.PLACE,
+    "InsufficientReservedInstanceCapacity": Reach.PLACE,
+    "ReservationCapacityExceeded": Reach.PLACE,
+    "InsufficientCapacity": Reach.PLACE,
+    "InsufficientVolumeCapacity": Reach.PLACE,
+    "Unsupported": Reach.PLACE,
+    "SpotMaxPriceTooLow": Reach.PLACE,
+    "SpotInstanceTermination": Reach.PLACE,
+    "InsufficientFreeAddressesInSubnet": Reach.SUBNET,
+    # Quotas are of a region: another family of types, or the other market, has one of its own.
+    "VcpuLimitExceeded": Reach.QUOTA,
+    "InstanceLimitExceeded": Reach.QUOTA,
+    "MaxSpotInstanceCountExceeded": Reach.QUOTA,
+}
 _THROTTLED = frozenset({
     "RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException", "ThrottledException",
     "RequestThrottled", "RequestThrottledException", "TooManyRequestsException", "PriorRequestNotComplete",
@@ -46,14 +84,14 @@ _ENDS = {
 }
 
 
-def plain(code: str) -> str:
-    """Return a code without the side at fault (``Server.InternalError`` is ``InternalError``)."""
-    return code.removeprefix("Server.").removeprefix("Client.")
-
-
 def lacks_room(code: str) -> bool:
-    """Whether another zone, type or market may do."""
+    """Whether another zone, type or market may do: see ``NoRoom.rules_out``."""
     return plain(code) in _NO_ROOM
+
+
+def is_quota(code: str) -> bool:
+    """Whether the account's own limit stands in the way: waiting does not help."""
+    return _NO_ROOM.get(plain(code)) is Reach.QUOTA
 
 
 def is_throttled(error: ApiError) -> bool:

@@ -34,6 +34,10 @@ class Unsure(Unreachable):
     """
 
 
+class Trouble(Unreachable):
+    """AWS failed to answer a call that only reads: a fault of its own, or an answer that was cut off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call to report on: ``what`` completes "cannot …", ``place`` is its region, ``changes`` whether it does."""
@@ -177,8 +181,18 @@ def _is_server_fault(error: Exception, code: str) -> bool:
 
 
 def _server_fault(error: Exception, call: Call, code: str) -> Unreachable:
-    kind = Unsure if call.changes else Unreachable
+    kind = Unsure if call.changes else Trouble
     return kind(f"{call.failed}: AWS has trouble of its own: {_message(error)} ({code})", hint=_SAME)
+
+
+def plain(code: str) -> str:
+    """Return a code without the side at fault (``Server.InternalError`` is ``InternalError``)."""
+    return code.removeprefix("Server.").removeprefix("Client.")
+
+
+def hint_of(code: str) -> str | None:
+    """Return what mends a refusal with this code (``InvalidVpcID.NotFound``), None where that is not known."""
+    return _HINTS.get(plain(code).partition(".")[0])
 
 
 def _hint(code: str, error: Exception) -> str | None:
@@ -187,34 +201,45 @@ def _hint(code: str, error: Exception) -> str | None:
     if code == "OptInRequired":
         link = _LINK.search(_message(error))
         return f"accept the terms at {link[0].rstrip('.')}" if link else "subscribe to it in the AWS console first"
-    return next((hint for sign, hint in _HINTS if code.startswith(sign)), None)
+    return hint_of(code)
 
 
 _ROLE = "have these credentials allowed to take that role, or give another --aws-profile"
 _SAME = "give the same command again: it goes on where this one stopped"
 _QUOTA = ": ask for more (Service Quotas in the AWS console), or remove what is not needed"
-_HINTS = (
-    ("VcpuLimitExceeded", "the quota of vCPUs for this family of types is used up" + _QUOTA),
-    ("InstanceLimitExceeded", "the account's quota of instances is used up" + _QUOTA),
-    ("MaxSpotInstanceCountExceeded", "the quota of spot instances is used up" + _QUOTA),
-    ("VolumeLimitExceeded", "the account's quota of EBS storage is used up" + _QUOTA),
-    ("SecurityGroupLimitExceeded", "the quota of security groups is used up: --aws-security-group names one"),
-    ("RulesPerSecurityGroupLimitExceeded", "the security group has no room for further rules" + _QUOTA),
-    ("PendingVerification", "AWS still verifies this account for the region; it may take some hours"),
-    ("AuthFailure", "has its owner shared it with this account?"),
-    ("Blocked", "AWS has blocked the account: open a case with its support"),
-    ("InsufficientInstanceCapacity", "no room there now: give further --aws-zone or --aws-instance-type"),
-    ("InsufficientHostCapacity", "no room there now: give further --aws-zone or --aws-instance-type"),
-    ("InsufficientFreeAddressesInSubnet", "the subnet has no free addresses: give another --aws-subnet"),
-    ("SpotMaxPriceTooLow", "raise --aws-spot-price or leave it out"),
-    ("InvalidInstanceType", "`aws ec2 describe-instance-types` lists the types of the region"),
-    ("InvalidAMIID", "AMIs are of one region: give one of this region, or an alias such as ubuntu-24.04"),
-    ("InvalidSubnetID", "`aws ec2 describe-subnets` lists the subnets of the region"),
-    ("InvalidVpcID", "`aws ec2 describe-vpcs` lists the VPCs of the region"),
-    ("InvalidGroup", "`aws ec2 describe-security-groups` lists the groups of the region"),
-    ("InvalidKeyPair", "`aws ec2 describe-key-pairs` lists the key pairs of the region"),
-    ("VPCIdNotSpecified", "give --aws-vpc or --aws-subnet, or `aws ec2 create-default-vpc`"),
-)  # fmt: skip
+_NO_ROOM = "no room there now: give further --aws-zone or --aws-instance-type, or try again later"
+_GROUPS = "`aws ec2 describe-security-groups` lists the groups of the region"
+_HINTS = {
+    "VcpuLimitExceeded": "the quota of vCPUs for this family of types is used up" + _QUOTA,
+    "InstanceLimitExceeded": "the account's quota of instances is used up" + _QUOTA,
+    "MaxSpotInstanceCountExceeded": "the quota of spot instances is used up" + _QUOTA,
+    "VolumeLimitExceeded": "the account's quota of EBS storage is used up" + _QUOTA,
+    "SecurityGroupLimitExceeded": "the quota of security groups is used up: --aws-security-group names one",
+    "RulesPerSecurityGroupLimitExceeded": "the security group has no room for further rules" + _QUOTA,
+    "PendingVerification": "AWS still verifies this account for the region; it may take some hours",
+    "AuthFailure": "has its owner shared it with this account?",
+    "Blocked": "AWS has blocked the account: open a case with its support",
+    "InsufficientInstanceCapacity": _NO_ROOM,
+    "InsufficientHostCapacity": _NO_ROOM,
+    "InsufficientCapacityOnHost": _NO_ROOM,
+    "InsufficientCapacity": _NO_ROOM,
+    "InsufficientReservedInstanceCapacity": _NO_ROOM,
+    "ReservationCapacityExceeded": _NO_ROOM,
+    "InsufficientVolumeCapacity": "no room for its disk there now: give further --aws-zone, or another --aws-volume-type",
+    "SpotInstanceTermination": _NO_ROOM,
+    "Unsupported": "`aws ec2 describe-instance-type-offerings --location-type availability-zone` lists a type's zones",
+    "InsufficientFreeAddressesInSubnet": "the subnet has no free addresses: give another --aws-subnet",
+    "SpotMaxPriceTooLow": "raise --aws-spot-price or leave it out",
+    "InvalidInstanceType": "`aws ec2 describe-instance-types` lists the types of the region",
+    "InvalidAMIID": "AMIs are of one region: give one of this region, or an alias such as ubuntu-24.04",
+    "InvalidSubnetID": "`aws ec2 describe-subnets` lists the subnets of the region",
+    "InvalidVpcID": "`aws ec2 describe-vpcs` lists the VPCs of the region",
+    "InvalidGroup": _GROUPS,
+    "InvalidGroupId": _GROUPS,
+    "InvalidSecurityGroupID": _GROUPS,
+    "InvalidKeyPair": "`aws ec2 describe-key-pairs` lists the key pairs of the region",
+    "VPCIdNotSpecified": "give --aws-vpc or --aws-subnet, or `aws ec2 create-default-vpc`",
+}  # fmt: skip
 
 
 def _again(call: Call) -> str:
@@ -279,7 +304,7 @@ def _not_trusted(error: Exception, call: Call) -> PymachineError:
 
 
 def _cut_off(error: Exception, call: Call) -> PymachineError:
-    kind = Unsure if call.changes else Unreachable
+    kind = Unsure if call.changes else Trouble
     return kind(f"{call.failed}: no answer from {call.endpoint}: {_line(error)}", hint=_SAME)
 
 

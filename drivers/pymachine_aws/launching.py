@@ -12,7 +12,7 @@ from pymachine.driver import Instance, Remember, Request
 from pymachine.errors import CheckFailed, DriverError, Unreachable
 from pymachine_aws import codes, console_key, groups, keypairs, tags, waiting
 from pymachine_aws.account import Account, ApiError
-from pymachine_aws.codes import NoRoom
+from pymachine_aws.codes import NoRoom, Reach
 from pymachine_aws.connecting import proxy_words
 from pymachine_aws.handle import Ec2
 from pymachine_aws.identity import refuse_another_account
@@ -185,18 +185,21 @@ class Launch:
     # A new one.
 
     def _launched(self) -> Described:
-        full = []
+        full: list[tuple[Attempt, NoRoom]] = []
         for attempt in self._in_turn():
+            if any(none.rules_out(tried, attempt) for tried, none in full):
+                continue
             self._request.progress(f"launching {attempt.image.name} as {_place(attempt)}")
             try:
                 described = self._tried(attempt)
             except NoRoom as none:
-                self._request.progress(f"no room for {_place(attempt)}")
-                full.append(f"{_place(attempt)}: {none.message}")
+                self._request.progress(f"{_WORDS[none.reach]} for {_place(attempt)}")
+                full.append((attempt, none))
                 self._begin_anew()
             else:
                 if full:
-                    self._request.notice(f"launched as {_place(attempt)}: no room for what was to be tried before")
+                    before = ", ".join(dict.fromkeys(_WORDS[none.reach] for _, none in full))
+                    self._request.notice(f"launched as {_place(attempt)}: {before} for what was to be tried before")
                 return described
         raise _no_room(full, self._wanted)
 
@@ -303,8 +306,19 @@ def _place(attempt: Attempt) -> str:
     return f"{attempt.type} in {attempt.subnet.zone}" + (f" ({attempt.market})" if attempt.market else "")
 
 
-def _no_room(full: Sequence[str], wanted: Wanted) -> DriverError:
-    hint = "give further --aws-zone or --aws-instance-type, or try again later"
+_WORDS = {
+    Reach.PLACE: "no room",
+    Reach.SUBNET: "no address left",
+    Reach.QUOTA: "the quota is used up",
+}
+
+
+def _no_room(full: Sequence[tuple[Attempt, NoRoom]], wanted: Wanted) -> ApiError:
+    """Return one error for all attempts, with what mends each."""
+    quota = all(none.reach is Reach.QUOTA for _, none in full)
+    first = "the account's quota leaves no room for the instance:" if quota else "there is no room for the instance:"
+    hints = [none.hint for _, none in full if none.hint]
     if "spot" in wanted.markets and "" not in wanted.markets:
-        hint += "; --aws-spot-fallback takes an on-demand instance then"
-    return DriverError("\n  ".join(("there is no room for the instance:", *full)), hint=hint)
+        hints.append("--aws-spot-fallback takes an on-demand instance then")
+    lines = (f"{_place(attempt)}: {none.message}" for attempt, none in full)
+    return ApiError("\n  ".join((first, *lines)), code=full[-1][1].code, hint="; ".join(dict.fromkeys(hints)) or None)

@@ -11,7 +11,7 @@ from pymachine.errors import DriverError, NotSupported, Unreachable
 from pymachine.transport.dial import dial
 from pymachine_aws import whereabouts
 from pymachine_aws.account import Account, ApiError, Unsure
-from pymachine_aws.codes import explained_end, is_throttled, lacks_room
+from pymachine_aws.codes import explained_end, is_quota, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import end_code, reason_of
 from pymachine_aws.waiting import ADDRESS_LAG, Clock, Described, address_of, state_of
@@ -197,7 +197,7 @@ class _Switch:
         try:
             return self._call("start_instances", "start")
         except ApiError as error:
-            if not lacks_room(error.code):
+            if not lacks_room(error.code) or is_quota(error.code):
                 raise
             raise DriverError(
                 f"EC2 has no room to start {self._ec2.instance} now: {error.message}",

@@ -14,11 +14,14 @@ from pymachine.model import State
 from pymachine_aws import tags
 from pymachine_aws.account import Account
 from pymachine_aws.handle import Ec2
-from pymachine_aws.waiting import Described, address_of, addresses_of, look, state_of
+from pymachine_aws.waiting import Clock, Described, address_of, addresses_of, asked_until, look, state_of
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
 PAGE = 1000  # instances on a page, at most
-TRIES = 2
+TRIES = 2  # by boto3 itself; what is left of the time is for ours
+
+RETRYING = 0.9  # of the deadline: after that nothing is asked again
+REAL = Clock()
 
 Open = Callable[[Ec2, float], Account]
 Place = tuple[str, str | None, str | None]
@@ -40,16 +43,19 @@ def account_of(ec2: Ec2, timeout: float) -> Account:
     return Account.of(ec2, retries=TRIES, timeout=timeout)
 
 
-def inspect_all(machines: Sequence[Ec2], *, deadline: float, account: Open = account_of) -> list[Status]:
+def inspect_all(
+    machines: Sequence[Ec2], *, deadline: float, account: Open = account_of, clock: Clock = REAL
+) -> list[Status]:
     """Return how each of the instances is, in their order, within ``deadline`` seconds.
 
-    What a region does not answer, or refuses to, is the status of its instances and no error.
+    What a region does not answer, or refuses to, is the status of its instances and no error. One that is asked too
+    much, by others of the account say, is asked again as long as there is time. ``clock`` is what they wait by.
     """
     end = time.monotonic() + deadline
     answers: queue.SimpleQueue[tuple[Place, _Found | Exception]] = queue.SimpleQueue()
     groups = _by_place(machines)
     for place, group in groups.items():
-        asking = _Asking(place, group, account, deadline)
+        asking = _Asking(place, group, account, deadline, clock)
         # A look-up of a name knows no deadline: a thread that is late is left to itself.
         threading.Thread(target=asking.put_answer, args=(answers,), daemon=True).start()
     found = dict(_in_time(answers, len(groups), end))
@@ -108,10 +114,13 @@ class _Asking:
     group: Sequence[Ec2]
     account: Open
     deadline: float
+    clock: Clock
 
     def put_answer(self, answers: queue.SimpleQueue[tuple[Place, _Found | Exception]]) -> None:
         try:
-            answers.put((self.place, self._ask()))
+            # The last try needs time for its answer, or nobody hears why it failed.
+            end = self.clock.now() + self.deadline * RETRYING
+            answers.put((self.place, asked_until(end, self._ask, self.clock)))
         except Exception as error:  # noqa: BLE001 - carried to the thread that waits
             answers.put((self.place, error))
 

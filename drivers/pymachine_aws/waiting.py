@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from pymachine.model import SshAddress
 from pymachine_aws import tags
 from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import NoRoom, explained_end, is_throttled, lacks_room
+from pymachine_aws.faults import Trouble
 from pymachine_aws.handle import Ec2
 
 LIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
@@ -21,6 +23,7 @@ KEPT = ("pending", "running", "stopping", "stopped")
 PATIENCE = 300.0  # seconds from pending to running; minutes for the largest types, seconds for most
 ADDRESS_LAG = 20.0  # seconds that a public address may stay away after the instance runs
 PAUSES = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0)  # seconds between tries of what AWS may not be ready for
+PROMPT_PAUSES = (0.3, 0.6, 1.2, 2.0)  # the same where somebody waits for an answer; the last one again and again
 SETTLING = 6.0  # seconds within which EC2 shows what it has made, nearly always
 
 Described = Mapping[str, Any]
@@ -76,6 +79,22 @@ def insist(change: Callable[[], object], clock: Clock) -> None:
         else:
             return
     change()
+
+
+def asked_until(end: float, ask: Callable[[], T], clock: Clock) -> T:
+    """Ask, again while EC2 says that it is asked too much or has trouble of its own, as long as time is left.
+
+    ``end`` is when it is up, by ``clock``. Raises as ``ask``; what it failed by last where it went on failing.
+    """
+    for pause in itertools.chain(PROMPT_PAUSES, itertools.repeat(PROMPT_PAUSES[-1])):
+        try:
+            return ask()
+        except (ApiError, Trouble) as error:
+            length = spread(pause)
+            if (isinstance(error, ApiError) and not is_throttled(error)) or clock.now() + length >= end:
+                raise
+        clock.sleep(length)
+    raise AssertionError("the pauses have no end")
 
 
 def spread(pause: float) -> float:

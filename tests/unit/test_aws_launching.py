@@ -351,6 +351,58 @@ def test_the_market_of_what_was_launched_is_remembered(creating: Creating) -> No
     assert creating.ec2.market == "spot"
 
 
+QUOTAS = ["VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"]
+
+
+@pytest.mark.parametrize("code", QUOTAS)
+def test_a_quota_is_tried_once_for_a_type_and_a_market_not_in_each_zone(creating: Creating, code: str) -> None:
+    zones = [replace(FIRST, subnet=replace(FIRST.subnet, id=f"subnet-{zone}", zone=zone)) for zone in "abcde"]
+    other = replace(FIRST, type="c7i.large")
+    spot = [replace(each, market="spot") for each in zones]
+    creating.cloud.before["run_instances"] = [refusal(code)] * 3
+    with pytest.raises(ApiError):
+        creating.create(site=replace(SITE, attempts=(*spot, *zones, other, replace(other, subnet=SECOND.subnet))))
+    asked = [params for name, params in creating.cloud.calls if name == "run_instances"]
+    assert [(each["InstanceType"], "InstanceMarketOptions" in each) for each in asked] == [
+        ("t3.small", True),
+        ("t3.small", False),
+        ("c7i.large", False),
+    ]
+
+
+def test_a_subnet_without_addresses_is_not_tried_with_another_type(creating: Creating) -> None:
+    creating.cloud.before["run_instances"] = [refusal("InsufficientFreeAddressesInSubnet")]
+    creating.create(site=replace(SITE, attempts=(FIRST, replace(FIRST, type="c7i.large"), SECOND)))
+    asked = [params for name, params in creating.cloud.calls if name == "run_instances"]
+    assert [each["InstanceType"] for each in asked] == ["t3.small", "t3.small"]
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (FULL, "--aws-instance-type"),
+        ("InsufficientFreeAddressesInSubnet", "--aws-subnet"),
+        ("SpotMaxPriceTooLow", "--aws-spot-price"),
+        ("Unsupported", "describe-instance-type-offerings"),
+        ("InsufficientVolumeCapacity", "--aws-volume-type"),
+        *((code, "Service Quotas") for code in QUOTAS),
+    ],
+)
+def test_no_room_says_what_mends_it(creating: Creating, code: str, hint: str) -> None:
+    creating.cloud.before["run_instances"] = [refusal(code), refusal(code)]
+    with pytest.raises(ApiError) as caught:
+        creating.create()
+    assert hint in str(caught.value.hint)
+    assert ("quota" in caught.value.message) == (code in QUOTAS)
+
+
+def test_an_end_for_want_of_room_says_what_mends_it_as_well(creating: Creating) -> None:
+    creating.cloud.ends = [("Server.InsufficientInstanceCapacity", "no capacity")] * 2
+    with pytest.raises(ApiError) as caught:
+        creating.create()
+    assert "--aws-instance-type" in str(caught.value.hint)
+
+
 # Stop and tell.
 
 

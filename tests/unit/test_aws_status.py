@@ -9,10 +9,11 @@ import pytest
 
 from patience import AGES, LIMIT, gives_up
 from pymachine.driver import Status
-from pymachine.errors import CheckFailed
+from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import State
 from pymachine.overriding import override
 from pymachine_aws.account import Account
+from pymachine_aws.faults import Trouble
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import inspect_all, inspect_handles, status_of
 from unit.aws_life import Region, described, ec2, refusal, tagged
@@ -167,3 +168,33 @@ def test_a_damaged_record_does_not_hide_the_others() -> None:
 
 def test_nothing_is_asked_for_nothing() -> None:
     assert inspect_all([], deadline=1) == []
+
+
+# Asked too much.
+
+
+@pytest.mark.parametrize("fault", [refusal("RequestLimitExceeded"), refusal("Throttling"), Trouble("503")])
+def test_who_is_asked_too_much_is_asked_again_while_there_is_time(fault: PymachineError) -> None:
+    region = Region(described("i-1"))
+    region.before["describe_instances"] += [fault] * 5
+    (status,) = inspect_all([ec2()], deadline=10, account=lambda *_: region, clock=region.time.clock)
+    assert status.state is State.RUNNING
+    assert 3 < region.time.seconds < 10
+
+
+def test_who_goes_on_refusing_is_named_before_the_time_is_up() -> None:
+    region = Region(described("i-1"))
+    region.before["describe_instances"] += [refusal("RequestLimitExceeded", "too fast")] * 1000
+    (status,) = inspect_all([ec2()], deadline=10, account=lambda *_: region, clock=region.time.clock)
+    assert status.state is State.UNKNOWN
+    assert "RequestLimitExceeded" in status.detail
+    assert 6 < region.time.seconds < 10
+
+
+@pytest.mark.parametrize("fault", [refusal("UnauthorizedOperation"), Unreachable("no route"), CheckFailed("expired")])
+def test_what_asking_again_does_not_mend_is_told_at_once(fault: PymachineError) -> None:
+    region = Region(described("i-1"))
+    region.before["describe_instances"].append(fault)
+    (status,) = inspect_all([ec2()], deadline=10, account=lambda *_: region, clock=region.time.clock)
+    assert (status.state, status.detail) == (State.UNKNOWN, fault.message)
+    assert len(region.calls) == 1
