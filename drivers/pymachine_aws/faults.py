@@ -208,6 +208,8 @@ _ROLE = "have these credentials allowed to take that role, or give another --aws
 _SAME = "give the same command again: it goes on where this one stopped"
 _QUOTA = ": ask for more (Service Quotas in the AWS console), or remove what is not needed"
 _NO_ROOM = "no room there now: give further --aws-zone or --aws-instance-type, or try again later"
+_NO_VOLUME = "no room for its disk there now: give further --aws-zone, or another --aws-volume-type"
+_OFFERINGS = "`aws ec2 describe-instance-type-offerings --location-type availability-zone` lists the zones of a type"
 _GROUPS = "`aws ec2 describe-security-groups` lists the groups of the region"
 _HINTS = {
     "VcpuLimitExceeded": "the quota of vCPUs for this family of types is used up" + _QUOTA,
@@ -225,9 +227,9 @@ _HINTS = {
     "InsufficientCapacity": _NO_ROOM,
     "InsufficientReservedInstanceCapacity": _NO_ROOM,
     "ReservationCapacityExceeded": _NO_ROOM,
-    "InsufficientVolumeCapacity": "no room for its disk there now: give further --aws-zone, or another --aws-volume-type",
+    "InsufficientVolumeCapacity": _NO_VOLUME,
     "SpotInstanceTermination": _NO_ROOM,
-    "Unsupported": "`aws ec2 describe-instance-type-offerings --location-type availability-zone` lists a type's zones",
+    "Unsupported": _OFFERINGS,
     "InsufficientFreeAddressesInSubnet": "the subnet has no free addresses: give another --aws-subnet",
     "SpotMaxPriceTooLow": "raise --aws-spot-price or leave it out",
     "InvalidInstanceType": "`aws ec2 describe-instance-types` lists the types of the region",

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pymachine.driver import Instance, Remember, Request
-from pymachine.errors import CheckFailed, DriverError, Unreachable
+from pymachine.errors import CheckFailed, Unreachable
 from pymachine_aws import codes, console_key, groups, keypairs, tags, waiting
 from pymachine_aws.account import Account, ApiError
 from pymachine_aws.codes import NoRoom, Reach
