@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import random
 from dataclasses import replace
@@ -63,6 +64,18 @@ def test_what_fits_stays_readable_and_what_fits_only_compressed_is_compressed_th
     assert once == twice
     assert len(once) <= LIMIT < len(gzip.decompress(once))
     assert user_data_of(request(), PLAIN, "ubuntu").startswith(b"#cloud-config\n")
+
+
+def test_a_long_text_that_repeats_little_fits_as_its_compressor_says() -> None:
+    """41 KB of text that are 14 KB compressed, and more than 16 KB when they were written in base64 before."""
+    words = random.Random(2)
+    lines = (f"docker run --name {words.getrandbits(96):x} image" for _ in range(900))
+    text = "#!/bin/bash\n" + "\n".join(lines)
+    assert len(text) > 41_000
+    assert len(gzip.compress(base64.encodebytes(text.encode()))) > LIMIT
+    packed = user_data_of(request(), replace(PLAIN, user_data=text), "ubuntu")
+    assert len(packed) <= LIMIT
+    assert text in gzip.decompress(packed).decode()
 
 
 def test_too_much_is_refused_with_size_limit_and_each_ones_part() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import email
+import gzip
 import io
 import subprocess
 import tarfile
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from patience import LIMIT
 from pymachine.cloudinit import (
@@ -180,6 +184,27 @@ def test_the_same_parts_give_the_same_bytes() -> None:
     assert multipart(parts) == multipart(parts)
     assert multipart(parts) != multipart(parts[::-1])
     assert multipart(parts).isascii()
+
+
+@given(st.text(max_size=200) | st.text("\r\n =.\tFromé-", max_size=60))
+@example("From me\n--\n.\n")
+@example("no end")
+@example("of\r\nDOS\r\n")
+@example("x" * 5000 + "\n\n")
+def test_a_part_arrives_as_it_was_given(text: str) -> None:
+    document = multipart([Part("text/x-shellscript", text, "a"), Part("text/cloud-config", text, "b")])
+    # As cloud-init reads it: from text, not from bytes.
+    for part in (part for part in email.message_from_string(document.decode()).walk() if not part.is_multipart()):
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        assert content.decode() == text
+
+
+def test_a_text_is_not_hidden_from_a_compressor() -> None:
+    text = "#!/bin/sh\n" + "".join(f"install --mode 0644 /srv/app/{number}.conf /etc/app/\n" for number in range(900))
+    assert len(text) > 41_000
+    assert len(gzip.compress(multipart([Part("text/x-shellscript", text, "a")]))) < len(text) / 5
+    assert len(gzip.compress(multipart([Part("text/x-shellscript", text + "# é", "a")]))) < len(text) / 5
 
 
 class TestWithoutCloudInit:

@@ -199,6 +199,22 @@ def test_what_cannot_be_merged_here_is_refused_with_the_reason(first: str) -> No
         read(f"{first}\n#cloud-config\n")
 
 
+TEMPLATED = "## template: jinja\n#!/bin/sh\necho {{ v1.region }}\n"
+
+
+def test_a_template_of_a_script_is_carried_for_the_machine_to_render() -> None:
+    for text in (TEMPLATED, multipart([Part("text/jinja2", TEMPLATED, "a")]).decode()):
+        (part,) = read(text).parts
+        assert (part.kind, part.text) == ("text/jinja2", TEMPLATED)
+
+
+@pytest.mark.parametrize("frequency", ["boot", "instance", "once"])
+def test_a_script_keeps_how_often_it_runs(frequency: str) -> None:
+    kind = f"text/x-shellscript-per-{frequency}"
+    (part,) = read(multipart([Part(kind, "#!/bin/sh\n", "a")]).decode()).parts
+    assert part.kind == kind
+
+
 def test_a_template_within_mime_is_refused_as_well() -> None:
     text = multipart([Part("text/cloud-config", "## template: jinja\n#cloud-config\n", "a")]).decode()
     with pytest.raises(UsageFault, match=r"user.yaml, part 1, line 1: ## template"):

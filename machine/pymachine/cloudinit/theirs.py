@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pymachine import expansion
-from pymachine.cloudinit.parts import BOOTHOOK, CLOUD_CONFIG, HANDLER, SCRIPT, Part
+from pymachine.cloudinit.parts import BOOTHOOK, CLOUD_CONFIG, HANDLER, SCRIPT, TEMPLATE, Part
 from pymachine.errors import UsageFault
 
 # What a text begins with tells what it is (cloud-init's handlers, INCLUSION_TYPES_MAP).
@@ -24,6 +24,9 @@ _REFUSED = {
     "#cloud-config-jsonp": "patches are not read",
 }
 _MIME = re.compile(r"(From |MIME-Version:|Content-Type:)", re.IGNORECASE)
+# cloud-init renders it on the machine, and then runs it as it runs a script: there is nothing in it to merge.
+_SCRIPT_TEMPLATE = re.compile(r"## template: jinja[ \t]*\r?\n#!", re.IGNORECASE)
+_BY_FREQUENCY = tuple(f"{SCRIPT}-per-{frequency}" for frequency in ("boot", "instance", "once"))
 _UNDECIDED = frozenset({"text/plain", "text/x-not-multipart", "application/octet-stream"})
 _POWER = {
     "power_state": "the machine would go down while it is being set up",
@@ -43,7 +46,7 @@ NOTHING = Theirs()
 
 
 def read_theirs(text: str, where: str) -> Theirs:
-    """Read cloud-config, a script, a boothook, a part handler, or MIME of these.
+    """Read cloud-config, a script, a boothook, a part handler, a template of a script, or MIME of these.
 
     ``where`` names the file for messages. Raises ``UsageFault`` for anything that cloud-init would ignore or
     that cannot be merged with ours.
@@ -78,9 +81,9 @@ def _leaves(message: Message, where: str) -> Iterator[tuple[str, str, str]]:
 
 def _kind_of(text: str, declared: str, where: str) -> str:
     """Return the type of a part as cloud-init takes it: declared, or told by its beginning."""
-    if declared in _UNDECIDED or text.startswith("## template:"):
+    if declared in (*_UNDECIDED, TEMPLATE) or text.startswith("## template:"):
         return _kind(text, where)
-    if declared not in (CLOUD_CONFIG, *_KINDS.values()):
+    if declared not in (CLOUD_CONFIG, *_KINDS.values(), *_BY_FREQUENCY):
         raise UsageFault(f"{where}: type {declared} cannot be merged", hint="give cloud-config or scripts")
     return declared
 
@@ -89,6 +92,8 @@ def _kind(text: str, where: str) -> str:
     first = text.partition("\n")[0].strip()
     if first.split()[:1] == ["#cloud-config"] and text.startswith("#"):
         return CLOUD_CONFIG
+    if _SCRIPT_TEMPLATE.match(text):
+        return TEMPLATE
     for beginning, reason in _REFUSED.items():
         if first.startswith(beginning):
             raise UsageFault(f"{where}, line 1: {first}: {reason}", hint="write out what it comes to")
