@@ -21,8 +21,12 @@ ExecStart=/usr/sbin/dockerd -H fd:// \\
     # a note of somebody's
     --config-file={ELSEWHERE}
 """
-# As cloud-init does when a part of it failed, while it seems to be at work.
-FAILED_CLOUD_INIT = "#!/bin/sh\nexit 1\n"
+# As cloud-init does that is at work for ever, as `timeout` tells of it; and when a part of it failed.
+ENDLESS_CLOUD_INIT = "#!/bin/sh\nexit 124\n"
+FAILED_CLOUD_INIT = """#!/bin/sh
+echo '{"errors": ["scripts_user failed"]}'
+exit 1
+"""
 
 
 def _etc(host: Host) -> str:
@@ -95,11 +99,12 @@ def test_a_command_that_fails_before_it_began_leaves_a_ready_machine_alone(
     host = engine_host()
     workstation.create("node1", host.address)
     before, daemon = _etc(host), host.exec("pidof dockerd").stdout
-    host.exec("mkdir -p /run/cloud-init; cat >/usr/local/sbin/cloud-init", input=FAILED_CLOUD_INIT)
+    host.exec("mkdir -p /run/cloud-init; cat >/usr/local/sbin/cloud-init", input=ENDLESS_CLOUD_INIT)
     host.exec("chmod 755 /usr/local/sbin/cloud-init; rm -f /run/cloud-init/result.json /run/cloud-init/disabled")
     failed = workstation.pymachine("provision", "--engine-label", "rack=8", "node1", check=1)
-    assert "cloud-init failed" in failed.stderr
+    assert "cloud-init did not end" in failed.stderr
     assert (_etc(host), host.exec("pidof dockerd").stdout) == (before, daemon)
     workstation.docker("node1", "version")
-    host.exec("rm /usr/local/sbin/cloud-init")
-    workstation.pymachine("provision", "--engine-label", "rack=8", "node1")
+    host.exec("cat >/usr/local/sbin/cloud-init", input=FAILED_CLOUD_INIT)
+    done = workstation.pymachine("provision", "--engine-label", "rack=8", "node1")
+    assert "cloud-init: scripts_user failed" in done.stderr

@@ -1,7 +1,8 @@
 """What a set-up script says while it works, line by line, and what its end means.
 
 Lines that begin with ``@pymachine`` are meant for us (``step``, ``note``, ``done``, ``failed``, ``error``, ``hint``,
-``log``); all else is the chatter of package managers, of which the last lines are kept for the error.
+``log``, ``cloud-init``, ``cloud-init-log``); all else is the chatter of package managers, of which the last lines are
+kept for the error.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
+from pymachine.engine.cloud_init import LOOK, Ended, read_status
 from pymachine.errors import EngineError
 from pymachine.events import Reporter
 from pymachine.transport import Result
@@ -35,6 +37,7 @@ class ProgressReader:
         self.reasons: deque[str] = deque(maxlen=_TOLD)
         self.hints: deque[str] = deque(maxlen=_TOLD)
         self.log: deque[str] = deque(maxlen=_TOLD)
+        self.cloud_init: Ended | None = None
 
     def line(self, text: str) -> None:
         """Take one line of standard output; pass this method as ``on_line``."""
@@ -55,6 +58,15 @@ class ProgressReader:
             self.done = dict(pair.partition("=")[::2] for pair in rest.split())
         elif kind == "failed":
             self.failed_step = rest
+        elif kind == "cloud-init":
+            self._heard_of(read_status(rest))
+        elif kind == "cloud-init-log" and self.cloud_init is not None:
+            self._reporter.notice(self._machine, f"cloud-init's log: {rest}")
+
+    def _heard_of(self, ended: Ended) -> None:
+        self.cloud_init = ended
+        for line in ended.lines():
+            self._reporter.notice(self._machine, line)
 
     @property
     def last_lines(self) -> tuple[str, ...]:
@@ -70,4 +82,7 @@ def raise_for(result: Result, reader: ProgressReader) -> None:
     reason = "; ".join(reader.reasons)
     text = f"{step}: {reason}" if reason else f"{step} (exit code {result.exit_code})"
     lines = reader.last_lines or tuple(result.error_text.strip().splitlines()[-_KEPT:])
-    raise EngineError("\n  ".join((text, *lines)), hint="; ".join(reader.hints) or None)
+    hints = [*reader.hints]
+    if reader.cloud_init is not None and reader.cloud_init.failed:
+        hints.append(f"cloud-init had failed before: `{LOOK}` on the host")
+    raise EngineError("\n  ".join((text, *lines)), hint="; ".join(hints) or None)

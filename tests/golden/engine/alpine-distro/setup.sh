@@ -254,14 +254,25 @@ wait_for_cloud_init() {
     command -v cloud-init >/dev/null 2>&1 || return 0
     [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ] || return 0
     step 'waiting for cloud-init'
-    code=0
-    limited 900 cloud-init status --wait >/dev/null 2>&1 || code=$?
-    case $code in
-        0) ;;
-        2) note 'cloud-init ended with warnings' ;;
-        124) die 'cloud-init did not end within 15 minutes' 'see cloud-init status --long on the host' ;;
-        *) die 'cloud-init failed on the host' 'see cloud-init status --long on the host' ;;
-    esac
+    code=0 told=$here/cloud-init.status
+    limited 900 cloud-init status --wait --format json >"$told" 2>/dev/null || code=$?
+    if [ "$code" != 124 ] && [ ! -s "$told" ]; then # before 22.4 it knows one format
+        code=0
+        limited 900 cloud-init status --wait --long >"$told" 2>/dev/null || code=$?
+    fi
+    if [ "$code" = 124 ]; then
+        limited 20 cloud-init status --long 2>/dev/null | log_lines
+        die 'cloud-init did not end within 15 minutes' 'see cloud-init status --long on the host'
+    fi
+    # What failed need not be in the engine's way: we are told, and try.
+    say cloud-init "$code $(head -c 60000 "$told" | tr '\n' '\037')"
+    [ "$code" = 0 ] || grep -aE '^[^[]{1,80}\[(WARNING|ERROR|CRITICAL)\]: ' /var/log/cloud-init.log 2>/dev/null |
+        tail -n 8 | cut -c 1-300 | while IFS= read -r line; do say cloud-init-log "$line"; done
+    rm -f "$told"
+}
+
+log_lines() {
+    head -n 12 | cut -c 1-300 | while IFS= read -r line; do [ -z "$line" ] || say log "$line"; done
 }
 
 limited() {
