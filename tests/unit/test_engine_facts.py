@@ -103,6 +103,19 @@ def test_an_engine_is_read_from_its_unit_its_package_and_its_own_answer() -> Non
     assert engine.flags == {"host": ["fd://"]}
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        '[{"Names":["/w.1.x"],"Labels":{"com.docker.swarm.service.name":"w","a":"b,c"}},{"Names":["/db"],"Labels":null}]',
+        '{"Names":"w.1.x","Labels":"a=b,com.docker.swarm.service.name=w"}\n{"Names":"db","Labels":""}\n',
+    ],
+)
+def test_tasks_are_told_from_other_containers_by_their_label(told: str) -> None:
+    facts = parse_facts(output(unit="docker.service", containers=told))
+    assert facts.engine is not None
+    assert (facts.engine.containers, facts.engine.tasks) == (("db", "w.1.x"), {"w.1.x": "w"})
+
+
 def test_containers_are_read_from_the_client_as_well() -> None:
     facts = parse_facts(output(unit="docker.service", containers='{"Names":"web"}\n{"Names":"db"}\n'))
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from pymachine.cluster.services import Service
 from pymachine.cluster.view import DRAINED_LABEL, MACHINE_LABEL
+from pymachine.difference import Difference
 from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.inventory.model import Fleet, SwarmSpec
 from pymachine.model import EngineSpec, Phase, State
-from pymachine.plan import Finding, Kind, Plan, Seat, payloads
+from pymachine.plan import Deployed, Finding, Kind, Memory, Plan, Seat, payloads, plan
+from pymachine.plan.actions import Interruption
 from unit.fleets import Sim, fleet, kinds, ordered, spec, stack
 
 TRIO = fleet(spec("mgr", "manager"), spec("web-1", "worker"), spec("web-2", "worker"))
@@ -391,3 +395,55 @@ def test_an_address_pool_in_which_a_host_lies_is_refused_by_the_plan(pool: str, 
     assert not made.of(Kind.INIT, Kind.JOIN)
     free = replace(wanted, swarm=SwarmSpec(address_pools=("100.64.0.0/16",)))
     assert [action.subject for action in sim.plan(free).of(Kind.INIT)] == ["mgr"]
+
+
+def running(sim: Sim, name: str, **found: Any) -> None:
+    sim.findings[name] = replace(sim.findings[name], **{"containers": (), **found})
+
+
+def test_what_a_restart_stops_is_named() -> None:
+    sim = standing()
+    running(sim, "mgr", containers=("db", "web"), restart_stops=True)
+    made = sim.plan(fleet(spec("mgr", "manager", engine=EngineSpec(labels=("env=dev",))), *TRIO.machines[1:]))
+    assert made.of(Kind.CONFIGURE)[0].interruption == Interruption(("db", "web"))
+
+
+def test_containers_that_outlive_the_restart_are_not_interrupted() -> None:
+    wanted = fleet(spec("box"))
+    sim = standing(wanted)
+    running(sim, "box", containers=("db",))
+    made = sim.plan(fleet(spec("box", engine=EngineSpec(labels=("env=dev",)))))
+    assert made.of(Kind.CONFIGURE)[0].interruption == Interruption()
+
+
+def test_tasks_of_a_drained_node_move() -> None:
+    sim = standing()
+    running(sim, "web-1", containers=("agent",), services=("shop_web",), restart_stops=True)
+    changed = spec("web-1", "worker", engine=EngineSpec(env=("A=1",)))
+    action = sim.plan(fleet(TRIO.machines[0], changed, TRIO.machines[2])).of(Kind.CONFIGURE)[0]
+    assert action.interruption == Interruption(("agent",), moved=("shop_web",))
+    assert [one.in_words() for one in action.differences] == ["env A none → ***"]
+
+
+def test_a_machine_that_is_switched_off_stops_all_that_runs_there() -> None:
+    wanted = fleet(spec("box"))
+    sim = standing(wanted)
+    running(sim, "box", containers=("db",), services=("shop_web",))
+    action = sim.plan(fleet(spec("box", options={"fake_size": 4}))).of(Kind.RESIZE)[0]
+    assert action.interruption == Interruption(("db",), ("shop_web",))
+    assert action.differences == (Difference("size", 1, 4),)
+
+
+def test_what_could_not_be_asked_is_not_nothing() -> None:
+    wanted = fleet(spec("box"))
+    sim = standing(wanted)
+    running(sim, "box", containers=None)
+    assert sim.plan(fleet(spec("box", options={"fake_size": 4}))).of(Kind.RESIZE)[0].interruption.containers is None
+
+
+def test_a_stack_that_goes_stops_its_services() -> None:
+    sim = standing()
+    sim.memory = Memory({"shop": Deployed("d", place=sim.cluster)})
+    found = (Service("1", "shop_web", "shop", 1, 1), Service("2", "else_db", "else", 1, 1))
+    made = plan(TRIO, sim.records, replace(sim.known(TRIO), services=found))
+    assert made.of(Kind.WITHDRAW)[0].interruption == Interruption(services=("shop_web",))

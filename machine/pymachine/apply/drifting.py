@@ -110,7 +110,7 @@ def _of_engine(spec: MachineSpec, finding: Finding) -> Iterator[Difference]:
     if finding.refusal:
         yield Difference(spec.name, "engine", finding.refusal)
     for change in (*finding.differences, *finding.renewals):
-        yield Difference(spec.name, change.aspect, f"{change.what}: {change.why}")
+        yield Difference(spec.name, change.aspect, change.in_words())
 
 
 def _of_seat(subject: str, made: Plan) -> Iterator[Difference]:

@@ -181,7 +181,7 @@ def _removing(made: Plan, stacks: Set[str]) -> Plan:
     """Return the part of a plan that only takes away, whatever it was for; ``stacks`` that cannot go are told."""
     told = tuple(refusal for refusal in made.refusals if refusal.subject in {f"stack {name}" for name in stacks})
     chains = tuple(
-        replace(chain, actions=tuple(replace(action, reasons=("it is destroyed",)) for action in chain.actions))
+        replace(chain, actions=tuple(replace(action, causes=("it is destroyed",)) for action in chain.actions))
         for chain in made.chains
         if all(action.kind in (Kind.REMOVE, Kind.WITHDRAW) for action in chain.actions)
     )

@@ -14,6 +14,8 @@ from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFa
 from pymachine.plan import Action, Chain, Plan
 
 _MOST = 3  # names in an aside
+_DELETES = {Effect.REPLACE_HOST, Effect.DELETE_HOST}  # everything goes, whatever it is
+_NAMED = (Effect.OPEN_PORT, Effect.STOP_CONTAINERS)  # the one is no interruption, of the other all names are told
 
 
 def show_plan(plan: Plan) -> None:
@@ -57,6 +59,8 @@ def _action_document(chain: Chain, place: int) -> dict[str, Any]:
         "effects": list(action.effects),
         "restarts_engine": restarts_engine(action.effects),
         "drained": action.drains,
+        "differences": to_document(action.differences),
+        "interruption": to_document(action.interruption),
         "needs": [*before, *action.needs],
         "waits": list(action.waits),
     }
@@ -78,12 +82,34 @@ def _show_chain(chain: Chain, width: int, subjects: Mapping[str, str]) -> None:
 
 def _consequences(action: Action, subjects: Mapping[str, str]) -> list[str]:
     """What an action does to what runs there, and which others come before it, in words."""
-    told = [IN_WORDS[effect] for effect in action.effects if effect is not Effect.OPEN_PORT]
-    told += ["drained before"] if action.drains else []
+    told = [IN_WORDS[effect] for effect in action.effects if effect not in _NAMED]
+    told += _interruption(action)
     before = dict.fromkeys(subjects.get(name, name) for name in (*action.needs, *action.waits))
     others = [name for name in before if name != action.subject]
     more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
     return [*told, *([f"after {', '.join(others[:_MOST])}{more}"] if others else [])]
+
+
+def _interruption(action: Action) -> list[str]:
+    """Name what stops, and what runs elsewhere meanwhile."""
+    stops, told = action.interruption, []
+    if stops.containers is None and not _DELETES & set(action.effects):
+        told.append("which containers stop could not be asked")
+    elif stops.containers:
+        told.append(f"stops {_listed('container', stops.containers)}")
+    elif Effect.STOP_CONTAINERS in action.effects and not (stops.services or stops.moved):
+        told.append(IN_WORDS[Effect.STOP_CONTAINERS])
+    if stops.services:
+        told.append(f"stops {_listed('service', stops.services)}")
+    if action.drains:
+        moved = f", tasks of {_listed('service', stops.moved)} move" if stops.moved else ""
+        told.append(f"drained before{moved}")
+    return told
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f"{noun}{'s' * (len(names) > 1)} {', '.join(names[:_MOST])}{more}"
 
 
 def show_account(account: Account, more: Sequence[Result] = ()) -> None:

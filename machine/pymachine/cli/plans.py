@@ -46,7 +46,7 @@ def _show(preview: Preview) -> None:
         say(f"{preview.verb} would change nothing on {preview.machine.name}")
     width = max((len(change.what) for change in preview.changes), default=0)
     for change in preview.changes:
-        say(f"  {change.what.ljust(width)}   {change.why}".rstrip())
+        say(f"  {change.what.ljust(width)}   {change.reason}".rstrip())
     for announcement in preview.announcements:
         say(f"  note: {announcement}")
     if preview.drained:

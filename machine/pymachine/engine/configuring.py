@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pymachine.difference import Difference, differences
 from pymachine.engine import checks
 from pymachine.engine.daemon_config import Config, encode_config, label_conflicts, merge, parse_config, withdraw
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
@@ -25,10 +26,11 @@ class ConfigPlan:
     """The texts of daemon.json, and what to record of them.
 
     ``final`` is what the engine is started with. ``before`` (the old file with live-restore switched on, for a
-    reload) and ``after`` (``final`` without it again, once the engine is back) are None where not needed.
-    ``found`` is the digest of the file that the plan was made from. ``listen`` is the engine's TCP socket;
-    ``by_flag`` says that its unit names it, else the ``hosts`` key does. ``protection`` are the flags that stand
-    beside it there and ask for client certificates: what opens and what protects is one file in either case.
+    reload) and ``after`` (``final`` without it again, once the engine is back) are None where not needed. ``found``
+    is the digest of the file that the plan was made from, ``changed`` what differs, by its keys. ``listen`` is the
+    engine's TCP socket; ``by_flag`` says that its unit names it, else the ``hosts`` key does. ``protection`` are
+    the flags that stand beside it there and ask for client certificates: what opens and what protects is one file
+    in either case.
     """
 
     path: str
@@ -40,7 +42,7 @@ class ConfigPlan:
     protection: tuple[str, ...] = ()
     before: bytes | None = None
     after: bytes | None = None
-    changed: tuple[str, ...] = ()
+    changed: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
     live_restore: LiveRestore = LiveRestore.LEAVE
 
 
@@ -135,7 +137,11 @@ def _engine_conflicts(engine: EngineFacts, sides: _Sides) -> list[str]:
 def _with_texts(
     plan: ConfigPlan, facts: HostFacts, existing: Config, config: Config, live: LiveRestore
 ) -> ConfigPlan:
-    changed = tuple(key for key in {**existing, **config} if existing.get(key) != config.get(key))
+    changed = {
+        key: () if key in TLS_KEYS else differences("", existing.get(key), config.get(key), key=key)
+        for key in {**existing, **config}
+        if existing.get(key) != config.get(key)
+    }
     same = facts.daemon_json if facts.daemon_json is not None and config == existing else None
     final = same or encode_config(config)
     borrowed = live is LiveRestore.BORROW

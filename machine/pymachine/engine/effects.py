@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pymachine.difference import Difference
+
 
 class Effect(StrEnum):
     """What a change does to what runs, and to what is there. ``MAY`` is for what only the change itself finds out."""
@@ -57,12 +59,23 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that will be different on the host, why, and what that does to it."""
+    """One thing that will be different on the host, why, what that does to it, and which values change."""
 
     what: str
     why: str
     aspect: Aspect = Aspect.ENGINE
     effects: tuple[Effect, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why, and from what to what."""
+        told = "; ".join(found.in_words() for found in self.differences)
+        return f"{self.why} ({told})" if told else self.why
+
+    def in_words(self) -> str:
+        """Return it as one sentence."""
+        return f"{self.what}: {self.reason}"
 
 
 RESTARTING = (Effect.RESTART_ENGINE,)

@@ -31,6 +31,7 @@ FACTS_DEADLINE = LOCK_WAIT + 60.0
 PORTS = 1 << 16
 CLOCK_DIGITS = 22  # seconds and nanoseconds until the year 5138
 
+SERVICE_LABEL = "com.docker.swarm.service.name"  # what an engine puts on the containers of a service's tasks
 # Interfaces that containers and virtual machines bring; their addresses are not the host's.
 _VIRTUAL = re.compile(r"(docker|veth|br-|docker_gwbridge|virbr|cni|flannel|lxcbr|podman)")
 _ENGINES = re.compile(r"(docker0|docker_gwbridge|br-[0-9a-f]{12})(@|$)")
@@ -205,6 +206,7 @@ def _engine(text: _Texts) -> EngineFacts | None:
     properties = dict(line.partition("=")[::2] for line in text.lines("unit_properties"))
     package, _, package_version = text("package").partition(" ")
     version = re.search(r"version ([^\s,]+)", text("dockerd_version"))
+    running = _containers(text)
     return EngineFacts(
         dockerd=text("dockerd"),
         unit=text("unit"),
@@ -220,7 +222,8 @@ def _engine(text: _Texts) -> EngineFacts | None:
         cmdline=tuple(text("cmdline").rstrip("\0").split("\0")) if text("cmdline") else (),
         socket=text("socket"),
         info=_info(text.json("info")),
-        containers=_containers(text),
+        containers=tuple(sorted(row.name for row in running)),
+        tasks={row.name: row.service for row in running if row.service},
     )
 
 
@@ -259,25 +262,34 @@ def _info(document: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """A running container: the API gives its names as a list, the client as one text."""
+    """A running container: the API gives names as a list and labels as a table, the client each as one text."""
 
     Names: tuple[str, ...] | str = ()
+    Labels: Mapping[str, str] | str | None = None
 
     @property
     def name(self) -> str:
         names = (self.Names,) if isinstance(self.Names, str) else self.Names
         return (names[0] if names else "?").lstrip("/")
 
+    @property
+    def service(self) -> str:
+        """The Swarm's service that it is a task of, whose name holds no comma; empty for any other container."""
+        labels = self.Labels or {}
+        pairs = labels.split(",") if isinstance(labels, str) else [f"{key}={value}" for key, value in labels.items()]
+        found = (pair.partition("=")[2] for pair in pairs if pair.startswith(f"{SERVICE_LABEL}="))
+        return next(found, "")
 
-def _containers(text: _Texts) -> tuple[str, ...]:
-    """Names of running containers: a JSON list from the API, or one document a line from the client."""
+
+def _containers(text: _Texts) -> list[_Container]:
+    """Read the running containers: a JSON list from the API, or one document a line from the client."""
     said = text("containers")
     try:
         rows = parse_json(said) if said.startswith("[") else [parse_json(line) for line in said.splitlines()]
     except ValueError:
-        return ()
+        return []
     try:
-        return tuple(sorted(from_document(_Container, row).name for row in rows))
+        return [from_document(_Container, row) for row in rows]
     except (TypeError, ValueError) as error:
         raise _wrong("containers", str(error)) from error
 

@@ -20,7 +20,8 @@ class EngineFacts:
     ``offered`` are the versions of it that the host's package lists know, newest first (apt only).
     ``unit_text`` is what ``systemctl cat`` prints, drop-ins included; ``environment`` the text of its
     EnvironmentFiles. ``cmdline`` is the running daemon's argv, empty when it does not run. ``info`` is the
-    engine's own /info document, empty when it did not answer.
+    engine's own /info document, empty when it did not answer. ``containers`` are the names of those that run,
+    ``tasks`` those among them that a Swarm runs, with the names of their services.
     """
 
     dockerd: str = ""
@@ -38,6 +39,7 @@ class EngineFacts:
     socket: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[str, ...] = ()
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def live_restore(self) -> bool:

@@ -260,7 +260,7 @@ def _config_change(key: str, config: ConfigPlan) -> Change:
         what, why = f"take {key} out of {config.path}", "it stands beside the socket that it protects, in the unit"
     else:
         what, why = f"set {key} in {config.path}", _why(key)
-    return Change(what, why, Aspect.CONFIG, RESTARTING)
+    return Change(what, why, Aspect.CONFIG, RESTARTING, config.changed[key])
 
 
 def _environment_changes(plan: SetupPlan, previous: Manifest | None, former: EngineSpec | None) -> list[Change]:

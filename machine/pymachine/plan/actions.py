@@ -5,26 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pymachine.engine.effects import Effect, interrupt
+from pymachine.difference import Difference
+from pymachine.engine.effects import Change, Effect, interrupt
 from pymachine.plan.kinds import IN_WORDS, Kind
 from pymachine.plan.payloads import Payload
+
+Cause = str | Difference | Change
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """What does not run while, or after, something is done.
+
+    ``containers`` stop, None where it could not be asked which; tasks of ``services`` stop, those of ``moved`` ones
+    run on other nodes meanwhile.
+    """
+
+    containers: tuple[str, ...] | None = ()
+    services: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+
+NOTHING_STOPS = Interruption()
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing to do, and why.
 
-    ``payload`` says what is done, ``subject`` is a machine, a stack or a node. It begins when those that it ``needs``
-    are done, and those that it ``waits`` for have ended, well or not. ``drains`` says that the node runs no tasks of
-    services meanwhile.
+    ``payload`` says what is done, ``subject`` is a machine, a stack or a node. ``causes`` are values that change,
+    changes on the host, and sentences where it is neither. It begins when those that it ``needs`` are done, and
+    those that it ``waits`` for have ended, well or not. ``drains`` says that the node runs no tasks of services
+    meanwhile, ``interruption`` what stops.
     """
 
     payload: Payload
     subject: str
-    reasons: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
     needs: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
     drains: bool = False
+    interruption: Interruption = NOTHING_STOPS
 
     @property
     def kind(self) -> Kind:
@@ -40,6 +61,18 @@ class Action:
     def title(self) -> str:
         """What it does, in words."""
         return IN_WORDS.get(self.kind, str(self.kind))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, in words."""
+        return tuple(cause if isinstance(cause, str) else cause.in_words() for cause in self.causes)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """The values that change, as far as values are what is behind it."""
+        found = [cause for cause in self.causes if isinstance(cause, Difference)]
+        behind = [cause for cause in self.causes if isinstance(cause, Change)]
+        return (*found, *(one for change in behind for one in change.differences))
 
     @property
     def effects(self) -> tuple[Effect, ...]:

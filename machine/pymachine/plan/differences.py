@@ -6,25 +6,22 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from pymachine.difference import Difference, difference, differences, pair_differences
 from pymachine.documents import to_document
 from pymachine.inventory.model import MachineSpec
 from pymachine.model import EngineSpec, Machine
 from pymachine.plan.findings import ANEW, RECORD, SIZE, SIZES, Traits
 from pymachine.sizes import parse_size
 
-_LIMIT = 40  # characters of a value in a reason
-# Values that may hold passwords are not shown.
-_HIDDEN = frozenset({"env", "http_proxy", "https_proxy", "install_script", "config", "opts"})
-
 
 @dataclass(frozen=True, slots=True)
 class Changed:
     """Options of a driver that are other ones now, by what changing them means (``REACH``, ``ANEW`` …).
 
-    ``reasons`` say it in words, ``values`` are the new values by the options' names; ``sizes`` are bytes and numbers.
+    ``causes`` are old and new values, ``values`` the new ones by the options' names; ``sizes`` are bytes and numbers.
     """
 
-    reasons: Mapping[str, tuple[str, ...]]
+    causes: Mapping[str, tuple[Difference, ...]]
     values: Mapping[str, Mapping[str, Any]]
     sizes: Mapping[str, int] = field(default_factory=dict)
 
@@ -37,7 +34,7 @@ def options_document(spec: MachineSpec, traits: Traits) -> dict[str, Any]:
 
 def changed_options(spec: MachineSpec, machine: Machine, traits: Traits) -> Changed:
     """Compare the driver's options."""
-    reasons: dict[str, tuple[str, ...]] = {}
+    causes: dict[str, tuple[Difference, ...]] = {}
     values: dict[str, dict[str, Any]] = {}
     sizes: dict[str, int] = {}
     for name, value in options_document(spec, traits).items():
@@ -47,9 +44,9 @@ def changed_options(spec: MachineSpec, machine: Machine, traits: Traits) -> Chan
         what = traits.alters.get(name, ANEW)
         if what in SIZES:
             what, sizes = _resized(what, before, value, sizes)
-        reasons[what] = (*reasons.get(what, ()), in_words(_short(name), before, value))
+        causes[what] = (*causes.get(what, ()), difference(_short(name), before, value, key=name))
         values.setdefault(what, {})[name] = value
-    return Changed(reasons, values, sizes)
+    return Changed(causes, values, sizes)
 
 
 def _resized(what: str, before: Any, value: Any, sizes: dict[str, int]) -> tuple[str, dict[str, int]]:
@@ -68,35 +65,26 @@ def changed_engine(wanted: EngineSpec, present: EngineSpec) -> dict[str, Any]:
     }
 
 
-def engine_reasons(changes: Mapping[str, Any], present: EngineSpec) -> tuple[str, ...]:
-    """Say what changes of the engine, without what may be secret."""
-    return tuple(_engine_reason(name, getattr(present, name), value) for name, value in changes.items())
+def engine_differences(changes: Mapping[str, Any], present: EngineSpec) -> tuple[Difference, ...]:
+    """Return what changes of the engine, value by value."""
+    return tuple(one for name, value in changes.items() for one in _of_engine(name, getattr(present, name), value))
 
 
-def _engine_reason(name: str, before: Any, value: Any) -> str:
-    if name == "config" and isinstance(before, Mapping) and isinstance(value, Mapping):
-        keys = [key for key in {**before, **value} if before.get(key) != value.get(key)]
-        return f"daemon.json {', '.join(keys)}"
+def _of_engine(name: str, before: Any, value: Any) -> tuple[Difference, ...]:
+    if name == "env":
+        return pair_differences("env", before, value)
+    if name == "config":
+        return differences("daemon.json", before, value)
     spoken = name.replace("_", " ")
-    return f"{spoken} changed" if name in _HIDDEN else in_words(spoken, before, value)
+    return (difference(spoken, before, value, secret=name == "install_script"),)
 
 
-def label_reasons(wanted: Mapping[str, str], present: Mapping[str, str], what: str = "label") -> tuple[str, ...]:
-    """Say which labels come, go and change."""
+def label_differences(
+    wanted: Mapping[str, str], present: Mapping[str, str], what: str = "label"
+) -> tuple[Difference, ...]:
+    """Return which labels come, go and change."""
     changed = [key for key in {**present, **wanted} if wanted.get(key) != present.get(key)]
-    return tuple(in_words(f"{what} {key}", present.get(key), wanted.get(key)) for key in changed)
-
-
-def in_words(name: str, before: Any, value: Any) -> str:
-    """Return ``memory 2G → 4G``."""
-    return f"{name} {_text(before)} → {_text(value)}"
-
-
-def _text(value: Any) -> str:
-    if value is None or value in ("", (), []):
-        return "none"
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text if len(text) <= _LIMIT else f"{text[: _LIMIT - 1]}…"
+    return tuple(difference(f"{what} {key}", present.get(key), wanted.get(key), key=key) for key in changed)
 
 
 def _short(name: str) -> str:

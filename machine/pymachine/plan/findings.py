@@ -37,8 +37,10 @@ class Finding:
     """How a machine on record was found.
 
     Only one in state ``RUNNING`` was looked at; of others ``reason`` says why not. ``engine`` is the version found.
-    ``addresses`` are the host's, ``bridges`` the networks of its engine's own. ``changes`` are what the set-up would
-    do to the host to make it as the inventory says, ``refusal`` why it could not.
+    ``addresses`` are the host's, ``bridges`` the networks of its engine's own. ``changes`` are what the set-up
+    would do to the host to make it as the inventory says, ``refusal`` why it could not. ``containers`` run there
+    besides the tasks of ``services``, None where that could not be asked; ``restart_stops`` says that a restart of
+    the engine stops them.
     """
 
     state: State
@@ -50,6 +52,9 @@ class Finding:
     seat: Seat = field(default_factory=Seat)
     addresses: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
+    containers: tuple[str, ...] | None = None
+    services: tuple[str, ...] = ()
+    restart_stops: bool = False
 
     @property
     def seen(self) -> bool:

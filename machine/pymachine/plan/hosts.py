@@ -8,6 +8,7 @@ from typing import Any
 
 from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.live_restore import stops_containers
 from pymachine.engine.manifest import manifest_of
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, UsageFault
@@ -27,7 +28,7 @@ def read_host(
     version = engine.version if engine else ""
     finding = Finding(
         State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals), addresses=facts.addresses,
-        bridges=facts.bridges,
+        bridges=facts.bridges, containers=_others(facts), services=_services(facts),
     )  # fmt: skip
     # As it will be on the record when it has been set up so.
     trial = machine.with_(engine=replace(wanted, version=None))
@@ -35,7 +36,20 @@ def read_host(
         setup = plan_setup(trial, facts, own_host=own_host, former=machine.engine, renewals=renewals)
     except (CheckFailed, UsageFault) as error:
         return replace(finding, refusal=error.message, refusal_hint=error.hint or "")
-    return replace(finding, changes=_real(setup.changes, facts))
+    stops = stops_containers(engine, setup.config.live_restore)
+    return replace(finding, changes=_real(setup.changes, facts), restart_stops=stops)
+
+
+def _others(facts: HostFacts) -> tuple[str, ...] | None:
+    """Return the running containers that no Swarm runs; None where the engine that is there did not say."""
+    engine = facts.engine
+    if engine is None or not engine.active:
+        return ()
+    return tuple(name for name in engine.containers if name not in engine.tasks) if engine.info else None
+
+
+def _services(facts: HostFacts) -> tuple[str, ...]:
+    return tuple(sorted(set(facts.engine.tasks.values()))) if facts.engine else ()
 
 
 def _real(changes: Iterable[Change], facts: HostFacts) -> tuple[Change, ...]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pymachine.difference import difference
 from pymachine.engine.checks import compare_versions, matches_version
-from pymachine.engine.effects import Change
 from pymachine.inventory.model import MachineSpec
 from pymachine.model import Machine, Phase, State
 from pymachine.plan import payloads
-from pymachine.plan.actions import Action, Refusal
+from pymachine.plan.actions import Action, Cause, Refusal
 from pymachine.plan.differences import (
     Changed,
     changed_engine,
     changed_options,
-    engine_reasons,
-    label_reasons,
+    engine_differences,
+    label_differences,
 )
 from pymachine.plan.findings import ANEW, REACH, RECORD, REFIT, SIZE, Finding, Known
 from pymachine.plan.kinds import Kind
@@ -63,10 +63,10 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Kno
     if machine.phase is not Phase.READY:
         return _half_made(spec, machine, known)
     if not _same_driver(spec.driver, machine.driver, known):
-        return _replaced(spec, known, f"driver {machine.driver} → {spec.driver}")
+        return _replaced(spec, known, difference("driver", machine.driver, spec.driver))
     changed = changed_options(spec, machine, known.traits[spec.driver])
-    if ANEW in changed.reasons:
-        return _replaced(spec, known, *changed.reasons[ANEW])
+    if ANEW in changed.causes:
+        return _replaced(spec, known, *changed.causes[ANEW])
     return _kept(spec, machine, changed, known)
 
 
@@ -79,11 +79,11 @@ def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
     return _one(payloads.Resume(), spec, where)
 
 
-def _replaced(spec: MachineSpec, known: Known, *reasons: str) -> Part:
+def _replaced(spec: MachineSpec, known: Known, *causes: Cause) -> Part:
     """Another machine in its place; of one that does not answer nobody can take leave."""
     finding = known.findings.get(spec.name)
     payload = payloads.Replace(lost=finding is not None and not finding.seen)
-    return Part((Action(payload, spec.name, reasons),))
+    return Part((Action(payload, spec.name, causes),))
 
 
 def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -> Part:
@@ -96,19 +96,19 @@ def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -
     if finding.state in _ASLEEP and made_by_us:
         return Part((*first, _action(payloads.Start(), spec, f"it is {finding.state.lower()}")))
     if not finding.seen:
-        return Part(first, unseen="" if changed.reasons.get(REACH) else _why_unseen(finding))
+        return Part(first, unseen="" if changed.causes.get(REACH) else _why_unseen(finding))
     return _looked_at(spec, machine, changed, finding, first)
 
 
 def _recorded(spec: MachineSpec, machine: Machine, changed: Changed) -> tuple[Action, ...]:
     """What changes the record alone, and how the machine is reached."""
     actions = [] if machine.fleet else [_action(payloads.Adopt(), spec, "it is on record and belongs to no fleet")]
-    labels = label_reasons(spec.labels, machine.labels)
-    if labels or RECORD in changed.reasons:
-        reasons = (*labels, *changed.reasons.get(RECORD, ()))
-        actions.append(Action(payloads.Relabel(changed.values.get(RECORD, {})), spec.name, reasons))
-    if REACH in changed.reasons:
-        actions.append(Action(payloads.Reach(changed.values[REACH]), spec.name, changed.reasons[REACH]))
+    labels = label_differences(spec.labels, machine.labels)
+    if labels or RECORD in changed.causes:
+        causes = (*labels, *changed.causes.get(RECORD, ()))
+        actions.append(Action(payloads.Relabel(changed.values.get(RECORD, {})), spec.name, causes))
+    if REACH in changed.causes:
+        actions.append(Action(payloads.Reach(changed.values[REACH]), spec.name, changed.causes[REACH]))
     return tuple(actions)
 
 
@@ -121,9 +121,9 @@ def _looked_at(
     actions = list(first)
     if changed.sizes:
         resize = payloads.Resize(**changed.sizes, options=changed.values[SIZE])
-        actions.append(Action(resize, spec.name, changed.reasons[SIZE]))
-    if REFIT in changed.reasons:
-        actions.append(Action(payloads.Refit(changed.values[REFIT]), spec.name, changed.reasons[REFIT]))
+        actions.append(Action(resize, spec.name, changed.causes[SIZE]))
+    if REFIT in changed.causes:
+        actions.append(Action(payloads.Refit(changed.values[REFIT]), spec.name, changed.causes[REFIT]))
     upgrade = _upgrade(spec, finding)
     return Part((*actions, *_configured(spec, machine, finding, upgrades=bool(upgrade)), *upgrade))
 
@@ -149,24 +149,20 @@ def _upgrade(spec: MachineSpec, finding: Finding) -> tuple[Action, ...]:
     wanted = spec.engine.version
     if not wanted or not finding.engine or matches_version(finding.engine, wanted):
         return ()
-    return (_action(payloads.Upgrade(wanted), spec, f"engine {finding.engine} → {wanted}"),)
+    return (_action(payloads.Upgrade(wanted), spec, difference("engine", finding.engine, wanted)),)
 
 
 def _configured(spec: MachineSpec, machine: Machine, finding: Finding, *, upgrades: bool) -> tuple[Action, ...]:
     changes = changed_engine(spec.engine, machine.engine)
-    reasons = engine_reasons(changes, machine.engine) or _told(finding.differences)
+    causes: tuple[Cause, ...] = engine_differences(changes, machine.engine) or finding.differences
     if spec.engine.version != machine.engine.version and not upgrades:
         changes["version"] = spec.engine.version
-        reasons += (f"version {machine.engine.version or 'any'} → {spec.engine.version or 'any'}",)
-    if not reasons and not finding.renewals:
+        causes += (difference("version", machine.engine.version or "any", spec.engine.version or "any"),)
+    if not causes and not finding.renewals:
         return ()
     found = finding.effects
-    payload = payloads.Configure(changes, found) if reasons else payloads.Renew(found)
-    return (Action(payload, spec.name, (*reasons, *_told(finding.renewals))),)
-
-
-def _told(changes: Sequence[Change]) -> tuple[str, ...]:
-    return tuple(f"{change.what}: {change.why}" for change in changes)
+    payload = payloads.Configure(changes, found) if causes else payloads.Renew(found)
+    return (Action(payload, spec.name, (*causes, *finding.renewals)),)
 
 
 def _same_driver(one: str, other: str, known: Known) -> bool:
@@ -179,12 +175,12 @@ def _why_unseen(finding: Finding) -> str:
     return finding.reason or f"it is {finding.state.lower()}"
 
 
-def _action(payload: Payload, spec: MachineSpec, *reasons: str) -> Action:
-    return Action(payload, spec.name, reasons)
+def _action(payload: Payload, spec: MachineSpec, *causes: Cause) -> Action:
+    return Action(payload, spec.name, causes)
 
 
-def _one(payload: Payload, spec: MachineSpec, *reasons: str) -> Part:
-    return Part((_action(payload, spec, *reasons),))
+def _one(payload: Payload, spec: MachineSpec, *causes: Cause) -> Part:
+    return Part((_action(payload, spec, *causes),))
 
 
 def _refused(name: str, message: str, hint: str) -> Part:

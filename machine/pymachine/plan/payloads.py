@@ -245,4 +245,5 @@ class Withdraw(Payload):
     """Remove a stack from where it is: ``on`` a machine, or where that is empty in the Swarm."""
 
     kind = Kind.WITHDRAW
+    always = (Effect.STOP_CONTAINERS,)
     on: str = ""

@@ -10,6 +10,7 @@ from pymachine.model import Machine
 from pymachine.plan.actions import Action, Plan
 from pymachine.plan.findings import Known
 from pymachine.plan.holds import held_back
+from pymachine.plan.interruptions import with_interruptions
 from pymachine.plan.kinds import Kind
 from pymachine.plan.machines import Part, host_part
 from pymachine.plan.nodes import members_of, nodes_of, outage
@@ -36,7 +37,8 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
     found.update(stacks.actions)
     nodes = nodes_of(records, known)
     held = held_back(found, nodes, members_of(records))
-    chains = Order(chained(held.actions), nodes, _leading(records, known), batch).applied()
+    ordered = Order(chained(held.actions), nodes, _leading(records, known), batch).applied()
+    chains = with_interruptions(ordered, known)
     refusals = [refusal for part in parts.values() for refusal in part.refusals]
     actions = [action for chain in chains for action in chain.actions]
     return Plan(

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from pymachine.cluster.networks import check_pools
 from pymachine.cluster.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, ClusterView, Node, wanted_labels
+from pymachine.difference import difference
 from pymachine.documents import to_document
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec
 from pymachine.model import Machine
 from pymachine.plan import payloads
-from pymachine.plan.actions import Action, Refusal
-from pymachine.plan.differences import in_words, label_reasons
+from pymachine.plan.actions import Action, Cause, Refusal
+from pymachine.plan.differences import label_differences
 from pymachine.plan.findings import Finding, Known
 from pymachine.plan.machines import Part
 
@@ -169,21 +170,23 @@ def _sitting(
         return (_unlock(spec.name),)
     if state == INACTIVE:
         return (_join(spec.name, wanted, "its engine has left the Swarm"),)
-    reasons = _node_reasons(wanted, machine, node)
+    causes = _node_causes(wanted, machine, node)
     if node.role != wanted.role:
         payload = payloads.Promote() if wanted.role == MANAGER else payloads.Demote()
-        return (Action(payload, spec.name, (in_words("role", node.role, wanted.role), *reasons)),)
-    return (Action(payloads.Adjust(), spec.name, reasons),) if reasons else ()
+        return (Action(payload, spec.name, (difference("role", node.role, wanted.role), *causes)),)
+    return (Action(payloads.Adjust(), spec.name, causes),) if causes else ()
 
 
-def _node_reasons(wanted: NodeSpec, machine: Machine, node: Node) -> tuple[str, ...]:
+def _node_causes(wanted: NodeSpec, machine: Machine, node: Node) -> tuple[Cause, ...]:
     labels = wanted_labels(node.labels, wanted.labels, machine.id)
-    reasons = label_reasons(labels, node.labels, "node label") if labels != dict(node.labels) else ()
+    causes: tuple[Cause, ...] = (
+        label_differences(labels, node.labels, "node label") if labels != dict(node.labels) else ()
+    )
     if DRAINED_LABEL in node.labels:
-        return (*reasons, "it was left drained by an upgrade that was cut off")
+        return (*causes, "it was left drained by an upgrade that was cut off")
     if node.availability != wanted.availability:
-        return (*reasons, in_words("availability", node.availability, wanted.availability))
-    return reasons
+        return (*causes, difference("availability", node.availability, wanted.availability))
+    return causes
 
 
 def _unlock(name: str) -> Action:
@@ -216,10 +219,10 @@ def _settings(fleet: Fleet, known: Known) -> tuple[Action, ...]:
     wanted = {key: value for key, value in to_document(fleet.swarm).items() if key not in _FOR_GOOD}
     before = {**wanted, "autolock": known.view.autolock, **_last(known, wanted)}
     before["autolock"] = known.view.autolock
-    reasons = tuple(
-        in_words(key.replace("_", " "), before[key], wanted[key]) for key in wanted if before[key] != wanted[key]
+    causes = tuple(
+        difference(key.replace("_", " "), before[key], wanted[key]) for key in wanted if before[key] != wanted[key]
     )
-    return (Action(payloads.Settings(), SWARM, reasons),) if reasons else ()
+    return (Action(payloads.Settings(), SWARM, causes),) if causes else ()
 
 
 def _last(known: Known, wanted: Mapping[str, object]) -> dict[str, object]:
