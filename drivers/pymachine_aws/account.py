@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pymachine import __version__
-from pymachine.errors import DriverMissing, PymachineError, Unreachable, UsageFault
+from pymachine.errors import DriverError, DriverMissing, PymachineError, Unreachable, UsageFault, refuses
 from pymachine_aws.faults import (
     ApiError,
     Call,
@@ -56,6 +56,7 @@ class Account:
         self._timeout = timeout
         self._clients: dict[tuple[str, int, float], Any] = {}
         self._session: Any = None
+        self._changed = False
         self._lock = threading.RLock()
 
     @classmethod
@@ -107,11 +108,14 @@ class Account:
     def change(self, operation: str, what: str, *, service: str = "ec2", **params: Any) -> dict[str, Any]:
         """Call an operation that changes something, once.
 
-        Raises as ``read``, and ``Unsure`` where it was sent and no answer tells whether it was carried out.
+        Raises as ``read``, and ``Unsure`` where it was sent and no answer tells whether it was carried out. From the
+        first change on, credentials that do not count any more are a ``DriverError``: it is too late to refuse.
         """
         with self._translated(what, changes=True):
             client = self._client(service, 1)
-            return dict(getattr(client, operation)(**params))
+            answer = dict(getattr(client, operation)(**params))
+            self._changed = True
+            return answer
 
     def url(self, service: str) -> str:
         """Return the URL at which a service is asked. Raises ``UsageFault`` for a region that is none."""
@@ -130,7 +134,10 @@ class Account:
         except PymachineError:
             raise
         except _errors() as error:
-            raise self._explained(error, self._call(what, changes)) from error
+            raise self._in_time(self._explained(error, self._call(what, changes))) from error
+
+    def _in_time(self, error: PymachineError) -> PymachineError:
+        return DriverError(error.message, hint=error.hint) if self._changed and refuses(error) else error
 
     def _call(self, what: str, changes: bool) -> Call:
         region, profile, endpoint_url = self._place

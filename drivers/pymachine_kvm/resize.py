@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymachine.errors import CheckFailed, DriverError, PymachineError
+from pymachine.errors import CheckFailed, DriverError, PymachineError, too_late
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm.connection import libvirt, translated
 from pymachine_kvm.handle import Vm
@@ -25,8 +25,14 @@ def resize(conn: Any, vm: Vm, *, cpus: int | None, memory: int | None, disk: int
         _check_cpus(conn, vm, cpus)
     if memory is not None:
         _check_memory(conn, memory)
-    if disk is not None:
-        _grow(_disk(conn, vm), vm, disk)  # what can still be refused comes first
+    grown = disk is not None and _grow(_disk(conn, vm), vm, disk)  # what can still be refused comes first
+    try:
+        _reshape(domain, vm, cpus, memory)
+    except CheckFailed as error:  # a right that is missing for this alone
+        raise too_late(error, "resizing", "its disk has the new size") if grown else error from error
+
+
+def _reshape(domain: Any, vm: Vm, cpus: int | None, memory: int | None) -> None:
     with translated(f"resizing {vm.name}"):
         if cpus is not None:
             _set_cpus(domain, cpus)
@@ -75,7 +81,8 @@ def _disk(conn: Any, vm: Vm) -> Any:
     return volume
 
 
-def _grow(volume: Any, vm: Vm, disk: int) -> None:
+def _grow(volume: Any, vm: Vm, disk: int) -> bool:
+    """Grow the disk; whether that had to be done."""
     with translated(f"looking at the disk of {vm.name}"):
         now = int(volume.info()[1])
     if disk < now:
@@ -84,12 +91,13 @@ def _grow(volume: Any, vm: Vm, disk: int) -> None:
             hint=f"give more than {_size(now)}, or make another machine",
         )
     if disk == now:
-        return
+        return False
     try:
         with translated(f"growing the disk of {vm.name}"):
             volume.resize(disk)
     except DriverError as error:
         raise _explained(error, vm) from error
+    return True
 
 
 def _explained(error: DriverError, vm: Vm) -> PymachineError:

@@ -12,7 +12,7 @@ from pymachine.create import Order, create
 from pymachine.driver import Baked, Bakes, Baking
 from pymachine.engine.bundle import finish_extras
 from pymachine.engine.removal import plan_removal, removal_bundle
-from pymachine.errors import CheckFailed, RemoteCommandFailed
+from pymachine.errors import CheckFailed, PymachineError, RemoteCommandFailed, refuses, too_late
 from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
 from pymachine.rendering import render
@@ -50,9 +50,21 @@ def bake(order: Order, tools: Tools) -> str | None:
         working(name, f"bake {baking.image}", tools, driver) as session,
         journalled(session, machine, "bake", payload),
     ):
+        session.touched = True  # its machine is there
         session.perform((TakeSetUpOff(), Seal(), Keep(baking)), machine)
     remove(name, tools)
     return baking.image
+
+
+def bake_and_create(order: Order, tools: Tools) -> Machine:
+    """Bake what the order begins with, if anything, then create the machine; return its record."""
+    image = bake(order, tools)
+    try:
+        return create(order, tools)
+    except PymachineError as error:
+        if image is None or not refuses(error):
+            raise
+        raise too_late(error, "creating", f"image {image} was baked, and stays") from error
 
 
 class TakeSetUpOff:

@@ -39,7 +39,8 @@ def clone(source_name: str, name: str, tools: Tools) -> Machine:
         held.enter_context(tools.store.lease(source.name, f"clone {source.name} to {name}"))
         machine = _begun(name, tools.store.get(source.name), tools)
         session.source = handle_of(source)
-        if machine.rev == 0:  # later the copy may be complete, and the source be at work again: the driver knows
+        session.makes, session.fresh = True, machine.rev == 0
+        if session.fresh:  # later the copy may be complete, and the source be at work again: the driver knows
             driver.check_source(session.source)
         options = options_on_record(source, driver.options)
         machine = session.save(machine)

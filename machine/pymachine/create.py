@@ -10,7 +10,7 @@ from typing import Any
 from pymachine.documents import to_document
 from pymachine.driver import Driver, Foresees
 from pymachine.engine.effects import Aspect, Change
-from pymachine.errors import CheckFailed, PymachineError, UsageFault
+from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec, Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
@@ -18,6 +18,7 @@ from pymachine.steps.foresight import Carry, Foresee, SetUp
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
+from pymachine.steps.refusal import refusing
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
 from pymachine.steps.tools import Tools
 from pymachine.store import readable
@@ -55,18 +56,19 @@ def create(order: Order, tools: Tools) -> Machine:
     driver = tools.driver(order.driver, adopted=order.adopted)
     with working(order.name, f"{order.verb} {order.name}", tools, driver) as session:
         machine = _begun(order, tools)
-        driver.check(request_for(machine, order.options, tools))
-        is_new = machine.rev == 0
+        session.verb, session.makes, session.fresh = order.verb, True, machine.rev == 0
+        with refusing(session, machine):
+            driver.check(request_for(machine, order.options, tools))
         machine = session.save(machine)
         with journalled(session, machine, order.verb):
             if authorises_key(driver):
                 machine = session.perform((MakeLogin(),), machine)
             if driver.preexisting:
-                machine = _looked_at(machine, order, session, withdraw=is_new)
+                machine = _looked_at(machine, order, session)
             elif isinstance(driver, Foresees):
-                machine = _foreseen(machine, order, session, withdraw=is_new)
+                machine = session.perform((Foresee(order.options),), machine)
             else:
-                machine = _allocated(machine, order, session)
+                machine = session.perform((Allocate(order.options),), machine)
             return session.perform(_remaining_steps(driver, order), machine)
 
 
@@ -85,44 +87,12 @@ def preview_create(order: Order, tools: Tools) -> Preview:
     return preview_of(order.verb, machine, session, made)
 
 
-def _looked_at(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
-    """Look at a host that is there already; one that is refused is given back and leaves no record, if it is new."""
-    session.preflight = withdraw
-    try:
-        machine = session.perform(_host_steps(order), machine)
-    except PymachineError:
-        if withdraw:
-            _withdraw(machine.name, session)
-        raise
+def _looked_at(machine: Machine, order: Order, session: Session) -> Machine:
+    """Look at a host that is there already; whatever is wrong with it is a refusal, if the machine is new."""
+    session.preflight = session.fresh
+    machine = session.perform(_host_steps(order), machine)
     session.preflight = False
     return machine
-
-
-def _foreseen(machine: Machine, order: Order, session: Session, *, withdraw: bool) -> Machine:
-    """Have the driver prepare; what it refuses then (an image that is none, say) leaves no record, if it is new."""
-    try:
-        return session.perform((Foresee(order.options),), machine)
-    except (CheckFailed, UsageFault):
-        if withdraw:
-            _withdraw(machine.name, session)
-        raise
-
-
-def _allocated(machine: Machine, order: Order, session: Session) -> Machine:
-    """Have the driver make the host; what it refuses before there is anything to remember leaves no record."""
-    try:
-        return session.perform((Allocate(order.options),), machine)
-    except (CheckFailed, UsageFault):
-        if session.tools.store.get(machine.name).handle is None:
-            _withdraw(machine.name, session)
-        raise
-
-
-def _withdraw(name: str, session: Session) -> None:
-    machine = session.tools.store.find(name)
-    if machine is not None and machine.handle is not None:
-        session.driver.destroy(machine.handle)
-    session.tools.store.remove(name)
 
 
 def _begun(order: Order, tools: Tools) -> Machine:

@@ -187,3 +187,15 @@ class Conflict(StoreError):
 
 class SchemaTooNew(StoreError):
     """The store was written by a newer pymachine; it can be listed but not changed."""
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether an error says, by its exit code, that nothing was made or touched."""
+    return isinstance(error, PymachineError) and error.exit_code in (UsageFault.exit_code, CheckFailed.exit_code)
+
+
+def too_late(error: PymachineError, step: str, hint: str) -> PymachineError:
+    """Return what a refusal is once something was made: the failure of a step, with the way on. Others stay."""
+    if not refuses(error):
+        return error
+    return StepFailed(step, error, hint="; ".join(filter(None, (error.hint, hint))))

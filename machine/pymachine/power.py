@@ -72,6 +72,7 @@ def restart(name: str, tools: Tools) -> Machine:
                 session.driver.restart(handle_of(machine), tools.listener(name, "restart"))
             else:
                 _reboot(machine, session)
+            session.touched = True
             found = located(machine, session)
         machine = settled(found, session) if found != machine else machine
     return _answering(machine, tools)
@@ -94,6 +95,7 @@ def _switch_on(machine: Machine, session: Session) -> bool:
     if isinstance(session.driver, PowerControl):
         asleep = session.driver.inspect(handle_of(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
         session.driver.start(handle_of(machine), session.tools.listener(machine.name, "start"))
+        session.touched = True
         return asleep
     if not _answers(machine, session):
         raise NotSupported(
@@ -135,13 +137,14 @@ def _switch_off(
         if isinstance(session.driver, PowerControl):
             switch(session.driver, handle_of(machine))
         elif _answers(machine, session):
-            _send(session.transport(machine), command)
+            _send(machine, session, command)
             session.disconnect()
             _await_down(machine, session)
         return machine
 
 
-def _send(transport: Transport, command: Command) -> None:
+def _send(machine: Machine, session: Session, command: Command) -> None:
+    transport, session.touched = session.transport(machine), True
     result = transport.run(command, root=True, deadline=30.0)
     if result.exit_code:
         raise TransportError(f"the host did not take the command: {result.error_text.strip()[-300:]}")
@@ -151,7 +154,7 @@ def _reboot(machine: Machine, session: Session) -> None:
     before = _boot(session.transport(machine))
     if before is None:
         raise TransportError(f"{machine.name} cannot tell one boot from the next: its /proc cannot be read")
-    _send(session.transport(machine), _REBOOT)
+    _send(machine, session, _REBOOT)
     session.disconnect()
     end = session.tools.now() + UP_PATIENCE
     while session.tools.now() < end:

@@ -113,6 +113,7 @@ class Destroy:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Destroy; what is gone already is no error."""
         removing = session.save(machine.with_(phase=Phase.REMOVING))
+        session.touched = True
         assert removing.handle is not None
         session.driver.destroy(removing.handle)
         return removing

@@ -36,6 +36,7 @@ def resize(name: str, size: Size, tools: Tools) -> None:
         raise incapable(machine, "resize its machines")
     with at_work(machine, "resize", driver, tools) as (session, machine):
         driver.resize(handle_of(machine), cpus=size.cpus, memory=size.memory, disk=size.disk)
+        session.touched = True
         session.save(machine.with_(options={**machine.options, **_options(machine, driver, size)}))
 
 

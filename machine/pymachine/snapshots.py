@@ -25,6 +25,7 @@ def restore(name: str, label: str, tools: Tools) -> State:
     machine, driver = _with_snapshots(name, tools)
     with at_work(machine, "restore", driver, tools) as (session, machine):
         state = driver.restore(handle_of(machine), label)
+        session.touched = True
         if state is State.RUNNING:
             right_clock(machine, session)
             answer = await_engine(machine, tools)

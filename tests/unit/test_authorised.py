@@ -125,9 +125,10 @@ def test_what_the_cloud_refuses_before_there_is_anything_leaves_no_record(
 
 def test_what_it_refuses_when_there_is_something_stays_on_record(world: CloudWorld) -> None:
     world.cloud.fail("remembered", CheckFailed("the account is at its limit"))
-    with pytest.raises(CheckFailed):
+    with pytest.raises(StepFailed) as caught:
         create(world.order(), world.tools)
-    assert world.store.get("node1").handle is not None
+    assert (caught.value.exit_code, world.store.get("node1").handle is not None) == (1, True)
+    assert "pymachine rm node1" in (caught.value.hint or "")
 
 
 def test_a_driver_that_lost_the_power_gets_no_key(world: CloudWorld) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from patience import LIMIT
-from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
+from pymachine.errors import CheckFailed, DriverError, PymachineError, Unreachable, UsageFault
 from pymachine_aws.account import Account, ApiError, Unsure
 from pymachine_aws.handle import Ec2
 from unit.aws_account import Loopback, Reply, error_body, loopback
@@ -250,6 +250,16 @@ def test_expired_credentials_are_told_from_wrong_ones(aws: Loopback) -> None:
     assert isinstance(wrong, CheckFailed)
     assert " accept" in wrong.message
     assert "region" in str(wrong.hint)
+
+
+def test_credentials_that_expire_after_a_change_are_no_refusal(aws: Loopback) -> None:
+    changed = new_account(aws)
+    changed.change("stop_instances", "stop i-1", InstanceIds=["i-1"])
+    for operation, ask in (("DescribeVpcs", reading), ("StopInstances", changing)):
+        aws.refuses(operation, "RequestExpired", "Request has expired.")
+        error = ask(changed)
+        assert (type(error), error.exit_code) == (DriverError, 1)
+        assert "have expired" in error.message
 
 
 @pytest.mark.parametrize(

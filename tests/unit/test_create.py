@@ -227,7 +227,7 @@ class TestHalfMade:
         half = world.store.get("node1")
 
         other = replace(world.order(), options=FakeOptions(fake_address="192.0.2.8"))
-        with pytest.raises(CheckFailed, match=r" 192\.0\.2\.7.* 192\.0\.2\.8") as caught:
+        with pytest.raises(StepFailed, match=r" 192\.0\.2\.7.* 192\.0\.2\.8") as caught:
             create(other, world.tools)
         assert "pymachine rm node1" in (caught.value.hint or "")
         assert (world.store.get("node1").handle, world.store.get("node1").ssh) == (half.handle, half.ssh)

@@ -228,8 +228,10 @@ class TestRefusal:
         with pytest.raises(StepFailed):
             create(world.order(), world.tools)
         world.cloud.fail("foresee", CheckFailed("no such image", hint="name another"))
-        with pytest.raises(CheckFailed):
+        with pytest.raises(StepFailed) as caught:
             create(world.order(), world.tools)
+        assert "name another" in (caught.value.hint or "")
+        assert "pymachine rm node1" in (caught.value.hint or "")
         assert world.store.get("node1").handle is not None
 
 

@@ -14,9 +14,9 @@ from pymachine.apply.hooks import Hooks
 from pymachine.apply.looking import records_of
 from pymachine.apply.memory import Notebook
 from pymachine.apply.project import converge_project
-from pymachine.bake import bake
+from pymachine.bake import bake_and_create
 from pymachine.cluster.view import MANAGER
-from pymachine.create import Order, create
+from pymachine.create import Order
 from pymachine.driver import Locates, Refits, Refitting
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
@@ -93,8 +93,7 @@ class Hands:
 def _create(hands: Hands, action: Action, payload: Payload) -> None:
     order = _order(hands, action.subject)
     hands.hooks.before("create", action.subject, hands.tools.store.find(action.subject))
-    bake(order, hands.tools)
-    hands.hooks.after("create", action.subject, create(order, hands.tools))
+    hands.hooks.after("create", action.subject, bake_and_create(order, hands.tools))
 
 
 def _order(hands: Hands, name: str) -> Order:
@@ -219,6 +218,7 @@ def _refit(hands: Hands, action: Action, payload: payloads.Refit) -> None:
         machine = tools.store.get(name)
         with journalled(session, machine, "refit"):
             driver.refit(handle_of(machine), change, tools.listener(name, action.title))
+            session.touched = True
             session.save(_with_options(machine, payload.options))
 
 

@@ -144,15 +144,14 @@ def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adop
 def carry_out(app: App, order: Order, *, dry_run: bool, as_json: bool) -> None:
     """Do what was asked for, or show what that would be."""
     from pymachine import create as verbs
-    from pymachine.bake import bake
+    from pymachine.bake import bake_and_create
 
     if dry_run:
         show_plans([verbs.preview_create(order, app.tools)], as_json=as_json)
         return
     unlock(app, [order.name])
     began = app.wiring.now()
-    bake(order, app.tools)
-    machine = verbs.create(order, app.tools)
+    machine = bake_and_create(order, app.tools)
     app.settle()
     if as_json:
         dump(machine_document(machine))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
-from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed
+from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, refuses, too_late
 
 WIDTH = 16
 T = TypeVar("T")
@@ -32,6 +33,27 @@ def for_each(
     failures = _Crew(turns or [[name] for name in names], work).collect(tell)
     if failures:
         raise SeveralFailed(failures)
+
+
+def one_by_one(names: Sequence[str], work: Callable[[str], T], tell: Callable[[str, T], None]) -> None:
+    """Do the work for each name in turn, and tell each result; the first failure ends it."""
+    done: list[str] = []
+    with after(done):
+        for name in names:
+            result = work(name)
+            done.append(name)
+            tell(name, result)
+
+
+@contextmanager
+def after(done: Sequence[str]) -> Iterator[None]:
+    """Let a refusal leave the block only while nothing is ``done``, which the block fills; later it is a failure."""
+    try:
+        yield
+    except PymachineError as error:
+        if not done or not refuses(error):
+            raise
+        raise too_late(error, f"stopped after {', '.join(done)}", "the same command goes on") from error
 
 
 class _Crew:

@@ -172,7 +172,8 @@ class Driver(Protocol):
         """Make the instance, or go on with ``request.resume``.
 
         Call ``remember(handle)`` before anything that must be cleaned up exists: it is saved before it returns, and
-        ``destroy`` finds by it what was made since. Raises ``DriverError``.
+        ``destroy`` finds by it what was made since. Raises ``DriverError``; here as everywhere, ``CheckFailed`` and
+        ``UsageFault`` say that this call changed nothing.
         """
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:

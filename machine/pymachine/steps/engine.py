@@ -104,6 +104,7 @@ def run_bundle(machine: Machine, session: Session, bundle: Bundle, step: str) ->
     transport = session.transport(machine)
     reader = ProgressReader(session.tools.reporter, machine.name, step)
     transport.upload(bundle.files, bundle.folder)
+    session.touched = True
     result = transport.run(bundle.run, root=True, deadline=SETUP_DEADLINE, on_line=reader.line)
     raise_for(result, reader)
     return reader

@@ -12,6 +12,7 @@ from pymachine.driver import Driver, FirstBoot, Handle, Login, Prospect
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
+from pymachine.steps.refusal import refusing
 from pymachine.steps.tools import Tools
 from pymachine.store import Lease
 from pymachine.store.clientfiles import located
@@ -39,9 +40,11 @@ class Session:
     """What the steps of one verb share.
 
     ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
-    refusal: whoever began the machine withdraws it. ``former`` is the record of a machine whose engine gets other
-    options: until these are ``in_place`` on the host, what is saved tells of the former ones. ``prospect``, ``login``
-    and ``first_boot`` concern a host that is known before it boots, ``source`` is what the driver makes a copy of.
+    refusal. ``step`` is the one at work, or the last one; ``touched`` says that something outside the store was
+    changed, or may have been. ``makes`` is true for verbs that make a machine, ``fresh`` where it had no record
+    before. ``former`` is the record of a machine whose engine gets other options: until these are ``in_place`` on the
+    host, what is saved tells of the former ones. ``prospect``, ``login`` and ``first_boot`` concern a host that is
+    known before it boots, ``source`` is what the driver makes a copy of.
     """
 
     tools: Tools
@@ -51,6 +54,10 @@ class Session:
     verb: str = ""
     recorded: bool = True
     preflight: bool = False
+    step: str = ""
+    touched: bool = False
+    makes: bool = False
+    fresh: bool = False
     former: Machine | None = None
     in_place: bool = False
     plan: SetupPlan | None = None
@@ -104,23 +111,8 @@ class Session:
                 machine = self._perform_one(step, machine)
         return machine
 
-    def _perform_one(self, step: Step, machine: Machine) -> Machine:
-        reporter = self.tools.reporter
-        if self.operation is not None:
-            self.tools.store.advance(self.operation, step.title)
-        reporter.started(machine.name, step.title)
-        try:
-            machine = self.save(step.run(machine, self))
-        except (PymachineError, KeyboardInterrupt) as error:
-            reason = _reason(error)
-            reporter.failed(machine.name, step.title, reason)
-            if not isinstance(error, UsageFault | CheckFailed):  # a refusal is no fault of the machine
-                self._note_fault(machine, step.title, reason)
-            raise self._explained(step.title, error, machine) from error
-        reporter.finished(machine.name, step.title)
-        return machine
-
-    def _note_fault(self, machine: Machine, step: str, reason: str) -> None:
+    def note_fault(self, machine: Machine, step: str, reason: str) -> None:
+        """Put on record where the verb stopped; a machine without a record is left without one."""
         if not self.recorded:
             return
         # The step may have saved a newer record before it failed, so the fault goes onto what is stored now.
@@ -132,18 +124,8 @@ class Session:
             except StoreError as error:
                 self.tools.reporter.notice(machine.name, f"the fault could not be recorded: {error.message}")
 
-    def _explained(self, step: str, error: BaseException, machine: Machine) -> PymachineError:
-        if isinstance(error, KeyboardInterrupt | Interrupted):
-            kept = "nothing was made" if self.preflight else f"machine {machine.name} is on record"
-            return Interrupted(f"interrupted while {step}; {kept}", hint=self._way_on(machine))
-        assert isinstance(error, PymachineError)
-        if isinstance(error, UsageFault | CheckFailed):
-            return error
-        if self.preflight:
-            return CheckFailed(f"{step}: {error.message}", hint=error.hint)
-        return StepFailed(step, error, hint=_joined(error.hint, self._way_on(machine)))
-
-    def _way_on(self, machine: Machine) -> str | None:
+    def way_on(self, machine: Machine) -> str | None:
+        """Return how the verb is gone on with where it stopped, None where there is nothing to say."""
         if self.recorded and self.former is not None and not self.in_place:
             return "the options it had stay on record: give the same command again to change them"
         if self.verb in ("rm", "start"):
@@ -153,6 +135,34 @@ class Session:
         if self.preflight or machine.phase is Phase.READY:
             return None
         return f"give the command again to go on, or `pymachine rm {machine.name}` to undo it"
+
+    def _perform_one(self, step: Step, machine: Machine) -> Machine:
+        reporter = self.tools.reporter
+        self.step = step.title
+        if self.operation is not None:
+            self.tools.store.advance(self.operation, step.title)
+        reporter.started(machine.name, step.title)
+        try:
+            machine = self.save(step.run(machine, self))
+        except (PymachineError, KeyboardInterrupt) as error:
+            reason = _reason(error)
+            reporter.failed(machine.name, step.title, reason)
+            if not isinstance(error, UsageFault | CheckFailed):  # a refusal is no fault of the machine
+                self.note_fault(machine, step.title, reason)
+            raise self._explained(step.title, error, machine) from error
+        reporter.finished(machine.name, step.title)
+        return machine
+
+    def _explained(self, step: str, error: BaseException, machine: Machine) -> PymachineError:
+        if isinstance(error, KeyboardInterrupt | Interrupted):
+            kept = "nothing was made" if self.preflight else f"machine {machine.name} is on record"
+            return Interrupted(f"interrupted while {step}; {kept}", hint=self.way_on(machine))
+        assert isinstance(error, PymachineError)
+        if isinstance(error, UsageFault | CheckFailed):
+            return error
+        if self.preflight:
+            return CheckFailed(f"{step}: {error.message}", hint=error.hint)
+        return StepFailed(step, error, hint=_joined(error.hint, self.way_on(machine)))
 
 
 @contextmanager
@@ -170,12 +180,13 @@ def working(name: str, purpose: str, tools: Tools, driver: Driver) -> Iterator[S
 def journalled(
     session: Session, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None
 ) -> Iterator[None]:
-    """Note the verb in the journal and how it ends. A crash leaves the entry open."""
+    """Note the verb in the journal and how it ends (see ``refusing``). A crash leaves the entry open."""
     store = session.tools.store
     session.verb = kind
     session.operation = store.begin(machine, kind, payload)
     try:
-        yield
+        with refusing(session, machine):
+            yield
     except (PymachineError, KeyboardInterrupt) as error:
         with suppress(StoreError):  # a full disk, say, must not hide why the verb failed
             store.finish(session.operation, "failed", _reason(error))

@@ -37,7 +37,7 @@ def init(
     networks are taken. A key that unlocks the managers is in the store before anything else is done. A machine that
     is a manager already is brought to what ``spec`` and ``node`` say, or left as it is with ``keep``.
     """
-    with member_at_work(name, "init", tools) as (session, machine), engine_of(machine, tools) as engine:
+    with member_at_work(name, "init", tools) as (session, machine), engine_of(machine, session.tools) as engine:
         standing = settled(engine, machine, tools)
         if standing.state == INACTIVE:
             others = [tools.store.get(peer) for peer in peers if peer != name]

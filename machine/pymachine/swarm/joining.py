@@ -40,8 +40,10 @@ def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: b
     leading = node.role == MANAGER
     with (
         member_at_work(name, "join", tools) as (session, machine),
-        managers_held(machine, "join of manager", lambda m: leads(machine, m) != leading, tools, via) as manager,
-        engine_of(machine, tools) as engine,
+        managers_held(
+            machine, "join of manager", lambda m: leads(machine, m) != leading, session.tools, via
+        ) as manager,
+        engine_of(machine, session.tools) as engine,
     ):
         seat = _seat(machine, manager, engine, tools)
         if seat is not None and keep:

@@ -53,7 +53,7 @@ def unlock(name: str, tools: Tools, *, key: str | None = None) -> bool:
 
     A key that fits is stored.
     """
-    with member_at_work(name, "unlock", tools) as (session, machine), engine_of(machine, tools) as engine:
+    with member_at_work(name, "unlock", tools) as (session, machine), engine_of(machine, session.tools) as engine:
         if engine.standing().state != LOCKED:
             return False
         if key is None:

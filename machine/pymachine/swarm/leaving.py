@@ -39,14 +39,16 @@ def leave(
         if machine.swarm is None and not via:
             _refuse_unknown_member(machine, tools)
             return machine
-        with _engine_or_none(machine, tools, force=force) as engine:
+        with _engine_or_none(machine, session.tools, force=force) as engine:
             if dissolve and force:
                 _walk_out(engine)
                 return _forgotten(machine, session)
             if dissolve and engine is not None and _dissolved(machine, engine, via, tools):
                 return _forgotten(machine, session)
             asked, purpose = via_of(machine, via, tools), "leave of manager"
-            with managers_held(machine, purpose, lambda found: leads(machine, found), tools, asked) as manager:
+            with managers_held(
+                machine, purpose, lambda found: leads(machine, found), session.tools, asked
+            ) as manager:
                 _take_out(machine, engine, manager, tools)
         return _forgotten(machine, session)
 

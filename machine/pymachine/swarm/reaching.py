@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
+from pymachine.cluster.recorder import recorded
 from pymachine.cluster.seam import LOCKED, PENDING, ClusterEngine, Standing
 from pymachine.cluster.view import MACHINE_LABEL, MANAGER, Node, Quorum, quorum_of
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
-from pymachine.model import Machine, Phase
+from pymachine.model import Endpoint, Machine, Phase
 from pymachine.steps.powers import at_work
 from pymachine.steps.session import Session
 from pymachine.steps.tools import Tools
@@ -77,9 +79,20 @@ def engine_of(machine: Machine, tools: Tools) -> ClusterEngine:
 
 @contextmanager
 def member_at_work(name: str, verb: str, tools: Tools) -> Iterator[tuple[Session, Machine]]:
-    """Hold the machine's lease and note the verb in the journal; lend the record as it is then."""
+    """Hold the machine's lease and note the verb in the journal; lend the record as it is then.
+
+    What is changed of a Swarm by the session's own tools counts as touched.
+    """
     machine = tools.store.get(name)
     with at_work(machine, f"swarm {verb}", tools.driver_of(machine), tools) as (session, current):
+
+        def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
+            return recorded(tools.connect_cluster(endpoint, folder, deadline=deadline), touch)
+
+        def touch() -> None:
+            session.touched = True
+
+        session.tools = replace(tools, connect_cluster=connect)
         yield session, current
 
 

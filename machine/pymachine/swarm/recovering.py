@@ -110,7 +110,7 @@ def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = N
 
 def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
-    with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, tools) as engine:
+    with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, session.tools) as engine:
         standing = settled(engine, machine, tools, patience=START_PATIENCE)
         _start_anew(machine, standing, engine)
         manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")

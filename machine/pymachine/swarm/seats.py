@@ -27,7 +27,7 @@ def adjust(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str] = ()) 
     Labels that an earlier call set and that are not in ``node`` go, those of others stay.
     """
     with member_at_work(name, "adjust", tools) as (session, machine):
-        with _for_role(machine, node.role, via, tools) as manager:
+        with _for_role(machine, node.role, via, session.tools) as manager:
             machine = take_role(machine, node.role, manager, session)
             fit(machine, node, manager.engine)
         return machine
@@ -46,7 +46,7 @@ def change(
     A node is drained when no task of a service is left on it.
     """
     with member_at_work(name, "change", tools) as (session, machine):
-        with _for_role(machine, role, via, tools) as manager:
+        with _for_role(machine, role, via, session.tools) as manager:
             machine = take_role(machine, role or manager.get(machine).role, manager, session)
             if availability is not None:
                 set_availability(machine, manager, availability, tools)
@@ -65,8 +65,8 @@ def label(
         kept = {key: value for key, value in {**labels, **put}.items() if key not in drop}
         return {**kept, MACHINE_LABEL: machine.id}
 
-    with member_at_work(name, "label", tools) as (_, machine):
-        with control(tools, via_of(machine, via, tools)) as manager:
+    with member_at_work(name, "label", tools) as (session, machine):
+        with control(session.tools, via_of(machine, via, tools)) as manager:
             manager.engine.change_node(manager.get(machine).id, NodeChange(labels=changed))
         return machine
 

@@ -11,6 +11,7 @@ from pymachine.cli.app import App
 from pymachine.cli.fleets import FILES, LIMIT, PARALLEL, Opened, opened, parse_batch, parse_failures
 from pymachine.cli.output import note, say
 from pymachine.cli.params import FORCE_UNLOCK, YES, command, with_options
+from pymachine.cli.several import after
 from pymachine.errors import CheckFailed, UsageFault
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
     with opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet:
         names = _failed_only(fleet) if given["only_failed"] else fleet.names
         for _ in range(ROUNDS):
-            made = _planned(fleet, names, limit, given)
+            with after(_done_in(account)):
+                made = _planned(fleet, names, limit, given)
             if not made.chains or not _agreed(app, made, "apply", given):
                 break
             account = _carried_out(fleet, made, given)
@@ -78,6 +80,13 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
             _forget(app, fleet)
     app.settle()
     raise_for(account, made, "destroy")
+
+
+def _done_in(account: Account | None) -> list[str]:
+    """Return what an earlier round brought to its end."""
+    from pymachine.apply.running import Outcome
+
+    return [f"{r.action.title} of {r.action.subject}" for r in account.having(Outcome.DONE)] if account else []
 
 
 def _failed_only(fleet: Opened) -> frozenset[str]:

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from pymachine.cli.app import App
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.params import JSON, command, with_options
+from pymachine.cli.several import one_by_one
 from pymachine.documents import to_document
 from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
 
@@ -134,12 +135,14 @@ def import_(app: App, file: Path, name: str, digest: str | None, arch: str | Non
 def rm(app: App, names: tuple[str, ...]) -> None:
     """Remove images, and their copies where machines run; not under a machine that stands on one."""
     shelf = _shelf(app)
-    for name in dict.fromkeys(names):
+
+    def work(name: str) -> None:
         found = shelf.entry(name)
         if found is not None:
             _drop_copies(app, found)
         shelf.remove(name)
-        say(f"image {name} is removed")
+
+    one_by_one(list(dict.fromkeys(names)), work, lambda name, _: say(f"image {name} is removed"))
 
 
 import_.name = "import"

@@ -10,6 +10,7 @@ from pymachine.cli.app import App
 from pymachine.cli.machines import existing, one, unlock
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.params import FORCE_UNLOCK, JSON, NAME, YES, command, with_options
+from pymachine.cli.several import one_by_one
 from pymachine.documents import to_document
 from pymachine.errors import UsageFault
 from pymachine.model import State
@@ -94,9 +95,11 @@ def rm(app: App, name: str | None, labels: tuple[str, ...]) -> None:
     if not labels:
         raise _needs_label("rm")
     machine = _at_hand(app, name)
-    for label in dict.fromkeys(labels):
-        snapshots.drop_snapshot(machine, label, app.tools)
-        say(f"snapshot {label} of {machine} is removed")
+    one_by_one(
+        list(dict.fromkeys(labels)),
+        lambda label: snapshots.drop_snapshot(machine, label, app.tools),
+        lambda label, _: say(f"snapshot {label} of {machine} is removed"),
+    )
 
 
 for _command in (create, ls, restore, rm):

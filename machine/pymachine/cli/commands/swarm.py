@@ -14,7 +14,7 @@ from pymachine.cli.machines import existing
 from pymachine.cli.machines import unlock as take_leases
 from pymachine.cli.output import dump, note, say
 from pymachine.cli.params import FORCE_UNLOCK, JSON, NAME, NAMES, YES, command, complete_names, with_options
-from pymachine.cli.several import for_each
+from pymachine.cli.several import after, for_each, one_by_one
 from pymachine.cli.swarming import (
     advertised,
     advise,
@@ -76,8 +76,9 @@ def create(app: App, /, managers: tuple[str, ...], workers: tuple[str, ...], **g
     node = NodeSpec(MANAGER, advertise=addresses.get(first))
     verbs.init(first, spec, node, tools, peers=[*names, *others], keep=True)
     say(f"{first} is a manager")
-    _join(app, names[1:], replace(node, advertise=None), addresses, via=[first])
-    _join(app, others, NodeSpec(WORKER), addresses, via=names)
+    with after([first]):
+        _join(app, names[1:], replace(node, advertise=None), addresses, via=[first])
+        _join(app, others, NodeSpec(WORKER), addresses, via=names)
     advise(app, first)
 
 
@@ -137,10 +138,10 @@ def leave(app: App, names: tuple[str, ...], yes: bool, force: bool, dissolve: bo
         verbs.leave(name, tools, force=force, dissolve=dissolve)
 
     managers = [name for name in wanted if (place := tools.store.get(name).swarm) and place.role == MANAGER]
-    _each(app, [name for name in wanted if name not in managers], work, "is out of the Swarm")
-    for name in managers:
-        work(name)
-        say(f"{name} is out of the Swarm")
+    workers = [name for name in wanted if name not in managers]
+    _each(app, workers, work, "is out of the Swarm")
+    with after(workers):
+        one_by_one(managers, work, lambda name, _: say(f"{name} is out of the Swarm"))
 
 
 @command()
@@ -185,11 +186,18 @@ def upgrade(app: App, names: tuple[str, ...], version: str | None, batch: int) -
     def work(name: str) -> str:
         return verbs.upgrade(name, tools, version=version).engine_version or "unknown"
 
-    while (name := verbs.next_manager(verbs.status(tools, managers), managers) if managers else None) is not None:
-        say(f"{name} has engine {work(name)}")
-        managers.remove(name)
-    for begin in range(0, len(workers), batch):
-        for_each(workers[begin : begin + batch], work, lambda name, engine: say(f"{name} has engine {engine}"))
+    done: list[str] = []
+
+    def tell(name: str, engine: str) -> None:
+        done.append(name)
+        say(f"{name} has engine {engine}")
+
+    with after(done):
+        while (name := verbs.next_manager(verbs.status(tools, managers), managers) if managers else None) is not None:
+            tell(name, work(name))
+            managers.remove(name)
+        for begin in range(0, len(workers), batch):
+            for_each(workers[begin : begin + batch], work, tell)
 
 
 @command()
@@ -325,8 +333,11 @@ def unlock(app: App, names: tuple[str, ...], key_stdin: bool) -> None:
     wanted = existing(app, names) if names else list(verbs.status(tools).locked)
     key = sys.stdin.readline().strip() if key_stdin else None
     take_leases(app, wanted)
-    for name in wanted:
-        say(f"{name} is unlocked" if verbs.unlock(name, tools, key=key) else f"{name} was not locked")
+    one_by_one(
+        wanted,
+        lambda name: verbs.unlock(name, tools, key=key),
+        lambda name, was_locked: say(f"{name} {'is unlocked' if was_locked else 'was not locked'}"),
+    )
     if not wanted:
         say("no manager is locked")
 
@@ -361,8 +372,7 @@ def _join(app: App, names: Sequence[str], node: NodeSpec, addresses: Mapping[str
         return place.role if place else node.role
 
     if node.role == MANAGER:
-        for name in names:
-            say(f"{name} is a {work(name)}")
+        one_by_one(names, work, lambda name, role: say(f"{name} is a {role}"))
     elif names:
         for_each(names, work, lambda name, role: say(f"{name} is a {role}"))
 
@@ -373,9 +383,7 @@ def _change(app: App, names: Sequence[str], wanted: Mapping[str, str], outcome: 
     tools = app.tools
     known = existing(app, names)
     take_leases(app, known)
-    for name in known:
-        verbs.change(name, tools, **wanted)
-        say(f"{name} {outcome}")
+    one_by_one(known, lambda name: verbs.change(name, tools, **wanted), lambda name, _: say(f"{name} {outcome}"))
     if "role" in wanted:
         advise(app, known[0])
 
