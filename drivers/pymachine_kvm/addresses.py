@@ -1,23 +1,13 @@
-"""IPv4 arithmetic of a libvirt network: what its XML says, which addresses and subnets are free. No libvirt in here.
-
-Only ``kernel_routes`` reads anything: the routes of this host below /proc/net.
-"""
+"""IPv4 arithmetic of a libvirt network: what its XML says, which addresses and subnets are free. Pure."""
 
 from __future__ import annotations
 
-import socket
-import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
-from pathlib import Path
 
-PROC = Path("/proc/net")
-
-# Routes as wide as these are somebody's default route (a VPN's 0.0.0.0/1, say), not a claim on every subnet in it.
-_WIDEST = 8
 # libvirt's usual one and those after it: routers at home like the low ones, and a laptop meets many of them.
 _LIKED = tuple(IPv4Network(f"192.168.{number}.0/24") for number in range(122, 255))
 _PRIVATE = (IPv4Network("192.168.0.0/16"), IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"))
@@ -104,16 +94,11 @@ def moved(xml: str, target: IPv4Network) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def kernel_routes(proc: Path = PROC, *, without: str = "") -> frozenset[IPv4Network]:
-    """Return the subnets that this host has routes to, in any table; none where the kernel does not tell.
-
-    ``without`` names a device whose routes do not count: the network's own bridge.
-    """
-    listed = list(_listed_routes(_text(proc / "route")))
-    own = {network for device, network in listed if without and device == without}
-    main = {network for device, network in listed if device != without}
-    others = set(_trie_routes(_text(proc / "fib_trie"))) - own
-    return frozenset(route for route in main | others if route.prefixlen >= _WIDEST and not route.is_loopback)
+def claimed_subnets(xml: str) -> list[IPv4Network]:
+    """Return every IPv4 subnet that a network's XML takes, with DHCP or without, and those that it routes to."""
+    root = ET.fromstring(xml)
+    found = [element for element in (*root.findall("ip"), *root.findall("route")) if element.get("address")]
+    return [_network_of(element) for element in found if element.get("family", "ipv4") == "ipv4"]
 
 
 def _gaps(block: IPv4Network, routes: Collection[IPv4Network]) -> list[IPv4Network]:
@@ -148,33 +133,3 @@ def _move(ip: ET.Element, source: IPv4Network, target: IPv4Network) -> None:
     for element, key in ((ip, "address"), *((r, k) for r in ip.findall("dhcp/range") for k in ("start", "end"))):
         place = int(IPv4Address(element.attrib[key])) - int(source.network_address)
         element.set(key, str(target.network_address + place))
-
-
-def _listed_routes(text: str) -> Iterator[tuple[str, IPv4Network]]:
-    """Read /proc/net/route: device, destination and mask, the latter two as hex in the host's byte order."""
-    for line in text.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) >= 8:
-            yield fields[0], IPv4Network(f"{_dotted(fields[1])}/{_dotted(fields[7])}", strict=False)
-
-
-def _dotted(word: str) -> str:
-    return socket.inet_ntoa(struct.pack("=L", int(word, 16)))
-
-
-def _trie_routes(text: str) -> Iterator[IPv4Network]:
-    """Read /proc/net/fib_trie, which has the tables of policy routing (VPNs) as well: an address, then its routes."""
-    address = ""
-    for line in text.splitlines():
-        words = line.split()
-        if words[:1] == ["|--"]:
-            address = words[1]
-        elif len(words) == 3 and words[0].startswith("/") and words[2] == "UNICAST":
-            yield IPv4Network(f"{address}{words[0]}", strict=False)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:  # not Linux, or not for us to see
-        return ""

@@ -117,14 +117,17 @@ def _make_base(connection: Any, pool: Any, image: Image, progress: Progress) -> 
         return
     remove_volume(pool, name + MARK)
     _remove_half(pool, name)
-    require_room(pool, _taken_up(image) + _ROOM_FOR_MACHINE, f"image {image.name}")
+    require_room(pool, taken_up(image) + _ROOM_FOR_MACHINE, f"image {image.name}")
     _fill(connection, pool, image, progress)
     make_volume(pool, name + MARK, 0)
 
 
-def _taken_up(image: Image) -> int:
+def taken_up(image: Image) -> int:
     """Return the bytes that its file takes up: holes do not travel and are holes again in the pool."""
-    return min(image.size, image.path.stat().st_blocks * 512)
+    try:
+        return min(image.size, image.path.stat().st_blocks * 512)
+    except OSError:
+        return image.size
 
 
 def _remove_half(pool: Any, name: str) -> None:

@@ -23,14 +23,29 @@ from pymachine.driver import (
     Snapshot,
     Status,
 )
+from pymachine.images.image import Image
+from pymachine.images.obtaining import look_up
 from pymachine.images.shelf import Shelf
 from pymachine.model import State
-from pymachine_kvm import baking, cloning, console, making, power, preflight, removal, resize, seed, snapshots, status
+from pymachine_kvm import (
+    baking,
+    cloning,
+    console,
+    hardware,
+    making,
+    power,
+    preflight,
+    removal,
+    resize,
+    seed,
+    snapshots,
+    status,
+)
 from pymachine_kvm.boot import follow
 from pymachine_kvm.connection import connect
 from pymachine_kvm.copies import drop_copies
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.options import KvmOptions, read_options
+from pymachine_kvm.options import KvmOptions, Wanted, read_options
 from pymachine_kvm.reservations import keep
 
 BOOT_PATIENCE = 300.0
@@ -67,8 +82,8 @@ class KvmDriver:
         """Look at the options, the daemon and what it has room for. Changes nothing."""
         wanted = read_options(request.options)
         seed.check_seed(request.name, wanted)
-        image = Shelf.default(os.environ).find(wanted.image)
         with connect(wanted.uri) as connection:
+            image = None if request.source else _image(wanted, hardware.promise_of(connection, wanted.arch).arch)
             preflight.check(connection, wanted, image, Own(request.name, request.machine_id), request.notice)
 
     def foresee(self, request: Request, remember: Remember) -> Prospect:
@@ -179,3 +194,8 @@ class KvmDriver:
         vm = Vm.of(handle)
         with connect(vm.uri, read_only=read_only) as connection:
             yield connection, vm
+
+
+def _image(wanted: Wanted, arch: str) -> Image | None:
+    """Return the image that a create would begin with, None for one that is yet to be fetched."""
+    return look_up(Shelf.default(os.environ), wanted.image, arch=arch)

@@ -12,7 +12,7 @@ import os
 import platform
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ class Promise:
     """What a libvirt host says of hardware virtualisation for an architecture.
 
     ``offered`` are the architectures it lists ``kvm`` for. ``node`` is the device, looked at only where the daemon is
-    ``local``; None where there is none.
+    ``local``; None where there is none. ``refuted`` is why a guest that was asked before made no progress.
     """
 
     arch: str
     offered: frozenset[str]
     local: bool
     node: Node | None = None
+    refuted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,31 @@ class Host:
 def settle(conn: Any, wanted: str, arch: str | None, ask: Callable[[], Answer], notice: Callable[[str], None]) -> str:
     """Return ``kvm`` or ``qemu`` for a wanted ``auto``, ``kvm`` or ``qemu``; ``arch`` None is the host's own.
 
-    ``ask`` boots a guest under hardware virtualisation (``probe.ask_guest``): only for ``auto``, on a host that
-    promises it and was not asked yet. ``notice`` is told once that emulation is the only way. Raises ``CheckFailed``
-    for a wanted ``kvm`` that the host rules out.
+    ``ask`` boots a guest under hardware virtualisation (``probe.ask_guest``), on a host that promises it and was not
+    asked yet. ``notice`` is told once that emulation is the only way. Raises ``CheckFailed`` for a wanted ``kvm``
+    that the host rules out, or under which the guest makes no progress: a machine would wait out its whole boot.
     """
     if wanted == "qemu":
         return "qemu"
     promise = promise_of(conn, arch)
     if wanted == "kvm":
-        return _insisted(promise)
+        return insist(promise, host_of(conn), Verdicts.default(os.environ), ask)
     return decide(promise, host_of(conn), Verdicts.default(os.environ), ask, notice)
+
+
+def insist(promise: Promise, host: Host, memory: Verdicts, ask: Callable[[], Answer]) -> str:
+    """Return ``kvm``. Raises ``CheckFailed`` as ``settle``; an error that is no word on KVM is in nobody's way."""
+    fault = why_not(promise)
+    known = memory.recall(host.key(promise.arch))
+    if not fault and not (known and known.asked):
+        answer = ask()
+        if answer.lasting:
+            memory.keep(host.key(promise.arch), Verdict(answer.fault, asked=True, uri=host.uri))
+            promise = replace(promise, refuted=answer.fault)
+            fault = answer.fault
+    if fault:
+        raise CheckFailed(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", hint=mend(promise))
+    return "kvm"
 
 
 def decide(
@@ -93,8 +109,16 @@ def ruled_out(promise: Promise) -> str:
     return "" if promise.offered else "libvirt offers none"
 
 
+def why_not(promise: Promise) -> str:
+    """Return why hardware virtualisation would not work: ruled out, or shown by a guest; empty where it may."""
+    return ruled_out(promise) or promise.refuted
+
+
 def mend(promise: Promise) -> str:
-    """Return what to do where it is ruled out."""
+    """Return what to do where it would not work."""
+    if promise.refuted and not ruled_out(promise):
+        kept = Verdicts.default(os.environ).path
+        return f"--kvm-virt-type qemu emulates, about ten times slower; to have a guest asked again: rm '{kept}'"
     closed = promise.node.mend if promise.node else ""
     return closed or "--kvm-virt-type qemu emulates, about ten times slower"
 
@@ -104,7 +128,9 @@ def promise_of(conn: Any, arch: str | None) -> Promise:
     with translated("asking libvirt for its capabilities"):
         own, offered = read_capabilities(conn.getCapabilities())
     local = is_local(conn)
-    return Promise(arch or own, offered, local, kvm_node(session=is_session(conn)) if local else None)
+    node = kvm_node(session=is_session(conn)) if local else None
+    known = Verdicts.default(os.environ).recall(host_of(conn).key(arch or own))
+    return Promise(arch or own, offered, local, node, known.fault if known and known.asked else "")
 
 
 def read_capabilities(text: str) -> tuple[str, frozenset[str]]:
@@ -126,13 +152,6 @@ def host_of(conn: Any) -> Host:
             return Host(conn.getURI(), ET.fromstring(conn.getCapabilities()).findtext("host/uuid", ""), versions)
     identity = text_of(Path("/etc/machine-id")).strip() or platform.node()
     return Host(conn.getURI(), identity, (platform.release(), *versions))
-
-
-def _insisted(promise: Promise) -> str:
-    fault = ruled_out(promise)
-    if fault:
-        raise CheckFailed(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", hint=mend(promise))
-    return "kvm"
 
 
 def _type(fault: str) -> str:

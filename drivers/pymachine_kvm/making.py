@@ -13,7 +13,7 @@ from pymachine.errors import DriverError
 from pymachine.images.image import Image
 from pymachine.images.shelf import Shelf
 from pymachine.model import Endpoint, SshAddress
-from pymachine_kvm import cloning, domain, hardware, seed, storage, usernet
+from pymachine_kvm import cloning, domain, hardware, preflight, seed, storage, usernet
 from pymachine_kvm.bases import base_format, base_name, ensure_base
 from pymachine_kvm.boot import follow, has_banner
 from pymachine_kvm.capabilities import folder_sharing
@@ -92,6 +92,7 @@ class Making:
 
     def _on_image(self, vm: Vm) -> Vm:
         image = self._image(vm)
+        preflight.check_image(self.connection, self.wanted, image, vm.arch, vm)
         vm = self._kept(vm.with_(engine=image.engine, os_release=image.os_release, base=base_name(image)))
         ensure_base(self.connection, self._pool(vm), image, self.request.progress)
         return vm

@@ -10,17 +10,17 @@ from typing import Any
 
 from pymachine.errors import CheckFailed
 from pymachine.rendering import render
+from pymachine_kvm import routes
 from pymachine_kvm.addresses import (
-    PROC,
     HostEntry,
     bridge_of,
+    claimed_subnets,
     clash,
     free_subnet,
-    kernel_routes,
     moved,
     read_subnet,
 )
-from pymachine_kvm.connection import INVALID_ARGUMENT, code_of, found, is_local, libvirt, translated
+from pymachine_kvm.connection import INVALID_ARGUMENT, NO_NETWORK, code_of, found, is_local, libvirt, translated
 from pymachine_kvm.definitions import definitions
 from pymachine_kvm.locks import exclusive
 
@@ -31,9 +31,9 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Where this host's kernel tells of its routes and of its network devices."""
+    """How this host's kernel is asked for its routes (see ``routes``), and where it shows its network devices."""
 
-    proc: Path = PROC
+    routes: tuple[str, ...] = routes.COMMAND
     devices: Path = Path("/sys/class/net")
 
 
@@ -60,8 +60,9 @@ def ensure_network(
     """Return the network, started (now and at every boot of its host) when it was not.
 
     Only ``ours`` is made when it is missing, and moved to a free subnet while a route of this host overlaps its own
-    and nothing uses it; routes are looked at where the daemon is on this host. Raises ``CheckFailed`` for another
-    network that is missing, and for one whose subnet is not free.
+    and nothing uses it, or, before it is started, another network of libvirt does. Routes are looked at where the
+    daemon is on this host. Raises ``CheckFailed`` for another network that is missing, for one whose subnet is not
+    free, and where a subnet is to be chosen and the routes could not be asked for.
     """
     with exclusive(connection, f"network {name}"):
         network = look_up(connection, name)
@@ -69,8 +70,7 @@ def ensure_network(
             raise _missing(connection, name)
         if network is None:
             network = _make(connection, name, kernel, notice)
-        if is_local(connection):
-            network = _clear_the_way(_Place(connection, network, kernel), notice, movable=name == ours)
+        network = _clear_the_way(_Place(connection, network, kernel), notice, movable=name == ours)
         _start(network, name, notice)
         return _describe(network)
 
@@ -84,7 +84,7 @@ def find_network(connection: Any, name: str) -> Network | None:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A network on this host, whose kernel routes to it or past it."""
+    """A network, among others of its daemon; where that is on this host, its kernel routes to it or past it."""
 
     connection: Any
     network: Any
@@ -102,8 +102,21 @@ class _Place:
     def active(self) -> bool:
         return bool(self.network.isActive())
 
+    @property
+    def bridge_is_taken(self) -> bool:
+        """Whether a device of this host has its bridge's name, while it does not run."""
+        if self.active or not self.bridge or not is_local(self.connection):
+            return False
+        return (self.kernel.devices / self.bridge).exists()
+
     def routes(self) -> frozenset[IPv4Network]:
-        return kernel_routes(self.kernel.proc, without=self.bridge if self.active else "")
+        """Where the host routes to besides; nothing where it could not be asked."""
+        found = _host_routes(self.connection, self.kernel) or ()
+        return routes.networks(found, without=self.bridge if self.active else "")
+
+    def others(self) -> dict[IPv4Network, str]:
+        """The subnets of the other networks, defined or running, and whose they are."""
+        return _claimed(self.connection, but=self.name)
 
     def used(self) -> bool:
         """Whether a domain, a reservation or a device on its bridge would miss the network where it is."""
@@ -120,18 +133,22 @@ def _clear_the_way(place: _Place, notice: Notice, *, movable: bool) -> Any:
     subnet = read_subnet(xml_of(place.network))
     if subnet is None:
         return place.network
-    routes = place.routes()
-    hit = clash(subnet.network, routes)
-    if hit is None and (place.active or not place.bridge or not (place.kernel.devices / place.bridge).exists()):
-        return place.network
-    if hit is None:
-        return _redefine(place, subnet.network)
-    what = f"network {place.name!r} ({subnet.network}) overlaps this host's route to {hit}"
-    if movable and not place.used():
-        target = _free_subnet(routes, subnet.network.prefixlen)
-        notice(f"{what}: moved it to {target}")
-        return _redefine(place, target)
-    return _keep_or_refuse(place, what, notice)
+    movable = movable and not place.used()
+    if hit := clash(subnet.network, place.routes()):
+        what = f"network {place.name!r} ({subnet.network}) overlaps this host's route to {hit}"
+        return _move(place, subnet.network, what, notice) if movable else _keep_or_refuse(place, what, notice)
+    others = place.others() if movable and not place.active else {}
+    if hit := clash(subnet.network, others):
+        # Of two that overlap only one can run: the other one has its users, ours has none.
+        what = f"network {place.name!r} ({subnet.network}) overlaps network {others[hit]!r} ({hit})"
+        return _move(place, subnet.network, what, notice)
+    return _redefine(place, subnet.network) if place.bridge_is_taken else place.network
+
+
+def _move(place: _Place, subnet: IPv4Network, what: str, notice: Notice) -> Any:
+    target = _chosen_subnet(place.connection, place.kernel, subnet.prefixlen, but=place.name)
+    notice(f"{what}: moved it to {target}")
+    return _redefine(place, target)
 
 
 def _keep_or_refuse(place: _Place, what: str, notice: Notice) -> Any:
@@ -160,7 +177,7 @@ def _missing(connection: Any, name: str) -> CheckFailed:
 
 
 def _make(connection: Any, name: str, kernel: Kernel, notice: Notice) -> Any:
-    subnet = _free_subnet(kernel_routes(kernel.proc) if is_local(connection) else frozenset(), 24)
+    subnet = _chosen_subnet(connection, kernel, 24, but=name)
     with translated(f"making network {name!r}"):
         network = connection.networkDefineXML(_network_xml(name, subnet))
     notice(f"made network {name!r} ({subnet})")
@@ -174,14 +191,49 @@ def _network_xml(name: str, subnet: IPv4Network) -> str:
     )
 
 
-def _free_subnet(routes: frozenset[IPv4Network], prefix: int) -> IPv4Network:
-    subnet = free_subnet(routes, prefix)
+def _chosen_subnet(connection: Any, kernel: Kernel, prefix: int, *, but: str) -> IPv4Network:
+    """Return a subnet that no route of this host and no other network of libvirt's touches.
+
+    Raises ``CheckFailed`` where there is none, and where this host could not be asked for its routes.
+    """
+    found = _host_routes(connection, kernel)
+    if found is None:
+        raise CheckFailed(
+            "this host could not be asked for its routes, and a network that overlaps one cuts off what is there",
+            hint="`ip -4 -json route show table all` must work (apt install iproute2); or define a network by hand"
+            " and give --kvm-network",
+        )
+    subnet = free_subnet(routes.networks(found) | _claimed(connection, but=but).keys(), prefix)
     if subnet is None:
         raise CheckFailed(
-            "this host has routes to every private subnet that a network could use",
+            "this host has routes or networks in every private subnet that a network could use",
             hint="`ip route show table all` lists them; define a network by hand and give --kvm-network",
         )
     return subnet
+
+
+def _host_routes(connection: Any, kernel: Kernel) -> tuple[routes.Route, ...] | None:
+    """Return the routes of the daemon's host; none are known of another host, None where this one does not tell."""
+    return routes.host_routes(kernel.routes) if is_local(connection) else ()
+
+
+def _claimed(connection: Any, *, but: str) -> dict[IPv4Network, str]:
+    """Return the subnets of all networks but one, as they run and as they are defined, with the networks' names."""
+    with translated("looking at the networks"):
+        others = [network for network in connection.listAllNetworks() if network.name() != but]
+        texts = [(network.name(), text) for network in others for text in _texts_of(network)]
+    return {subnet: name for name, text in texts for subnet in claimed_subnets(text)}
+
+
+def _texts_of(network: Any) -> Iterator[str]:
+    """Yield a network's XML as it runs and as it is defined; nothing of one that is removed meanwhile."""
+    try:
+        yield str(network.XMLDesc(0))
+        if network.isPersistent():
+            yield _definition(network)
+    except libvirt().libvirtError as error:
+        if code_of(error) != NO_NETWORK:
+            raise
 
 
 def _start(network: Any, name: str, notice: Notice) -> None:

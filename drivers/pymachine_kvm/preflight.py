@@ -6,20 +6,27 @@ mends by itself (a network that is down, a missing default pool) is neither.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from pymachine.errors import CheckFailed
 from pymachine.images.image import Image
 from pymachine.sizes import GIB, MIB
-from pymachine_kvm.hardware import mend, ruled_out
+from pymachine_kvm.bases import taken_up
+from pymachine_kvm.connection import translated
+from pymachine_kvm.handle import volume_names
+from pymachine_kvm.hardware import mend, why_not
 from pymachine_kvm.options import Wanted
-from pymachine_kvm.surroundings import Facts, has_base, look_around
+from pymachine_kvm.surroundings import Facts, PoolFacts, has_base, look_around, look_at_pool
 
 DEFAULT = "default"
-ROOM_TO_START = 512 * MIB  # what a new disk takes until SSH answers, with some to spare
+ROOM_TO_WORK = 1 * GIB  # what a new disk takes to boot, and the engine to begin with: its logs, a first image
+ROOM_FOR_ENGINE = 1 * GIB  # package lists, packages and what they unpack to, where the image holds no engine
+LEAST_IMAGE = 256 * MIB  # of one that is yet to be fetched: cloud images are larger
 NFTABLES_SINCE = 10_004_000  # libvirt 10.4 puts its rules into a table of its own, where they cannot overrule another
 
 
@@ -47,13 +54,25 @@ class Finding:
 def check(conn: Any, wanted: Wanted, image: Image | None, own: Own, notice: Callable[[str], None]) -> None:
     """Look at the host, and refuse what cannot work; nothing is changed.
 
-    ``image`` None is one that is not on the shelf yet. Warnings go to ``notice``. Raises ``CheckFailed``. The
-    connection should be one that may write: a read-only one proves no right, and is not told of firmware.
+    ``image`` None is one that is yet to be fetched (see ``check_image``). Warnings go to ``notice``. Raises
+    ``CheckFailed``. The connection should be one that may write: a read-only one proves no right, and is not told of
+    firmware.
     """
     found = list(findings(look_around(conn, wanted, own.name), wanted, image, own))
-    refusals = [finding for finding in found if finding.refuses]
     for warning in (finding for finding in found if not finding.refuses):
         notice(f"{warning.message}; {warning.hint}")
+    _refuse(found)
+
+
+def check_image(conn: Any, wanted: Wanted, image: Image, arch: str, own: Own) -> None:
+    """Judge an image that has just been fetched, before it is copied anywhere. Raises ``CheckFailed``."""
+    with translated("looking at the libvirt host"):
+        found = look_at_pool(conn, wanted.pool)
+    _refuse([*disk(wanted, image, arch), *(room(found, wanted, image, own) if found else ())])
+
+
+def _refuse(found: list[Finding]) -> None:
+    refusals = [finding for finding in found if finding.refuses]
     if refusals:
         raise _refusal(refusals)
 
@@ -76,9 +95,9 @@ def findings(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Ite
     yield from processors(facts, wanted)
     yield from memory(facts, wanted)
     yield from firmware(facts, wanted)
-    yield from disk(wanted, image)
+    yield from disk(wanted, image, facts.promise.arch)
     yield from network(facts, wanted)
-    yield from pool(facts, wanted, image)
+    yield from pool(facts, wanted, image, own)
     yield from mounts(facts, wanted)
     yield from closed_device(facts, wanted)
     yield from forwarding(facts, wanted)
@@ -108,7 +127,7 @@ def virtualisation(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
     if arch not in facts.emulated:
         package = "qemu-system-arm" if arch == "aarch64" else "qemu-system-x86"
         yield Finding(f"{facts.uri} has no QEMU for {arch}", f"on that host: apt install {package}")
-    elif wanted.virt_type == "kvm" and (fault := ruled_out(facts.promise)):
+    elif wanted.virt_type == "kvm" and (fault := why_not(facts.promise)):
         yield Finding(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", mend(facts.promise))
 
 
@@ -153,8 +172,8 @@ def firmware(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
         yield Finding("--kvm-firmware bios: aarch64 boots by UEFI alone", "leave --kvm-firmware out")
 
 
-def disk(wanted: Wanted, image: Image | None) -> Iterator[Finding]:
-    """A disk that the image does not fit on; an image for another architecture."""
+def disk(wanted: Wanted, image: Image | None, arch: str) -> Iterator[Finding]:
+    """A disk that the image does not fit on; an image for another architecture than the machine's."""
     if image is None:
         return
     if image.virtual_size > wanted.disk:
@@ -163,9 +182,10 @@ def disk(wanted: Wanted, image: Image | None) -> Iterator[Finding]:
             f"--kvm-disk: {_size(wanted.disk)} are less than image {image.name} holds ({_size(image.virtual_size)})",
             f"give at least --kvm-disk {least}G",
         )
-    if wanted.arch and wanted.arch != image.arch:
+    if arch != image.arch:
         yield Finding(
-            f"image {image.name} is for {image.arch}, --kvm-arch asks for {wanted.arch}", "choose another --kvm-image"
+            f"image {image.name} is for {image.arch}, the machine is to be {arch}",
+            f"choose another --kvm-image, or --kvm-arch {image.arch}",
         )
 
 
@@ -185,31 +205,53 @@ def network(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
         )
 
 
-def pool(facts: Facts, wanted: Wanted, image: Image | None) -> Iterator[Finding]:
-    """A pool that is missing, or has no room."""
+def pool(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
+    """A pool that is missing, that QEMU does not get to, or that has no room."""
     if facts.pool is None:
         if wanted.pool != DEFAULT:
             yield Finding(
                 f"{facts.uri} has no storage pool {wanted.pool!r}",
                 f"`virsh -c '{facts.uri}' pool-list --all` shows those there are; --kvm-pool chooses",
             )
-    elif facts.pool.free is not None:
-        yield from _room(facts.pool.free, wanted, 0 if image is None or has_base(facts.pool, image) else image.size)
-
-
-def _room(free: int, wanted: Wanted, upload: int) -> Iterator[Finding]:
-    needed = upload + ROOM_TO_START
-    if free < needed:
+        return
+    if facts.pool.closed:
         yield Finding(
-            f"pool {wanted.pool!r} has {_size(free)} free, the machine takes {_size(needed)} to begin with",
+            f"QEMU's user {facts.pool.user} cannot enter {facts.pool.closed}, on the way to pool {wanted.pool!r}"
+            f" ({facts.pool.folder})",
+            f"sudo setfacl -m u:{facts.pool.user}:x {shlex.quote(str(facts.pool.closed))};"
+            " or choose another pool: --kvm-pool",
+        )
+    yield from room(facts.pool, wanted, image, own)
+
+
+def room(pool: PoolFacts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
+    """A pool that has no room for the image, or for a machine that works; what is there already takes none."""
+    if pool.free is None or _is_begun(pool, own):
+        return
+    upload = _upload(pool, image)
+    needed = upload + min(wanted.disk, ROOM_TO_WORK + (0 if image and image.engine else ROOM_FOR_ENGINE))
+    if pool.free < needed:
+        yield Finding(
+            f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine takes {_size(needed)} to begin with",
             "free space there (`pymachine image rm` drops images), or choose another: --kvm-pool",
         )
-    elif free < upload + wanted.disk:
+    elif pool.free < upload + wanted.disk:
         yield Finding(
-            f"pool {wanted.pool!r} has {_size(free)} free, the machine's disk may grow to {_size(wanted.disk)}",
+            f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine's disk may grow to {_size(wanted.disk)}",
             "a machine whose host is full is paused; --kvm-disk makes it smaller",
             refuses=False,
         )
+
+
+def _upload(pool: PoolFacts, image: Image | None) -> int:
+    if image is None:
+        return LEAST_IMAGE
+    return 0 if has_base(pool, image) else taken_up(image)
+
+
+def _is_begun(pool: PoolFacts, own: Own) -> bool:
+    """Whether the machine's disk is there from an earlier try, which took its room then."""
+    return volume_names(own.name, UUID(own.uuid).hex)[0] in pool.volumes
 
 
 def mounts(facts: Facts, wanted: Wanted) -> Iterator[Finding]:

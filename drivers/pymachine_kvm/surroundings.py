@@ -6,18 +6,21 @@ import os
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pymachine.images.image import Image
-from pymachine_kvm import hardware
-from pymachine_kvm.addresses import bridge_of, clash, kernel_routes, read_subnet
+from pymachine_kvm import hardware, routes
+from pymachine_kvm.addresses import bridge_of, clash, read_subnet
 from pymachine_kvm.bases import MARK, base_name
 from pymachine_kvm.connection import found, is_local, is_session, libvirt, translated
+from pymachine_kvm.device import QEMU_CONF, account, qemu_account, text_of
+from pymachine_kvm.folders import UNASKED, closed_to, nearest
 from pymachine_kvm.hardware import Promise
 from pymachine_kvm.options import Wanted
+from pymachine_kvm.storage import DEFAULT, SYSTEM_FOLDER
 
 T = TypeVar("T")
 
@@ -47,10 +50,18 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True)
 class PoolFacts:
-    """A storage pool; ``free`` in bytes, None while it does not run. ``volumes`` are names."""
+    """A storage pool, or the place where the default one will be made.
+
+    ``free`` in bytes, None where nobody knows: one that does not run, on another host. ``volumes`` are names.
+    ``folder`` is where it is. ``closed`` is the first folder on the way there that ``user``, whom QEMU runs as, may
+    not enter; None where it may, or nobody could be asked.
+    """
 
     free: int | None
     volumes: frozenset[str] = frozenset()
+    folder: str = ""
+    closed: Path | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ def look_around(conn: Any, wanted: Wanted, name: str) -> Facts:
             emulator=_emulator(conn, promise.arch),
             domain=found(lambda: conn.lookupByName(name).UUIDString()),
             network=None if is_session(conn) else found(lambda: _network(conn, wanted.network)),
-            pool=found(lambda: _pool(conn, wanted.pool)),
+            pool=look_at_pool(conn, wanted.pool),
             docker=docker,
             rules=_firewall() if docker else None,
         )
@@ -149,15 +160,39 @@ def _network(conn: Any, name: str) -> NetworkFacts:
     bridge, subnet = bridge_of(xml), read_subnet(xml)
     if subnet is None or not is_local(conn):
         return NetworkFacts(active, bridge, subnet is not None)
-    routes = kernel_routes(without=bridge if active else "")
-    return NetworkFacts(active, bridge, reserves=True, clash=clash(subnet.network, routes))
+    others = routes.networks(routes.host_routes() or (), without=bridge if active else "")
+    return NetworkFacts(active, bridge, reserves=True, clash=clash(subnet.network, others))
 
 
-def _pool(conn: Any, name: str) -> PoolFacts:
-    pool = conn.storagePoolLookupByName(name)
+def look_at_pool(conn: Any, name: str) -> PoolFacts | None:
+    """Return what a pool is like, None where there is none; libvirt's errors are the caller's to translate."""
+    pool = found(lambda: conn.storagePoolLookupByName(name))
+    if pool is None:
+        ours = name == DEFAULT and is_local(conn) and not is_session(conn)
+        return _reached(conn, PoolFacts(_free_below(SYSTEM_FOLDER), folder=SYSTEM_FOLDER)) if ours else None
+    folder = ET.fromstring(pool.XMLDesc(0)).findtext("target/path") or ""
     if not pool.isActive():
-        return PoolFacts(None)
-    return PoolFacts(int(pool.info()[3]), frozenset(pool.listVolumes()))
+        return _reached(conn, PoolFacts(_free_below(folder) if is_local(conn) else None, folder=folder))
+    return _reached(conn, PoolFacts(int(pool.info()[3]), frozenset(pool.listVolumes()), folder))
+
+
+def _reached(conn: Any, pool: PoolFacts) -> PoolFacts:
+    """Add whether QEMU gets there; of another host only that one knows."""
+    if not is_local(conn):
+        return pool
+    user = account(os.geteuid()) if is_session(conn) else qemu_account(text_of(QEMU_CONF))
+    closed = closed_to(user, pool.folder)
+    return pool if user is None or closed is UNASKED else replace(pool, closed=closed, user=user.name)
+
+
+def _free_below(folder: str) -> int | None:
+    """Return what the file system has free that a folder is on, or will be on; None where it does not say."""
+    place = nearest(folder) if folder else None
+    try:
+        found = os.statvfs(place) if place else None
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize if found else None
 
 
 def _firewall() -> tuple[str, ...] | None:

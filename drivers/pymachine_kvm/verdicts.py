@@ -34,7 +34,7 @@ class Verdicts:
     """The verdicts of one JSON file, by key. A file that is damaged counts as empty."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self._path = path
+        self.path = path
         self._now = now
 
     @classmethod
@@ -55,15 +55,15 @@ class Verdicts:
     def keep(self, key: str, verdict: Verdict) -> None:
         """Remember a verdict, with the time. Where the file cannot be written the host is asked again, no more."""
         document = asdict(verdict) | {"when": self._now()}
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(json.dumps(self._all() | {key: document}, indent=1))
-            draft.replace(self._path)
+            draft.replace(self.path)
 
     def _all(self) -> dict[str, Any]:
         try:
-            verdicts = parse_json(self._path.read_bytes())
+            verdicts = parse_json(self.path.read_bytes())
         except (OSError, ValueError):
             return {}
         return verdicts if isinstance(verdicts, dict) else {}

@@ -19,9 +19,10 @@ import pytest
 from patience import LIMIT
 from pymachine.images.image import Image
 from pymachine.rendering import render
-from pymachine_kvm.addresses import free_subnet, kernel_routes
+from pymachine_kvm.addresses import free_subnet
 from pymachine_kvm.connection import libvirt
 from pymachine_kvm.handle import Vm, mac_of, volume_names
+from pymachine_kvm.routes import host_routes, networks
 
 URI = "qemu:///system"
 MIB = 1 << 20
@@ -87,7 +88,7 @@ def own_network(connection: Any) -> Iterator[Any]:
     """A network that is defined and not started."""
     # A network that is down shows no route yet: workers that run side by side choose from blocks of their own.
     other = "172.16.0.0/12" if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else "10.0.0.0/8"
-    subnet = free_subnet(kernel_routes() | {IPv4Network("192.168.0.0/16"), IPv4Network(other)})
+    subnet = free_subnet(networks(host_routes() or ()) | {IPv4Network("192.168.0.0/16"), IPv4Network(other)})
     assert subnet is not None
     name = unique("net")
     xml = render(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,26 +50,21 @@ def node(folder: Path, *parts: str) -> Iterator[Any]:
 
 
 class Kernel:
-    """This host's routes and devices, as files."""
+    """This host's routes, as ``ip`` would print them, and its devices, as folders."""
 
     def __init__(self, folder: Path) -> None:
-        self.proc, self.devices = folder / "net", folder / "devices"
-        self.proc.mkdir()
+        self.file, self.devices = folder / "routes.json", folder / "devices"
         self.devices.mkdir()
-        self._lines = ["Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT"]
+        self._routes: list[dict[str, Any]] = []
+        self.file.write_text("[]")
 
-    def route(self, device: str, destination: str, mask: str) -> None:
-        words = (_hex(destination), "00000000", "0001", "0", "0", "0", _hex(mask), "0", "0", "0")
-        self._lines.append("\t".join((device, *words)))
-        (self.proc / "route").write_text("\n".join(self._lines) + "\n")
+    @property
+    def command(self) -> tuple[str, ...]:
+        return ("cat", str(self.file))
 
-    def policy_route(self, destination: str, prefix: int) -> None:
-        text = f"Id 51820:\n  +-- 0.0.0.0/0 2 0 2\n     |-- {destination}\n        /{prefix} link UNICAST\n"
-        (self.proc / "fib_trie").write_text(text)
+    def route(self, device: str, destination: str, **more: Any) -> None:
+        self._routes.append({"dst": destination, "dev": device, "flags": [], **more})
+        self.file.write_text(json.dumps(self._routes))
 
     def plug(self, bridge: str, port: str) -> None:
         (self.devices / bridge / "brif" / port).mkdir(parents=True)
-
-
-def _hex(dotted: str) -> str:
-    return "".join(f"{int(part):02X}" for part in reversed(dotted.split(".")))

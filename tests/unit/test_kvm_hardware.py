@@ -13,7 +13,7 @@ import pytest
 from pymachine.errors import CheckFailed
 from pymachine_kvm.connection import connect, libvirt
 from pymachine_kvm.device import Account, Node, account, kvm_node, qemu_account
-from pymachine_kvm.hardware import Host, Promise, decide, host_of, read_capabilities, ruled_out, settle
+from pymachine_kvm.hardware import Host, Promise, decide, host_of, insist, read_capabilities, ruled_out, settle
 from pymachine_kvm.probe import Answer, BootDisk, ask_guest, domain_xml
 from pymachine_kvm.verdicts import AGAIN_AFTER, Verdict, Verdicts
 
@@ -186,6 +186,33 @@ def test_a_guest_that_hangs_settles_on_emulation_and_it_is_said_once(memory: Ver
         "qemu:///system: no hardware virtualisation: a Linux guest printed not one line of its kernel within 25 s; "
         "machines are emulated there, about ten times slower"
     ]
+
+
+def test_hardware_that_is_insisted_on_is_put_to_the_proof_once(memory: Verdicts) -> None:
+    guest = Guest()
+
+    assert [insist(PROMISING, HOST, memory, guest) for _ in range(2)] == ["kvm"] * 2
+    assert guest.asked == 1
+
+
+def test_hardware_that_is_insisted_on_and_hangs_is_refused_and_not_asked_again(memory: Verdicts) -> None:
+    guest = Guest("it hangs there")
+
+    with pytest.raises(CheckFailed) as refused:
+        insist(PROMISING, HOST, memory, guest)
+    assert "it hangs there" in refused.value.message
+    assert "virtualisation.json" in str(refused.value.hint)
+    known = memory.recall(HOST.key("x86_64"))
+    assert known is not None
+    assert known.asked
+    with pytest.raises(CheckFailed):
+        insist(replace(PROMISING, refuted=known.fault), HOST, memory, guest)
+    assert guest.asked == 1
+
+
+def test_an_error_that_is_no_word_on_hardware_is_in_nobodys_way(memory: Verdicts) -> None:
+    assert insist(PROMISING, HOST, memory, lambda: Answer("no memory left", lasting=False)) == "kvm"
+    assert memory.recall(HOST.key("x86_64")) is None
 
 
 def test_what_the_host_rules_out_is_said_once_and_no_guest_is_asked(memory: Verdicts) -> None:

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine_kvm.addresses import Subnet, clash, free_address, free_subnet, kernel_routes, read_subnet
+from pymachine_kvm.addresses import Subnet, clash, free_address, free_subnet, read_subnet
 from pymachine_kvm.handle import mac_of
 from pymachine_kvm.network import Kernel as Place
 from pymachine_kvm.network import Network, ensure_network, entries_of, find_network
 from pymachine_kvm.reservations import choose_mac, find_address, keep, release, reserve
+from pymachine_kvm.routes import host_routes, networks
 from unit.libvirt_node import BRIDGED, CARD, NODE1, NODE2, Kernel, domain, network, node
 
 NET = IPv4Network("192.168.122.0/24")
@@ -29,14 +30,14 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def kernel(tmp_path: Path) -> Kernel:
     """A host with one network card and a default route."""
     kernel = Kernel(tmp_path)
-    kernel.route("eth0", "0.0.0.0", "0.0.0.0")
-    kernel.route("eth0", "10.9.0.0", "255.255.255.0")
+    kernel.route("eth0", "default", gateway="10.9.0.1")
+    kernel.route("eth0", "10.9.0.0/24")
     return kernel
 
 
 def bring_up(connection: object, name: str, kernel: Kernel) -> tuple[Network, list[str]]:
     notices: list[str] = []
-    found = ensure_network(connection, name, notices.append, kernel=Place(kernel.proc, kernel.devices))
+    found = ensure_network(connection, name, notices.append, kernel=Place(kernel.command, kernel.devices))
     return found, notices
 
 
@@ -75,7 +76,7 @@ def test_the_default_network_is_made_when_missing(tmp_path: Path, kernel: Kernel
 
 
 def test_it_is_made_where_this_host_has_no_route_to(tmp_path: Path, kernel: Kernel) -> None:
-    kernel.route("tun0", "192.168.0.0", "255.255.0.0")
+    kernel.route("tun0", "192.168.0.0/16")
     with node(tmp_path) as connection:
         found, _ = bring_up(connection, "default", kernel)
 
@@ -93,7 +94,7 @@ def test_another_missing_network_is_refused_with_those_there_are(tmp_path: Path,
 
 @pytest.mark.parametrize("running", [True, False])
 def test_default_moves_out_of_the_way_of_a_route(tmp_path: Path, kernel: Kernel, running: bool) -> None:
-    kernel.route("wlan0", "192.168.122.0", "255.255.255.0")
+    kernel.route("wlan0", "192.168.122.0/24")
     with node(tmp_path, network()) as connection:
         if not running:
             connection.networkLookupByName("default").destroy()
@@ -109,7 +110,7 @@ def test_default_moves_out_of_the_way_of_a_route(tmp_path: Path, kernel: Kernel,
 
 
 def test_a_route_of_policy_routing_counts_too(tmp_path: Path, kernel: Kernel) -> None:
-    kernel.policy_route("192.168.96.0", 19)
+    kernel.route("wg0", "192.168.96.0/19", table="51820")
     with node(tmp_path, network()) as connection:
         connection.networkLookupByName("default").destroy()
 
@@ -117,8 +118,8 @@ def test_a_route_of_policy_routing_counts_too(tmp_path: Path, kernel: Kernel) ->
 
 
 def test_the_route_to_its_own_bridge_is_no_clash(tmp_path: Path, kernel: Kernel) -> None:
-    kernel.route("virbr0", "192.168.122.0", "255.255.255.0")
-    kernel.policy_route("192.168.122.0", 24)
+    kernel.route("virbr0", "192.168.122.0/24")
+    kernel.route("virbr0", "192.168.122.1", type="local", table="local")
     with node(tmp_path, network()) as connection:
         assert bring_up(connection, "default", kernel) == (Network("default", "virbr0", NET), [])
 
@@ -128,7 +129,7 @@ HOST = f"<host mac='{NODE2.mac}' name='node2' ip='192.168.122.9'/>"
 
 @pytest.mark.parametrize("user", ["domain", "reservation", "port"])
 def test_it_stays_while_something_uses_it(tmp_path: Path, kernel: Kernel, user: str) -> None:
-    kernel.route("wlan0", "192.168.122.0", "255.255.255.0")
+    kernel.route("wlan0", "192.168.122.0/24")
     guest = domain("other", NODE2.uuid, CARD.format(mac=NODE2.mac, network="default"))
     parts = [network(hosts=HOST if user == "reservation" else ""), guest if user == "domain" else ""]
     if user == "port":
@@ -141,7 +142,7 @@ def test_it_stays_while_something_uses_it(tmp_path: Path, kernel: Kernel, user: 
 
 
 def test_a_used_one_that_is_off_is_refused(tmp_path: Path, kernel: Kernel) -> None:
-    kernel.route("wlan0", "192.168.122.0", "255.255.255.0")
+    kernel.route("wlan0", "192.168.122.0/24")
     with node(tmp_path, network(hosts=HOST)) as connection:
         connection.networkLookupByName("default").destroy()
         with pytest.raises(CheckFailed, match=r"route to 192\.168\.122\.0/24"):
@@ -149,7 +150,7 @@ def test_a_used_one_that_is_off_is_refused(tmp_path: Path, kernel: Kernel) -> No
 
 
 def test_networks_of_other_names_are_never_moved(tmp_path: Path, kernel: Kernel) -> None:
-    kernel.route("wlan0", "10.77.0.0", "255.255.0.0")
+    kernel.route("wlan0", "10.77.0.0/16")
     with node(tmp_path, network("lab", "10.77.0")) as connection:
         assert bring_up(connection, "lab", kernel)[0].subnet == IPv4Network("10.77.0.0/24")
 
@@ -305,11 +306,93 @@ def test_a_free_subnet_touches_no_route(routes: set[IPv4Network], prefix: int) -
 
 
 def test_default_routes_and_halves_of_them_claim_nothing(kernel: Kernel) -> None:
-    kernel.route("tun0", "128.0.0.0", "128.0.0.0")
-    kernel.route("lo", "127.0.0.0", "255.0.0.0")
+    kernel.route("tun0", "128.0.0.0/1")
+    kernel.route("lo", "127.0.0.0/8", type="local", table="local")
+    kernel.route("eth0", "10.8.0.255", type="broadcast", table="local")
 
-    assert kernel_routes(kernel.proc) == {IPv4Network("10.9.0.0/24")}
+    assert networks(host_routes(kernel.command) or ()) == {IPv4Network("10.9.0.0/24")}
 
 
-def test_a_host_without_proc_has_no_routes(tmp_path: Path) -> None:
-    assert kernel_routes(tmp_path / "nowhere") == frozenset()
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit", "throw", "local"])
+def test_what_is_not_delivered_is_taken_too(kernel: Kernel, kind: str) -> None:
+    kernel.route("", "192.168.122.64/26", type=kind)
+
+    assert IPv4Network("192.168.122.64/26") in networks(host_routes(kernel.command) or ())
+
+
+def test_a_route_over_several_devices_is_a_route(kernel: Kernel) -> None:
+    kernel.file.write_text('[{"dst": "10.1.0.0/16", "nexthops": [{"dev": "eth0"}, {"dev": "eth1"}]}]')
+
+    assert networks(host_routes(kernel.command) or (), without="eth0") == {IPv4Network("10.1.0.0/16")}
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[5]", '[{"dst": 5}]', '[{"dst": "10.0.0.0/99"}]', "[{}]"])
+def test_an_answer_of_a_wrong_shape_is_no_answer(kernel: Kernel, text: str) -> None:
+    kernel.file.write_text(text)
+
+    assert host_routes(kernel.command) is None
+
+
+@pytest.mark.parametrize("command", [("/nowhere/ip",), ("false",)])
+def test_a_host_that_cannot_be_asked_is_given_no_subnet(tmp_path: Path, command: tuple[str, ...]) -> None:
+    with node(tmp_path) as connection:
+        with pytest.raises(CheckFailed) as refused:
+            ensure_network(connection, "default", ignore, kernel=Place(command, tmp_path))
+
+        assert "iproute2" in (refused.value.hint or "")
+        assert connection.listAllNetworks() == []
+
+
+def test_a_host_that_cannot_be_asked_keeps_the_network_that_it_has(tmp_path: Path) -> None:
+    with node(tmp_path, network()) as connection:
+        found = ensure_network(connection, "default", ignore, kernel=Place(("false",), tmp_path))
+
+        assert found.subnet == NET
+
+
+# -- other networks --
+
+ISOLATED = "<network><name>lab</name><ip address='{net}.1' netmask='255.255.255.0'/></network>"
+ROUTED = (
+    "<network><name>lab</name><forward mode='route'/><ip address='10.77.0.1' prefix='24'/>"
+    "<route address='192.168.122.0' prefix='25' gateway='10.77.0.9'/></network>"
+)
+
+
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("other", [network("lab"), ISOLATED.format(net="192.168.122"), ROUTED])
+def test_default_is_made_beside_other_networks_running_or_not(
+    tmp_path: Path, kernel: Kernel, other: str, active: bool
+) -> None:
+    with node(tmp_path, other) as connection:
+        if not active:
+            connection.networkLookupByName("lab").destroy()
+
+        assert bring_up(connection, "default", kernel)[0].subnet == IPv4Network("192.168.123.0/24")
+
+
+def test_default_is_moved_off_another_network_before_it_is_started(tmp_path: Path, kernel: Kernel) -> None:
+    with node(tmp_path, network(), ISOLATED.format(net="192.168.122")) as connection:
+        for name in ("default", "lab"):
+            connection.networkLookupByName(name).destroy()
+        found, notices = bring_up(connection, "default", kernel)
+
+        assert found.subnet == IPv4Network("192.168.123.0/24")
+        assert "'lab'" in notices[0]
+
+
+def test_default_is_not_moved_off_another_network_while_it_runs_or_is_used(tmp_path: Path, kernel: Kernel) -> None:
+    with node(tmp_path, network(hosts=HOST), ISOLATED.format(net="192.168.122")) as connection:
+        for name in ("default", "lab"):
+            connection.networkLookupByName(name).destroy()
+        assert bring_up(connection, "default", kernel)[0].subnet == NET
+    with node(tmp_path, network(), ISOLATED.format(net="192.168.122")) as connection:
+        assert bring_up(connection, "default", kernel)[0].subnet == NET
+
+
+def test_a_move_off_a_route_does_not_end_on_another_network(tmp_path: Path, kernel: Kernel) -> None:
+    kernel.route("wlan0", "192.168.122.0/24")
+    with node(tmp_path, network(), ISOLATED.format(net="192.168.123")) as connection:
+        connection.networkLookupByName("lab").destroy()
+
+        assert bring_up(connection, "default", kernel)[0].subnet == IPv4Network("192.168.124.0/24")

@@ -16,10 +16,10 @@ from pymachine.sizes import GIB
 from pymachine_kvm.bases import MARK, base_name
 from pymachine_kvm.connection import connect
 from pymachine_kvm.device import OPEN_THE_NODE, Account, Node
-from pymachine_kvm.handle import Vm
+from pymachine_kvm.handle import Vm, volume_names
 from pymachine_kvm.hardware import Promise
 from pymachine_kvm.options import KvmOptions, Wanted, read_options
-from pymachine_kvm.preflight import ROOM_TO_START, Finding, check, drops, findings
+from pymachine_kvm.preflight import LEAST_IMAGE, ROOM_FOR_ENGINE, ROOM_TO_WORK, Finding, check, drops, findings
 from pymachine_kvm.surroundings import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
 
 OWN = Vm("qemu:///system", "0" * 32, "node1", "default", "disk", "seed", "52:54:00:00:00:01")
@@ -42,6 +42,7 @@ FACTS = Facts(
     network=NetworkFacts(active=True, bridge="virbr0", reserves=True),
     pool=PoolFacts(100 * GIB),
 )
+ARM_IMAGE = replace(IMAGE, arch="aarch64")
 ARM = replace(FACTS, promise=replace(FACTS.promise, arch="aarch64"), emulated=frozenset({"x86_64", "aarch64"}))
 
 
@@ -74,8 +75,11 @@ def test_a_host_that_is_as_it_should_be_has_no_findings() -> None:
     assert found(FACTS) == []
 
 
-def test_an_image_that_is_not_there_yet_is_not_judged() -> None:
+def test_an_image_that_is_not_there_yet_is_judged_by_the_least_that_it_takes() -> None:
     assert found(FACTS, image=None) == []
+    assert refused(replace(FACTS, pool=PoolFacts(1 * GIB)), image=None).refuses
+    least = LEAST_IMAGE + ROOM_TO_WORK + ROOM_FOR_ENGINE
+    assert not warned(replace(FACTS, pool=PoolFacts(least)), image=None).refuses
 
 
 # Who asks, and for whom.
@@ -109,7 +113,7 @@ def test_a_domain_that_is_ours_is_gone_on_with() -> None:
 
 
 def test_an_architecture_without_an_emulator_is_refused_with_its_package() -> None:
-    finding = refused(replace(ARM, emulated=frozenset({"x86_64"}), emulator=None))
+    finding = refused(replace(ARM, emulated=frozenset({"x86_64"}), emulator=None), image=ARM_IMAGE)
 
     assert "qemu:///system" in finding.message
     assert "aarch64" in finding.message
@@ -127,6 +131,15 @@ def test_hardware_that_is_insisted_on_and_not_offered_is_refused() -> None:
 
     assert "libvirt" in finding.message
     assert finding.hint != OPEN_THE_NODE
+
+
+def test_hardware_that_is_insisted_on_is_refused_once_a_guest_has_shown_that_it_does_not_work() -> None:
+    refuted = replace(FACTS, promise=replace(FACTS.promise, refuted="it hangs there"))
+
+    finding = refused(refuted, kvm_virt_type="kvm")
+    assert "it hangs there" in finding.message
+    assert "virtualisation.json" in finding.hint
+    assert found(refuted) == []
 
 
 def test_a_closed_device_slows_the_systems_daemon_down() -> None:
@@ -169,7 +182,8 @@ def test_free_memory_that_is_not_known_is_not_judged() -> None:
     [(FACTS, "install ovmf; or --kvm-firmware bios"), (ARM, "install qemu-efi-aarch64")],
 )
 def test_firmware_that_is_missing_is_refused_with_its_package(facts: Facts, package: str) -> None:
-    finding = refused(replace(facts, emulator=Emulator(255, uefi=False)), kvm_firmware="uefi")
+    image = replace(IMAGE, arch=facts.promise.arch)
+    finding = refused(replace(facts, emulator=Emulator(255, uefi=False)), image=image, kvm_firmware="uefi")
 
     assert finding.hint.endswith(package)
 
@@ -179,7 +193,7 @@ def test_bios_needs_no_uefi() -> None:
 
 
 def test_aarch64_has_no_bios() -> None:
-    assert "aarch64" in refused(ARM, kvm_firmware="bios").message
+    assert "aarch64" in refused(ARM, image=ARM_IMAGE, kvm_firmware="bios").message
 
 
 # Disk, pool.
@@ -193,18 +207,51 @@ def test_a_disk_smaller_than_the_image_is_refused_with_the_least_that_does() -> 
 
 
 def test_an_image_for_another_architecture_is_refused() -> None:
-    assert values(refused(ARM, kvm_arch="arm64").message)[-3:] == ["x86_64,", "--kvm-arch", "aarch64"]
+    finding = refused(ARM, kvm_arch="arm64")
+    assert values(finding.message)[-2:] == ["x86_64,", "aarch64"]
+    assert finding.hint.endswith("--kvm-arch x86_64")
+    # The machine's architecture is its host's where nobody names one.
+    assert refused(ARM).refuses
 
 
 def test_a_pool_without_room_for_image_and_machine_is_refused() -> None:
-    full = replace(FACTS, pool=PoolFacts(IMAGE.size + ROOM_TO_START - 1))
+    full = replace(FACTS, pool=PoolFacts(IMAGE.size + ROOM_TO_WORK + ROOM_FOR_ENGINE - 1))
 
-    assert "'default' has 1.5G free" in refused(full).message
+    assert values(refused(full).message) == ["3.0G", "3.0G"]
+
+
+def test_an_image_with_the_engine_inside_needs_no_room_for_one() -> None:
+    pool = PoolFacts(IMAGE.size + ROOM_TO_WORK)
+
+    assert refused(replace(FACTS, pool=pool)).refuses
+    assert not warned(replace(FACTS, pool=pool), image=replace(IMAGE, engine="26.1.5")).refuses
+    full = replace(pool, free=1 * GIB)
+    assert refused(replace(FACTS, pool=full), image=replace(IMAGE, engine="26.1.5", size=1 << 20)).refuses
+
+
+def test_a_small_disk_takes_no_more_than_its_size() -> None:
+    small = replace(IMAGE, size=1 << 20, virtual_size=GIB)
+
+    assert found(replace(FACTS, pool=PoolFacts(GIB + (2 << 20))), image=small, kvm_disk="1G") == []
+
+
+def test_a_machine_whose_disk_is_there_already_took_its_room_then() -> None:
+    begun = PoolFacts(1 << 20, frozenset({volume_names(OWN.name, OWN.id)[0]}))
+
+    assert found(replace(FACTS, pool=begun)) == []
+
+
+def test_a_pool_that_qemu_does_not_get_to_is_refused_with_the_command_that_opens_it() -> None:
+    closed = PoolFacts(100 * GIB, folder="/home/ann/my vms", closed=Path("/home/ann"), user="libvirt-qemu")
+    finding = refused(replace(FACTS, pool=closed))
+
+    assert "/home/ann/my vms" in finding.message
+    assert finding.hint.startswith("sudo setfacl -m u:libvirt-qemu:x /home/ann;")
 
 
 def test_an_image_that_the_pool_holds_already_needs_no_room() -> None:
     name = base_name(IMAGE)
-    holding = PoolFacts(ROOM_TO_START, frozenset({name, name + MARK}))
+    holding = PoolFacts(ROOM_TO_WORK + ROOM_FOR_ENGINE, frozenset({name, name + MARK}))
 
     assert not warned(replace(FACTS, pool=holding)).refuses
     assert refused(replace(FACTS, pool=replace(holding, volumes=frozenset({name})))).refuses

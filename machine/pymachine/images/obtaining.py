@@ -33,8 +33,41 @@ def resolve(shelf: Shelf, reference: str, *, arch: str, progress: Progress = sil
     ``Unreachable``.
     """
     image = _resolve(shelf, reference, check_arch(arch), progress)
-    found = shelf.find(baked_name(image))
-    return found if found is not None and found.origin == baked_origin(image.digest) else image
+    return _baked_from(shelf, image) or image
+
+
+def look_up(shelf: Shelf, reference: str, *, arch: str) -> Image | None:
+    """Return the image that ``resolve`` would return, without fetching or copying; None where it has to be fetched.
+
+    A file that is not on the shelf yet is described as it is, without a digest. The image may be for another
+    architecture than ``arch``. Raises ``UsageFault`` for an unknown word, ``CheckFailed`` for what is no image, or
+    damaged.
+    """
+    image = _seen(shelf, reference, check_arch(arch))
+    if image is None or not image.digest:
+        return image
+    return _baked_from(shelf, image) or image
+
+
+def _seen(shelf: Shelf, reference: str, arch: str) -> Image | None:
+    if re.match(r"[a-z]+://", reference):
+        address = reference.partition("#")[0]
+        check_url(address)
+        return shelf.find(_name_of_url(address))
+    found = shelf.find(reference) or _standing_for(shelf, reference, arch)
+    if found is not None or reference in ALIASES:
+        return found
+    if "/" in reference or Path(reference).is_file():
+        return _file_as_it_is(shelf, Path(reference).absolute(), arch)
+    vendor(reference)
+    return None
+
+
+def _file_as_it_is(shelf: Shelf, file: Path, arch: str) -> Image:
+    shape = shape_of(file)
+    name = _name_of_file(file)
+    size = file.stat().st_size
+    return shelf.find(name) or Image(name, file, "", shape.format, size, shape.virtual_size, arch)
 
 
 def baked_name(image: Image) -> str:
@@ -50,6 +83,11 @@ def baked_origin(digest: str) -> str:
 def is_baked(image: Image) -> bool:
     """Whether an image was baked, from whatever image."""
     return image.origin.startswith(_BAKED)
+
+
+def _baked_from(shelf: Shelf, image: Image) -> Image | None:
+    found = shelf.find(baked_name(image))
+    return found if found is not None and found.origin == baked_origin(image.digest) else None
 
 
 def _resolve(shelf: Shelf, reference: str, arch: str, progress: Progress) -> Image:
@@ -92,7 +130,7 @@ def take_url(shelf: Shelf, url: str, *, arch: str, progress: Progress = silent) 
     address, _, fragment = url.partition("#")
     check_url(address)
     digest = Digest.read(fragment) if fragment else None
-    name = _name_for(Path(unquote(urlsplit(address).path)), address)
+    name = _name_of_url(address)
     with shelf.place(name, progress, resume=True, reuse=True) as place:
         if place.there is not None:
             return _unchanged(place.there, digest)
@@ -108,8 +146,7 @@ def take_file(shelf: Shelf, file: Path, *, arch: str, progress: Progress = silen
     """Copy an image file to the shelf, under a name made of its path; again only when it was changed."""
     file = file.absolute()
     shape_of(file)
-    state = file.stat()
-    name = _name_for(file, f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
+    name = _name_of_file(file)
     with shelf.place(name, progress, reuse=True) as place:
         if place.there is not None:
             return place.there
@@ -186,6 +223,16 @@ def _fitting(image: Image, arch: str) -> Image:
             hint=f"choose another image, or --kvm-arch {image.arch}",
         )
     return image
+
+
+def _name_of_url(address: str) -> str:
+    return _name_for(Path(unquote(urlsplit(address).path)), address)
+
+
+def _name_of_file(file: Path) -> str:
+    """Return a name that tells a file from what it was before it was changed."""
+    state = file.stat()
+    return _name_for(file, f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
 
 
 def _name_for(path: Path, whole: str) -> str:
