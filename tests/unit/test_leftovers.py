@@ -220,6 +220,7 @@ class TestCommand:
         assert run("-d", "fake", "--json") == 0
         (listed,) = json.loads(capsys.readouterr().out)
         assert listed == {
+            "schema_version": 1,
             "kind": "instance", "id": "lost", "name": "lost", "place": "east", "created": "", "detail": "",
             "ours": True,
         }  # fmt: skip

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 from pymachine.apply.running import Result, Tell
 from pymachine.cli.app import App
+from pymachine.cli.output import json_line
 from pymachine.cli.reporters import JsonReporter, PlainReporter
 from pymachine.events import Reporter, Silent
 from pymachine.plan import Action, Plan
-from pymachine.printable import printable_json
 
 
 class FleetTeller(Reporter, Tell, Protocol):
@@ -21,6 +21,9 @@ class FleetTeller(Reporter, Tell, Protocol):
 
     def planned(self, plan: Plan) -> None:
         """A plan is about to be carried out."""
+
+    def concluded(self, summary: Mapping[str, Any]) -> None:
+        """The command is at its end, whatever that is."""
 
 
 def choose_teller(app: App, *, as_json: bool) -> FleetTeller:
@@ -44,6 +47,9 @@ class SilentTeller(Silent):
     def planned(self, plan: Plan) -> None:
         """Ignore."""
 
+    def concluded(self, summary: Mapping[str, Any]) -> None:
+        """Ignore."""
+
     def began(self, action: Action) -> None:
         """Ignore."""
 
@@ -62,6 +68,9 @@ class PlainTeller(PlainReporter):
         """Count what is to be done."""
         self._left = self._all = sum(1 for _ in plan.actions)
 
+    def concluded(self, summary: Mapping[str, Any]) -> None:
+        """Say nothing: the account does."""
+
     def began(self, action: Action) -> None:
         """Say nothing: its steps do."""
 
@@ -76,7 +85,7 @@ class PlainTeller(PlainReporter):
 
 
 class JsonTeller(JsonReporter):
-    """Events as ``JsonReporter`` writes them, and ``plan``, ``began``, ``ended`` with the action they are of."""
+    """Events as ``JsonReporter`` writes them; ``plan``, ``began``, ``ended`` with their action; ``summary``."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
@@ -86,6 +95,10 @@ class JsonTeller(JsonReporter):
     def planned(self, plan: Plan) -> None:
         """Event ``plan``."""
         self._tell("plan", fleet=plan.fleet, actions=[action.id for action in plan.actions])
+
+    def concluded(self, summary: Mapping[str, Any]) -> None:
+        """Event ``summary``, the last one."""
+        self._tell("summary", **summary)
 
     def began(self, action: Action) -> None:
         """Event ``began``."""
@@ -103,6 +116,5 @@ class JsonTeller(JsonReporter):
     def _tell(self, event: str, **details: Any) -> None:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._own:
-            told = json.dumps({"time": time, "event": event, **details}, ensure_ascii=False)
-            self._out.write(f"{printable_json(told)}\n")
+            self._out.write(json_line({"time": time, "event": event, **details}))
             self._out.flush()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -66,6 +67,9 @@ class FleetView:
             self._planned = Counter(action.title for action in plan.actions)
             self._done.clear()
             self._live.start()
+
+    def concluded(self, summary: Mapping[str, Any]) -> None:
+        """Nothing: the account tells."""
 
     def began(self, action: Action) -> None:
         """Show the action as running."""

@@ -12,6 +12,9 @@ import click
 from pymachine.printable import hanging, one_line, printable, printable_json
 
 GAP = "   "
+# Of all JSON that the command line prints. It grows when a key goes or comes to mean something else; a new key may
+# come at any time.
+SCHEMA_VERSION = 1
 
 
 def say(line: str) -> None:
@@ -25,8 +28,23 @@ def note(line: str) -> None:
 
 
 def dump(value: Any) -> None:
-    """Print a value as JSON for people and programs."""
+    """Print an object as JSON for people and programs, with ``schema_version``; in a list each object has one."""
+    dump_plain([versioned(item) for item in value] if isinstance(value, list) else versioned(value))
+
+
+def dump_plain(value: Any) -> None:
+    """Print a value as JSON that is a table of names and values, or has a schema of its own."""
     click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def versioned(value: Any) -> Any:
+    """Return an object with the version of its shape in front; anything else as it is."""
+    return {"schema_version": SCHEMA_VERSION, **value} if isinstance(value, dict) else value
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """Return an object as one line of JSON, with ``schema_version``."""
+    return printable_json(json.dumps(versioned(value), ensure_ascii=False)) + "\n"
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
+from pymachine.cli.output import json_line
 from pymachine.events import Reporter, Silent
-from pymachine.printable import hanging, printable_json
+from pymachine.printable import hanging
 
 
 def choose_reporter(wanted: str, stream: TextIO, environ: Mapping[str, str]) -> Reporter:
@@ -90,5 +90,5 @@ class JsonReporter:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         document = {"time": time, "event": event, "machine": machine, **details}
         with self._lock:
-            self._stream.write(printable_json(json.dumps(document, ensure_ascii=False)) + "\n")
+            self._stream.write(json_line(document))
             self._stream.flush()

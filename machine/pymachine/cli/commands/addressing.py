@@ -14,7 +14,7 @@ from pymachine import proxies
 from pymachine.cli import answers, shells
 from pymachine.cli.app import App
 from pymachine.cli.machines import existing, one, ready
-from pymachine.cli.output import dump, note, say
+from pymachine.cli.output import dump, dump_plain, note, say
 from pymachine.cli.params import JSON, NAME, NAMES, command
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError, UsageFault
@@ -45,7 +45,7 @@ def env(app: App, /, name: str | None, shell: str | None, unset: bool, **given: 
         )
     values = _former(app, given["no_proxy"]) if unset else _values(app, name, given)
     if given["as_json"]:
-        dump(dict(values))
+        dump_plain(dict(values))
         return
     try:
         click.echo(shells.text(kind, values, _again(app, name, shell, unset, given["no_proxy"])), nl=False)
@@ -97,7 +97,7 @@ def ip(app: App, names: tuple[str, ...], as_json: bool) -> None:
             f"no address is known of {', '.join(unknown)}", hint="its create did not come that far: give it again"
         )
     if as_json:
-        dump(found)
+        dump_plain(found)
         return
     for address in found.values():
         say(address)

@@ -16,6 +16,7 @@ from pymachine.errors import CheckFailed, UsageFault
 
 if TYPE_CHECKING:
     from pymachine.apply.running import Account
+    from pymachine.cli.fleet_summary import Course
     from pymachine.plan import Plan
 
 ROUNDS = 3  # what was off or locked shows only once it is on: then there is more to do
@@ -41,23 +42,27 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
 
     Shows its plan and asks. One machine that fails stops only what needs it; the same command goes on.
     """
+    from pymachine.cli.fleet_summary import concluded
     from pymachine.cli.fleetplans import raise_for
 
-    account: Account | None = None
     parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
     parse_batch(given["batch"])
-    with opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet:
+    with (
+        opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet,
+        concluded(fleet.work.fleet.name, "apply", fleet.teller) as course,
+    ):
         names = _failed_only(fleet) if given["only_failed"] else fleet.names
         for _ in range(ROUNDS):
-            with after(_done_in(account)):
-                made = _planned(fleet, names, limit, given)
-            if not made.chains or not _agreed(app, made, "apply", given):
+            with after(_done_in(course.accounts)):
+                made = _planned(fleet, names, limit, given, course)
+            if not made.chains or not _agreed(app, course, given):
                 break
             account = _carried_out(fleet, made, given)
+            course.accounts.append(account)
             if account.unfinished or not made.partial:
                 break
-    app.settle()
-    raise_for(account, made, "apply")
+        app.settle()
+        raise_for(course.accounts[-1] if course.accounts else None, made, "apply")
 
 
 @command()
@@ -68,25 +73,29 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
 
     Hosts that were there before stay, without what pymachine put on them.
     """
+    from pymachine.cli.fleet_summary import concluded
     from pymachine.cli.fleetplans import raise_for
 
-    account: Account | None = None
     parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
-    with opened(app, files, limit, purpose="destroy", as_json=given["as_json"]) as fleet:
-        made = fleet.work.plan_removal(fleet.names)
+    with (
+        opened(app, files, limit, purpose="destroy", as_json=given["as_json"]) as fleet,
+        concluded(fleet.work.fleet.name, "destroy", fleet.teller) as course,
+    ):
+        course.plan = made = fleet.work.plan_removal(fleet.names)
         _show(made, given)
-        if made.chains and _agreed(app, made, "destroy", given):
-            account = _carried_out(fleet, made, given)
+        if made.chains and _agreed(app, course, given):
+            course.accounts.append(_carried_out(fleet, made, given))
             _forget(app, fleet)
-    app.settle()
-    raise_for(account, made, "destroy")
+        app.settle()
+        raise_for(course.accounts[-1] if course.accounts else None, made, "destroy")
 
 
-def _done_in(account: Account | None) -> list[str]:
-    """Return what an earlier round brought to its end."""
+def _done_in(accounts: Sequence[Account]) -> list[str]:
+    """Return what earlier rounds brought to its end."""
     from pymachine.apply.running import Outcome
 
-    return [f"{r.action.title} of {r.action.subject}" for r in account.having(Outcome.DONE)] if account else []
+    done = [result.action for account in accounts for result in account.having(Outcome.DONE)]
+    return [f"{action.title} of {action.subject}" for action in done]
 
 
 def _failed_only(fleet: Opened) -> frozenset[str]:
@@ -98,13 +107,16 @@ def _failed_only(fleet: Opened) -> frozenset[str]:
     return fleet.names & set(failed)
 
 
-def _planned(fleet: Opened, names: frozenset[str], limit: Sequence[str], given: Mapping[str, Any]) -> Plan:
+def _planned(
+    fleet: Opened, names: frozenset[str], limit: Sequence[str], given: Mapping[str, Any], course: Course
+) -> Plan:
     from pymachine.apply.selection import limited
     from pymachine.apply.working import refuse
 
     made = fleet.work.plan(batch=parse_batch(given["batch"], names))
     if limit or given["only_failed"]:
         made = limited(made, names)
+    course.plan = made
     _show(made, given)
     refuse(made, replace=given["replace"])
     return made
@@ -118,14 +130,16 @@ def _show(made: Plan, given: Mapping[str, Any]) -> None:
     show_plan(made)
 
 
-def _agreed(app: App, made: Plan, verb: str, given: Mapping[str, Any]) -> bool:
+def _agreed(app: App, course: Course, given: Mapping[str, Any]) -> bool:
     if given["yes"]:
         return True
+    verb = course.command
     try:
         agreed = app.asker.confirm(f"{verb.capitalize()} this?", instead=f"give -y: pymachine {verb} -y")
     except UsageFault as error:
         raise CheckFailed(error.message, hint=error.hint) from None
     if not agreed:
+        course.declined = True
         note("nothing was changed")
     return agreed
 

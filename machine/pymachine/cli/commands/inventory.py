@@ -11,7 +11,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.inventories import DEFAULT_FILES, FILES, SUFFIXES, read_inventory, surroundings_of
-from pymachine.cli.output import columns, dump, note, say
+from pymachine.cli.output import columns, dump, dump_plain, note, say
 from pymachine.cli.params import command, with_options
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.user_path import user_path
@@ -51,7 +51,7 @@ def schema(app: App) -> None:
     from pymachine.inventory.drivers import Drivers
     from pymachine.inventory.schema import schema_of
 
-    dump(schema_of(Drivers(surroundings_of(app))))
+    dump_plain(schema_of(Drivers(surroundings_of(app))))
 
 
 @command()
