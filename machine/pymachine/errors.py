@@ -16,6 +16,7 @@
     │   ├── Unreachable             1   retryable: nothing answered in time
     │   ├── AuthFailed              1   the host refused our keys
     │   ├── HostKeyMismatch         1   the host shows another key than the pinned one
+    │   ├── NoCommonAlgorithm       1   the host's SSH server and ours speak no common cipher, or the like
     │   ├── SudoFailed              1   the account may not become root
     │   └── DeadlineExceeded        1
     ├── RemoteCommandFailed         1   a command on the host ended with a non-zero code
@@ -126,6 +127,10 @@ class AuthFailed(TransportError):
 
 class HostKeyMismatch(TransportError):
     """The host shows another SSH key than the one on record. Never retried."""
+
+
+class NoCommonAlgorithm(TransportError):
+    """The host's SSH server offers none of our ciphers, key exchanges, host keys or authentication codes."""
 
 
 class SudoFailed(TransportError):

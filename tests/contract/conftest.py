@@ -27,6 +27,15 @@ def sshd() -> Iterator[Sshd]:
 
 
 @pytest.fixture(scope="session")
+def modern_sshd() -> Iterator[Sshd]:
+    """The same with the one cipher that paramiko lacks."""
+    require_sshd()
+    with running_sshd("Ciphers chacha20-poly1305@openssh.com") as server:
+        server.authorize("root", make_key(server.folder / "key"))
+        yield server
+
+
+@pytest.fixture(scope="session")
 def key(sshd: Sshd) -> Path:
     return sshd.folder / "key"
 

@@ -1,4 +1,4 @@
-"""What every transport does, shown on the one that runs commands here and on real SSH."""
+"""What every transport does, shown on the one that runs commands here and on real SSH, by paramiko and by OpenSSH."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from pymachine.transport.ssh import connect
 MIB = 1024 * 1024
 
 
-@pytest.fixture(params=["local", "ssh"])
+@pytest.fixture(params=["local", "ssh", "openssh"])
 def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
     if request.param == "local":
         with LocalTransport(tmp_path) as local:
             yield local
         return
-    server, key = request.getfixturevalue("sshd"), request.getfixturevalue("key")
+    server = request.getfixturevalue("sshd" if request.param == "ssh" else "modern_sshd")
+    key = server.folder / "key"
     address = SshAddress("127.0.0.1", server.port, "root", str(key), host_key=server.public_key("ed25519"))
     with connect(address, asker=FakeAsker(), notice=lambda text: None, deadline=LIMIT) as real:
         yield real

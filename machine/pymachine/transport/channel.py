@@ -1,21 +1,17 @@
-"""One command on one SSH channel: both outputs read and the input fed in a single loop, under a deadline."""
+"""One command on one channel: both outputs read and the input fed in a single loop, under a deadline."""
 
 from __future__ import annotations
 
-import select
-import threading
 from collections.abc import Callable
-
-import paramiko
 
 from pymachine.errors import DeadlineExceeded, SudoFailed, TransportError, Unreachable
 from pymachine.transport import OnLine, Result
+from pymachine.transport.carrier import Channel
 from pymachine.transport.deadline import Deadline
 from pymachine.transport.output import Output
 from pymachine.transport.shell import Line
 
 CHUNK = 65_536
-NO_STATUS = -1  # paramiko's exit status where the server sent none
 
 # paramiko's pipe can lose a wake-up when both outputs are full at once, so poll() is never waited for longer.
 _LOOK_AGAIN = 0.25
@@ -37,7 +33,7 @@ class Exchange:
     or raises. Time spent in it does not count against the deadline.
     """
 
-    def __init__(self, channel: paramiko.Channel, line: Line, *, deadline: Deadline, what: str) -> None:
+    def __init__(self, channel: Channel, line: Line, *, deadline: Deadline, what: str) -> None:
         self._channel = channel
         self._line = line
         self._deadline = deadline
@@ -46,7 +42,6 @@ class Exchange:
         self._prompts = 0
         self._answer_sent: str | None = None
         self._input_open = True
-        self._poll = select.poll()
 
     def run(self, stdin: bytes, *, on_line: OnLine | None, password: Password | None) -> Result:
         """Run to the end and return the result; the channel is closed in any case.
@@ -72,50 +67,39 @@ class Exchange:
             self._channel.close()
 
     def _start(self) -> None:
-        # exec_command waits for the server without a limit of its own; closing the channel ends that wait.
-        watchdog = threading.Timer(self._deadline.left, self._channel.close)
-        watchdog.daemon = True
-        watchdog.start()
         try:
-            self._channel.exec_command(self._line.text)
-        except paramiko.SSHException:
+            self._channel.start(self._line.text, self._deadline.left)
+        except TimeoutError:
             self._check_deadline()
             raise
-        finally:
-            watchdog.cancel()
-        self._channel.setblocking(0)
-        self._poll.register(self._channel.fileno(), select.POLLIN)
 
     def _pump(self, out: Output, err: Output) -> bool:
         """Wait for something to happen and read what is there; False when both outputs have ended."""
-        channel = self._channel
         self._check_deadline()
-        pause = min(self._deadline.left, _WINDOW_PAUSE if self._pending else _LOOK_AGAIN)
-        self._poll.poll(max(1, 1000 * pause))
-        for _ in range(_TURN):
-            if not channel.recv_ready():
-                break
-            out.feed(channel.recv(CHUNK))
-        for _ in range(_TURN):
-            if not channel.recv_stderr_ready():
-                break
-            err.feed(channel.recv_stderr(CHUNK))
-        ended = channel.eof_received or channel.closed
-        return not ended or channel.recv_ready() or channel.recv_stderr_ready()
+        self._channel.wait(min(self._deadline.left, _WINDOW_PAUSE if self._pending else _LOOK_AGAIN))
+        for output, read in ((out, self._channel.read), (err, self._channel.read_error)):
+            for _ in range(_TURN):
+                data = read()
+                if not data:
+                    break
+                output.feed(data)
+        return not self._channel.ended
 
     def _feed(self) -> None:
-        while self._pending and self._channel.send_ready():
+        while self._pending:
             try:
-                sent = self._channel.send(bytes(self._pending[:CHUNK]))
+                sent = self._channel.write(bytes(self._pending[:CHUNK]))
             except OSError:  # the command ended without reading it all
                 self._pending = memoryview(b"")
+                return
+            if not sent:
                 return
             self._pending = self._pending[sent:]
 
     def _close_input_when_done(self, held: bool) -> None:
         if self._input_open and not held and not self._pending:
             self._input_open = False
-            self._channel.shutdown_write()
+            self._channel.close_input()
 
     def _answer(self, err: Output, password: Password) -> None:
         asked = err.noise.count(self._line.prompt)
@@ -124,30 +108,37 @@ class Exchange:
         self._prompts = asked
         with self._deadline.paused():
             self._answer_sent = password(asked, self._answer_sent)
-        self._channel.sendall(self._answer_sent.encode() + b"\n")
+        self._send_all(self._answer_sent.encode() + b"\n")
+
+    def _send_all(self, data: bytes) -> None:
+        while data:
+            data = data[self._channel.write(data) :]
+            if data:
+                self._check_deadline()
+                self._channel.wait(_WINDOW_PAUSE)
 
     def _result(self, out: Output, err: Output, *, as_root: bool) -> Result:
         status = self._status()
         out.finish()
         if not out.started:
             raise self._never_ran(out.noise, err.noise, status, as_root)
-        if status == NO_STATUS:
+        if status is None:
             raise TransportError(f"{self._what}: the command was killed on the host, no exit code came back")
         return Result(status, out.content, err.content)
 
-    def _status(self) -> int:
-        self._channel.status_event.wait(min(_STATUS_PATIENCE, self._deadline.left))
-        status = self._channel.exit_status
-        if status == NO_STATUS and not self._channel.get_transport().is_active():
+    def _status(self) -> int | None:
+        status = self._channel.status(min(_STATUS_PATIENCE, self._deadline.left))
+        if status is None and not self._channel.active:
             raise Unreachable(
                 f"{self._what}: the connection was lost",
                 hint="the host may be rebooting or cut off; the command may go on there",
             )
         return status
 
-    def _never_ran(self, out: bytes, err: bytes, status: int, as_root: bool) -> TransportError:
+    def _never_ran(self, out: bytes, err: bytes, status: int | None, as_root: bool) -> TransportError:
         text = " ".join((out + b"\n" + err.replace(self._line.prompt, b"")).decode(errors="replace").split())
-        said = text[-500:] or f"it ended with code {status} and said nothing"
+        ended = "without a code" if status is None else f"with code {status}"
+        said = text[-500:] or f"it ended {ended} and said nothing"
         if as_root:
             return SudoFailed(f"{self._what}: cannot become root: {said}", hint=sudo_hint(text))
         return TransportError(

@@ -6,22 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import paramiko
-
-from pymachine.errors import RemoteCommandFailed, Unreachable
+from pymachine.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
 from pymachine.events import Asker
 from pymachine.model import SshAddress
-from pymachine.transport import OnLine, RemoteFile, Result
+from pymachine.transport import OnLine, RemoteFile, Result, Tunnel
 from pymachine.transport.addresses import place
 from pymachine.transport.archive import NO_TAR, check_paths, pack_lines, pack_tar, unpack_lines, unpack_tar
-from pymachine.transport.channel import Exchange
+from pymachine.transport.carrier import Carrier, SessionRefused, TunnelRefused
+from pymachine.transport.channel import Exchange, Password
 from pymachine.transport.command import Command
 from pymachine.transport.deadline import Deadline
-from pymachine.transport.shell import plain_line, root_line
+from pymachine.transport.sessions import lost
+from pymachine.transport.shell import Line, plain_line, root_line
+from pymachine.transport.slots import Slots
 from pymachine.transport.sudo import SudoPassword
 from pymachine.transport.vendor import vendor_errors
 
@@ -37,16 +38,16 @@ _log = logging.getLogger(__name__)
 class SshTransport:
     """One connection to one host; several threads may use it at a time.
 
-    ``sessions`` are those to the jump hosts and, last, to the host itself. The log has a line for each command
-    and upload, ``trip N:`` and the command, masked; never its input.
+    ``carrier`` is what speaks SSH. The log has a line for each command and upload, ``trip N:`` and the command,
+    masked; never its input.
     """
 
-    def __init__(self, sessions: Sequence[paramiko.Transport], address: SshAddress, asker: Asker) -> None:
-        self._sessions = tuple(sessions)
+    def __init__(self, carrier: Carrier, address: SshAddress, asker: Asker) -> None:
+        self._carrier = carrier
         self._address = address
         self._where = place(address.host, address.port or 0)
         self._password = SudoPassword(asker, f"{address.user}@{self._where}")
-        self._slots = threading.BoundedSemaphore(MAX_SESSIONS)
+        self._slots = Slots(MAX_SESSIONS)
         self._count_lock = threading.Lock()
         self._trips = 0
 
@@ -79,11 +80,10 @@ class SshTransport:
         through_sudo = root and self._address.user != ROOT
         line = (root_line if through_sudo else plain_line)(command)
         trip = self._count()
-        limit = Deadline(deadline)
+        asked = _Asked(line, f"`{command.masked()[:80]}` on {self._where}", Deadline(deadline), stdin, on_line)
         _log.debug("%s: trip %d: %s%s", self._where, trip, "as root: " if root else "", command.masked())
-        with self._slots, vendor_errors(f"running a command on {self._where}"):
-            exchange = Exchange(self._open_channel(limit), line, deadline=limit, what=self._what(command))
-            result = exchange.run(stdin, on_line=on_line, password=self._password.answer if through_sudo else None)
+        with vendor_errors(f"running a command on {self._where}"):
+            result = self._run(asked, self._password.answer if through_sudo else None)
         _log.debug("%s: trip %d ended with code %d", self._where, trip, result.exit_code)
         return result
 
@@ -104,7 +104,7 @@ class SshTransport:
             lines = tuple(result.error_text.strip().splitlines()[-5:])
             raise RemoteCommandFailed(f"unpack files in {folder}", result.exit_code, lines)
 
-    def tunnel(self, host: str, port: int) -> paramiko.Channel:
+    def tunnel(self, host: str, port: int) -> Tunnel:
         """Open a TCP connection from the host to ``host:port``, carried by this one.
 
         Raises ``Unreachable`` where nothing accepts it there within 10 s.
@@ -112,18 +112,16 @@ class SshTransport:
         goal = place(host, port)
         with vendor_errors(f"opening a tunnel to {goal} through {self._where}"):
             try:
-                return self._sessions[-1].open_channel(
-                    "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=TUNNEL_DEADLINE
-                )
-            except paramiko.ChannelException as error:
+                return self._carrier.tunnel(host, port, TUNNEL_DEADLINE)
+            except TunnelRefused as error:
                 raise Unreachable(
-                    f"{self._where} cannot reach {goal}: {error.text}",
+                    f"{self._where} cannot reach {goal}: {error}",
                     hint="nothing listens there, or sshd forbids it (AllowTcpForwarding)",
                 ) from error
 
     def close(self) -> None:
         """End the connection, and those to the jump hosts; safe to call twice."""
-        close_all(self._sessions)
+        self._carrier.close()
 
     def __enter__(self) -> Self:
         return self
@@ -133,31 +131,54 @@ class SshTransport:
     ) -> None:
         self.close()
 
-    def _open_channel(self, limit: Deadline) -> paramiko.Channel:
-        patience = Deadline(min(limit.left, SESSION_PATIENCE))
+    def _run(self, asked: _Asked, password: Password | None) -> Result:
+        """Run it when there is a session for it: the host may allow fewer than we do.
+
+        sshd counts a session until it has seen the end of it, and others of ours end as well. So one that is refused
+        is asked for again: while others are open until its own deadline, alone for some seconds.
+        """
+        patience = Deadline(SESSION_PATIENCE)
         while True:
-            if not self._sessions[-1].is_active():
-                raise Unreachable(f"the connection to {self._where} was lost", hint="give the command again")
             try:
-                return self._sessions[-1].open_channel("session", timeout=limit.left)
-            except paramiko.SSHException:
-                # sshd counts a session until it has seen the end of it, and some hosts allow fewer than ten. paramiko
-                # keeps one exception for all threads: who comes second finds no ChannelException, but its base class.
-                if patience.passed or not self._sessions[-1].is_active():
+                return self._tried(asked, password)
+            except TimeoutError as error:
+                if not asked.limit.passed:
                     raise
-                time.sleep(SESSION_PAUSE)
+                raise DeadlineExceeded(
+                    f"{asked.what} found no free session within {asked.limit.seconds:g} s"
+                ) from error
+            except SessionRefused as error:
+                patience = patience if self._slots.taken == 0 else Deadline(SESSION_PATIENCE)
+                if patience.passed or asked.limit.passed:
+                    raise self._refused(str(error)) from error
+            time.sleep(min(SESSION_PAUSE, asked.limit.left))
+
+    def _tried(self, asked: _Asked, password: Password | None) -> Result:
+        with self._slots.one(asked.limit):
+            if not self._carrier.active:
+                raise lost(self._where)
+            channel = self._carrier.open_channel(asked.limit.left)
+            exchange = Exchange(channel, asked.line, deadline=asked.limit, what=asked.what)
+            return exchange.run(asked.stdin, on_line=asked.on_line, password=password)
+
+    def _refused(self, reason: str) -> Unreachable:
+        return Unreachable(
+            f"{self._where} opens no session: {reason}",
+            hint="MaxSessions in its sshd_config limits them; another login may use them up",
+        )
 
     def _count(self) -> int:
         with self._count_lock:
             self._trips += 1
             return self._trips
 
-    def _what(self, command: Command) -> str:
-        return f"`{command.masked()[:80]}` on {self._where}"
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A command on its way: as it is sent, what it is called in messages, by when, and with what input."""
 
-def close_all(sessions: Sequence[paramiko.Transport]) -> None:
-    """Close sessions, the one that is carried by the others first."""
-    for session in reversed(sessions):
-        with suppress(Exception):  # what is broken already
-            session.close()
+    line: Line
+    what: str
+    limit: Deadline
+    stdin: bytes
+    on_line: OnLine | None

@@ -98,6 +98,11 @@ def expected_from(files: Iterable[Path], host: str, port: int) -> Expected:
     return Expected(frozenset(key.fingerprint for key in keys), kinds, frozenset(revoked), "in known_hosts")
 
 
+def keys_in(file: Path) -> tuple[tuple[str, PublicKey], ...]:
+    """Return the keys in a known_hosts file without markers, each with the names before it; none for no file."""
+    return tuple((",".join(entry.patterns), entry.key) for entry in _entries((file,)) if not entry.marker)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     marker: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from pymachine.errors import HostKeyMismatch, TransportError, Unreachable
+from pymachine.errors import HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.events import Asker
 from pymachine.transport.addresses import place
 from pymachine.transport.auth import agent_keys, log_in
@@ -20,6 +20,7 @@ from pymachine.transport.deadline import Deadline
 from pymachine.transport.dial import dial
 from pymachine.transport.hostkeys import Expected, PublicKey
 from pymachine.transport.keys import KeyChoice, KeyRing, public_key
+from pymachine.transport.negotiation import Algorithm, Session, lacks_of, no_common
 from pymachine.transport.proxy import ProgramSocket, program_words
 from pymachine.transport.vendor import quieten, vendor_errors
 
@@ -28,6 +29,7 @@ KEEPALIVE = 15  # seconds
 _ED25519 = ("ssh-ed25519",)
 _ECDSA = ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
+_EVERYTHING = (*_ED25519, *_ECDSA, *_RSA)
 # sshd's own words before it hangs up, on load (MaxStartups) and on penalties: passing states, both.
 _BUSY = (b"Exceeded MaxStartups", b"Not allowed at this time")
 
@@ -90,7 +92,7 @@ def host_key(session: paramiko.Transport) -> PublicKey:
 
 def _with_good_key(target: Target, around: Circumstances, via: paramiko.Transport | None) -> paramiko.Transport:
     shown: list[PublicKey] = []
-    for kinds in _orders(target.expected):
+    for kinds in orders(target.expected):
         session = _shake_hands(target, around.deadline, via, kinds)
         if session is None:
             continue
@@ -100,33 +102,32 @@ def _with_good_key(target: Target, around: Circumstances, via: paramiko.Transpor
         session.close()
         if key not in shown:
             shown.append(key)
-    raise _mismatch(target, shown)
+    raise mismatch(target, shown)
 
 
-def _orders(expected: Expected) -> list[tuple[str, ...]]:
+def orders(expected: Expected) -> list[tuple[str, ...]]:
     """The host key algorithms to ask for, one try after the other.
 
     A fingerprint does not say of which type its key is. So where the host's first choice has another one, its keys
     of the other types are looked at as well, each on a connection of its own.
     """
-    everything = (*_ED25519, *_ECDSA, *_RSA)
     if expected.kinds:
         first = [name for kind in expected.kinds for name in (_RSA if kind == "ssh-rsa" else (kind,))]
-        known = [name for name in first if name in everything]
-        return [tuple(dict.fromkeys((*known, *everything)))]
+        known = [name for name in first if name in _EVERYTHING]
+        return [tuple(dict.fromkeys((*known, *_EVERYTHING)))]
     if expected.fingerprints:
-        return [everything, _ECDSA, _RSA]
-    return [everything]
+        return [_EVERYTHING, _ECDSA, _RSA]
+    return [_EVERYTHING]
 
 
 def _shake_hands(
     target: Target, deadline: Deadline, via: paramiko.Transport | None, kinds: tuple[str, ...]
-) -> paramiko.Transport | None:
+) -> Session | None:
     """Return a session with its keys exchanged; None if the host has no host key of these kinds."""
     sock = _carried(target, via, deadline) if via else _greeted(target, deadline)
     try:
         with vendor_errors(f"opening an SSH session to {target.where}"):
-            session = paramiko.Transport(sock)
+            session = Session(sock)
             quieten(session)
             session.get_security_options().key_types = kinds
             session.banner_timeout = session.handshake_timeout = session.auth_timeout = deadline.left
@@ -134,12 +135,16 @@ def _shake_hands(
             return session
     except BaseException as error:
         sock.close()
-        if isinstance(error.__cause__, IncompatiblePeer) and kinds[0] not in _ED25519:
+        if isinstance(error, NoCommonAlgorithm) and set(kinds) != set(_EVERYTHING) and _lacks_host_key(session):
             return None
         raise
 
 
-def _exchange_keys(session: paramiko.Transport, target: Target, deadline: Deadline) -> None:
+def _lacks_host_key(session: Session) -> bool:
+    return [lack.kind for lack in lacks_of(session)] == [Algorithm.HOST_KEY]
+
+
+def _exchange_keys(session: Session, target: Target, deadline: Deadline) -> None:
     # Not start_client's own wait: past its timeout it returns as if all were well.
     done = threading.Event()
     session.start_client(event=done)
@@ -148,6 +153,8 @@ def _exchange_keys(session: paramiko.Transport, target: Target, deadline: Deadli
         return
     error = session.get_exception()
     session.close()
+    if isinstance(error, IncompatiblePeer):
+        raise no_common(target.where, lacks_of(session)) from error
     if error is not None and not isinstance(error, EOFError):
         raise error
     raise Unreachable(
@@ -214,7 +221,8 @@ def _carried(target: Target, via: paramiko.Transport, deadline: Deadline) -> par
         raise Unreachable(f"the jump host gave no way to {target.where}: {error}") from error
 
 
-def _mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
+def mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
+    """Return what to raise where a host showed these keys, none of which is acceptable."""
     with suppress(StopIteration):
         revoked = next(key for key in shown if key.fingerprint in target.expected.revoked)
         return HostKeyMismatch(

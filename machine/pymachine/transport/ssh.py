@@ -11,17 +11,21 @@ from pathlib import Path
 
 import paramiko
 
-from pymachine.errors import Unreachable, UsageFault
+from pymachine.errors import NoCommonAlgorithm, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.transport.addresses import SSH_PORT, Hop, parse_jump
-from pymachine.transport.connection import ROOT, SshTransport, close_all
+from pymachine.transport.connection import ROOT, SshTransport
 from pymachine.transport.deadline import Deadline, PatientAsker
-from pymachine.transport.hostkeys import Expected, expected_from, known_hosts_files, parse_pin
+from pymachine.transport.hostkeys import Expected, PublicKey, expected_from, known_hosts_files, parse_pin
 from pymachine.transport.jump import plan_route
 from pymachine.transport.keys import KeyChoice, KeyRing
+from pymachine.transport.openssh import OpenSsh, available
+from pymachine.transport.openssh_config import JumpHost
 from pymachine.transport.session import Circumstances, Target, host_key, open_session
+from pymachine.transport.sessions import Sessions, close_all
 from pymachine.transport.ssh_config import HostConfig, resolve
+from pymachine.transport.vendor import vendor_errors
 
 __all__ = ["KeyRing", "SshTransport", "connect"]
 
@@ -68,6 +72,8 @@ class _Opening:
         self._asker = asker
         self._notice = notice
         self._ring = ring
+        self._by_openssh = False
+        self._told = set[PublicKey]()
         self._route = plan_route(_jump(address), config, _resolve_hop)
         self._target = Target(
             host=config.host,
@@ -80,16 +86,41 @@ class _Opening:
 
     def attempt(self, seconds: float) -> SshTransport:
         deadline = Deadline(seconds)
+        if not self._by_openssh:
+            try:
+                return self._by_paramiko(deadline)
+            except NoCommonAlgorithm as error:
+                if not available():
+                    raise
+                _log.debug("%s; going through the system's ssh", error.message)
+                self._by_openssh = True
+        return self._by_ssh(deadline)
+
+    def _by_paramiko(self, deadline: Deadline) -> SshTransport:
         around = Circumstances(PatientAsker(self._asker, deadline), self._notice, self._ring, deadline)
         sessions: list[paramiko.Transport] = []
         try:
             for target in (*map(self._hop_target, self._route.hops), self._target):
                 sessions.append(open_session(target, around, sessions[-1] if sessions else None))
-                self._tell_if_new(target, sessions[-1])
+                self._tell_if_new(target.where, target.expected, host_key(sessions[-1]))
         except BaseException:
             close_all(sessions)
             raise
-        return SshTransport(sessions, self._seen(sessions[-1]), self._asker)
+        return SshTransport(Sessions(sessions), self._seen(host_key(sessions[-1])), self._asker)
+
+    def _by_ssh(self, deadline: Deadline) -> SshTransport:
+        """Log in by the system's ssh, which goes through the jump hosts itself."""
+        hops = [
+            JumpHost(self._hop_target(hop), _known_hosts(hop), hop.key_alias, strict=not hop.first_contact)
+            for hop in self._route.hops
+        ]
+        with vendor_errors(f"running ssh to {self._target.where}"):
+            master = OpenSsh(self._address.host, self._target, hops)
+            key = master.log_in(deadline)
+        for name, hop_key in master.hop_keys:
+            self._tell_if_new(name, Expected(), hop_key)
+        self._tell_if_new(self._target.where, self._target.expected, key)
+        return SshTransport(master, self._seen(key), self._asker)
 
     def _hop_target(self, hop: HostConfig) -> Target:
         # ssh offers a jump host the user's usual keys; the one given for the host behind often opens both.
@@ -97,15 +128,15 @@ class _Opening:
         keys = KeyChoice(None, (*given, *hop.identity_files), hop.identities_only, hop.agent)
         return Target(hop.host, hop.port, hop.user or ROOT, keys, _expected(None, hop))
 
-    def _tell_if_new(self, target: Target, session: paramiko.Transport) -> None:
-        if not target.expected.fingerprints:
-            key = host_key(session)
-            self._notice(f"pinned the host key of {target.where} at first contact: {key.fingerprint} ({key.kind})")
+    def _tell_if_new(self, where: str, expected: Expected, key: PublicKey) -> None:
+        if not expected.fingerprints and key not in self._told:
+            self._told.add(key)
+            self._notice(f"pinned the host key of {where} at first contact: {key.fingerprint} ({key.kind})")
 
-    def _seen(self, session: paramiko.Transport) -> SshAddress:
+    def _seen(self, key: PublicKey) -> SshAddress:
         target, jump = self._target, self._route.text
         found = replace(self._address, host=target.host, port=target.port, user=target.user)
-        return replace(found, jump=jump or self._address.jump, proxy=target.proxy, host_key=host_key(session).line)
+        return replace(found, jump=jump or self._address.jump, proxy=target.proxy, host_key=key.line)
 
 
 def _jump(address: SshAddress) -> str | None:
@@ -124,10 +155,14 @@ def _expected(pin: str | None, config: HostConfig) -> Expected:
     """Return which host keys are acceptable, by the pin or else as ssh itself would decide."""
     if pin:
         return parse_pin(pin)
-    files = known_hosts_files() if config.known_hosts is None else config.known_hosts
+    files = _known_hosts(config)
     # An alias stands in known_hosts without a port: sshconnect.c takes it as it is.
     name, port = (config.key_alias, SSH_PORT) if config.key_alias else (config.host, config.port)
     return replace(expected_from(files, name, port), first_contact=config.first_contact)
+
+
+def _known_hosts(config: HostConfig) -> tuple[Path, ...]:
+    return known_hosts_files() if config.known_hosts is None else config.known_hosts
 
 
 def _resolve_hop(hop: Hop) -> HostConfig:

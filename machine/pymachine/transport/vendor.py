@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import paramiko
 from paramiko import auth_strategy, ber, buffered_pipe, hostkeys, packet, pkey, sftp, ssh_exception
 
-from pymachine.errors import AuthFailed, HostKeyMismatch, TransportError, Unreachable
+from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 
 LOG_CHANNEL = "paramiko.transport"
 
@@ -25,7 +25,7 @@ VENDOR_ERRORS: dict[type[Exception], type[TransportError]] = {
     auth_strategy.AuthFailure: AuthFailed,
     ssh_exception.BadHostKeyException: HostKeyMismatch,
     ssh_exception.ChannelException: TransportError,
-    ssh_exception.IncompatiblePeer: TransportError,
+    ssh_exception.IncompatiblePeer: NoCommonAlgorithm,
     ssh_exception.MessageOrderError: TransportError,
     ssh_exception.ProxyCommandFailure: Unreachable,
     ssh_exception.NoValidConnectionsError: Unreachable,

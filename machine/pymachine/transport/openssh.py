@@ -1,0 +1,351 @@
+"""The system's ssh as a carrier of commands, for hosts whose algorithms paramiko lacks: a master of our own."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pymachine.errors import AuthFailed, NoCommonAlgorithm, TransportError, Unreachable
+from pymachine.transport.carrier import SessionRefused, TunnelRefused
+from pymachine.transport.deadline import Deadline
+from pymachine.transport.hostkeys import PublicKey, keys_in
+from pymachine.transport.mux import MuxClient, MuxFault, readable
+from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, config_text, program_text
+from pymachine.transport.session import Target, mismatch, orders
+
+CHUNK = 65_536
+LAST_WORDS = 2000  # bytes
+OPEN_PATIENCE = 10.0  # seconds for the master to answer on its socket
+END_PATIENCE = 2.0
+_LOOK = 0.02
+_LONGEST_SOCKET = 80  # of 107 bytes that a socket's path may have, with the 17 that ssh adds while it makes it
+
+# The master would outlive us where we are killed. So it runs beside a shell that waits for the end of a pipe of ours,
+# and then ends everything in the group and takes the folder away.
+_GUARDED = """folder=$1; shift
+exec 3<&0
+( trap '' TERM; read -r _ <&3; rm -rf -- "$folder"; kill -s TERM 0 ) &
+exec "$@" </dev/null 3<&-"""
+
+
+def available() -> bool:
+    """Whether there is an ssh on this computer."""
+    return shutil.which("ssh") is not None
+
+
+class OpenSsh:
+    """A master that is logged in, or about to be."""
+
+    def __init__(self, word: str, target: Target, hops: Sequence[JumpHost]) -> None:
+        self._target = target
+        self._word = word
+        self._files = Files(Path(tempfile.mkdtemp(prefix="pymachine-", dir=_short_folder())))
+        self._master: subprocess.Popen[bytes] | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the master
+        try:
+            self._files.program.write_text(program_text(target))
+            self._files.config.write_text(config_text(word, target, hops, self._files))
+        except BaseException:
+            self.close()
+            raise
+
+    def log_in(self, deadline: Deadline) -> PublicKey:
+        """Look at the host key, log in to the host that has it, and return it.
+
+        Raises ``Unreachable``, ``AuthFailed``, ``HostKeyMismatch``, ``NoCommonAlgorithm``, ``UsageFault``.
+        """
+        try:
+            key = self._expected_key(deadline)
+            self._files.pinned.write_text(f"{KEY_NAME} {key.line}\n")
+            self._start(deadline)
+            return key
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def hop_keys(self) -> tuple[tuple[str, PublicKey], ...]:
+        """The keys of jump hosts that were taken at first contact, with the hosts' names."""
+        return keys_in(self._files.hops)
+
+    @property
+    def active(self) -> bool:
+        """Whether the master runs."""
+        return self._master is not None and self._master.poll() is None and self._files.socket.exists()
+
+    def open_channel(self, seconds: float) -> MuxChannel:
+        """Return a new session. Raises as ``Carrier.open_channel``."""
+        return MuxChannel(self, self._client(min(seconds, OPEN_PATIENCE)))
+
+    def tunnel(self, host: str, port: int, seconds: float) -> MuxTunnel:
+        """Open a TCP connection from the host. Raises as ``Carrier.tunnel``."""
+        client = self._client(seconds)
+        try:
+            return MuxTunnel(client, host, port, seconds)
+        except SessionRefused as error:
+            raise TunnelRefused(str(error)) from error
+
+    def close(self) -> None:
+        """End the master and take its files away; safe to call twice, from any thread."""
+        master, self._master = self._master, None
+        if master is not None:
+            _end(master)
+        shutil.rmtree(self._files.folder, ignore_errors=True)
+        with suppress(OSError):
+            self._errors.close()
+
+    def _client(self, seconds: float) -> MuxClient:
+        if not self.active:
+            raise MuxFault("the connection was lost")
+        return MuxClient(self._files.socket, seconds)
+
+    def _expected_key(self, deadline: Deadline) -> PublicKey:
+        """Return the host's key if it is one of those that are expected, seen in a handshake that goes no further."""
+        shown: list[PublicKey] = []
+        for kinds in orders(self._target.expected):
+            key = self._shown_key(kinds, deadline, alone=bool(shown))
+            if key is None:
+                continue
+            if self._target.expected.accepts(key):
+                return key
+            if key not in shown:
+                shown.append(key)
+        raise mismatch(self._target, shown)
+
+    def _shown_key(self, kinds: Iterable[str], deadline: Deadline, *, alone: bool) -> PublicKey | None:
+        """Return the host key that is shown where these types are asked for.
+
+        None where the host has none of them, if others were asked for before: they ``alone`` are then looked for.
+        """
+        self._files.seen.unlink(missing_ok=True)
+        asked = f"HostKeyAlgorithms={','.join(kinds)}"
+        words = ["-o", "PreferredAuthentications=none", "-o", "StrictHostKeyChecking=accept-new", "-o", asked]
+        words = self._words([*words, "-o", f"UserKnownHostsFile={self._files.seen}"], deadline)
+        with tempfile.TemporaryFile() as errors:
+            process = _started(self._files, words, errors.fileno())
+            try:
+                # Not until it ends: a host may let in whoever comes.
+                code = _awaited(process, lambda: bool(keys_in(self._files.seen)), deadline)
+            finally:
+                _cut(process)
+            keys = keys_in(self._files.seen)
+            if keys or alone:
+                return keys[-1][1] if keys else None
+            raise self._failed(code, _last_words(errors.fileno()), deadline)
+
+    def _start(self, deadline: Deadline) -> None:
+        options = ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={self._files.pinned}"]
+        words = self._words(["-M", "-S", str(self._files.socket), *options], deadline)
+        self._master = _started(self._files, words, self._errors.fileno())
+        # It listens there when it has logged in, and not before.
+        code = _awaited(self._master, self._files.socket.exists, deadline)
+        if not self._files.socket.exists():
+            raise self._failed(code, _last_words(self._errors.fileno()), deadline)
+
+    def _words(self, options: Sequence[str], deadline: Deadline) -> list[str]:
+        limit = ["-o", f"ConnectTimeout={max(math.ceil(deadline.left), 1)}"]
+        return ["ssh", "-F", str(self._files.config), *options, *limit, "-N", "-T", "--", self._word]
+
+    def _failed(self, code: int | None, said: str, deadline: Deadline) -> TransportError:
+        """Return what to raise for an ssh that did not log in.
+
+        It ends with 255 whatever the reason, so that its words are all there is to tell a refused key by.
+        """
+        where = self._target.where
+        if code is None:
+            return Unreachable(f"{where} did not let `ssh` in within {deadline.seconds:g} s: {said or 'no answer'}")
+        if "Permission denied" in said or "Too many authentication failures" in said:
+            return AuthFailed(
+                f"{self._target.who} took none of the keys that `ssh` has: {said}",
+                hint="check --ssh-user and --ssh-key; a key with a passphrase has to be in an agent: ssh-add",
+            )
+        if "Unable to negotiate" in said or "no matching" in said:
+            return NoCommonAlgorithm(f"{where} and `ssh` agree on no algorithm: {said}", hint="`ssh -v` shows more")
+        return Unreachable(f"no way to {where} by `ssh`: {said or f'it ended with code {code}'}")
+
+
+class MuxChannel:
+    """One session of a master."""
+
+    def __init__(self, master: OpenSsh, client: MuxClient) -> None:
+        self._master = master
+        self._client = client
+        self._input: int | None = None
+        self._output: int | None = None
+        self._error: int | None = None
+        self._told = True  # whether the client's socket may say more
+
+    @property
+    def active(self) -> bool:
+        """Whether the master runs."""
+        return self._master.active
+
+    @property
+    def ended(self) -> bool:
+        """Whether both outputs have ended."""
+        return self._output is None and self._error is None
+
+    def start(self, line: str, seconds: float) -> None:
+        """Run the line."""
+        (theirs_in, self._input), (self._output, theirs_out), (self._error, theirs_err) = (os.pipe() for _ in "ioe")
+        theirs = (theirs_in, theirs_out, theirs_err)
+        try:
+            for mine in (self._input, self._output, self._error):
+                os.set_blocking(mine, False)
+            self._client.open_session(line, theirs, seconds)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for output."""
+        readable([descriptor for descriptor in (self._output, self._error) if descriptor is not None], seconds)
+
+    def read(self) -> bytes:
+        """Return what is there of standard output."""
+        data, self._output = _read(self._output)
+        return data
+
+    def read_error(self) -> bytes:
+        """Return what is there of standard error."""
+        data, self._error = _read(self._error)
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Take what the pipe has room for."""
+        if self._input is None:
+            raise BrokenPipeError
+        try:
+            return os.write(self._input, data)
+        except BlockingIOError:
+            return 0
+
+    def close_input(self) -> None:
+        """End standard input."""
+        if self._input is not None:
+            os.close(self._input)
+            self._input = None
+
+    def status(self, seconds: float) -> int | None:
+        """Return the exit code; a command that a signal ended has none."""
+        end = time.monotonic() + seconds
+        while self._client.exit_code is None and self._client.take():
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            readable([self._client.fileno()], left)
+        return self._client.exit_code
+
+    def close(self) -> None:
+        """End it."""
+        self._client.close()
+        self.close_input()
+        for descriptor in (self._output, self._error):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._output = self._error = None
+
+
+class MuxTunnel:
+    """A TCP connection from the host, one socket for each direction: the end of one is no end of the other."""
+
+    def __init__(self, client: MuxClient, host: str, port: int, seconds: float) -> None:
+        self._client = client
+        self._out, theirs_in = socket.socketpair()
+        self._in, theirs_out = socket.socketpair()
+        try:
+            with theirs_in, theirs_out:
+                client.open_tunnel(host, port, (theirs_in.fileno(), theirs_out.fileno()), seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        self._out.sendall(data)
+
+    def recv(self, limit: int) -> bytes:
+        """Return up to ``limit`` bytes, none at the end."""
+        return self._in.recv(limit)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound each later call."""
+        self._out.settimeout(seconds)
+        self._in.settimeout(seconds)
+
+    def close(self) -> None:
+        """End it."""
+        for end in (self._out, self._in, self._client):
+            end.close()
+
+
+def _read(descriptor: int | None) -> tuple[bytes, int | None]:
+    """Return what is there, and the descriptor unless it has ended."""
+    if descriptor is None:
+        return b"", None
+    try:
+        data = os.read(descriptor, CHUNK)
+    except BlockingIOError:
+        return b"", descriptor
+    if data:
+        return data, descriptor
+    os.close(descriptor)
+    return b"", None
+
+
+def _started(files: Files, words: Sequence[str], errors: int) -> subprocess.Popen[bytes]:
+    """Start ssh in a session of its own: Ctrl-C at the terminal is for us to answer, and needs the host."""
+    return subprocess.Popen(
+        ["sh", "-c", _GUARDED, "sh", str(files.folder), *words],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
+    )  # fmt: skip
+
+
+def _awaited(process: subprocess.Popen[bytes], done: Callable[[], bool], deadline: Deadline) -> int | None:
+    """Wait until it is ``done`` or the process ends; return its exit code, None while it runs."""
+    while not done() and process.poll() is None and not deadline.passed:
+        time.sleep(_LOOK)
+    return process.poll()
+
+
+def _cut(process: subprocess.Popen[bytes]) -> None:
+    """End ssh and what it started, and leave its folder: the shell that would remove it is ended before it can."""
+    assert process.stdin is not None
+    # The group is there as long as that shell is, so the number is nobody else's.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End ssh and what it started, by the shell beside it, or by force."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(END_PATIENCE)
+    except subprocess.TimeoutExpired:
+        _cut(process)
+
+
+def _last_words(errors: int) -> str:
+    # Read at a place of its own: ssh writes where the file's one position is.
+    text = os.pread(errors, LAST_WORDS, max(os.fstat(errors).st_size - LAST_WORDS, 0))
+    lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
+    return "; ".join(lines[-3:])
+
+
+def _short_folder() -> str:
+    """Return where a socket's path is not too long: the usual folder for such files, if that is short enough."""
+    usual = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    short = len(usual) + len("/pymachine-XXXXXXXX/s") <= _LONGEST_SOCKET
+    return usual if short and os.access(usual, os.W_OK) else "/tmp"
