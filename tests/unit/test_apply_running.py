@@ -146,13 +146,33 @@ def test_ctrl_c_loses_nothing_that_is_just_beginning() -> None:
     assert outcomes(account) == {"create:a": Outcome.DONE, "join:a": Outcome.LEFT, "create:b": Outcome.LEFT}
 
 
-def test_what_stopped_between_two_steps_is_left_not_failed() -> None:
+def test_what_stopped_between_two_steps_is_told_from_what_failed_or_was_not_begun() -> None:
     def work(action: Action) -> None:
         raise Interrupted("interrupted before surveying the host")
 
     account = run(plan((action("a"),)), work)
-    assert outcomes(account) == {"create:a": Outcome.LEFT}
+    assert outcomes(account) == {"create:a": Outcome.STOPPED}
     assert account.unfinished == ("a",)
+
+
+def test_what_a_second_ctrl_c_leaves_at_work_was_begun() -> None:
+    begun, never = threading.Event(), threading.Event()
+
+    def work(action: Action) -> None:
+        begun.set()
+        never.wait(LIMIT)
+
+    def interrupt() -> None:
+        begun.wait(LIMIT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt_again() -> None:
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    threading.Thread(target=interrupt).start()
+    account = run(plan((action("a"),), (action("b"),)), work, width=1, stop=interrupt_again)
+    never.set()
+    assert outcomes(account) == {"create:a": Outcome.STOPPED, "create:b": Outcome.LEFT}
 
 
 def test_a_bug_is_no_failure_of_a_machine() -> None:

@@ -174,7 +174,7 @@ def test_ctrl_c_among_several_names_those_that_are_not_finished() -> None:
 
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(Interrupted, match="not finished: b, c"):
+    with pytest.raises(Interrupted, match="stopped: b, c"):
         for_each(["a", "b", "c"], work, tell)
     release.set()
     timer.join()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
-from pymachine.errors import CheckFailed, EngineError, PymachineError
+from pymachine.errors import CheckFailed, EngineError, Interrupted, PymachineError, StepFailed
+from pymachine.interruption import Stoppable
 from pymachine.inventory.model import SwarmSpec
+from pymachine.model import Endpoint
 from pymachine.swarm import (
     change,
     drained,
@@ -21,8 +26,15 @@ from pymachine.swarm import (
     status,
     upgrade,
 )
+from pymachine.swarm.draining import give_back_left
 from pymachine.swarm.reaching import UNLOCK_KEY
+from pymachine.testing.fake_cluster import FakeEngine
 from unit.swarming import MANAGER, SwarmWorld
+from unit.world import NOW
+
+
+class Died(BaseException):
+    """A process that was killed: nothing of it catches this."""
 
 
 @pytest.fixture
@@ -34,6 +46,11 @@ def availability(world: SwarmWorld, name: str) -> str:
     node = status(world.tools).node_of(name)
     assert node is not None
     return node.availability
+
+
+def ends(how: BaseException, after: Callable[[], None]) -> None:
+    after()
+    raise how
 
 
 @pytest.mark.parametrize("before", ["active", "pause", "drain"])
@@ -54,8 +71,8 @@ def test_the_machine_is_free_for_other_verbs_while_it_is_drained(world: SwarmWor
 def test_one_that_died_while_its_node_was_drained_is_put_right_by_the_next(world: SwarmWorld) -> None:
     world.swarm(1, 1)
     change("w1", world.tools, availability="pause")
-    with pytest.raises(KeyboardInterrupt), drained("w1", world.tools):
-        raise KeyboardInterrupt
+    with pytest.raises(Died), drained("w1", world.tools):
+        raise Died
     assert availability(world, "w1") == "drain"
     with drained("w1", world.tools):
         pass
@@ -66,6 +83,74 @@ def test_a_node_that_is_whole_is_given_back_when_the_work_on_it_failed(world: Sw
     world.swarm(1, 1)
     with pytest.raises(PymachineError, match="no such version"), drained("w1", world.tools):
         raise EngineError("no such version")
+    assert availability(world, "w1") == "active"
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), Interrupted("between two steps")], ids=["ctrl-c", "stopped"])
+def test_a_node_is_given_back_when_the_work_on_it_is_interrupted(world: SwarmWorld, how: BaseException) -> None:
+    world.swarm(1, 1)
+    reporter = Stoppable(world.reporter)
+    with pytest.raises(type(how)), drained("w1", replace(world.tools, reporter=reporter)):
+        ends(how, reporter.stop)
+    assert availability(world, "w1") == "active"
+
+
+def test_a_node_is_given_back_when_draining_it_is_interrupted(world: SwarmWorld) -> None:
+    world.swarm(1, 1)
+    reporter = Stoppable(world.reporter)
+
+    class Engine(FakeEngine):
+        @override
+        def tasks_on(self, node: str) -> int:
+            reporter.stop()
+            return 1
+
+    def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> FakeEngine:
+        return Engine(world.clusters, endpoint.host)
+
+    tools = replace(world.tools, reporter=reporter, connect_cluster=connect)
+    with pytest.raises(Interrupted), drained("w1", tools):
+        pytest.fail("it was let in")
+    assert availability(world, "w1") == "active"
+
+
+def test_an_engine_that_restarts_when_the_work_is_interrupted_is_waited_for(world: SwarmWorld) -> None:
+    world.swarm(1)
+
+    def restarts() -> None:
+        world.cut("m1")
+        world.clock.later = (world.clock.seconds - NOW + 20.0, lambda: world.clusters.restart(world.address("m1")))
+
+    with pytest.raises(KeyboardInterrupt), drained("m1", world.tools):
+        ends(KeyboardInterrupt(), restarts)
+    assert availability(world, "m1") == "active"
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), Interrupted("between two steps")], ids=["ctrl-c", "stopped"])
+def test_one_that_stays_drained_after_an_interruption_is_told_of(world: SwarmWorld, how: BaseException) -> None:
+    world.swarm(1, 1)
+    with pytest.raises(Interrupted) as caught, drained("w1", world.tools):
+        ends(how, lambda: world.cut("w1"))
+    assert "swarm activate w1" in (caught.value.hint or "")
+    assert availability(world, "w1") == "drain"
+
+
+def test_a_refusal_with_a_node_that_stays_drained_is_a_failure(world: SwarmWorld) -> None:
+    world.swarm(1, 1)
+    with pytest.raises(StepFailed) as caught, drained("w1", world.tools):
+        ends(CheckFailed("it is too old"), lambda: world.cut("w1"))
+    assert caught.value.exit_code == 1
+    assert "swarm activate w1" in (caught.value.hint or "")
+
+
+def test_what_one_that_died_has_left_is_given_back_and_what_is_worked_on_is_not(world: SwarmWorld) -> None:
+    world.swarm(1, 1)
+    with drained("w1", world.tools):
+        give_back_left("w1", world.tools)
+        assert availability(world, "w1") == "drain"
+    with pytest.raises(Died), drained("w1", world.tools):
+        raise Died
+    give_back_left("w1", world.tools)
     assert availability(world, "w1") == "active"
 
 
@@ -125,8 +210,8 @@ def test_upgrade_drains_the_node_and_upgrades_its_engine(world: SwarmWorld) -> N
 def test_a_node_that_has_the_version_is_not_drained(world: SwarmWorld) -> None:
     world.swarm(1, 1)
     world.engine.version = "26.1.5+dfsg1"
-    with pytest.raises(KeyboardInterrupt), drained("w1", world.tools):
-        raise KeyboardInterrupt
+    with pytest.raises(Died), drained("w1", world.tools):
+        raise Died
     before = len(world.store.operations("w1"))
     upgrade("w1", world.tools, version="26.1")
     kinds = [operation.kind for operation in world.store.operations("w1")]

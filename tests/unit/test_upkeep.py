@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.cli.several import for_each
 from pymachine.engine.effects import Effect
-from pymachine.errors import CheckFailed, SeveralFailed
+from pymachine.errors import CheckFailed, EngineError, Interrupted, SeveralFailed
+from pymachine.interruption import Stoppable
 from pymachine.provision import preview_provision
 from pymachine.steps.engine import SetUpEngine
-from pymachine.swarm import drained_in, provision_node, restart_node, turns
+from pymachine.swarm import drained, drained_in, provision_node, restart_node, status, turns
+from pymachine.testing.recording import RecordingReporter
 from unit.swarming import SwarmWorld
 from unit.world import ENGINE
 
@@ -80,3 +87,40 @@ def test_one_that_fails_ends_its_turns_and_no_others() -> None:
     assert {name: error.message for name, error in caught.value.failures.items()} == {
         "b": "it is broken", "c": "not begun: b failed before it",
     }  # fmt: skip
+
+
+def test_a_node_that_was_left_drained_gets_its_tasks_back_by_the_next_provision(world: SwarmWorld) -> None:
+    world.swarm(1, 1)
+    with pytest.raises(SystemExit), drained("w1", world.tools):
+        raise SystemExit  # as a process ends that is killed: nothing is put right
+    provision_node("w1", world.tools)
+    node = status(world.tools).node_of("w1")
+    assert node is not None
+    assert node.availability == "active"
+
+
+def test_ctrl_c_waits_for_those_at_work_and_tells_what_became_of_each() -> None:
+    reporter = Stoppable(RecordingReporter())
+    at_work = threading.Barrier(3, timeout=LIMIT)
+
+    def work(name: str) -> str:
+        if name == "bad":
+            raise EngineError("broken")
+        at_work.wait()
+        while not reporter.stopped():
+            time.sleep(0.01)
+        reporter.started(name, "next")
+        return name
+
+    def interrupt() -> None:
+        at_work.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(Interrupted) as caught:
+        for_each(
+            ["bad", "a", "b", "late"], work, lambda name, _: None, turns=[["bad"], ["a", "late"], ["b"]],
+            stop=reporter.stop,
+        )  # fmt: skip
+    told = dict(part.split(": ", 1) for part in caught.value.message.split("; ")[1:])
+    assert told == {"failed": "bad (broken)", "stopped": "a, b", "not begun": "late"}

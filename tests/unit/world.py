@@ -54,10 +54,11 @@ def is_rollback(command: Command) -> bool:
 
 @dataclass
 class FakeClock:
-    """Seconds since the epoch that pass only when somebody sleeps."""
+    """Seconds since the epoch that pass only when somebody sleeps; ``later`` happens after so many of them."""
 
     seconds: float = NOW
     slept: list[float] = field(default_factory=list)
+    later: tuple[float, Callable[[], None]] | None = None
 
     def now(self) -> float:
         """The time."""
@@ -67,6 +68,9 @@ class FakeClock:
         """Let it pass."""
         self.slept.append(seconds)
         self.seconds += seconds
+        if self.later is not None and self.seconds >= NOW + self.later[0]:
+            (_, happen), self.later = self.later, None
+            happen()
 
 
 class FakeEngine:

@@ -19,6 +19,7 @@ from pymachine.cluster.view import MANAGER
 from pymachine.create import Order
 from pymachine.driver import Locates, Refits, Refitting
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
+from pymachine.interruption import unstopped
 from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
 from pymachine.model import Machine, Phase
 from pymachine.plan import Action, Deployed, Kind, Payload, payloads
@@ -87,7 +88,7 @@ class Hands:
             try:
                 yield
             finally:
-                power.start(action.subject, self.tools)
+                power.start(action.subject, unstopped(self.tools))
 
 
 def _create(hands: Hands, action: Action, payload: Payload) -> None:

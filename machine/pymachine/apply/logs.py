@@ -8,8 +8,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pymachine.errors import Interrupted
 from pymachine.events import Reporter
+from pymachine.interruption import Stoppable
+from pymachine.overriding import override
 from pymachine.printable import printable
 from pymachine.store.faults import translated
 from pymachine.store.folder import make_private
@@ -50,49 +51,44 @@ class Logs:
             self._made = True
 
 
-class Watched:
-    """A reporter for the verbs of a fleet: told of each step, it writes it down and passes it on.
-
-    Once ``stop`` was called, the next step that begins raises ``Interrupted``: between two steps a verb has saved
-    what it did and can go on from there.
-    """
+class Watched(Stoppable):
+    """A reporter for the verbs of a fleet: told of each step, it writes it down and passes it on, until a stop."""
 
     def __init__(self, reporter: Reporter, logs: Logs) -> None:
-        self._reporter = reporter
+        super().__init__(reporter)
         self._logs = logs
-        self._stopped = threading.Event()
 
-    def stop(self) -> None:
-        """Let no further step begin."""
-        self._stopped.set()
+    @override
+    def unstopped(self) -> Watched:
+        """Return another one that writes to the same logs."""
+        return Watched(self._reporter, self._logs)
 
-    def stopped(self) -> bool:
-        """Whether ``stop`` was called."""
-        return self._stopped.is_set()
-
+    @override
     def started(self, machine: str, step: str) -> None:
-        """Pass it on, unless all is to stop."""
-        if self._stopped.is_set():
-            raise Interrupted(f"interrupted before {step}", hint="give the command again to go on")
+        """Pass it on, unless all is to stop, and write it down."""
+        super().started(machine, step)
         self._logs.write(machine, step)
-        self._reporter.started(machine, step)
 
+    @override
     def progressed(self, machine: str, step: str, message: str) -> None:
         """Write it down and pass it on."""
         self._logs.write(machine, f"  {message}")
-        self._reporter.progressed(machine, step, message)
+        super().progressed(machine, step, message)
 
+    @override
     def finished(self, machine: str, step: str, note: str = "") -> None:
         """Write it down and pass it on."""
         self._logs.write(machine, f"{step}: done{': ' + note if note else ''}")
-        self._reporter.finished(machine, step, note)
+        super().finished(machine, step, note)
 
+    @override
     def failed(self, machine: str, step: str, error: str) -> None:
         """Write it down and pass it on."""
         self._logs.write(machine, f"{step}: failed: {error}")
-        self._reporter.failed(machine, step, error)
+        super().failed(machine, step, error)
 
+    @override
     def notice(self, machine: str, message: str) -> None:
         """Write it down and pass it on."""
         self._logs.write(machine, f"note: {message}")
-        self._reporter.notice(machine, message)
+        super().notice(machine, message)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -24,7 +25,8 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"  # what it needs failed
-    LEFT = "left"  # not begun, or stopped between two steps
+    STOPPED = "stopped"  # begun, and cut off between two steps or left to itself
+    LEFT = "left"  # not begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +133,20 @@ class Run:
             self.account.interrupted = True
             self._halted = True
             stop()
-            self._await()
+            with suppress(KeyboardInterrupt):
+                self._await()
         if self._bug is not None:
             stop()
             raise self._bug
         for action in list(self._open.values()):
-            result = self.account.results[action.id] = Result(action, Outcome.LEFT, because="not begun")
+            result = self.account.results[action.id] = self._left(action)
             self._tell.ended(result)
         return self.account
+
+    def _left(self, action: Action) -> Result:
+        if action.id in self._running:
+            return Result(action, Outcome.STOPPED, because="left to itself")
+        return Result(action, Outcome.LEFT, because="not begun")
 
     def _await(self) -> None:
         """Wait for the end; in slices, since a signal that another thread takes would not end one long wait."""
@@ -191,7 +199,7 @@ class Run:
         if error is None:
             return Result(action, Outcome.DONE, seconds)
         if isinstance(error, Interrupted):
-            return Result(action, Outcome.LEFT, seconds, because=error.message)
+            return Result(action, Outcome.STOPPED, seconds, because=error.message)
         if isinstance(error, PymachineError):
             return Result(action, Outcome.FAILED, seconds, error)
         raise error

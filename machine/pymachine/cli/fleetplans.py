@@ -132,7 +132,8 @@ def _cell(result: Result) -> str:
         Outcome.DONE: seconds,
         Outcome.FAILED: f"FAILED, {seconds}",
         Outcome.SKIPPED: "skipped",
-        Outcome.LEFT: f"stopped, {seconds}" if result.seconds else "not begun",
+        Outcome.STOPPED: f"stopped, {seconds}",
+        Outcome.LEFT: "not begun",
     }[result.outcome]
 
 
@@ -140,13 +141,29 @@ def raise_for(account: Account | None, plan: Plan, command: str) -> None:
     """Raise ``Interrupted`` or ``SeveralFailed`` with everything that is left to do, if anything is."""
     left = [result.action for result in account.having(Outcome.LEFT)] if account else []
     if account is not None and account.interrupted:
-        names = ", ".join(dict.fromkeys(action.subject for action in left)) or "nothing"
-        raise Interrupted(f"interrupted; left to do: {names}", hint=f"`pymachine {command}` again goes on")
+        raise Interrupted(f"interrupted; {_left_to_do(account)}", hint=f"`pymachine {command}` again goes on")
     failures = _failures(account, plan)
     if not failures and left:
         failures = {left[0].subject: PymachineError("it was not begun")}
     if failures:
         raise SeveralFailed(failures)
+
+
+def _left_to_do(account: Account) -> str:
+    """Return what an interrupted run has left, told apart by what became of it; each subject once."""
+    told: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for outcome, words in ((Outcome.FAILED, "failed"), (Outcome.STOPPED, "stopped"), (Outcome.LEFT, "not begun")):
+        results = [result for result in account.having(outcome) if result.action.subject not in seen]
+        seen.update(result.action.subject for result in results)
+        if results:
+            told[words] = list(dict.fromkeys(map(_named, results)))
+    return "; ".join(f"{words}: {', '.join(names)}" for words, names in told.items()) or "nothing is left to do"
+
+
+def _named(result: Result) -> str:
+    why = result.because if result.outcome is Outcome.STOPPED else ""
+    return f"{result.action.subject} ({why})" if why else result.action.subject
 
 
 def _failures(account: Account | None, plan: Plan) -> dict[str, PymachineError]:

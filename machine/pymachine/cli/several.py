@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, refuses, too_late
 
+if TYPE_CHECKING:
+    from pymachine.steps.tools import Tools
+
 WIDTH = 16
+GRACE = 120.0  # seconds for those at work to come to a safe point
 T = TypeVar("T")
 
 
@@ -20,19 +26,29 @@ def for_each(
     tell: Callable[[str, T], None],
     *,
     turns: Sequence[Sequence[str]] | None = None,
+    stop: Callable[[], None] | None = None,
 ) -> None:
     """Do the work for each name, up to 16 at once, and tell each result as it comes, in this thread.
 
     ``turns`` are lists of the names: those of one list take turns, and a failure ends the list. One failure of one
     machine is raised as it is; several machines are all tried, and ``SeveralFailed`` holds what went wrong
-    with which.
+    with which. At Ctrl-C none is begun any more; with ``stop``, which has those at work end at their next safe point,
+    these are waited for: for two minutes, or until a second Ctrl-C.
     """
     if len(names) == 1:
         tell(names[0], work(names[0]))
         return
-    failures = _Crew(turns or [[name] for name in names], work).collect(tell)
+    failures = _Crew(turns or [[name] for name in names], work).collect(tell, stop)
     if failures:
         raise SeveralFailed(failures)
+
+
+def stoppable(tools: Tools) -> tuple[Tools, Callable[[], None]]:
+    """Return the tools for work that can be stopped at the next step that begins, and what stops it."""
+    from pymachine.interruption import Stoppable
+
+    reporter = Stoppable(tools.reporter)
+    return replace(tools, reporter=reporter), reporter.stop
 
 
 def one_by_one(names: Sequence[str], work: Callable[[str], T], tell: Callable[[str, T], None]) -> None:
@@ -64,25 +80,50 @@ class _Crew:
         self._outcomes: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
         self._work = work
         self._open = {name for names in turns for name in names}
+        self._begun: set[str] = set()
+        self._halted = threading.Event()
         for names in turns:
             self._turns.put(names)
-        for _ in range(min(WIDTH, len(turns))):
-            threading.Thread(target=self._labour, daemon=True).start()
+        self._width = min(WIDTH, len(turns))
 
-    def collect(self, tell: Callable[[str, T], None]) -> dict[str, PymachineError]:
+    def collect(self, tell: Callable[[str, T], None], stop: Callable[[], None] | None) -> dict[str, PymachineError]:
         """Wait for all; raise ``Interrupted`` at Ctrl-C, and whatever is no fault of ours."""
         failures: dict[str, PymachineError] = {}
         try:
+            for _ in range(self._width):
+                threading.Thread(target=self._labour, daemon=True).start()
             while self._open:
-                name, outcome = self._outcomes.get()
-                self._open.discard(name)
-                self._sort(name, outcome, failures, tell)
+                self._take(None, failures, tell)
         except KeyboardInterrupt:
-            raise Interrupted(
-                f"interrupted; not finished: {', '.join(sorted(self._open))}",
-                hint="`pymachine ls` shows how far they came; the same command goes on",
-            ) from None
+            self._halted.set()
+            if stop is not None:
+                stop()
+                self._wait_for_those_at_work(failures, tell)
+            raise self._interrupted(failures) from None
         return failures
+
+    def _take(self, timeout: float | None, failures: dict[str, PymachineError], tell: Callable[..., None]) -> None:
+        name, outcome = self._outcomes.get(timeout=timeout)
+        self._sort(name, outcome, failures, tell)
+        self._open.discard(name)
+
+    def _wait_for_those_at_work(self, failures: dict[str, PymachineError], tell: Callable[..., None]) -> None:
+        end = time.monotonic() + GRACE
+        with suppress(KeyboardInterrupt, queue.Empty):
+            while self._open & self._begun:
+                self._take(max(end - time.monotonic(), 0.0), failures, tell)
+
+    def _interrupted(self, failures: Mapping[str, PymachineError]) -> Interrupted:
+        stopped = {name for name, error in failures.items() if isinstance(error, Interrupted)}
+        parts = (
+            ("failed", [f"{name} ({error.message})" for name, error in failures.items() if name not in stopped]),
+            ("stopped", sorted(stopped | (self._open & self._begun))),
+            ("not begun", sorted(self._open - self._begun)),
+        )
+        told = "; ".join(f"{words}: {', '.join(names)}" for words, names in parts if names)
+        hints = [error.hint for error in failures.values() if isinstance(error, Interrupted) and error.hint]
+        again = "`pymachine ls` shows how far they came; the same command goes on"
+        return Interrupted(f"interrupted; {told or 'all were done'}", hint="; ".join(dict.fromkeys((*hints, again))))
 
     def _sort(
         self, name: str, outcome: object, failures: dict[str, PymachineError], tell: Callable[..., None]
@@ -102,6 +143,9 @@ class _Crew:
                 return
             failed = ""
             for name in names:
+                if self._halted.is_set():
+                    return
+                self._begun.add(name)
                 outcome = CheckFailed(f"not begun: {failed} failed before it") if failed else self._outcome(name)
                 failed = failed or (name if isinstance(outcome, BaseException) else "")
                 self._outcomes.put((name, outcome))

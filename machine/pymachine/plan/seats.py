@@ -183,7 +183,7 @@ def _node_causes(wanted: NodeSpec, machine: Machine, node: Node) -> tuple[Cause,
         label_differences(labels, node.labels, "node label") if labels != dict(node.labels) else ()
     )
     if DRAINED_LABEL in node.labels:
-        return (*causes, "it was left drained by an upgrade that was cut off")
+        return (*causes, "it was left drained by a command that was cut off")
     if node.availability != wanted.availability:
         return (*causes, difference("availability", node.availability, wanted.availability))
     return causes

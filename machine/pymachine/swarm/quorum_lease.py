@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 
 from pymachine.cluster.view import MANAGER
 from pymachine.errors import Interrupted, LeaseHeld
+from pymachine.interruption import stopped
 from pymachine.model import Machine
 from pymachine.steps.tools import Tools
 from pymachine.store import Holder
@@ -71,7 +72,6 @@ def leads(machine: Machine, manager: Control) -> bool:
 
 
 def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Tools) -> None:
-    stopped = getattr(tools.reporter, "stopped", bool)
     end, waiting = tools.now() + PATIENCE, False
     while True:
         try:
@@ -86,7 +86,7 @@ def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Tools
             if holder:
                 tools.reporter.notice(machine, f"waits for {_who(holder)}")
         waiting = True
-        if stopped():
+        if stopped(tools):
             raise Interrupted(f"interrupted before {purpose} of {machine}", hint="give the command again to go on")
         tools.sleep(PAUSE)
     if waiting:

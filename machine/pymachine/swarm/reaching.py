@@ -11,7 +11,8 @@ from typing import TypeVar
 from pymachine.cluster.recorder import recorded
 from pymachine.cluster.seam import LOCKED, PENDING, ClusterEngine, Standing
 from pymachine.cluster.view import MACHINE_LABEL, MANAGER, Node, Quorum, quorum_of
-from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
+from pymachine.errors import CheckFailed, EngineError, Interrupted, PymachineError, QuorumLost
+from pymachine.interruption import stopped
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.steps.powers import at_work
 from pymachine.steps.session import Session
@@ -199,6 +200,8 @@ def awaited(
     """Look every half second until there is something, and return it. Raises ``EngineError`` after ``patience`` s."""
     end = tools.now() + patience
     while (found := look()) is None:
+        if stopped(tools):
+            raise Interrupted(f"interrupted while waiting for {what}", hint="give the command again to go on")
         if tools.now() >= end:
             raise EngineError(f"waited {patience:.0f} s for {what}", hint=hint)
         tools.sleep(PAUSE)

@@ -36,7 +36,9 @@ def provision_node(name: str, tools: Tools, *, drain: bool = True, **given: Any)
             return provision.provision(name, tools, **given)
     quiet = replace(tools, reporter=Silent())
     if not interrupt(provision.preview_provision(name, quiet, **given).effects):
-        return provision.provision(name, tools, **given)
+        machine = provision.provision(name, tools, **given)
+        draining.give_back_left(name, tools)
+        return machine
     with _away(name, tools):
         return provision.provision(name, tools, **given)
 

@@ -8,17 +8,17 @@ from pymachine.cli.app import App
 from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import say
 from pymachine.cli.params import FORCE_UNLOCK, NAMES, NO_DRAIN, command
-from pymachine.cli.several import for_each
+from pymachine.cli.several import for_each, stoppable
 
 
 def _switch(app: App, names: tuple[str, ...], verb: str, outcome: str) -> None:
     from pymachine import power, swarm
 
-    tools = app.tools
+    tools, stop = stoppable(app.tools)
     action = {"start": power.start, "stop": swarm.stop_node, "kill": swarm.kill_node}[verb]
     wanted = existing(app, names)
     unlock(app, wanted)
-    for_each(wanted, lambda name: action(name, tools), lambda name, _: say(f"{name} {outcome}"))
+    for_each(wanted, lambda name: action(name, tools), lambda name, _: say(f"{name} {outcome}"), stop=stop)
 
 
 @command()
@@ -60,7 +60,7 @@ def restart(app: App, names: tuple[str, ...], no_drain: bool) -> None:
     """
     from pymachine.swarm import restart_node, turns
 
-    tools = app.tools
+    tools, stop = stoppable(app.tools)
     wanted = existing(app, names)
     unlock(app, wanted)
     for_each(
@@ -68,4 +68,5 @@ def restart(app: App, names: tuple[str, ...], no_drain: bool) -> None:
         lambda name: restart_node(name, tools, drain=not no_drain),
         lambda name, _: say(f"{name} is running"),
         turns=turns(wanted, tools),
+        stop=stop,
     )

@@ -13,13 +13,14 @@ from pymachine.cli.machines import existing, unlock
 from pymachine.cli.output import dump, say
 from pymachine.cli.params import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, NO_DRAIN, command, with_options
 from pymachine.cli.plans import ready_line, show_plans
-from pymachine.cli.several import for_each
+from pymachine.cli.several import for_each, stoppable
 from pymachine.errors import UsageFault
 from pymachine.model import Machine
 from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
     from pymachine.steps.preview import Preview
+    from pymachine.steps.tools import Tools
 
 
 @command()
@@ -53,7 +54,7 @@ def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool,
     if dry_run:
         _plan(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json, drain=drain)
     else:
-        _work(app, names, lambda name: provision_node(name, tools, drain=drain, **options), as_json)
+        _work(app, names, lambda name, tools: provision_node(name, tools, drain=drain, **options), as_json)
 
 
 @command()
@@ -77,7 +78,7 @@ def upgrade(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, *
     if dry_run:
         _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json, drain=drain)
     else:
-        _work(app, names, lambda name: upgrade_node(name, tools, drain=drain, version=wanted), as_json)
+        _work(app, names, lambda name, tools: upgrade_node(name, tools, drain=drain, version=wanted), as_json)
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_
     show_plans([found[name] for name in wanted], as_json=as_json)
 
 
-def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_json: bool) -> None:
+def _work(app: App, names: Sequence[str], verb: Callable[[str, Tools], Machine], as_json: bool) -> None:
     from pymachine.swarm import turns
 
     began = app.wiring.now()
@@ -132,8 +133,9 @@ def _work(app: App, names: Sequence[str], verb: Callable[[str], Machine], as_jso
 
     wanted = existing(app, names)
     unlock(app, wanted)
+    tools, stop = stoppable(app.tools)
     try:
-        for_each(wanted, verb, tell, turns=turns(wanted, app.tools))
+        for_each(wanted, lambda name: verb(name, tools), tell, turns=turns(wanted, tools), stop=stop)
     finally:
         if as_json:
             dump([machine_document(machine) for machine in done])

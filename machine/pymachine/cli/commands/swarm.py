@@ -14,7 +14,7 @@ from pymachine.cli.machines import existing
 from pymachine.cli.machines import unlock as take_leases
 from pymachine.cli.output import dump, note, say
 from pymachine.cli.params import FORCE_UNLOCK, JSON, NAME, NAMES, YES, command, complete_names, with_options
-from pymachine.cli.several import after, for_each, one_by_one
+from pymachine.cli.several import after, for_each, one_by_one, stoppable
 from pymachine.cli.swarming import (
     advertised,
     advise,
@@ -175,7 +175,7 @@ def upgrade(app: App, names: tuple[str, ...], version: str | None, batch: int) -
     """Upgrade the engines of a Swarm: managers one by one, the leader last, then workers; each drained meanwhile."""
     from pymachine import swarm as verbs
 
-    tools = app.tools
+    tools, stop = stoppable(app.tools)
     wanted = existing(app, names) if names else ()
     view = verbs.status(tools, wanted)
     if view.trouble:
@@ -197,7 +197,7 @@ def upgrade(app: App, names: tuple[str, ...], version: str | None, batch: int) -
             tell(name, work(name))
             managers.remove(name)
         for begin in range(0, len(workers), batch):
-            for_each(workers[begin : begin + batch], work, tell)
+            for_each(workers[begin : begin + batch], work, tell, stop=stop)
 
 
 @command()
