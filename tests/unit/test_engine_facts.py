@@ -20,7 +20,7 @@ ADDRESSES = """\
 2: eth0    inet6 fd00::5/64 scope global
 2: eth0    inet6 fd00::99/64 scope global temporary dynamic
 3: docker0    inet 172.17.0.1/16 scope global docker0
-4: br-1234    inet 172.18.0.1/16 scope global br-1234
+4: br-0123456789ac    inet 172.18.0.1/16 scope global br-0123456789ac
 """
 INFO = {"LiveRestoreEnabled": True, "Driver": "overlay2", "Images": 2, "Swarm": {"LocalNodeState": "inactive"}}
 
@@ -53,9 +53,9 @@ def test_the_command_runs_on_this_machine_and_is_read() -> None:
 
 
 def test_the_repository_is_probed_only_where_the_source_is_open_and_no_proxy_is_in_between() -> None:
-    assert facts_command(EngineSpec()).words[-1] == "https://download.docker.com"
-    assert facts_command(EngineSpec(install="distro")).words[-1] == ""
-    assert facts_command(EngineSpec(https_proxy="http://u:secret@p:1")).words[-1] == ""
+    assert facts_command(EngineSpec()).words[4] == "https://download.docker.com"
+    assert facts_command(EngineSpec(install="distro")).words[4] == ""
+    assert facts_command(EngineSpec(https_proxy="http://u:secret@p:1")).words[4] == ""
     assert "secret" not in facts_command(EngineSpec(https_proxy="http://u:secret@p:1")).shell()
 
 
@@ -65,7 +65,11 @@ def test_addresses_are_the_hosts_own_and_lasting_ones() -> None:
 
 def test_networks_of_the_engines_bridges_are_told_from_those_of_others() -> None:
     more = "5: br-0123456789ab    inet 172.19.0.1/16 scope global br-0123456789ab\n"
-    assert parse_facts(output(addresses=ADDRESSES + more)).bridges == ("172.17.0.1/16", "172.19.0.1/16")
+    assert parse_facts(output(addresses=ADDRESSES + more)).bridges == (
+        "172.17.0.1/16",
+        "172.18.0.1/16",
+        "172.19.0.1/16",
+    )
 
 
 def test_a_clock_without_a_fraction_is_read() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from pymachine.engine.effects import Effect, effects_of
 from pymachine.engine.facts import HostFacts
-from pymachine.engine.hostfacts import EngineFacts
+from pymachine.engine.hostfacts import Asked, EngineFacts, Firewall, Neighbour, NeighbourKind
 from pymachine.engine.live_restore import LiveRestore
+from pymachine.engine.manifest import Opening
 from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.osfamily import DockerRepo
 from pymachine.engine.setup import SetupPlan, plan_setup
@@ -134,7 +135,7 @@ class TestChecks:
         assert " nginx" in refusal(machine(), facts)
 
     def test_a_snap_is_refused(self) -> None:
-        assert "snap" in refusal(machine(), fresh(odd_engines=frozenset({"snap"})))
+        assert "snap" in refusal(machine(), fresh(neighbours=(Neighbour(NeighbourKind.SNAP),)))
 
     def test_a_downgrade_is_refused(self) -> None:
         assert "downgrade" in refusal(machine(version="20.10"), adopted())
@@ -345,7 +346,12 @@ class TestHost:
         assert plan_setup(machine(), fresh()).group_user is None
 
     def test_firewalld_is_opened_where_it_runs(self) -> None:
-        assert plan_setup(machine(port=2400), fresh(firewalld=True)).firewall_port == 2400
+        firewall = Firewall(Asked.ANSWERED, "eth1", "internal")
+
+        plan = plan_setup(machine(port=2400), fresh(firewall=firewall))
+
+        assert plan.firewall.opens == plan.manifest.opening == Opening(2400, "internal")
+        assert Effect.OPEN_PORT in effects_of(plan.changes)
 
     def test_proxies_are_given_in_both_spellings(self) -> None:
         plan = plan_setup(machine(https_proxy="http://p:1", no_proxy=("a", "b")), fresh())

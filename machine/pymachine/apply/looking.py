@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pymachine.apply.compose import Compose, Composed
@@ -106,7 +107,7 @@ def find(machine: Machine, wanted: EngineSpec, tools: Tools, inspections: Inspec
         return _by_engine(machine, tools)
     session = Session(tools, driver, recorded=False)
     try:
-        facts = look(machine.with_(engine=_NO_PROBE), session)
+        facts = look(machine.with_(engine=replace(_NO_PROBE, port=wanted.port)), session)
     except Unreachable as error:
         return _explained(machine, driver, error)
     finally:

@@ -32,20 +32,6 @@ def check_owner(manifest: Manifest | None, name: str, machine_id: str, *, take_o
     )
 
 
-def check_engine_kind(facts: HostFacts) -> None:
-    """Refuse engines that live outside the system's service manager. Raises ``CheckFailed``."""
-    if "snap" in facts.odd_engines:
-        raise CheckFailed(
-            "Docker is installed as a snap on the host; its engine cannot be given certificates and a port",
-            hint="snap remove docker, then try again; images and containers of the snap do not carry over",
-        )
-    if "rootless" in facts.odd_engines and facts.engine is None:
-        raise CheckFailed(
-            "a rootless Docker engine runs on the host; it belongs to a user and is not adopted",
-            hint="stop it, or install a system-wide engine beside it first",
-        )
-
-
 def check_room(facts: HostFacts, *, installing: bool) -> None:
     """Refuse a host whose disk is full. Raises ``CheckFailed`` naming every folder that is short."""
     needs = _ROOM_TO_INSTALL if installing else _ROOM_TO_CONFIGURE
@@ -77,6 +63,37 @@ def listener_conflicts(engine: EngineFacts | None, hosts: list[Any], ports: set[
     fitting = {f"tcp://{address}:{port}" for address in ("[::]", "0.0.0.0", "") for port in ports}
     others = sorted({host for host in given if host.startswith("tcp:") and host not in fitting})
     return [f"the engine listens on {host} already, by its own configuration" for host in others]
+
+
+def socket_conflicts(engine: EngineFacts | None, previous: Manifest | None) -> list[str]:
+    """Name TCP ports that systemd opens for the engine: those who use them without a certificate would be shut out.
+
+    Where a set-up of ours is on the host already, that has happened, and the engine asks for certificates there.
+    """
+    if engine is None or previous is not None:
+        return []
+    return [
+        f"{one.unit} listens on {one.address} already, and who uses it there has no certificate"
+        for one in engine.socket_units
+        if one.is_tcp
+    ]
+
+
+def open_listeners(engine: EngineFacts | None, theirs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where the engine listens beyond this host, as it is now, and asks nobody for a certificate."""
+    if engine is None:
+        return ()
+    units = [one for one in engine.socket_units if not one.is_file]
+    if _demanded(engine.flags.get("tlsverify"), theirs.get("tlsverify")):
+        return tuple(one.address for one in units if not one.is_tcp)
+    given = [*engine.flags.get("host", []), *map(str, theirs.get("hosts", []))]
+    return tuple(
+        dict.fromkeys([*(host for host in given if host.startswith("tcp:")), *(one.address for one in units)])
+    )
+
+
+def _demanded(flag: list[str] | None, key: object) -> bool:
+    return flag[-1] != "false" if flag else key is True
 
 
 def flag_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:

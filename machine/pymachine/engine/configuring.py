@@ -31,6 +31,7 @@ class ConfigPlan:
     engine's TCP socket; ``by_flag`` says that its unit names it, else the ``hosts`` key does. ``protection`` are
     the flags that stand beside it there and ask for client certificates: what opens and what protects is one file
     in either case.
+    ``open_before`` is where the engine, as it was found, listens beyond the host without asking for certificates.
     """
 
     path: str
@@ -44,6 +45,7 @@ class ConfigPlan:
     after: bytes | None = None
     changed: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
     live_restore: LiveRestore = LiveRestore.LEAVE
+    open_before: tuple[str, ...] = ()
 
 
 def digest(content: bytes | None) -> str:
@@ -71,6 +73,7 @@ def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *
     plan = ConfigPlan(
         facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags)
     )
+    plan = replace(plan, open_before=checks.open_listeners(facts.engine, existing))
     return _with_texts(plan, facts, existing, merged.config, live)
 
 
@@ -114,6 +117,7 @@ def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides
     found += label_conflicts(sides.theirs.get("labels", []), sides.wanted.get("labels", []))
     found += checks.port_conflicts(facts, spec.port, previous)
     ports = {spec.port} | ({previous.port} if previous else set())
+    found += checks.socket_conflicts(facts.engine, previous)
     found += checks.listener_conflicts(facts.engine, sides.theirs.get("hosts", []), ports)
     if facts.engine is not None:
         found += _engine_conflicts(facts.engine, sides)

@@ -2,14 +2,79 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pymachine.engine.exec_start import flags_of
 from pymachine.engine.osfamily import DockerRepo, OsRelease, parse_os_release
 
 DAEMON_JSON = "/etc/docker/daemon.json"
+DATA_ROOT = "/var/lib/docker"
+
+
+class Asked(StrEnum):
+    """How it went to ask somebody on the host: what is not there cannot answer, and no answer is not the same."""
+
+    ANSWERED = "answered"
+    ABSENT = "absent"
+    UNANSWERED = "unanswered"
+
+
+class NeighbourKind(StrEnum):
+    """What else than the engine of the service manager runs containers, by the word that the survey has for it."""
+
+    SNAP = "snap"
+    ROOTLESS = "rootless"
+    LOOSE = "loose"  # a dockerd of root's that the engine's unit did not start
+    PODMAN = "podman"  # behind the name of Docker's client
+    SOCKET = "socket"  # where Docker's clients look, somebody else listens
+    SHIM = "shim"  # containers of a containerd: "namespace address count"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One such; ``what`` tells which."""
+
+    kind: NeighbourKind
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketUnit:
+    """One address that systemd opens for the engine: a path, an address with a port, or another kind of socket."""
+
+    unit: str
+    address: str
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether it is a TCP port: the engine asks for certificates there as soon as it does anywhere."""
+        return bool(re.fullmatch(r"(\[[^\]]*\]|[0-9.]+|\*):[0-9]+", self.address))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a unix socket."""
+        return self.address.startswith(("/", "@"))
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """How the host's firewalls stand to the engine's port.
+
+    ``firewalld`` and ``ufw`` have answered where they are on, and are absent where they are off. ``zone`` is that of
+    ``interface``, by which the host was reached, and is empty where it could not be asked; ``is_open`` says that the
+    port is open there, ``ufw_allows`` that ufw lets somebody in.
+    """
+
+    firewalld: Asked = Asked.ABSENT
+    interface: str = ""
+    zone: str = ""
+    is_open: bool = False
+    ufw: Asked = Asked.ABSENT
+    ufw_allows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +84,11 @@ class EngineFacts:
     ``package`` and ``package_version`` are the owner of ``dockerd``, empty where no package owns it;
     ``offered`` are the versions of it that the host's package lists know, newest first (apt only).
     ``unit_text`` is what ``systemctl cat`` prints, drop-ins included; ``environment`` the text of its
-    EnvironmentFiles. ``cmdline`` is the running daemon's argv, empty when it does not run. ``info`` is the
-    engine's own /info document, empty when it did not answer. ``containers`` are the names of those that run,
-    ``tasks`` those among them that a Swarm runs, with the names of their services.
+    EnvironmentFiles. ``cmdline`` is the running daemon's argv, empty when it does not run. ``asked`` tells whether
+    it runs and answered: only then ``info``, its own /info document, and ``containers`` are known. ``sockets`` are
+    the unix sockets that it listens on, ``socket`` the one at which it answered; ``socket_units`` what systemd opens
+    for it, ``requires`` the units without which it does not start. ``tasks`` are those of the
+    containers that a Swarm runs, with the names of their services.
     """
 
     dockerd: str = ""
@@ -36,7 +103,11 @@ class EngineFacts:
     unit_text: str = ""
     environment: str = ""
     cmdline: tuple[str, ...] = ()
+    asked: Asked = Asked.ANSWERED
+    sockets: tuple[str, ...] = ()
     socket: str = ""
+    socket_units: tuple[SocketUnit, ...] = ()
+    requires: frozenset[str] = frozenset()
     info: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[str, ...] = ()
     tasks: Mapping[str, str] = field(default_factory=dict)
@@ -59,8 +130,8 @@ class EngineFacts:
 
     @property
     def data_root(self) -> str:
-        """Where images and containers are."""
-        return str(self.info.get("DockerRootDir", "/var/lib/docker"))
+        """Where images and containers are, as the running engine says, else as its command line does."""
+        return str(self.info.get("DockerRootDir") or self.flags.get("data-root", [DATA_ROOT])[-1])
 
     @property
     def has_data(self) -> bool:
@@ -79,7 +150,8 @@ class HostFacts:
 
     ``free`` maps folders to the free space of their file system. ``listeners`` names the process on a TCP
     port where that could be seen. ``repository`` are the parts of Docker's package repository that answered,
-    None where nobody asked. ``daemon_json`` is that file's content, None where there is none, engine or not.
+    None where nobody asked. ``units`` are the load states of the units of an engine, None where systemd did not tell.
+    ``daemon_json`` is that file's content, None where there is none, engine or not.
     ``installed`` are packages an earlier set-up of ours brought, ``extras`` those that were to follow it and were
     cut off.
     """
@@ -104,11 +176,11 @@ class HostFacts:
     cloud_init: str = "absent"
     tools: frozenset[str] = frozenset()
     apparmor: bool = False
-    firewalld: bool = False
-    ufw: bool = False
+    firewall: Firewall = Firewall()
     docker_sources: tuple[str, ...] = ()
     repository: tuple[DockerRepo, ...] | None = None
-    odd_engines: frozenset[str] = frozenset()
+    neighbours: tuple[Neighbour, ...] = ()
+    units: Mapping[str, str] | None = field(default_factory=dict)
     daemon_json: bytes | None = None
     daemon_json_path: str = DAEMON_JSON
     engine: EngineFacts | None = None

@@ -17,16 +17,24 @@ MANIFEST_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A TCP port that is open in a zone of firewalld; ``zone`` is None for the one that was the default zone then."""
+
+    port: int
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Whose host this is and what was added to it.
 
     ``fresh``: the engine is there because of us. ``added`` are the keys, list items and members put into
     daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours, else
     ``config_before`` is its text before us. ``hosts_before`` is the line of /etc/hosts that ours replaced.
-    ``group_user`` was put into group docker, ``firewall_port`` opened in firewalld, ``held`` are the packages
-    kept at their version, ``repository`` says that Docker's package source was added. ``environment`` is a digest of
-    the daemon's environment, ``server`` the fingerprint of its certificate; None in manifests of before these were
-    noted.
+    ``group_user`` was put into group docker, ``firewall_port`` opened in ``firewall_zone`` of firewalld, ``held`` are
+    the packages kept at their version, ``repository`` says that Docker's package source was added. ``environment``
+    is a digest of the daemon's environment, ``server`` the fingerprint of its certificate; None in manifests of
+    before these were noted.
     """
 
     name: str
@@ -43,11 +51,17 @@ class Manifest:
     hosts_before: str | None = None
     group_user: str | None = None
     firewall_port: int | None = None
+    firewall_zone: str | None = None
     repository: bool = False
     held: tuple[str, ...] = ()
     environment: str | None = None
     server: str | None = None
     schema: int = MANIFEST_SCHEMA
+
+    @property
+    def opening(self) -> Opening | None:
+        """What was opened in firewalld."""
+        return None if self.firewall_port is None else Opening(self.firewall_port, self.firewall_zone)
 
     def text(self) -> str:
         """Return the file's content."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pymachine.errors import CheckFailed
@@ -21,7 +22,11 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OsRelease:
-    """The fields of os-release(5) that matter here. ``like`` are the words of ID_LIKE, nearest first."""
+    """The fields of os-release(5) that matter here. ``like`` are the words of ID_LIKE, nearest first.
+
+    ``manager`` is the family of the one package manager that was found on the host, for a distribution that is not
+    known by any of its names.
+    """
 
     id: str
     like: tuple[str, ...] = ()
@@ -30,6 +35,7 @@ class OsRelease:
     ubuntu_codename: str = ""
     debian_codename: str = ""
     pretty: str = ""
+    manager: Family | None = None
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -48,15 +54,29 @@ class DockerRepo:
 _FAMILIES = {
     "debian": Family.APT,
     "ubuntu": Family.APT,
+    "raspbian": Family.APT,
+    "linuxmint": Family.APT,
+    "pop": Family.APT,
     "rhel": Family.DNF,
     "centos": Family.DNF,
     "fedora": Family.DNF,
     "amzn": Family.DNF,
+    "ol": Family.DNF,
+    "rocky": Family.DNF,
+    "almalinux": Family.DNF,
     "suse": Family.ZYPPER,
     "opensuse": Family.ZYPPER,
     "sles": Family.ZYPPER,
     "arch": Family.PACMAN,
     "alpine": Family.APK,
+}
+_MANAGERS = {
+    "apt-get": Family.APT,
+    "dnf": Family.DNF,
+    "yum": Family.DNF,
+    "zypper": Family.ZYPPER,
+    "pacman": Family.PACMAN,
+    "apk": Family.APK,
 }
 SUPPORTED = "Debian, Ubuntu, RHEL, Fedora, Amazon Linux, SUSE, Arch, Alpine and their derivatives"
 
@@ -69,7 +89,12 @@ _DEBIAN_RELEASES = {"11": "bullseye", "12": "bookworm", "13": "trixie", "14": "f
 
 def parse_os_release(text: str) -> OsRelease:
     """Read os-release(5): shell-like assignments, quoted or not. Lines that are not assignments are skipped."""
-    fields = dict(_assignments(text))
+    return os_release_of(dict(_assignments(text)))
+
+
+def os_release_of(fields: Mapping[str, str]) -> OsRelease:
+    """Return what fields that are read already say; an empty one counts as none."""
+    fields = {key: value for key, value in fields.items() if value}
     return OsRelease(
         id=fields.get("ID", "linux").lower(),
         like=tuple(fields.get("ID_LIKE", "").lower().split()),
@@ -79,6 +104,12 @@ def parse_os_release(text: str) -> OsRelease:
         debian_codename=fields.get("DEBIAN_CODENAME", ""),
         pretty=fields.get("PRETTY_NAME", fields.get("NAME", "")),
     )
+
+
+def with_manager(release: OsRelease, tools: Iterable[str]) -> OsRelease:
+    """Return the release with the family of the package manager among these tools, where all there are is of one."""
+    found = {_MANAGERS[tool] for tool in tools if tool in _MANAGERS}
+    return replace(release, manager=found.pop()) if len(found) == 1 else release
 
 
 def _assignments(text: str) -> list[tuple[str, str]]:
@@ -99,17 +130,35 @@ def _unquoted(value: str) -> str:
 
 
 def family_of(release: OsRelease) -> Family:
-    """Return the package family by ID, else by ID_LIKE. Raises ``CheckFailed`` naming both for any other."""
-    for name in release.lineage:
-        if name in _FAMILIES:
-            return _FAMILIES[name]
-        if name.startswith("opensuse"):
-            return Family.ZYPPER
+    """Return the package family by ID, else by ID_LIKE, else by the package manager that is there.
+
+    Raises ``CheckFailed`` naming the first two for any other.
+    """
+    if (family := _family(release)) is not None:
+        return family
     like = " ".join(release.like) or "none"
     raise CheckFailed(
         f"cannot set up an engine on {release.pretty or release.id} (ID={release.id}, ID_LIKE={like})",
         hint=f"supported are {SUPPORTED}; or install an engine yourself and use --engine-install none",
     )
+
+
+def _family(release: OsRelease) -> Family | None:
+    for name in release.lineage:
+        if name in _FAMILIES:
+            return _FAMILIES[name]
+        if name.startswith("opensuse"):
+            return Family.ZYPPER
+    return release.manager
+
+
+def _named(release: OsRelease) -> bool:
+    return any(name in _FAMILIES for name in release.lineage)
+
+
+def _counts_as_rhel(release: OsRelease) -> bool:
+    """Whether the packages for a release of RHEL may fit a distribution that does not say what it descends from."""
+    return release.version_id.partition(".")[0] in ("8", "9", "10")
 
 
 def docker_repo(release: OsRelease, debian_version: str = "") -> DockerRepo | None:
@@ -118,16 +167,17 @@ def docker_repo(release: OsRelease, debian_version: str = "") -> DockerRepo | No
     A derivative takes its upstream's: Mint, Pop!_OS and the like name it in UBUNTU_CODENAME or DEBIAN_CODENAME,
     others only in /etc/debian_version (``debian_version``).
     """
-    family = _FAMILIES.get(next((n for n in release.lineage if n in _FAMILIES), ""))
+    family = _family(release)
     if family is Family.APT:
         return _apt_repo(release, debian_version)
-    if family is Family.DNF and "amzn" not in release.lineage:
+    if family is Family.DNF and "amzn" not in release.lineage and (_named(release) or _counts_as_rhel(release)):
         return DockerRepo(_rpm_distro(release))
     return None
 
 
 def _apt_repo(release: OsRelease, debian_version: str) -> DockerRepo | None:
-    distro = next(name for name in (*release.lineage, "debian") if name in _APT_DISTROS)
+    upstream = "ubuntu" if release.ubuntu_codename else "debian"
+    distro = next(name for name in (*release.lineage, upstream) if name in _APT_DISTROS)
     if distro == "ubuntu":
         suite = release.ubuntu_codename or (release.codename if release.id == "ubuntu" else "")
     elif release.id in ("debian", "raspbian"):

@@ -10,7 +10,8 @@ from pymachine.engine.daemon_config import Config, encode_config, parse_config, 
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, stops_containers, switched_on
-from pymachine.engine.manifest import Manifest, manifest_of
+from pymachine.engine.manifest import Manifest, Opening, manifest_of
+from pymachine.engine.neighbours import check_asked
 from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.rendering import render
@@ -38,7 +39,7 @@ class RemovalPlan:
     hostname_before: str | None = None
     hosts_before: str | None = None
     group_user: str | None = None
-    firewall_port: int | None = None
+    opening: Opening | None = None
     held: tuple[str, ...] = ()
     repository: bool = False
     purge: bool = False
@@ -53,14 +54,16 @@ def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = N
 
     ``purge`` also takes the engine's packages and all its data, where a set-up installed them. ``owner`` is the
     machine's id: a host that meanwhile belongs to another machine is left alone. Raises ``CheckFailed`` if
-    daemon.json cannot be read.
+    daemon.json cannot be read, or an engine that stays could not be asked about its containers.
     """
     manifest = manifest_of(facts)
     if manifest is not None and owner is not None and manifest.id != owner:
         return RemovalPlan(foreign=manifest.name, announcements=(_not_ours(manifest),))
+    purging = purge and manifest is not None and manifest.fresh and bool(facts.installed)
+    if not purging:
+        check_asked(facts)
     existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
     theirs = withdraw(existing, manifest.added if manifest else TLS_KEYS)
-    purging = purge and manifest is not None and manifest.fresh and bool(facts.installed)
     plan = _base(facts, manifest, theirs)
     plan = replace(plan, config_changes=tuple(key for key in existing if existing[key] != theirs.get(key)))
     if purging:
@@ -116,7 +119,7 @@ def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> Remova
         hostname_before=manifest.hostname_before,
         hosts_before=manifest.hosts_before,
         group_user=manifest.group_user,
-        firewall_port=manifest.firewall_port,
+        opening=manifest.opening,
         held=manifest.held,
         repository=manifest.repository,
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pymachine.engine import checks
 from pymachine.engine.configuring import ConfigPlan, plan_config
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect, effects_of
+from pymachine.engine.firewall import FirewallPlan, plan_firewall, told_of_ufw
 from pymachine.engine.hostfacts import HostFacts
 from pymachine.engine.live_restore import fate_of_containers, stops_containers
-from pymachine.engine.manifest import Manifest, manifest_of
+from pymachine.engine.manifest import Manifest, Opening, manifest_of
+from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
 from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.sources import Source, choose_source
@@ -44,7 +46,7 @@ class SetupPlan:
     proxies: tuple[tuple[str, str], ...] = ()
     hostname: str | None = None
     group_user: str | None = None
-    firewall_port: int | None = None
+    firewall: FirewallPlan = field(default_factory=FirewallPlan)
     take_over: bool = False
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ def plan_setup(
     """
     previous = manifest_of(facts)
     checks.check_owner(previous, machine.name, machine.id, take_over=take_over)
-    checks.check_engine_kind(facts)
+    _check_engines(facts)
     fresh = own_host or facts.engine is None or bool(previous and previous.fresh)
     source = choose_source(machine.engine, facts, before=previous.source if previous and previous.fresh else None)
     checks.check_room(facts, installing=facts.engine is None)
@@ -101,7 +103,7 @@ def plan_setup(
         proxies=proxies_of(machine.engine),
         hostname=_hostname(machine, facts, previous, fresh=fresh),
         group_user=_group_user(facts, previous, fresh=fresh),
-        firewall_port=machine.engine.port if facts.firewalld else None,
+        firewall=plan_firewall(facts.firewall, machine.engine.port, previous),
         take_over=take_over,
     )
     plan = replace(plan, manifest=_manifest(plan, facts, previous))
@@ -109,6 +111,13 @@ def plan_setup(
     changes = (*_certificate_changes(plan, previous, renewals), *_changes(plan, facts, previous, former))
     plan = replace(plan, changes=(*changes, *_restart(plan, facts, changes)))
     return replace(plan, announcements=_announcements(plan, facts))
+
+
+def _check_engines(facts: HostFacts) -> None:
+    """Refuse a host whose engine, or whose other engines, stand against a set-up. Raises ``CheckFailed``."""
+    check_engine_kind(facts)
+    check_units(facts)
+    check_asked(facts)
 
 
 def _family(facts: HostFacts, source: Source) -> Family | None:
@@ -176,7 +185,8 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         hostname_before=previous.hostname_before if previous and renamed_before else facts.hostname,
         hosts_before=previous.hosts_before if previous and renamed_before else _loopback_line(facts.etc_hosts),
         group_user=plan.group_user,
-        firewall_port=plan.firewall_port or (previous.firewall_port if previous else None),
+        firewall_port=plan.firewall.ours.port if plan.firewall.ours else None,
+        firewall_zone=plan.firewall.ours.zone if plan.firewall.ours else None,
         repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
         held=plan.source.packages if docker or plan.version else (previous.held if previous else ()),
         environment=_environment_digest(plan.machine.id, plan.environment, plan.proxies),
@@ -211,6 +221,7 @@ def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
         hosts_before=None,
         group_user=None,
         firewall_port=None,
+        firewall_zone=None,
         environment=None,
     )
 
@@ -309,10 +320,18 @@ def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     if plan.group_user and "docker" not in facts.groups:
         what = f"put {plan.group_user} into group docker"
         found.append(Change(what, "the login account may use the engine", Aspect.HOST))
-    if plan.firewall_port:
-        what = f"open TCP port {plan.firewall_port} in firewalld"
+    if closes := plan.firewall.closes:
+        found.append(
+            Change(f"close TCP port {closes.port} in firewalld{_in(closes)}", "it was opened before", Aspect.HOST)
+        )
+    if opens := plan.firewall.opens:
+        what = f"open TCP port {opens.port} in firewalld{_in(opens)}"
         found.append(Change(what, "clients reach the engine there", Aspect.HOST, (Effect.OPEN_PORT,)))
     return found
+
+
+def _in(opening: Opening) -> str:
+    return f", zone {opening.zone}" if opening.zone else ""
 
 
 def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
@@ -321,6 +340,8 @@ def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
     found = list(fate_of_containers(facts.engine, plan.config.live_restore)) if restarts else []
     if plan.source.reason:
         found.insert(0, f"engine: {plan.source.title} ({plan.source.reason})")
-    if facts.ufw:
-        found.append(f"ufw is on: let clients in with `ufw allow {plan.machine.engine.port}/tcp`")
-    return tuple(found)
+    found += [
+        f"the engine listens on {where} without asking for certificates, as it was found"
+        for where in plan.config.open_before
+    ]
+    return (*found, *beside(facts.neighbours), *told_of_ufw(facts.firewall, plan.machine.engine.port))

@@ -18,6 +18,7 @@ from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
 from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import manifest_of
+from pymachine.engine.neighbours import check_asked, check_units
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.setup import proxies_of
 from pymachine.engine.sources import DOCKER_PACKAGES, Source
@@ -59,6 +60,8 @@ def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = 
     engine = facts.engine
     if engine is None:
         raise CheckFailed("there is no engine on the host to upgrade", hint="use pymachine provision")
+    check_units(facts)
+    check_asked(facts)
     source = _source(engine)
     check_room(facts, installing=True)
     if not allow_downgrade and spec.version and _is_older(spec, engine):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pymachine.engine.effects import Aspect, Change, Effect
+from pymachine.engine.effects import Change
 from pymachine.engine.hostfacts import HostFacts
 from pymachine.engine.live_restore import stops_containers
-from pymachine.engine.manifest import manifest_of
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine, State
@@ -37,7 +36,7 @@ def read_host(
     except (CheckFailed, UsageFault) as error:
         return replace(finding, refusal=error.message, refusal_hint=error.hint or "")
     stops = stops_containers(engine, setup.config.live_restore)
-    return replace(finding, changes=_real(setup.changes, facts), restart_stops=stops)
+    return replace(finding, changes=setup.changes, restart_stops=stops)
 
 
 def _others(facts: HostFacts) -> tuple[str, ...] | None:
@@ -50,17 +49,6 @@ def _others(facts: HostFacts) -> tuple[str, ...] | None:
 
 def _services(facts: HostFacts) -> tuple[str, ...]:
     return tuple(sorted(set(facts.engine.tasks.values()))) if facts.engine else ()
-
-
-def _real(changes: Iterable[Change], facts: HostFacts) -> tuple[Change, ...]:
-    """Leave out what the set-up says each time because the host does not tell whether it is done."""
-    manifest = manifest_of(facts)
-    opened = manifest is not None and manifest.firewall_port is not None
-    return tuple(change for change in changes if not (opened and _opens_firewall(change)))
-
-
-def _opens_firewall(change: Change) -> bool:
-    return change.aspect is Aspect.HOST and Effect.OPEN_PORT in change.effects
 
 
 def _seat(facts: HostFacts) -> Seat:

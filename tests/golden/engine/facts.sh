@@ -1,11 +1,11 @@
 # Prints what the set-up needs to know of this host: one fact a line, as "name base64".
-# Changes nothing. $1: base of Docker's package repository to probe, or nothing.
+# Changes nothing. $1: base of Docker's package repository to probe, or nothing. $2: the engine's port.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 LC_ALL=C
 export PATH LC_ALL
 unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
 set -u
-repo=${1-}
+repo=${1-} port=${2:-2376}
 
 # Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
 # Sets: init, unit, dockerd (each empty where there is none).
@@ -25,15 +25,233 @@ find_engine() {
     fi
 }
 
+# The files only tell which units to ask systemd about; of several that run a dockerd, docker.service is the one.
 find_systemd_unit() {
-    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
-        /etc/systemd/system/*.service /run/systemd/system/*.service \
+    named=$(grep -ls dockerd /etc/systemd/system/*.service /run/systemd/system/*.service \
         /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
-        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
-    case $units in
-        *docker.service*) unit=docker.service ;;
-        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
+        /lib/systemd/system/*.service | sed 's|.*/||; /@\./d' | sort -u || true)
+    # shellcheck disable=SC2086 # names of units, none of which holds a blank
+    unit=$(systemctl show -p Id -p ExecStart docker.service $named 2>/dev/null | awk '
+        function ended() {
+            if (command ~ /\/dockerd(-[a-z]+)?[ ;]/ && (id == "docker.service" || found == "")) found = id
+            id = command = ""
+        }
+        /^Id=/ { id = substr($0, 4) }
+        /^ExecStart=/ { command = command $0 }
+        /^$/ { ended() }
+        END { ended(); print found }')
+}
+# Which dockerd run on this host, where they listen, and asking them there: as the kernel has it, whatever their
+# configuration or their units say.
+
+is_dockerd() {
+    { read -r comm <"$1/comm"; } 2>/dev/null || return 1
+    case $comm in dockerd | dockerd-ce | dockerd-dev) ;; *) return 1 ;; esac
+}
+
+# The process ids of all dockerd; those in containers have process ids of their own.
+dockerds() {
+    for process in /proc/[0-9]*; do
+        is_dockerd "$process" || continue
+        [ "$(readlink "$process/ns/pid")" != "$(readlink /proc/self/ns/pid)" ] || echo "${process#/proc/}"
+    done
+}
+
+# unit_of PID: the unit whose process it is, empty outside of all.
+unit_of() { sed -nE 's/^(0:|[0-9]+:name=systemd):.*\/([^/]+)$/\2/p' "/proc/$1/cgroup" 2>/dev/null | head -n 1; }
+
+# The dockerd that the unit runs: by itself, or through a program that does not go away.
+engine_pid() {
+    if [ "$init" = systemd ]; then
+        main=$(systemctl show "$unit" -p MainPID | sed 's/.*=//')
+        [ "${main:-0}" != 0 ] || return 0
+        is_dockerd "/proc/$main" || for daemon in $(dockerds); do
+            [ "$(unit_of "$daemon")" = "$unit" ] || continue
+            main=$daemon
+            break
+        done
+        echo "$main"
+    elif rc-service "$unit" status >/dev/null 2>&1; then
+        dockerds | head -n 1
+    fi
+}
+
+# sockets_of PID: the unix sockets that it listens on; a name outside of all folders has an @ before it. Those of its
+# plugins and networks are not the engine's.
+sockets_of() {
+    {
+        # shellcheck disable=SC2012 # readlink of busybox takes one name only
+        ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.* -> socket:\[\([0-9]*\)\]$/own \1/p'
+        cat "/proc/$1/net/unix" 2>/dev/null
+    } | awk '$1 == "own" { own[$2]; next }
+        $4 == "00010000" && $5 == "0001" && ($7 in own) {
+            for (i = 0; i < 7; i++) sub(/^[^ ]+ +/, "")
+            if ($0 != "") print
+        }' | grep -v -e /libnetwork/ -e /metrics.sock -e /plugins/ | sort -u
+}
+
+# place_of PID SOCKET: the same socket by a name that holds outside of the folders that the process sees.
+place_of() {
+    case $2 in
+        @*) echo "$2" ;;
+        /*) if [ "$(printf %s "$2" | wc -c)" -lt 90 ]; then echo "/proc/$1/root$2"; else echo "$2"; fi ;;
+        *) echo "/proc/$1/cwd/$2" ;;
     esac
+}
+
+# ask PLACE PATH [COMMAND]: what the engine at a socket answers; COMMAND says it through the client, on hosts without curl.
+ask() {
+    if command -v curl >/dev/null 2>&1; then
+        how=--unix-socket
+        case $1 in @*) how=--abstract-unix-socket ;; esac
+        curl -s -g --noproxy '*' --max-time 20 "$how" "${1#@}" "http://localhost$2"
+    elif [ -n "${3-}" ] && command -v docker >/dev/null 2>&1; then
+        # shellcheck disable=SC2086 # the words of a constant
+        bounded env DOCKER_HOST="unix://$1" $3
+    else
+        return 127
+    fi
+}
+
+# ask_for_info PID: sets sock to the socket at which that engine answers, and said to its /info. False where it does not.
+ask_for_info() {
+    sock='' said=''
+    listens=$(sockets_of "$1")
+    while IFS= read -r candidate; do
+        [ -n "$candidate" ] || continue
+        said=$(ask "$(place_of "$1" "$candidate")" /info 'docker info --format {{json .}}' </dev/null 2>/dev/null)
+        code=$?
+        case $said in *'"DockerRootDir"'*) sock=$candidate && return 0 ;; esac
+        case $code in 28 | 124) return 1 ;; esac
+    done <<END_OF_SOCKETS
+$listens
+END_OF_SOCKETS
+    return 1
+}
+
+bounded() { if command -v timeout >/dev/null 2>&1; then timeout 20 "$@"; else "$@"; fi; }
+# Engines and users of containers beside the engine that systemd or OpenRC runs: "kind detail", one a line.
+neighbours() {
+    if [ -d /var/snap/docker ] || [ -e /snap/bin/docker ] || bounded snap list docker >/dev/null 2>&1; then
+        echo 'snap the package'
+    fi
+    other_daemons
+    other_shims
+    case $(bounded docker --version 2>/dev/null) in *[Pp]odman*) echo "podman $(command -v docker)" ;; esac
+    other_socket
+} 2>/dev/null
+
+other_daemons() {
+    for daemon in $(dockerds); do
+        runs_in=$(unit_of "$daemon")
+        [ "$daemon" != "$pid" ] || continue
+        [ -z "$unit" ] || [ "$runs_in" != "$unit" ] || continue
+        case $runs_in in snap.*) echo "snap $runs_in" && continue ;; esac
+        if awk '$1 == "Uid:" { exit $2 == 0 }' "/proc/$daemon/status"; then kind=rootless; else kind=loose; fi
+        echo "$kind process $daemon${runs_in:+ of $runs_in}"
+    done
+}
+
+# The namespaces in which containerd keeps containers for others than our engine; and ours, whose engine may be down.
+other_shims() {
+    for process in /proc/[0-9]*; do
+        { read -r comm <"$process/comm"; } || continue
+        case $comm in containerd-shim*) ;; *) continue ;; esac
+        [ "$(readlink "$process/ns/pid")" = "$(readlink /proc/self/ns/pid)" ] || continue
+        awk '$1 == "Uid:" { exit $2 != 0 }' "$process/status" || continue
+        tr '\0' '\n' <"$process/cmdline" | awk '
+            last == "-namespace" { space = $0 }
+            last == "-address" { address = $0 }
+            { last = $0 }
+            END { if (space != "") print "shim", space, address }'
+    done | sort | uniq -c | awk '{ print $2, $3, $4, $1 }'
+}
+
+# Who listens where docker's clients look, where no dockerd runs and systemd does not hold the socket for one.
+other_socket() {
+    [ -z "$(dockerds)" ] || return 0
+    [ "$init" != systemd ] || ! systemctl is-active -q docker.socket || return 0
+    for place in /run/docker.sock /var/run/docker.sock; do
+        [ -S "$place" ] || continue
+        real=$(readlink -f "$place")
+        answer=$(ask "$place" /version 'docker version') || is_listened_at "$place" || is_listened_at "$real" || continue
+        case $answer in *[Pp]odman*) by=podman ;; *) by='a program that is no dockerd' ;; esac
+        echo "socket $by, at $real"
+        return 0
+    done
+}
+
+is_listened_at() { awk -v path="$1" '$4 == "00010000" && $8 == path { found = 1 } END { exit !found }' /proc/net/unix; }
+
+# What systemd has of the units that an engine consists of: "unit load-state active-state"; nothing where it does not answer.
+unit_states() {
+    [ "$init" = systemd ] || return 0
+    systemctl show -p Id -p LoadState -p ActiveState docker.service docker.socket containerd.service ${unit:+"$unit"} 2>/dev/null |
+        awk -F= '{ got[$1] = $2 }
+            /^$/ { print got["Id"], got["LoadState"], got["ActiveState"] }
+            END { print got["Id"], got["LoadState"], got["ActiveState"] }' | sort -u
+}
+# How the host's firewalls stand to the engine's port: "key value", one a line. A key without a value could not be asked.
+firewall() {
+    if command -v firewall-cmd >/dev/null 2>&1; then firewalld; fi
+    if command -v ufw >/dev/null 2>&1; then ufw_state; fi
+}
+
+firewalld() {
+    bounded firewall-cmd -q --state >/dev/null 2>&1
+    case $? in
+        0) echo 'firewalld running' ;;
+        252) return 0 ;;
+        *) echo 'firewalld' && return 0 ;;
+    esac
+    interface=$(carrier)
+    echo "interface $interface"
+    zone=$(zone_of "$interface")
+    echo "zone $zone"
+    [ -z "$zone" ] || ! is_open || echo 'open yes'
+}
+
+# An interface that nobody put into a zone is in the default one: that is the answer 2. Any other one says nothing.
+zone_of() {
+    code=2
+    if [ -n "$1" ]; then
+        bounded firewall-cmd "--get-zone-of-interface=$1" 2>/dev/null
+        code=$?
+    fi
+    [ "$code" != 2 ] || bounded firewall-cmd --get-default-zone 2>/dev/null
+}
+
+is_open() {
+    bounded firewall-cmd -q "--zone=$zone" "--query-port=$port/tcp" >/dev/null 2>&1 &&
+        bounded firewall-cmd -q --permanent "--zone=$zone" "--query-port=$port/tcp" >/dev/null 2>&1
+}
+
+# The interface by which this session came: its own environment, or that of the shell which ran sudo, knows the address.
+# Else the one that leads out.
+carrier() {
+    process=$$ came=''
+    while [ -z "$came" ] && [ "${process:-0}" -gt 1 ]; do
+        came=$(tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=[^ ]* [^ ]* \([^ %]*\).*/\1/p')
+        process=$(awk '$1 == "PPid:" { print $2 }' "/proc/$process/status" 2>/dev/null)
+    done
+    came=${came#::ffff:}
+    found=''
+    [ -z "$came" ] || found=$(ip -o addr show 2>/dev/null | awk -v address="$came" '
+        { split($4, part, "/") } part[1] == address { sub(/@.*/, "", $2); print $2; exit }')
+    [ -n "$found" ] || found=$(ip route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+    [ -n "$found" ] || found=$(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+    echo "$found"
+}
+
+# What ufw says; an allowance of the port counts, whoever it is for.
+ufw_state() {
+    status=$(bounded ufw status 2>/dev/null) || { echo 'ufw' && return 0; }
+    case $status in
+        *inactive*) return 0 ;;
+        *'Status: active'*) ;;
+        *) echo 'ufw' && return 0 ;;
+    esac
+    if printf '%s\n' "$status" | grep -Eq "^$port(/tcp)? .*ALLOW"; then echo 'ufw allows'; else echo 'ufw active'; fi
 }
 
 fact() {
@@ -61,7 +279,10 @@ wait_for_set_up() {
 }
 
 system_facts() {
-    if [ -f /etc/os-release ]; then file os_release /etc/os-release; else file os_release /usr/lib/os-release; fi
+    release=/etc/os-release
+    [ -f "$release" ] || release=/usr/lib/os-release
+    file os_release "$release"
+    os_fields "$release" | fact os_fields
     file debian_version /etc/debian_version
     value arch "$(dpkg --print-architecture 2>/dev/null || uname -m)"
     value kernel "$(uname -r)"
@@ -72,6 +293,8 @@ system_facts() {
     value user "${SUDO_USER:-${DOAS_USER:-$(id -un)}}"
     value apparmor "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)"
     ip -o addr show scope global 2>/dev/null | fact addresses
+    ip -json -d addr show 2>/dev/null | fact links
+    ip route show default 2>/dev/null | fact default_routes
     file ipv6 /proc/net/if_inet6
     for path in / /usr /var /var/lib /var/lib/docker /etc /run /tmp; do
         [ ! -d "$path" ] || df -Pk "$path" 2>/dev/null | awk -v path="$path" 'NR == 2 { print path, $4 }'
@@ -83,8 +306,7 @@ system_facts() {
         ! command -v "$tool" >/dev/null 2>&1 || echo "$tool"
     done | fact tools
     cloud_init | fact cloud_init
-    firewall-cmd --state 2>/dev/null | fact firewalld
-    grep -s '^ENABLED=' /etc/ufw/ufw.conf | fact ufw
+    firewall | fact firewall
     # shellcheck disable=SC2086 # the user may have no such group
     id -nG "${SUDO_USER:-${DOAS_USER:-$(id -un)}}" 2>/dev/null | fact groups
     grep -rlsE 'download\.docker\.com|docker-ce' /etc/apt/sources.list /etc/apt/sources.list.d /etc/yum.repos.d \
@@ -93,6 +315,17 @@ system_facts() {
     file manifest /var/lib/pymachine/manifest.json
     file installed /var/lib/pymachine/installed
     [ ! -s /var/lib/pymachine/extras ] || extras_have_their_way || file extras /var/lib/pymachine/extras
+}
+
+# What a shell reads in os-release, whose values may be quoted in every way that a shell knows. It finds no program there.
+os_fields() {
+    [ -f "$1" ] || return 0
+    # shellcheck disable=SC2016 # for the other shell
+    bounded env -i PATH=/nonexistent /bin/sh -c '
+        . "$1" >&2
+        printf "%s\n" "ID=${ID-}" "ID_LIKE=${ID_LIKE-}" "VERSION_ID=${VERSION_ID-}" "NAME=${NAME-}" \
+            "VERSION_CODENAME=${VERSION_CODENAME-}" "UBUNTU_CODENAME=${UBUNTU_CODENAME-}" \
+            "DEBIAN_CODENAME=${DEBIAN_CODENAME-}" "PRETTY_NAME=${PRETTY_NAME-}"' sh "$1" 2>/dev/null </dev/null
 }
 
 # True while what follows the engine comes by itself; or it failed: the next set-up tries again, but asks for none.
@@ -117,7 +350,7 @@ engine_facts() {
     [ -n "$unit$dockerd" ] || return 0
     value dockerd "$dockerd"
     value unit "$unit"
-    [ -z "$dockerd" ] || value dockerd_version "$(limited "$dockerd" --version 2>/dev/null)"
+    [ -z "$dockerd" ] || value dockerd_version "$(bounded "$dockerd" --version 2>/dev/null)"
     owned=''
     [ -z "$dockerd" ] || owned=$(owner "$dockerd")
     package=${owned%% *}
@@ -144,9 +377,10 @@ owner() {
 }
 
 unit_facts() {
-    systemctl show "$unit" -p ActiveState -p MainPID -p FragmentPath -p DropInPaths | fact unit_properties
+    wait_for_start
+    pid=$(engine_pid)
+    systemctl show "$unit" -p ActiveState -p MainPID -p FragmentPath -p DropInPaths -p Requires | fact unit_properties
     systemctl cat "$unit" 2>/dev/null | fact unit_text
-    pid=$(systemctl show "$unit" -p MainPID | sed 's/.*=//')
     custom=$(systemctl show "$unit" -p ExecStart --value | sed -n 's/.* argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | tr ' ' '\n' | config_of)
     # A variable may name it: the process itself has the word.
     [ -n "$custom" ] || [ "${pid:-0}" = 0 ] || custom=$(tr '\0' '\n' <"/proc/$pid/cmdline" | config_of) 2>/dev/null
@@ -155,6 +389,28 @@ unit_facts() {
         cat "$path" 2>/dev/null
         echo
     done | fact unit_environment
+    socket_units | fact socket_units
+}
+
+# An engine that is just starting can be asked in a moment.
+wait_for_start() {
+    tries=0
+    until systemctl show "$unit" -p ActiveState -p MainPID | awk -F= '
+        $1 == "MainPID" { running = $2 != 0 }
+        $1 == "ActiveState" { starting = $2 == "activating" }
+        END { exit running && starting }'; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || break
+        sleep 1
+    done
+}
+
+# What systemd opens for the engine: "unit address (kind)".
+socket_units() {
+    for socket in $(systemctl show "$unit" -p TriggeredBy | sed 's/^[^=]*=//'); do
+        case $socket in *.socket) ;; *) continue ;; esac
+        systemctl show "$socket" -p Listen | sed -n "s/^Listen=/$socket /p"
+    done
 }
 
 # The configuration file among the words of a dockerd, one a line.
@@ -165,44 +421,21 @@ config_of() {
 openrc_facts() {
     rc-service docker status >/dev/null 2>&1 && value openrc_active yes
     file conf_d /etc/conf.d/docker
-    pid=$(pidof dockerd 2>/dev/null | awk '{ print $1 }')
+    pid=$(engine_pid)
 }
 
 # What the running engine says of itself.
 running_facts() {
     [ "${pid:-0}" != 0 ] && [ -r "/proc/$pid/cmdline" ] || return 0
     fact cmdline <"/proc/$pid/cmdline"
-    sock=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n 's|^unix://||p; s|^-H=unix://||p; s|^--host=unix://||p' | head -n 1)
-    for sock in "$sock" /run/docker.sock /var/run/docker.sock; do
-        [ ! -S "$sock" ] || break
-    done
-    [ -S "$sock" ] || return 0
+    sockets_of "$pid" | fact sockets
+    ask_for_info "$pid" || return 0
     value socket "$sock"
-    ask /info 'docker info --format {{json .}}' | fact info
-    ask /containers/json 'docker ps --no-trunc --format {{json .}}' | fact containers
-}
-
-# $1: path of the API; $2: the same through the client, for hosts without curl.
-ask() {
-    if command -v curl >/dev/null 2>&1; then
-        curl -s --noproxy '*' --max-time 5 --unix-socket "$sock" "http://localhost$1"
-    elif command -v docker >/dev/null 2>&1; then
-        # shellcheck disable=SC2086 # the words of a constant
-        limited env DOCKER_HOST="unix://$sock" $2
-    fi
-}
-
-limited() {
-    if command -v timeout >/dev/null 2>&1; then timeout 5 "$@"; else "$@"; fi
-}
-
-odd_engines() {
-    { [ ! -d /var/snap/docker ] && [ ! -e /snap/bin/docker ]; } || echo snap
-    for process in /proc/[0-9]*; do
-        read -r name <"$process/comm" || continue
-        [ "$name" = dockerd ] || continue
-        awk '$1 == "Uid:" && $2 != 0 { print "rootless" }' "$process/status"
-    done 2>/dev/null
+    value info "$said"
+    place=$(place_of "$pid" "$sock")
+    rows=$(ask "$place" /containers/json 'docker ps --no-trunc --format {{json .}}' </dev/null 2>/dev/null) &&
+        value containers "$rows"
+    rows=$(ask "$place" '/networks?filters={"driver":["bridge"]}' </dev/null 2>/dev/null) && value networks "$rows"
 }
 
 # Which of the distribution's names Docker's repository knows, tried at once: "distro suite" of each that answers.
@@ -211,7 +444,10 @@ probe_repository() {
     (
         # shellcheck source=/dev/null
         . /etc/os-release
-        for distro in ${ID:-} ${ID_LIKE:-}; do
+        like=''
+        if ! command -v apt-get && { command -v dnf || command -v yum; } then like=centos; fi >/dev/null
+        # shellcheck disable=SC2086 # the words of ID_LIKE
+        for distro in $(printf '%s\n' ${ID:-} ${ID_LIKE:-} $like | awk '!seen[$0]++'); do
             suite=${VERSION_CODENAME:-}
             case $distro in
                 ubuntu) suite=${UBUNTU_CODENAME:-$suite} ;;
@@ -249,7 +485,8 @@ system_facts
 engine_facts
 file daemon_json "$config"
 value daemon_json_path "$config"
-odd_engines | fact odd_engines
+neighbours | fact neighbours
+unit_states | fact unit_states
 [ -z "$repo" ] || probe_repository | fact repository
 value clock "$(date +%s.%N)"
 value complete yes

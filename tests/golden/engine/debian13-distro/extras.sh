@@ -55,6 +55,17 @@ listening() {
         awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
 }
 
+# close_in_firewalld PORT [ZONE]: where firewalld does not run now, its files are changed. Closed already is closed.
+close_in_firewalld() {
+    command -v firewall-cmd >/dev/null 2>&1 || return 0
+    if firewall-cmd -q --state >/dev/null 2>&1; then
+        firewall-cmd -q --permanent ${2:+"--zone=$2"} "--remove-port=$1/tcp" >/dev/null 2>&1 || true
+        firewall-cmd -q ${2:+"--zone=$2"} "--remove-port=$1/tcp" >/dev/null 2>&1 || true
+    else
+        firewall-offline-cmd -q ${2:+"--zone=$2"} "--remove-port=$1/tcp" >/dev/null 2>&1 || true
+    fi
+}
+
 engine_is_active() {
     if [ "$init" = systemd ]; then systemctl is-active -q "$unit"; else rc-service "$unit" status >/dev/null 2>&1; fi
 }
@@ -87,15 +98,21 @@ find_engine() {
     fi
 }
 
+# The files only tell which units to ask systemd about; of several that run a dockerd, docker.service is the one.
 find_systemd_unit() {
-    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
-        /etc/systemd/system/*.service /run/systemd/system/*.service \
+    named=$(grep -ls dockerd /etc/systemd/system/*.service /run/systemd/system/*.service \
         /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
-        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
-    case $units in
-        *docker.service*) unit=docker.service ;;
-        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
-    esac
+        /lib/systemd/system/*.service | sed 's|.*/||; /@\./d' | sort -u || true)
+    # shellcheck disable=SC2086 # names of units, none of which holds a blank
+    unit=$(systemctl show -p Id -p ExecStart docker.service $named 2>/dev/null | awk '
+        function ended() {
+            if (command ~ /\/dockerd(-[a-z]+)?[ ;]/ && (id == "docker.service" || found == "")) found = id
+            id = command = ""
+        }
+        /^Id=/ { id = substr($0, 4) }
+        /^ExecStart=/ { command = command $0 }
+        /^$/ { ended() }
+        END { ended(); print found }')
 }
 
 here=/run/pymachine-extras

@@ -51,6 +51,17 @@ listening() {
         awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && $2 ~ ":" port "$" { found = 1 } END { exit !found }'
 }
 
+# close_in_firewalld PORT [ZONE]: where firewalld does not run now, its files are changed. Closed already is closed.
+close_in_firewalld() {
+    command -v firewall-cmd >/dev/null 2>&1 || return 0
+    if firewall-cmd -q --state >/dev/null 2>&1; then
+        firewall-cmd -q --permanent ${2:+"--zone=$2"} "--remove-port=$1/tcp" >/dev/null 2>&1 || true
+        firewall-cmd -q ${2:+"--zone=$2"} "--remove-port=$1/tcp" >/dev/null 2>&1 || true
+    else
+        firewall-offline-cmd -q ${2:+"--zone=$2"} "--remove-port=$1/tcp" >/dev/null 2>&1 || true
+    fi
+}
+
 engine_is_active() {
     if [ "$init" = systemd ]; then systemctl is-active -q "$unit"; else rc-service "$unit" status >/dev/null 2>&1; fi
 }
@@ -83,33 +94,119 @@ find_engine() {
     fi
 }
 
+# The files only tell which units to ask systemd about; of several that run a dockerd, docker.service is the one.
 find_systemd_unit() {
-    units=$(grep -lsE '^ExecStart=[^#]*/dockerd[^/[:space:]]*([[:space:]]|$)' \
-        /etc/systemd/system/*.service /run/systemd/system/*.service \
+    named=$(grep -ls dockerd /etc/systemd/system/*.service /run/systemd/system/*.service \
         /usr/local/lib/systemd/system/*.service /usr/lib/systemd/system/*.service \
-        /lib/systemd/system/*.service | sed 's|.*/||' | sort -u || true)
-    case $units in
-        *docker.service*) unit=docker.service ;;
-        *) unit=$(printf '%s\n' "$units" | head -n 1) ;;
-    esac
+        /lib/systemd/system/*.service | sed 's|.*/||; /@\./d' | sort -u || true)
+    # shellcheck disable=SC2086 # names of units, none of which holds a blank
+    unit=$(systemctl show -p Id -p ExecStart docker.service $named 2>/dev/null | awk '
+        function ended() {
+            if (command ~ /\/dockerd(-[a-z]+)?[ ;]/ && (id == "docker.service" || found == "")) found = id
+            id = command = ""
+        }
+        /^Id=/ { id = substr($0, 4) }
+        /^ExecStart=/ { command = command $0 }
+        /^$/ { ended() }
+        END { ended(); print found }')
 }
-# ask_engine KEY: the value of a boolean in the engine's /info.
-ask_engine() {
-    if command -v curl >/dev/null 2>&1; then
-        curl -s --noproxy '*' --max-time 5 --unix-socket /var/run/docker.sock http://localhost/info |
-            grep -o "\"$1\": *[a-z]*" | sed 's/.*: *//'
-    elif command -v docker >/dev/null 2>&1; then
-        docker -H unix:///var/run/docker.sock info --format "{{.$1}}" 2>/dev/null
+# Which dockerd run on this host, where they listen, and asking them there: as the kernel has it, whatever their
+# configuration or their units say.
+
+is_dockerd() {
+    { read -r comm <"$1/comm"; } 2>/dev/null || return 1
+    case $comm in dockerd | dockerd-ce | dockerd-dev) ;; *) return 1 ;; esac
+}
+
+# The process ids of all dockerd; those in containers have process ids of their own.
+dockerds() {
+    for process in /proc/[0-9]*; do
+        is_dockerd "$process" || continue
+        [ "$(readlink "$process/ns/pid")" != "$(readlink /proc/self/ns/pid)" ] || echo "${process#/proc/}"
+    done
+}
+
+# unit_of PID: the unit whose process it is, empty outside of all.
+unit_of() { sed -nE 's/^(0:|[0-9]+:name=systemd):.*\/([^/]+)$/\2/p' "/proc/$1/cgroup" 2>/dev/null | head -n 1; }
+
+# The dockerd that the unit runs: by itself, or through a program that does not go away.
+engine_pid() {
+    if [ "$init" = systemd ]; then
+        main=$(systemctl show "$unit" -p MainPID | sed 's/.*=//')
+        [ "${main:-0}" != 0 ] || return 0
+        is_dockerd "/proc/$main" || for daemon in $(dockerds); do
+            [ "$(unit_of "$daemon")" = "$unit" ] || continue
+            main=$daemon
+            break
+        done
+        echo "$main"
+    elif rc-service "$unit" status >/dev/null 2>&1; then
+        dockerds | head -n 1
     fi
 }
 
-reload_engine() {
-    if [ "$init" = systemd ]; then
-        kill -HUP "$(systemctl show -p MainPID "$unit" | sed 's/.*=//')"
+# sockets_of PID: the unix sockets that it listens on; a name outside of all folders has an @ before it. Those of its
+# plugins and networks are not the engine's.
+sockets_of() {
+    {
+        # shellcheck disable=SC2012 # readlink of busybox takes one name only
+        ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.* -> socket:\[\([0-9]*\)\]$/own \1/p'
+        cat "/proc/$1/net/unix" 2>/dev/null
+    } | awk '$1 == "own" { own[$2]; next }
+        $4 == "00010000" && $5 == "0001" && ($7 in own) {
+            for (i = 0; i < 7; i++) sub(/^[^ ]+ +/, "")
+            if ($0 != "") print
+        }' | grep -v -e /libnetwork/ -e /metrics.sock -e /plugins/ | sort -u
+}
+
+# place_of PID SOCKET: the same socket by a name that holds outside of the folders that the process sees.
+place_of() {
+    case $2 in
+        @*) echo "$2" ;;
+        /*) if [ "$(printf %s "$2" | wc -c)" -lt 90 ]; then echo "/proc/$1/root$2"; else echo "$2"; fi ;;
+        *) echo "/proc/$1/cwd/$2" ;;
+    esac
+}
+
+# ask PLACE PATH [COMMAND]: what the engine at a socket answers; COMMAND says it through the client, on hosts without curl.
+ask() {
+    if command -v curl >/dev/null 2>&1; then
+        how=--unix-socket
+        case $1 in @*) how=--abstract-unix-socket ;; esac
+        curl -s -g --noproxy '*' --max-time 20 "$how" "${1#@}" "http://localhost$2"
+    elif [ -n "${3-}" ] && command -v docker >/dev/null 2>&1; then
+        # shellcheck disable=SC2086 # the words of a constant
+        bounded env DOCKER_HOST="unix://$1" $3
     else
-        kill -HUP "$(pidof dockerd | awk '{ print $1 }')"
+        return 127
     fi
 }
+
+# ask_for_info PID: sets sock to the socket at which that engine answers, and said to its /info. False where it does not.
+ask_for_info() {
+    sock='' said=''
+    listens=$(sockets_of "$1")
+    while IFS= read -r candidate; do
+        [ -n "$candidate" ] || continue
+        said=$(ask "$(place_of "$1" "$candidate")" /info 'docker info --format {{json .}}' </dev/null 2>/dev/null)
+        code=$?
+        case $said in *'"DockerRootDir"'*) sock=$candidate && return 0 ;; esac
+        case $code in 28 | 124) return 1 ;; esac
+    done <<END_OF_SOCKETS
+$listens
+END_OF_SOCKETS
+    return 1
+}
+
+bounded() { if command -v timeout >/dev/null 2>&1; then timeout 20 "$@"; else "$@"; fi; }
+
+# ask_engine KEY: the value of a boolean in the engine's /info.
+ask_engine() {
+    ask_for_info "$(engine_pid)" || return 0
+    printf '%s\n' "$said" | grep -o "\"$1\": *[a-z]*" | sed 's/.*: *//'
+}
+
+reload_engine() { kill -HUP "$(engine_pid)"; }
 
 # live_restore_is VALUE: waits up to six seconds for the running engine to have it so.
 live_restore_is() {

@@ -1,0 +1,49 @@
+"""The engine's port in the host's firewall: where it is opened, and what of that is ours to close again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.engine.hostfacts import Asked, Firewall
+from pymachine.engine.manifest import Manifest, Opening
+from pymachine.errors import CheckFailed
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallPlan:
+    """What the set-up does to firewalld. ``opens`` and ``closes`` are done now; ``ours`` is on record afterwards."""
+
+    opens: Opening | None = None
+    closes: Opening | None = None
+    ours: Opening | None = None
+
+
+def plan_firewall(firewall: Firewall, port: int, previous: Manifest | None) -> FirewallPlan:
+    """Plan the opening of a port in the zone of the interface that carries the machine's address.
+
+    An opening that somebody else made is not ours. Raises ``CheckFailed`` where firewalld could not be asked: a port
+    opened in a zone that was guessed may be open to a network that it was to be kept from.
+    """
+    before = previous.opening if previous else None
+    if firewall.firewalld is Asked.ABSENT:
+        return FirewallPlan(ours=before)
+    if firewall.firewalld is Asked.UNANSWERED or not firewall.zone:
+        raise CheckFailed(
+            f"firewalld on the host could not be asked for the zone of {firewall.interface or 'its interfaces'}",
+            hint=f"see what `firewall-cmd --get-zone-of-interface={firewall.interface or 'NAME'}` says on the host",
+        )
+    wanted = Opening(port, firewall.zone)
+    if before is not None and before.port == port and before.zone in (firewall.zone, None) and firewall.is_open:
+        return FirewallPlan(ours=before)
+    opens = None if firewall.is_open else wanted
+    closes = before if before != wanted else None
+    return FirewallPlan(opens, closes, opens or (wanted if before == wanted else None))
+
+
+def told_of_ufw(firewall: Firewall, port: int) -> Sequence[str]:
+    """Say what the owner of a host with ufw has to do: its rules are theirs."""
+    way = f"let clients in with `ufw allow {port}/tcp`"
+    if firewall.ufw is Asked.UNANSWERED:
+        return [f"ufw could not be asked whether it is on: if it is, {way}"]
+    return [f"ufw is on: {way}"] if firewall.ufw is Asked.ANSWERED and not firewall.ufw_allows else []
