@@ -32,7 +32,7 @@ def test_install_pin_hold_upgrade_and_no_way_back(
     assert older in _installed(host)
     held = host.run("apt-mark showhold").stdout.split()
     assert {"docker-ce", "docker-ce-cli", "containerd.io"} <= set(held)
-    source = host.run("cat /etc/apt/sources.list.d/docker.sources").stdout
+    source = host.run("cat /etc/apt/sources.list.d/pymachine-docker.sources").stdout
     assert f"URIs: {apt_repo.url}/linux/debian" in source
     assert "Signed-By: /etc/apt/keyrings/" in source
     # Whatever else offers these packages, the repository wins.

@@ -1,6 +1,7 @@
 """daemon.json is read strictly, merged without loss, and given back as it was."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,9 +71,40 @@ def test_a_value_that_came_from_us_may_change() -> None:
     assert (merged.config, merged.conflicts) == ({"mtu": 1450}, ())
 
 
-def test_a_value_of_ours_that_somebody_changed_since_is_theirs() -> None:
+def test_a_value_of_ours_that_was_changed_stays_in_a_removal_and_is_put_right_where_it_is_asked_for() -> None:
     assert withdraw({"mtu": 1300}, {"mtu": 1400}) == {"mtu": 1300}
-    assert merge({"mtu": 1300}, {"mtu": 1400}, {"mtu": 1400}).conflicts
+    merged = merge({"mtu": 1300}, {"mtu": 1400}, {"mtu": 1400})
+    assert (merged.config, merged.added, merged.conflicts) == ({"mtu": 1400}, {"mtu": 1400}, ())
+    assert merge({"mtu": 1300}, {}, {"mtu": 1400}).config == {"mtu": 1300}
+    assert merge({"mtu": 1300}, {"mtu": 1400}, {}).conflicts, "what was never ours is theirs"
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "ours", "after"),
+    [
+        (
+            {"labels": ["rack=8", "a=b"]},
+            {"labels": ["rack=7"]},
+            {"labels": ["rack=7"]},
+            {"labels": ["a=b", "rack=7"]},
+        ),
+        ({"labels": ["rack=8"]}, {"labels": ["rack=9"]}, {"labels": ["rack=7"]}, {"labels": ["rack=9"]}),
+        ({"labels": ["rack=8"]}, {"labels": ["room=1"]}, {"labels": ["rack=7"]}, {"labels": ["rack=8", "room=1"]}),
+        ({"labels": None}, {"labels": ["rack=7"]}, {"labels": ["rack=7"]}, {"labels": ["rack=7"]}),
+        ({"labels": "rack=8"}, {"labels": ["rack=7"]}, {"labels": ["rack=7"]}, {"labels": ["rack=7"]}),
+        (
+            {"log-opts": {"max-size": "5m", "tag": "x"}},
+            {"log-opts": {"max-size": "9m"}},
+            {"log-opts": {"max-size": "9m"}},
+            {"log-opts": {"max-size": "9m", "tag": "x"}},
+        ),
+    ],
+)
+def test_what_is_ours_is_known_again_when_its_value_was_changed(
+    there: dict[str, Any], wanted: dict[str, Any], ours: dict[str, Any], after: dict[str, Any]
+) -> None:
+    merged = merge(there, wanted, ours)
+    assert (merged.config, merged.conflicts) == (after, ())
 
 
 def test_an_option_that_is_no_longer_asked_for_goes() -> None:
@@ -96,7 +128,7 @@ def test_anything_but_an_object_is_refused(text: bytes) -> None:
         parse_config(text, "daemon.json")
 
 
-@pytest.mark.parametrize("text", [b"", b" \n", b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize("text", [b"", b" \n", b"\xef\xbb\xbf{}", b"null"])
 def test_an_empty_file_is_an_empty_config(text: bytes) -> None:
     assert parse_config(text, "daemon.json") == {}
 

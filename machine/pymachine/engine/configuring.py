@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymachine.difference import Difference, differences
 from pymachine.engine import checks
-from pymachine.engine.daemon_config import Config, encode_config, label_conflicts, merge, parse_config, withdraw
+from pymachine.engine.daemon_config import (
+    Config,
+    encode_config,
+    label_conflicts,
+    merge,
+    parse_config,
+    set_values,
+    withdraw,
+    without_old_labels,
+)
+from pymachine.engine.daemon_keys import misfits
 from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, switched_on
 from pymachine.engine.manifest import Manifest
@@ -18,6 +28,7 @@ from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec, Machine
 
 ABSENT = "absent"
+_READ = frozenset({"hosts", "labels", "live-restore", "storage-driver"})
 UNIX_SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -30,7 +41,7 @@ class ConfigPlan:
     is the digest of the file that the plan was made from, ``changed`` what differs, by its keys. ``listen`` is the
     engine's TCP socket; ``by_flag`` says that its unit names it, else the ``hosts`` key does. ``protection`` are
     the flags that stand beside it there and ask for client certificates: what opens and what protects is one file
-    in either case.
+    in either case. ``nulls`` are keys that are null in the file and go, since the unit has a flag of that name.
     ``open_before`` is where the engine, as it was found, listens beyond the host without asking for certificates.
     """
 
@@ -44,6 +55,7 @@ class ConfigPlan:
     before: bytes | None = None
     after: bytes | None = None
     changed: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
     live_restore: LiveRestore = LiveRestore.LEAVE
     open_before: tuple[str, ...] = ()
 
@@ -60,21 +72,37 @@ def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *
     """
     spec, had = machine.engine, previous.added if previous else {}
     existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
-    theirs = withdraw(existing, had)
+    theirs = set_values(withdraw(existing, had))
+    _check_shapes(theirs, facts.daemon_json_path)
     by_flag = _listens_by_flag(facts, theirs)
     listen = f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{spec.port}"
     flags = {key: value for key, value in TLS_KEYS.items() if by_flag and key not in theirs}
     wanted = _wanted(machine, theirs) | ({} if by_flag else {"hosts": _hosts(theirs, spec.port, listen)})
+    found, nulls = existing, _nulls_beside(flags.keys() | ({"hosts"} if by_flag else set()), existing)
+    existing = {key: value for key, value in existing.items() if key not in nulls}
     in_file = {key: value for key, value in wanted.items() if key not in flags}
     start = merge(existing, in_file, had).config
     live = decide(facts.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
     merged = merge(existing, in_file | (ON if live is LiveRestore.KEEP else {}), had)
-    _refuse(facts, spec, previous, _Sides(theirs, wanted, merged.conflicts))
+    sides = _Sides(without_old_labels(theirs, wanted, had), wanted, merged.conflicts)
+    _refuse(facts, spec, previous, sides)
     plan = ConfigPlan(
-        facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags)
-    )
-    plan = replace(plan, open_before=checks.open_listeners(facts.engine, existing))
-    return _with_texts(plan, facts, existing, merged.config, live)
+        facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags),
+        nulls=nulls, open_before=checks.open_listeners(facts.engine, set_values(existing)),
+    )  # fmt: skip
+    return _with_texts(plan, facts, found, merged.config, live)
+
+
+def _check_shapes(theirs: Mapping[str, Any], path: str) -> None:
+    """Refuse values of the keys that are read here which dockerd could not read either. Raises ``CheckFailed``."""
+    found = misfits({key: value for key, value in theirs.items() if key in _READ})
+    if found:
+        raise CheckFailed(f"{path}: {'; '.join(found)}", hint="correct the file; nothing was changed")
+
+
+def _nulls_beside(flags: Set[str], config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys that dockerd takes for not set, but does not start with beside a flag of the same name."""
+    return tuple(key for key, value in config.items() if value is None and key in flags)
 
 
 def _as_flags(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -144,7 +172,7 @@ def _with_texts(
     changed = {
         key: () if key in TLS_KEYS else differences("", existing.get(key), config.get(key), key=key)
         for key in {**existing, **config}
-        if existing.get(key) != config.get(key)
+        if existing.get(key) != config.get(key) or key in plan.nulls
     }
     same = facts.daemon_json if facts.daemon_json is not None and config == existing else None
     final = same or encode_config(config)

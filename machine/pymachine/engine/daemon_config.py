@@ -34,7 +34,7 @@ class _Twice(ValueError):
 
 
 def parse_config(data: bytes, path: str) -> Config:
-    """Read daemon.json. An empty file counts as ``{}``, as dockerd sees it.
+    """Read daemon.json. An empty file counts as ``{}``, and so does one that is ``null``, as dockerd sees it.
 
     Raises ``CheckFailed`` with line and column if it is not JSON, and with the key if one is given twice:
     Python and dockerd would both quietly take the last of the two.
@@ -50,9 +50,23 @@ def parse_config(data: bytes, path: str) -> Config:
         raise CheckFailed(f"{path} is not JSON: {error.msg} at {where}", hint=_FIX) from error
     except UnicodeDecodeError as error:
         raise CheckFailed(f"{path} is not UTF-8 text (byte {error.start})", hint=_FIX) from error
+    if document is None:
+        return {}
     if not isinstance(document, dict):
         raise CheckFailed(f"{path} does not hold a JSON object", hint=_FIX)
     return document
+
+
+def set_values(config: Mapping[str, Any]) -> Config:
+    """Return a config without what is null, at any depth of objects: to dockerd such a value is not set.
+
+    Only beside a flag of the same name does a null count: dockerd then refuses to start, as with any other value.
+    """
+    return {
+        key: set_values(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if value is not None
+    }
 
 
 _FIX = "correct the file; nothing was changed"
@@ -81,12 +95,12 @@ def merge(existing: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapp
     """Unite the host's config with ours: unknown keys stay, lists are united in order, objects by member.
 
     A scalar that is there with another value is a conflict, unless it came from us (``previous``, the ``added``
-    of the last merge).
+    of the last merge): that is ours even where somebody changed it since.
     """
-    base = withdraw(existing, previous)
+    base = without_old_labels(withdraw(existing, previous), wanted, previous)
     added: Config = {}
     conflicts: list[str] = []
-    united = _unite(base, wanted, added, conflicts, ())
+    united = _unite(base, wanted, previous, _Notes(added, conflicts))
     return Merged(_in_order_of(existing, united), added, tuple(conflicts))
 
 
@@ -109,25 +123,54 @@ def _left_over(value: Any, ours: Any) -> Any:
     return None if value == ours else value
 
 
-def _unite(
-    base: Mapping[str, Any], wanted: Mapping[str, Any], added: Config, conflicts: list[str], path: tuple[str, ...]
-) -> Config:
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What a merge writes down at one place of the config, and what it found in the way."""
+
+    added: Config
+    conflicts: list[str]
+    path: tuple[str, ...] = ()
+
+    def below(self, key: str) -> _Notes:
+        return _Notes({}, self.conflicts, (*self.path, key))
+
+
+def _unite(base: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping[str, Any], notes: _Notes) -> Config:
     united = dict(base)
     for key, value in wanted.items():
-        here = (*path, key)
-        if key not in base:
-            united[key] = added[key] = value
-        elif isinstance(base[key], dict) and isinstance(value, dict):
-            inner: Config = {}
-            united[key] = _unite(base[key], value, inner, conflicts, here)
-            added.update({key: inner} if inner else {})
-        elif isinstance(base[key], list) and isinstance(value, list):
-            fresh = [item for item in value if item not in base[key]]
-            united[key] = [*base[key], *fresh]
-            added.update({key: fresh} if fresh else {})
-        elif base[key] != value:
-            conflicts.append(f"{'.'.join(here)} is {_shown(base[key])} there, {_shown(value)} is asked for")
+        there = base.get(key)
+        if there is None:  # null is not set
+            united[key] = notes.added[key] = value
+        elif isinstance(there, dict) and isinstance(value, dict):
+            ours, inner = previous.get(key), notes.below(key)
+            united[key] = _unite(there, value, ours if isinstance(ours, Mapping) else {}, inner)
+            notes.added.update({key: inner.added} if inner.added else {})
+        elif isinstance(there, list) and isinstance(value, list):
+            fresh = [item for item in value if item not in there]
+            united[key] = [*there, *fresh]
+            notes.added.update({key: fresh} if fresh else {})
+        elif there != value and key in previous:
+            united[key] = notes.added[key] = value
+        elif there != value:
+            where = ".".join((*notes.path, key))
+            notes.conflicts.append(f"{where} is {_shown(there)} there, {_shown(value)} is asked for")
     return united
+
+
+def without_old_labels(base: Config, wanted: Mapping[str, Any], previous: Mapping[str, Any]) -> Config:
+    """Return a config without labels that we set and that have another value since, of those asked for."""
+    ours = _label_keys(previous.get("labels")) & _label_keys(wanted.get("labels"))
+    there = base.get("labels")
+    if not ours or not isinstance(there, list):
+        return base
+    asked = wanted["labels"]
+    kept = [label for label in there if label in asked or _label_keys([label]).isdisjoint(ours)]
+    return {key: kept if key == "labels" else value for key, value in base.items() if key != "labels" or kept}
+
+
+def _label_keys(labels: Any) -> set[str]:
+    found = labels if isinstance(labels, list | tuple) else ()
+    return {label.partition("=")[0] for label in found if isinstance(label, str)}
 
 
 def _in_order_of(existing: Mapping[str, Any], config: Config) -> Config:

@@ -82,6 +82,15 @@ def check_keys(config: Mapping[str, Any]) -> None:
                 _CHECKS[key](text)
 
 
+def misfits(config: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each value that is not what dockerd takes for its key; None is not set."""
+    return [
+        f"{key} is {_shown(value)}, dockerd takes {KEYS[key].value}"
+        for key, value in config.items()
+        if key in KEYS and value is not None and not _FITS[KEYS[key]](value)
+    ]
+
+
 def _refuse_near(key: str) -> None:
     near = difflib.get_close_matches(key, KEYS, 1, _NEAR)
     if near:

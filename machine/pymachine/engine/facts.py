@@ -24,6 +24,7 @@ from pymachine.engine.hostfacts import (
     NeighbourKind,
 )
 from pymachine.engine.links import Link, bridge_names, engine_networks, links_of, own_addresses
+from pymachine.engine.obstacles import APT_FILES, CONF_D, RPM_FILES, TARGETS, Obstacle, Reason
 from pymachine.engine.osfamily import DockerRepo, OsRelease, os_release_of, parse_os_release, with_manager
 from pymachine.errors import EngineError
 from pymachine.model import EngineSpec
@@ -38,6 +39,8 @@ LOCK_WAIT = 900
 START_WAIT = 60  # and for an engine that is just starting, which can be asked in a moment
 FACTS_DEADLINE = LOCK_WAIT + START_WAIT + 120.0
 PORTS = 1 << 16
+_PATHS = {"targets": TARGETS, "apt_files": APT_FILES, "rpm_files": RPM_FILES, "conf_d": CONF_D}
+_FAULT = "fault "  # before what the package manager said that could not read its sources
 CLOCK_DIGITS = 22  # seconds and nanoseconds until the year 5138
 
 
@@ -51,7 +54,7 @@ def facts_command(spec: EngineSpec | None = None) -> Command:
     spec = spec or EngineSpec()
     proxied = spec.http_proxy or spec.https_proxy
     probe = DOCKER_REPO if spec.install == "auto" and not spec.repo_url and not proxied else ""
-    text = render("engine/facts.sh.j2", lock_wait=LOCK_WAIT, start_wait=START_WAIT)
+    text = render("engine/facts.sh.j2", lock_wait=LOCK_WAIT, start_wait=START_WAIT, **_PATHS)
     return Command.script(text, probe, str(spec.port))
 
 
@@ -88,6 +91,7 @@ def _host(text: FactTexts) -> HostFacts:
         init=text("init"),
         hostname=text("hostname"),
         etc_hosts=text("etc_hosts"),
+        etc_hostname=None if text.raw("etc_hostname") is None else _whole(text.raw("etc_hostname")),
         debian_version=text("debian_version"),
         addresses=own_addresses(links, bridges, _routes(text.lines("default_routes"))),
         bridges=engine_networks(links, bridges),
@@ -103,7 +107,11 @@ def _host(text: FactTexts) -> HostFacts:
         tools=frozenset(text.lines("tools")),
         apparmor=text("apparmor") == "Y",
         firewall=_firewall(text.lines("firewall")),
-        docker_sources=tuple(text.lines("docker_sources")),
+        docker_group={"yes": True, "no": False}.get(text("docker_group")),
+        docker_sources=tuple(line for line in text.lines("docker_sources") if not line.startswith(_FAULT)),
+        sources_fault=_sources_fault(text.lines("docker_sources")),
+        half_configured=tuple(text.lines("half_configured")),
+        obstacles=_obstacles(text.lines("obstacles")),
         repository=_repository(text),
         neighbours=_neighbours(text.lines("neighbours")),
         units=_units(text),
@@ -121,6 +129,26 @@ def _links(text: FactTexts) -> tuple[Link, ...]:
         return links_of(text.json("links"), text.lines("addresses"))
     except (TypeError, ValueError) as error:
         raise wrong("links", str(error)) from error
+
+
+def _whole(content: bytes | None) -> str:
+    return (content or b"").decode(errors="replace")
+
+
+def _sources_fault(lines: list[str]) -> str:
+    return next((line.removeprefix(_FAULT) for line in lines if line.startswith(_FAULT)), "")
+
+
+def _obstacles(lines: list[str]) -> dict[str, Obstacle]:
+    found = {}
+    for line in lines:
+        path, _, rest = line.partition("\t")
+        reason, _, where = rest.partition("\t")
+        try:
+            found[path] = Obstacle(Reason(reason), where)
+        except ValueError:
+            raise wrong("obstacles", line) from None
+    return found
 
 
 def _bridges(text: FactTexts) -> frozenset[str] | None:

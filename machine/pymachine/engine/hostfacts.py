@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pymachine.engine.exec_start import flags_of
+from pymachine.engine.obstacles import Obstacle
 from pymachine.engine.osfamily import DockerRepo, OsRelease, parse_os_release
 
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -151,6 +152,10 @@ class HostFacts:
     ``free`` maps folders to the free space of their file system. ``listeners`` names the process on a TCP
     port where that could be seen. ``repository`` are the parts of Docker's package repository that answered,
     None where nobody asked. ``units`` are the load states of the units of an engine, None where systemd did not tell.
+    ``docker_sources`` are addresses of Docker's packages that the host's package manager has in use by somebody
+    else's configuration; ``sources_fault`` is what it said if it could not read that.
+    ``half_configured`` are packages whose installation was cut off, ``docker_group`` says whether that group exists
+    (None where that could not be asked), ``obstacles`` what keeps files from being replaced, by their path.
     ``daemon_json`` is that file's content, None where there is none, engine or not.
     ``installed`` are packages an earlier set-up of ours brought, ``extras`` those that were to follow it and were
     cut off.
@@ -162,6 +167,7 @@ class HostFacts:
     init: str = "systemd"
     hostname: str = ""
     etc_hosts: str = ""
+    etc_hostname: str | None = None
     debian_version: str = ""
     addresses: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
@@ -177,7 +183,11 @@ class HostFacts:
     tools: frozenset[str] = frozenset()
     apparmor: bool = False
     firewall: Firewall = Firewall()
+    docker_group: bool | None = None
     docker_sources: tuple[str, ...] = ()
+    sources_fault: str = ""
+    half_configured: tuple[str, ...] = ()
+    obstacles: Mapping[str, Obstacle] = field(default_factory=dict)
     repository: tuple[DockerRepo, ...] | None = None
     neighbours: tuple[Neighbour, ...] = ()
     units: Mapping[str, str] | None = field(default_factory=dict)

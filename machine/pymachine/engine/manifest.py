@@ -30,11 +30,12 @@ class Manifest:
 
     ``fresh``: the engine is there because of us. ``added`` are the keys, list items and members put into
     daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours, else
-    ``config_before`` is its text before us. ``hosts_before`` is the line of /etc/hosts that ours replaced.
-    ``group_user`` was put into group docker, ``firewall_port`` opened in ``firewall_zone`` of firewalld, ``held`` are
-    the packages kept at their version, ``repository`` says that Docker's package source was added. ``environment``
-    is a digest of the daemon's environment, ``server`` the fingerprint of its certificate; None in manifests of
-    before these were noted.
+    ``config_before`` is its text before us. ``hosts_before`` is the line of /etc/hosts that ours replaced,
+    ``hostname_text`` the content of /etc/hostname before us; ``hostname_created`` says that there was no such file.
+    ``group_users`` were put into group docker (``group_user`` is the one of manifests of before), ``firewall_port``
+    opened in ``firewall_zone`` of firewalld, ``held`` are the packages kept at their version, ``repository`` says
+    that Docker's package source was added. ``environment`` is a digest of the daemon's environment, ``server`` the
+    fingerprint of its certificate; None in manifests of before these were noted.
     """
 
     name: str
@@ -49,7 +50,10 @@ class Manifest:
     hostname: str | None = None
     hostname_before: str | None = None
     hosts_before: str | None = None
+    hostname_text: str | None = None
+    hostname_created: bool = False
     group_user: str | None = None
+    group_users: tuple[str, ...] = ()
     firewall_port: int | None = None
     firewall_zone: str | None = None
     repository: bool = False
@@ -62,6 +66,11 @@ class Manifest:
     def opening(self) -> Opening | None:
         """What was opened in firewalld."""
         return None if self.firewall_port is None else Opening(self.firewall_port, self.firewall_zone)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Everybody whom a set-up of this machine put into group docker."""
+        return tuple(dict.fromkeys((*self.group_users, *([self.group_user] if self.group_user else []))))
 
     def text(self) -> str:
         """Return the file's content."""

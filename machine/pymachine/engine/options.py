@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymachine.engine.daemon_config import Config, merge
+from pymachine.engine.daemon_config import Config, merge, set_values
 from pymachine.engine.daemon_keys import NUMBERS, check_keys
 from pymachine.engine.exec_start import SWITCHES
 from pymachine.errors import UsageFault
@@ -58,7 +58,7 @@ def wanted_config(spec: EngineSpec, driver: str) -> Config:
     pymachine's own to set, or two that contradict each other.
     """
     check_keys(spec.config)
-    wanted: Config = _strings_in_log_opts(dict(spec.config))
+    wanted: Config = _strings_in_log_opts(set_values(spec.config))
     for opt in spec.opts:
         wanted = _with(wanted, _from_opt(opt), f"--engine-opt {opt}")
     wanted = _with(wanted, _from_lists(spec), "the engine options")

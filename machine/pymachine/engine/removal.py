@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
 from pymachine.engine.configuring import digest
-from pymachine.engine.daemon_config import Config, encode_config, parse_config, withdraw
+from pymachine.engine.daemon_config import Config, encode_config, parse_config, set_values, withdraw
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
+from pymachine.engine.files import daemon_json
 from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import Manifest, Opening, manifest_of
 from pymachine.engine.neighbours import check_asked
+from pymachine.engine.obstacles import ETC_HOSTNAME, ETC_HOSTS, check_replaceable, drop_in_of
 from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.rendering import render
@@ -23,7 +25,7 @@ class RemovalPlan:
 
     ``final`` is the user's daemon.json, None where there shall be none; ``before`` and ``start`` are the texts
     that keep containers running through the one restart. ``foreign`` names the machine that the host belongs
-    to instead: then nothing is done at all.
+    to instead: then nothing is done at all. ``hostname_text`` is what /etc/hostname shall have again.
     """
 
     foreign: str | None = None
@@ -38,7 +40,9 @@ class RemovalPlan:
     hostname: str | None = None
     hostname_before: str | None = None
     hosts_before: str | None = None
-    group_user: str | None = None
+    hostname_text: str = ""
+    hostname_created: bool = False
+    group_users: tuple[str, ...] = ()
     opening: Opening | None = None
     held: tuple[str, ...] = ()
     repository: bool = False
@@ -70,8 +74,20 @@ def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = N
         plan = replace(plan, purge=True, family=family_of(facts.os))
     else:
         plan = _keeping_containers(plan, facts, existing, theirs)
+    check_replaceable(facts.obstacles, _files(plan, facts))
     changes = _changes(plan, facts, manifest)
     return replace(plan, changes=changes, announcements=_announcements(plan, facts, purge=purge) if changes else ())
+
+
+def _files(plan: RemovalPlan, facts: HostFacts) -> list[str]:
+    """Return the files that the removal will write or take away."""
+    gone = [plan.config_path] if plan.final is None and facts.daemon_json is not None else []
+    return [
+        *gone,
+        *daemon_json(plan.config_path, facts, (plan.before, plan.start, plan.final)),
+        *([ETC_HOSTNAME, ETC_HOSTS] if plan.hostname else []),
+        *([drop_in_of(facts.engine.unit)] if facts.engine and facts.init == "systemd" else []),
+    ]
 
 
 def removal_bundle(plan: RemovalPlan) -> Bundle:
@@ -99,7 +115,8 @@ def _users_text(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> 
     if manifest is not None and manifest.config_before is not None:
         texts.insert(0, manifest.config_before.encode())
     path = facts.daemon_json_path
-    return next((text for text in texts if parse_config(text, path) == theirs), encode_config(theirs))
+    said = set_values(theirs)
+    return next((text for text in texts if set_values(parse_config(text, path)) == said), encode_config(theirs))
 
 
 def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> RemovalPlan:
@@ -118,7 +135,9 @@ def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> Remova
         hostname=manifest.hostname if renamed and manifest.hostname_before else None,
         hostname_before=manifest.hostname_before,
         hosts_before=manifest.hosts_before,
-        group_user=manifest.group_user,
+        hostname_text=manifest.hostname_text or f"{manifest.hostname_before or ''}\n",
+        hostname_created=manifest.hostname_created,
+        group_users=manifest.members,
         opening=manifest.opening,
         held=manifest.held,
         repository=manifest.repository,
@@ -147,8 +166,8 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
     if plan.hostname:
         what = f"set the host name back to {plan.hostname_before}"
         found.append(Change(what, f"it was made {plan.hostname}", Aspect.HOST))
-    if plan.group_user:
-        what = f"take {plan.group_user} out of group docker"
+    if plan.group_users:
+        what = f"take {', '.join(plan.group_users)} out of group docker"
         found.append(Change(what, "the set-up put it there", Aspect.HOST))
     if plan.repository:
         found.append(Change("remove Docker's package source and release the held packages", "the set-up added them"))

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from pymachine.engine import checks
 from pymachine.engine.configuring import ConfigPlan, plan_config
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect, effects_of
+from pymachine.engine.files import files_of_setup
 from pymachine.engine.firewall import FirewallPlan, plan_firewall, told_of_ufw
 from pymachine.engine.hostfacts import HostFacts
 from pymachine.engine.live_restore import fate_of_containers, stops_containers
 from pymachine.engine.manifest import Manifest, Opening, manifest_of
 from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
+from pymachine.engine.obstacles import check_replaceable
 from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.sources import Source, choose_source
@@ -29,8 +31,9 @@ class SetupPlan:
     """Everything the set-up script is rendered from.
 
     ``family`` is None where nothing is installed on a system we know no package manager for. ``environment``
-    goes to the daemon, ``proxies`` to it and to what installs it. ``hostname`` and ``group_user`` are None
-    where they stay. ``recovery`` is the manifest that remains if the set-up fails and is taken back.
+    goes to the daemon, ``proxies`` to it and to what installs it. ``hostname`` and ``group_user`` (who is to be put
+    into group docker) are None where they stay. ``unfinished`` are packages whose installation is finished first.
+    ``recovery`` is the manifest that remains if the set-up fails and is taken back.
     """
 
     machine: Machine
@@ -48,6 +51,7 @@ class SetupPlan:
     group_user: str | None = None
     firewall: FirewallPlan = field(default_factory=FirewallPlan)
     take_over: bool = False
+    unfinished: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
 
@@ -102,10 +106,12 @@ def plan_setup(
         environment=checks.environment_pairs(machine.engine.env),
         proxies=proxies_of(machine.engine),
         hostname=_hostname(machine, facts, previous, fresh=fresh),
-        group_user=_group_user(facts, previous, fresh=fresh),
+        group_user=_group_user(facts, fresh=fresh),
         firewall=plan_firewall(facts.firewall, machine.engine.port, previous),
         take_over=take_over,
+        unfinished=_unfinished(facts, source, family),
     )
+    _check_host(plan, facts)
     plan = replace(plan, manifest=_manifest(plan, facts, previous))
     plan = replace(plan, recovery=_recovery(plan, previous))
     changes = (*_certificate_changes(plan, previous, renewals), *_changes(plan, facts, previous, former))
@@ -160,11 +166,31 @@ def _hostname(machine: Machine, facts: HostFacts, previous: Manifest | None, *, 
     return machine.name if facts.hostname != machine.name or kept == machine.name else None
 
 
-def _group_user(facts: HostFacts, previous: Manifest | None, *, fresh: bool) -> str | None:
-    kept = previous.group_user if previous else None
-    if not fresh or facts.user == "root" or ("docker" in facts.groups and kept != facts.user):
-        return kept
-    return facts.user
+def _group_user(facts: HostFacts, *, fresh: bool) -> str | None:
+    """Whom we log in as, where the engine is ours; static binaries have no such group, and do without."""
+    lacking = facts.engine is not None and facts.docker_group is False
+    return None if not fresh or facts.user == "root" or "docker" in facts.groups or lacking else facts.user
+
+
+def _unfinished(facts: HostFacts, source: Source, family: Family | None) -> tuple[str, ...]:
+    """Packages that apt would have us finish first; of an engine that is there, only its own matter."""
+    if family is not Family.APT:
+        return ()
+    own = {facts.engine.package} if facts.engine else set()
+    installs = bool(source.packages) and facts.engine is None
+    return tuple(name for name in facts.half_configured if installs or name in own)
+
+
+def _check_host(plan: SetupPlan, facts: HostFacts) -> None:
+    """Refuse files that cannot be replaced, and package sources that cannot be read. Raises ``CheckFailed``."""
+    environment = bool(plan.environment or plan.proxies)
+    written = files_of_setup(plan.config, facts, plan.source, hostname=plan.hostname, environment=environment)
+    check_replaceable(facts.obstacles, written)
+    if facts.sources_fault and plan.source.packages and facts.engine is None:
+        raise CheckFailed(
+            f"the host's package manager cannot read its sources: {facts.sources_fault}",
+            hint="correct them on the host; nothing was changed",
+        )
 
 
 def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> Manifest:
@@ -184,13 +210,20 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         hostname=plan.hostname or (previous.hostname if previous else None),
         hostname_before=previous.hostname_before if previous and renamed_before else facts.hostname,
         hosts_before=previous.hosts_before if previous and renamed_before else _loopback_line(facts.etc_hosts),
-        group_user=plan.group_user,
+        hostname_text=previous.hostname_text if previous and renamed_before else facts.etc_hostname,
+        hostname_created=previous.hostname_created if previous and renamed_before else facts.etc_hostname is None,
+        group_users=_members(previous, plan.group_user),
         firewall_port=plan.firewall.ours.port if plan.firewall.ours else None,
         firewall_zone=plan.firewall.ours.zone if plan.firewall.ours else None,
         repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
         held=plan.source.packages if docker or plan.version else (previous.held if previous else ()),
         environment=_environment_digest(plan.machine.id, plan.environment, plan.proxies),
     )
+
+
+def _members(previous: Manifest | None, user: str | None) -> tuple[str, ...]:
+    """Return whom we put into group docker, now or before: a login of before is taken out with the machine."""
+    return tuple(dict.fromkeys((*(previous.members if previous else ()), *([user] if user else []))))
 
 
 def _environment_digest(machine_id: str, *pairs: tuple[tuple[str, str], ...]) -> str:
@@ -219,7 +252,9 @@ def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
         hostname=None,
         hostname_before=None,
         hosts_before=None,
-        group_user=None,
+        hostname_text=None,
+        hostname_created=False,
+        group_users=(),
         firewall_port=None,
         firewall_zone=None,
         environment=None,
@@ -230,11 +265,18 @@ def _changes(
     plan: SetupPlan, facts: HostFacts, previous: Manifest | None, former: EngineSpec | None
 ) -> tuple[Change, ...]:
     return (
+        *_unfinished_changes(plan),
         *_package_changes(plan, facts),
         *_config_changes(plan, previous),
         *_environment_changes(plan, previous, former),
         *_host_changes(plan, facts),
     )
+
+
+def _unfinished_changes(plan: SetupPlan) -> list[Change]:
+    if not plan.unfinished:
+        return []
+    return [Change(f"finish the installation of {', '.join(plan.unfinished)}", "dpkg was cut off in it")]
 
 
 def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
@@ -267,7 +309,9 @@ def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
 
 
 def _config_change(key: str, config: ConfigPlan) -> Change:
-    if key in TLS_KEYS and config.protection:
+    if key in config.nulls:
+        what, why = f"take {key} out of {config.path}", "even null, it keeps dockerd from starting beside a flag"
+    elif key in TLS_KEYS and config.protection:
         what, why = f"take {key} out of {config.path}", "it stands beside the socket that it protects, in the unit"
     else:
         what, why = f"set {key} in {config.path}", _why(key)
@@ -317,7 +361,7 @@ def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     if plan.hostname and plan.hostname != facts.hostname:
         why = f"it is {facts.hostname or 'unknown'} now"
         found.append(Change(f"set the host name to {plan.hostname}", why, Aspect.HOST))
-    if plan.group_user and "docker" not in facts.groups:
+    if plan.group_user:
         what = f"put {plan.group_user} into group docker"
         found.append(Change(what, "the login account may use the engine", Aspect.HOST))
     if closes := plan.firewall.closes:

@@ -134,19 +134,15 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
         raise CheckFailed(
             f"Docker has no packages for {facts.os.pretty or facts.os.id}", hint="use --engine-install distro"
         )
-    configured = [path for path in facts.docker_sources if not _is_ours(path)]
+    configured = facts.docker_sources
     if configured and spec.repo_url:
         raise CheckFailed(
-            f"Docker's repository is configured on the host already, in {', '.join(configured)}",
-            hint="remove that file, or leave --engine-repo-url away to use it as it is",
+            f"Docker's repository is configured on the host already: {', '.join(configured)}",
+            hint="take that source out, or leave --engine-repo-url away to use it as it is",
         )
     base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
     companions, extras = _companions(family, facts), _EXTRAS[family]
     return Source("docker", reason, DOCKER_PACKAGES, companions, extras, repo, base, bool(configured))
-
-
-def _is_ours(path: str) -> bool:
-    return path.endswith(("/docker.sources", "/pymachine-docker-ce.repo"))
 
 
 def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:

@@ -19,6 +19,7 @@ from pymachine.engine.hostfacts import DAEMON_JSON, EngineFacts, HostFacts
 from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import manifest_of
 from pymachine.engine.neighbours import check_asked, check_units
+from pymachine.engine.obstacles import check_replaceable, drop_in_of
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.setup import proxies_of
 from pymachine.engine.sources import DOCKER_PACKAGES, Source
@@ -71,13 +72,16 @@ def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = 
     live = decide(engine, existing, ours_already=False, fresh=True)
     manifest = manifest_of(facts)
     port = manifest.port if manifest else None
+    before = switched_on(engine, existing, live)
+    written = ([facts.daemon_json_path] if before else []) + ([drop_in_of(engine.unit)] if port else [])
+    check_replaceable(facts.obstacles, written)
     return UpgradePlan(
         family=family_of(facts.os),
         source=source,
         version=spec.version,
         allow_downgrade=allow_downgrade,
         config_path=facts.daemon_json_path,
-        before=switched_on(engine, existing, live),
+        before=before,
         borrowed=live is LiveRestore.BORROW,
         port=port,
         listen=f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{port}" if port else "",

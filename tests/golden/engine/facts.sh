@@ -253,6 +253,135 @@ ufw_state() {
     esac
     if printf '%s\n' "$status" | grep -Eq "^$port(/tcp)? .*ALLOW"; then echo 'ufw allows'; else echo 'ufw active'; fi
 }
+# obstacles PATH…: prints a line "PATH<tab>WHY<tab>WHERE" for each that could not be replaced, or made, with all that it
+# has. Nothing is tried out. WHY is a word of pymachine.engine.obstacles.
+obstacles() {
+    checked=''
+    for path; do
+        why='' where=''
+        if [ -e "$path" ] || [ -L "$path" ]; then obstacle_at "$path"; else obstacle_below "${path%/*}"; fi
+        [ -z "$why" ] || printf '%s\t%s\t%s\n' "$path" "$why" "$where"
+    done
+}
+
+# obstacle_at PATH: sets why and where if what is there cannot be replaced.
+obstacle_at() {
+    where=$1
+    if [ ! -e "$1" ]; then
+        why=dangling
+        return
+    fi
+    where=$(readlink -f "$1")
+    find_mount "$where"
+    if [ ! -f "$where" ]; then
+        why=no-file
+    elif [ "$point" = "$where" ]; then
+        why=mounted
+    elif [ "$(stat -c %h "$where")" != 1 ]; then
+        why=hard-linked
+    else
+        is_changeable "$where" && obstacle_below "${where%/*}"
+    fi
+}
+
+# obstacle_below FOLDER: the same for a file that is to be made in there, and for the folders on the way to it.
+obstacle_below() {
+    where=${1:-/}
+    if [ -L "$where" ] && [ ! -e "$where" ]; then
+        why=dangling
+    elif [ ! -e "$where" ]; then
+        obstacle_below "${where%/*}"
+    elif [ ! -d "$where" ]; then
+        why=no-folder
+    elif [ "$where" != "$checked" ]; then
+        # The folder of the path before is not asked for again.
+        real=$(readlink -f "$where")
+        find_mount "$real"
+        ! is_changeable "$real" || checked=$where
+    fi
+}
+
+# is_changeable PATH: else why is set. Its mount is that of find_mount.
+is_changeable() {
+    flags=$(lsattr -d "$1" 2>/dev/null)
+    case ${flags%% *} in
+        *[ai]*) why=immutable ;;
+        *) [ "$mode" != ro ] && [ -w "$1" ] || why=read-only ;;
+    esac
+    [ -z "$why" ]
+}
+
+# find_mount PATH: sets point, where the file system of PATH is mounted, and mode, rw or ro.
+find_mount() {
+    point='' mode=rw
+    while read -r how at; do
+        case $1/ in
+            "${at%/}"/*) case $at in "${point%/}"*) point=$at mode=$how ;; esac ;;
+        esac
+    done <<END
+$mounts
+END
+}
+
+# The kernel writes the blanks in a name as octal numbers.
+mounts=$(awk '{
+    gsub(/\\040/, " ", $5); gsub(/\\011/, "\t", $5); gsub(/\\134/, "\\", $5)
+    print (("," $6 "," $NF ",") ~ /,ro,/ ? "ro" : "rw"), $5
+}' /proc/self/mountinfo)
+
+# Where packages of Docker's come from by a source of somebody else's, as the package manager has it: what it has not
+# in use does not count. "fault TEXT" where it cannot say.
+docker_sources() {
+    if command -v apt-get >/dev/null 2>&1; then
+        apt_sources
+    elif command -v dnf >/dev/null 2>&1; then
+        rpm_sources dnf
+    elif command -v yum >/dev/null 2>&1; then
+        rpm_sources yum
+    fi
+}
+
+apt_sources() {
+    parts=/etc/apt/sources.list.d others=''
+    if grep -qs '^# Made by pymachine' "$parts"/*.sources; then
+        others=$(mktemp -d) || {
+            echo "fault there is no room for a folder in ${TMPDIR:-/tmp}"
+            return
+        }
+        for path in "$parts"/*; do
+            grep -qs '^# Made by pymachine' "$path" || ln -s "$path" "$others"
+        done
+        parts=$others
+    fi
+    # What an update would fetch, without fetching it.
+    if said=$(apt-get -q update --print-uris -o Dir::Etc::sourceparts="$parts" 2>&1); then
+        printf '%s\n' "$said" | sed -n "s|^'\(.*\)/dists/.*/binary-[^/]*/Packages.*|\1|p" | sort -u |
+            grep -E '://download\.docker\.com(/|$)|/docker-ce(/|$)|/linux/(debian|ubuntu|raspbian)$'
+    else
+        printf '%s\n' "$said" | sed -n 's/^E: /fault /p' | head -n 1
+    fi
+    [ -z "$others" ] || rm -rf "$others"
+}
+
+# $1: dnf or yum. Of the sections that its files have, those that it says are enabled.
+rpm_sources() {
+    enabled=$(bounded "$1" -q -C repolist 2>/dev/null) || return
+    enabled=$enabled awk '
+        BEGIN {
+            rows = split(ENVIRON["enabled"], row, "\n")
+            for (n = 1; n <= rows; n++) {
+                split(row[n], word, " ")
+                sub(/^[!*]/, "", word[1])
+                sub(/\/.*/, "", word[1])
+                on[word[1]]
+            }
+        }
+        /^\[/ { id = substr($0, 2, index($0, "]") - 2) }
+        /^(baseurl|metalink|mirrorlist)[ \t]*=/ && (id in on) && id !~ /^pymachine-/ && /download\.docker\.com|docker-ce/ {
+            sub(/^[a-z]*[ \t]*=[ \t]*/, "")
+            print
+        }' /etc/yum.repos.d/*.repo 2>/dev/null
+}
 
 fact() {
     printf '%s ' "$1"
@@ -289,6 +418,7 @@ system_facts() {
     value init "$init"
     value hostname "$(cat /proc/sys/kernel/hostname)"
     file etc_hosts /etc/hosts
+    file etc_hostname /etc/hostname
     value uid "$(id -u)"
     value user "${SUDO_USER:-${DOAS_USER:-$(id -un)}}"
     value apparmor "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)"
@@ -309,9 +439,8 @@ system_facts() {
     firewall | fact firewall
     # shellcheck disable=SC2086 # the user may have no such group
     id -nG "${SUDO_USER:-${DOAS_USER:-$(id -un)}}" 2>/dev/null | fact groups
-    grep -rlsE 'download\.docker\.com|docker-ce' /etc/apt/sources.list /etc/apt/sources.list.d /etc/yum.repos.d \
-        2>/dev/null | fact docker_sources
-    grep -rhsE 'Signed-By|signed-by' /etc/apt/sources.list.d/docker.* 2>/dev/null | fact docker_signed_by
+    docker_group | fact docker_group
+    package_facts
     file manifest /var/lib/pymachine/manifest.json
     file installed /var/lib/pymachine/installed
     [ ! -s /var/lib/pymachine/extras ] || extras_have_their_way || file extras /var/lib/pymachine/extras
@@ -333,6 +462,21 @@ extras_have_their_way() {
     [ -e /var/lib/pymachine/extras-failed ] || systemctl is-active -q pymachine-extras.timer ||
         systemctl is-active -q pymachine-extras.service
 } 2>/dev/null
+
+# Whether there is such a group; nothing where that cannot be asked.
+docker_group() {
+    ! getent group docker >/dev/null 2>&1 || echo yes
+    getent group docker >/dev/null 2>&1 || [ $? != 2 ] || echo no
+}
+
+package_facts() {
+    if command -v dpkg-query >/dev/null 2>&1; then
+        # shellcheck disable=SC2016 # a format of dpkg-query; its second letter is the state, the third a broken package
+        dpkg-query -W -f '${db:Status-Abbrev}|${Package}\n' 2>/dev/null |
+            awk -F '|' '$1 ~ /^.[HUFWt]/ || $1 ~ /^..R/ { print $2 }' | fact half_configured
+    fi
+    docker_sources | fact docker_sources
+}
 
 cloud_init() {
     if ! command -v cloud-init >/dev/null 2>&1 || [ -e /etc/cloud/cloud-init.disabled ]; then
@@ -478,6 +622,13 @@ reaches() {
     fi
 }
 
+# Files that a set-up may write beside those that every host has.
+package_targets() {
+    ! command -v apt-get >/dev/null 2>&1 || echo /etc/apt/sources.list.d/pymachine-docker.sources /etc/apt/preferences.d/pymachine-docker /etc/apt/keyrings/pymachine-docker.asc
+    [ ! -d /etc/yum.repos.d ] || echo /etc/yum.repos.d/pymachine-docker-ce.repo
+    [ "$init" != openrc ] || echo /etc/conf.d/docker
+}
+
 config=/etc/docker/daemon.json pid=''
 wait_for_set_up
 find_engine
@@ -487,6 +638,8 @@ file daemon_json "$config"
 value daemon_json_path "$config"
 neighbours | fact neighbours
 unit_states | fact unit_states
+# shellcheck disable=SC2086 # paths of ours
+obstacles "$config" /var/lib/pymachine/manifest.json /etc/docker/pymachine/ca.pem /etc/docker/pymachine/server.pem /etc/docker/pymachine/server-key.pem /etc/hosts /etc/hostname $(package_targets) "/etc/systemd/system/${unit:-docker.service}.d/zz-pymachine.conf" | fact obstacles
 [ -z "$repo" ] || probe_repository | fact repository
 value clock "$(date +%s.%N)"
 value complete yes

@@ -28,19 +28,26 @@ die() {
     exit 1
 }
 
-# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+# place_file STAGED TARGET MODE: as replace_file, of what must not fail; true if the content was not there already.
 place_file() {
-    if [ -f "$2" ] && cmp -s "$1" "$2"; then
-        chmod "$3" "$2"
-        return 1
-    fi
-    mkdir -p "$(dirname "$2")"
-    rm -f "$2.pymachine-new"
-    if (umask 077 && cp "$1" "$2.pymachine-new") && chmod "$3" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; then
-        return 0
-    fi
-    rm -f "$2.pymachine-new"
-    die "cannot write $2"
+    code=0
+    replace_file "$@" || code=$?
+    [ "$code" != 2 ] || die "cannot write $2"
+    return "$code"
+}
+
+# aside WHAT COMMAND…: what the engine works without. Where it fails that is noted, with what it said.
+aside() {
+    what=$1
+    shift
+    said=$("$@" 2>&1 >/dev/null) || note "$what: $(printf '%s' "${said:-$1 failed}" | tail -n 3 | paste -s -d ' ' -)"
+}
+
+# place_aside STAGED TARGET MODE: as place_file, of what the engine works without.
+place_aside() { aside "cannot write $2" may_replace_file "$@"; }
+
+may_replace_file() {
+    replace_file "$@" || [ $? = 1 ]
 }
 
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
@@ -78,6 +85,63 @@ unit_log() {
     else
         tail -n 200 /var/log/docker.log 2>/dev/null
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# ACL, label and flags that it has.
+
+# real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.
+real_file() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        readlink -f "$1"
+    elif [ "${1%/*}" = "" ]; then
+        printf '%s\n' "$1"
+    else
+        printf '%s/%s\n' "$(real_file "${1%/*}")" "${1##*/}"
+    fi
+}
+
+# replace_file STAGED PATH MODE: true if PATH has the content of STAGED now, 1 if it had it already, 2 if that failed.
+# MODE is that of a new file. What is private (600, 700) is root's alone, whatever was there.
+replace_file() {
+    file=$(real_file "$2") && [ -n "$file" ] || return 2
+    [ -f "$file" ] || [ ! -e "$file" ] || return 2
+    if [ -f "$file" ] && cmp -s "$1" "$file"; then
+        case $3 in
+            600 | 700) { chown 0:0 "$file" && chmod "$3" "$file"; } || return 2 ;;
+        esac
+        return 1
+    fi
+    mkdir -p "${file%/*}" && rm -f "$file.pymachine-new" && stage_file "$1" "$file" "$3" &&
+        mv -f "$file.pymachine-new" "$file" && return 0
+    rm -f "$file.pymachine-new"
+    return 2
+}
+
+stage_file() {
+    case $3:$(stat -c %F "$2" 2>/dev/null) in
+        600:* | 700:* | *:)
+            # Nobody can open it before it is as private as it will be, whatever ACL the folder gives to its files.
+            (umask 077 && : >"$2.pymachine-new") && chmod 600 "$2.pymachine-new" &&
+                cat "$1" >"$2.pymachine-new" && chmod "$3" "$2.pymachine-new"
+            ;;
+        *) cp -a "$2" "$2.pymachine-new" && cat "$1" >"$2.pymachine-new" && copy_attributes "$2" "$2.pymachine-new" ;;
+    esac
+}
+
+# copy_attributes FROM TO: all but the content; fails where TO would not be as FROM is.
+copy_attributes() {
+    chown "$(stat -c %u:%g "$1")" "$2" && chmod "$(stat -c %a "$1")" "$2" || return
+    if command -v getfacl >/dev/null 2>&1 && command -v setfacl >/dev/null 2>&1 &&
+        [ "$(getfacl -cp "$1" 2>/dev/null)" != "$(getfacl -cp "$2" 2>/dev/null)" ]; then
+        getfacl -cp "$1" 2>/dev/null | setfacl --set-file=- "$2" || return
+    fi
+    if command -v selinuxenabled >/dev/null 2>&1 && selinuxenabled; then
+        chcon --reference="$1" "$2" || return
+    fi
+    flags=$(lsattr -d "$1" 2>/dev/null | sed 's/ .*//' | tr -cd 'ACDScdjmsu')
+    [ -z "$flags" ] || chattr "+$flags" "$2" 2>/dev/null || true
+    [ "$(stat -c '%u %g %a' "$1")" = "$(stat -c '%u %g %a' "$2")" ]
 }
 
 # Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
@@ -130,10 +194,14 @@ locked() {
         sleep 5
     done
 }
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none
+# Nobody is there to answer what packages ask.
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none \
+    APT_LISTBUGS_FRONTEND=none UCF_FORCE_CONFFOLD=1
 
+# A configuration file that was changed on the host stays as it is.
 apt_get() {
     locked apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Retries=2 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
 }
 
@@ -146,7 +214,7 @@ known() {
 heal() {
     [ -n "$(dpkg --audit)" ] || return 0
     note 'finishing an interrupted package installation'
-    locked dpkg --force-confold --configure -a || die 'dpkg is in a broken state that it cannot mend by itself'
+    locked dpkg --force-confdef --force-confold --configure -a || die 'dpkg is in a broken state that it cannot mend by itself'
 }
 
 installed_packages() {

@@ -25,19 +25,26 @@ die() {
     exit 1
 }
 
-# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+# place_file STAGED TARGET MODE: as replace_file, of what must not fail; true if the content was not there already.
 place_file() {
-    if [ -f "$2" ] && cmp -s "$1" "$2"; then
-        chmod "$3" "$2"
-        return 1
-    fi
-    mkdir -p "$(dirname "$2")"
-    rm -f "$2.pymachine-new"
-    if (umask 077 && cp "$1" "$2.pymachine-new") && chmod "$3" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; then
-        return 0
-    fi
-    rm -f "$2.pymachine-new"
-    die "cannot write $2"
+    code=0
+    replace_file "$@" || code=$?
+    [ "$code" != 2 ] || die "cannot write $2"
+    return "$code"
+}
+
+# aside WHAT COMMAND…: what the engine works without. Where it fails that is noted, with what it said.
+aside() {
+    what=$1
+    shift
+    said=$("$@" 2>&1 >/dev/null) || note "$what: $(printf '%s' "${said:-$1 failed}" | tail -n 3 | paste -s -d ' ' -)"
+}
+
+# place_aside STAGED TARGET MODE: as place_file, of what the engine works without.
+place_aside() { aside "cannot write $2" may_replace_file "$@"; }
+
+may_replace_file() {
+    replace_file "$@" || [ $? = 1 ]
 }
 
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
@@ -75,6 +82,63 @@ unit_log() {
     else
         tail -n 200 /var/log/docker.log 2>/dev/null
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# ACL, label and flags that it has.
+
+# real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.
+real_file() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        readlink -f "$1"
+    elif [ "${1%/*}" = "" ]; then
+        printf '%s\n' "$1"
+    else
+        printf '%s/%s\n' "$(real_file "${1%/*}")" "${1##*/}"
+    fi
+}
+
+# replace_file STAGED PATH MODE: true if PATH has the content of STAGED now, 1 if it had it already, 2 if that failed.
+# MODE is that of a new file. What is private (600, 700) is root's alone, whatever was there.
+replace_file() {
+    file=$(real_file "$2") && [ -n "$file" ] || return 2
+    [ -f "$file" ] || [ ! -e "$file" ] || return 2
+    if [ -f "$file" ] && cmp -s "$1" "$file"; then
+        case $3 in
+            600 | 700) { chown 0:0 "$file" && chmod "$3" "$file"; } || return 2 ;;
+        esac
+        return 1
+    fi
+    mkdir -p "${file%/*}" && rm -f "$file.pymachine-new" && stage_file "$1" "$file" "$3" &&
+        mv -f "$file.pymachine-new" "$file" && return 0
+    rm -f "$file.pymachine-new"
+    return 2
+}
+
+stage_file() {
+    case $3:$(stat -c %F "$2" 2>/dev/null) in
+        600:* | 700:* | *:)
+            # Nobody can open it before it is as private as it will be, whatever ACL the folder gives to its files.
+            (umask 077 && : >"$2.pymachine-new") && chmod 600 "$2.pymachine-new" &&
+                cat "$1" >"$2.pymachine-new" && chmod "$3" "$2.pymachine-new"
+            ;;
+        *) cp -a "$2" "$2.pymachine-new" && cat "$1" >"$2.pymachine-new" && copy_attributes "$2" "$2.pymachine-new" ;;
+    esac
+}
+
+# copy_attributes FROM TO: all but the content; fails where TO would not be as FROM is.
+copy_attributes() {
+    chown "$(stat -c %u:%g "$1")" "$2" && chmod "$(stat -c %a "$1")" "$2" || return
+    if command -v getfacl >/dev/null 2>&1 && command -v setfacl >/dev/null 2>&1 &&
+        [ "$(getfacl -cp "$1" 2>/dev/null)" != "$(getfacl -cp "$2" 2>/dev/null)" ]; then
+        getfacl -cp "$1" 2>/dev/null | setfacl --set-file=- "$2" || return
+    fi
+    if command -v selinuxenabled >/dev/null 2>&1 && selinuxenabled; then
+        chcon --reference="$1" "$2" || return
+    fi
+    flags=$(lsattr -d "$1" 2>/dev/null | sed 's/ .*//' | tr -cd 'ACDScdjmsu')
+    [ -z "$flags" ] || chattr "+$flags" "$2" 2>/dev/null || true
+    [ "$(stat -c '%u %g %a' "$1")" = "$(stat -c '%u %g %a' "$2")" ]
 }
 
 # Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
@@ -221,7 +285,7 @@ live_restore_is() {
 
 # switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
 switch_live_restore() {
-    place_file "$1" "$config" "$config_mode" || true
+    place_file "$1" "$config" 644 || true
     reload_engine
     live_restore_is true || die "the engine did not take up live-restore, so containers would stop" \
         'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
@@ -232,7 +296,7 @@ switch_live_restore() {
 return_live_restore() {
     engine_is_active || return 0
     sed 's/^  "live-restore": true/  "live-restore": false/' "$1" >"$1.off"
-    place_file "$1.off" "$config" "$config_mode" || true
+    place_file "$1.off" "$config" 644 || true
     rm -f "$1.off"
     reload_engine
     live_restore_is false || note 'live-restore stays on in the engine until its next restart'
@@ -247,14 +311,17 @@ miss() {
     say log "$1"
 }
 
+# put_file_back SAVED PATH: the file, through links as when it was saved, and as it was then.
+put_file_back() {
+    may_replace_file "$1" "$2" 644 && real=$(real_file "$2") || return
+    [ "$(stat -c '%u %g %a' "$1")" = "$(stat -c '%u %g %a' "$real")" ] || copy_attributes "$1" "$real"
+}
+
 # put_back KIND PATH
 put_back() {
     case $1 in
         kept)
-            cmp -s "$backup/files$2" "$2" && return 0
-            { cp -p "$backup/files$2" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; } 2>/dev/null && return 0
-            rm -f "$2.pymachine-new" 2>/dev/null
-            miss "$2 could not be put back"
+            put_file_back "$backup/files$2" "$2" 2>/dev/null || miss "$2 could not be put back"
             ;;
         made) rm -f "$2" 2>/dev/null || miss "$2 could not be removed" ;;
     esac
@@ -282,7 +349,8 @@ start_as_it_was() {
     if [ -f "$backup/was-active" ] && [ -f "$backup/restarted" ]; then
         # The engine may have been stopped with live-restore on; without it on at the start too, it would end
         # the containers that it finds.
-        [ ! -f "$backup/daemon.before.json" ] || cp "$backup/daemon.before.json" "$config" || miss "$config could not be written"
+        [ ! -f "$backup/daemon.before.json" ] || may_replace_file "$backup/daemon.before.json" "$config" 644 ||
+            miss "$config could not be written"
         drive restart || miss 'the engine does not start as it was'
     elif [ ! -f "$backup/was-active" ]; then
         drive stop
@@ -292,8 +360,8 @@ start_as_it_was() {
 
 return_config() {
     grep -qs '"live-restore": *true' "$backup/files$config" || return_live_restore "$backup/daemon.before.json"
-    if grep -q "^kept $config\$" "$backup/entries"; then
-        cp -p "$backup/files$config" "$config" || miss "$config could not be put back"
+    if grep -qxF "kept $config" "$backup/entries"; then
+        put_file_back "$backup/files$config" "$config" || miss "$config could not be put back"
     else
         rm -f "$config" || miss "$config could not be removed"
     fi
@@ -338,8 +406,6 @@ close_port() {
 find_engine
 started=$(date +%s)
 config=$(cat "$backup/config-path")
-config_mode=644
-[ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
 put_all_back
 port=$(cat "$backup/port" 2>/dev/null)
 if [ -n "$unit" ]; then

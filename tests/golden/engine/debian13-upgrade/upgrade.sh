@@ -24,19 +24,26 @@ die() {
     exit 1
 }
 
-# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+# place_file STAGED TARGET MODE: as replace_file, of what must not fail; true if the content was not there already.
 place_file() {
-    if [ -f "$2" ] && cmp -s "$1" "$2"; then
-        chmod "$3" "$2"
-        return 1
-    fi
-    mkdir -p "$(dirname "$2")"
-    rm -f "$2.pymachine-new"
-    if (umask 077 && cp "$1" "$2.pymachine-new") && chmod "$3" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; then
-        return 0
-    fi
-    rm -f "$2.pymachine-new"
-    die "cannot write $2"
+    code=0
+    replace_file "$@" || code=$?
+    [ "$code" != 2 ] || die "cannot write $2"
+    return "$code"
+}
+
+# aside WHAT COMMAND…: what the engine works without. Where it fails that is noted, with what it said.
+aside() {
+    what=$1
+    shift
+    said=$("$@" 2>&1 >/dev/null) || note "$what: $(printf '%s' "${said:-$1 failed}" | tail -n 3 | paste -s -d ' ' -)"
+}
+
+# place_aside STAGED TARGET MODE: as place_file, of what the engine works without.
+place_aside() { aside "cannot write $2" may_replace_file "$@"; }
+
+may_replace_file() {
+    replace_file "$@" || [ $? = 1 ]
 }
 
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
@@ -74,6 +81,63 @@ unit_log() {
     else
         tail -n 200 /var/log/docker.log 2>/dev/null
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# ACL, label and flags that it has.
+
+# real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.
+real_file() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        readlink -f "$1"
+    elif [ "${1%/*}" = "" ]; then
+        printf '%s\n' "$1"
+    else
+        printf '%s/%s\n' "$(real_file "${1%/*}")" "${1##*/}"
+    fi
+}
+
+# replace_file STAGED PATH MODE: true if PATH has the content of STAGED now, 1 if it had it already, 2 if that failed.
+# MODE is that of a new file. What is private (600, 700) is root's alone, whatever was there.
+replace_file() {
+    file=$(real_file "$2") && [ -n "$file" ] || return 2
+    [ -f "$file" ] || [ ! -e "$file" ] || return 2
+    if [ -f "$file" ] && cmp -s "$1" "$file"; then
+        case $3 in
+            600 | 700) { chown 0:0 "$file" && chmod "$3" "$file"; } || return 2 ;;
+        esac
+        return 1
+    fi
+    mkdir -p "${file%/*}" && rm -f "$file.pymachine-new" && stage_file "$1" "$file" "$3" &&
+        mv -f "$file.pymachine-new" "$file" && return 0
+    rm -f "$file.pymachine-new"
+    return 2
+}
+
+stage_file() {
+    case $3:$(stat -c %F "$2" 2>/dev/null) in
+        600:* | 700:* | *:)
+            # Nobody can open it before it is as private as it will be, whatever ACL the folder gives to its files.
+            (umask 077 && : >"$2.pymachine-new") && chmod 600 "$2.pymachine-new" &&
+                cat "$1" >"$2.pymachine-new" && chmod "$3" "$2.pymachine-new"
+            ;;
+        *) cp -a "$2" "$2.pymachine-new" && cat "$1" >"$2.pymachine-new" && copy_attributes "$2" "$2.pymachine-new" ;;
+    esac
+}
+
+# copy_attributes FROM TO: all but the content; fails where TO would not be as FROM is.
+copy_attributes() {
+    chown "$(stat -c %u:%g "$1")" "$2" && chmod "$(stat -c %a "$1")" "$2" || return
+    if command -v getfacl >/dev/null 2>&1 && command -v setfacl >/dev/null 2>&1 &&
+        [ "$(getfacl -cp "$1" 2>/dev/null)" != "$(getfacl -cp "$2" 2>/dev/null)" ]; then
+        getfacl -cp "$1" 2>/dev/null | setfacl --set-file=- "$2" || return
+    fi
+    if command -v selinuxenabled >/dev/null 2>&1 && selinuxenabled; then
+        chcon --reference="$1" "$2" || return
+    fi
+    flags=$(lsattr -d "$1" 2>/dev/null | sed 's/ .*//' | tr -cd 'ACDScdjmsu')
+    [ -z "$flags" ] || chattr "+$flags" "$2" 2>/dev/null || true
+    [ "$(stat -c '%u %g %a' "$1")" = "$(stat -c '%u %g %a' "$2")" ]
 }
 
 # Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
@@ -220,7 +284,7 @@ live_restore_is() {
 
 # switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
 switch_live_restore() {
-    place_file "$1" "$config" "$config_mode" || true
+    place_file "$1" "$config" 644 || true
     reload_engine
     live_restore_is true || die "the engine did not take up live-restore, so containers would stop" \
         'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
@@ -231,7 +295,7 @@ switch_live_restore() {
 return_live_restore() {
     engine_is_active || return 0
     sed 's/^  "live-restore": true/  "live-restore": false/' "$1" >"$1.off"
-    place_file "$1.off" "$config" "$config_mode" || true
+    place_file "$1.off" "$config" 644 || true
     rm -f "$1.off"
     reload_engine
     live_restore_is false || note 'live-restore stays on in the engine until its next restart'
@@ -297,10 +361,14 @@ locked() {
         sleep 5
     done
 }
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none
+# Nobody is there to answer what packages ask.
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none \
+    APT_LISTBUGS_FRONTEND=none UCF_FORCE_CONFFOLD=1
 
+# A configuration file that was changed on the host stays as it is.
 apt_get() {
     locked apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Retries=2 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
 }
 
@@ -313,7 +381,7 @@ known() {
 heal() {
     [ -n "$(dpkg --audit)" ] || return 0
     note 'finishing an interrupted package installation'
-    locked dpkg --force-confold --configure -a || die 'dpkg is in a broken state that it cannot mend by itself'
+    locked dpkg --force-confdef --force-confold --configure -a || die 'dpkg is in a broken state that it cannot mend by itself'
 }
 
 # fetch URL FILE
@@ -368,10 +436,21 @@ refresh() {
     apt_get update || note 'some package lists could not be refreshed'
 }
 
+# our_file FOLDER SUFFIX: prints the path of our file there. The names of before are those that Docker's instructions
+# give to a file of the user's: only what says that we made it is ours.
+our_file() {
+    if grep -qs '^# Made by pymachine' "$1/docker$2"; then
+        printf '%s\n' "$1/docker$2"
+    else
+        printf '%s\n' "$1/pymachine-docker$2"
+    fi
+}
+
 # Refreshes the list of Docker's package source alone.
 refresh_docker() {
-    [ -f /etc/apt/sources.list.d/docker.sources ] || return 1
-    apt_get update -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/docker.sources -o Dir::Etc::sourceparts=- \
+    ours=$(our_file /etc/apt/sources.list.d .sources)
+    [ -f "$ours" ] || return 1
+    apt_get update -o Dir::Etc::sourcelist="$ours" -o Dir::Etc::sourceparts=- \
         -o APT::Get::List-Cleanup=0 --error-on=any
 }
 
@@ -394,7 +473,7 @@ pin_packages() {
         [ -z "$1" ] || printf 'Package: docker-ce docker-ce-cli\nPin: version %s\nPin-Priority: 990\n\n' "$1"
         cat "$here/docker.pref"
     } >"$here/docker.pref.ready"
-    place_file "$here/docker.pref.ready" /etc/apt/preferences.d/docker 644 || true
+    place_file "$here/docker.pref.ready" "$(our_file /etc/apt/preferences.d '')" 644 || true
 }
 
 add_repository() {
@@ -428,7 +507,7 @@ install_packages() {
             die 'Docker'"'"'s packages (https://download.docker.com) could not be installed'
     }
     pin_packages "$version"
-    apt-mark -qq hold docker-ce docker-ce-cli containerd.io >/dev/null
+    aside 'an unattended upgrade may restart the engine' apt-mark -qq hold docker-ce docker-ce-cli containerd.io
 }
 
 # Sets now and next: the version of the engine's package that is installed, and the one to install.
@@ -446,8 +525,9 @@ compare_versions() {
 
 upgrade_packages() {
     held=$(apt-mark showhold docker-ce docker-ce-cli containerd.io)
-    if grep -qs '^# Made by pymachine' /etc/apt/preferences.d/docker; then
-        sed -n '/^# Made by pymachine/,$p' /etc/apt/preferences.d/docker >"$here/docker.pref"
+    pref=$(our_file /etc/apt/preferences.d '')
+    if [ -f "$pref" ]; then
+        sed -n '/^# Made by pymachine/,$p' "$pref" >"$here/docker.pref"
         pin_packages "$next"
     fi
     # shellcheck disable=SC2086 # package names
@@ -463,7 +543,6 @@ upgrade_packages() {
 here=$(cd "$(dirname "$0")" && pwd)
 current=starting
 config=/etc/docker/daemon.json
-config_mode=644
 older=''
 
 finish() {
@@ -480,7 +559,6 @@ finish() {
 
 keep_containers() {
     [ -f "$here/daemon.before.json" ] || return 0
-    [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
     if [ -f "$config" ]; then cp -p "$config" "$here/daemon.found.json"; else : >"$here/daemon.none"; fi
     switch_live_restore "$here/daemon.before.json"
 }
@@ -490,7 +568,7 @@ restore_live() {
     [ -f "$here/daemon.found.json" ] || [ -f "$here/daemon.none" ] || return 0
     return_live_restore "$here/daemon.before.json"
     if [ -f "$here/daemon.found.json" ]; then
-        place_file "$here/daemon.found.json" "$config" "$config_mode" || true
+        place_file "$here/daemon.found.json" "$config" 644 || true
     else
         rm -f "$config"
     fi
@@ -507,7 +585,7 @@ follow_unit() {
         sed '/^ExecStart=/d' "$drop_in"
         printf 'ExecStart=\nExecStart=%s\n' "$command"
     } >"$here/drop-in"
-    if place_file "$here/drop-in" "$drop_in" "$(stat -c %a "$drop_in")"; then
+    if place_file "$here/drop-in" "$drop_in" 644; then
         systemctl daemon-reload
         restart_engine || die 'the engine does not start'
     fi

@@ -24,19 +24,26 @@ die() {
     exit 1
 }
 
-# place_file STAGED TARGET MODE: put a file where it belongs, in one move; true if it was not there already.
+# place_file STAGED TARGET MODE: as replace_file, of what must not fail; true if the content was not there already.
 place_file() {
-    if [ -f "$2" ] && cmp -s "$1" "$2"; then
-        chmod "$3" "$2"
-        return 1
-    fi
-    mkdir -p "$(dirname "$2")"
-    rm -f "$2.pymachine-new"
-    if (umask 077 && cp "$1" "$2.pymachine-new") && chmod "$3" "$2.pymachine-new" && mv -f "$2.pymachine-new" "$2"; then
-        return 0
-    fi
-    rm -f "$2.pymachine-new"
-    die "cannot write $2"
+    code=0
+    replace_file "$@" || code=$?
+    [ "$code" != 2 ] || die "cannot write $2"
+    return "$code"
+}
+
+# aside WHAT COMMAND…: what the engine works without. Where it fails that is noted, with what it said.
+aside() {
+    what=$1
+    shift
+    said=$("$@" 2>&1 >/dev/null) || note "$what: $(printf '%s' "${said:-$1 failed}" | tail -n 3 | paste -s -d ' ' -)"
+}
+
+# place_aside STAGED TARGET MODE: as place_file, of what the engine works without.
+place_aside() { aside "cannot write $2" may_replace_file "$@"; }
+
+may_replace_file() {
+    replace_file "$@" || [ $? = 1 ]
 }
 
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
@@ -74,6 +81,63 @@ unit_log() {
     else
         tail -n 200 /var/log/docker.log 2>/dev/null
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
+}
+
+# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# ACL, label and flags that it has.
+
+# real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.
+real_file() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        readlink -f "$1"
+    elif [ "${1%/*}" = "" ]; then
+        printf '%s\n' "$1"
+    else
+        printf '%s/%s\n' "$(real_file "${1%/*}")" "${1##*/}"
+    fi
+}
+
+# replace_file STAGED PATH MODE: true if PATH has the content of STAGED now, 1 if it had it already, 2 if that failed.
+# MODE is that of a new file. What is private (600, 700) is root's alone, whatever was there.
+replace_file() {
+    file=$(real_file "$2") && [ -n "$file" ] || return 2
+    [ -f "$file" ] || [ ! -e "$file" ] || return 2
+    if [ -f "$file" ] && cmp -s "$1" "$file"; then
+        case $3 in
+            600 | 700) { chown 0:0 "$file" && chmod "$3" "$file"; } || return 2 ;;
+        esac
+        return 1
+    fi
+    mkdir -p "${file%/*}" && rm -f "$file.pymachine-new" && stage_file "$1" "$file" "$3" &&
+        mv -f "$file.pymachine-new" "$file" && return 0
+    rm -f "$file.pymachine-new"
+    return 2
+}
+
+stage_file() {
+    case $3:$(stat -c %F "$2" 2>/dev/null) in
+        600:* | 700:* | *:)
+            # Nobody can open it before it is as private as it will be, whatever ACL the folder gives to its files.
+            (umask 077 && : >"$2.pymachine-new") && chmod 600 "$2.pymachine-new" &&
+                cat "$1" >"$2.pymachine-new" && chmod "$3" "$2.pymachine-new"
+            ;;
+        *) cp -a "$2" "$2.pymachine-new" && cat "$1" >"$2.pymachine-new" && copy_attributes "$2" "$2.pymachine-new" ;;
+    esac
+}
+
+# copy_attributes FROM TO: all but the content; fails where TO would not be as FROM is.
+copy_attributes() {
+    chown "$(stat -c %u:%g "$1")" "$2" && chmod "$(stat -c %a "$1")" "$2" || return
+    if command -v getfacl >/dev/null 2>&1 && command -v setfacl >/dev/null 2>&1 &&
+        [ "$(getfacl -cp "$1" 2>/dev/null)" != "$(getfacl -cp "$2" 2>/dev/null)" ]; then
+        getfacl -cp "$1" 2>/dev/null | setfacl --set-file=- "$2" || return
+    fi
+    if command -v selinuxenabled >/dev/null 2>&1 && selinuxenabled; then
+        chcon --reference="$1" "$2" || return
+    fi
+    flags=$(lsattr -d "$1" 2>/dev/null | sed 's/ .*//' | tr -cd 'ACDScdjmsu')
+    [ -z "$flags" ] || chattr "+$flags" "$2" 2>/dev/null || true
+    [ "$(stat -c '%u %g %a' "$1")" = "$(stat -c '%u %g %a' "$2")" ]
 }
 
 # Finds the unit that runs dockerd, and dockerd itself: names and places differ by distribution.
@@ -220,7 +284,7 @@ live_restore_is() {
 
 # switch_live_restore FILE: make FILE the daemon.json of the running engine, and see that it took live-restore up.
 switch_live_restore() {
-    place_file "$1" "$config" "$config_mode" || true
+    place_file "$1" "$config" 644 || true
     reload_engine
     live_restore_is true || die "the engine did not take up live-restore, so containers would stop" \
         'stop the containers yourself, or set live-restore to false in its daemon.json to allow that'
@@ -231,7 +295,7 @@ switch_live_restore() {
 return_live_restore() {
     engine_is_active || return 0
     sed 's/^  "live-restore": true/  "live-restore": false/' "$1" >"$1.off"
-    place_file "$1.off" "$config" "$config_mode" || true
+    place_file "$1.off" "$config" 644 || true
     rm -f "$1.off"
     reload_engine
     live_restore_is false || note 'live-restore stays on in the engine until its next restart'
@@ -352,7 +416,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 backup=$state/backup/current
 current=starting
 config=/etc/docker/daemon.json
-config_mode=644
 hold_back=/run/systemd/system/docker.service.d/zz-pymachine-wait.conf
 reload=''
 
@@ -478,7 +541,7 @@ begin_backup() {
 
 # keep TARGET: put what is there into the backup, or note that nothing was.
 keep() {
-    if grep -q "^[a-z]* $1\$" "$backup/entries"; then
+    if grep -qxF -e "kept $1" -e "made $1" "$backup/entries"; then
         return 0
     elif [ -f "$1" ]; then
         mkdir -p "$backup/files$(dirname "$1")"
@@ -504,7 +567,6 @@ check_config() {
         absent | 402edb5023d3f342f8aefb44211e1418b5463bba343d556e6917152f2129bfa6) ;;
         *) die "$config was changed by somebody while this was being prepared" 'try again' ;;
     esac
-    [ ! -f "$config" ] || config_mode=$(stat -c %a "$config")
 }
 
 name_host() {
@@ -516,14 +578,14 @@ name_host() {
     fi
     printf '%s\n' "$name" >"$here/hostname"
     keep /etc/hostname
-    place_file "$here/hostname" /etc/hostname 644 || true
+    place_aside "$here/hostname" /etc/hostname 644
     keep /etc/hosts
     awk -v name="$name" '
         BEGIN { short = name; sub(/\..*/, "", short); line = "127.0.1.1\t" name (short != name ? " " short : "") }
         $1 == "127.0.1.1" { if (!done++) print line; next }
         { print }
-        END { if (!done) print line }' /etc/hosts >"$here/hosts"
-    place_file "$here/hosts" /etc/hosts 644 || true
+        END { if (!done) print line }' "$(if [ -f /etc/hosts ]; then echo /etc/hosts; else echo /dev/null; fi)" >"$here/hosts"
+    place_aside "$here/hosts" /etc/hosts 644
 }
 
 place_certificates() {
@@ -595,7 +657,7 @@ start() {
     fi
     step 'starting the engine'
     keep "$config"
-    place "$here/daemon.json" "$config" "$config_mode"
+    place "$here/daemon.json" "$config" 644
     : >"$backup/restarted"
     enable_engine
     restart_engine || die "the engine does not start"
@@ -608,20 +670,20 @@ enable_engine() {
     if [ "$init" = systemd ]; then
         ! systemctl is-enabled -q "$unit" 2>/dev/null || return 0
         [ -f "$state/installed" ] || echo "$unit" >"$state/enabled"
-        systemctl enable -q --no-reload "$unit" 2>/dev/null || note "unit $unit could not be enabled: it will not start at boot"
+        aside "unit $unit will not start at boot" systemctl enable -q --no-reload "$unit"
     else
-        rc-update -q add "$unit" default 2>/dev/null || true
+        aside "$unit will not start at boot" rc-update -q add "$unit" default
     fi
 }
 
 open_to_clients() {
     if ! id -nG ann | tr ' ' '\n' | grep -qx docker; then
         note 'putting ann into group docker'
-        if command -v usermod >/dev/null 2>&1; then
-            usermod -aG docker ann
-        else
-            addgroup ann docker
-        fi
+        add_member() {
+            if command -v usermod >/dev/null 2>&1; then usermod -aG docker "$1"; else addgroup "$1" docker; fi
+        }
+        aside 'ann is not put into group docker, and needs sudo for the engine' \
+            add_member ann
     fi
     :
 }
@@ -629,7 +691,7 @@ open_to_clients() {
 # What follows the engine is on record in $state/extras until it is there; a set-up that finds it begins it again.
 begin_extras() {
     [ -s "$state/extras" ] || return 0
-    place_file "$here/extras.sh" "$state/extras.sh" 700 || true
+    place_aside "$here/extras.sh" "$state/extras.sh" 700
     note "in the background follow: $(paste -s -d ' ' "$state/extras")"
     sh "$state/extras.sh" arm || note 'they could not be installed; the next set-up tries again'
 }

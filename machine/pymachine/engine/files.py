@@ -1,0 +1,59 @@
+"""Which files of a host a set-up or a removal will write, as far as that is known before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pymachine.engine.configuring import ConfigPlan
+from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.obstacles import (
+    APT_FILES,
+    CERTIFICATES,
+    CONF_D,
+    ETC_HOSTNAME,
+    ETC_HOSTS,
+    MANIFEST,
+    RPM_FILES,
+    drop_in_of,
+)
+from pymachine.engine.sources import Source
+
+
+def files_of_setup(
+    config: ConfigPlan, facts: HostFacts, source: Source, *, hostname: str | None, environment: bool
+) -> list[str]:
+    """Return the paths. What has its content already is not written; ``environment``: the daemon is given some."""
+    return [
+        MANIFEST,
+        *CERTIFICATES,
+        *daemon_json(config.path, facts, (config.before, config.final, config.after)),
+        *_of_unit(facts, environment=environment),
+        *(_of_name(hostname, facts) if hostname else ()),
+        *_of_packages(source, facts),
+    ]
+
+
+def daemon_json(path: str, facts: HostFacts, texts: Iterable[bytes | None]) -> list[str]:
+    """Return the path of daemon.json if one of these texts, None for none, is another than that on the host."""
+    return [path] if any(text not in (None, facts.daemon_json) for text in texts) else []
+
+
+def _of_unit(facts: HostFacts, *, environment: bool) -> list[str]:
+    if facts.init == "systemd":
+        return [drop_in_of(facts.engine.unit if facts.engine else "")]
+    return [CONF_D] if environment else []
+
+
+def _of_name(hostname: str, facts: HostFacts) -> list[str]:
+    lines = [words for line in facts.etc_hosts.splitlines() if (words := line.split())[:1] == ["127.0.1.1"]]
+    named = len(lines) == 1 and lines[0][1:2] == [hostname]
+    return [
+        *([] if facts.etc_hostname == f"{hostname}\n" else [ETC_HOSTNAME]),
+        *([] if named else [ETC_HOSTS]),
+    ]
+
+
+def _of_packages(source: Source, facts: HostFacts) -> tuple[str, ...]:
+    if source.kind != "docker" or source.own_repo or facts.engine is not None:
+        return ()
+    return APT_FILES if source.repo and source.repo.suite else RPM_FILES

@@ -1,0 +1,84 @@
+"""Files that a set-up writes, and what keeps them from being replaced as they are. Pure.
+
+A file is replaced by a new one that takes its place in one move, where links lead to it, with the owner, group, mode,
+ACL, label and flags of the old one. Where that cannot be, the host is refused before anything is touched: the survey
+looks (``engine/_obstacle.sh.j2``), and tries nothing out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pymachine.errors import CheckFailed
+
+STATE = "/var/lib/pymachine"
+TLS_FOLDER = "/etc/docker/pymachine"
+MANIFEST = f"{STATE}/manifest.json"
+CERTIFICATES = tuple(f"{TLS_FOLDER}/{name}" for name in ("ca.pem", "server.pem", "server-key.pem"))
+ETC_HOSTS = "/etc/hosts"
+ETC_HOSTNAME = "/etc/hostname"
+CONF_D = "/etc/conf.d/docker"
+APT_FILES = (
+    "/etc/apt/sources.list.d/pymachine-docker.sources",
+    "/etc/apt/preferences.d/pymachine-docker",
+    "/etc/apt/keyrings/pymachine-docker.asc",
+)
+RPM_FILES = ("/etc/yum.repos.d/pymachine-docker-ce.repo",)
+# What the survey looks at, beside daemon.json and the drop-in, whose places the host decides on.
+TARGETS = (MANIFEST, *CERTIFICATES, ETC_HOSTS, ETC_HOSTNAME)
+
+
+class Reason(StrEnum):
+    """Why a file cannot be replaced, in the words of the survey."""
+
+    DANGLING = "dangling"
+    NO_FILE = "no-file"
+    NO_FOLDER = "no-folder"
+    MOUNTED = "mounted"
+    HARD_LINKED = "hard-linked"
+    IMMUTABLE = "immutable"
+    READ_ONLY = "read-only"
+
+
+_IN_WORDS: Mapping[Reason, str] = {
+    Reason.DANGLING: "is a link that leads to nothing",
+    Reason.NO_FILE: "is not a regular file",
+    Reason.NO_FOLDER: "is not a folder",
+    Reason.MOUNTED: "is mounted there by itself, so that no other file can take its place",
+    Reason.HARD_LINKED: "has other names (hard links) that would keep the former content",
+    Reason.IMMUTABLE: "is immutable or append-only (chattr)",
+    Reason.READ_ONLY: "cannot be written to: its file system is read-only, or denies it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a file from being replaced; ``where`` is what is in the way, the file itself or another."""
+
+    reason: Reason
+    where: str
+
+
+def drop_in_of(unit: str) -> str:
+    """Return the path of our drop-in for a unit of systemd; of Docker's where none is known yet."""
+    return f"/etc/systemd/system/{unit or 'docker.service'}.d/zz-pymachine.conf"
+
+
+def check_replaceable(obstacles: Mapping[str, Obstacle], paths: Iterable[str]) -> None:
+    """Refuse a host on which one of these files cannot be replaced. Raises ``CheckFailed`` naming all of them."""
+    found = [_sentence(path, obstacles[path]) for path in dict.fromkeys(paths) if path in obstacles]
+    if not found:
+        return
+    renames = {ETC_HOSTS, ETC_HOSTNAME} & set(paths) & obstacles.keys()
+    raise CheckFailed(
+        "what is there cannot be kept as it is: " + "".join(f"\n  {sentence}" for sentence in found),
+        hint="nothing was changed; make way for these files on the host"
+        + (", or leave its name alone with --keep-hostname" if renames else ""),
+    )
+
+
+def _sentence(path: str, obstacle: Obstacle) -> str:
+    words = _IN_WORDS[obstacle.reason]
+    return f"{path} {words}" if obstacle.where == path else f"{path}: {obstacle.where} {words}"
