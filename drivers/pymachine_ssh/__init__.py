@@ -85,6 +85,7 @@ class SshDriver:
     options: ClassVar[type] = SshOptions
     preexisting: ClassVar[bool] = True
     alters: ClassVar[Mapping[str, str]] = {
+        "ssh_host": "move",
         "ssh_user": "reach",
         "ssh_port": "reach",
         "ssh_key": "reach",

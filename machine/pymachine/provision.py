@@ -16,6 +16,7 @@ from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
 from pymachine.steps.following import located_at_work, settled
 from pymachine.steps.host import Reach, Survey, look
 from pymachine.steps.preview import Preview, preview_of
+from pymachine.steps.relocation import changes_between, relocated
 from pymachine.steps.session import Session, Step, journalled, working
 from pymachine.steps.tools import Tools
 
@@ -25,13 +26,16 @@ def provision(
     tools: Tools,
     *,
     spec_changes: Mapping[str, Any] | None = None,
+    reach: Mapping[str, Any] | None = None,
     host_key: str | None = None,
     new_certificates: bool = False,
 ) -> Machine:
     """Set the machine's engine up again, with these fields of its ``EngineSpec`` changed; return the record.
 
     The changes are recorded when they are in place on the host; a provision that fails leaves the options that
-    were there, in the record as on the host. ``host_key`` replaces the pinned SSH host key (a reinstalled host).
+    were there, in the record as on the host. ``reach`` are options of the driver that say where the host is now and
+    how to log in: once it has proved by its host key to be the same, they go on record before anything else is done.
+    ``host_key`` replaces the pinned SSH host key (a reinstalled host).
     ``new_certificates`` replaces the machine's authority and all that it signed: whoever has a client key of before
     is refused from then on. They are on record before they travel, so a provision that fails is simply repeated.
     Raises as ``create`` does.
@@ -40,6 +44,8 @@ def provision(
     changes = spec_changes or {}
     with working(name, f"provision {name}", tools, driver) as session:
         former = located_at_work(tools.store.get(name), session)
+        _provisionable(former)
+        former = relocated(former, reach or {}, session, host_key=host_key)
         machine = _changed(former, changes, host_key)
         session.former = former if changes else None
         _tell_of_cut_off(former, tools)
@@ -52,6 +58,7 @@ def preview_provision(
     tools: Tools,
     *,
     spec_changes: Mapping[str, Any] | None = None,
+    reach: Mapping[str, Any] | None = None,
     host_key: str | None = None,
     new_certificates: bool = False,
 ) -> Preview:
@@ -59,11 +66,13 @@ def preview_provision(
     machine = tools.store.get(name)
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
-        former = located_at_work(machine, session)
+        before = located_at_work(machine, session)
+        _provisionable(before)
+        former = relocated(before, reach or {}, session, host_key=host_key)
         session.former = former if spec_changes else None
         machine = _changed(former, spec_changes or {}, host_key)
         machine = session.perform((Reach(), Survey(Certify(anew=new_certificates))), machine)
-        return preview_of("provision", machine, session)
+        return preview_of("provision", machine, session, changes_between(before, former))
     finally:
         session.disconnect()
 

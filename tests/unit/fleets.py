@@ -149,7 +149,7 @@ class Sim:
     def _reach(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         self._options(action)
 
-    _resize = _refit = _reach
+    _move = _resize = _refit = _reach
 
     def _configure(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         machine = self.records[action.subject]

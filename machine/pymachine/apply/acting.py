@@ -182,6 +182,11 @@ def _reach(hands: Hands, action: Action, payload: payloads.Reach) -> None:
         session.save(moved)
 
 
+def _move(hands: Hands, action: Action, payload: payloads.Move) -> None:
+    with hands.resting(action):
+        provision.provision(action.subject, hands.tools, reach=payload.options)
+
+
 def _record(hands: Hands, name: str, change: Callable[[Machine], Machine]) -> None:
     machine = hands.tools.store.get(name)
     with working(name, f"change {name}", hands.tools, hands.tools.driver_of(machine)) as session:
@@ -327,6 +332,7 @@ _ACTS: Mapping[type[Payload], Act] = {
     payloads.Adopt: _adopt,
     payloads.Start: _start,
     payloads.Reach: _reach,
+    payloads.Move: _move,
     payloads.Resize: _resize,
     payloads.Refit: _refit,
     payloads.Configure: _configure,

@@ -123,7 +123,8 @@ class Alters(Protocol):
     """A driver of whose options some can be other ones on an instance that exists.
 
     ``alters`` says by an option's name what a change means: ``cpus``, ``memory`` or ``disk`` (see ``Resizes``),
-    ``refit`` (see ``Refits``), ``reach`` (only how it is logged in to; see ``Locates``) or ``record`` (nothing on the
+    ``refit`` (see ``Refits``), ``reach`` (only how it is logged in to; see ``Locates``), ``move`` (where a host is
+    that was there before; see ``Locates``) or ``record`` (nothing on the
     instance). Any other option makes another instance.
     """
 

@@ -18,6 +18,7 @@ class Effect(StrEnum):
     SWITCH_OFF = "switch-off"
     MAY_SWITCH_OFF = "may-switch-off"
     OPEN_PORT = "open-port"
+    CHANGE_ADDRESS = "change-address"
     REPLACE_HOST = "replace-host"
     DELETE_HOST = "delete-host"
     DELETE_DATA = "delete-data"
@@ -41,6 +42,7 @@ IN_WORDS: Mapping[Effect, str] = {
     Effect.SWITCH_OFF: "switches the machine off meanwhile",
     Effect.MAY_SWITCH_OFF: "may switch the machine off meanwhile",
     Effect.OPEN_PORT: "opens a port",
+    Effect.CHANGE_ADDRESS: "changes the address of the engine",
     Effect.REPLACE_HOST: "deletes the machine with everything on it",
     Effect.DELETE_HOST: "deletes the host with everything on it",
     Effect.DELETE_DATA: "deletes images, containers and volumes",

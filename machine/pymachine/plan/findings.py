@@ -18,6 +18,7 @@ SIZES = (CPUS, MEMORY, DISK)
 SIZE = "size"  # one of these three
 REFIT = "refit"  # the driver gives it to the instance
 REACH = "reach"  # only how it is logged in to
+MOVE = "move"  # where the host is
 RECORD = "record"  # nothing on the machine itself
 ANEW = "anew"  # another machine: what is said of no option
 

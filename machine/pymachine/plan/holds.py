@@ -83,5 +83,5 @@ def _without_interruptions(found: Found, among: frozenset[str]) -> tuple[Found, 
 
 
 def _takes_away(action: Action) -> bool:
-    lost = isinstance(action.payload, payloads.Replace) and action.payload.lost
+    lost = isinstance(action.payload, payloads.Replace | payloads.Move) and action.payload.lost
     return action.interrupts and not lost

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     REPLACE = "replace"
     START = "start"
     REACH = "reach"
+    MOVE = "move"
     RESIZE = "resize"
     REFIT = "refit"
     CONFIGURE = "configure"
@@ -41,6 +42,7 @@ IN_WORDS: Mapping[Kind, str] = {
     Kind.ADOPT: "take into the fleet",
     Kind.REMAKE: "make anew",
     Kind.REACH: "change how it is reached",
+    Kind.MOVE: "follow the host to where it is now",
     Kind.REFIT: "change the instance",
     Kind.CONFIGURE: "configure the engine",
     Kind.RENEW: "renew certificates",

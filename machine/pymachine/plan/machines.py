@@ -18,7 +18,7 @@ from pymachine.plan.differences import (
     engine_differences,
     label_differences,
 )
-from pymachine.plan.findings import ANEW, REACH, RECORD, REFIT, SIZE, Finding, Known
+from pymachine.plan.findings import ANEW, MOVE, REACH, RECORD, REFIT, SIZE, Finding, Known
 from pymachine.plan.kinds import Kind
 from pymachine.plan.payloads import Payload
 
@@ -47,7 +47,7 @@ class Part:
     @property
     def starts(self) -> bool:
         """Whether more of it shows once it is on, or can be reached."""
-        return any(action.kind in (Kind.START, Kind.REACH) for action in self.actions)
+        return any(action.kind in (Kind.START, Kind.REACH, Kind.MOVE) for action in self.actions)
 
 
 def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Known) -> Part:
@@ -92,22 +92,27 @@ def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -
     made_by_us = not known.traits[spec.driver].preexisting and not machine.adopted
     if finding.state is State.MISSING and made_by_us:
         return _one(payloads.Remake(), spec, "its host is gone")
-    first = _recorded(spec, machine, changed)
+    first = _recorded(spec, machine, changed, finding)
     if finding.state in _ASLEEP and made_by_us:
         return Part((*first, _action(payloads.Start(), spec, f"it is {finding.state.lower()}")))
     if not finding.seen:
-        return Part(first, unseen="" if changed.causes.get(REACH) else _why_unseen(finding))
+        elsewhere = REACH in changed.causes or MOVE in changed.causes
+        return Part(first, unseen="" if elsewhere else _why_unseen(finding))
     return _looked_at(spec, machine, changed, finding, first)
 
 
-def _recorded(spec: MachineSpec, machine: Machine, changed: Changed) -> tuple[Action, ...]:
+def _recorded(spec: MachineSpec, machine: Machine, changed: Changed, finding: Finding) -> tuple[Action, ...]:
     """What changes the record alone, and how the machine is reached."""
     actions = [] if machine.fleet else [_action(payloads.Adopt(), spec, "it is on record and belongs to no fleet")]
     labels = label_differences(spec.labels, machine.labels)
     if labels or RECORD in changed.causes:
         causes = (*labels, *changed.causes.get(RECORD, ()))
         actions.append(Action(payloads.Relabel(changed.values.get(RECORD, {})), spec.name, causes))
-    if REACH in changed.causes:
+    if MOVE in changed.causes:
+        options = {**changed.values.get(REACH, {}), **changed.values[MOVE]}
+        causes = (*changed.causes[MOVE], *changed.causes.get(REACH, ()))
+        actions.append(Action(payloads.Move(options, lost=not finding.seen), spec.name, causes))
+    elif REACH in changed.causes:
         actions.append(Action(payloads.Reach(changed.values[REACH]), spec.name, changed.causes[REACH]))
     return tuple(actions)
 

@@ -51,7 +51,7 @@ class Nodes:
         """Whether a node runs no tasks while this is done to it. One that does not answer cannot be drained."""
         if action.subject not in self.seated:
             return False
-        if isinstance(action.payload, payloads.Replace | payloads.Remove) and action.payload.lost:
+        if isinstance(action.payload, payloads.Replace | payloads.Remove | payloads.Move) and action.payload.lost:
             return False
         return action.interrupts or action.kind in _LEAVING
 

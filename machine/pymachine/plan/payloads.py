@@ -80,6 +80,19 @@ class Reach(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class Move(Payload):
+    """Follow a host to another address, with new certificates for it; ``options`` of the driver say where it is.
+
+    ``lost``: it does not answer where it was.
+    """
+
+    kind = Kind.MOVE
+    always = (Effect.CHANGE_ADDRESS, Effect.MAY_RESTART_ENGINE)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resize(Payload):
     """Give a machine other sizes; ``memory`` and ``disk`` are bytes, None stays. ``options`` go on record."""
 

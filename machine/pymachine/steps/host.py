@@ -132,6 +132,8 @@ class Survey:
             former=session.former.engine if session.former else None,
             renewals=renewals(self._certify.due(machine, session)) if self._certify else (),
         )
+        if session.moved and (told := _left_behind(machine, facts)):
+            session.tools.reporter.notice(machine.name, told)
         for announcement in session.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return machine
@@ -153,6 +155,18 @@ def _admitted(machine: Machine, session: Session, patience: float, admission: fl
                 raise
             session.tools.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE)
+
+
+def _left_behind(machine: Machine, facts: HostFacts) -> str:
+    """Say what another address means for a node of a Swarm: the one it joined with is its own for life."""
+    standing = (facts.engine.info.get("Swarm") if facts.engine else None) or {}
+    advertised = str(standing.get("NodeAddr") or "")
+    if not advertised or advertised in facts.addresses:
+        return ""
+    return (
+        f"the other nodes of its Swarm know it by {advertised}, which it has no more: let it leave and join again "
+        f"(`pymachine swarm leave {machine.name}`, `pymachine swarm join`)"
+    )
 
 
 def known_addresses(machine: Machine, facts: HostFacts, driver: Driver) -> tuple[str, ...]:

@@ -42,9 +42,10 @@ class Session:
     ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
     refusal. ``step`` is the one at work, or the last one; ``touched`` says that something outside the store was
     changed, or may have been. ``makes`` is true for verbs that make a machine, ``fresh`` where it had no record
-    before. ``former`` is the record of a machine whose engine gets other options: until these are ``in_place`` on the
-    host, what is saved tells of the former ones. ``prospect``, ``login`` and ``first_boot`` concern a host that is
-    known before it boots, ``source`` is what the driver makes a copy of.
+    before. ``moved`` says that the engine's address is another one now. ``former`` is the record of a machine whose
+    engine gets other options: until these are ``in_place`` on the host, what is saved tells of the former ones.
+    ``prospect``, ``login`` and ``first_boot`` concern a host that is known before it boots, ``source`` is what the
+    driver makes a copy of.
     """
 
     tools: Tools
@@ -60,6 +61,7 @@ class Session:
     fresh: bool = False
     former: Machine | None = None
     in_place: bool = False
+    moved: bool = False
     plan: SetupPlan | None = None
     prospect: Prospect | None = None
     login: Login | None = None

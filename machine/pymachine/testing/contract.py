@@ -115,7 +115,7 @@ class DriverContract:
             return
         known = {field.name for field in fields(driver.options)}
         needed: dict[str, type] = {**dict.fromkeys(("cpus", "memory", "disk"), Resizes), "refit": Refits}
-        needed["reach"] = Locates
+        needed["reach"] = needed["move"] = Locates
         for name, meaning in driver.alters.items():
             assert name in known, f"alters names {name}, which is no option"
             assert meaning == "record" or meaning in needed, f"no change of an option is {meaning!r}"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pymachine.steps.preview import Preview
     from pymachine.steps.tools import Tools
 
+WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers call these options
+
 
 @command()
 @with_options(engine_options(new=False))
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
     "--new-certificates", is_flag=True,
     help="Replace the machine's authority and all its certificates, so that client keys of before are refused.",
 )  # fmt: skip
+@click.option("--ssh-host", metavar="HOST", help="Where the host is now, which its host key has to prove.")
+@click.option("--ssh-port", type=int, metavar="PORT", help="The port of its SSH server from now on.")
+@click.option("--ssh-user", metavar="USER", help="The account to log in to from now on.")
+@click.option("--ssh-key", metavar="FILE", help="The private key file to log in with from now on.")
+@click.option("--ssh-jump", metavar="[USER@]HOST[:PORT]", help="The jump hosts to go through from now on, or none.")
 @click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
 @NO_DRAIN
 @FORCE_UNLOCK
@@ -46,7 +53,7 @@ def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool,
     An option that is left out keeps what is on record. Renews certificates that are about to end. Nodes of a Swarm
     whose engines restart for it are drained meanwhile, one after another.
     """
-    options, drain = _options(given), not given["no_drain"]
+    options, drain = _options(given, names), not given["no_drain"]
     from pymachine import provision as verbs
     from pymachine.swarm import provision_node
 
@@ -81,14 +88,18 @@ def upgrade(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, *
         _work(app, names, lambda name, tools: upgrade_node(name, tools, drain=drain, version=wanted), as_json)
 
 
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+def _options(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return what the verb takes, checked. Raises ``UsageFault``."""
     host_key = given["ssh_host_key"]
     if host_key is not None:
         from pymachine.transport.hostkeys import parse_pin
 
         parse_pin(host_key)
+    reach = {name: given[name] for name in WAYS if given[name] is not None}
+    if len(names) > 1 and "ssh_host" in reach:
+        raise UsageFault("--ssh-host is where one machine is", hint="give the command for each machine apart")
     return {
+        "reach": reach,
         "spec_changes": _changes(given, given["reset"]),
         "host_key": host_key,
         "new_certificates": given["new_certificates"],

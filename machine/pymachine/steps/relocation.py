@@ -1,0 +1,138 @@
+"""A host that is found elsewhere now: at another address or port, as another account, with another key file.
+
+That it is the same host its host key proves: the one on record, or one that the user vouches for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from pymachine.documents import to_document
+from pymachine.driver import Driver, Instance, Locates
+from pymachine.engine.effects import Aspect, Change, Effect
+from pymachine.errors import CheckFailed, NotSupported, TransportError
+from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.plan.findings import MOVE, REACH
+from pymachine.steps.host import options_on_record, request_for
+from pymachine.steps.session import Session
+from pymachine.transport.addresses import place
+
+PIN = "ssh_host_key"  # the option that vouches for another key
+
+
+def relocated(
+    machine: Machine, changes: Mapping[str, Any], session: Session, *, host_key: str | None = None
+) -> Machine:
+    """Return the record with where the host is now, saved once the host was logged in to there.
+
+    ``changes`` are options of the driver by their names. Without any, the host is looked for where those on record
+    lead now: an alias of the SSH configuration may stand for another address. The same record where nothing differs.
+    Can be repeated, wherever it was cut off: certificates and engine follow in the set-up.
+
+    Raises ``CheckFailed``, with nothing changed, where nothing answers there or another host does; ``NotSupported``
+    for a driver that knows better where its hosts are.
+    """
+    driver = session.driver
+    if not _follows(driver, machine, changes):
+        return machine
+    assert isinstance(driver, Locates)
+    given = options_on_record(machine, driver.options)
+    options = replace(given, **changes) if changes else given
+    request = request_for(machine, options, session.tools)
+    if changes:
+        driver.check(request)
+    located = driver.locate(request)
+    before = driver.locate(request_for(machine, given, session.tools)) if changes else located
+    pin = host_key or changes.get(PIN)
+    found = machine.with_(
+        options=to_document(options) if changes else machine.options,
+        handle=located.handle,
+        ssh=_way_now(machine, before.ssh, located.ssh, pin),
+    )
+    if not _differs(machine, found):
+        return machine if found.options == machine.options else session.save(found)
+    return _moved(machine, found, located, session)
+
+
+def changes_between(before: Machine, after: Machine) -> tuple[Change, ...]:
+    """Return what is different about where a host is, for a preview."""
+    if before.endpoint != after.endpoint:
+        why = f"{_engine(before)} → {_engine(after)}"
+        return (Change("change the address of the engine", why, Aspect.HOST, (Effect.CHANGE_ADDRESS,)),)
+    if (before.ssh, before.handle) != (after.ssh, after.handle):
+        return (Change("change how it is reached", f"{_way(before)} → {_way(after)}", Aspect.HOST),)
+    return ()
+
+
+def _follows(driver: Driver, machine: Machine, changes: Mapping[str, Any]) -> bool:
+    """Whether a host of this driver may be found elsewhere. Raises for ``changes`` that cannot be made."""
+    alters: Mapping[str, str] = getattr(driver, "alters", {})
+    if wrong := [name for name in changes if alters.get(name) not in (MOVE, REACH)]:
+        flag = f"--{wrong[0].replace('_', '-')}"
+        raise NotSupported(
+            f"{flag} is not for {machine.name}: driver {machine.driver} knows itself how its hosts are reached",
+            hint=f"leave {flag} out",
+        )
+    if machine.phase is not Phase.READY:
+        if changes:
+            raise CheckFailed(
+                f"machine {machine.name} is not ready ({machine.phase})",
+                hint="give its create command again first, with what is different",
+            )
+        return False
+    return driver.preexisting and not machine.adopted and MOVE in alters.values() and isinstance(driver, Locates)
+
+
+def _way_now(
+    machine: Machine, before: SshAddress | None, now: SshAddress | None, pin: str | None
+) -> SshAddress | None:
+    """Return the way on record with what is different between the two that the driver names, and the key of ``pin``.
+
+    The rest stays: a path that was given relative to a folder would be another one in this.
+    """
+    known = machine.ssh
+    if known is None or before is None or now is None:
+        return known
+    names = [field.name for field in fields(now) if getattr(now, field.name) != getattr(before, field.name)]
+    return replace(known, **{name: getattr(now, name) for name in names} | {"host_key": pin or known.host_key})
+
+
+def _differs(machine: Machine, found: Machine) -> bool:
+    """Whether another place was found, or another way to it; the key aside."""
+    ways = [replace(ssh, host_key=None) for one in (machine, found) if (ssh := one.ssh) is not None]
+    return dict(machine.handle or {}) != dict(found.handle or {}) or ways[1:] != ways[:1]
+
+
+def _moved(machine: Machine, found: Machine, located: Instance, session: Session) -> Machine:
+    session.disconnect()
+    try:
+        seen = session.transport(found).address
+    except TransportError as error:
+        raise CheckFailed(
+            f"{machine.name} stays on record at {_way(machine)}: {error.message}", hint=error.hint
+        ) from error
+    assert found.ssh is not None
+    found = found.with_(ssh=replace(found.ssh, host_key=seen.host_key), endpoint=_endpoint(machine, located, seen))
+    if found.endpoint != machine.endpoint:
+        session.moved = True
+        text = f"the address of its engine is now {_engine(found)} (was {_engine(machine)})"
+        session.tools.reporter.notice(machine.name, text)
+    return session.save(found)
+
+
+def _endpoint(machine: Machine, located: Instance, seen: SshAddress) -> Endpoint:
+    known = located.endpoint or machine.endpoint or Endpoint(seen.host, machine.engine.port)
+    return known if located.endpoint else replace(known, host=seen.host)
+
+
+def _engine(machine: Machine) -> str:
+    return place(machine.endpoint.host, machine.endpoint.port) if machine.endpoint else "not known"
+
+
+def _way(machine: Machine) -> str:
+    if machine.ssh is None:
+        return "nowhere"
+    user = f"{machine.ssh.user}@" if machine.ssh.user else ""
+    return user + (place(machine.ssh.host, machine.ssh.port) if machine.ssh.port else machine.ssh.host)
