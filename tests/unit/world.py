@@ -30,6 +30,7 @@ UNIT = "# /usr/lib/systemd/system/docker.service\n[Service]\nExecStart=/usr/sbin
 ENGINE = {
     "unit": "docker.service", "dockerd": "/usr/sbin/dockerd", "dockerd_version": "Docker version 26.1.5, build 1",
     "package": "docker.io 26.1.5", "unit_text": UNIT, "unit_properties": "ActiveState=active",
+    "info": '{"ServerVersion": "26.1.5"}', "containers": "[]",
 }  # fmt: skip
 STEPS_ON_A_HOST = [
     "allocating the host", "connecting over SSH", "surveying the host", "issuing certificates",
