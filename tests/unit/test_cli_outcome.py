@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -113,6 +114,54 @@ def test_a_reader_that_went_away_needs_no_words(tmp_path: Path) -> None:
     pipe.stderr.close()
     assert pipe.wait(LIMIT) == 128 + signal.SIGPIPE
     assert errors_seen == b""
+
+
+@pytest.mark.parametrize("progress", ["plain", "json"])
+@pytest.mark.parametrize(
+    ("gone", "code"), [("stdout", 128 + signal.SIGPIPE), ("stderr", 0), ("both", 128 + signal.SIGPIPE)]
+)
+def test_a_reader_that_goes_away_ends_the_telling_and_not_the_work(
+    gone: str, code: int, progress: str, tmp_path: Path
+) -> None:
+    environ = {**os.environ, "MACHINE_STORAGE_PATH": str(tmp_path / "store"), "FAKE_CLOUD": str(tmp_path / "cloud")}
+    world = Path(__file__).parents[1] / "transcripts" / "fakeworld.py"
+    read, write = os.pipe()
+    os.close(read)
+    kept = subprocess.DEVNULL
+    out, err = (write if gone in ("stdout", "both") else kept), (write if gone in ("stderr", "both") else kept)
+    words = [sys.executable, str(world), "--progress", progress]
+    try:
+        made = [
+            subprocess.run(
+                [*words, *given], stdout=out, stderr=err, env=environ, timeout=LIMIT, check=False
+            ).returncode
+            for given in (["create", "-d", "fake", "a"], ["create", "-d", "fake", "b"], ["stop", "a", "b"])
+        ]
+    finally:
+        os.close(write)
+    assert made == [code] * 3
+    found = subprocess.run(
+        [*words, "ls", "--json"], capture_output=True, env=environ, timeout=LIMIT, check=True
+    )  # fmt: skip
+    assert [row["state"] for row in json.loads(found.stdout)] == ["Stopped", "Stopped"]
+
+
+def test_a_failure_has_its_own_code_whoever_reads_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "pymachine", "-s", str(tmp_path), "inspect", "none"]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ended = subprocess.run(words, stdout=write, stderr=write, timeout=LIMIT, check=False)
+    finally:
+        os.close(write)
+    assert ended.returncode == NoSuchMachine.exit_code
+
+
+def test_output_that_cannot_be_written_is_told_of_at_the_end(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "pymachine", "-s", str(tmp_path), "--help"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, timeout=LIMIT, check=False)
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (1, 1)
 
 
 def _told() -> tuple[dict[str, str], Callable[[str, str], None]]:

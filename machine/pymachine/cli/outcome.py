@@ -15,6 +15,7 @@ import click
 
 from pymachine import __version__
 from pymachine.cli.app import App
+from pymachine.cli.outlets import fault, outlets
 from pymachine.cli.signals import stoppable
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
 from pymachine.printable import hanging, printable
@@ -26,21 +27,32 @@ if TYPE_CHECKING:
 USAGE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 128 + signal.SIGPIPE
+_RESULTS = (0, 6)  # done, and a plan or drift with something in it
 
 _KEY = re.compile(r"-----BEGIN .*?(-----END [^-]*-----|\Z)", re.DOTALL)
 
 
 def conclude(app: App, action: Callable[[], int]) -> int:
-    """Run a command and return its exit code; whatever it raises is explained on standard error."""
-    with stoppable():
-        try:
-            return _tried(app, action)
-        except KeyboardInterrupt:
-            app.settle()
-            return _tell(Interrupted("interrupted", hint="`pymachine ls` shows what is on record"), app)
-        finally:
-            with suppress(PymachineError):
-                app.close()
+    """Run a command and return its exit code; whatever it raises is explained on standard error.
+
+    A reader of either stream that goes away ends no work. What came of the command counts; one that came to a good
+    end has the code of a broken pipe where its results were not read.
+    """
+    with stoppable(), outlets():
+        code = _concluded(app, action)
+        lost = fault()
+        return unwritable(lost) if lost is not None and code in _RESULTS else code
+
+
+def _concluded(app: App, action: Callable[[], int]) -> int:
+    try:
+        return _tried(app, action)
+    except KeyboardInterrupt:
+        app.settle()
+        return _tell(Interrupted("interrupted", hint="`pymachine ls` shows what is on record"), app)
+    finally:
+        with suppress(PymachineError):
+            app.close()
 
 
 def unwritable(error: OSError) -> int:

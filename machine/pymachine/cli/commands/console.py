@@ -12,6 +12,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.machines import one
+from pymachine.cli.outlets import fault
 from pymachine.cli.output import note
 from pymachine.cli.params import NAME, command
 from pymachine.errors import UsageFault
@@ -53,7 +54,8 @@ def _print(app: App, machine: str, follow: bool, tail: int | None) -> None:
     for number, piece in enumerate(pieces):
         text = plain(piece)
         click.echo(text if number or tail is None else last_lines(text, tail), nl=False)
-        sys.stdout.flush()
+        if fault() is not None:
+            return
 
 
 def _attach(app: App, machine: str) -> None:
