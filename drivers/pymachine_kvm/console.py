@@ -40,7 +40,7 @@ def console_log(conn: Any, vm: Vm) -> bytes:
     with translated(f"reading the console log of {vm.name}"):
         refresh(pool)
         parts = [volume for volume in pool.listAllVolumes() if volume.name().startswith(log_name(vm))]
-        return b"".join(_content(conn, volume) for volume in sorted(parts, key=_age, reverse=True))
+        return b"".join(content_of(conn, volume) for volume in sorted(parts, key=_age, reverse=True))
 
 
 def attach(conn: Any, vm: Vm, keys: int, screen: int) -> None:
@@ -60,11 +60,12 @@ def _age(volume: Any) -> int:
     return int(number) + 1 if number.isdigit() else 0
 
 
-def _content(conn: Any, volume: Any) -> bytes:
+def content_of(conn: Any, volume: Any, limit: int = 0) -> bytes:
+    """Return what a volume holds, its first ``limit`` bytes where that is given; empty where it is gone."""
     pieces: list[bytes] = []
     stream = conn.newStream()
     try:
-        volume.download(stream, 0, 0)
+        volume.download(stream, 0, limit)
         stream.recvAll(lambda _stream, data, _opaque: pieces.append(data), None)
         stream.finish()
     except libvirt().libvirtError as error:

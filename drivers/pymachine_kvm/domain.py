@@ -18,7 +18,7 @@ from pymachine_kvm.connection import found, translated
 from pymachine_kvm.console import log_name
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.options import Mount, Wanted
-from pymachine_kvm.ownership import is_ours, mark
+from pymachine_kvm.ownership import NOBODY, Keeper, is_ours, mark
 from pymachine_kvm.storage import folder_of, volume_path
 from pymachine_kvm.usernet import forwards, needs_passt, qemu_arguments
 
@@ -29,7 +29,7 @@ class DomainSpec:
 
     ``base`` is the image under ``disk``: libvirt's AppArmor profiles only let QEMU open what the XML names.
     ``firmware`` is ``bios``, ``uefi`` or ``auto``. ``shared`` is how ``mounts`` are shown. ``ports`` are pairs of a
-    port on loopback and one of the machine, for a machine without a network.
+    port on loopback and one of the machine, for a machine without a network. ``keeper`` goes into its mark.
     """
 
     vm: Vm
@@ -45,6 +45,7 @@ class DomainSpec:
     shared: Literal["virtiofs", "9p"] = "9p"
     ports: tuple[tuple[int, int], ...] = ()
     passt: bool = False
+    keeper: Keeper = NOBODY
 
     @property
     def uefi(self) -> bool:
@@ -52,7 +53,9 @@ class DomainSpec:
         return self.firmware == "uefi" or self.vm.arch == "aarch64"
 
 
-def spec_of(connection: Any, vm: Vm, wanted: Wanted, pool: Any, engine_port: int) -> DomainSpec:
+def spec_of(
+    connection: Any, vm: Vm, wanted: Wanted, pool: Any, engine_port: int, keeper: Keeper = NOBODY
+) -> DomainSpec:
     """Return what the machine's domain will be. Its volumes must be there. ``engine_port`` is the one inside."""
     ports = forwards(vm, engine_port)
     return DomainSpec(
@@ -69,6 +72,7 @@ def spec_of(connection: Any, vm: Vm, wanted: Wanted, pool: Any, engine_port: int
         shared=folder_sharing(connection, vm.arch, vm.virt_type, wanted.mounts),
         ports=ports,
         passt=bool(ports) and needs_passt(connection, vm.arch, vm.virt_type),
+        keeper=keeper,
     )
 
 
@@ -77,7 +81,7 @@ def domain_xml(spec: DomainSpec) -> str:
     return render(
         "libvirt/domain.xml.j2",
         vm=spec.vm,
-        mark=mark(spec.vm),
+        mark=mark(spec.vm, spec.keeper),
         cpus=spec.cpus,
         memory=spec.memory >> 10,
         uefi=spec.uefi,

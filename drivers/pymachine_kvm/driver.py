@@ -16,10 +16,12 @@ from pymachine.driver import (
     Baking,
     Handle,
     Instance,
+    Leftover,
     Listener,
     Prospect,
     Remember,
     Request,
+    Search,
     Snapshot,
     Status,
 )
@@ -32,6 +34,7 @@ from pymachine_kvm import (
     cloning,
     console,
     hardware,
+    leftovers,
     making,
     power,
     preflight,
@@ -184,6 +187,14 @@ class KvmDriver:
         """Shut down and put a copy of the disk on the shelf."""
         with self._at(handle) as (connection, vm):
             baking.keep(connection, vm, baked, listener)
+
+    def leftovers(self, search: Search) -> Sequence[Leftover]:
+        """Find the machines that carry our marks and that no store has on record."""
+        return leftovers.look(search)
+
+    def discard(self, leftover: Leftover) -> None:
+        """Remove one, as ``destroy`` does."""
+        leftovers.discard(leftover)
 
     def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
         """Remove the bases of an image from every pool that is known, unless machines stand on it."""

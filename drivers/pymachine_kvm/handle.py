@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pymachine.driver import Remembered
 
+CARD = ".pymachine.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Vm(Remembered):
@@ -56,6 +58,11 @@ def volume_names(name: str, machine_id: str) -> tuple[str, str]:
     """Return the names of the disk and the seed: told apart from those of an earlier machine of the same name."""
     stem = f"{name}-{machine_id[:8]}"
     return f"{stem}.qcow2", f"{stem}-seed.iso"
+
+
+def card_name(name: str, machine_id: str) -> str:
+    """Return the name of the volume that tells whose the machine's parts are, before and after its domain does."""
+    return f"{name}-{machine_id[:8]}{CARD}"
 
 
 def origin_name(name: str, machine_id: str) -> str:

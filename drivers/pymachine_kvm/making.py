@@ -17,10 +17,12 @@ from pymachine_kvm import cloning, domain, hardware, preflight, seed, storage, u
 from pymachine_kvm.bases import base_format, base_name, ensure_base
 from pymachine_kvm.boot import follow, has_banner
 from pymachine_kvm.capabilities import folder_sharing
+from pymachine_kvm.cards import Card, put_card
 from pymachine_kvm.connection import is_session, translated
 from pymachine_kvm.handle import Vm, origin_name, volume_names
 from pymachine_kvm.network import ensure_network
 from pymachine_kvm.options import Wanted
+from pymachine_kvm.ownership import Keeper
 from pymachine_kvm.probe import BootDisk, ask_guest
 from pymachine_kvm.reservations import choose_mac, find_address, reserve
 from pymachine_kvm.usernet import LOOPBACK, SSH_PORT
@@ -94,14 +96,24 @@ class Making:
         image = self._image(vm)
         preflight.check_image(self.connection, self.wanted, image, vm.arch, vm)
         vm = self._kept(vm.with_(engine=image.engine, os_release=image.os_release, base=base_name(image)))
-        ensure_base(self.connection, self._pool(vm), image, self.request.progress)
+        ensure_base(self.connection, self._labelled(vm), image, self.request.progress)
         return vm
 
     def _on_copy(self, vm: Vm, source: Vm) -> Vm:
         origin = origin_name(vm.name, vm.id)
         vm = self._kept(cloning.taken_over(vm, source, origin))
-        cloning.copy_disk(self.connection, self._pool(vm), source, origin, self.request.progress)
+        cloning.copy_disk(self.connection, self._labelled(vm), source, origin, self.request.progress)
         return vm
+
+    def _labelled(self, vm: Vm) -> Any:
+        """Return the pool, in which a card tells whose the parts are that are about to be made."""
+        pool = self._pool(vm)
+        put_card(self.connection, pool, Card(vm, self._keeper))
+        return pool
+
+    @property
+    def _keeper(self) -> Keeper:
+        return Keeper(self.request.owner, self.request.home)
 
     def _image(self, vm: Vm) -> Image:
         shelf = Shelf.default(os.environ)
@@ -146,7 +158,7 @@ class Making:
         storage.make_disk(pool, vm, self.wanted.disk)
         self._write_seed(vm, pool, secret=True)
         self.request.progress("defining the domain")
-        spec = domain.spec_of(self.connection, vm, self.wanted, pool, self.request.engine_port)
+        spec = domain.spec_of(self.connection, vm, self.wanted, pool, self.request.engine_port, self._keeper)
         made = domain.define(self.connection, spec)
         self.request.progress("switching it on")
         with translated(f"starting {vm.name}"):

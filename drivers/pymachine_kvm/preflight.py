@@ -117,7 +117,8 @@ def foreign_domain(facts: Facts, own: Own) -> Iterator[Finding]:
     if facts.domain is not None and facts.domain != own.uuid:
         yield Finding(
             f"{facts.uri} has a domain {own.name!r} that is not this machine",
-            f"choose another name; `virsh -c '{facts.uri}' dumpxml {own.name}` shows what it is",
+            f"choose another name; `virsh -c '{facts.uri}' dumpxml {own.name}` shows what it is;"
+            " `pymachine gc -d kvm` finds what a lost store left",
         )
 
 

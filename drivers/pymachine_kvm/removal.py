@@ -6,6 +6,7 @@ from typing import Any
 
 from pymachine.errors import DriverError
 from pymachine_kvm.bases import MARK
+from pymachine_kvm.cards import remove_card
 from pymachine_kvm.connection import GONE, code_of, libvirt, translated
 from pymachine_kvm.console import log_name
 from pymachine_kvm.handle import Vm, origin_name, volume_names
@@ -29,8 +30,12 @@ def remove(conn: Any, vm: Vm) -> None:
     domain = find(conn, vm)
     if domain is not None:
         _remove_domain(domain, vm)
-    _remove_volumes(conn, vm)
+    pool = _opened(conn, vm)
+    if pool is not None:
+        _remove_volumes(pool, vm)
     release(conn, vm)
+    if pool is not None:  # last: what a removal that was cut off left is still told whose it is
+        remove_card(pool, vm)
 
 
 def _remove_domain(domain: Any, vm: Vm) -> None:
@@ -68,14 +73,20 @@ def _ladder() -> list[int]:
     return steps[::-1]
 
 
-def _remove_volumes(conn: Any, vm: Vm) -> None:
+def _opened(conn: Any, vm: Vm) -> Any:
+    """Return the machine's pool, started and as it is now; None where it is gone."""
     pool = find_pool(conn, vm.pool)
     if pool is None:
-        return
+        return None
     with translated(f"looking at pool {vm.pool!r}"):
         if not pool.isActive():
             pool.create()
         refresh(pool)
+    return pool
+
+
+def _remove_volumes(pool: Any, vm: Vm) -> None:
+    with translated(f"looking at pool {vm.pool!r}"):
         names = [volume.name() for volume in pool.listAllVolumes()]
     for name in names:
         if _is_part(name, vm):

@@ -140,8 +140,8 @@ def _refuse_foreign(vm: Vm, entries: list[HostEntry]) -> None:
         if entry.mac == vm.mac or entry.name == vm.name:
             raise CheckFailed(
                 f"network {vm.network!r} has a reservation that is not this machine's: {entry.xml}",
-                hint=f'another name; or `virsh net-update {vm.network} delete ip-dhcp-host "{entry.xml}"'
-                " --live --config` if nobody needs it",
+                hint="another name; `pymachine gc -d kvm` finds what a lost store left; or `virsh net-update"
+                f' {vm.network} delete ip-dhcp-host "{entry.xml}" --live --config` if nobody needs it',
             )
 
 

@@ -9,6 +9,7 @@ from pymachine.driver import Collects, Driver, Handle, Leftover, Search
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
 from pymachine.steps.tools import Tools
 from pymachine.store import Broken, readable
+from pymachine.store.homes import lives
 
 
 def collector(name: str, tools: Tools) -> Collects:
@@ -37,7 +38,7 @@ def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
 
     while True:
         known = _known(driver, tools)
-        found = of_driver.leftovers(Search(options, tools.store.identity, known, notice))
+        found = of_driver.leftovers(Search(options, tools.store.identity, known, notice, lives))
         # A machine is on record before its host exists: one that was begun while the driver looked shows now.
         if _known(driver, tools).keys() <= known.keys():
             return found

@@ -62,13 +62,19 @@ class Interconnects(Protocol):
         """
 
 
+def _untold(_owner: str, _home: str) -> bool | None:
+    """Tell nothing of another store."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Leftover:
     """Something that carries our marks and that no machine of the store needs.
 
-    ``kind`` is ``instance``, ``volume``, ``security group`` or ``key pair``; ``name`` is what its owner calls it,
-    ``id`` what the cloud does; ``created`` is ISO 8601 or empty; ``detail`` is what helps to decide, its price say.
-    ``handle`` is the driver's own. ``ours`` is false for what another store made.
+    ``kind`` is ``instance``, ``volume``, ``security group``, ``key pair`` or ``virtual machine``; ``name`` is what
+    its owner calls it, ``id`` what the cloud does; ``created`` is ISO 8601 or empty; ``detail`` is what helps to
+    decide, its price say. ``handle`` is the driver's own. ``ours`` is false for what another store made, unless that
+    one is known to be gone.
     """
 
     kind: str
@@ -86,13 +92,15 @@ class Search:
     """Where to look for leftovers: ``options`` as for ``create``, ``owner`` is the store that asks.
 
     ``known`` maps machine ids to handles; a machine that has none yet maps to an empty one. ``notice`` takes what the
-    user should know: a place that could not be looked at, say.
+    user should know: a place that could not be looked at, say. ``lives`` tells of another store, by ``Request.owner``
+    and ``Request.home``, whether it is still there; None where nobody can tell.
     """
 
     options: Any
     owner: str
     known: Mapping[str, Handle]
     notice: Callable[[str], None] = NOBODY.notice
+    lives: Callable[[str, str], bool | None] = _untold
 
 
 @runtime_checkable

@@ -102,9 +102,10 @@ class Request:
 
     ``resume`` is the last remembered handle of a create that stopped half-way, or None: the driver then goes
     on with what exists instead of making a second one. ``owner`` names the store that asks, so that a cloud can tell
-    later whose an instance is. ``login`` and ``first_boot`` are given to drivers that foresee their instances, the
-    former also to those that authorise a key; ``source``, to those that clone, is the instance whose disk the new
-    one starts with. ``adopted``, to those that adopt, is what the driver calls the instance.
+    later whose an instance is; ``home`` says where that store is, for ``Search.lives``. ``login`` and ``first_boot``
+    are given to drivers that foresee their instances, the former also to those that authorise a key; ``source``, to
+    those that clone, is the instance whose disk the new one starts with. ``adopted``, to those that adopt, is what
+    the driver calls the instance.
     ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
     """
 
@@ -114,6 +115,7 @@ class Request:
     engine_port: int
     resume: Handle | None = None
     owner: str = ""
+    home: str = ""
     adopted: str = ""
     login: Login | None = None
     first_boot: FirstBoot | None = None

@@ -18,6 +18,7 @@ from pymachine.steps.login import with_login
 from pymachine.steps.session import Session, advanced
 from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.store.homes import home_of
 from pymachine.tls import check_clock
 from pymachine.transport import Transport
 
@@ -235,6 +236,7 @@ def request_for(machine: Machine, options: Any, tools: Tools) -> Request:
         machine.engine.port,
         machine.handle,
         owner=tools.store.identity,
+        home=home_of(tools.store.folder),
         adopted=machine.adopted,
     )
 

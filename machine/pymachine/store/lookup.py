@@ -7,7 +7,7 @@ no dataclasses, no pathlib, no typing. Everything else goes through ``store.sqli
 import os
 import sqlite3
 
-from pymachine.store.schema import CERTIFICATES, DATABASE, DOCUMENT_OF, NAMES, SECRETS_OF
+from pymachine.store.schema import CERTIFICATES, DATABASE, DOCUMENT_OF, IDENTITY, NAMES, SECRETS_OF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +50,16 @@ def secret_names(folder: str, name: str) -> list[str]:
 def client_path(folder: str, name: str) -> str:
     """Return the folder for DOCKER_CERT_PATH, by the machine's name as its document spells it."""
     return f"{folder}/{CERTIFICATES}/{name}"
+
+
+def identity_at(folder: str) -> str:
+    """Return the identity of the store in a folder. Raises ``StoreError`` where it has none, or cannot be read."""
+    rows = _select(folder, IDENTITY)
+    if not rows:
+        from pymachine.errors import StoreError
+
+        raise StoreError(f"{folder}/{DATABASE} has lost its content")
+    return str(rows[0][0])
 
 
 def _select(folder: str, query: str, *values: str) -> "list[Any]":

@@ -1,0 +1,69 @@
+"""Cards: small volumes that tell whose a machine's parts are, from before the first is made until the last is gone.
+
+A domain carries a mark of its own. Volumes and reservations can carry none, and are there before and after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pymachine.documents import from_document
+from pymachine.errors import PymachineError
+from pymachine.strict_json import parse_json
+from pymachine_kvm.connection import translated
+from pymachine_kvm.console import content_of
+from pymachine_kvm.handle import CARD, Vm, card_name
+from pymachine_kvm.ownership import Keeper, is_id
+from pymachine_kvm.storage import find_volume, put_seed, remove_volume
+
+_LIMIT = 64 << 10  # bytes of a card: what is larger is none
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A machine, as its create began it, and the store that has it on record."""
+
+    vm: Vm
+    keeper: Keeper
+
+
+def put_card(connection: Any, pool: Any, card: Card) -> None:
+    """Lay a card into the pool, unless it lies there. Raises ``DriverError``."""
+    name = card_name(card.vm.name, card.vm.id)
+    if find_volume(pool, name) is None:
+        put_seed(connection, pool, name, json.dumps(asdict(card)).encode())
+
+
+def remove_card(pool: Any, vm: Vm) -> bool:
+    """Take a machine's card away; False where there was none."""
+    return remove_volume(pool, card_name(vm.name, vm.id))
+
+
+def cards(connection: Any, notice: Callable[[str], None]) -> Iterator[Card]:
+    """Yield the cards of all pools that run; one that cannot be read is noticed.
+
+    Needs a connection that may write: libvirt lets no other read what a volume holds.
+    """
+    with translated("looking at the storage pools"):
+        pools = [pool for pool in connection.listAllStoragePools() if pool.isActive()]
+        volumes = [volume for pool in pools for volume in pool.listAllVolumes() if volume.name().endswith(CARD)]
+    for volume in volumes:
+        try:
+            with translated(f"reading volume {volume.name()!r}"):
+                content = content_of(connection, volume, _LIMIT)
+            if content:  # else it is gone
+                yield _read(content, volume.name())
+        except (PymachineError, ValueError, TypeError, KeyError, AttributeError) as error:
+            notice(f"volume {volume.name()!r} does not tell whose it is: {error}")
+
+
+def _read(content: bytes, name: str) -> Card:
+    """Read a card. Raises ``ValueError`` and the like for one that is damaged, or lies under another's name."""
+    document = parse_json(content)
+    card = Card(Vm.of(document["vm"]), from_document(Keeper, document["keeper"]))
+    if not is_id(card.vm.id) or card_name(card.vm.name, card.vm.id) != name:
+        raise ValueError("it is another machine's")
+    return card
