@@ -73,7 +73,7 @@ def _whose(keeper: Keeper, search: Search) -> _Whose | None:
         return _Whose(ours=True)
     lives = search.lives(keeper.store, keeper.home)
     if lives is None:
-        return _Whose(ours=False, word="whether its store is still there cannot be told")
+        return _Whose(ours=False, word="its store may still be there")
     return None if lives else _Whose(ours=True, word="its store is gone")
 
 
