@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from pymachine.apply.programs import Ended
 from pymachine.apply.running import Account, Bounds, Quiet
 from pymachine.apply.working import Computer, FleetWork
+from pymachine.cluster.containers import Container
 from pymachine.cluster.seam import INACTIVE
 from pymachine.cluster.services import Failure, Service
 from pymachine.errors import Unreachable
@@ -36,7 +38,7 @@ class FakePrograms:
 
     ``calls`` are their words and environments, ``inputs`` what each was given and ``variables`` what its files of
     variables had in them; ``codes`` say how they end. ``composes`` says that there is Compose, ``complaint`` what it
-    says of the files, ``containers`` what it lists.
+    says of the files.
     """
 
     calls: list[tuple[list[str], dict[str, str]]] = field(default_factory=list)
@@ -44,8 +46,8 @@ class FakePrograms:
     variables: list[str] = field(default_factory=list)
     composes: bool = True
     complaint: str = ""
-    containers: bytes = b""
     deployed: Callable[[str, bytes], None] | None = None
+    up: Callable[[str, str, Sequence[str]], None] | None = None
     codes: dict[str, int] = field(default_factory=dict)
 
     def run(
@@ -64,12 +66,8 @@ class FakePrograms:
         Files of stacks come to what YAML reads in them, with the variables that are given put in.
         """
         assert deadline > 0
-        if apart and "ps" in words:
-            return Ended(0, output=self.containers)
         if apart:
             return self._composed(list(words))
-        if "logs" in words:
-            return Ended(0, ("starting", "no database"))
         self.calls.append((list(words), dict(environ)))
         self.inputs.append(given or b"")
         paths = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
@@ -79,6 +77,9 @@ class FakePrograms:
             on_line("working")
         if "deploy" in words and self.deployed is not None and not code:
             self.deployed(words[-1], given or b"{}")
+        if "up" in words and self.up is not None and not code:
+            services = yaml.safe_load(Path(words[words.index("-f") + 1]).read_text())["services"]
+            self.up(words[words.index("-p") + 1], urlsplit(environ["DOCKER_HOST"]).hostname or "", list(services))
         return Ended(code, ("it did not work",) if code else ())
 
     def _composed(self, words: list[str]) -> Ended:
@@ -112,8 +113,9 @@ class FleetWorld(SwarmWorld):
         self.host_facts: dict[str, dict[str, str]] = {}
         self.dead: set[str] = set()
         self.broken: set[str] = set()
-        self.programs = FakePrograms(deployed=self._deployed)
+        self.programs = FakePrograms(deployed=self._deployed, up=self._up)
         self.failing: dict[str, Failure] = {}
+        self.ill: dict[str, Container] = {}
         self.work: FleetWork | None = None
 
     def plan(self, fleet: Fleet) -> Plan:
@@ -162,6 +164,15 @@ class FleetWorld(SwarmWorld):
                     failure = self.failing.get(full)
                     running = 0 if failure else wanted
                     swarm.services[full] = Service(full, full, stack, wanted, running, failure=failure)
+
+    def _up(self, project: str, address: str, services: Sequence[str]) -> None:
+        """Have a container run of each service, but for those that are ``ill``."""
+        found = [
+            self.ill.get(name, Container(name, f"{project}-{name}-1", project, name, "running")) for name in services
+        ]
+        with self.clusters.host(address) as host:
+            others = [one for one in host.containers if one.project != project]
+            host.containers = (*others, *found)
 
     def _set_up(self, transport: FakeTransport) -> Result:
         host = transport.address.host

@@ -13,12 +13,13 @@ from patience import LIMIT
 from pymachine.apply.drifting import drift
 from pymachine.apply.looking import records_of
 from pymachine.apply.overview import overview
-from pymachine.apply.project import read_containers
-from pymachine.apply.running import Outcome
+from pymachine.apply.running import Bounds, Outcome, Quiet
+from pymachine.apply.working import FleetWork
 from pymachine.cluster import connect
+from pymachine.cluster.containers import Container
 from pymachine.cluster.seam import ClusterEngine
 from pymachine.cluster.services import Failure, Service, service_of, unsettled_of
-from pymachine.errors import EngineError, PymachineError
+from pymachine.errors import EngineError
 from pymachine.inventory.model import Fleet
 from pymachine.plan import Kind
 from unit.fleets import fleet, kinds, stack
@@ -174,6 +175,19 @@ def test_a_stack_that_is_not_waited_for_is_deployed_and_left(world: FleetWorld, 
     assert not world.apply(patient).unfinished
 
 
+@pytest.mark.parametrize(("wait", "fails", "seconds"), [(0, False, 0), (7, True, 7), (None, True, 300)])
+def test_apply_says_how_long_it_waits(
+    world: FleetWorld, shop: Fleet, wait: int | None, fails: bool, seconds: int
+) -> None:
+    world.apply(TRIO)
+    world.failing = {"shop_web": CRASH}
+    began = world.clock.now()
+    with FleetWork(shop, world.tools, world.computer) as work:
+        account = work.apply(work.plan(), Bounds(wait=wait), Quiet())
+    assert bool(account.having(Outcome.FAILED)) is fails
+    assert seconds <= world.clock.now() - began <= seconds + 2
+
+
 def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, shop: Fleet) -> None:
     assert not world.apply(shop).unfinished
     with world.clusters.lend() as state:
@@ -196,37 +210,140 @@ def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, s
     assert world.plan(shop).changes_nothing
 
 
-RUNS = b'{"Name": "web-1", "State": "running", "Health": "", "ExitCode": 0}\n'
-DONE = b'{"Name": "seed-1", "State": "exited", "ExitCode": 0}\n'
-FAILED = b'{"Name": "db-1", "State": "exited", "ExitCode": 3}\n'
-ILL = b'{"Name": "db-1", "State": "running", "Health": "unhealthy"}\n'
+@pytest.fixture
+def local(shop: Fleet) -> Fleet:
+    """The same with its stack on one machine."""
+    return replace(shop, stacks=(replace(shop.stacks[0], on="web-1"),))
 
 
-def test_a_stack_on_a_machine_ends_when_its_containers_run_or_are_done(world: FleetWorld, shop: Fleet) -> None:
-    wanted = replace(shop, stacks=(replace(shop.stacks[0], on="web-1"),))
-    world.programs.containers = RUNS + DONE
-    assert not world.apply(wanted).unfinished
+FAILED = Container("db", "shop-db-1", "shop", "db", "exited", code=3)
+ILL = Container("db", "shop-db-1", "shop", "db", "running", "unhealthy", error="no route")
+LOOPS = Container("db", "shop-db-1", "shop", "db", "running", looping=True)
+STOPPED = Container("db", "shop-db-1", "shop", "db", "exited", kept_up=True)
+DONE = Container("db", "shop-db-1", "shop", "db", "exited")
+
+
+def test_a_stack_on_a_machine_ends_when_its_containers_run_or_are_done(world: FleetWorld, local: Fleet) -> None:
+    world.ill = {"db": DONE}
+    assert not world.apply(local).unfinished
     assert "wait for the services" in world.reporter.steps("shop")
+    assert world.plan(local).changes_nothing
 
 
-@pytest.mark.parametrize(("container", "told"), [(FAILED, "exited (exit code 3)"), (ILL, "unhealthy")])
+@pytest.mark.parametrize("container", [FAILED, ILL, LOOPS, STOPPED])
 def test_a_stack_on_a_machine_that_fails_is_named_with_its_log(
-    world: FleetWorld, shop: Fleet, container: bytes, told: str
+    world: FleetWorld, local: Fleet, container: Container
 ) -> None:
-    wanted = replace(shop, stacks=(replace(shop.stacks[0], on="web-1"),))
-    world.programs.containers = RUNS + container
-    (failed,) = world.apply(wanted).having(Outcome.FAILED)
+    world.ill = {"db": container}
+    with world.clusters.host("192.0.2.2") as host:
+        host.logs["db"] = ("starting", "no database")
+    (failed,) = world.apply(local).having(Outcome.FAILED)
     assert failed.error is not None
-    assert failed.error.message.splitlines()[1:] == [f"  db-1: it is {told}", "    starting", "    no database"]
+    told = [f"  shop-db-1: {container.in_words()}", "    starting", "    no database"]
+    assert failed.error.message.splitlines()[1:] == told
 
 
-def test_containers_are_read_as_lines_or_as_one_list() -> None:
-    assert [one.name for one in read_containers(RUNS + DONE)] == ["web-1", "seed-1"]
-    assert [one.name for one in read_containers(b"[" + RUNS.strip() + b"]")] == ["web-1"]
-    assert read_containers(b"") == []
-    for wrong in (b"{", b"[1]", b'{"a": 1}', b'{"Name": "a", "State": "b", "ExitCode": "x"}'):
-        with pytest.raises(PymachineError, match="not a list of containers"):
-            read_containers(wrong)
+@pytest.mark.parametrize("container", [FAILED, ILL, LOOPS, STOPPED, None])
+def test_plan_drift_and_status_see_containers_that_do_not_run(
+    world: FleetWorld, local: Fleet, container: Container | None
+) -> None:
+    assert not world.apply(local).unfinished
+    with world.clusters.host("192.0.2.2") as host:
+        kept = [one for one in host.containers if one.service != "db"]
+        host.containers = (*kept, container) if container else tuple(kept)
+    told = f"shop-db-1: {container.in_words()}" if container else "shop-db: it is not there"
+    made = world.plan(local)
+    (action,) = made.actions
+    assert (action.kind, action.reasons) == (Kind.DEPLOY, (told,))
+    assert world.work is not None
+    records = records_of(world.tools)
+    found = drift(local, records, world.work.known, made, {})
+    assert [(one.machine, one.part, one.detail, one.unseen) for one in found] == [("shop", "stack", told, False)]
+    shown = overview(local, [*records, "shop"], world.tools, 5.0).services
+    rows = {row.name: (row.replicas, row.remark) for row in shown}
+    assert rows["shop-web"] == ("1/1", "")
+    assert rows.get("shop-db") == (("0/1", told) if container else None)
+    assert not world.apply(local).unfinished
+    assert world.plan(local).changes_nothing
+
+
+def test_containers_that_could_not_be_asked_for_are_not_taken_for_well(world: FleetWorld, local: Fleet) -> None:
+    assert not world.apply(local).unfinished
+    with world.clusters.host("192.0.2.2") as host:
+        host.cut = True  # SSH still answers
+    made = world.plan(local)
+    assert any("could not be asked" in text for text in made.notes)
+    assert world.work is not None
+    found = drift(local, records_of(world.tools), world.work.known, made, {})
+    assert ("stack", True) in [(one.part, one.unseen) for one in found]
+
+
+def test_a_service_of_no_container_is_not_missed(world: FleetWorld, local: Fleet) -> None:
+    Path(local.stacks[0].files[0]).write_text("services: {web: {image: a}, db: {image: b, scale: 0}}\n")
+    assert not world.apply(local).unfinished
+    with world.clusters.host("192.0.2.2") as host:
+        host.containers = tuple(one for one in host.containers if one.service != "db")
+    assert world.plan(local).changes_nothing
+
+
+LISTED = [{"Id": "c1", "Labels": {}}, {"Id": "c2", "Labels": {"com.docker.compose.oneoff": "True"}}]
+
+
+def inspected(**state: Any) -> dict[str, Any]:
+    """A container's document; ``restarts`` and ``policy`` are not of its state."""
+    restarts, policy = state.pop("restarts", 0), state.pop("policy", "no")
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+    return {
+        "Id": "c1", "Name": "/shop-web-1", "Config": {"Labels": labels}, "RestartCount": restarts,
+        "HostConfig": {"RestartPolicy": {"Name": policy}}, "State": {"Status": "running", "ExitCode": 0, **state},
+    }  # fmt: skip
+
+
+LOG = [{"ExitCode": 0, "Output": "fine"}, {"ExitCode": 1, "Output": "curl: (7)\n failed"}]
+
+
+@pytest.mark.parametrize(
+    ("found", "settled", "told"),
+    [
+        (inspected(), True, ""),
+        (inspected(Health={"Status": "none"}), True, ""),
+        (inspected(Health={"Status": "starting", "Log": []}), False, "it is starting"),
+        (inspected(Health={"Status": "unhealthy", "Log": LOG}), False, "it is unhealthy: curl: (7) failed"),
+        (inspected(Status="exited"), True, ""),
+        (inspected(Status="exited", policy="always"), False, "it is exited"),
+        (inspected(Status="exited", policy="on-failure"), True, ""),
+        (inspected(Status="exited", ExitCode=137, OOMKilled=True), False, "want of memory"),
+        (inspected(Status="created", ExitCode=127, Error="exec: not found"), False, "exec: not found"),
+        (inspected(Status="restarting", ExitCode=1, restarts=4), False, "it is restarting (exit code 1)"),
+        (inspected(restarts=4, StartedAt="2026-01-01T00:00:05.123456789Z"), False, "again and again"),
+        (inspected(restarts=4, StartedAt="2025-12-31T23:00:00Z"), True, ""),
+        (inspected(Status="paused"), False, "it is paused"),
+        (inspected(Status="dead"), False, "it is dead"),
+    ],
+)
+def test_a_container_is_read_from_what_the_engine_says(
+    stub: StubEngine, engine: ClusterEngine, found: dict[str, Any], settled: bool, told: str
+) -> None:
+    stub.answer("GET /containers/json", (200, LISTED))
+    stub.answer("GET /containers/c1/json", (200, found))
+    stub.answer("GET /info", (200, {"SystemTime": "2026-01-01T00:00:09.1Z"}))
+    (one,) = engine.containers("shop")
+    assert (one.name, one.service, one.settled) == ("shop-web-1", "web", settled)
+    assert told in one.in_words()
+
+
+@pytest.mark.parametrize("wrong", [{}, [], {**inspected(), "State": 5}, {**inspected(), "State": {}}, None])
+def test_a_container_of_a_wrong_shape_is_one_named_error(stub: StubEngine, engine: ClusterEngine, wrong: Any) -> None:
+    stub.answer("GET /containers/json", (200, LISTED))
+    stub.answer("GET /containers/c1/json", (200, wrong))
+    with pytest.raises(EngineError):
+        engine.containers("shop")
+
+
+def test_a_container_that_is_gone_since_it_was_listed_is_none(stub: StubEngine, engine: ClusterEngine) -> None:
+    stub.answer("GET /containers/json", (200, LISTED))
+    stub.answer("GET /containers/c1/json", (404, {"message": "No such container"}))
+    assert engine.containers("shop") == ()
 
 
 def test_services_that_could_not_be_asked_for_are_not_taken_for_well(world: FleetWorld, shop: Fleet) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine import power, provision, swarm
-from pymachine.apply.convergence import STEP, converge
+from pymachine.apply.convergence import STEP, Deployment, converge
 from pymachine.apply.deploying import Docker
 from pymachine.apply.hooks import Hooks
 from pymachine.apply.looking import records_of
 from pymachine.apply.memory import Notebook
-from pymachine.apply.project import converge_project
 from pymachine.bake import bake_and_create
 from pymachine.cluster.view import MANAGER
 from pymachine.create import Order
@@ -287,11 +286,10 @@ def _forget(hands: Hands, action: Action, payload: payloads.Forget) -> None:
 
 def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
     stack = hands.stack(action.subject)
-    names: list[str] = []
     with reported(stack.name, action.title, hands.tools):
         if stack.on:
             machine = hands.tools.store.get(stack.on)
-            hands.docker.up(stack, machine)
+            names = hands.docker.up(stack, machine)
             place = machine.id
         else:
             view = swarm.status(hands.tools, hands.via())
@@ -301,10 +299,7 @@ def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
     # Before its services run: it is there, and has to go when the inventory does not list it any more.
     hands.notebook.deployed(stack.name, Deployed(payload.digest, stack.on or "", place))
     with reported(stack.name, STEP, hands.tools):
-        if stack.on:
-            converge_project(stack, machine, hands.docker, hands.stopped)
-        else:
-            converge(stack, names, machine, hands.tools, hands.stopped)
+        converge(Deployment(stack, names, machine), hands.tools, hands.stopped)
 
 
 def _speaker(name: str) -> str:

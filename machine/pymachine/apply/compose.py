@@ -52,14 +52,23 @@ class Composed:
         return found.hexdigest()
 
     def services(self, stack: StackSpec) -> list[str]:
-        """Return what the services are called in a Swarm."""
-        return [f"{stack.name}_{name}" for name in self.document.get("services") or {}]
+        """Return what the services that shall run are called: in a Swarm, or by Compose for a stack on a machine."""
+        services = self.document.get("services") or {}
+        if stack.on:
+            return [name for name, one in services.items() if _replicas(one) != 0]
+        return [f"{stack.name}_{name}" for name in services]
 
     @property
     def builds(self) -> dict[str, bool]:
         """The services that say how to build their image, and whether they also name it."""
         services = self.document.get("services") or {}
         return {name: bool(one.get("image")) for name, one in services.items() if one.get("build")}
+
+
+def _replicas(service: Mapping[str, Any]) -> Any:
+    """Return how many containers Compose makes of a service; None where nothing says."""
+    deploy = service.get("deploy")
+    return service.get("scale", deploy.get("replicas") if isinstance(deploy, dict) else None)
 
 
 @dataclass(frozen=True, slots=True)

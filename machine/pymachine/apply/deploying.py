@@ -18,7 +18,6 @@ from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import materialised
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
-ANSWER = 60.0  # seconds for a question
 _VERBS = ("deploy", "rm", "up", "down", "build")
 
 
@@ -45,12 +44,14 @@ class Docker:
             self._call(stack.name, [*words, stack.name], manager, stack, document)
         return composed.services(stack)
 
-    def up(self, stack: StackSpec, machine: Machine) -> None:
-        """Bring a stack up on one machine."""
-        build = ["--build"] if stack.build and self._resolved(stack).builds else []
+    def up(self, stack: StackSpec, machine: Machine) -> list[str]:
+        """Bring a stack up on one machine; return its services' names there."""
+        composed = self._resolved(stack)
+        build = ["--build"] if stack.build and composed.builds else []
         prune = ["--remove-orphans"] if stack.prune else []
         with self.compose.options(stack) as options:
             self._call(stack.name, ["compose", *options, "up", "--detach", *build, *prune], machine, stack)
+        return composed.services(stack)
 
     def withdraw(self, name: str, manager: Machine) -> None:
         """Remove a stack from the Swarm; one that is gone is no error."""
@@ -59,19 +60,6 @@ class Docker:
     def down(self, name: str, machine: Machine) -> None:
         """Take a stack off one machine; its volumes stay. Its files are not needed."""
         self._call(name, ["compose", "-p", name, "down", "--remove-orphans"], machine)
-
-    def ask(self, words: Sequence[str], machine: Machine) -> bytes:
-        """Return what the client prints about a machine. Raises ``PymachineError`` where it fails."""
-        ended = self.run(["docker", *words], self.environ_for(machine), deadline=ANSWER, apart=True)
-        if ended.code:
-            last = ended.lines[-1] if ended.lines else f"code {ended.code}"
-            raise PymachineError(f"docker {words[0]} on {machine.name}: {last}")
-        return ended.output
-
-    def log(self, container: str, machine: Machine, lines: int) -> tuple[str, ...]:
-        """Return the last lines of a container's log, of both its outputs."""
-        words = ["docker", "logs", "--tail", str(lines), container]
-        return self.run(words, self.environ_for(machine), deadline=ANSWER).lines[-lines:]
 
     @property
     def compose(self) -> Compose:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pymachine.apply.spreading import spread
-from pymachine.cluster.services import unsettled_of
 from pymachine.engine.checks import matches_version
 from pymachine.errors import PymachineError, TlsError
 from pymachine.inventory.model import Fleet, MachineSpec
 from pymachine.model import Machine, Phase
 from pymachine.plan import Finding, Kind, Known, Plan
 from pymachine.plan.seats import SWARM
+from pymachine.plan.stacks import unsettled_parts
 from pymachine.steps.tools import Tools
 from pymachine.store.clientfiles import materialised
 
@@ -55,16 +55,17 @@ def drift(
 
 
 def _of_stacks(fleet: Fleet, known: Known) -> Iterator[Difference]:
-    """Services on the Swarm of stacks that were deployed."""
-    deployed = {name for name, before in known.memory.stacks.items() if not before.on}
+    """Services on the Swarm, and containers on machines, of stacks that were deployed where they are to be."""
     for stack in fleet.stacks:
-        if stack.on or stack.name not in deployed or stack.name not in known.wanted:
+        before = known.memory.stacks.get(stack.name)
+        if before is None or before.on != (stack.on or "") or stack.name not in known.wanted:
             continue
-        if known.services is None:
-            yield Difference(stack.name, STACK, "its services could not be asked for", unseen=True)
-            continue
-        for service in unsettled_of(stack.name, known.wanted[stack.name], known.services):
-            yield Difference(stack.name, STACK, f"{service.name}: {service.in_words()}")
+        found = unsettled_parts(stack, known)
+        if found is None:
+            what = "containers" if stack.on else "services"
+            yield Difference(stack.name, STACK, f"its {what} could not be asked for", unseen=True)
+        for part in found or ():
+            yield Difference(stack.name, STACK, f"{part.name}: {part.in_words()}")
 
 
 def ask_all(machines: Iterable[Machine], tools: Tools, width: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pymachine.apply.compose import Compose, Composed
 from pymachine.apply.memory import memory_of
 from pymachine.apply.spreading import spread
+from pymachine.cluster.containers import Container
 from pymachine.cluster.services import Service
 from pymachine.cluster.view import ClusterView
 from pymachine.driver import Driver, PowerControl
@@ -17,7 +18,7 @@ from pymachine.engine.effects import Change
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
 from pymachine.inventory.model import Fleet
 from pymachine.model import EngineSpec, Machine, Phase, State
-from pymachine.plan import Finding, Known, Traits
+from pymachine.plan import Finding, Known, Memory, Traits
 from pymachine.plan.hosts import read_host
 from pymachine.plan.renewals import renewals
 from pymachine.steps.certificates import sans_of
@@ -81,6 +82,7 @@ def look_at(
         {stack.name: found.digest(stack) for stack, found in resolved if isinstance(found, Composed)},
         {stack.name: found.services(stack) for stack, found in resolved if isinstance(found, Composed)},
         services_of(view, tools) if view and on_swarm else None,
+        projects_of(memory, [records[name] for name, found in findings.items() if found.seen], tools, width),
         {stack.name: found for stack, found in resolved if not isinstance(found, Composed)},
         compose.there() if any(before.on for before in memory.stacks.values()) else None,
     )
@@ -136,6 +138,24 @@ def services_of(view: ClusterView, tools: Tools) -> tuple[Service, ...] | None:
             return engine.services()
     except PymachineError:
         return None
+
+
+def projects_of(
+    memory: Memory, machines: Iterable[Machine], tools: Tools, width: int = WIDTH
+) -> dict[str, tuple[Container, ...] | None]:
+    """Return the containers of stacks deployed on these machines; None where they could not be asked for."""
+    there = {machine.name: machine for machine in machines}
+    wanted = [(name, there[before.on]) for name, before in memory.stacks.items() if before.on in there]
+    asked = spread(wanted, lambda one: _containers(*one, tools), width)
+    return {name: None if isinstance(found, PymachineError) else found for (name, _), found in asked}
+
+
+def _containers(project: str, machine: Machine, tools: Tools) -> tuple[Container, ...]:
+    if machine.endpoint is None:
+        raise Unreachable(f"no engine of {machine.name} is on record")
+    folder = materialised(tools.store, machine.name)
+    with tools.connect_cluster(machine.endpoint, folder, deadline=ASK_DEADLINE) as engine:
+        return engine.containers(project)
 
 
 def _view(members: list[Machine], tools: Tools) -> ClusterView | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pymachine.apply.looking import records_of, services_of
+from pymachine.apply.looking import projects_of, records_of, services_of
 from pymachine.apply.memory import failed_of, memory_of
+from pymachine.cluster.containers import Container
 from pymachine.cluster.view import ClusterView
 from pymachine.errors import PymachineError
 from pymachine.inventory.model import Fleet
-from pymachine.model import Machine
+from pymachine.model import Machine, State
+from pymachine.plan import Memory
 from pymachine.probe import Look, look_at
 from pymachine.steps.tools import Tools
 from pymachine.swarm import status
@@ -31,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """A service of a stack on the Swarm."""
+    """A service of a stack, on the Swarm or on one machine."""
 
     name: str
     replicas: str
@@ -40,7 +42,7 @@ class ServiceRow:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks there."""
+    """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks."""
 
     machines: tuple[Row, ...]
     swarm: str = ""
@@ -59,7 +61,9 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) 
     rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
     rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
     said = trouble or (view.quorum.in_words() if view else "")
-    return Overview(tuple(_with_failure(row, failed) for row in rows), said, _services(fleet, wanted, view, tools))
+    answering = [records[name] for name, seen in looks.items() if seen.state is State.RUNNING]
+    services = (*_services(fleet, wanted, view, tools), *_projects(fleet, wanted, answering, tools))
+    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services)
 
 
 def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Tools) -> tuple[ServiceRow, ...]:
@@ -78,6 +82,31 @@ def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: T
     ]
     lost = [name for name in names if not any(one.stack == name for one in found)]
     return (*rows, *(ServiceRow(name, "0/0", "none of its services is there") for name in lost))
+
+
+def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools: Tools) -> tuple[ServiceRow, ...]:
+    """Ask for the containers of the stacks meant that were deployed on machines, and count them by their services."""
+    memory = memory_of(fleet.name, tools.store)
+    deployed = {name: before for name, before in memory.stacks.items() if before.on and name in wanted}
+    found = projects_of(Memory(deployed), machines, tools)
+    return tuple(row for name in deployed for row in _project(name, deployed[name].on, found.get(name)))
+
+
+def _project(name: str, on: str, found: tuple[Container, ...] | None) -> list[ServiceRow]:
+    if found is None:
+        return [ServiceRow(name, "?", f"its containers on {on} could not be asked for")]
+    if not found:
+        return [ServiceRow(name, "0/0", f"none of its containers is on {on}")]
+    by_service: dict[str, list[Container]] = {}
+    for container in found:
+        by_service.setdefault(container.service, []).append(container)
+    return [_counted(f"{name}-{service}", containers) for service, containers in by_service.items()]
+
+
+def _counted(name: str, containers: Sequence[Container]) -> ServiceRow:
+    ill = [container for container in containers if not container.settled]
+    told = "; ".join(f"{one.name}: {one.in_words()}" for one in ill)
+    return ServiceRow(name, f"{len(containers) - len(ill)}/{len(containers)}", told)
 
 
 def _swarm(machines: list[Machine], tools: Tools) -> tuple[ClusterView | None, str]:

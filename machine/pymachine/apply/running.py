@@ -42,10 +42,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many actions run at once, and how many machines or stacks may fail before no further one is begun."""
+    """How many actions run at once, and how many machines or stacks may fail before no further one is begun.
+
+    ``wait`` is how many seconds the services of a stack may take until they run, None as each stack says.
+    """
 
     width: int = WIDTH
     max_failures: int | None = None
+    wait: int | None = None
 
 
 class Tell(Protocol):

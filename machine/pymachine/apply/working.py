@@ -86,7 +86,7 @@ class FleetWork:
         notebook = Notebook(self.fleet.name, self.tools.store)
         hooks = Hooks(self.fleet, self.tools.reporter, self._computer.environ, self._computer.run)
         docker = Docker(self.tools, self._computer.environ, self._computer.run)
-        hands = Hands(self.fleet, self.tools, notebook, hooks, docker, self._watched.stopped)
+        hands = Hands(_waiting(self.fleet, bounds.wait), self.tools, notebook, hooks, docker, self._watched.stopped)
         hooks.before("apply")
         account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
         notebook.ended((*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals)))
@@ -133,6 +133,13 @@ class FleetWork:
         for result in account.having(Outcome.FAILED):
             assert result.error is not None
             self.logs.write(result.action.subject, f"{result.action.title} failed: {result.error.message}")
+
+
+def _waiting(fleet: Fleet, wait: int | None) -> Fleet:
+    """Return the fleet with another time for the services of its stacks, where one is given."""
+    if wait is None:
+        return fleet
+    return replace(fleet, stacks=tuple(replace(stack, wait=wait) for stack in fleet.stacks))
 
 
 @contextmanager

@@ -13,6 +13,14 @@ from docker import APIClient
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.tls import TLSConfig
 
+from pymachine.cluster.containers import (
+    ONE_OFF_LABEL,
+    PROJECT_LABEL,
+    Container,
+    container_of,
+    parsed,
+    was_restarted,
+)
 from pymachine.cluster.faults import explained, said
 from pymachine.cluster.reading import cluster_of, node_of, spec_with, standing_of
 from pymachine.cluster.seam import Cluster, Founding, NodeChange, Rotation, Settings, Standing
@@ -70,6 +78,32 @@ class DockerEngine:
             found = self._client.networks(filters={"driver": "bridge"})
         configs = [config for network in found for config in (network.get("IPAM") or {}).get("Config") or ()]
         return tuple(config["Subnet"] for config in configs if config.get("Subnet"))
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        """Return the containers of a Compose project."""
+        with explained(self._url):
+            listed = self._client.containers(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+            try:
+                ids = [one["Id"] for one in listed if (one.get("Labels") or {}).get(ONE_OFF_LABEL) != "True"]
+                documents = [document for name in ids for document in self._inspected(str(name))]
+                restarted = any(was_restarted(document) for document in documents)
+                now = parsed(str(self._client.info()["SystemTime"])) if restarted else None
+                found = [container_of(document, now) for document in documents]
+            except (TypeError, AttributeError) as error:
+                raise ValueError(f"a container of a wrong shape ({error})") from None
+        return tuple(sorted(found, key=lambda container: container.name))
+
+    def _inspected(self, container: str) -> list[Any]:
+        """Return a container's document; nothing of one that is gone since it was listed."""
+        try:
+            return [self._client.inspect_container(container)]
+        except docker.errors.NotFound:
+            return []
+
+    def container_logs(self, container: str, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a container's log."""
+        with explained(self._url):
+            return _lines(self._client.logs(container, stdout=True, stderr=True, tail=lines), lines)
 
     def init(self, founding: Founding) -> str:
         """Make the engine the first manager of a new Swarm."""
@@ -185,8 +219,7 @@ class DockerEngine:
         """Return the last lines of a service's log."""
         with explained(self._url):
             told = self._client.service_logs(service, stdout=True, stderr=True, tail=lines, is_tty=False)
-            text = (told if isinstance(told, bytes) else b"".join(told)).decode(errors="replace")
-        return tuple(line.rstrip()[:LOG_LINE] for line in text.splitlines() if line.strip())[-lines:]
+            return _lines(told, lines)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -211,6 +244,11 @@ class DockerEngine:
                         raise
                     time.sleep(CONFLICT_PAUSE)
             return attempt()
+
+
+def _lines(told: Any, lines: int) -> tuple[str, ...]:
+    text = (told if isinstance(told, bytes) else b"".join(told)).decode(errors="replace")
+    return tuple(line.rstrip()[:LOG_LINE] for line in text.splitlines() if line.strip())[-lines:]
 
 
 def _changed(spec: dict[str, Any], change: NodeChange) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from pymachine.cluster.containers import Container
 from pymachine.cluster.services import Service
 from pymachine.cluster.view import Node
 from pymachine.model import Endpoint
@@ -105,6 +106,12 @@ class ClusterEngine(Protocol):
 
     def networks(self) -> tuple[str, ...]:
         """Return the networks (``172.17.0.0/16``) of the engine's own bridges."""
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        """Return the containers of a Compose project, those that do not run too; in the order of their names."""
+
+    def container_logs(self, container: str, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a container's log. Raises ``EngineError`` where the engine cannot read it."""
 
     def init(self, founding: Founding) -> str:
         """Make the engine the first manager of a new Swarm; return its node id."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pymachine.cluster.containers import Container
 from pymachine.cluster.services import Service
 from pymachine.cluster.view import ClusterView
 from pymachine.engine.effects import Aspect, Change, Effect, effects_of
@@ -132,8 +133,9 @@ class Known:
     """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name.
 
     ``wanted`` are what the services of stacks on the Swarm are called, by stack, ``services`` how they are; None
-    where that could not be asked, or nothing was deployed. Stacks without a digest are ``unresolved``.
-    ``no_compose`` says why Compose cannot be used, None where it was not asked for or is there.
+    where that could not be asked, or nothing was deployed. ``projects`` are the containers of stacks that were
+    deployed on machines which answer, by stack, None where they could not be asked for. Stacks without a digest are
+    ``unresolved``. ``no_compose`` says why Compose cannot be used, None where it was not asked for or is there.
     """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
@@ -143,5 +145,6 @@ class Known:
     digests: Mapping[str, str] = field(default_factory=dict)
     wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
     services: tuple[Service, ...] | None = None
+    projects: Mapping[str, tuple[Container, ...] | None] = field(default_factory=dict)
     unresolved: Mapping[str, Unresolved] = field(default_factory=dict)
     no_compose: Unresolved | None = None

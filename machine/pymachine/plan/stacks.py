@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pymachine.cluster.services import unsettled_of
+from pymachine.cluster.containers import Container, unsettled_in
+from pymachine.cluster.services import Service, unsettled_of
 from pymachine.inventory.model import Fleet, StackSpec
 from pymachine.model import Machine
 from pymachine.plan import payloads
@@ -44,11 +45,13 @@ def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, rema
 
 
 def _unasked(known: Known) -> tuple[str, ...]:
-    """Say where a manager answers and its services could not be asked for."""
+    """Say what could not be asked for where a manager, or the machine of a stack, answers."""
+    silent = [name for name, found in known.projects.items() if found is None]
+    told = (f"how the containers of {', '.join(silent)} are could not be asked",) if silent else ()
     names = [name for name in known.wanted if name in known.memory.stacks and not known.memory.stacks[name].on]
     if known.services is not None or not names or known.view is None or not known.view.spoken_to:
-        return ()
-    return (f"how the services of {', '.join(names)} are could not be asked",)
+        return told
+    return (f"how the services of {', '.join(names)} are could not be asked", *told)
 
 
 def _refusal(name: str, why: Unresolved) -> Refusal:
@@ -74,11 +77,20 @@ def _deployed(
 
 
 def _unsettled(spec: StackSpec, known: Known) -> tuple[str, ...]:
-    """Say of services on the Swarm what is not as it should be; nothing where they could not be asked for."""
-    if spec.on or known.services is None:
-        return ()
-    found = unsettled_of(spec.name, known.wanted.get(spec.name, ()), known.services)
-    return tuple(f"{service.name}: {service.in_words()}" for service in found)
+    """Say of services and containers what is not as it should be; nothing where they could not be asked for."""
+    return tuple(f"{part.name}: {part.in_words()}" for part in unsettled_parts(spec, known) or ())
+
+
+def unsettled_parts(spec: StackSpec, known: Known) -> Sequence[Service | Container] | None:
+    """Return the services on the Swarm, or the containers on a machine, that are not as they should be.
+
+    None where they could not be asked for.
+    """
+    wanted = known.wanted.get(spec.name, ())
+    if not spec.on:
+        return None if known.services is None else unsettled_of(spec.name, wanted, known.services)
+    found = known.projects.get(spec.name)
+    return None if found is None else unsettled_in(spec.name, wanted, found)
 
 
 def _is_there(before: Deployed, records: Mapping[str, Machine], known: Known) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pymachine.cluster.containers import Container
 from pymachine.cluster.seam import (
     ACTIVE,
     DATA_PATH_PORT,
@@ -147,6 +148,16 @@ class FakeEngine:
         """Return the networks of its bridges."""
         with self._asked("networks") as (_, host):
             return host.networks
+
+    def containers(self, project: str) -> tuple[Container, ...]:
+        """Return the containers that were put there."""
+        with self._asked("containers") as (_, host):
+            return tuple(container for container in host.containers if container.project == project)
+
+    def container_logs(self, container: str, lines: int) -> tuple[str, ...]:
+        """Return the last of the lines that were put there."""
+        with self._asked("container_logs") as (_, host):
+            return host.logs.get(container, ())[-lines:]
 
     def init(self, founding: Founding) -> str:
         """Begin a Swarm."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from pymachine.cluster.containers import Container
 from pymachine.cluster.reading import settings_of, spec_with
 from pymachine.cluster.seam import ACTIVE, INACTIVE, PENDING, Founding, Settings
 from pymachine.cluster.services import Service
@@ -15,7 +16,8 @@ from pymachine.errors import EngineError, QuorumLost, Unreachable
 @dataclass
 class FakeHost:
     """An engine. ``cut`` says that nothing reaches it, ``blocked`` that no manager lets it in; ``slow`` is how many
-    looks its next join takes. ``tasks`` is what runs on it while it is active.
+    looks its next join takes. ``tasks`` is how many run on it while it is active, ``containers`` are those of
+    projects, ``logs`` theirs by their ids.
     """
 
     address: str
@@ -30,6 +32,8 @@ class FakeHost:
     networks: tuple[str, ...] = ("172.17.0.0/16",)
     engine: str = "26.1.5"
     tasks: int = 0
+    containers: tuple[Container, ...] = ()
+    logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     advertised: str = ""
     calls: list[str] = field(default_factory=list)
 

@@ -27,6 +27,10 @@ BATCH = click.option(
     "--batch", metavar="N|%", default="1", show_default=True,
     help="How many workers of the Swarm are drained at once while their engines restart; % of those that do.",
 )  # fmt: skip
+WAIT = click.option(
+    "--wait", type=click.IntRange(0), metavar="SECONDS",
+    help="How long the services of a stack may take until they run, whatever the stack says; 0 does not wait.",
+)  # fmt: skip
 EVENTS = click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 RUNNING = (FILES, LIMIT, PARALLEL, MAX_FAILURES, YES, EVENTS, FORCE_UNLOCK)
 
@@ -34,6 +38,7 @@ RUNNING = (FILES, LIMIT, PARALLEL, MAX_FAILURES, YES, EVENTS, FORCE_UNLOCK)
 @command()
 @with_options(RUNNING)
 @BATCH
+@WAIT
 @click.option("--only-failed", is_flag=True, help="Only what the last apply did not bring to its end.")
 @click.option("--replace", is_flag=True, help="Make machines anew where nothing less would do.")
 @click.pass_obj
@@ -150,7 +155,7 @@ def _carried_out(fleet: Opened, made: Plan, given: Mapping[str, Any]) -> Account
 
     limit = parse_failures(given["max_failures"], len(made.chains))
     fleet.teller.planned(made)
-    account = fleet.work.apply(made, Bounds(given["parallel"], limit), fleet.teller)
+    account = fleet.work.apply(made, Bounds(given["parallel"], limit, given.get("wait")), fleet.teller)
     close = getattr(fleet.teller, "close", None)
     if close is not None:
         close()

@@ -1,0 +1,114 @@
+"""Containers of a Compose project as one look shows them: which run, and what is wrong with the others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+PROJECT_LABEL = "com.docker.compose.project"  # what Compose puts on the containers that it makes
+SERVICE_LABEL = "com.docker.compose.service"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"  # "True" on those of `docker compose run`
+_KEPT_UP = ("always", "unless-stopped")  # restart policies of what never comes to an end by itself
+_LONGEST = 300  # characters of an error
+# Seconds that an engine lets a container run before it counts the next failure as the first (moby, restartmanager).
+_LOOP = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a ``service`` of a ``project``: ``state`` and ``health`` as the Engine API names them.
+
+    ``code`` is its exit code, ``error`` what the engine or its health check said last. ``kept_up`` says that its
+    restart policy lets it never end, ``looping`` that it was restarted and has not run for long since.
+    """
+
+    id: str
+    name: str
+    project: str
+    service: str
+    state: str
+    health: str = ""
+    code: int = 0
+    error: str = ""
+    kept_up: bool = False
+    looping: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it runs, healthy where that is checked, or has done its work."""
+        if self.state == "running":
+            return self.health in ("", "healthy") and not self.looping
+        return self.state == "exited" and self.code == 0 and not self.kept_up
+
+    def in_words(self) -> str:
+        """Return what is to be said of one that is not settled."""
+        if not self.id:
+            return "it is not there"
+        if self.state == "running":
+            told = f"it is {self.health}" if self.health not in ("", "healthy") else "it is restarted again and again"
+        else:
+            told = f"it is {self.state} (exit code {self.code})" if self.code else f"it is {self.state}"
+        return f"{told}: {self.error}" if self.error else told
+
+
+def missing_from(project: str, service: str) -> Container:
+    """Return what stands for a service that has no container."""
+    return Container("", f"{project}-{service}", project, service, "missing")
+
+
+def unsettled_in(project: str, services: Sequence[str], found: Sequence[Container]) -> list[Container]:
+    """Return the containers of a project that are not as they should be, and its services that have none."""
+    there = {container.service for container in found}
+    missing = [missing_from(project, service) for service in services if service not in there]
+    return [*(container for container in found if not container.settled), *missing]
+
+
+def container_of(document: Mapping[str, Any], now: datetime | None) -> Container:
+    """Read one of ``/containers/ID/json``; ``now`` is the engine's time, None where nothing hangs on it.
+
+    Raises ``KeyError``, ``ValueError``, ``TypeError`` or ``AttributeError`` for a wrong shape.
+    """
+    state, labels = document["State"], (document["Config"] or {}).get("Labels") or {}
+    health = state.get("Health") or {}
+    policy = ((document.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or ""
+    checked = str(health.get("Status") or "")
+    return Container(
+        str(document["Id"]),
+        str(document["Name"]).lstrip("/"),
+        str(labels.get(PROJECT_LABEL, "")),
+        str(labels.get(SERVICE_LABEL, "")),
+        str(state["Status"]),
+        "" if checked == "none" else checked,
+        int(state.get("ExitCode") or 0),
+        _error(state, health),
+        policy in _KEPT_UP,
+        now is not None and was_restarted(document) and _is_young(str(state["StartedAt"]), now),
+    )
+
+
+def was_restarted(document: Mapping[str, Any]) -> bool:
+    """Whether the engine restarted a container that runs now."""
+    return bool(document.get("RestartCount")) and document["State"]["Status"] == "running"
+
+
+def parsed(time: str) -> datetime:
+    """Return a time of the Engine API (RFC 3339, nanoseconds) to the second. Raises ``ValueError``."""
+    return datetime.fromisoformat(f"{time[:19]}+00:00")
+
+
+def _is_young(started: str, now: datetime) -> bool:
+    return (now - parsed(started)).total_seconds() < _LOOP
+
+
+def _error(state: Mapping[str, Any], health: Mapping[str, Any]) -> str:
+    """Return what is known of why: the engine's error, want of memory, or the last check that failed."""
+    checks = [check for check in health.get("Log") or () if check.get("ExitCode")]
+    if state.get("Error"):
+        told = str(state["Error"])
+    elif state.get("OOMKilled"):
+        told = "it was killed for want of memory"
+    else:
+        told = str(checks[-1].get("Output") or "") if checks and state["Status"] == "running" else ""
+    return " ".join(told.split())[:_LONGEST]
