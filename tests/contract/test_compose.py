@@ -279,3 +279,94 @@ def test_a_port_for_one_address_is_not_opened_on_all(desk: Desk) -> None:
     document = desk.resolved(desk.stack("services: {web: {image: a, ports: ['127.0.0.1:80:80']}}")).document
     with pytest.raises(CheckFailed, match=r"publishes port 80 on 127\.0\.0\.1 only"):
         stack_document(document, "shop", {})
+
+
+PLAIN = "services: {web: {image: 'a:${TAG}'}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (PLAIN, ["TAG"]),
+        (
+            "services: {web: {image: 'a:$TAG', environment: {A: '${ONE}', B: '${TWO-}', C: '${THREE:-x}'}}}",
+            ["ONE", "TAG"],
+        ),
+        ("services: {web: {image: 'a:${TAG}${TAG-x}'}}", ["TAG"]),
+        ("services: {web: {image: a, environment: {A: '$$TAG $${TAG}', B: '${H:+yes}'}}}", []),
+        ("version: '3'\nservices: {web: {image: 'a:${TAG-}'}}", []),
+        (
+            "version: '3'\nservices: {web: {image: 'a:${TAG}', environment: {A: '${A}', B: '${B}', C: '${C}'}}}",
+            [*"ABC", "TAG"],
+        ),
+        (
+            "services: {web: {image: a, ports: ['${P-80}:80'], scale: '${N:-2}', labels: {l: '${TAG}'}}}",
+            ["TAG"],
+        ),
+        ("services: {web: {image: a, labels: {l: 'the variable is not set: ${A:-${TAG}}'}}}", ["TAG"]),
+    ],
+)
+def test_variables_without_a_value_are_named(desk: Desk, text: str, names: list[str]) -> None:
+    stack = desk.stack(text)
+    if not names:
+        desk.resolved(stack)
+        return
+    found = desk.unresolved(stack)
+    assert (found.why, found.message.partition(" uses ")[2].partition(", which")[0]) == (
+        Why.REFUSED,
+        ", ".join(names),
+    )
+
+
+@pytest.mark.parametrize("shell", ["", "1"])
+def test_a_variable_that_is_set_has_a_value_though_it_is_empty(desk: Desk, shell: str) -> None:
+    desk.environ["TAG"] = shell
+    desk.resolved(desk.stack(PLAIN))
+    del desk.environ["TAG"]
+    desk.resolved(desk.stack(PLAIN, environment={"TAG": shell}))
+    desk.write(".env", f"TAG={shell}\n")
+    desk.resolved(desk.stack(f"version: '3'\n{PLAIN}"))
+
+
+def test_variables_of_included_and_extended_files_count(desk: Desk) -> None:
+    desk.write("base.yaml", "services: {base: {image: 'b:${BASE}'}}")
+    desk.write("more.yaml", "services: {more: {image: 'm:${MORE}'}}")
+    found = desk.unresolved(
+        desk.stack("include: [more.yaml]\nservices: {web: {extends: {file: base.yaml, service: base}}}")
+    )
+    assert "BASE" in found.message
+    assert "MORE" in found.message
+
+
+def test_variables_in_files_of_variables_need_a_value_too(desk: Desk) -> None:
+    desk.write("web.env", "V=${NOPE}\n")
+    found = desk.unresolved(desk.stack("services: {web: {image: a, env_file: web.env}}"))
+    assert found.why is Why.REFUSED
+    path = desk.write("shop.env", "TAG=${NOPE}\n")
+    assert desk.unresolved(desk.stack(PLAIN, env_files=(path,))).why is Why.REFUSED
+    desk.write(".env", "TAG=${NOPE}\n")
+    assert desk.unresolved(desk.stack(PLAIN)).why is Why.REFUSED
+
+
+def test_a_compose_that_cannot_say_which_variables_there_are_is_not_taken_for_content(desk: Desk) -> None:
+    """Before 2.27 there was no --variables."""
+    program = desk.folder / "bin/docker"
+    desk.write(
+        "bin/docker",
+        f'#!/bin/sh\ncase "$*" in *--variables*) echo "unknown flag" >&2; exit 1;; esac\nexec {docker_cli()} "$@"\n',
+    )
+    program.chmod(0o755)
+    desk.environ["PATH"] = f"{program.parent}:{desk.environ['PATH']}"
+    assert desk.unresolved(desk.stack(PLAIN)).why is Why.NOT_ASKED
+    desk.resolved(desk.stack("services: {web: {image: a}}"))
+
+
+def test_warnings_of_the_client_itself_are_not_of_the_stack(desk: Desk) -> None:
+    program = desk.folder / "bin/docker"
+    desk.write(
+        "bin/docker", f'#!/bin/sh\necho "WARNING: The \\"X\\" variable is not set" >&2\nexec {docker_cli()} "$@"\n'
+    )
+    program.chmod(0o755)
+    desk.environ["PATH"] = f"{program.parent}:{desk.environ['PATH']}"
+    desk.resolved(desk.stack("services: {web: {image: a}}"))
+    assert "TAG" in desk.unresolved(desk.stack(PLAIN)).message

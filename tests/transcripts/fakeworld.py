@@ -9,6 +9,7 @@ imported where it is used.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -52,7 +53,7 @@ def wiring() -> Wiring:
 
 
 def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Ended:
-    """Answer as Compose does that has no service to tell of; run what is not Compose."""
+    """Answer as Compose does that has no service to tell of, and warns of the variable FAKE_COMPOSE; run the rest."""
     from pymachine.apply.programs import Ended, run_program
 
     if list(words[:2]) != ["docker", "compose"]:
@@ -62,8 +63,12 @@ def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Ended:
         return Ended(1, ("docker: unknown command: docker compose",))
     if "version" in words:
         return Ended(0, output=b"2.38.2")
-    warnings = (f'level=warning msg="The \\"{state}\\" variable is not set. Defaulting to a blank string."',)
-    return Ended(0, warnings if state else (), b'{"services": {}}')
+    if "--variables" in words:
+        variable = {"Name": state, "DefaultValue": "", "PresenceValue": "", "Required": False}
+        return Ended(0, (), json.dumps({state: variable}).encode())
+    given = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
+    has_value = "-" in words or any(f"{state}=" in path.read_text() for path in given if path.is_file())
+    return Ended(0, ("a warning",) if state and not has_value else (), b'{"services": {}}')
 
 
 def _load(name: str) -> type[Driver]:

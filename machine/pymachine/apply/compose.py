@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pymachine import expansion
+from pymachine.apply.compose_variables import Missing, missing
+from pymachine.apply.private_files import private_folder, quoted, write
 from pymachine.apply.programs import Ended, NotInstalled, RunProgram
 from pymachine.errors import PymachineError
 from pymachine.inventory.model import StackSpec
 from pymachine.plan.findings import Unresolved, Why
 from pymachine.shell import docker_environ
-from pymachine.store.memory_copy import IN_MEMORY
 
 DEADLINE = 120.0  # seconds: an `include` may be fetched from afar
 OLDEST = 2  # the first that is a plugin of the client, and prints JSON
 # Variables of the docker client itself: those of a stack that are called so do not replace them.
 _CLIENTS_OWN = re.compile(r"PATH|HOME|DOCKER_.*")
-_UNSET = re.compile(r'\\?"([A-Za-z_][A-Za-z0-9_]*)\\?" variable is not set')
 _VERSION = re.compile(r"v?(\d+)\.\d+")
 _INSTALL = "install Docker's Compose plugin (docker-compose-plugin or docker-compose) on this computer"
 
@@ -120,11 +119,17 @@ class Compose:
         with private_folder() as folder:
             if stack.environment:
                 path = folder / "variables.env"
-                _write(
-                    path, "".join(f"{name}={_quoted(text)}\n" for name, text in stack.environment.items()).encode()
-                )
+                write(path, "".join(f"{name}={quoted(text)}\n" for name, text in stack.environment.items()).encode())
                 given.append(str(path))
             yield ["-p", stack.name, *(word for path in given for word in ("--env-file", path)), *files]
+
+    def _default(self, stack: StackSpec) -> list[str]:
+        """Return the files of variables that Compose reads where none is named."""
+        named = self.environ.get("COMPOSE_ENV_FILES", "")
+        if named or self.environ.get("COMPOSE_DISABLE_ENV_FILE"):
+            return [name for name in named.split(",") if name]
+        beside = _beside(stack)
+        return [str(beside)] if beside.is_file() else []
 
     def _resolved(self, stack: StackSpec, words: Sequence[str]) -> Composed | Unresolved:
         # What holds in Swarm mode and not for Compose itself (a container's name beside replicas) is no fault there.
@@ -133,9 +138,9 @@ class Compose:
             ended = self._config(stack, [*words, "config", *lax, "--format", "json"])
             if ended.code:
                 return self.there() or _refused(stack, ended)
-            unset = sorted({name for line in ended.lines for name in _UNSET.findall(line)})
-            if unset:
-                return _unset(stack, unset)
+            without = missing(words, ended.lines, self._default(stack), partial(self._config, stack))
+            if without is not None:
+                return _unset(stack, without)
             document = _document(ended.output)
             return Composed(document, self._contents(stack, document, words))
         except NotInstalled as error:
@@ -180,48 +185,16 @@ class Compose:
         return self.run(words, environ, deadline=DEADLINE, folder=folder, given=given, apart=True)
 
 
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """Lend a folder of this account alone, in memory where there is one. Raises ``PymachineError``."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    base = next((path for path in (runtime, str(IN_MEMORY)) if path and os.access(path, os.W_OK | os.X_OK)), None)
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="pymachine-", dir=base)
-    except OSError as error:
-        raise PymachineError(f"no place for a private file: {(error.strerror or str(error)).lower()}") from None
-    with folder as name:
-        yield Path(name)
-
-
-def write_private(folder: Path, contents: Mapping[str, bytes]) -> dict[str, str]:
-    """Write contents to files in a private folder, and return their paths by the same names."""
-    paths = {name: folder / str(number) for number, name in enumerate(contents)}
-    for name, content in contents.items():
-        _write(paths[name], content)
-    return {name: str(path) for name, path in paths.items()}
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise PymachineError(f"{path}: {(error.strerror or str(error)).lower()}") from None
-
-
 def _env_files(stack: StackSpec) -> tuple[str, ...]:
     """Files of variables; `.env` beside the first Compose file only where no other is named, as Compose has it."""
     if stack.env_files or not stack.environment:
         return stack.env_files
-    beside = Path(stack.files[0]).parent / ".env"
+    beside = _beside(stack)
     return (str(beside),) if beside.is_file() else ()
 
 
-def _quoted(text: str) -> str:
-    """Quote a value for a file of variables, as compose-go's dotenv reads it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return f'"{escaped}"'
+def _beside(stack: StackSpec) -> Path:
+    return Path(stack.files[0]).parent / ".env"
 
 
 def _document(output: bytes) -> Mapping[str, Any]:
@@ -259,7 +232,10 @@ def _overgrown(stack: StackSpec) -> Unresolved | None:
     return None
 
 
-def _unset(stack: StackSpec, names: Sequence[str]) -> Unresolved:
+def _unset(stack: StackSpec, without: Missing) -> Unresolved:
+    names = without.names
+    if not names:
+        return Unresolved(Why.REFUSED, f"stack {stack.name} uses a variable that has no value, in {without.said}")
     return Unresolved(
         Why.REFUSED,
         f"stack {stack.name} uses {', '.join(names)}, which {'has' if len(names) == 1 else 'have'} no value",

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pymachine.apply.compose import Compose, Composed, private_folder, write_private
+from pymachine.apply.compose import Compose, Composed
+from pymachine.apply.private_files import private_folder, write_private
 from pymachine.apply.programs import RunProgram, run_program
 from pymachine.apply.swarm_document import stack_document
 from pymachine.errors import CheckFailed, PymachineError
