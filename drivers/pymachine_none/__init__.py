@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from pymachine.driver import API, Handle, Instance, Remember, Request, Status, option
+from pymachine.engine.der import validity
 from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import ENGINE_PORT, Endpoint, State
 from pymachine.transport.addresses import check_host, check_port
@@ -114,6 +116,7 @@ def _certificates(options: Any) -> dict[str, bytes]:
     files = {name: _read_pem(user_path(path)) for name, (_, path) in given.items()}
     _check_authority(files["ca.pem"], options.tls_ca_cert)
     _check_pair(options)
+    _check_client(files["cert.pem"], options.tls_client_cert)
     return files
 
 
@@ -138,13 +141,46 @@ def _read_pem(path: Path) -> bytes:
 
 def _check_authority(data: bytes, path: str) -> None:
     try:
-        context = ssl.create_default_context(cadata=data.decode("ascii"))
+        ssl.create_default_context(cadata=data.decode("ascii"))
     except (ssl.SSLError, ValueError):
         _refuse(path, "holds no certificate that can be read", "give the ca.pem that goes with the engine")
     # An authority that has ended verifies no server; the docker client would only say so at its first use.
-    ends = [ssl.cert_time_to_seconds(str(found["notAfter"])) for found in context.get_ca_certs()]
-    if ends and max(ends) <= time.time():
-        _refuse(path, f"expired on {time.strftime('%Y-%m-%d', time.gmtime(max(ends)))}", "renew it where it was made")
+    lives = [_life(block, path) for block in _CERTIFICATE.findall(data.decode("ascii"))]
+    faults = [_fault(life) for life in lives]
+    if faults and all(faults):
+        _refuse(path, faults[-1], _mend(faults[-1], "renew it where it was made"))
+
+
+def _check_client(data: bytes, path: str) -> None:
+    fault = _fault(_life(data.decode("ascii", "replace"), path))
+    if fault:
+        _refuse(path, fault, _mend(fault, "have the authority of the engine issue a new one"))
+
+
+def _life(pem: str, path: str) -> tuple[datetime, datetime]:
+    try:
+        return validity(pem)
+    except ValueError as error:
+        _refuse(path, f"holds no certificate that can be read: {error}", "give the files that go with the engine")
+
+
+def _fault(life: tuple[datetime, datetime]) -> str:
+    """Return why a certificate does not count now, empty where it does."""
+    begin, end = life
+    now = datetime.now(UTC)
+    if end <= now:
+        return f"expired on {end:%Y-%m-%d}"
+    return f"{_EARLY} {begin:%Y-%m-%d %H:%M} UTC" if begin > now else ""
+
+
+def _mend(fault: str, otherwise: str) -> str:
+    if not fault.startswith(_EARLY):
+        return otherwise
+    return f"this computer's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: is it right?"
+
+
+_EARLY = "is not valid before"
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def _check_pair(options: Any) -> None:

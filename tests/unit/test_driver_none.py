@@ -21,12 +21,18 @@ from pymachine_none import NoneDriver, NoneOptions
 from unit.existing import ExistingContract
 
 
-def write_pair(folder: Path, name: str, *, passphrase: bytes | None = None) -> dict[str, str]:
-    """Write a self-signed certificate and its key, and return them as the driver's options."""
+def write_pair(
+    folder: Path, name: str, *, passphrase: bytes | None = None, days: tuple[int, int] = (-1, 1)
+) -> dict[str, str]:
+    """Write a self-signed certificate and its key, and return them as the driver's options.
+
+    ``days`` from now are its begin and its end.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now, now)
+    begin, end = (now + dt.timedelta(day) for day in days)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begin, end)
     certificate = builder.sign(key, hashes.SHA256())
     locked = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     pem = serialization.Encoding.PEM
@@ -130,6 +136,27 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     options = write_pair(tmp_path, "good") | {"tls_client_key": write_pair(tmp_path, "other")["tls_client_key"]}
     with pytest.raises(UsageFault, match=" together"):
         NoneDriver().check(request(url="tcp://h", **options))
+
+
+@pytest.mark.parametrize("file", ["tls_ca_cert", "tls_client_cert"])
+@pytest.mark.parametrize(("days", "said"), [((-9, -1), "expired"), ((1, 9), "before")])
+def test_files_that_ended_or_have_yet_to_begin_are_refused(
+    tmp_path: Path, file: str, days: tuple[int, int], said: str
+) -> None:
+    good, bad = write_pair(tmp_path, "good"), write_pair(tmp_path, "bad", days=days)
+    options = bad | {"tls_ca_cert": good["tls_ca_cert"]} if file == "tls_client_cert" else good | {file: bad[file]}
+    with pytest.raises(UsageFault, match=said) as fault:
+        NoneDriver().check(request(url="tcp://h", **options))
+    assert options[file] in fault.value.message
+    assert ("clock" in (fault.value.hint or "")) is (days[0] > 0)
+
+
+def test_an_authority_counts_while_one_of_its_certificates_does(tmp_path: Path) -> None:
+    good, bad = write_pair(tmp_path, "good"), write_pair(tmp_path, "bad", days=(-9, -1))
+    both = tmp_path / "both.pem"
+    for first, second in ((good, bad), (bad, good)):
+        both.write_bytes(Path(first["tls_ca_cert"]).read_bytes() + Path(second["tls_ca_cert"]).read_bytes())
+        NoneDriver().check(request(url="tcp://h", **good | {"tls_ca_cert": str(both)}))
 
 
 def test_a_file_that_is_not_pem_is_refused(tmp_path: Path) -> None:
