@@ -17,7 +17,7 @@ from pymachine.cli import answers, glance, main, quick
 from pymachine.cli.wiring import Wiring
 from pymachine.documents import to_document
 from pymachine.errors import EngineError
-from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.model import Certificates, Endpoint, Machine, Phase, SshAddress
 from pymachine.overriding import override
 from pymachine.proxies import no_proxy
 from pymachine.store.sqlite import SqliteStore
@@ -34,6 +34,8 @@ HEAVY = {
     "pathlib",
     "inspect",
 }
+LATER = "2126-11-25T00:00:00+00:00"
+CERTIFICATES = Certificates("a", "b", "c", LATER, LATER, LATER)
 FILES = {"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"}
 PLAIN = [
     ["env", "--shell", "sh", "node1"],
@@ -81,7 +83,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteSto
     monkeypatch.setenv("MACHINE_STORAGE_PATH", str(tmp_path))
     with SqliteStore.open(tmp_path) as store:
         for name, host in (("node1", "192.0.2.7"), ("default", "2001:db8::5")):
-            store.put(Machine(name, name, "ssh", Phase.READY, endpoint=Endpoint(host)), secrets=FILES)
+            known = Machine(name, name, "ssh", Phase.READY, endpoint=Endpoint(host), certificates=CERTIFICATES)
+            store.put(known, secrets=FILES)
             store.materialise(name)
         store.put(Machine("bare", "bare", "none", Phase.READY, endpoint=Endpoint("192.0.2.8")))
         yield store

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     Document = Mapping[str, Any]
     Values = list[tuple[str, str | None]]
 
+PROGRAM = "pymachine"
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
+PARTS = {"client": "client certificate", "ca": "authority", "server": "server certificate"}
 VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
 
 
@@ -73,17 +75,51 @@ def config_words(document: "Document", certificates: str) -> "list[str]":
     return [*(("--tlsverify", *paths) if certificates else ()), f"-H={url_of(document)}"]
 
 
-def has_expired(document: "Document", now: float) -> bool:
-    """Whether the client's certificate or its authority has ended: the engine then refuses this client.
+def is_refused(document: "Document", certificates: str, now: float) -> bool:
+    """Whether a certificate has ended, or has yet to begin: client or engine then refuses the other.
 
-    ``now`` is in seconds since the epoch. Both are texts in UTC, ISO 8601, so the earlier one sorts first.
+    The record tells of those that we made, the client's files of those that came with the engine. A clock that is
+    behind the machine's create counts as well. ``now`` is in seconds since the epoch.
     """
+    if document.get("certificates"):
+        return has_expired(document, now) or str(document.get("created") or "")[:19] > _moment(now)
+    return bool(certificates) and bool(file_faults(certificates, document["name"], now))
+
+
+def has_expired(document: "Document", now: float) -> bool:
+    """Whether a certificate on record has ended: the client's, the engine's, or their authority.
+
+    ``now`` is in seconds since the epoch. All are texts in UTC, ISO 8601, so the earlier one sorts first.
+    """
+    certificates = document.get("certificates") or {}
+    ends = [certificates.get(f"{part}_expires") for part in PARTS]
+    return any(str(end)[:19] <= _moment(now) for end in ends if end)
+
+
+def _moment(now: float) -> str:
     import time
 
-    certificates = document.get("certificates") or {}
-    ends = [certificates.get("client_expires"), certificates.get("ca_expires")]
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    return any(str(end)[:19] <= moment for end in ends if end)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+
+
+def file_faults(certificates: str, name: str, now: float) -> "list[str]":
+    """Return what is wrong with the dates of a machine's client files, in words."""
+    from datetime import UTC, datetime
+
+    from pymachine.engine.der import validity
+
+    moment, found = datetime.fromtimestamp(now, UTC), []
+    for part, file in (("client", "cert.pem"), ("ca", "ca.pem")):
+        try:
+            with open(f"{certificates}/{file}", encoding="ascii", errors="replace") as text:  # noqa: PTH123
+                begin, end = validity(text.read(1 << 20))
+        except (OSError, ValueError):  # the docker client has words of its own for it
+            continue
+        if end <= moment:
+            found.append(f"the {PARTS[part]} of {name} expired on {end:%Y-%m-%d}")
+        elif begin > moment:
+            found.append(f"the {PARTS[part]} of {name} is not valid before {begin:%Y-%m-%d %H:%M} UTC")
+    return found
 
 
 def has_blank(path: str) -> bool:
@@ -94,3 +130,30 @@ def has_blank(path: str) -> bool:
 def repeated(options: "Mapping[str, str]") -> "list[str]":
     """Return the options of ``env`` as words, for the line that repeats the command."""
     return [word for name, value in options.items() for word in (name, value) if word]
+
+
+def program(environ: "Mapping[str, str]", started: str, python: str) -> "list[str]":
+    """Return the words that start this program again: its name where PATH leads to it, else its path.
+
+    ``started`` is ``sys.argv[0]``, ``python`` the interpreter. For ``python -m pymachine`` the words are the
+    interpreter's, since only that one may have the module. Part of another program it has its name alone.
+    """
+    import os
+
+    folder, _, file = started.rpartition("/")
+    if file == "__main__.py" and folder.endswith(f"/{PROGRAM}") and python:
+        return [python, "-m", PROGRAM]
+    if not folder or PROGRAM not in (file, os.path.basename(os.path.realpath(started))):  # noqa: PTH119
+        return [PROGRAM]
+    return [file] if _is_on_path(started, file, environ) else [os.path.abspath(started)]  # noqa: PTH100
+
+
+def _is_on_path(started: str, name: str, environ: "Mapping[str, str]") -> bool:
+    """Whether a shell that looks for a name finds this very file."""
+    import os
+
+    for folder in environ.get("PATH", os.defpath).split(":"):
+        path = f"{folder or '.'}/{name}"
+        if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113
+            return os.path.isfile(started) and os.path.samefile(path, started)  # noqa: PTH113, PTH121
+    return False

@@ -57,7 +57,7 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence |
     if command in ("url", "ip"):
         return (answers.url_of(document) if command == "url" else answers.address_of(document)) + "\n"
     certificates = _certificates(document, folder)
-    if certificates is None or (certificates and answers.has_expired(document, time.time())):
+    if certificates is None or (certificates and answers.is_refused(document, certificates, time.time())):
         return None
     if command == "env":
         return _environment(name, document, certificates, options, environ)
@@ -133,15 +133,16 @@ def _environment(
         from pymachine.proxies import no_proxy
 
         values += no_proxy(answers.host_of(document), environ)
-    return shells.text(shell, values, _again(options, name))
+    return shells.text(shell, values, _again(options, name, environ))
 
 
-def _again(options: "Mapping[str, str]", name: "str | None") -> "list[str]":
+def _again(options: "Mapping[str, str]", name: "str | None", environ: "Mapping[str, str]") -> "list[str]":
     """Return the command line that printed this, as ``env`` writes it."""
     storage = ["-s", options["-s"]] if options.get("-s") else []
     shell = ["--shell", options["--shell"]] if options.get("--shell") else []
     no_proxy = ["--no-proxy"] if "--no-proxy" in options else []
-    return ["pymachine", *storage, "env", *shell, *no_proxy, *([] if name is None else [name])]
+    start = answers.program(environ, sys.argv[0], sys.executable)
+    return [*start, *storage, "env", *shell, *no_proxy, *([] if name is None else [name])]
 
 
 def _read(words: "list[str]") -> "tuple[str, str | None, dict[str, str]] | None":

@@ -38,7 +38,8 @@ def text(shell: str, values: "Sequence[tuple[str, str | None]]", words: "Sequenc
     lines = [_UNSET[kind](name) if value is None else _SET[kind](name, value) for name, value in values]
     # A line break would end the comment, and what comes after it would be run.
     command = " ".join(_WORD[kind](word) for word in words)
-    return "\n".join([*lines, *(_hint(kind, command) if command.isprintable() else ()), ""])
+    repeatable = command.isprintable() and not (kind == "tcsh" and set(command) & _NEVER_PLAIN)
+    return "\n".join([*lines, *(_hint(kind, command) if repeatable else ()), ""])
 
 
 def _process(pid: int) -> "tuple[str, int]":
@@ -59,6 +60,7 @@ def _hint(kind: str, command: str) -> "list[str]":
     return [f"{_COMMENT[kind]} {HINT}", f"{_COMMENT[kind]} {_EVAL[kind].format(command)}"]
 
 
+_NEVER_PLAIN = frozenset('$`"')  # csh expands these within "`…`", however they are quoted there
 _COMMENT = {POSIX: "#", "fish": "#", "powershell": "#", "cmd": "REM", "emacs": ";;"}
 _EVAL = {
     POSIX: 'eval "$({})"',
@@ -115,6 +117,18 @@ def _word(word: str) -> str:
     return word if plain else "'" + word.replace("'", "'\\''") + "'"
 
 
+def _fish_word(word: str) -> str:
+    # Within single quotes fish takes a backslash before another one, or before a quote, for an escape.
+    return word if _word(word) == word else "'" + _escaped(word, "\\'", "\\") + "'"
+
+
+def _powershell_word(word: str) -> str:
+    # It takes typographic single quotes for plain ones; each stands for itself when it is doubled.
+    if _word(word) == word and not word.startswith(("@", "%")) and "," not in word:
+        return word
+    return "'" + "".join(char * 2 if char in "'\u2018\u2019\u201a\u201b" else char for char in word) + "'"
+
+
 def _windows_word(word: str) -> str:
     return f'"{word}"' if " " in word or not word else word
 
@@ -136,5 +150,6 @@ _UNSET: "dict[str, Callable[[str], str]]" = {
     "emacs": lambda name: f'(setenv "{name}" nil)',
 }
 _WORD: "dict[str, Callable[[str], str]]" = {
-    POSIX: _word, "fish": _word, "powershell": _windows_word, "cmd": _windows_word, "tcsh": _word, "emacs": _word,
+    POSIX: _word, "fish": _fish_word, "powershell": _powershell_word,
+    "cmd": _windows_word, "tcsh": _word, "emacs": _word,
 }  # fmt: skip

@@ -5,6 +5,8 @@ Their plain forms are answered by ``cli.quick``, with the same functions.
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,14 +111,29 @@ def environment_of(app: App, machine: Machine) -> answers.Values:
 
 
 def warn_of_expiry(app: App, machine: Machine) -> None:
-    """Say that the engine will refuse the docker client, which itself would only say "bad certificate"."""
+    """Say that engine and docker client will refuse each other, for which the client has words of its own alone."""
+    now = app.wiring.now()
+    if answers.has_expired(_document(machine), now):
+        note(f"warning: {_first_end(machine)}: `pymachine provision {machine.name}` renews it")
+        return
+    folder = _certificates(app, machine)
+    for fault in answers.file_faults(folder, machine.name, now) if folder else ():
+        note(f"warning: {fault}: {_mend(machine, now)}")
+
+
+def _first_end(machine: Machine) -> str:
     found = machine.certificates
-    if found is not None and answers.has_expired(_document(machine), app.wiring.now()):
-        end = min(filter(None, (found.client_expires, found.ca_expires)))
-        note(
-            f"warning: the client certificate of {machine.name} expired on {end[:10]}: "
-            f"`pymachine provision {machine.name}` renews it"
-        )
+    assert found is not None
+    ends = {"client": found.client_expires, "ca": found.ca_expires, "server": found.server_expires}
+    end, part = min((end, part) for part, end in ends.items() if end)
+    return f"the {answers.PARTS[part]} of {machine.name} expired on {end[:10]}"
+
+
+def _mend(machine: Machine, now: float) -> str:
+    """Say what to do about dates that are not on record: other files of the engine's, or a clock that is right."""
+    if machine.certificates is not None:
+        return f"this computer's clock says {time.strftime('%Y-%m-%d %H:%M', time.gmtime(now))} UTC: is it right?"
+    return f"`pymachine rm {machine.name}`, then create it again with files that its engine takes now"
 
 
 def _values(app: App, name: str | None, given: Mapping[str, bool]) -> answers.Values:
@@ -156,7 +173,8 @@ def _again(app: App, name: str | None, shell: str | None, unset: bool, no_proxy:
     options = ({"-u": ""} if unset else {}) | ({"--shell": shell} if shell else {})
     options |= {"--no-proxy": ""} if no_proxy else {}
     storage = ["-s", app.storage] if app.storage else []
-    return ["pymachine", *storage, "env", *answers.repeated(options), *([] if name is None else [name])]
+    start = answers.program(app.environ, sys.argv[0], sys.executable)
+    return [*start, *storage, "env", *answers.repeated(options), *([] if name is None else [name])]
 
 
 def _certificates(app: App, machine: Machine) -> str:
