@@ -27,3 +27,14 @@ def until(holds: Callable[[], object], what: str) -> None:
     while not holds():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.02)
+
+
+def longer_and_longer(wanting: Callable[[], bool], first: float = 0.5, times: int = 5) -> Iterator[float]:
+    """Yield spans of time, each four times the one before, while what was tried in them is ``wanting``.
+
+    For what has to begin within the span that is tested: on a slow computer it gets another, longer one.
+    """
+    for number in range(times):
+        yield first * 4**number
+        if not wanting():
+            return

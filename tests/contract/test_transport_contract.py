@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from patience import LIMIT, gives_up
+from patience import LIMIT, gives_up, longer_and_longer
 from pymachine.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
 from pymachine.model import SshAddress
 from pymachine.testing.fake_asker import FakeAsker
@@ -93,6 +93,17 @@ def test_a_deadline_ends_the_wait(transport: Transport) -> None:
 def test_endless_output_does_not_outrun_the_deadline(transport: Transport) -> None:
     with gives_up(), pytest.raises(DeadlineExceeded):
         transport.run(Command.of("yes"), deadline=0.5)
+
+
+def test_a_command_that_goes_silent_is_given_up_and_what_it_began_to_say_is_told(transport: Transport) -> None:
+    heard = list[str]()
+    told = Command.script("echo whole; printf half; sleep 600")
+    for silence in longer_and_longer(lambda: not heard):
+        with gives_up(), pytest.raises(DeadlineExceeded):
+            transport.run(told, deadline=LIMIT, silence=silence, on_line=heard.append)
+    assert heard == ["whole", "half"]
+    talks = Command.script("for n in 1 2 3 4 5 6 7 8; do sleep 0.2; echo $n; done")
+    assert transport.run(talks, deadline=LIMIT, silence=LIMIT).exit_code == 0
 
 
 def test_commands_and_uploads_are_counted(transport: Transport, tmp_path: Path) -> None:

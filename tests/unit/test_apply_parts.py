@@ -89,6 +89,44 @@ def test_a_host_with_another_key_than_expected_is_not_taken_for_the_same() -> No
     assert connections.opened == 2
 
 
+def test_more_borrowers_than_a_host_allows_sessions_get_another_connection() -> None:
+    connections = Connections(Dialling())
+    all_lent = [lent(connections, SshAddress("h")) for _ in range(25)]
+    assert connections.opened == 3
+    for transport in all_lent:
+        transport.close()
+        transport.close()
+    again = [lent(connections, SshAddress("h")) for _ in range(25)]
+    assert (connections.opened, len({id(transport) for transport in again})) == (3, 25)
+
+
+def test_a_failure_of_one_borrower_closes_nothing_for_the_others() -> None:
+    dialling = Dialling()
+    connections = Connections(dialling)
+    one, other = (lent(connections, SshAddress("h")) for _ in range(2))
+    dialling.made[0].answer("false", Unreachable("no session"))
+    with pytest.raises(Unreachable):
+        one.run(Command.of("false"))
+    one.close()
+    assert other.run(TRUE).exit_code == 0
+    assert (dialling.made[0].closed, connections.opened) == (False, 1)
+    other.close()
+    assert dialling.made[0].closed
+    lent(connections, SshAddress("h"))
+    assert connections.opened == 2
+
+
+def test_what_is_forgotten_while_it_is_lent_is_closed_when_it_comes_back() -> None:
+    dialling = Dialling()
+    connections = Connections(dialling)
+    one, other = (lent(connections, SshAddress("h")) for _ in range(2))
+    connections.forget(SshAddress("h", host_key=KEY))
+    one.close()
+    assert other.run(TRUE).exit_code == 0
+    other.close()
+    assert [made.closed for made in dialling.made] == [True]
+
+
 def test_connections_that_are_not_needed_any_more_are_closed() -> None:
     dialling = Dialling()
     connections = Connections(dialling)

@@ -10,7 +10,8 @@ from pymachine.driver import Driver, Handle, Instance, Locates, Request
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
-from pymachine.errors import AuthFailed, CheckFailed, RemoteCommandFailed, StoreError
+from pymachine.engine.survey import SILENCE, SurveyReader
+from pymachine.errors import AuthFailed, CheckFailed, DeadlineExceeded, RemoteCommandFailed, StoreError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.plan.renewals import renewals
 from pymachine.steps.certificates import Certify
@@ -186,7 +187,11 @@ def look(machine: Machine, session: Session) -> HostFacts:
     # The facts wait for a set-up that still runs on the host, and say so.
     notes = ProgressReader(session.tools.reporter, machine.name, Survey.title)
     command = facts_command(machine.engine)
-    result = transport.run(command, root=True, deadline=FACTS_DEADLINE, on_line=notes.line)
+    reader = SurveyReader(notes, session.tools.now)
+    try:
+        result = transport.run(command, root=True, deadline=FACTS_DEADLINE, on_line=reader.line, silence=SILENCE)
+    except DeadlineExceeded as error:
+        raise reader.late() from error
     if result.exit_code:
         lines = tuple(result.error_text.strip().splitlines()[-5:])
         raise RemoteCommandFailed("look at the host", result.exit_code, lines)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -120,6 +121,7 @@ class FakeTransport(_Closing):
         deadline: float = 60.0,
         root: bool = False,
         on_line: OnLine | None = None,
+        silence: float | None = None,
     ) -> Result:
         """Record the command and give its answer; ``on_line`` gets the lines of the answer's output."""
         self._count()
@@ -182,6 +184,7 @@ class LocalTransport(_Closing):
         deadline: float = 60.0,
         root: bool = False,
         on_line: OnLine | None = None,
+        silence: float | None = None,
     ) -> Result:
         """Run the command here. Raises ``DeadlineExceeded``, and kills it, when its time is up."""
         self._count()
@@ -195,8 +198,10 @@ class LocalTransport(_Closing):
             env={"PATH": _PATH, "LC_ALL": "C"},
             start_new_session=True,
         ) as process:
-            code = _await(process, stdin, (out, err), deadline, command)
-        out.finish()
+            try:
+                code = _await(process, stdin, (out, err), (deadline, silence), command)
+            finally:
+                out.finish()
         return Result(code, out.content, err.content)
 
     def upload(self, files: Sequence[RemoteFile], folder: str, *, deadline: float = 120.0) -> None:
@@ -220,19 +225,24 @@ class LocalTransport(_Closing):
 
 
 def _await(
-    process: subprocess.Popen[bytes], stdin: bytes, outputs: tuple[Output, Output], deadline: float, command: Command
+    process: subprocess.Popen[bytes],
+    stdin: bytes,
+    outputs: tuple[Output, Output],
+    limits: tuple[float, float | None],
+    command: Command,
 ) -> int:
     """Feed and read all three streams at once and return the exit code; kill the command when its time is up."""
+    heard = [time.monotonic()]
     jobs = [threading.Thread(target=_feed, args=(process, stdin))]
     for stream, output in zip((process.stdout, process.stderr), outputs, strict=True):
-        jobs.append(threading.Thread(target=_drain, args=(stream, output)))
+        jobs.append(threading.Thread(target=_drain, args=(stream, output, heard)))
     for job in jobs:
         job.start()
     try:
-        return process.wait(deadline)
-    except subprocess.TimeoutExpired:
+        return _ended(process, *limits, heard)
+    except subprocess.TimeoutExpired as late:
         os.killpg(process.pid, signal.SIGKILL)
-        raise DeadlineExceeded(f"`{command.masked()}` did not end within {deadline:g} s") from None
+        raise DeadlineExceeded(f"`{command.masked()}` did not end within {late.timeout:g} s") from None
     finally:
         for job in jobs:
             job.join()
@@ -246,8 +256,21 @@ def _feed(process: subprocess.Popen[bytes], stdin: bytes) -> None:
         process.stdin.close()
 
 
-def _drain(stream: IO[bytes], output: Output) -> None:
+def _ended(process: subprocess.Popen[bytes], deadline: float, silence: float | None, heard: list[float]) -> int:
+    """Wait for the exit code. Raises ``TimeoutExpired`` at the deadline, or so long after what was heard last."""
+    if silence is None:
+        return process.wait(deadline)
+    end = time.monotonic() + deadline
+    while process.poll() is None:
+        if time.monotonic() > min(end, heard[0] + silence):
+            raise subprocess.TimeoutExpired([], min(deadline, silence))
+        time.sleep(0.02)
+    return process.wait()
+
+
+def _drain(stream: IO[bytes], output: Output, heard: list[float]) -> None:
     while data := os.read(stream.fileno(), 65_536):
+        heard[0] = time.monotonic()
         output.feed(data)
 
 

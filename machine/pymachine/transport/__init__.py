@@ -82,11 +82,13 @@ class Transport(Protocol):
         deadline: float = 60.0,
         root: bool = False,
         on_line: OnLine | None = None,
+        silence: float | None = None,
     ) -> Result:
         """Run a command under POSIX sh and wait for its end, at most ``deadline`` seconds.
 
         ``root`` runs it as root: directly for uid 0, else through sudo. ``on_line`` gets each line of standard
-        output as it comes. Raises ``DeadlineExceeded``, ``Unreachable`` or ``SudoFailed``.
+        output as it comes, and what there is of the last one at the end. With ``silence``, no more than so many
+        seconds may pass without any output. Raises ``DeadlineExceeded``, ``Unreachable`` or ``SudoFailed``.
         """
 
     def upload(self, files: Sequence[RemoteFile], folder: str, *, deadline: float = 120.0) -> None:

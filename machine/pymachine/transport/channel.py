@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from pymachine.errors import DeadlineExceeded, SudoFailed, TransportError, Unreachable
 from pymachine.transport import OnLine, Result
@@ -33,10 +34,13 @@ class Exchange:
     or raises. Time spent in it does not count against the deadline.
     """
 
-    def __init__(self, channel: Channel, line: Line, *, deadline: Deadline, what: str) -> None:
+    def __init__(
+        self, channel: Channel, line: Line, *, deadline: Deadline, what: str, silence: float | None = None
+    ) -> None:
         self._channel = channel
         self._line = line
         self._deadline = deadline
+        self._silence = Deadline(silence) if silence is not None else None
         self._what = what
         self._pending = memoryview(b"")
         self._prompts = 0
@@ -63,6 +67,9 @@ class Exchange:
                 self._feed()
                 self._close_input_when_done(held)
             return self._result(out, err, as_root=password is not None)
+        except DeadlineExceeded:
+            out.finish()  # what it was about to say tells where it hangs
+            raise
         finally:
             self._channel.close()
 
@@ -83,6 +90,8 @@ class Exchange:
                 if not data:
                     break
                 output.feed(data)
+                if self._silence is not None:
+                    self._silence = Deadline(self._silence.seconds)
         return not self._channel.ended
 
     def _feed(self) -> None:
@@ -106,7 +115,7 @@ class Exchange:
         if asked <= self._prompts:
             return
         self._prompts = asked
-        with self._deadline.paused():
+        with self._deadline.paused(), self._silence.paused() if self._silence else nullcontext():
             self._answer_sent = password(asked, self._answer_sent)
         self._send_all(self._answer_sent.encode() + b"\n")
 
@@ -150,6 +159,10 @@ class Exchange:
         if self._deadline.passed:
             raise DeadlineExceeded(
                 f"{self._what} did not end within {self._deadline.seconds:g} s", hint="it may go on there"
+            )
+        if self._silence is not None and self._silence.passed:
+            raise DeadlineExceeded(
+                f"{self._what} said nothing for {self._silence.seconds:g} s", hint="it may go on there"
             )
 
 

@@ -69,18 +69,22 @@ class SshTransport:
         deadline: float = 60.0,
         root: bool = False,
         on_line: OnLine | None = None,
+        silence: float | None = None,
     ) -> Result:
         """Run a command under POSIX sh and wait for its end, at most ``deadline`` seconds.
 
-        As root it goes through sudo, or doas, unless root logged in. A command whose time is up or whose caller was
-        interrupted loses its channel, but may go on at the host. Of each output the last 16 MiB are kept.
+        As root it goes through sudo, or doas, unless root logged in. A command whose time is up, that keeps
+        ``silence`` longer, or whose caller was interrupted loses its channel, but may go on at the host. Of each
+        output the last 16 MiB are kept.
         Raises ``DeadlineExceeded``, ``Unreachable``, ``SudoFailed``, or ``TransportError`` for an account that may
         not run commands.
         """
         through_sudo = root and self._address.user != ROOT
         line = (root_line if through_sudo else plain_line)(command)
         trip = self._count()
-        asked = _Asked(line, f"`{command.masked()[:80]}` on {self._where}", Deadline(deadline), stdin, on_line)
+        asked = _Asked(
+            line, f"`{command.masked()[:80]}` on {self._where}", Deadline(deadline), stdin, on_line, silence
+        )
         _log.debug("%s: trip %d: %s%s", self._where, trip, "as root: " if root else "", command.masked())
         with vendor_errors(f"running a command on {self._where}"):
             result = self._run(asked, self._password.answer if through_sudo else None)
@@ -158,7 +162,7 @@ class SshTransport:
             if not self._carrier.active:
                 raise lost(self._where)
             channel = self._carrier.open_channel(asked.limit.left)
-            exchange = Exchange(channel, asked.line, deadline=asked.limit, what=asked.what)
+            exchange = Exchange(channel, asked.line, deadline=asked.limit, what=asked.what, silence=asked.silence)
             return exchange.run(asked.stdin, on_line=asked.on_line, password=password)
 
     def _refused(self, reason: str) -> Unreachable:
@@ -182,3 +186,4 @@ class _Asked:
     limit: Deadline
     stdin: bytes
     on_line: OnLine | None
+    silence: float | None

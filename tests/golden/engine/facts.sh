@@ -393,6 +393,9 @@ value() { printf '%s' "$2" | fact "$1"; }
 
 file() { [ ! -f "$2" ] || fact "$1" <"$2"; }
 
+# Whoever listens knows a host that waits from one that hangs.
+still_waiting() { [ $((tries % 5)) != 0 ] || echo '@pymachine waiting'; }
+
 # A set-up that is still running (its client may be gone) ends first, else these facts would be half-true.
 wait_for_set_up() {
     [ -e /run/pymachine.lock ] && command -v flock >/dev/null 2>&1 || return 0
@@ -402,6 +405,7 @@ wait_for_set_up() {
         [ "$tries" != 0 ] || echo '@pymachine note waiting for another set-up on this host to end'
         tries=$((tries + 1))
         [ "$tries" -lt 900 ] || break
+        still_waiting
         sleep 1
     done
     exec 9<&-
@@ -545,6 +549,7 @@ wait_for_start() {
         END { exit running && starting }'; do
         tries=$((tries + 1))
         [ "$tries" -lt 60 ] || break
+        still_waiting
         sleep 1
     done
 }

@@ -1,0 +1,47 @@
+"""What the facts command says while it looks, and how long it may take: all of it, and each look by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pymachine.engine.progress import MARK, ProgressReader
+from pymachine.errors import DeadlineExceeded
+
+# Seconds. A look takes well under one; a file system or a service that hangs takes for ever.
+SURVEY_DEADLINE = 120.0
+SILENCE = 30.0
+WAITING = f"{MARK}waiting"  # what the command prints every few seconds while it waits for somebody else
+
+
+class SurveyReader:
+    """Passes notes on to ``notes``, and knows how far the command came. ``now`` returns seconds.
+
+    Waiting for another set-up does not count as looking.
+    """
+
+    def __init__(self, notes: ProgressReader, now: Callable[[], float]) -> None:
+        self._notes = notes
+        self._now = now
+        self._end = now() + SURVEY_DEADLINE
+        self._told = ""
+        self._at = "the beginning"
+
+    def line(self, text: str) -> None:
+        """Take one line of standard output. Raises ``DeadlineExceeded`` when all of it takes too long."""
+        if text.startswith(MARK):
+            self._end = self._now() + SURVEY_DEADLINE
+            self._notes.line(text)
+            return
+        name, blank, content = text.partition(" ")
+        if blank and name.isidentifier():
+            self._told, self._at = name, f"{name!r}" if content else ""
+        if self._now() > self._end:
+            raise self.late()
+
+    def late(self) -> DeadlineExceeded:
+        """Return the error for a host that took too long, which names where it was."""
+        where = f"it came as far as {self._at}" if self._at else f"{self._told!r} has no end"
+        return DeadlineExceeded(
+            f"the host does not finish telling what it is like: {where}",
+            hint="a file system, a name service or a daemon of the host hangs: the same look by hand shows which",
+        )
