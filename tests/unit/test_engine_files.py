@@ -181,6 +181,24 @@ class TestObstacles:
             "d": (Reason.NO_FOLDER, "file"),
         }
 
+    @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("chattr"), reason="only root sets flags")
+    def test_what_nobody_may_change_is_one(self, shell: Shell, tmp_path: Path) -> None:
+        for name in ("fixed", "grows", "logs"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "file").touch()
+        flags = {tmp_path / "fixed" / "file": "i", tmp_path / "grows" / "file": "a", tmp_path / "logs": "a"}
+        try:
+            if any(subprocess.run(["chattr", f"+{flag}", path]).returncode for path, flag in flags.items()):
+                pytest.skip("this file system has no such flags")
+            found = self.found(shell, *(tmp_path / name / "file" for name in ("fixed", "grows", "logs")))
+            assert found == {"file": (Reason.IMMUTABLE, "logs")}
+            assert self.found(shell, tmp_path / "fixed" / "file")["file"] == (Reason.IMMUTABLE, "file")
+            assert self.found(shell, tmp_path / "grows" / "file")["file"] == (Reason.IMMUTABLE, "file")
+            assert self.found(shell, tmp_path / "logs" / "new")["new"] == (Reason.IMMUTABLE, "logs")
+        finally:
+            for path, flag in flags.items():
+                subprocess.run(["chattr", f"-{flag}", path], check=False)
+
     def test_nothing_is_tried_out(self, shell: Shell, tmp_path: Path) -> None:
         link, file = managed(tmp_path)
         before = (file.stat(), file.parent.stat(), link.parent.stat())

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     HARD_LINKED = "hard-linked"
     IMMUTABLE = "immutable"
     READ_ONLY = "read-only"
+    DENIED = "denied"
 
 
 _IN_WORDS: Mapping[Reason, str] = {
@@ -49,7 +50,8 @@ _IN_WORDS: Mapping[Reason, str] = {
     Reason.MOUNTED: "is mounted there by itself, so that no other file can take its place",
     Reason.HARD_LINKED: "has other names (hard links) that would keep the former content",
     Reason.IMMUTABLE: "is immutable or append-only (chattr)",
-    Reason.READ_ONLY: "cannot be written to: its file system is read-only, or denies it",
+    Reason.READ_ONLY: "is on a file system that is read-only",
+    Reason.DENIED: "cannot be written to even by root; it may be immutable, or its file system denies it",
 }
 
 

@@ -306,7 +306,7 @@ is_changeable() {
     flags=$(lsattr -d "$1" 2>/dev/null)
     case ${flags%% *} in
         *[ai]*) why=immutable ;;
-        *) [ "$mode" != ro ] && [ -w "$1" ] || why=read-only ;;
+        *) if [ "$mode" = ro ]; then why=read-only; elif [ ! -w "$1" ]; then why=denied; fi ;;
     esac
     [ -z "$why" ]
 }
