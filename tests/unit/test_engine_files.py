@@ -37,7 +37,10 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
     """Runs a function of the templates under one of the shells that hosts have."""
     script = tmp_path / "functions.sh"
     names = ("_files", "_obstacle", "_sources")
-    texts = [render(f"engine/{name}.sh.j2").replace("/etc/apt/", f"{tmp_path}/apt/") for name in names]
+    texts = [
+        render(f"engine/{name}.sh.j2").replace("/etc/apt/", f"{tmp_path}/apt/").replace("/etc/yum", f"{tmp_path}/yum")
+        for name in names
+    ]
     script.write_text("\n".join(texts) + '\nbounded() { "$@"; }\n"$@"\n')
 
     def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -233,7 +236,7 @@ class TestAptSources:
     def ask(self, shell: Shell, tmp_path: Path, **files: str) -> list[str]:
         for name, text in files.items():
             (tmp_path / "apt" / "sources.list.d" / name.replace("_", ".")).write_text(text)
-        return shell("apt_sources", APT_CONFIG=str(tmp_path / "apt.conf")).stdout.splitlines()
+        return shell("docker_sources", APT_CONFIG=str(tmp_path / "apt.conf")).stdout.splitlines()
 
     @pytest.mark.parametrize(
         "files",
@@ -242,6 +245,8 @@ class TestAptSources:
             {"docker_list_save": f"deb {DOCKERS} trixie stable\n"},
             {"docker_list_disabled": f"deb {DOCKERS} trixie stable\n"},
             {"docker_sources": f"{ENTRY}Enabled: no\n"},
+            {"docker_list": f"deb [arch=sparc64] {DOCKERS} trixie stable\n"},
+            {"docker_list": "deb tor+http://example.onion/debian trixie main\n"},
             {"notes_txt": f"deb {DOCKERS} trixie stable\n"},
             {"docker_list": f"deb-src {DOCKERS} trixie stable\n", "extra_sources": "# download.docker.com\n"},
             {"other_list": "deb https://example.com/debian trixie main # was download.docker.com/linux\n"},
@@ -262,6 +267,11 @@ class TestAptSources:
                 "deb http://mirror.lan/docker-ce/linux/debian trixie stable\n",
                 "http://mirror.lan/docker-ce/linux/debian",
             ),
+            (
+                "deb http://me:secret@m.lan/docker-ce/linux/debian trixie test\n",
+                "http://m.lan/docker-ce/linux/debian",
+            ),
+            (f"deb tor+http://example.onion/debian trixie main\ndeb {DOCKERS} trixie stable\n", DOCKERS),
             ("deb http://10.0.0.1:8000/linux/ubuntu noble stable\n", "http://10.0.0.1:8000/linux/ubuntu"),
         ],
     )
@@ -277,3 +287,27 @@ class TestAptSources:
         assert len(told) == 1
         assert told[0].startswith("fault ")
         assert "bad.list" in told[0]
+
+
+def test_dnf_says_which_sources_are_enabled(shell: Shell, tmp_path: Path) -> None:
+    folder, programs = tmp_path / "yum.repos.d", tmp_path / "bin"
+    folder.mkdir()
+    programs.mkdir()
+    address = "https://{0}@download.docker.com/{0}"
+    section = f"[{{0}}]\nname = Docker\n#baseurl={DOCKERS}\nbaseurl = {address}\n"
+    sections = [
+        section.format(name) for name in ("docker-ce-stable", "docker-ce-test", "pymachine-docker-ce", "mine")
+    ]
+    (folder / "docker-ce.repo").write_text("\n".join(sections))
+    (folder / "old.repo.save").write_text(sections[0].replace("docker-ce-stable]", "mine]"))
+    dnf = programs / "dnf"
+    rows = "'repo id  repo name' '!docker-ce-stable/9/x86_64  D' 'pymachine-docker-ce  P' 'mine M'"
+    dnf.write_text(f"#!/bin/sh\nprintf '%s\\n' {rows}\n")
+    dnf.chmod(0o755)
+
+    done = shell("rpm_sources", "dnf", PATH=f"{programs}:{os.environ['PATH']}")
+
+    assert done.stdout.splitlines() == [
+        "https://docker-ce-stable@download.docker.com/docker-ce-stable",
+        "https://mine@download.docker.com/mine",
+    ]

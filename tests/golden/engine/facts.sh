@@ -330,7 +330,7 @@ mounts=$(awk '{
 }' /proc/self/mountinfo)
 
 # Where packages of Docker's come from by a source of somebody else's, as the package manager has it: what it has not
-# in use does not count. "fault TEXT" where it cannot say.
+# in use does not count. "fault TEXT" where it cannot say. Passwords are left out.
 docker_sources() {
     if command -v apt-get >/dev/null 2>&1; then
         apt_sources
@@ -338,7 +338,7 @@ docker_sources() {
         rpm_sources dnf
     elif command -v yum >/dev/null 2>&1; then
         rpm_sources yum
-    fi
+    fi | sed 's|://[^/@]*@|://|' | sort -u
 }
 
 apt_sources() {
@@ -353,13 +353,15 @@ apt_sources() {
         done
         parts=$others
     fi
-    # What an update would fetch, without fetching it.
-    if said=$(apt-get -q update --print-uris -o Dir::Etc::sourceparts="$parts" 2>&1); then
-        printf '%s\n' "$said" | sed -n "s|^'\(.*\)/dists/.*/binary-[^/]*/Packages.*|\1|p" | sort -u |
-            grep -E '://download\.docker\.com(/|$)|/docker-ce(/|$)|/linux/(debian|ubuntu|raspbian)$'
-    else
-        printf '%s\n' "$said" | sed -n 's/^E: /fault /p' | head -n 1
-    fi
+    # What an update would fetch, without fetching it. It ends badly for a way to fetch that is not installed, too.
+    said=$(bounded apt-get -q update --print-uris -o Dir::Etc::sourceparts="$parts" 2>&1)
+    case $said in
+        *'E: The list of sources could not be read'*) printf '%s\n' "$said" | sed -n 's/^E: /fault /p' | head -n 1 ;;
+        *)
+            printf '%s\n' "$said" | sed -n "s|^'\(.*\)/dists/.*/binary-$(dpkg --print-architecture)/Packages.*|\1|p" |
+                grep -E '://download\.docker\.com(/|$)|/docker-ce(/|$)|/linux/(debian|ubuntu|raspbian)$'
+            ;;
+    esac
     [ -z "$others" ] || rm -rf "$others"
 }
 

@@ -46,6 +46,12 @@ may_replace_file() {
     replace_file "$@" || [ $? = 1 ]
 }
 
+# remove_folder PATH: with all that is in it, also where a link leads to it elsewhere.
+remove_folder() {
+    [ ! -L "$1" ] || [ ! -d "$1" ] || find "$1/" -mindepth 1 -delete
+    rm -rf "$1"
+}
+
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||

@@ -46,6 +46,12 @@ may_replace_file() {
     replace_file "$@" || [ $? = 1 ]
 }
 
+# remove_folder PATH: with all that is in it, also where a link leads to it elsewhere.
+remove_folder() {
+    [ ! -L "$1" ] || [ ! -d "$1" ] || find "$1/" -mindepth 1 -delete
+    rm -rf "$1"
+}
+
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
@@ -428,7 +434,7 @@ changed=yes
 [ ! -d /etc/docker/pymachine ] || changed=yes
 remove_units
 restart_once
-rm -rf /etc/docker/pymachine
+remove_folder /etc/docker/pymachine
 rmdir "$(dirname "$config")" 2>/dev/null || true
 if [ -f "$state/enabled" ] && [ "$init" = systemd ]; then
     systemctl disable -q "$(cat "$state/enabled")" 2>/dev/null || true
@@ -437,5 +443,6 @@ restore_hostname
 close_to_clients
 remove_repository
 find /run/pymachine -mindepth 1 -maxdepth 1 ! -path "$here" -exec rm -rf {} +
-rm -rf "$state" /run/pymachine.lock
+remove_folder "$state"
+rm -f /run/pymachine.lock
 say "done" "removed=yes"
