@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from patience import LIMIT
+from pymachine.cli import main
 from pymachine.errors import SchemaTooNew, StoreError, StoreUnwritable
 from pymachine.model import Machine, SshAddress
 from pymachine.store import Broken
@@ -455,6 +456,54 @@ def test_reading_needs_no_room(small_disk: Path, fault: str) -> None:
         assert store.holder("node1") is None
         with pytest.raises(StoreUnwritable):
             store.put(machine("node2"))
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("there", [True, False])
+def test_client_files_need_no_room(
+    small_disk: Path, fault: str, there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are right count, with what a crash left beside them; others are written to memory."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = small_disk / "store"
+    with SqliteStore.open(folder) as store:
+        store.put(machine("node1"), secrets=CLIENT)
+        store.put(machine("bare"))
+        if there:
+            stray = store.materialise("node1").parent / ".node1@0123456789abcdef"
+            stray.mkdir()
+    if fault == "full":
+        fill(small_disk)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=LIMIT)
+    with SqliteStore.open(folder) as store:
+        found = store.materialise("node1")
+        # A full disk has room for nothing new, but for what takes none: a link may still change.
+        assert found == store.materialise("node1")
+        assert {file.name: file.read_bytes() for file in found.iterdir()} == CLIENT
+        if not there:
+            assert tmp_path in found.parents
+            private = [path for path in (found, *found.parents) if tmp_path in path.parents]
+            assert {path.stat().st_mode & 0o777 for path in private} == {0o700}
+            assert {file.stat().st_mode & 0o777 for file in found.iterdir()} == {0o600}
+        with pytest.raises(StoreError):
+            store.materialise("bare")
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_completion_needs_no_room(
+    small_disk: Path, fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(small_disk / "store")
+    if fault == "full":
+        fill(small_disk)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=LIMIT)
+    monkeypatch.setenv("_PYMACHINE_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"pymachine -s {small_disk / 'store'} env n")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    main([])
+    assert capsys.readouterr().out == "plain,node1\n"
 
 
 @pytest.mark.parametrize("size", [0, None], ids=["empty", "gone"])

@@ -91,17 +91,23 @@ def _global_options() -> list[click.Parameter]:
 
 
 def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the names of the machines; from the store alone, and nothing where it cannot be read."""
+    """Offer the names of the machines; from the store alone, and nothing where it cannot be read.
+
+    Where the quick look fails a store may still be read as a copy: on a read-only file system, say.
+    """
     from click.shell_completion import CompletionItem
 
     from pymachine.errors import PymachineError
     from pymachine.store.lookup import names
 
-    given = ctx.params.get(param.name or "") or ()
+    given, app = ctx.params.get(param.name or "") or (), ctx.ensure_object(App)
     try:
-        known = names(str(ctx.ensure_object(App).folder))
+        known = names(str(app.folder))
     except PymachineError:
-        return []
+        try:
+            known = [record.name for record in app.store.records()]
+        except PymachineError:
+            return []
     return [CompletionItem(name) for name in known if name.startswith(incomplete) and name not in given]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pymachine.errors import StoreUnwritable
 from pymachine.model import Machine
 from pymachine.store import clientfiles, journal, notes, records
 from pymachine.store.database import Database
@@ -119,11 +121,25 @@ class SqliteStore:
     def materialise(self, name: str) -> Path:
         """Write the docker client's files, unless they are as they should be, and return their folder.
 
-        The write lock is held for these few small files: of two processes, the later one writes the newer ones.
+        The write lock is held for these few small files: of two processes, the later one writes the newer ones. Where
+        nothing can be written, what is there counts if it is right; where nothing is, they are written to memory,
+        until the next boot. Raises ``StoreError`` where older ones are in the way.
         """
         path = self.client_folder(name)
-        if clientfiles.is_current(path, self._client_files(name)):
+        files = self._client_files(name)
+        if clientfiles.is_current(path, files):
             return path
+        try:
+            return self._written(name, path)
+        except StoreUnwritable:
+            if clientfiles.is_right(path, files):
+                return path
+            if os.path.lexists(path):
+                raise
+            with translated(str(path)):
+                return clientfiles.in_memory(self.identity, name, files)
+
+    def _written(self, name: str, path: Path) -> Path:
         with self._database.writing() as connection, translated(str(path)):
             clientfiles.write(path, clientfiles.wanted_files(name, records.secrets_of(connection, name)))
         return path
