@@ -23,6 +23,12 @@ def hidden_in_url(text: str) -> str:
     return _USER.sub(f"{HIDDEN}@", text)
 
 
+def hidden_user(text: str) -> str:
+    """Return a text that was to be a URL without all that stands before its last ``@``."""
+    before, at, place = text.rpartition("@")
+    return f"{HIDDEN}@{place}" if before and at else text
+
+
 def hidden_value(pair: str) -> str:
     """Return ``NAME=***`` of ``NAME=value``."""
     return f"{pair.partition('=')[0]}={HIDDEN}"

@@ -1,8 +1,8 @@
 """The one place where Jinja2 is used: a template's name and values in, text out.
 
 Every value that reaches a template is escaped for the place it lands in by one of the filters here:
-``sh`` (a shell word), ``json``, ``systemd`` (a value in a unit file), ``yaml`` (a YAML scalar or structure),
-``xml`` (text of an element or a quoted attribute).
+``sh`` (a shell word), ``json``, ``systemd`` (a value in a unit file), ``env_file`` (a value in a file of variables
+that a unit names), ``yaml`` (a YAML scalar or structure), ``xml`` (text of an element or a quoted attribute).
 """
 
 from __future__ import annotations
@@ -51,6 +51,16 @@ def systemd(value: object, *, command: bool = False) -> str:
     return f'"{text.replace("$", "$$") if command else text}"'
 
 
+def env_file(value: object) -> str:
+    """Quote a value for a file that ``EnvironmentFile=`` names.
+
+    In double quotes all characters stand for themselves, line breaks too, but for these four, which a backslash keeps
+    from it (systemd.exec(5), "EnvironmentFile="; older systemd takes any character behind a backslash as it is).
+    Neither specifiers nor variables are expanded there.
+    """
+    return '"' + re.sub(r'(["\\`$])', r"\\\1", str(value)) + '"'
+
+
 _SYSTEMD = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -90,5 +100,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    environment.filters.update(sh=sh, json=to_json, yaml=to_yaml, systemd=systemd, xml=xml)
+    environment.filters.update(sh=sh, json=to_json, yaml=to_yaml, systemd=systemd, env_file=env_file, xml=xml)
     return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.lab
 
 FreshHost = Callable[..., Host]
 OURS = "find /etc /var/lib/pymachine /usr/local /run -iname '*pymachine*' 2>/dev/null; true"
+
+ENVIRONMENT = "/etc/docker/pymachine/environment"
+DROP_IN = "/etc/systemd/system/docker.service.d/zz-pymachine.conf"
+MANIFEST = "/var/lib/pymachine/manifest.json"
+# Everything that means something in a unit file, a file of variables or a shell, and blanks at both ends.
+GREETING = ' it\'s 100% %n "$HOME" ${X} `id` \\n \\" #; größer\t\nsecond=line \\\n# third \\' + " "
 
 
 @pytest.mark.parametrize("suite", ["trixie", pytest.param("bookworm", marks=pytest.mark.soak(45))])
@@ -88,7 +95,9 @@ def test_every_engine_option_takes_effect(engine_host: FreshHost, workstation: W
         "--engine-port", "2377",
         "--engine-opt", "log-driver=json-file", "--engine-opt", "log-opt=max-size=5m",
         "--engine-label", "rack=7", "--engine-label", "note=it's 100% \"fine\" $HOME",
-        "--engine-env", 'GREETING=it\'s 100% "$HOME" `id` \\n',
+        "--engine-env", f"GREETING={GREETING}",
+        "--engine-env", "TOKEN=hush-hush",
+        "--http-proxy", "http://user:hush-hush@192.0.2.9:3128",
         "--engine-insecure-registry", "registry.example:5000",
         "--engine-registry-mirror", "https://mirror.example",
         "--engine-storage-driver", "overlay2",
@@ -101,8 +110,7 @@ def test_every_engine_option_takes_effect(engine_host: FreshHost, workstation: W
     assert {"rack=7", 'note=it\'s 100% "fine" $HOME', "provider=ssh"} <= set(info["Labels"])
     assert "registry.example:5000" in info["RegistryConfig"]["IndexConfigs"]
     assert info["RegistryConfig"]["Mirrors"] == ["https://mirror.example/"]
-    environ = host.run("tr '\\0' '\\n' </proc/$(pidof dockerd)/environ").stdout.splitlines()
-    assert 'GREETING=it\'s 100% "$HOME" `id` \\n' in environ
+    assert {"TOKEN": "hush-hush", "GREETING": GREETING}.items() <= environ(host).items()
     written = json.loads(host.run("cat /etc/docker/daemon.json").stdout)
     assert written["max-concurrent-downloads"] == 2
     assert written["log-opts"] == {"max-file": "3", "max-size": "5m"}
@@ -111,6 +119,40 @@ def test_every_engine_option_takes_effect(engine_host: FreshHost, workstation: W
     assert {"node1", "localhost", "docker.example.org"} <= set(sans.get_values_for_type(x509.DNSName))
     addresses = {str(address) for address in sans.get_values_for_type(x509.IPAddress)}
     assert {host.address, host.address6, "127.0.0.1", "::1", "192.0.2.7"} <= addresses
+
+    # No other account of the host is told what may be secret, and what an older pymachine left in the unit is moved.
+    assert "hush" not in shown(host)
+    assert host.run(f"stat -c '%a %U' {ENVIRONMENT}").stdout == "600 root\n"
+    host.exec(
+        f"sed -i 's|^EnvironmentFile=.*|Environment=TOKEN=hush-hush|' {DROP_IN} && rm {ENVIRONMENT} && "
+        f"sed -i '/\"environment_file\"/d' {MANIFEST} && systemctl daemon-reload && systemctl restart docker"
+    )
+    assert "hush" in shown(host), "as it was"
+    planned = workstation.pymachine("provision", "--dry-run", "node1").stdout
+    assert {ENVIRONMENT, "restart"} <= set(planned.split())
+    workstation.pymachine("provision", "node1")
+    assert "hush" not in shown(host)
+    assert {"TOKEN": "hush-hush", "GREETING": GREETING}.items() <= environ(host).items()
+
+    # An engine that would be without its variables does not start.
+    host.exec(f"mv {ENVIRONMENT} {ENVIRONMENT}.away; ! systemctl restart docker; mv {ENVIRONMENT}.away {ENVIRONMENT}")
+    host.exec("systemctl reset-failed docker; systemctl start docker")
+
+    workstation.pymachine("provision", "--reset", "engine-env", "--reset", "http-proxy", "node1")
+    assert not {"TOKEN", "GREETING", "HTTP_PROXY"} & environ(host).keys()
+    assert host.run(f"ls {ENVIRONMENT} 2>/dev/null; grep -c Environment {DROP_IN} || true").stdout == "0\n"
+
+
+def environ(host: Host) -> dict[str, str]:
+    """The variables of the daemon."""
+    raw = base64.b64decode(host.run("base64 </proc/$(pidof dockerd)/environ").stdout).decode()
+    return dict(pair.split("=", 1) for pair in raw.split("\0") if pair)
+
+
+def shown(host: Host) -> str:
+    """What an account without any right can find out of the daemon's variables."""
+    looks = f"systemctl show docker; systemctl cat docker; cat {DROP_IN} {ENVIRONMENT} /etc/docker/pymachine/*"
+    return host.run(f"su -s /bin/sh nobody -c '{looks}' 2>/dev/null; true").stdout
 
 
 def test_provision_changes_options_and_repeats_without_a_restart(

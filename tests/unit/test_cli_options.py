@@ -191,7 +191,7 @@ def test_only_options_of_the_engine_can_be_put_back(flag: str) -> None:
     [
         {"install": "/"}, {"install": "auto "}, {"config": "/"}, {"version": "26.1; rm"}, {"port": 70000},
         {"channel": "a b"}, {"storage_driver": "../x"}, {"labels": ("=v",)}, {"env": ("A B=c",)},
-        {"env": ("A=b\nC=d",)},
+        {"env": ("A=b\rC=d",)}, {"env": ("A",)},
         {"registry_mirrors": ("ftp://m",)}, {"registry_mirrors": ("https://",)}, {"registry_mirrors": ("https://m:x",)},
         {"insecure_registries": ("r:0",)}, {"sans": ("*",)}, {"sans": ("a_b c",)}, {"repo_url": "mirror/debian"},
         {"opts": ("log-driver",)}, {"opts": ("tlsverify=false",)},

@@ -11,7 +11,7 @@ from pymachine.engine.facts import HostFacts
 from pymachine.engine.hostfacts import Asked, EngineFacts, Firewall, Neighbour, NeighbourKind
 from pymachine.engine.live_restore import LiveRestore
 from pymachine.engine.manifest import Opening
-from pymachine.engine.options import TLS_KEYS
+from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
 from pymachine.engine.osfamily import DockerRepo
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import CheckFailed, UsageFault
@@ -398,6 +398,25 @@ class TestEffects:
         after = again(plan_setup(machine(env=("FOO=bar",)), facts), facts)
         assert Effect.RESTART_ENGINE in effects_of(plan_setup(machine(), after).changes)
         assert effects_of(plan_setup(machine(env=("FOO=bar",)), after).changes) == ()
+
+    def test_variables_that_stand_in_the_unit_are_moved_once(self) -> None:
+        facts = adopted()
+        wanted = machine(env=("TOKEN=hush",))
+        after = again(plan_setup(wanted, facts), facts)
+        assert after.manifest is not None
+        before = replace(after, manifest={k: v for k, v in after.manifest.items() if k != "environment_file"})
+        plan = plan_setup(wanted, before)
+        assert any(ENVIRONMENT_FILE in change.what for change in plan.changes)
+        assert Effect.RESTART_ENGINE in effects_of(plan.changes)
+        assert effects_of(plan_setup(wanted, again(plan, before)).changes) == ()
+        assert plan_setup(machine(), again(plan_setup(machine(), facts), facts)).manifest.environment_file is None
+
+    @pytest.mark.parametrize("value", ["a\x00b", "a\rb", "\x1b[31m", "\x7f", "\udc80"])
+    def test_a_value_that_no_service_would_be_given_is_refused(self, value: str) -> None:
+        with pytest.raises(CheckFailed):
+            plan_setup(machine(env=(f"TOKEN={value}",)), adopted())
+        with pytest.raises(UsageFault):
+            plan_setup(machine(http_proxy=f"http://{value}"), adopted())
 
     def test_a_new_server_certificate_restarts_the_engine_and_a_clients_does_not(self) -> None:
         facts = adopted()

@@ -6,12 +6,12 @@ import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from properties import examples
-from pymachine.rendering import render, sh, systemd, to_json, to_yaml, xml
+from pymachine.rendering import env_file, render, sh, systemd, to_json, to_yaml, xml
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 
@@ -37,6 +37,37 @@ def test_a_unit_file_word_has_no_syntax_left_in_it(value: str) -> None:
 
     assert "\n" not in word
     assert unquote_systemd(word) == value
+
+
+# What systemd makes of a word in double quotes in such a file (parse_env_file_internal of env-file.c): a reader that
+# is older takes whatever follows a backslash as it is, a newer one only these four. Both have to read the same.
+def read_quoted(word: str, *, known: str | None) -> str:
+    found, rest = "", iter(word[1:-1])
+    for char in rest:
+        assert char != '"', "the word ends too early"
+        if char != "\\":
+            found += char
+            continue
+        following = next(rest)
+        found += following if known is None or following in known else f"\\{following}"
+    return found
+
+
+@examples(60)
+@given(TEXT)
+@example("\\")
+@example(' it\'s 100% %n "$HOME" ${X} `id` \\n \\" #; \t\nsecond=line \\\n# third \\ ')
+def test_a_value_in_a_file_of_variables_is_read_back_as_it_was(value: str) -> None:
+    word = env_file(value)
+    assert (word[0], word[-1]) == ('"', '"')
+    assert read_quoted(word, known=None) == read_quoted(word, known='"\\`$') == value
+
+
+@pytest.mark.parametrize("value", ["it's", " a\\ ", '"$HOME" `id`', "two\nlines"])
+def test_a_shell_reads_the_variables_of_openrc_as_they_are(value: str) -> None:
+    text = render("engine/environment.openrc.j2", pairs=(("TOKEN", value),))
+    read = subprocess.run(["sh"], input=f"{text}printenv TOKEN", capture_output=True, text=True, check=True)
+    assert read.stdout == f"{value}\n"
 
 
 def test_percent_is_doubled_since_systemd_expands_specifiers() -> None:

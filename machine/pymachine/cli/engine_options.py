@@ -10,11 +10,11 @@ import click
 from pymachine.engine.wanting import (
     PROXIES,
     SOURCES,
+    check_assignment,
     check_pair,
     check_registry,
     check_san,
     check_url,
-    check_variable,
     check_version,
     check_word,
     is_known_source,
@@ -22,6 +22,7 @@ from pymachine.engine.wanting import (
 )
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec
+from pymachine.redaction import hidden_user
 from pymachine.transport.addresses import check_port
 from pymachine.user_path import user_path
 
@@ -172,8 +173,7 @@ def _label(text: str) -> str:
 
 
 def _variable(text: str) -> str:
-    name, value = check_pair("--engine-env", text)
-    return f"{check_variable(name, '--engine-env')}={value}"
+    return check_assignment(text, "--engine-env")
 
 
 def _all(check: Callable[[str], str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
@@ -183,18 +183,18 @@ def _all(check: Callable[[str], str]) -> Callable[[Sequence[str]], tuple[str, ..
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "version": check_version,
     "channel": check_word,
-    "repo_url": check_url("--engine-repo-url"),
+    "repo_url": check_url("--engine-repo-url", shown=hidden_user),
     "port": lambda port: check_port(port, "engine port"),
     "opts": tuple,
     "labels": _all(_label),
     "env": _all(_variable),
     "insecure_registries": _all(check_registry("--engine-insecure-registry")),
-    "registry_mirrors": _all(check_url("--engine-registry-mirror")),
+    "registry_mirrors": _all(check_url("--engine-registry-mirror", shown=hidden_user)),
     "storage_driver": check_word,
     "config": _config,
     "sans": _all(check_san),
-    "http_proxy": check_url("--http-proxy", PROXIES),
-    "https_proxy": check_url("--https-proxy", PROXIES),
+    "http_proxy": check_url("--http-proxy", PROXIES, hidden_user),
+    "https_proxy": check_url("--https-proxy", PROXIES, hidden_user),
     "no_proxy": split_hosts,
     "set_hostname": bool,
 }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymachine.engine.configuring import digest
-from pymachine.engine.options import TLS_FOLDER
+from pymachine.engine.options import ENVIRONMENT_FILE, TLS_FOLDER
 from pymachine.engine.setup import SetupPlan
 from pymachine.rendering import render
 from pymachine.transport import RemoteFile
@@ -55,6 +55,7 @@ def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = 
         plan=plan,
         port=plan.machine.engine.port,
         tls_folder=TLS_FOLDER,
+        environment_file=ENVIRONMENT_FILE,
         final_digest=digest(config.after or config.final),
         allow_http=plan.source.base.startswith("http:") or plan.source.url.startswith("http:"),
         lock_messages=LOCK_MESSAGES,
@@ -123,11 +124,8 @@ def finish_extras() -> Command:
 
 
 def _environment(plan: SetupPlan) -> str:
-    """The daemon's environment, as unit file lines or, under OpenRC, as lines of conf.d."""
-    pairs = (*plan.proxies, *plan.environment)
-    if not pairs:
-        return ""
-    return render(f"engine/environment.{plan.init}.j2", pairs=pairs)
+    """The file of the daemon's variables, as systemd reads it or, under OpenRC, as a shell does."""
+    return render(f"engine/environment.{plan.init}.j2", pairs=plan.variables) if plan.variables else ""
 
 
 def _repository(plan: SetupPlan) -> dict[str, bytes | None]:

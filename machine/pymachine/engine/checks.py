@@ -11,6 +11,7 @@ from pymachine.engine.hostfacts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
 from pymachine.engine.options import TLS_KEYS, key_of_flag
 from pymachine.engine.osfamily import Family
+from pymachine.engine.wanting import passes_on
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
 
@@ -170,7 +171,7 @@ def environment_pairs(assignments: tuple[str, ...]) -> tuple[tuple[str, str], ..
         name, equals, value = assignment.partition("=")
         if not equals or not re.fullmatch(_NAME, name):
             raise CheckFailed(f"engine environment {name!r} is not of the form NAME=value")
-        if "\0" in value:
-            raise CheckFailed(f"engine environment {name} holds a null byte")
+        if not passes_on(value):
+            raise CheckFailed(f"engine environment {name} holds a control character, which services are not given")
         pairs.append((name, value))
     return tuple(pairs)

@@ -34,8 +34,9 @@ class Manifest:
     ``hostname_text`` the content of /etc/hostname before us; ``hostname_created`` says that there was no such file.
     ``group_users`` were put into group docker (``group_user`` is the one of manifests of before), ``firewall_port``
     opened in ``firewall_zone`` of firewalld, ``held`` are the packages kept at their version, ``repository`` says
-    that Docker's package source was added. ``environment`` is a digest of the daemon's environment, ``server`` the
-    fingerprint of its certificate; None in manifests of before these were noted.
+    that Docker's package source was added. ``environment`` is a digest of the daemon's environment,
+    ``environment_file`` where it is, ``server`` the fingerprint of its certificate; None in manifests of before these
+    were noted.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Manifest:
     repository: bool = False
     held: tuple[str, ...] = ()
     environment: str | None = None
+    environment_file: str | None = None
     server: str | None = None
     schema: int = MANIFEST_SCHEMA
 

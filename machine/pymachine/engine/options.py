@@ -11,6 +11,7 @@ from pymachine.errors import UsageFault
 from pymachine.model import EngineSpec
 
 TLS_FOLDER = "/etc/docker/pymachine"
+ENVIRONMENT_FILE = f"{TLS_FOLDER}/environment"  # the daemon's variables; it goes with the folder
 TLS_KEYS: Config = {
     "tlsverify": True,
     "tlscacert": f"{TLS_FOLDER}/ca.pem",

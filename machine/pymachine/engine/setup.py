@@ -17,9 +17,10 @@ from pymachine.engine.live_restore import fate_of_containers, stops_containers
 from pymachine.engine.manifest import Manifest, Opening, manifest_of
 from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
 from pymachine.engine.obstacles import check_replaceable
-from pymachine.engine.options import TLS_KEYS
+from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
 from pymachine.engine.osfamily import Family, family_of
 from pymachine.engine.sources import Source, choose_source
+from pymachine.engine.wanting import passes_on
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine
 
@@ -54,6 +55,11 @@ class SetupPlan:
     unfinished: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[tuple[str, str], ...]:
+        """The daemon's variables, those that count last."""
+        return (*self.proxies, *self.environment)
 
     @property
     def version(self) -> str | None:
@@ -153,8 +159,8 @@ def proxies_of(spec: EngineSpec) -> tuple[tuple[str, str], ...]:
         ("no_proxy", ",".join(spec.no_proxy)),
     )
     pairs = tuple((name, value) for name, value in given if value)
-    if any("\n" in value or "\0" in value for _, value in pairs):
-        raise UsageFault("a proxy address holds a line break")
+    if any("\n" in value or not passes_on(value) for _, value in pairs):
+        raise UsageFault("a proxy address holds a control character")
     return (*pairs, *((name.upper(), value) for name, value in pairs))
 
 
@@ -218,6 +224,7 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         repository=(docker and not plan.source.own_repo) or bool(previous and previous.repository),
         held=plan.source.packages if docker or plan.version else (previous.held if previous else ()),
         environment=_environment_digest(plan.machine.id, plan.environment, plan.proxies),
+        environment_file=ENVIRONMENT_FILE if plan.variables else None,
     )
 
 
@@ -258,6 +265,7 @@ def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
         firewall_port=None,
         firewall_zone=None,
         environment=None,
+        environment_file=None,
     )
 
 
@@ -323,9 +331,12 @@ def _environment_changes(plan: SetupPlan, previous: Manifest | None, former: Eng
     ours = _environment_digest(plan.machine.id, plan.environment, plan.proxies)
     theirs = previous.environment if previous else None
     before = _environment_of(former or plan.machine.engine)
-    if before == (plan.environment, plan.proxies) and theirs in (None, ours):
-        return []
-    return [Change("set the environment of the engine", "as asked for", effects=RESTARTING)]
+    if before != (plan.environment, plan.proxies) or theirs not in (None, ours):
+        return [Change("set the environment of the engine", "as asked for", effects=RESTARTING)]
+    if plan.variables and previous and previous.environment_file is None:
+        what = f"move the environment of the engine to {ENVIRONMENT_FILE}"
+        return [Change(what, "every account of the host can read what stands in its unit", effects=RESTARTING)]
+    return []
 
 
 def _environment_of(spec: EngineSpec) -> tuple[tuple[tuple[str, str], ...], ...]:

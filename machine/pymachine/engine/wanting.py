@@ -57,13 +57,35 @@ def check_variable(name: str, what: str = "") -> str:
     return name
 
 
+def check_assignment(text: str, what: str) -> str:
+    """Return ``NAME=value`` for the daemon. Raises ``UsageFault``; a value may be secret, and is not in it."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageFault(f"{what}: a variable without a value", hint=f"write {what} NAME=VALUE")
+    check_variable(name, what)
+    if not passes_on(value):
+        raise UsageFault(f"{what}: the value of {name} has a control character", hint="services are given none")
+    return text
+
+
+def passes_on(value: str) -> bool:
+    """Whether a service gets a variable of this value: systemd leaves out those with control characters, but for tabs
+    and line breaks, and those that are no UTF-8 (env-util.c).
+    """
+    return not any(
+        (char < " " and char not in "\t\n") or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value
+    )
+
+
 def check_san(text: str) -> str:
     """Return a name or address for TLS, ``*.`` before it or not. Raises ``UsageFault``."""
     return check_host(text[2:] if text.startswith("*.") else text) and text
 
 
-def check_url(what: str, schemes: Sequence[str] = ("https", "http")) -> Callable[[str], str]:
-    """Return a check that returns a URL of these schemes, or raises ``UsageFault``."""
+def check_url(
+    what: str, schemes: Sequence[str] = ("https", "http"), shown: Callable[[str], str] = str
+) -> Callable[[str], str]:
+    """Return a check that returns a URL of these schemes, or raises ``UsageFault`` with it as ``shown``."""
 
     def check(text: str) -> str:
         try:
@@ -72,7 +94,7 @@ def check_url(what: str, schemes: Sequence[str] = ("https", "http")) -> Callable
         except ValueError:
             proper = False
         if not proper or any(char.isspace() for char in text):
-            raise UsageFault(f"{what}: {text!r} is no URL", hint=f"write {schemes[0]}://HOST[:PORT]/…")
+            raise UsageFault(f"{what}: {shown(text)!r} is no URL", hint=f"write {schemes[0]}://HOST[:PORT]/…")
         return text
 
     return check

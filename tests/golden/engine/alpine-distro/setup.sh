@@ -577,21 +577,29 @@ place_certificates() {
     place "$here/server-key.pem" /etc/docker/pymachine/server-key.pem 600
 }
 
-# OpenRC: the daemon's environment is part of the service's configuration. Whose the file is and its mode are told in our
-# part of it: secrets make it private for as long as they are there.
+# The daemon's variables may be secret, and systemd tells everybody what stands in a unit: they have a file of root's. It
+# is there before anything names it, and goes after that.
+place_environment() {
+    place "$here/environment" /etc/docker/pymachine/environment 600
+}
+
+drop_environment() {
+    :
+}
+
+# OpenRC: the service's configuration reads the daemon's variables. Whose the file is and its mode are told in our part of
+# it: an older pymachine had the variables there, and made it private.
 place_unit() {
-    [ -f "$here/environment" ] || grep -qs '^# pymachine' /etc/conf.d/docker || return 0
     was=$(sed -n 's/^# pymachine begin, file of //p' /etc/conf.d/docker 2>/dev/null)
     [ -n "$was" ] || was=$(stat -L -c '%u:%g %a' /etc/conf.d/docker 2>/dev/null || echo '0:0 644')
     {
         [ ! -f /etc/conf.d/docker ] || sed '/^# pymachine begin/,/^# pymachine end/d' /etc/conf.d/docker
-        if [ -f "$here/environment" ]; then
-            echo "# pymachine begin, file of $was"
-            cat "$here/environment"
-            echo '# pymachine end'
-        fi
+        echo "# pymachine begin, file of $was"
+        echo . /etc/docker/pymachine/environment
+        echo '# pymachine end'
     } >"$here/conf.d"
-    place "$here/conf.d" /etc/conf.d/docker 600
+    place "$here/conf.d" /etc/conf.d/docker 644
+    chown "${was% *}" /etc/conf.d/docker && chmod "${was#* }" /etc/conf.d/docker
 }
 
 # dockerd from 23.0 on can check its configuration without starting. At a first boot there is none to go back to, and
@@ -611,7 +619,9 @@ configure() {
     place_file "$here/manifest.json" "$state/manifest.json" 600 || true
     place_certificates
     validate
+    place_environment
     place_unit
+    drop_environment
     name_host
 }
 

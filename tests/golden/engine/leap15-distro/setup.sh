@@ -603,6 +603,19 @@ place_certificates() {
     place "$here/server-key.pem" /etc/docker/pymachine/server-key.pem 600
 }
 
+# The daemon's variables may be secret, and systemd tells everybody what stands in a unit: they have a file of root's. It
+# is there before anything names it, and goes after that.
+place_environment() {
+    :
+}
+
+drop_environment() {
+    [ -f /etc/docker/pymachine/environment ] || return 0
+    keep /etc/docker/pymachine/environment
+    : >"$state/restart-needed"
+    rm -f /etc/docker/pymachine/environment
+}
+
 # The unit's own command line as found, with our socket added; the last of all drop-ins by its name.
 place_unit() {
     drop_in=/etc/systemd/system/$unit.d/zz-pymachine.conf
@@ -613,12 +626,12 @@ place_unit() {
     {
         echo '# Made by pymachine; removed with the machine.'
         echo '[Service]'
-        [ ! -f "$here/environment" ] || cat "$here/environment"
         printf 'ExecStart=\nExecStart=%s\n' "$command"
     } >"$here/drop-in"
     if ! cmp -s "$here/drop-in" "$drop_in"; then
         [ -d "${drop_in%/*}" ] || new_folder=${drop_in%/*}
         place "$here/drop-in" "$drop_in" 644
+        chmod 644 "$drop_in" # one of an older pymachine had the variables, and was private
         [ -z "${new_folder-}" ] || echo "folder $new_folder" >>"$backup/entries"
         # A set-up of an older pymachine has the protection in daemon.json: it must not go before this is on the disk.
         ! grep -qs '"tlsverify"' "$config" || sync
@@ -645,7 +658,9 @@ configure() {
     place_file "$here/manifest.json" "$state/manifest.json" 600 || true
     place_certificates
     validate
+    place_environment
     place_unit
+    drop_environment
     name_host
 }
 
