@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from pymachine.cli.table import PLAIN, Layout, table
 from pymachine.printable import hanging, one_line, printable, printable_json
 
-GAP = "   "
 # Of all JSON that the command line prints. It grows when a key goes or comes to mean something else; a new key may
 # come at any time.
 SCHEMA_VERSION = 1
@@ -47,17 +47,15 @@ def json_line(value: dict[str, Any]) -> str:
     return printable_json(json.dumps(versioned(value), ensure_ascii=False)) + "\n"
 
 
-def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns. Each row is one line: on a terminal the last column is cut to fit, in a pipe never."""
+def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout = PLAIN) -> None:
+    """Print aligned columns: in a pipe each row on one line, on a terminal fitted to it as ``layout`` allows."""
     flat = [[one_line(" ".join(cell.split())) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(headers, *flat, strict=True)]
-    limit = _terminal_width()
-    for row in (headers, *flat):
-        line = GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        click.echo(line if limit is None or len(line) <= limit else line[: limit - 1] + "…")
+    for line in table(headers, flat, _terminal_width(), layout):
+        click.echo(line)
 
 
 def _terminal_width() -> int | None:
+    """Return how many columns standard output has, 80 where a terminal does not say; None where it is no terminal."""
     if not sys.stdout.isatty():
         return None
     import shutil

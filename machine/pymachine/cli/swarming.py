@@ -8,6 +8,7 @@ from typing import Any
 from pymachine.cli.app import App
 from pymachine.cli.machines import one
 from pymachine.cli.output import columns, note, say
+from pymachine.cli.table import Layout
 from pymachine.cluster.networks import check_advertised
 from pymachine.cluster.view import ClusterView, Member, node_document
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost, UsageFault
@@ -17,7 +18,7 @@ HEADERS = ("MACHINE", "HOSTNAME", "ROLE", "STATE", "AVAILABILITY", "ADDRESS", "E
 
 def show(view: ClusterView) -> None:
     """Print the nodes, what can still fail, and what is wrong."""
-    columns(HEADERS, [_row(member) for member in view.members])
+    columns(HEADERS, [_row(member) for member in view.members], Layout(("HOSTNAME", "AVAILABILITY", "ENGINE")))
     lock = ", managers lock themselves" if view.autolock else ""
     say(f"Swarm {view.id}: {view.quorum.in_words()}{lock}")
     for line in _faults(view):

@@ -11,6 +11,7 @@ from pymachine.cli.app import App
 from pymachine.cli.fleets import FILES, LIMIT, WIDE, Opened, opened
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.params import JSON, command
+from pymachine.cli.table import Layout
 from pymachine.errors import PymachineError, SeveralFailed, UsageFault
 from pymachine.model import Machine
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pymachine.apply.commanding import Said
 
 STATUS_DEADLINE = 10.0
+MACHINES = Layout(("DRIVER", "ENGINE", "SWARM"), below="")
+SERVICES = Layout(below="")
 RUN_DEADLINE = 600.0
 DEADLINE = click.option(
     "--timeout", type=click.FloatRange(min=0.1), default=RUN_DEADLINE, show_default=True, metavar="SECONDS",
@@ -51,11 +54,15 @@ def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bo
         dump(to_document(found))
         return
     headers = ("MACHINE", "DRIVER", "STATE", "ENGINE", "SWARM", "ADDRESS", "")
-    columns(headers, [(r.name, r.driver, r.state, r.engine, r.seat, r.address, r.remark) for r in found.machines])
+    columns(
+        headers,
+        [(r.name, r.driver, r.state, r.engine, r.seat, r.address, r.remark) for r in found.machines],
+        MACHINES,
+    )
     if found.swarm:
         say(found.swarm)
     if found.services:
-        columns(("SERVICE", "REPLICAS", ""), [(s.name, s.replicas, s.remark) for s in found.services])
+        columns(("SERVICE", "REPLICAS", ""), [(s.name, s.replicas, s.remark) for s in found.services], SERVICES)
 
 
 @command()

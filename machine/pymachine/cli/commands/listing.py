@@ -15,6 +15,7 @@ from pymachine.cli.commands.looking import active_machine, url_or_none
 from pymachine.cli.machines import stopped, unready
 from pymachine.cli.output import columns, dump, say
 from pymachine.cli.params import JSON, command
+from pymachine.cli.table import Layout
 from pymachine.documents import to_document
 from pymachine.errors import UsageFault
 from pymachine.model import Machine, Phase, State
@@ -23,6 +24,7 @@ from pymachine.store import Broken, Holder
 TIMEOUT = 10.0
 EXPIRY_WARNING = 30  # days
 HEADERS = ("NAME", "ACTIVE", "DRIVER", "STATE", "URL", "DOCKER", "ERRORS")
+LAYOUT = Layout(("ACTIVE", "DRIVER", "DOCKER"), below="ERRORS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, as_json:
         for row in rows:
             say(row.name)
     else:
-        columns(HEADERS, [_cells(row) for row in rows])
+        columns(HEADERS, [_cells(row) for row in rows], LAYOUT)
 
 
 class _Filters:
