@@ -1,11 +1,17 @@
-"""What happens while a command works, and how it asks a person: two seams, no I/O.
+"""What happens while a command works or looks, and how it asks a person: seams, no I/O.
 
 The command line implements both; tests use the fakes in ``pymachine.testing``.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Protocol
+
+_NAMED = 3
 
 
 class Reporter(Protocol):
@@ -28,6 +34,41 @@ class Reporter(Protocol):
 
     def notice(self, machine: str, message: str) -> None:
         """A fact or warning outside any step: a host key that was pinned, a container that will restart."""
+
+
+class ShowsLooks(Protocol):
+    """What a reporter can do besides, on a terminal: show how far a look at many has come. Called from any thread."""
+
+    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+        """``done`` of ``count`` were seen, 0 where they are not counted; ``left`` names some of the others.
+
+        An empty ``what`` ends it.
+        """
+
+
+@contextmanager
+def looking(reporter: object, what: str, names: Iterable[str] = ()) -> Iterator[Callable[[str], None]]:
+    """Tell a reporter that can show it of a look at ``names``; lend what is to be called with each that was seen."""
+    show = getattr(reporter, "looking", None)
+    if show is None:
+        yield lambda name: None
+        return
+    left, lock = dict.fromkeys(names), threading.Lock()
+    count = len(left)
+
+    def tell() -> None:
+        show(what, count - len(left), count, tuple(islice(left, _NAMED)))
+
+    def seen(name: str) -> None:
+        with lock:
+            left.pop(name, None)
+            tell()
+
+    tell()
+    try:
+        yield seen
+    finally:
+        show("", 0, 0, ())
 
 
 class Silent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -53,6 +54,12 @@ class Stoppable:
     def notice(self, machine: str, message: str) -> None:
         """Pass it on."""
         self._reporter.notice(machine, message)
+
+    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+        """Pass it on, to one that shows it."""
+        show = getattr(self._reporter, "looking", None)
+        if show is not None:
+            show(what, done, count, left)
 
 
 def stopped(tools: Tools) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymachine.driver import Collects, Driver, Handle, Leftover, Search
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
+from pymachine.events import looking
 from pymachine.steps.tools import Tools
 from pymachine.store import Broken, readable
 from pymachine.store.homes import lives
@@ -36,6 +37,13 @@ def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
             tools.reporter.notice(driver, line)
         told.add(line)
 
+    with looking(tools.reporter, "looking for what is left over"):
+        return _found(of_driver, driver, options, tools, notice)
+
+
+def _found(
+    of_driver: Collects, driver: str, options: Any, tools: Tools, notice: Callable[[str], None]
+) -> Sequence[Leftover]:
     while True:
         known = _known(driver, tools)
         found = of_driver.leftovers(Search(options, tools.store.identity, known, notice, lives))

@@ -6,12 +6,13 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pymachine.engine.client import ENGINE_SHARE
 from pymachine.errors import EngineError, PymachineError
+from pymachine.events import looking
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.inspection import Inspections
 from pymachine.store.clientfiles import CLIENT_FILES, materialised
@@ -45,12 +46,14 @@ def look_at(machines: Sequence[Machine], tools: Tools, timeout: float) -> dict[s
 
     Returns in time whatever hangs: a probe that does not come back is left to itself.
     """
+    names = [machine.name for machine in machines]
     watch = _Watch(tools, Inspections(machines, tools), time.monotonic() + timeout)
     for machine in machines:
         watch.waiting.put(machine)
     for _ in range(min(WIDTH, len(machines))):
         threading.Thread(target=watch.work, daemon=True).start()
-    found = watch.collect(len(machines))
+    with looking(tools.reporter if len(machines) > 1 else None, "looking at machines", names) as seen:
+        found = watch.collect(len(machines), seen)
     late = Look(State.TIMEOUT, reason=f"no answer within {timeout:g} s")
     return {machine.name: found.get(machine.name, late) for machine in machines}
 
@@ -74,8 +77,8 @@ class _Watch:
                 return
             self._looks.put((machine.name, self._look(machine)))
 
-    def collect(self, count: int) -> dict[str, Look]:
-        """Wait for that many looks, or for the end."""
+    def collect(self, count: int, seen: Callable[[str], None]) -> dict[str, Look]:
+        """Wait for that many looks, or for the end; tell each that comes."""
         found: dict[str, Look] = {}
         while len(found) < count:
             try:
@@ -83,6 +86,7 @@ class _Watch:
             except queue.Empty:
                 break
             found[name] = look
+            seen(name)
         return found
 
     def _look(self, machine: Machine) -> Look:

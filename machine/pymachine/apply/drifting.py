@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pymachine.apply.spreading import spread
 from pymachine.engine.checks import matches_version
 from pymachine.errors import PymachineError, TlsError
+from pymachine.events import looking
 from pymachine.inventory.model import Fleet, MachineSpec
 from pymachine.model import Machine, Phase
 from pymachine.plan import Finding, Kind, Known, Plan
@@ -72,9 +73,11 @@ def ask_all(machines: Iterable[Machine], tools: Tools, width: int) -> dict[str, 
     """Ask engines over TLS, and return what is wrong with the certificates of those that show another one."""
     asked = [m for m in machines if m.phase is Phase.READY and m.endpoint is not None and m.certificates is not None]
     found = {}
-    for machine, answer in spread(asked, lambda m: _ask(m, tools), width):
-        if isinstance(answer, TlsError):
-            found[machine.name] = answer.message
+    with looking(tools.reporter, "asking engines", [machine.name for machine in asked]) as seen:
+        for machine, answer in spread(asked, lambda m: _ask(m, tools), width):
+            seen(machine.name)
+            if isinstance(answer, TlsError):
+                found[machine.name] = answer.message
     return found
 
 

@@ -16,9 +16,10 @@ from pymachine.cluster.view import ClusterView
 from pymachine.driver import Driver, PowerControl
 from pymachine.engine.effects import Change
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
-from pymachine.inventory.model import Fleet
+from pymachine.events import looking
+from pymachine.inventory.model import Fleet, StackSpec
 from pymachine.model import EngineSpec, Machine, Phase, State
-from pymachine.plan import Finding, Known, Memory, Traits
+from pymachine.plan import Finding, Known, Memory, Traits, Unresolved
 from pymachine.plan.hosts import read_host
 from pymachine.plan.renewals import renewals
 from pymachine.steps.certificates import sans_of
@@ -66,14 +67,20 @@ def look_at(
     traits = traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools)
     inspections = Inspections(ready, tools)
     findings: dict[str, Finding] = {}
-    for machine, found in spread(ready, lambda m: find(m, wanted.get(m.name, m.engine), tools, inspections), width):
-        finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
-        if settle is not None:
-            settle(machine, finding, traits)
+
+    def look_at_one(machine: Machine) -> Finding:
+        return find(machine, wanted.get(machine.name, machine.engine), tools, inspections)
+
+    with looking(tools.reporter, "looking at machines", [machine.name for machine in ready]) as seen:
+        for machine, found in spread(ready, look_at_one, width):
+            finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
+            seen(machine.name)
+            if settle is not None:
+                settle(machine, finding, traits)
     memory = memory_of(fleet.name, tools.store)
     view = _view([machine for machine in members if machine.swarm is not None], tools)
     on_swarm = any(not before.on for before in memory.stacks.values())
-    resolved = [(stack, compose.resolve(stack)) for stack in fleet.stacks]
+    resolved = _resolved(fleet, compose, tools)
     return Known(
         findings,
         view,
@@ -86,6 +93,15 @@ def look_at(
         {stack.name: found for stack, found in resolved if not isinstance(found, Composed)},
         compose.there() if any(before.on for before in memory.stacks.values()) else None,
     )
+
+
+def _resolved(fleet: Fleet, compose: Compose, tools: Tools) -> list[tuple[StackSpec, Composed | Unresolved]]:
+    found = []
+    with looking(tools.reporter, "reading stacks", [stack.name for stack in fleet.stacks]) as seen:
+        for stack in fleet.stacks:
+            found.append((stack, compose.resolve(stack)))
+            seen(stack.name)
+    return found
 
 
 def traits_of(drivers: Iterable[str], tools: Tools) -> dict[str, Traits]:

@@ -15,6 +15,7 @@ from pymachine.overriding import override
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pymachine.cli.look_line import LookLine
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
     from pymachine.steps.tools import AskEngine, Connect, Tools
@@ -32,6 +33,7 @@ class App:
         self.progress = "auto"
         self.debug = False
         self.force_unlock = False
+        self.as_json = False
         self._opened: SqliteStore | None = None
 
     @property
@@ -61,7 +63,13 @@ class App:
         """Who is told of each step: the wiring's, else as --progress says."""
         if self.wiring.reporter is not None:
             return self.wiring.reporter
-        return cast("Reporter", DeferredReporter(self._chosen_reporter))
+        return cast("Reporter", DeferredReporter(self._chosen_reporter, self.look_line))
+
+    def look_line(self) -> LookLine:
+        """Return the line of looks: of a terminal, and not beside JSON."""
+        from pymachine.cli.look_line import LookLine, has_room
+
+        return LookLine(sys.stderr, shown=not self.as_json and has_room(sys.stderr, self.environ, self.progress))
 
     def _chosen_reporter(self) -> Reporter:
         from pymachine.cli.reporters import choose_reporter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pymachine.apply.running import Outcome, Result
+from pymachine.cli.look_line import LookLine
 from pymachine.plan import Action, Plan
 from pymachine.printable import one_line
 
@@ -49,9 +50,10 @@ class FleetView:
     A reporter and a ``Tell`` in one. What is done leaves no line behind but its count; the hosts' logs have it all.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, line: LookLine | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
         self._lock = threading.RLock()
+        self._line = line
         self._running: dict[str, _Line] = {}
         self._failed: list[Text] = []
         self._planned: Counter[str] = Counter()
@@ -61,9 +63,15 @@ class FleetView:
             vertical_overflow="crop",
         )  # fmt: skip
 
+    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+        """Show a look, unless a plan is being carried out."""
+        if self._line is not None and not self._live.is_started:
+            self._line.looking(what, done, count, left)
+
     def planned(self, plan: Plan) -> None:
         """Begin to show a plan that is carried out."""
         with self._lock:
+            self._unlook()
             self._planned = Counter(action.title for action in plan.actions)
             self._done.clear()
             self._live.start()
@@ -112,6 +120,7 @@ class FleetView:
     def paused(self) -> Iterator[None]:
         """Leave the terminal alone for the time of a question."""
         with self._lock:
+            self._unlook()
             was_on = self._live.is_started
             self._live.stop()
             try:
@@ -123,7 +132,12 @@ class FleetView:
     def close(self) -> None:
         """Take the moving lines off the terminal; safe to call twice."""
         with self._lock:
+            self._unlook()
             self._live.stop()
+
+    def _unlook(self) -> None:
+        if self._line is not None:
+            self._line.clear()
 
     def _screen(self) -> RenderableType:
         with self._lock:

@@ -31,6 +31,11 @@ def _set_progress(ctx: click.Context, param: click.Parameter, value: str | None)
         ctx.ensure_object(App).progress = value
 
 
+def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    ctx.ensure_object(App).as_json = value
+    return value
+
+
 def _set_force_unlock(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(App).force_unlock = True
@@ -113,7 +118,7 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 NAME = click.argument("name", required=False, shell_complete=complete_names)
 NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, callback=_set_json, help="Print JSON.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 FORCE_UNLOCK = click.option(
     "--force-unlock", is_flag=True, expose_value=False, callback=_set_force_unlock,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pymachine.cluster.seam import LOCKED, Standing
 from pymachine.cluster.view import MANAGER, ClusterView, Member, Node
 from pymachine.errors import CheckFailed, PymachineError, QuorumLost
+from pymachine.events import looking
 from pymachine.model import Machine
 from pymachine.steps.tools import Tools
 from pymachine.store import readable
@@ -22,7 +23,7 @@ def status(tools: Tools, names: Sequence[str] = ()) -> ClusterView:
     cluster = the_cluster(tools, names)
     via = managers_of(cluster, tools) if cluster else list(names)
     try:
-        with control(tools, via, unlock=False) as manager:
+        with looking(tools.reporter, "asking the Swarm"), control(tools, via, unlock=False) as manager:
             return _view(manager, tools)
     except PymachineError as error:
         if not cluster:
@@ -81,7 +82,14 @@ def _managers(machines: Sequence[Machine], names: Sequence[str]) -> list[str]:
 
 
 def _standings(names: Sequence[str], tools: Tools) -> dict[str, Standing | None]:
-    return together(names, lambda name: _standing(name, tools))
+    with looking(tools.reporter, "asking managers", names) as seen:
+
+        def ask(name: str) -> Standing | None:
+            standing = _standing(name, tools)
+            seen(name)
+            return standing
+
+        return together(names, ask)
 
 
 def _standing(name: str, tools: Tools) -> Standing | None:

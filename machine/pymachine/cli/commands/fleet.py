@@ -13,6 +13,7 @@ from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.params import JSON, command
 from pymachine.cli.table import Layout
 from pymachine.errors import PymachineError, SeveralFailed, UsageFault
+from pymachine.events import Reporter, looking
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def run(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: An
     with opened(app, files, limit) as opened_fleet:
         machines = _reachable(opened_fleet)
         tools = opened_fleet.work.tools
-        said, failures = _asked(machines, lambda m: run_on(m, line, tools, deadline=timeout, root=root), given)
+        said, failures = _asked(
+            machines, lambda m: run_on(m, line, tools, deadline=timeout, root=root), given, app.reporter
+        )
     _told(app, said, failures, as_json=given["as_json"])
 
 
@@ -111,7 +114,9 @@ def docker(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given:
     client = Docker(app.tools, app.environ, app.wiring.run)
     with opened(app, files, limit) as opened_fleet:
         machines = [m for m in _recorded(opened_fleet) if m.endpoint is not None]
-        said, failures = _asked(machines, lambda m: docker_on(m, words, client, deadline=given["timeout"]), given)
+        said, failures = _asked(
+            machines, lambda m: docker_on(m, words, client, deadline=given["timeout"]), given, app.reporter
+        )
     _told(app, said, failures, as_json=given["as_json"])
 
 
@@ -138,17 +143,19 @@ def _reachable(opened_fleet: Opened) -> list[Machine]:
 
 
 def _asked(
-    machines: Sequence[Machine], ask: Callable[[Machine], Said], given: Mapping[str, Any]
+    machines: Sequence[Machine], ask: Callable[[Machine], Said], given: Mapping[str, Any], reporter: Reporter
 ) -> tuple[dict[str, Said], dict[str, PymachineError]]:
     from pymachine.apply.spreading import spread
 
     said: dict[str, Said] = {}
     failures: dict[str, PymachineError] = {}
-    for machine, answer in spread(machines, ask, given["parallel"]):
-        if isinstance(answer, PymachineError):
-            failures[machine.name] = answer
-        else:
-            said[machine.name] = answer
+    with looking(reporter, "waiting for machines", [machine.name for machine in machines]) as seen:
+        for machine, answer in spread(machines, ask, given["parallel"]):
+            seen(machine.name)
+            if isinstance(answer, PymachineError):
+                failures[machine.name] = answer
+            else:
+                said[machine.name] = answer
     order = [machine.name for machine in machines]
     return {name: said[name] for name in order if name in said}, failures
 
