@@ -303,7 +303,7 @@ PLAIN = "services: {web: {image: 'a:${TAG}'}}"
             "services: {web: {image: a, ports: ['${P-80}:80'], scale: '${N:-2}', labels: {l: '${TAG}'}}}",
             ["TAG"],
         ),
-        ("services: {web: {image: a, labels: {l: 'the variable is not set: ${A:-${TAG}}'}}}", ["TAG"]),
+        ("services: {web: {image: a, labels: {l: 'value: ${A:-${TAG}}'}}}", ["TAG"]),
     ],
 )
 def test_variables_without_a_value_are_named(desk: Desk, text: str, names: list[str]) -> None:

@@ -54,7 +54,7 @@ def test_a_look_counts_and_names_who_is_waited_for(terminal: Terminal, line: Loo
     assert [text.partition(" …")[0] for text in terminal.drawings()] == [
         f"looking at machines {number}/3" for number in range(4) if number < 3
     ]
-    assert terminal.drawings()[-1].endswith("waiting for c")
+    assert terminal.drawings()[-1].endswith(" c")
     assert terminal.is_clean()
 
 
