@@ -31,7 +31,7 @@ class Blow:
     """What happens at a call, counted from 1: before it has its effect, or ``after``, when only the answer is lost.
 
     ``what`` is ``kill``, ``error``, ``ctrl-c``, ``unlock`` (somebody breaks the lease that the process holds), or a
-    function that is another process at work meanwhile.
+    function that is another process at work meanwhile, and returns how that ended.
     """
 
     call: int
@@ -39,11 +39,24 @@ class Blow:
     after: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What another process did meanwhile: ``outcome`` is how it ended.
+
+    ``kept`` are the leases that kept it out, ``calls`` how many calls had had their effect by then.
+    """
+
+    outcome: Any
+    kept: frozenset[str]
+    calls: int
+
+
 @dataclass
 class Fate:
     """The calls of one process, and what befalls it. ``hit`` are the blows that fell, ``trace`` all calls by name.
 
-    ``leases`` are the names that it holds and how to break them, ``held`` what it could not give back in its life.
+    ``leases`` are the names that it holds and how to break them, ``broken`` those that were, ``held`` what it could
+    not give back in its life. ``beside`` is what other processes did meanwhile.
     """
 
     blows: Sequence[Blow] = ()
@@ -51,8 +64,10 @@ class Fate:
     hit: list[Blow] = field(default_factory=list)
     dead: bool = False
     leases: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
     held: list[AbstractContextManager[Lease]] = field(default_factory=list)
     unlock: Callable[[str], object] = lambda name: None
+    beside: list[Beside] = field(default_factory=list)
 
     def around(self, seam: str, action: Callable[[], Any]) -> Any:
         """Make a call, and be struck before and after it if that is to be."""
@@ -75,9 +90,9 @@ class Fate:
         for blow in self.blows:
             if (blow.call, blow.after) == (number, after):
                 self.hit.append(blow)
-                self._fall(blow, seam)
+                self._fall(blow, seam, number if after else number - 1)
 
-    def _fall(self, blow: Blow, seam: str) -> None:
+    def _fall(self, blow: Blow, seam: str, calls: int) -> None:
         if blow.what == "kill":
             self.dead = True
             raise Killed
@@ -88,8 +103,10 @@ class Fate:
         if blow.what == "unlock":
             for name in self.leases:
                 self.unlock(name)
+            self.broken.update(self.leases)
         else:
-            blow.what()
+            kept = frozenset(self.leases) - self.broken
+            self.beside.append(Beside(blow.what(), kept, calls))
 
 
 class StruckStore:
@@ -117,6 +134,7 @@ class StruckStore:
             lease = held.__enter__()
             fate.held.append(held)
             fate.leases.append(name)
+            fate.broken.discard(name)
             return lease
 
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pymachine import leftovers, power
 from pymachine.create import Order, create
-from pymachine.errors import DriverMissing, NoSuchMachine, PymachineError
+from pymachine.errors import DriverMissing, LeaseHeld, NoSuchMachine, PymachineError
 from pymachine.events import Asker
 from pymachine.model import EngineSpec, Machine, Phase, SshAddress, State
 from pymachine.provision import provision
@@ -27,7 +27,7 @@ from pymachine.testing.fake_driver import FakeOptions
 from pymachine.testing.memory_store import MemoryStore
 from pymachine.testing.recording import RecordingReporter
 from pymachine.transport import Transport
-from unit.blows import Blow, Fate, Killed, StruckStore, StruckTransport, struck_driver
+from unit.blows import Beside, Blow, Fate, Killed, StruckStore, StruckTransport, struck_driver
 from unit.premises import Premises, driver_kinds
 from unit.world import FakeClock
 
@@ -75,18 +75,25 @@ VERBS: dict[str, Callable[..., Any]] = {
     "restart": power.restart,
     "gc": collect,
 }
+# What a verb does when its work is done, and what looks at nothing any more.
+LAST_WORDS = frozenset({"store finish", "store materialise", "store release"})
 SETTING_UP = ("provision", "new certificates", "other options", "start", "restart")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a process ended: with a value, an error, or not at all. ``hit`` are the blows that fell on it."""
+    """How the process of a command ended: with a value, an error, or not at all.
 
+    ``hit`` are the blows that fell on it, ``beside`` is what other processes did meanwhile.
+    """
+
+    command: Command
     value: Any = None
     error: BaseException | None = None
     hit: Sequence[Blow] = ()
     before: Machine | None = None
     trace: Sequence[str] = ()
+    beside: Sequence[Beside] = ()
 
     @property
     def well(self) -> bool:
@@ -133,9 +140,9 @@ class Site:
         store = self.memory or SqliteStore.open(self.folder, process=process)
         try:
             value = command.carried_out(self.verbs, self.tools(self.stores(store), fate))
-            return Outcome(value, None, fate.hit, before, fate.trace)
+            return Outcome(command, value, None, fate.hit, before, fate.trace, fate.beside)
         except (PymachineError, KeyboardInterrupt, Killed) as error:
-            return Outcome(None, error, fate.hit, before, fate.trace)
+            return Outcome(command, None, error, fate.hit, before, fate.trace, fate.beside)
         except Exception as error:
             raise AssertionError(f"{command} died of {error!r}, struck by {fate.hit}") from error
         finally:
@@ -191,8 +198,9 @@ class Site:
         return {leftover.id for leftover in left if leftover.ours} | {str(each.get("id")) for each in handles}
 
 
-def judge(site: Site, command: Command, outcome: Outcome) -> None:
+def judge(site: Site, outcome: Outcome) -> None:
     """See that a process ended as it must."""
+    command = outcome.command
     if isinstance(outcome.error, Killed | KeyboardInterrupt):
         assert outcome.hit, f"{command} ended with {outcome.error!r} by itself"
     if not outcome.hit:
@@ -201,9 +209,38 @@ def judge(site: Site, command: Command, outcome: Outcome) -> None:
         _judge_create(site, command, outcome)
     if command.verb == "rm" and outcome.well:
         nothing_left(site, command.name, outcome)
+    for beside in outcome.beside:
+        _judge_lease(outcome, beside)
     was_ready = outcome.before is not None and outcome.before.phase is Phase.READY
     if outcome.well and (command.verb == "create" or (was_ready and command.verb in SETTING_UP)):
-        assert _is_well(site, command.name), f"after {command} its engine does not answer"
+        assert _is_well(site, command.name) or _removed_since(outcome), f"after {command} its engine does not answer"
+    if outcome.well and command.verb == "stop" and not outcome.hit:
+        assert not was_ready or site.state_of(command.name) is State.STOPPED, f"{command} left it running"
+
+
+def judge_beside(site: Site, outcome: Outcome) -> None:
+    """See that a process ended as it must in the middle of another, which may keep it out."""
+    if not isinstance(outcome.error, LeaseHeld):
+        judge(site, outcome)
+
+
+def _judge_lease(outcome: Outcome, beside: Beside) -> None:
+    """See that whoever holds a machine's lease, and nobody else, keeps others from it."""
+    other = beside.outcome
+    if other.command.name in beside.kept:
+        assert not other.well, f"{other.command} ended well while {outcome.command} held the lease"
+    else:
+        assert not isinstance(other.error, LeaseHeld), f"{other.command} ended with {other.error!r}, held by nobody"
+
+
+def _removed_since(outcome: Outcome) -> bool:
+    """Whether another process removed the machine when this one had done all of its work."""
+    for beside in outcome.beside:
+        other = beside.outcome
+        removed = other.well and other.command.verb == "rm" and other.command.name == outcome.command.name
+        if removed and LAST_WORDS.issuperset(outcome.trace[beside.calls :]):
+            return True
+    return False
 
 
 def expected(site: Site, command: Command, outcome: Outcome) -> bool:
@@ -220,10 +257,10 @@ def expected(site: Site, command: Command, outcome: Outcome) -> bool:
     if command.verb == "rm -f":
         return False
     ready = before.phase is Phase.READY
-    if command.verb == "start":
+    if KINDS[command.name] == "metal":
         return not ready
-    if command.verb == "stop" or KINDS[command.name] == "metal":
-        return not ready
+    if command.verb in ("start", "stop"):  # what is gone can be switched neither on nor off
+        return not ready or site.state_of(command.name) is None
     return not ready or site.state_of(command.name) is not State.RUNNING
 
 

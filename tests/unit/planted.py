@@ -116,14 +116,16 @@ def without_leases(site: Site) -> None:
     site.stores = OpenToAll
 
 
-# What befalls which command, and what is planted.
-PLANTS: dict[str, tuple[str, str, str, Callable[[Site], None]]] = {
-    "remembers when it is made already": ("kill", "create", "web", with_driver(RemembersLate)),
-    "ignores what was remembered": ("kill", "create", "web", with_driver(MakesAnother)),
-    "destroys what it adopted": ("kill", "rm", "old", with_adopting),
-    "leases keep nobody out": ("rm", "create", "web", without_leases),
-    "forgets before it destroys": ("kill", "rm", "web", with_verb("rm", forgets_first)),
-    "leaves the set-up on the host": ("kill", "rm", "metal", with_verb("rm", leaves_the_set_up)),
-    "forgets what it could not destroy": ("error", "rm", "web", with_verb("rm", hides_errors)),
-    "collects what is a colleague's": ("kill", "create", "web", with_verb("gc", collects_from_everybody)),
-}
+# What befalls which command, what is planted, and by which words it is found.
+PLANTS: dict[str, tuple[str, str, str, Callable[[Site], None], str]] = {
+    "remembers when it is made already": ("kill", "create", "web", with_driver(RemembersLate), "nothing leads to"),
+    "ignores what was remembered": ("kill", "create", "web", with_driver(MakesAnother), "has two hosts"),
+    "destroys what it adopted": ("kill", "rm", "old", with_adopting, "a host of others is gone"),
+    "leases keep nobody out": ("rm", "create", "web", without_leases, "ended well while .* held the lease"),
+    "forgets before it destroys": ("kill", "rm", "web", with_verb("rm", forgets_first), "stays without a record"),
+    "leaves the set-up on the host": ("kill", "rm", "metal", with_verb("rm", leaves_the_set_up), "carry its set-up"),
+    "forgets what it could not destroy": ("error", "rm", "web", with_verb("rm", hides_errors), "are left after rm"),
+    "collects what is a colleague's": (
+        "kill", "create", "web", with_verb("gc", collects_from_everybody), "a host of others is gone",
+    ),
+}  # fmt: skip

@@ -23,7 +23,7 @@ from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.remove import Removal
 from pymachine.store import readable
 from unit.blows import Blow, Fate
-from unit.lifecycle import KINDS, THEIRS, VERBS, Command, Outcome, Site, check, judge, order
+from unit.lifecycle import KINDS, THEIRS, VERBS, Command, Outcome, Site, check, judge, judge_beside, order
 from unit.planted import PLANTS
 
 NAMES = st.sampled_from(sorted(KINDS))
@@ -57,9 +57,20 @@ class Lifecycle(RuleBasedStateMachine):
     def blows(self, told: list[tuple[int, str, bool, str, str]]) -> list[Blow]:
         """Return the blows that are told of; the last two say what another process does."""
         return [
-            Blow(call, (lambda v=verb, n=name: self.run(Command(v, n))) if what == "meanwhile" else what, after)
+            Blow(call, self.beside(verb, name) if what == "meanwhile" else what, after)
             for call, what, after, verb, name in told
         ]
+
+    def beside(self, verb: str, name: str) -> Callable[[], Outcome]:
+        """Return what has another process carry it out meanwhile."""
+        command = Command(verb) if verb == "gc" else Command(verb, name)
+
+        def carried_out() -> Outcome:
+            outcome = self.run(command)
+            judge_beside(self.site, outcome)
+            return outcome
+
+        return carried_out
 
     def run(self, command: Command, blows: list[Blow] | None = None) -> Outcome:
         """Have a process carry it out, and excuse what may stay."""
@@ -126,9 +137,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     def does(self, command: Command, blows: Any, *, again: bool) -> None:
         outcome = self.run(command, self.blows(blows))
-        judge(self.site, command, outcome)
+        judge(self.site, outcome)
         if again:
-            judge(self.site, command, self.run(command))
+            judge(self.site, self.run(command))
 
     @invariant()
     def holds(self) -> None:
@@ -209,9 +220,9 @@ def _struck_once(site: Site, what: str, command: Command, number: int, *, after:
     """Return whether it befell the command at that call."""
     for before in PRIOR.get(command.verb, ()):
         judged(site, Command(before, command.name))
-    falls = (lambda: site.run(Command(what, command.name))) if what in VERBS else what
+    falls = (lambda: ran_beside(site, Command(what, command.name))) if what in VERBS else what
     outcome = site.run(command, [Blow(number, falls, after)])
-    judge(site, command, outcome)
+    judge(site, outcome)
     check(site)
     # Killed after one call or before the next is the same: the one goes on, what the other left is undone at once.
     if command.verb != "rm" and (after or command.verb != "create"):
@@ -224,9 +235,16 @@ def _struck_once(site: Site, what: str, command: Command, number: int, *, after:
     return bool(outcome.hit)
 
 
+def ran_beside(site: Site, command: Command) -> Outcome:
+    """Carry it out in the middle of another, and see that it went as it must."""
+    outcome = site.run(command)
+    judge_beside(site, outcome)
+    return outcome
+
+
 def judged(site: Site, command: Command) -> None:
     """Carry it out, and see that it went as it must."""
-    judge(site, command, site.run(command))
+    judge(site, site.run(command))
     check(site)
 
 
@@ -256,14 +274,14 @@ def test_whatever_else_befalls_a_command_it_comes_right(what: str, verb: str, na
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_fault_is_found(plant: str) -> None:
-    what, verb, name, planted = PLANTS[plant]
+    what, verb, name, planted, told = PLANTS[plant]
 
     def site(folder: Path) -> Site:
         made = Site(folder, in_memory=True)
         planted(made)
         return made
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=told):
         sweep(site, what, verb, name)
 
 
@@ -297,7 +315,7 @@ def test_a_renewed_certificate_reaches_a_host_that_booted_with_the_old_one(tmp_p
     broken_off(site, "vm")
     site.clock.sleep(300 * 86_400)
     again = Command("create", "vm")
-    judge(site, again, site.run(again))
+    judge(site, site.run(again))
 
 
 def test_a_create_goes_on_after_the_set_up_of_the_first_boot_was_put_back(tmp_path: Path) -> None:
@@ -305,7 +323,7 @@ def test_a_create_goes_on_after_the_set_up_of_the_first_boot_was_put_back(tmp_pa
     asks = [number for number, call in enumerate(calls_of("vm"), 1) if call == "engine ask"]
     again = Command("create", "vm")
     assert isinstance(site.run(again, [Blow(asks[-1], "error")]).error, StepFailed)
-    judge(site, again, site.run(again))
+    judge(site, site.run(again))
 
 
 @pytest.mark.parametrize("verb", POWERS)
