@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from typing_extensions import override
 
 from pymachine.create import create
-from pymachine.errors import CheckFailed, StepFailed
+from pymachine.errors import CheckFailed, NoSuchMachine, StepFailed
 from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.remove import Removal
 from pymachine.store import readable
@@ -333,3 +333,22 @@ def test_a_machine_without_a_host_cannot_be_switched(verb: str, tmp_path: Path) 
     site.run(Command("create", "web"), [Blow(calls.index("cloud create") + 1, "kill")])
     assert site.look.get("web").handle is None
     assert isinstance(site.run(Command(verb, "web")).error, CheckFailed)
+
+
+@pytest.mark.parametrize("meanwhile", [["rm"], ["rm", "create"]])
+@pytest.mark.parametrize("call", ["store release", "engine ask"])
+def test_a_start_does_not_answer_for_a_machine_that_was_removed_meanwhile(
+    call: str, meanwhile: Sequence[str], tmp_path: Path
+) -> None:
+    """It waits for the engine without the lease."""
+    site = Site(tmp_path, in_memory=True)
+    started = Command("start", "vm")
+    judged(site, Command("create", "vm"))
+    place = site.run(started).trace.index(call) + 1
+
+    def others() -> Outcome:
+        return [ran_beside(site, Command(verb, "vm")) for verb in meanwhile][-1]
+
+    outcome = site.run(started, [Blow(place, others, after=call == "store release")])
+    assert outcome.hit
+    assert isinstance(outcome.error, NoSuchMachine)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymachine.driver import Handle
 from pymachine.engine.client import EngineAnswer
-from pymachine.errors import CheckFailed, EngineError, NotSupported, PymachineError
+from pymachine.errors import CheckFailed, EngineError, NoSuchMachine, NotSupported, PymachineError
 from pymachine.model import Machine
 from pymachine.steps.engine import ANSWER_DEADLINE
 from pymachine.steps.session import Session, journalled, working
@@ -65,8 +65,9 @@ def await_engine(
     """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours.
 
     It is asked every ``pause`` seconds, for ``patience`` seconds; then the last error is raised, and at once one that
-    waiting does not mend.
+    waiting does not mend. Raises ``NoSuchMachine`` for a machine that somebody removed meanwhile.
     """
+    _refuse_removed(machine, tools)
     if machine.endpoint is None or "ca.pem" not in tools.store.secrets(machine.name):
         return None
     folder = tools.store.materialise(machine.name)
@@ -75,10 +76,17 @@ def await_engine(
         try:
             return tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
         except PymachineError as error:
+            _refuse_removed(machine, tools)
             # An engine that starts may close connections before it answers them.
             if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
                 raise
             tools.sleep(pause)
+
+
+def _refuse_removed(machine: Machine, tools: Tools) -> None:
+    """Whoever waits without the lease may wait for an engine that is gone, or for another machine of that name."""
+    if tools.store.get(machine.name).id != machine.id:
+        raise NoSuchMachine(f"machine {machine.name} was removed meanwhile, and another was made under its name")
 
 
 def right_clock(machine: Machine, session: Session) -> None:
