@@ -199,7 +199,7 @@ class World:
         self.patience.append(retry_for)
         self.pins.append(address.host_key)
         transport = FakeTransport(SshAddress(address.host, 22, "root", host_key=self.host_key))
-        transport.answer(is_look, lambda call: done(_told(self.facts, self.clock.now() + self.skew)))
+        transport.answer(is_look, lambda call: done(told(self.facts, self.clock.now() + self.skew)))
         transport.answer(is_run, done("@pymachine step starting the engine\n@pymachine done engine=26.1.5\n"))
         transport.answer(is_rollback, done())
         for matcher, answers in self.answers:
@@ -225,7 +225,7 @@ class _Open:
         """Nothing was opened."""
 
 
-def _told(facts: Mapping[str, str], clock: float) -> str:
+def told(facts: Mapping[str, str], clock: float) -> str:
     """What the facts command prints: a name and base64 on each line."""
     told = {**facts, "clock": str(clock), "complete": "yes"}
     return "".join(f"{name} {base64.b64encode(text.encode()).decode()}\n" for name, text in told.items())

@@ -88,7 +88,7 @@ def _second_line(text: str, key: str) -> int:
 
 def encode_config(config: Mapping[str, Any]) -> bytes:
     """Return the text to write for a config, keys in their order."""
-    return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def merge(existing: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping[str, Any]) -> Merged:

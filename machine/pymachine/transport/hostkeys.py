@@ -119,7 +119,7 @@ def _entries(files: Iterable[Path]) -> Iterator[_Entry]:
     for file in files:
         try:
             text = file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        except (OSError, ValueError):  # the latter for what can be no path, with a NUL in it
             continue
         for line in text.splitlines():
             entry = _parse_entry(line.split())

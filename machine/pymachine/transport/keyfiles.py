@@ -54,7 +54,7 @@ def read_key_file(text: str) -> KeyFile:
 
 def read_public_key(path: Path) -> PublicKey | None:
     """Return the public key in a file, or in the ``.pub`` file beside it, as ssh looks for it; None for neither."""
-    for file in (path, path.with_name(f"{path.name}.pub")):
+    for file in (path, Path(f"{path}.pub")):
         try:
             with file.open("rb") as stream:
                 words = stream.read(SIZE_LIMIT).decode(errors="replace").split()[:2]
@@ -71,8 +71,8 @@ def _read(path: Path) -> bytes:
             return file.read(SIZE_LIMIT)
     except FileNotFoundError:
         raise UsageFault(f"no SSH key file {path}", hint="check the path given with --ssh-key") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # the latter for what can be no path, with a NUL in it
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageFault(f"SSH key file {path} cannot be read: {reason}", hint="give a file you may read") from None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import SSH_PORT, check_host, check_user
+from pymachine.transport.addresses import SSH_PORT, check_host, check_port, check_user
 from pymachine.user_path import user_path
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -65,7 +65,7 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
     if ssh is None:
         return HostConfig(host, port or SSH_PORT, user, default_keys())
     flags = ([] if port is None else ["-p", str(port)]) + ([] if user is None else ["-l", user])
-    return _parse(_ask(ssh, flags, host, config or Path.home() / ".ssh" / "config"), host)
+    return parse_output(_ask(ssh, flags, host, config or Path.home() / ".ssh" / "config"), host)
 
 
 def default_keys() -> tuple[Path, ...]:
@@ -107,13 +107,14 @@ def _output(words: list[str], host: str) -> str:
     return done.stdout
 
 
-def _parse(output: str, alias: str) -> HostConfig:
+def parse_output(output: str, alias: str) -> HostConfig:
+    """Return what ``ssh -G`` says of ``alias``. Raises ``UsageFault`` for what no host could have."""
     values: dict[str, list[str]] = {}
     for line in output.splitlines():
         key, _, value = line.partition(" ")
         values.setdefault(key, []).append(value)
     host = values.get("hostname", [alias])[0]
-    port = int(values.get("port", [str(SSH_PORT)])[0])
+    port = _port(values.get("port", [str(SSH_PORT)])[0])
     user = values.get("user", [_UNSET])[0]
     found = HostConfig(
         host=check_host(host),
@@ -127,6 +128,11 @@ def _parse(output: str, alias: str) -> HostConfig:
         agent=_agent(values),
     )
     return _filled_in(found, alias, values.get("identityfile", []), _meant(values, "proxycommand"))
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
+    return check_port(number, f"the SSH configuration's port {text[:20]!r}, read as")
 
 
 def _meant(values: dict[str, list[str]], key: str) -> str | None:
