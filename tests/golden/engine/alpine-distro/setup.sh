@@ -216,17 +216,19 @@ engine_pid() {
 }
 
 # sockets_of PID: the unix sockets that it listens on; a name outside of all folders has an @ before it. Those of its
-# plugins and networks are not the engine's.
+# plugins and networks are not the engine's. The first were opened last: what systemd handed over comes after them, and
+# is not served by an engine that was not told to.
 sockets_of() {
     {
         # shellcheck disable=SC2012 # readlink of busybox takes one name only
-        ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.* -> socket:\[\([0-9]*\)\]$/own \1/p'
+        ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.* \([0-9]*\) -> socket:\[\([0-9]*\)\]$/own \2 \1/p'
         cat "/proc/$1/net/unix" 2>/dev/null
-    } | awk '$1 == "own" { own[$2]; next }
+    } | awk '$1 == "own" { own[$2] = $3; next }
         $4 == "00010000" && $5 == "0001" && ($7 in own) {
+            number = own[$7]
             for (i = 0; i < 7; i++) sub(/^[^ ]+ +/, "")
-            if ($0 != "") print
-        }' | grep -v -e /libnetwork/ -e /metrics.sock -e /plugins/ | sort -u
+            if ($0 != "") print number, $0
+        }' | grep -v -e /libnetwork/ -e /metrics.sock -e /plugins/ | sort -rn | sed 's/^[0-9]* //' | head -n 8
 }
 
 # place_of PID SOCKET: the same socket by a name that holds outside of the folders that the process sees.
@@ -258,10 +260,8 @@ ask_for_info() {
     listens=$(sockets_of "$1")
     while IFS= read -r candidate; do
         [ -n "$candidate" ] || continue
-        said=$(ask "$(place_of "$1" "$candidate")" /info 'docker info --format {{json .}}' </dev/null 2>/dev/null)
-        code=$?
+        said=$(ask "$(place_of "$1" "$candidate")" /info 'docker info --format {{json .}}' </dev/null 2>/dev/null) || true
         case $said in *'"DockerRootDir"'*) sock=$candidate && return 0 ;; esac
-        case $code in 28 | 124) return 1 ;; esac
     done <<END_OF_SOCKETS
 $listens
 END_OF_SOCKETS
