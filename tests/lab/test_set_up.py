@@ -87,6 +87,20 @@ def test_rm_with_purge_takes_the_engine_away_too(fresh_host: FreshHost, workstat
     assert host.run("ls /var/lib/docker 2>/dev/null || echo none").stdout.strip() == "none"
 
 
+@pytest.mark.soak(50)
+def test_a_purge_leaves_the_disk_of_somebody(fresh_host: FreshHost, workstation: Workstation) -> None:
+    host = fresh_host()
+    disk = "mkdir -p /srv/disk /srv/data; mount --bind /srv/disk /srv/data; touch /srv/data/of-somebody"
+    host.exec(f"{disk}; ln -s /srv/data /var/lib/docker")
+    for _ in range(2):  # what a purge leaves must do for the next create
+        workstation.create("node1", host.address, "--engine-install", "distro")
+        host.exec("docker volume create precious; test -d /srv/data/volumes/precious")
+        workstation.pymachine("rm", "-y", "--purge", "node1")
+        assert host.run("command -v dockerd /usr/sbin/dockerd || echo none").stdout.strip() == "none"
+        assert host.exec("readlink /var/lib/docker; ls -A /srv/data").stdout.split() == ["/srv/data", "of-somebody"]
+    assert host.exec("findmnt -n -o TARGET /srv/data").stdout.strip() == "/srv/data"
+
+
 def test_every_engine_option_takes_effect(engine_host: FreshHost, workstation: Workstation, tmp_path: Path) -> None:
     host = engine_host()
     (tmp_path / "daemon.json").write_text('{"max-concurrent-downloads": 2, "log-opts": {"max-file": "3"}}')

@@ -155,3 +155,25 @@ def test_an_upgrade_of_an_engine_with_containers_keeps_them_running() -> None:
 
     assert json.loads(plan.before or b"")["live-restore"] is True
     assert "container web keeps running" in plan.announcements[0]
+
+
+@pytest.mark.parametrize(
+    ("engine", "config", "where"),
+    [
+        (
+            replace(ENGINE, info={"DockerRootDir": "/srv/real"}),
+            b'{"data-root": "/srv/link"}',
+            ("/srv/link", "/srv/real"),
+        ),
+        (replace(ENGINE, info={}), b'{"data-root": "/srv/link"}', ("/srv/link", "/srv/link")),
+        (None, b'{"data-root": "/srv/link"}', ("/srv/link", "/srv/link")),  # after a purge that was cut off
+        (replace(ENGINE, info={}, cmdline=("dockerd", "--data-root=/srv/d")), None, ("/srv/d", "/srv/d")),
+        (None, b'{"data-root": "relative"}', ("/var/lib/docker", "/var/lib/docker")),
+    ],
+)
+def test_data_is_where_the_engine_says_and_else_where_it_was_told_to_have_it(
+    engine: EngineFacts | None, config: bytes | None, where: tuple[str, str]
+) -> None:
+    plan = plan_removal(replace(set_up(fresh=True), engine=engine, daemon_json=config), purge=True)
+
+    assert (plan.data_path, plan.data_root) == where

@@ -9,7 +9,7 @@ from pymachine.engine.configuring import digest
 from pymachine.engine.daemon_config import Config, encode_config, parse_config, set_values, withdraw
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.files import daemon_json
-from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
+from pymachine.engine.hostfacts import DAEMON_JSON, DATA_ROOT, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import Manifest, Opening, manifest_of
 from pymachine.engine.neighbours import check_asked
@@ -24,8 +24,9 @@ class RemovalPlan:
     """What the removal script is rendered from.
 
     ``final`` is the user's daemon.json, None where there shall be none; ``before`` and ``start`` are the texts
-    that keep containers running through the one restart. ``foreign`` names the machine that the host belongs
-    to instead: then nothing is done at all. ``hostname_text`` is what /etc/hostname shall have again.
+    that keep containers running through the one restart. ``data_path`` is where the engine was told to have its data,
+    ``data_root`` where it says that they are: the first may be a link. ``foreign`` names the machine that the host
+    belongs to instead: then nothing is done at all. ``hostname_text`` is what /etc/hostname shall have again.
     """
 
     foreign: str | None = None
@@ -47,7 +48,8 @@ class RemovalPlan:
     held: tuple[str, ...] = ()
     repository: bool = False
     purge: bool = False
-    data_root: str = "/var/lib/docker"
+    data_path: str = DATA_ROOT
+    data_root: str = DATA_ROOT
     family: Family | None = None
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = N
         check_asked(facts)
     existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
     theirs = withdraw(existing, manifest.added if manifest else TLS_KEYS)
-    plan = _base(facts, manifest, theirs)
+    plan = _base(facts, manifest, existing, theirs)
     plan = replace(plan, config_changes=tuple(key for key in existing if existing[key] != theirs.get(key)))
     if purging:
         plan = replace(plan, purge=True, family=family_of(facts.os))
@@ -119,13 +121,22 @@ def _users_text(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> 
     return next((text for text in texts if set_values(parse_config(text, path)) == said), encode_config(theirs))
 
 
-def _base(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> RemovalPlan:
+def _data_path(facts: HostFacts, existing: Config) -> str:
+    """Return where the engine is told to have its data; it may not run, or be gone already."""
+    flags = facts.engine.flags if facts.engine else {}
+    found = [*flags.get("data-root", []), *flags.get("graph", []), existing.get("data-root"), existing.get("graph")]
+    return next((one for one in found if isinstance(one, str) and one.startswith("/")), DATA_ROOT)
+
+
+def _base(facts: HostFacts, manifest: Manifest | None, existing: Config, theirs: Config) -> RemovalPlan:
+    path = _data_path(facts, existing)
     plan = RemovalPlan(
         config_path=facts.daemon_json_path,
         found=digest(facts.daemon_json),
         final=_users_text(facts, manifest, theirs),
         config_created=manifest.config_created if manifest else False,
-        data_root=facts.engine.data_root if facts.engine else "/var/lib/docker",
+        data_path=path,
+        data_root=facts.engine.data_root if facts.engine and facts.engine.info else path,
     )
     if manifest is None:
         return plan

@@ -344,6 +344,78 @@ locked() {
 purge_packages() {
     locked apk del -q "$@" || die 'the engine could not be removed'
 }
+# What engines keep in their folders, where others may keep more.
+engines_own='aufs btrfs builder buildkit containerd containers devicemapper engine-id execdriver fuse-overlayfs graph image
+    init metadata network overlay overlay2 plugins rootfs runtimes swarm tmp tmp-old trust vfs volumes zfs [0-9]*.[0-9]*'
+containerds_own='io.containerd.* tmpmounts'
+
+# mounts_at PATH: what is mounted there and below, the deepest first, as "kind place".
+mounts_at() {
+    top=$1 awk '
+        { place = $5; gsub(/\\040/, " ", place); gsub(/\\011/, "\t", place); gsub(/\\134/, "\\", place) }
+        place == ENVIRON["top"] || index(place, ENVIRON["top"] "/") == 1 {
+            for (i = 6; $i != "-"; i++) continue
+            print $(i + 1), place
+        }' /proc/self/mountinfo | LC_ALL=C sort -rk 2
+}
+
+is_mounted() { [ "$(mounts_at "$1" | sed -n '$s/^[^ ]* //p')" = "$1" ]; }
+
+# clear_data FOLDER NAMES: takes away what an engine kept in its folder. A folder that is mounted, or that FOLDER is a
+# link to, was somebody's before: it stays, empty. Of such ones, and of any that is not the usual one, only NAMES go.
+clear_data() {
+    real=$(readlink -f "$1") && [ -d "$real" ] || return 0
+    unmount_own "$real"
+    theirs=''
+    if [ -L "$1" ] || is_mounted "$real"; then theirs=yes; fi
+    case $theirs$real in
+        /var/lib/docker | /var/lib/containerd)
+            clear_tree "$real" 0
+            return 0
+            ;;
+    esac
+    # shellcheck disable=SC2086 # patterns
+    for entry in $(cd "$real" && printf '%s\n' $2); do clear_tree "${real%/}/$entry" 1; done
+    [ -n "$theirs" ] || rmdir "$real" 2>/dev/null || true
+}
+
+# What a daemon that was killed left mounted; its own mount of its folder on itself as well.
+unmount_own() {
+    mounts_at "$1" | while read -r kind place; do
+        case $kind:${place#"$1"} in
+            overlay:?* | aufs:?* | fuse.fuse-overlayfs:?* | nsfs:?* | tmpfs:/containers/*/mounts/*) ;;
+            *:) [ -e /run/docker/unmount-on-shutdown ] || continue ;;
+            *) continue ;;
+        esac
+        umount "$place" 2>/dev/null || umount -l "$place" 2>/dev/null || true
+    done
+}
+
+# clear_tree PATH DEPTH: removes it, but for what somebody mounted there: a folder of the engine's that is a mount of its
+# own (DEPTH 1) stays and is empty, what is mounted further down is somebody else's.
+clear_tree() (
+    [ -e "$1" ] || [ -L "$1" ] || exit 0
+    if [ -z "$(mounts_at "$1")" ]; then
+        rm -rf "$1" || die "$1 could not be removed"
+        exit 0
+    fi
+    if is_mounted "$1" && [ "$2" != 1 ]; then
+        note "what is mounted at $1 stays"
+        exit 0
+    fi
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do clear_tree "$entry" $(($2 + 1)); done
+    is_mounted "$1" || rmdir "$1" 2>/dev/null || true
+)
+
+# Containers that outlive their engine would go on in folders that are deleted.
+end_containers() {
+    [ -n "$unit" ] && ask_for_info "$(engine_pid)" || return 0
+    case $said in *'"LiveRestoreEnabled":true'*) ;; *) return 0 ;; esac
+    DOCKER_HOST="unix://$(place_of "$(engine_pid)" "$sock")"
+    export DOCKER_HOST
+    docker ps -q --no-trunc 2>/dev/null | while read -r one; do docker kill "$one" >/dev/null 2>&1 || true; done
+    unset DOCKER_HOST
+}
 
 here=$(cd "$(dirname "$0")" && pwd)
 current=starting
@@ -442,11 +514,21 @@ purge_engine() {
     step 'purging the engine'
     ours=$(grep -E '^(docker|containerd|runc|moby|tini)' "$state/installed" 2>/dev/null | tr '\n' ' ' || true)
     [ -n "$ours" ] || return 0
+    end_containers
     [ -z "$unit" ] || ! engine_is_active ||
         if [ "$init" = systemd ]; then systemctl stop "$unit" docker.socket 2>/dev/null; else rc-service "$unit" stop; fi
+    # Debian's package would go through all that is in the folder itself, mounts of others too.
+    rm -f /usr/share/docker.io/contrib/nuke-graph-directory.sh /var/lib/docker/nuke-graph-directory.sh
     # shellcheck disable=SC2086 # package names
     purge_packages $ours
-    rm -rf /var/lib/docker /var/lib/containerd /run/docker.sock /etc/docker/key.json
+    rm -rf /run/docker.sock /etc/docker/key.json
+    data=/var/lib/docker
+    clear_data /var/lib/docker "$engines_own"
+    case $data/ in
+        "${real:-none}"/*) ;;
+        *) clear_data "$data" "$engines_own" ;;
+    esac
+    case " $ours" in *' containerd'*) clear_data /var/lib/containerd "$containerds_own" ;; esac
     rmdir /etc/docker 2>/dev/null || true
 }
 
