@@ -58,15 +58,27 @@ def test_a_configuration_elsewhere_on_a_continued_line(engine_host: FreshHost, w
     assert (watch.asked > 20, watch.opened) == (True, 0)
 
 
+# Mounts the file read-only on itself, once the survey is over: at the first `systemctl daemon-reload` of the set-up.
+LATE = """#!/bin/sh
+file=/etc/docker/daemon.json
+if [ "$1" = daemon-reload ] && ! grep -q " $file " /proc/mounts; then
+    mount --bind $file $file && mount -o remount,bind,ro $file
+fi
+exec /usr/bin/systemctl "$@"
+"""
+
+
 def test_a_daemon_json_that_cannot_be_written(engine_host: FreshHost, workstation: Workstation) -> None:
     host = engine_host()
     host.exec("systemctl start docker", timeout=120)  # SSH is up sooner
     file = "/etc/docker/daemon.json"
-    host.exec(
-        f"mkdir -p /etc/docker; echo '{{}}' >{file}; mount --bind {file} {file}; mount -o remount,bind,ro {file}"
-    )
+    host.exec(f"mkdir -p /etc/docker; echo '{{}}' >{file}")
+    host.exec("cat >/usr/local/sbin/systemctl; chmod 755 /usr/local/sbin/systemctl", input=LATE)
     before, daemon = _etc(host), host.exec("pidof dockerd").stdout
     with Watch(host.address) as watch:
+        workstation.create("node1", host.address, check=1)
+        assert f" {file} " in host.exec("cat /proc/mounts").stdout
+        assert (_etc(host), host.exec("pidof dockerd").stdout) == (before, daemon)
         workstation.create("node1", host.address, check=1)
         assert (_etc(host), host.exec("pidof dockerd").stdout) == (before, daemon)
         _crash(host)

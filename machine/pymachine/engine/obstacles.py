@@ -75,7 +75,7 @@ def check_replaceable(obstacles: Mapping[str, Obstacle], paths: Iterable[str]) -
         return
     renames = {ETC_HOSTS, ETC_HOSTNAME} & set(paths) & obstacles.keys()
     raise CheckFailed(
-        "what is there cannot be kept as it is: " + "".join(f"\n  {sentence}" for sentence in found),
+        "what is there cannot be kept as it is:" + "".join(f"\n  {sentence}" for sentence in found),
         hint="nothing was changed; make way for these files on the host"
         + (", or leave its name alone with --keep-hostname" if renames else ""),
     )
