@@ -424,3 +424,12 @@ class TestEffects:
         for need, effects in ((Need("server", "it ends"), (Effect.RESTART_ENGINE,)), (Need("client", "it ends"), ())):
             due = renewals([need])
             assert effects_of(plan_setup(machine(), after, renewals=due).changes) == effects
+
+
+def test_networks_over_the_hosts_own_are_refused_unless_they_are_there_already() -> None:
+    facts = replace(adopted(), addresses=("10.1.2.3",))
+    with pytest.raises(CheckFailed):
+        plan_setup(machine(opts=("bip=10.1.2.1/24",)), facts)
+    there = replace(facts, daemon_json=b'{"bip": "10.1.2.1/24"}')
+    assert json.loads(plan_setup(machine(opts=("bip=10.1.2.1/24",)), there).config.final)["bip"] == "10.1.2.1/24"
+    plan_setup(machine(), there)

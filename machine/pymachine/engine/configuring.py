@@ -9,6 +9,7 @@ from typing import Any
 
 from pymachine.difference import Difference, differences
 from pymachine.engine import checks
+from pymachine.engine.bridge_networks import network_conflicts
 from pymachine.engine.daemon_config import (
     Config,
     encode_config,
@@ -84,7 +85,7 @@ def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *
     start = merge(existing, in_file, had).config
     live = decide(facts.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
     merged = merge(existing, in_file | (ON if live is LiveRestore.KEEP else {}), had)
-    sides = _Sides(without_old_labels(theirs, wanted, had), wanted, merged.conflicts)
+    sides = _Sides(without_old_labels(theirs, wanted, had), wanted, merged.conflicts, existing)
     _refuse(facts, spec, previous, sides)
     plan = ConfigPlan(
         facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags),
@@ -114,6 +115,7 @@ class _Sides:
     theirs: Mapping[str, Any]
     wanted: Mapping[str, Any]
     conflicts: tuple[str, ...]
+    existing: Mapping[str, Any]
 
 
 def _listens_by_flag(facts: HostFacts, theirs: Mapping[str, Any]) -> bool:
@@ -143,6 +145,7 @@ def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides
     """Raise ``CheckFailed`` with every conflict between the host and what is asked for."""
     found = [f"{facts.daemon_json_path}: {conflict}" for conflict in sides.conflicts]
     found += label_conflicts(sides.theirs.get("labels", []), sides.wanted.get("labels", []))
+    found += network_conflicts(sides.wanted, sides.existing, facts.addresses)
     found += checks.port_conflicts(facts, spec.port, previous)
     ports = {spec.port} | ({previous.port} if previous else set())
     found += checks.socket_conflicts(facts.engine, previous)

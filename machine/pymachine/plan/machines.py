@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymachine.difference import difference
+from pymachine.engine.bridge_networks import network_conflicts
 from pymachine.engine.checks import compare_versions, matches_version
+from pymachine.engine.options import wanted_config
+from pymachine.errors import UsageFault
 from pymachine.inventory.model import MachineSpec
 from pymachine.model import Machine, Phase, State
 from pymachine.plan import payloads
@@ -53,7 +56,7 @@ class Part:
 def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Known) -> Part:
     """Compare a machine of the inventory with its record and with what was found."""
     if machine is None:
-        return _one(payloads.Create(), spec, f"driver {spec.driver}")
+        return _created(spec)
     if machine.fleet not in ("", fleet):
         return _refused(
             spec.name,
@@ -68,6 +71,18 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Kno
     if ANEW in changed.causes:
         return _replaced(spec, known, *changed.causes[ANEW])
     return _kept(spec, machine, changed, known)
+
+
+def _created(spec: MachineSpec) -> Part:
+    """A machine that is not there yet; its address may be known all the same."""
+    given = [str(spec.options["ssh_host"])] if "ssh_host" in spec.options else []
+    try:
+        clash = network_conflicts(wanted_config(spec.engine, spec.driver), {}, given)
+    except UsageFault as error:
+        return _refused(spec.name, error.message, error.hint or "")
+    if clash:
+        return _refused(spec.name, clash[0], "give the engine networks that no host of yours is in")
+    return _one(payloads.Create(), spec, f"driver {spec.driver}")
 
 
 def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
