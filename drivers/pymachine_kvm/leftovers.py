@@ -17,7 +17,7 @@ from pymachine_kvm.cards import Card, cards
 from pymachine_kvm.connection import GONE, code_of, connect, is_session, translated
 from pymachine_kvm.handle import Vm, volume_names
 from pymachine_kvm.options import read_options
-from pymachine_kvm.ownership import Keeper, mark_of
+from pymachine_kvm.ownership import Keeper, Mark, mark_of
 from pymachine_kvm.removal import remove
 from pymachine_kvm.status import find, state_of
 
@@ -68,13 +68,15 @@ class _Whose:
 
 
 def _whose(keeper: Keeper, search: Search) -> _Whose | None:
-    """Return whose a machine is that this store does not know; None for one of another store that lives."""
+    """Return whose a machine is that this store does not know; None for one of a store elsewhere that lives."""
+    lives = search.lives(keeper.store, keeper.home)
+    if lives:  # also a copy of this very store, which may know what this one does not
+        return None
     if keeper.store and keeper.store == search.owner:
         return _Whose(ours=True)
-    lives = search.lives(keeper.store, keeper.home)
     if lives is None:
         return _Whose(ours=False, word="its store may still be there")
-    return None if lives else _Whose(ours=True, word="its store is gone")
+    return _Whose(ours=True, word="its store is gone")
 
 
 def _all(connection: Any, uri: str, search: Search) -> list[Card]:
@@ -96,22 +98,21 @@ def _of_domains(connection: Any, uri: str, notice: Callable[[str], None]) -> Ite
             with translated("looking at a domain"):
                 marked = mark_of(domain)
                 if marked is not None and UUID(domain.UUIDString()).hex == marked.id:
-                    yield Card(_vm_of(connection, domain, uri), marked.keeper)
+                    yield Card(_vm_of(connection, domain, marked, uri), marked.keeper)
         except DriverError as error:
             if code_of(error) not in GONE:
                 notice(error.message)
 
 
-def _vm_of(connection: Any, domain: Any, uri: str) -> Vm:
-    """Return a machine by its domain alone; libvirt's errors are the caller's to translate."""
+def _vm_of(connection: Any, domain: Any, marked: Mark, uri: str) -> Vm:
+    """Return a machine by its domain alone, which may have another name by now; errors are libvirt's."""
     root = ET.fromstring(domain.XMLDesc(0))
-    name, machine_id = domain.name(), UUID(domain.UUIDString()).hex
-    disk, seed = volume_names(name, machine_id)
+    disk, seed = volume_names(marked.name, marked.id)
     card, source = root.find("devices/interface/mac"), root.find("devices/interface/source")
     return Vm(
         uri,
-        machine_id,
-        name,
+        marked.id,
+        marked.name,
         _pool_of(connection, root),
         disk,
         seed,

@@ -44,9 +44,12 @@ def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
 def _found(
     of_driver: Collects, driver: str, options: Any, tools: Tools, notice: Callable[[str], None]
 ) -> Sequence[Leftover]:
+    def elsewhere(owner: str, home: str) -> bool | None:
+        return lives(owner, home, but=tools.store.folder)
+
     while True:
         known = _known(driver, tools)
-        found = of_driver.leftovers(Search(options, tools.store.identity, known, notice, lives))
+        found = of_driver.leftovers(Search(options, tools.store.identity, known, notice, elsewhere))
         # A machine is on record before its host exists: one that was begun while the driver looked shows now.
         if _known(driver, tools).keys() <= known.keys():
             return found

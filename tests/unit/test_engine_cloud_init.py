@@ -32,6 +32,7 @@ def test_an_end_without_errors_and_warnings_is_not_worth_a_word() -> None:
     assert told(0, {"status": "done", "errors": [], "recoverable_errors": {}}) == []
     assert told(0, {"status": "done", "errors": []}) == []  # before 23.4
     assert told(0, "\nstatus: done\n") == []
+    assert told(0, '....\n{"errors": []}') == []
 
 
 @pytest.mark.parametrize("code", [2, 0])  # RHEL and Ubuntu 22.04 take the 2 back
@@ -174,7 +175,8 @@ def test_one_that_knows_no_json_is_asked_as_it_can(tmp_path: Path) -> None:
     assert any("(runcmd, OSError())" in line for line in heard(lines))
 
 
-def test_one_that_does_not_end_is_refused_with_where_it_stands(tmp_path: Path) -> None:
-    lines = asked(tmp_path, HANGS)
+@pytest.mark.parametrize("code", ["124", "143"])  # of coreutils' timeout and of BusyBox's
+def test_one_that_does_not_end_is_refused_with_where_it_stands(tmp_path: Path, code: str) -> None:
+    lines = asked(tmp_path, HANGS.replace("124", code))
     assert lines[-1] == "1"
     assert "@pymachine log Running in stage: modules-final" in lines

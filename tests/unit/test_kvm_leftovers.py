@@ -55,6 +55,7 @@ def test_a_machine_of_ours_that_is_not_on_record_is_left_over_and_one_that_is_is
         assert (found.kind, found.id, found.place, found.ours) == ("virtual machine", vm.uuid, URI, True)
         assert left(vm, {vm.id: vm.handle()}) == []
         assert left(vm, {vm.id: {}}) == [], "its create has just begun"
+        assert left(vm, lives=True) == [], "a copy of this store may know it"
 
 
 @pytest.mark.parametrize(("lives", "ours"), [(False, [True]), (None, [False]), (True, [])])
@@ -64,6 +65,18 @@ def test_another_stores_is_ours_where_that_is_gone_and_never_touched_where_it_li
     vm = a_vm()
     with kept(vm, OTHER):
         assert [found.ours for found in left(vm, lives=lives)] == ours
+
+
+def test_a_domain_that_was_renamed_is_left_over_by_its_old_name() -> None:
+    vm = a_vm()
+    with kept(vm, OWN) as conn:
+        text = conn.lookupByUUIDString(vm.uuid).XMLDesc(0).replace(f"<name>{vm.name}<", f"<name>{vm.name}-old<")
+        conn.lookupByUUIDString(vm.uuid).undefine()
+        conn.defineXML(text)
+        (found,) = left(vm)
+        assert found.handle["disk"] == vm.disk
+        leftovers.discard(found)
+        assert find(conn, vm) is None
 
 
 def test_a_domain_of_an_older_version_does_not_say_whose_it_is() -> None:

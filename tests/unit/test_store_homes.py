@@ -29,6 +29,16 @@ def test_a_store_lives_where_it_is_and_where_it_was_renamed_to(tmp_path: Path) -
     assert lives(identity, home) is True
 
 
+def test_a_copy_of_the_store_that_asks_is_another_one(tmp_path: Path) -> None:
+    identity, home = a_store(tmp_path / "one")
+    assert lives(identity, home, but=tmp_path / "one") is False
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert lives(identity, home, but=tmp_path / "one") is True
+    assert lives(identity, home, but=tmp_path / "two") is True
+    shutil.rmtree(tmp_path / "one")
+    assert lives(identity, home, but=tmp_path / "two") is False
+
+
 def test_a_store_whose_folder_is_gone_or_is_anothers_is_gone(tmp_path: Path) -> None:
     identity, home = a_store(tmp_path / "pymachine")
     shutil.rmtree(tmp_path / "pymachine")

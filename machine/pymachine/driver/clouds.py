@@ -92,8 +92,9 @@ class Search:
     """Where to look for leftovers: ``options`` as for ``create``, ``owner`` is the store that asks.
 
     ``known`` maps machine ids to handles; a machine that has none yet maps to an empty one. ``notice`` takes what the
-    user should know: a place that could not be looked at, say. ``lives`` tells of another store, by ``Request.owner``
-    and ``Request.home``, whether it is still there; None where nobody can tell.
+    user should know: a place that could not be looked at, say. ``lives`` tells of another store, or of
+    another copy of this one, by ``Request.owner`` and ``Request.home``, whether it is still there; None where nobody
+    can tell.
     """
 
     options: Any

@@ -57,7 +57,7 @@ def read_status(text: str) -> Ended:
     """Read the exit code and what was printed, JSON or not; never raises, since the host may send anything."""
     number, _, printed = text.partition(" ")
     code = int(number) if number.isascii() and number.isdigit() and len(number) <= 3 else 1
-    printed = printed.replace(LINE_END, "\n").strip()
+    printed = printed.replace(LINE_END, "\n").strip(" .\n")  # it prints a dot for each time that it looked
     if not printed.startswith("{"):
         return Ended(code, errors=_lines_of(printed) if code not in (0, _DEGRADED) else (), told=bool(printed))
     try:

@@ -30,16 +30,20 @@ def home_of(folder: Path) -> str:
     return json.dumps([_computer(), str(_mount_of(place)), str(place)])
 
 
-def lives(identity: str, home: str) -> bool | None:
-    """Return whether the store of this identity, last seen at ``home``, still is; None where nobody can tell."""
-    place = _read(home)
+def lives(identity: str, home: str, *, but: Path | None = None) -> bool | None:
+    """Return whether the store of this identity, last seen at ``home``, still is; None where nobody can tell.
+
+    ``but`` is a folder that does not count: that of a store which asks whether there is another copy of it.
+    """
+    place, asking = _read(home), but.resolve() if but else None
     if not identity or place is None:
         return None
     try:
-        there = _identity(place)
+        there = "" if place == asking else _identity(place)
     except (OSError, PymachineError):
         return None
-    return there == identity or any(_may_be(identity, folder) for folder in _neighbours(place))
+    others = (folder for folder in _neighbours(place) if folder != asking)
+    return there == identity or any(_may_be(identity, folder) for folder in others)
 
 
 def _identity(folder: Path) -> str:

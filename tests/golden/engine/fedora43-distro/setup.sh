@@ -461,11 +461,11 @@ wait_for_cloud_init() {
     step 'waiting for cloud-init'
     code=0 told=$here/cloud-init.status
     limited 900 cloud-init status --wait --format json >"$told" 2>/dev/null || code=$?
-    if [ "$code" != 124 ] && [ ! -s "$told" ]; then # before 22.4 it knows one format
+    if [ "$code" != 124 ] && [ "$code" != 143 ] && [ ! -s "$told" ]; then # before 22.4 it knows one format
         code=0
         limited 900 cloud-init status --wait --long >"$told" 2>/dev/null || code=$?
     fi
-    if [ "$code" = 124 ]; then
+    if [ "$code" = 124 ] || [ "$code" = 143 ]; then # BusyBox tells of the signal that its timeout sent
         limited 20 cloud-init status --long 2>/dev/null | log_lines
         die 'cloud-init did not end within 15 minutes' 'see cloud-init status --long on the host'
     fi
