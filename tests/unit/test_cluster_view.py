@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pymachine.cli.swarming import status_document, trouble_of
 from pymachine.cluster.view import (
     KEYS_LABEL,
     MACHINE_LABEL,
@@ -17,6 +18,7 @@ from pymachine.cluster.view import (
     quorum_of,
     wanted_labels,
 )
+from pymachine.errors import QuorumLost
 
 
 def numbers(quorum: Quorum) -> list[str]:
@@ -75,3 +77,26 @@ def test_a_node_of_no_machine_is_a_stranger_with_null_in_json() -> None:
     assert ClusterView("c", (member,)).strangers == (member.node,)
     document = node_document(member)
     assert (document["machine"], document["labels"], document["reachable"]) == (None, {"tier": "web"}, None)
+
+
+@pytest.mark.parametrize(
+    ("view", "lost"),
+    [
+        (
+            ClusterView(
+                "s", tuple(Member(n, manager(n, up=n == "m1", leader=n == "m1")) for n in ("m1", "m2", "m3"))
+            ),
+            True,
+        ),
+        (ClusterView("s", tuple(Member(n, manager(n, up=n != "m1")) for n in ("m1", "m2", "m3"))), False),
+        (ClusterView("s", lost=True, trouble="no leader"), True),
+        (ClusterView("s", trouble="nobody answers"), False),
+    ],
+)
+def test_a_quorum_that_is_lost_is_no_success_whoever_tells_of_it(view: ClusterView, lost: bool) -> None:
+    """The leader of before lists the nodes for a moment yet."""
+    assert view.quorum_lost is lost
+    assert status_document(view)["quorum"]["lost"] is lost
+    if lost or view.trouble:
+        error = trouble_of(view)
+        assert (error.exit_code, isinstance(error, QuorumLost), bool(error.hint)) == (1, lost, True)

@@ -19,6 +19,7 @@ from pymachine.cluster import connect
 from pymachine.cluster.containers import Container, missing_from
 from pymachine.cluster.seam import ClusterEngine
 from pymachine.cluster.services import Failure, Service, service_of, unsettled_of
+from pymachine.cluster.view import ClusterView
 from pymachine.errors import EngineError
 from pymachine.inventory.model import Fleet
 from pymachine.plan import Kind
@@ -208,6 +209,16 @@ def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, s
     assert [(row.name, row.replicas) for row in shown.services] == [("shop_web", "1/3")]
     assert not world.apply(shop).unfinished
     assert world.plan(shop).changes_nothing
+
+
+def test_drift_and_status_see_a_quorum_that_is_lost(world: FleetWorld, shop: Fleet) -> None:
+    assert not world.apply(shop).unfinished
+    made = world.plan(shop)
+    assert world.work is not None
+    records, known = records_of(world.tools), world.work.known
+    for view, unseen in ((ClusterView("s", lost=True, trouble="x"), False), (ClusterView("s", trouble="x"), True)):
+        (difference,) = drift(shop, records, replace(known, view=view), made, {})
+        assert (difference.part, difference.unseen) == ("swarm", unseen)
 
 
 @pytest.fixture

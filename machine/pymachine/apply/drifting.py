@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pymachine.apply.spreading import spread
+from pymachine.cluster.view import ClusterView
 from pymachine.engine.checks import matches_version
 from pymachine.errors import PymachineError, TlsError
 from pymachine.events import looking
@@ -52,7 +53,13 @@ def drift(
     found += [Difference(name, "host", "it is not in the inventory") for name in surplus]
     others = [chain.subject for chain in made.chains if chain.subject not in {*listed, *surplus}]
     found += [difference for subject in others for difference in _of_seat(subject, made)]
-    return [*found, *_of_stacks(fleet, known)]
+    return [*found, *_of_swarm(known.view), *_of_stacks(fleet, known)]
+
+
+def _of_swarm(view: ClusterView | None) -> Iterator[Difference]:
+    """A Swarm that cannot be changed, or that no manager could tell of."""
+    if view is not None and (view.quorum_lost or view.trouble):
+        yield Difference(SWARM, SWARM, view.trouble or view.quorum.in_words(), unseen=not view.quorum_lost)
 
 
 def _of_stacks(fleet: Fleet, known: Known) -> Iterator[Difference]:

@@ -42,11 +42,15 @@ class ServiceRow:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks."""
+    """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks.
+
+    ``quorum_lost`` says that nothing in the Swarm can be changed.
+    """
 
     machines: tuple[Row, ...]
     swarm: str = ""
     services: tuple[ServiceRow, ...] = ()
+    quorum_lost: bool = False
 
 
 def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) -> Overview:
@@ -57,13 +61,15 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) 
     found = [records[name] for name in (*listed, *surplus) if name in records]
     looks = look_at(found, tools, deadline)
     view, trouble = _swarm(found, tools)
+    lost = view is not None and view.quorum_lost
+    view = view if view and view.spoken_to else None
     failed = failed_of(fleet.name, tools.store)
     rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
     rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
     said = trouble or (view.quorum.in_words() if view else "")
     answering = [records[name] for name, seen in looks.items() if seen.state is State.RUNNING]
     services = (*_services(fleet, wanted, view, tools), *_projects(fleet, wanted, answering, tools))
-    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services)
+    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost)
 
 
 def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Tools) -> tuple[ServiceRow, ...]:
@@ -117,7 +123,7 @@ def _swarm(machines: list[Machine], tools: Tools) -> tuple[ClusterView | None, s
         view = status(tools, members)
     except PymachineError as error:
         return None, error.message
-    return (view, "") if view.spoken_to else (None, view.trouble)
+    return view, view.trouble
 
 
 def _row(

@@ -38,7 +38,7 @@ def status_document(view: ClusterView) -> dict[str, Any]:
             "reachable": quorum.reachable,
             "needed": quorum.needed,
             "may_fail": quorum.spare,
-            "lost": view.lost,
+            "lost": view.quorum_lost,
         },
         "nodes": [node_document(member) for member in view.members],
         "missing": list(view.missing),
@@ -49,15 +49,15 @@ def status_document(view: ClusterView) -> dict[str, Any]:
 
 
 def trouble_of(view: ClusterView) -> PymachineError:
-    """Return the error for a Swarm of which no manager could tell."""
-    said = "\n  ".join((view.trouble, *_faults(view)))
+    """Return the error for a Swarm of which no manager could tell, or none that has a majority."""
+    said = "\n  ".join((view.trouble, *_faults(view))) if view.trouble else view.quorum.in_words()
     if view.locked:
         hint = f"`pymachine swarm unlock {' '.join(view.locked)}` unlocks with the key in the store"
-    elif view.lost:
+    elif view.quorum_lost:
         hint = "start the managers that do not answer; if they are lost for good: `pymachine swarm recover`"
     else:
         hint = "`pymachine ls` shows which machines are on"
-    return QuorumLost(said, hint=hint) if view.lost else EngineError(said, hint=hint)
+    return QuorumLost(said, hint=hint) if view.quorum_lost else EngineError(said, hint=hint)
 
 
 def members(view: ClusterView, wanted: Sequence[str]) -> tuple[list[str], list[str]]:

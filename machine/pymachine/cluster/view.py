@@ -136,6 +136,11 @@ class ClusterView:
         return quorum_of(self.nodes)
 
     @property
+    def quorum_lost(self) -> bool:
+        """Whether nothing in the Swarm can be changed: also while a former leader still tells of its nodes."""
+        return self.lost or (bool(self.members) and not self.quorum.holds)
+
+    @property
     def leader(self) -> str:
         """The name of the leader's machine, or of its host; empty where there is none."""
         return next((member.machine or member.node.hostname for member in self.members if member.node.leader), "")

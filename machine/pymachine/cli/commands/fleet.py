@@ -12,12 +12,13 @@ from pymachine.cli.fleets import FILES, LIMIT, WIDE, Opened, opened
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.params import JSON, command
 from pymachine.cli.table import Layout
-from pymachine.errors import PymachineError, SeveralFailed, UsageFault
+from pymachine.errors import PymachineError, QuorumLost, SeveralFailed, UsageFault
 from pymachine.events import Reporter, looking
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
     from pymachine.apply.commanding import Said
+    from pymachine.apply.overview import Overview
 
 STATUS_DEADLINE = 10.0
 MACHINES = Layout(("DRIVER", "ENGINE", "SWARM"), below="")
@@ -44,7 +45,10 @@ def fleet(ctx: click.Context) -> None:
 @JSON
 @click.pass_obj
 def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bool) -> None:
-    """List the machines of a fleet: how they are, their engines, their places in the Swarm, the services there."""
+    """List the machines of a fleet: how they are, their engines, their places in the Swarm, the services there.
+
+    Ends with 1 where the Swarm has lost its quorum.
+    """
     from pymachine.apply.overview import overview
     from pymachine.documents import to_document
 
@@ -53,7 +57,13 @@ def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bo
     app.settle()
     if as_json:
         dump(to_document(found))
-        return
+    else:
+        _show(found)
+    if found.quorum_lost:
+        raise QuorumLost(found.swarm, hint="`pymachine swarm status` shows which managers do not answer")
+
+
+def _show(found: Overview) -> None:
     headers = ("MACHINE", "DRIVER", "STATE", "ENGINE", "SWARM", "ADDRESS", "")
     columns(
         headers,

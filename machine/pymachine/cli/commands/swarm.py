@@ -157,7 +157,7 @@ def status(app: App, names: tuple[str, ...], as_json: bool) -> None:
         dump(status_document(view))
     elif not view.trouble:
         show(view)
-    if view.trouble:
+    if view.trouble or view.quorum_lost:
         raise trouble_of(view)
 
 
