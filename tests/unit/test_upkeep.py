@@ -6,15 +6,20 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from patience import LIMIT
 from pymachine.cli.several import for_each
+from pymachine.cluster.seam import ClusterEngine
+from pymachine.engine.client import EngineAnswer
 from pymachine.engine.effects import Effect
-from pymachine.errors import CheckFailed, EngineError, Interrupted, SeveralFailed
+from pymachine.errors import CheckFailed, EngineError, Interrupted, SeveralFailed, TlsError
 from pymachine.interruption import Stoppable
+from pymachine.model import Endpoint
 from pymachine.provision import preview_provision
 from pymachine.steps.engine import SetUpEngine
 from pymachine.swarm import drained, drained_in, provision_node, restart_node, status, turns
@@ -47,6 +52,26 @@ def test_a_node_is_drained_while_its_engine_is_configured(world: SwarmWorld) -> 
     world.swarm(3)
     world.reporter.events.clear()
     provision_node("m2", world.tools, spec_changes=ENV)
+    assert steps(world, "m2") == [DRAIN, SetUpEngine.title, BACK]
+
+
+def test_a_node_whose_engine_does_not_answer_us_is_drained_if_the_managers_count_on_it(world: SwarmWorld) -> None:
+    """Its certificate has ended, and the provision is what renews it."""
+    world.swarm(3)
+    world.reporter.events.clear()
+    state = {"ended": True}
+
+    def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
+        if endpoint.host == world.address("m2") and state["ended"]:
+            raise TlsError("the certificate has ended")
+        return world.clusters.connect(endpoint, folder, deadline=deadline)
+
+    def renewed(*given: Any, **how: Any) -> EngineAnswer:
+        state["ended"] = False
+        return world.engine.ask(*given, **how)
+
+    tools = replace(world.tools, connect_cluster=connect, ask_engine=renewed)
+    provision_node("m2", tools, spec_changes=ENV)
     assert steps(world, "m2") == [DRAIN, SetUpEngine.title, BACK]
 
 

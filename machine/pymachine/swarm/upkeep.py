@@ -1,8 +1,8 @@
 """Verbs for single machines whose engine restarts, on machines that may be nodes: drained before, one after another.
 
 Where the Swarm has lost its majority already, or the engine takes no part in it now, there is nothing to drain: the
-verb goes on, since it may be what mends that. Where no manager can be asked although the engine takes part, it is
-refused: tasks would stop.
+verb goes on, since it may be what mends that. Of an engine that does not answer us the managers are asked. Where no
+manager can be asked although the engine takes part, it is refused: tasks would stop.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _leader(managers: Sequence[str], tools: Tools) -> str:
 
 
 def _takes_part(name: str, tools: Tools) -> bool:
-    """Whether the machine is a node on record, and its engine says that it takes part now."""
+    """Whether the machine is a node on record and takes part now, by its engine's word or else by the managers'."""
     machine = tools.store.get(name)
     if machine.swarm is None:
         return False
@@ -116,7 +116,16 @@ def _takes_part(name: str, tools: Tools) -> bool:
         with engine_of(machine, tools) as engine:
             return engine.standing().state == ACTIVE
     except PymachineError:
+        return _is_counted_on(machine, tools)
+
+
+def _is_counted_on(machine: Machine, tools: Tools) -> bool:
+    """Whether the managers see a node as ready whose engine does not answer us, its certificate may have ended."""
+    try:
+        node = status(tools, [machine.name]).node_of(machine.name)
+    except PymachineError:
         return False
+    return node is not None and node.ready
 
 
 def _drainable(name: str, tools: Tools) -> bool:
