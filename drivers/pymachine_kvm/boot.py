@@ -17,7 +17,9 @@ from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm import connection
 from pymachine_kvm.connection import libvirt
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.panic import Panic, Resets, panic_of
 from pymachine_kvm.phases import SSH, Lines, Story
+from pymachine_kvm.power import cut
 
 POLL = 0.1
 KNOCK_EVERY = 0.2
@@ -38,6 +40,16 @@ class Ended:
 
     reason: str
     hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The guest was reset and boots from the start: why."""
+
+    reason: str
+
+
+Seen = str | Ended | Again
 
 
 class GuestConsole:
@@ -201,9 +213,9 @@ def _disk_fault(domain: Any) -> Ended:
 
 
 @contextmanager
-def _watched(vm: Vm, connect: Connect) -> Iterator[queue.SimpleQueue[str | Ended]]:
+def _watched(vm: Vm, connect: Connect) -> Iterator[queue.SimpleQueue[Seen]]:
     """Watch a domain in a thread of its own, with a connection of its own: a call of libvirt may hang."""
-    seen: queue.SimpleQueue[str | Ended] = queue.SimpleQueue()
+    seen: queue.SimpleQueue[Seen] = queue.SimpleQueue()
     done = threading.Event()
     arguments = (vm, connect, seen, done)
     thread = threading.Thread(target=_watch, args=arguments, name=f"console of {vm.name}", daemon=True)
@@ -215,7 +227,7 @@ def _watched(vm: Vm, connect: Connect) -> Iterator[queue.SimpleQueue[str | Ended
         thread.join(1.0)
 
 
-def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[str | Ended], done: threading.Event) -> None:
+def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[Seen], done: threading.Event) -> None:
     try:
         with connection.translated(f"watching {vm.name}"), connect(vm.uri) as conn:
             seen_out(conn, conn.lookupByUUIDString(vm.uuid), seen.put, done.wait)
@@ -223,15 +235,21 @@ def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[str | Ended], done:
         seen.put(Ended(error.message, error.hint))
 
 
-def seen_out(conn: Any, domain: Any, put: Callable[[str | Ended], None], pause: Callable[[float], bool]) -> None:
-    """Pass on what a domain prints, and why it stopped if it does; ``pause(seconds)`` true ends it."""
-    console = GuestConsole(conn, domain)
+def seen_out(conn: Any, domain: Any, put: Callable[[Seen], None], pause: Callable[[float], bool]) -> None:
+    """Pass on what a domain prints, and why it stopped if it does; ``pause(seconds)`` true ends it.
+
+    A kernel that panicked stands still for ever: the guest is reset where that may help, and else switched off, so
+    that whatever starts it next has it boot.
+    """
+    console, resets = GuestConsole(conn, domain), Resets(domain)
     try:
         end = None
         while end is None and not pause(POLL):
             end = why_stopped(domain)  # asked first: what was printed before the end is read after it
             for line in console.read():
                 put(line)
+                if panic := panic_of(line):
+                    end = _given_up(domain, panic, resets, put)
         if rest := console.unfinished():
             put(rest)
         if end:
@@ -240,9 +258,15 @@ def seen_out(conn: Any, domain: Any, put: Callable[[str | Ended], None], pause: 
         console.close()
 
 
-def _arrived(
-    seen: queue.SimpleQueue[str | Ended], story: Story, reached: Callable[[], bool], patience: float
-) -> bool:
+def _given_up(domain: Any, panic: Panic, resets: Resets, put: Callable[[Seen], None]) -> Ended | None:
+    if resets.reset(panic):
+        put(Again("its kernel found no timer that ticks"))
+        return None
+    cut(domain)
+    return Ended("its kernel panicked, and it was switched off", "`pymachine console` shows all it printed")
+
+
+def _arrived(seen: queue.SimpleQueue[Seen], story: Story, reached: Callable[[], bool], patience: float) -> bool:
     end = time.monotonic() + patience
     while time.monotonic() < end:
         _tell(_waiting(seen), story)
@@ -253,17 +277,20 @@ def _arrived(
     return False
 
 
-def _waiting(seen: queue.SimpleQueue[str | Ended]) -> Iterator[str | Ended]:
+def _waiting(seen: queue.SimpleQueue[Seen]) -> Iterator[Seen]:
     with suppress(queue.Empty):
         while True:
             yield seen.get_nowait()
 
 
-def _tell(events: Iterator[str | Ended], story: Story) -> None:
+def _tell(events: Iterator[Seen], story: Story) -> None:
     for event in events:
         if isinstance(event, Ended):
             raise _fault(event.reason, story, event.hint)
-        story.take(event)
+        if isinstance(event, Again):
+            story.begin_again(event.reason)
+        else:
+            story.take(event)
 
 
 def _unreached(vm: Vm, story: Story, patience: float) -> DriverError:

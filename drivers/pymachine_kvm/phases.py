@@ -120,6 +120,12 @@ class Story:
             self.phase = phase
             self._progress(phase)
 
+    def begin_again(self, reason: str) -> None:
+        """Take it that the guest was reset: its phases are told once more."""
+        self._passed.clear()
+        self.phase = ""
+        self._progress(f"once more, {reason}")
+
 
 class Progress:
     """Whether a Linux guest is getting on: it ran its first program, or its kernel has said a great deal."""

@@ -93,7 +93,7 @@ def test_the_file_system_is_sound_and_named_in_fstab(disk: Path, folder: Path) -
     uuid = re.search("Filesystem UUID: *([0-9a-f-]{36})", look(disk, "stats"))
     assert uuid is not None
     assert f"UUID={uuid[1]} / ext4" in look(disk, "cat /etc/fstab")
-    assert f"root=UUID={uuid[1]} ro net.ifnames=0 console=tty0 console=ttyS0,115200n8" in look(
+    assert f"root=UUID={uuid[1]} ro net.ifnames=0 no_timer_check console=tty0 console=ttyS0,115200n8" in look(
         disk, "cat /boot/grub/grub.cfg"
     )
 

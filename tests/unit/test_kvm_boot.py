@@ -199,6 +199,17 @@ def test_each_phase_is_told_once_and_the_last_lines_are_kept() -> None:
     assert (story.phase, len(story.last), story.last[-1]) == ("login", 10, "node1 login:")
 
 
+def test_a_guest_that_was_reset_has_its_phases_told_once_more() -> None:
+    told: list[str] = []
+    story = Story(told.append, lambda line: None)
+
+    story.take("Linux version 6.12")
+    story.begin_again("why")
+    story.take("Linux version 6.12")
+
+    assert told == ["kernel", "once more, why", "kernel"]
+
+
 def test_a_kernel_alone_is_no_progress_until_it_has_said_a_great_deal() -> None:
     progress = Progress()
 

@@ -46,7 +46,7 @@ kernel=$(cd /boot && ls vmlinuz-* | sort -V | tail -n 1)
 cat >$grub/grub.cfg <<END
 set timeout=0
 menuentry 'Debian' {
-    linux /boot/$kernel root=UUID=$uuid ro net.ifnames=0 console=tty0 console=ttyS0,115200n8
+    linux /boot/$kernel root=UUID=$uuid ro net.ifnames=0 no_timer_check console=tty0 console=ttyS0,115200n8
     initrd /boot/initrd.img-${kernel#vmlinuz-}
 }
 END

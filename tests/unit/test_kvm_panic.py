@@ -1,0 +1,105 @@
+"""A kernel that panics as it boots: reset where that helps, else switched off and told at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from pymachine_kvm.boot import Again, Ended, Seen, seen_out
+from pymachine_kvm.panic import RESETS, Panic, panic_of
+
+RUNNING = (1, 1)
+NOTHING_YET = -2
+KERNEL = "[    0.000000] Linux version 6.12"
+NO_TIMER = (
+    "[    0.018000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug and "
+    "send a report.  Then try booting with the 'noapic' option. ]---"
+)
+NO_ROOT = "[    1.5] ---[ end Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0) ]---"
+
+ENDS = {
+    "[    1.2] ---[ end Kernel panic - not syncing: Attempted to kill init! ]---": "Attempted to kill init!",
+    "[    1.2][    T1] ---[ end Kernel panic - not syncing: sysrq ]---": "sysrq",
+    "[12345.67] ---[ end Kernel panic - not syncing: of an old kernel": "of an old kernel",
+}
+OTHERS = [
+    "[    1.2] Kernel panic - not syncing: Attempted to kill init!",  # it may still reboot, or run a crash kernel
+    "[    1.2] kdump[9]: ---[ end Kernel panic - not syncing: of the boot before ]---",
+    "---[ end Kernel panic - not syncing: printed by a program ]---",
+]
+
+
+class Guest:
+    """A domain whose console prints the lines of one boot after the other, each begun by a reset."""
+
+    def __init__(self, *boots: list[str]) -> None:
+        self.boots = list(boots)
+        self.waiting = [*self.boots.pop(0)]
+        self.done: list[str] = []
+
+    def newStream(self, flags: int) -> Guest:  # noqa: N802 - libvirt's name
+        return self
+
+    def openConsole(self, device: None, stream: Guest, flags: int) -> None:  # noqa: N802
+        """Have it."""
+
+    def state(self) -> tuple[int, int]:
+        return RUNNING
+
+    def recv(self, size: int) -> bytes | int:
+        return f"{self.waiting.pop(0)}\n".encode() if self.waiting else NOTHING_YET
+
+    def abort(self) -> None:
+        """Let go."""
+
+    def reset(self, flags: int) -> None:
+        self.done.append("reset")
+        self.waiting = [*self.boots.pop(0)]
+
+    def destroy(self) -> None:
+        self.done.append("destroy")
+
+
+def seen_of(guest: Guest) -> list[Seen]:
+    """Return what is passed on until it ends, or has looked more often than any of these needs."""
+    seen: list[Seen] = []
+    looks = iter([False] * 2 * (RESETS + 2))
+    seen_out(guest, guest, seen.append, lambda _: next(looks, True))
+    return seen
+
+
+@pytest.mark.parametrize(("line", "reason"), ENDS.items())
+def test_the_end_of_a_panic_tells_its_reason(line: str, reason: str) -> None:
+    assert panic_of(line) == Panic(reason)
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_no_other_line_is_the_end_of_one(line: str) -> None:
+    assert panic_of(line) is None
+
+
+def test_a_guest_that_found_no_timer_is_reset_and_boots() -> None:
+    guest = Guest([KERNEL, NO_TIMER], [KERNEL, "node1 login: "])
+
+    first, panic, again, *rest = seen_of(guest)
+
+    assert (first, panic) == (KERNEL, NO_TIMER)
+    assert isinstance(again, Again)
+    assert rest == [KERNEL, "node1 login:"]
+    assert guest.done == ["reset"]
+
+
+def test_one_that_never_finds_a_timer_is_given_up() -> None:
+    guest = Guest(*([KERNEL, NO_TIMER] for _ in range(RESETS + 1)))
+
+    assert isinstance(seen_of(guest)[-1], Ended)
+    assert guest.done == ["reset"] * RESETS + ["destroy"]
+
+
+def test_any_other_panic_ends_at_once_with_the_guest_off() -> None:
+    guest = Guest([KERNEL, NO_ROOT])
+
+    *lines, end = seen_of(guest)
+
+    assert lines == [KERNEL, NO_ROOT]
+    assert isinstance(end, Ended)
+    assert guest.done == ["destroy"]
