@@ -29,7 +29,7 @@ show password passwd -S pymachine
 show root sh -c 'cat /root/.ssh/authorized_keys 2>/dev/null | grep -c ^ssh-'
 show sudo sudo -l -U pymachine
 show name sh -c 'hostname; getent hosts "$(hostname)"'
-show hosts grep -v '^#' /etc/hosts
+show hosts grep -v -e '^#' -e '^$' /etc/hosts
 show host-keys sh -c 'stat -c "%n %U:%G %a" /etc/ssh/ssh_host_*'
 show network sh -c 'ip -br link | cut -d" " -f1; networkctl list --no-legend | sed "s/ \+/ /g"'
 show apt apt-config dump DPkg::Lock::Timeout

@@ -33,12 +33,11 @@ def settings(data: UserData, instance_id: str, mac: str, theirs: Theirs = NOTHIN
 
 
 def _script(data: UserData, instance_id: str) -> str:
-    short = data.hostname.partition(".")[0]
     return render(
         "cloud-init/settings.sh.j2",
         instance_id=instance_id,
         hostname=data.hostname,
-        names=data.hostname if short == data.hostname else f"{data.hostname} {short}",
+        short=data.hostname.partition(".")[0],
         user=data.user,
         public_key=data.login.public_key.strip(),
         new_host_key=bool(data.login.host_private) or not data.login.host_public,

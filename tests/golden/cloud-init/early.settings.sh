@@ -4,7 +4,8 @@
 set -eu
 id=0c58dbd2-0000-4000-8000-000000000000
 user="admin"
-names=node1
+name=node1
+short=node1
 key='ssh-ed25519 AAAALOGIN'
 state=/var/lib/pymachine
 [ "$(cat "$state/instance-id" 2>/dev/null)" != "$id" ] || exit 0
@@ -13,9 +14,11 @@ rm -f /etc/ssh/ssh_host_*
 tar -x -p --no-overwrite-dir -f "$1/pymachine.tar" -C /
 hostname -F /etc/hostname
 
-if ! grep -qxF "$(printf '127.0.1.1\t%s' "$names")" /etc/hosts; then
+# Both names even where they are one, as cloud-init has it.
+line=$(printf '127.0.1.1\t%s\t%s' "$name" "$short")
+if ! grep -qxF "$line" /etc/hosts; then
     sed '/^127\.0\.1\.1[[:space:]]/d' /etc/hosts >/etc/hosts.pymachine-new
-    printf '127.0.1.1\t%s\n' "$names" >>/etc/hosts.pymachine-new
+    printf '%s\n' "$line" >>/etc/hosts.pymachine-new
     mv /etc/hosts.pymachine-new /etc/hosts
 fi
 
