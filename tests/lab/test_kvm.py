@@ -154,6 +154,7 @@ def test_stopped_and_grown_it_comes_back_as_it_was_and_larger(
 @pytest.mark.soak(170)
 def test_killed_it_is_off_and_restart_brings_it_back(restored: Workstation) -> None:
     run_steady(restored)
+    in_guest(restored, "sync")  # dockerd's note that it runs is a file's new name, which the disk has seconds later
     restored.pymachine("kill", NAME)
     assert restored.states() == {NAME: "Stopped"}
     restored.pymachine("restart", NAME)
