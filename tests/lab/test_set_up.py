@@ -169,7 +169,7 @@ def shown(host: Host) -> str:
     return host.run(f"su -s /bin/sh nobody -c '{looks}' 2>/dev/null; true").stdout
 
 
-def test_provision_changes_options_and_repeats_without_a_restart(
+def test_provision_changes_options_repeats_without_a_restart_and_follows_the_host(
     engine_host: FreshHost, workstation: Workstation
 ) -> None:
     host = engine_host()
@@ -179,6 +179,29 @@ def test_provision_changes_options_and_repeats_without_a_restart(
     assert host.run("pidof dockerd").stdout == before, "nothing changed, so nothing restarts"
     workstation.pymachine("provision", "--engine-label", "rack=8", "node1")
     assert "rack=8" in workstation.docker("node1", "info", "--format", "{{json .Labels}}").stdout
+    _moved(host, workstation)
+
+
+def _moved(host: Host, workstation: Workstation) -> None:
+    """Move it to another address, with an sshd that only the system's ssh can speak to, and look who may follow."""
+    there = f"{host.address.rpartition('.')[0]}.250"
+    host.exec(f"ip addr add {there}/24 dev host0")
+    host.exec("echo 'Ciphers chacha20-poly1305@openssh.com' >/etc/ssh/sshd_config.d/one.conf; systemctl restart ssh")
+    planned = workstation.pymachine("provision", "--dry-run", "--ssh-host", there, "node1").stdout
+    assert there in planned
+    assert workstation.inspect("node1")["endpoint"]["host"] == host.address
+    workstation.pymachine("provision", "--ssh-host", there, "node1")
+    host.exec(f"ip addr del {host.address}/24 dev host0")
+    assert workstation.variables("node1")["DOCKER_HOST"] == f"tcp://{there}:2376"
+    workstation.docker("node1", "version")
+    assert workstation.pymachine("ssh", "node1", "hostname").stdout.strip() == host.name
+
+    host.exec(f"ip addr add {host.address}/24 dev host0")
+    host.exec("rm /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl restart ssh")
+    refused = workstation.pymachine("provision", "--ssh-host", host.address, "node1", check=3)
+    assert "SHA256:" in refused.stderr
+    workstation.docker("node1", "version")
+    assert workstation.inspect("node1")["ssh"]["host"] == there
 
 
 def test_new_certificates_shut_out_whoever_has_the_old_ones(
