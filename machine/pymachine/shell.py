@@ -167,6 +167,7 @@ def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str
         ("GlobalKnownHostsFile", "/dev/null"),
         ("StrictHostKeyChecking", "yes"),
         ("UpdateHostKeys", "no"),
+        ("NoHostAuthenticationForLocalhost", "no"),
         # A command of the user's own configuration would stand in the way of the one that is given here, and of scp.
         ("RemoteCommand", "none"),
         ("ConnectTimeout", CONNECT_DEADLINE),

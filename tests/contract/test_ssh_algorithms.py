@@ -31,6 +31,19 @@ def at(server: Sshd, **changes: object) -> SshAddress:
     return SshAddress("127.0.0.1", **{**values, **changes})  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the files of masters are, and nobody else's; its path is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as name:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
+        yield Path(name)
+
+
+def masters(folder: Path) -> list[str]:
+    words = ["pgrep", "-f", f"^ssh -F {folder}/"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+
+
 @pytest.mark.parametrize(
     "setting",
     [
@@ -161,6 +174,63 @@ def test_a_command_that_a_signal_ends_has_no_code(client: Client, modern_sshd: S
     assert transport.run(Command.of("echo", "on")).text == "on\n"
 
 
+@pytest.mark.parametrize("named", ["beside the key", "by the configuration"])
+def test_a_certificate_lets_in_where_a_key_alone_does_not(
+    client: Client, tmp_path: Path, home: Path, named: str
+) -> None:
+    require_sshd()
+    authority, own = make_key(tmp_path / "authority"), make_key(tmp_path / "own")
+    setting = f"TrustedUserCAKeys {authority}.pub"
+    with running_sshd(setting, kinds=("ed25519",)) as server:
+        address = SshAddress("127.0.0.1", server.port, "root", str(own))
+        with pytest.raises(AuthFailed):
+            client(address)
+        words = ["ssh-keygen", "-q", "-s", str(authority), "-I", "me", "-n", "root", f"{own}.pub"]
+        subprocess.run(words, check=True, capture_output=True)
+        if named != "beside the key":
+            moved = (tmp_path / "own-cert.pub").rename(tmp_path / "elsewhere.pub")
+            (home / ".ssh" / "config").write_text(f"Host *\n CertificateFile {moved}\n")
+        transport = client(address)
+        assert transport.run(Command.of("echo", "in")).text == "in\n"
+        assert transport.address.host_key == server.public_key("ed25519")
+
+
+EVERYTHING = """
+ControlMaster auto
+ControlPath ~/.ssh/cm-%C
+ControlPersist 10m
+ForkAfterAuthentication yes
+StdinNull yes
+SessionType none
+RemoteCommand echo theirs
+RequestTTY force
+LocalForward 127.0.0.1:1 127.0.0.1:2
+PermitLocalCommand yes
+LocalCommand touch {home}/ran
+KnownHostsCommand /bin/echo * {key}
+NoHostAuthenticationForLocalhost yes
+StrictHostKeyChecking no
+BatchMode no
+LogLevel DEBUG
+Tunnel yes
+"""
+
+
+def test_nothing_of_the_users_configuration_changes_what_is_run_or_which_key_is_right(
+    client: Client, modern_sshd: Sshd, home: Path, own_folder: Path
+) -> None:
+    text = EVERYTHING.format(home=home, key=modern_sshd.public_key("ed25519"))
+    (home / ".ssh" / "config").write_text("Host *" + text.replace("\n", "\n "))
+    transport = client(at(modern_sshd))
+    assert transport.run(Command.script("cat; echo err >&2; exit 3"), stdin=b"in").stdout == b"in"
+    assert not (home / "ran").exists()
+    assert [path.name for path in (home / ".ssh").iterdir()] == ["config"]
+    transport.close()
+    assert masters(own_folder) == []
+    with pytest.raises(HostKeyMismatch):
+        client(at(modern_sshd, host_key=WRONG))
+
+
 @pytest.fixture(params=["", CHACHA], ids=["paramiko", "openssh"])
 def narrow(request: pytest.FixtureRequest) -> Iterator[Sshd]:
     """A server that allows two sessions at a time."""
@@ -177,19 +247,6 @@ def test_sessions_beyond_those_that_the_host_allows_wait_for_the_others(client: 
             pool.map(lambda n: transport.run(Command.script(f"sleep 0.3; echo {n}"), deadline=LIMIT), range(8))
         )
     assert [result.text for result in found] == [f"{n}\n" for n in range(8)]
-
-
-@pytest.fixture
-def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the files of masters are, and nobody else's; its path is short enough for a socket."""
-    with tempfile.TemporaryDirectory() as name:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
-        yield Path(name)
-
-
-def masters(folder: Path) -> list[str]:
-    words = ["pgrep", "-f", f"^ssh -F {folder}/"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
 
 
 def test_a_connection_that_dies_is_told_and_nothing_waits(

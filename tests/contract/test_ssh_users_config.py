@@ -38,6 +38,14 @@ def test_keys_are_looked_up_where_the_configuration_says(client: Client, web: Co
     assert client.notices == []
 
 
+def test_a_blank_in_a_name_does_not_part_it(client: Client, web: Configured, sshd: Sshd, tmp_path: Path) -> None:
+    one, two = tmp_path / "my hosts", tmp_path / "team hosts"
+    one.write_text("")
+    two.write_text(f"[127.0.0.1]:{sshd.port} {sshd.public_key('rsa')}\n")
+    address = web(f'UserKnownHostsFile "{one}" "{two}"', "StrictHostKeyChecking yes")
+    assert client(address).address.host_key == sshd.public_key("rsa")
+
+
 def test_a_wrong_key_in_that_file_is_refused(client: Client, web: Configured, sshd: Sshd, tmp_path: Path) -> None:
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
     web.hosts.write_text(f"[127.0.0.1]:{sshd.port} {other}")

@@ -14,6 +14,7 @@ from pymachine.errors import (
     HostKeyMismatch,
     NotSupported,
     StepFailed,
+    SudoFailed,
     Unreachable,
 )
 from pymachine.model import Endpoint, Phase
@@ -22,7 +23,7 @@ from pymachine.testing.fake_driver import ADDRESS, FakeDriver
 from pymachine.testing.fake_transport import HOST_KEY, done
 from unit.fleets import fleet, spec
 from unit.fleetworld import FleetWorld
-from unit.world import World, is_run
+from unit.world import World, is_look, is_run
 
 THERE = "192.0.2.77"
 MOVED = {"fake_address": THERE}
@@ -67,6 +68,22 @@ def test_who_is_not_that_host_is_refused_and_nothing_changes(world: World, error
         provision("node1", world.tools, reach=MOVED)
     assert world.store.get("node1") == before
     assert world.connections == []
+
+
+def test_a_copy_of_the_host_that_is_another_machine_is_refused(world: World) -> None:
+    before = world.made()
+    world.carries("another")
+    with pytest.raises(CheckFailed):
+        provision("node1", world.tools, reach=MOVED)
+    assert world.store.get("node1") == before
+
+
+def test_an_account_that_cannot_become_root_there_is_refused(world: World) -> None:
+    before = world.made()
+    world.answer(is_look, SudoFailed("no"))
+    with pytest.raises(CheckFailed):
+        provision("node1", world.tools, reach={"fake_account": "eve", "fake_address": THERE})
+    assert world.store.get("node1") == before
 
 
 def test_a_key_that_the_user_vouches_for_is_the_proof(world: World) -> None:

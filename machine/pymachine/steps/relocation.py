@@ -11,11 +11,13 @@ from typing import Any
 
 from pymachine.documents import to_document
 from pymachine.driver import Driver, Instance, Locates
+from pymachine.engine.checks import check_owner
 from pymachine.engine.effects import Aspect, Change, Effect
-from pymachine.errors import CheckFailed, NotSupported, TransportError
+from pymachine.engine.manifest import manifest_of
+from pymachine.errors import CheckFailed, EngineError, NotSupported, RemoteCommandFailed, TransportError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.plan.findings import MOVE, REACH
-from pymachine.steps.host import options_on_record, request_for
+from pymachine.steps.host import look, options_on_record, request_for
 from pymachine.steps.session import Session
 from pymachine.transport.addresses import place
 
@@ -109,7 +111,9 @@ def _moved(machine: Machine, found: Machine, located: Instance, session: Session
     session.disconnect()
     try:
         seen = session.transport(found).address
-    except TransportError as error:
+        _check_host(found, session)
+    except (TransportError, RemoteCommandFailed, EngineError, CheckFailed) as error:
+        session.disconnect()
         raise CheckFailed(
             f"{machine.name} stays on record at {_way(machine)}: {error.message}", hint=error.hint
         ) from error
@@ -120,6 +124,15 @@ def _moved(machine: Machine, found: Machine, located: Instance, session: Session
         text = f"the address of its engine is now {_engine(found)} (was {_engine(machine)})"
         session.tools.reporter.notice(machine.name, text)
     return session.save(found)
+
+
+def _check_host(found: Machine, session: Session) -> None:
+    """Look whether root can work there, and whose set-up the host carries: a copy of it has the same key.
+
+    Raises ``TransportError``, ``RemoteCommandFailed``, ``EngineError``, ``CheckFailed``.
+    """
+    manifest = manifest_of(look(found, session))
+    check_owner(manifest, found.name, found.id, take_over=False)
 
 
 def _endpoint(machine: Machine, located: Instance, seen: SshAddress) -> Endpoint:

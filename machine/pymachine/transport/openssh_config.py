@@ -93,6 +93,12 @@ def _block(word: str, settings: Settings) -> str:
 
 
 def _shared(target: Target) -> Settings:
+    yield "IgnoreUnknown", "ForkAfterAuthentication,KnownHostsCommand,SessionType,StdinNull"  # of newer releases
+    yield "ForkAfterAuthentication", "no"
+    yield "KnownHostsCommand", "none"
+    yield "SessionType", "default"
+    yield "StdinNull", "no"
+    yield "NoHostAuthenticationForLocalhost", "no"
     yield "HostName", target.host.replace("%", "%%")
     yield "Port", target.port
     yield "User", target.user
@@ -107,6 +113,8 @@ def _shared(target: Target) -> Settings:
     yield "PermitLocalCommand", "no"
     yield "ForwardAgent", "no"
     yield "ForwardX11", "no"
+    yield "Tunnel", "no"
+    yield "AddKeysToAgent", "no"
     yield "ControlPath", "none"
     yield "ServerAliveInterval", ALIVE_INTERVAL
     yield "LogLevel", "ERROR"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import paramiko
 
-from pymachine.errors import NoCommonAlgorithm, Unreachable, UsageFault
+from pymachine.errors import AuthFailed, NoCommonAlgorithm, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.transport.addresses import SSH_PORT, Hop, parse_jump
@@ -19,12 +19,13 @@ from pymachine.transport.connection import ROOT, SshTransport
 from pymachine.transport.deadline import Deadline, PatientAsker
 from pymachine.transport.hostkeys import Expected, PublicKey, expected_from, known_hosts_files, parse_pin
 from pymachine.transport.jump import plan_route
+from pymachine.transport.keyfiles import read_public_key
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.openssh import OpenSsh, available
 from pymachine.transport.openssh_config import JumpHost
 from pymachine.transport.session import Circumstances, Target, host_key, open_session
 from pymachine.transport.sessions import Sessions, close_all
-from pymachine.transport.ssh_config import HostConfig, resolve
+from pymachine.transport.ssh_config import HostConfig, has_certificate, resolve
 from pymachine.transport.vendor import vendor_errors
 
 __all__ = ["KeyRing", "SshTransport", "connect"]
@@ -72,9 +73,10 @@ class _Opening:
         self._asker = asker
         self._notice = notice
         self._ring = ring
-        self._by_openssh = False
         self._told = set[PublicKey]()
+        self._by_openssh = _on_token(address) and available()
         self._route = plan_route(_jump(address), config, _resolve_hop)
+        self._certified = _certified(address, (config, *self._route.hops))
         self._target = Target(
             host=config.host,
             port=config.port,
@@ -89,8 +91,8 @@ class _Opening:
         if not self._by_openssh:
             try:
                 return self._by_paramiko(deadline)
-            except NoCommonAlgorithm as error:
-                if not available():
+            except (NoCommonAlgorithm, AuthFailed) as error:
+                if not available() or not (isinstance(error, NoCommonAlgorithm) or self._certified):
                     raise
                 _log.debug("%s; going through the system's ssh", error.message)
                 self._by_openssh = True
@@ -159,6 +161,18 @@ def _expected(pin: str | None, config: HostConfig) -> Expected:
     # An alias stands in known_hosts without a port: sshconnect.c takes it as it is.
     name, port = (config.key_alias, SSH_PORT) if config.key_alias else (config.host, config.port)
     return replace(expected_from(files, name, port), first_contact=config.first_contact)
+
+
+def _on_token(address: SshAddress) -> bool:
+    """Whether the key that was given is only the handle of one on a security key."""
+    known = read_public_key(Path(address.key_path)) if address.key_path else None
+    return known is not None and known.kind.startswith("sk-")
+
+
+def _certified(address: SshAddress, configs: Sequence[HostConfig]) -> bool:
+    """Whether ssh may have more to log in with than we do: certificates, or keys on a token."""
+    own = address.key_path is not None and has_certificate(Path(address.key_path))
+    return own or any(config.certified for config in configs)
 
 
 def _known_hosts(config: HostConfig) -> tuple[Path, ...]:

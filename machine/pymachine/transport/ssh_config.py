@@ -25,6 +25,7 @@ _TURNS = threading.BoundedSemaphore(2 * (os.cpu_count() or 1))
 
 # Security keys and key types that are gone cannot be used here; ssh -G lists their default files all the same.
 _UNUSABLE = ("_sk", "id_dsa", "id_xmss")
+_TOKENS = ("_sk",)
 _UNSET = "pymachine-no-user"
 
 
@@ -36,7 +37,7 @@ class HostConfig:
     ``known_hosts`` are the files that may know its key, None for ssh's own; ``key_alias`` is the name it has there,
     None for its address. ``first_contact`` is False where a key that no file knows is refused
     (``StrictHostKeyChecking yes``). ``agent`` is the socket of the agent to ask: None for the environment's, empty
-    for none.
+    for none. ``certified`` says that there are certificates, or keys on a token, which only ssh itself can use.
     """
 
     host: str
@@ -50,6 +51,7 @@ class HostConfig:
     key_alias: str | None = None
     first_contact: bool = True
     agent: str | None = None
+    certified: bool = False
 
 
 def resolve(host: str, *, port: int | None = None, user: str | None = None, config: Path | None = None) -> HostConfig:
@@ -66,6 +68,11 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
         return HostConfig(host, port or SSH_PORT, user, default_keys())
     flags = ([] if port is None else ["-p", str(port)]) + ([] if user is None else ["-l", user])
     return parse_output(_ask(ssh, flags, host, config or Path.home() / ".ssh" / "config"), host)
+
+
+def has_certificate(key: Path) -> bool:
+    """Whether a certificate lies beside a key file, where ssh looks for it."""
+    return _is_file(Path(f"{key}-cert.pub"))
 
 
 def default_keys() -> tuple[Path, ...]:
@@ -126,6 +133,7 @@ def parse_output(output: str, alias: str) -> HostConfig:
         key_alias=_meant(values, "hostkeyalias"),
         first_contact=values.get("stricthostkeychecking", ["ask"])[0] not in ("true", "yes"),
         agent=_agent(values),
+        certified="certificatefile" in values or _meant(values, "pkcs11provider") is not None,
     )
     return _filled_in(found, alias, values.get("identityfile", []), _meant(values, "proxycommand"))
 
@@ -154,8 +162,25 @@ def _known_hosts(values: dict[str, list[str]]) -> tuple[Path, ...]:
 
 
 def _files(values: dict[str, list[str]], key: str) -> list[Path]:
-    """Return the files of a key; ssh -G has filled in their tokens and separates them by blanks."""
-    return [user_path(word) for word in values.get(key, [""])[0].split() if word.lower() != "none"]
+    """Return the files of a key; ssh -G has filled in their tokens and separates them by blanks, which it does not
+    tell from those in a name: where a file is there, the longest name counts.
+    """
+    words, found = values.get(key, [""])[0].split(" "), []
+    while words:
+        ends = range(len(words), 1, -1)
+        end = next((end for end in ends if _is_file(user_path(" ".join(words[:end])))), 1)
+        name = " ".join(words[:end])
+        words = words[end:]
+        if name and name.lower() != "none":
+            found.append(user_path(name))
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL in it
+        return False
 
 
 def _agent(values: dict[str, list[str]]) -> str | None:
@@ -179,9 +204,13 @@ def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | N
         "%u": getpass.getuser(),
         "%%": "%",
     }
-    usable = [f for f in files if f != "none" and not f.endswith(_UNUSABLE)]
-    paths = tuple(user_path(_expanded(f, tokens)) for f in usable)
-    return replace(found, identity_files=paths, proxy=_program(command, tokens) if command else ())
+    paths = [user_path(_expanded(f, tokens)) for f in files if f != "none"]
+    usable = tuple(path for path in paths if not path.name.endswith(_UNUSABLE))
+    beyond = any(path.name.endswith(_TOKENS) and _is_file(path) for path in paths)
+    certified = found.certified or beyond or any(has_certificate(path) for path in usable)
+    return replace(
+        found, identity_files=usable, certified=certified, proxy=_program(command, tokens) if command else ()
+    )
 
 
 def _program(command: str, tokens: dict[str, str]) -> tuple[str, ...]:
