@@ -9,7 +9,7 @@ from pymachine.documents import to_document
 
 HIDDEN = "***"
 # What stands before the address in a URL: a name, a password or a token.
-_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_USER = re.compile(r"(?<=://)[^/?#\s]+@")
 _SECRET = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|access_?key", re.IGNORECASE)
 
 

@@ -39,7 +39,7 @@ ENGINE = EngineFacts(
     unit_text="# /lib/systemd/system/docker.service\nExecStart=/usr/sbin/dockerd -H fd://\n",
 )  # fmt: skip
 MIRROR: dict[str, Any] = {
-    "repo_url": "https://mirror.lan/docker", "version": "26.1", "channel": "test", "https_proxy": "http://p.lan:3128",
+    "repo_url": "https://reader:s3cret@mirror.lan/docker", "version": "26.1", "channel": "test", "https_proxy": "http://p.lan:3128",
     "no_proxy": ("lan", "10.0.0.0/8"), "env": ('QUOTED=a "b" $c %d \\e',), "opts": ("log-opt=max-file=3",),
 }  # fmt: skip
 TLS = TlsFiles(ca=b"CA\n", cert=b"CERT\n", key=b"KEY\n")
@@ -48,7 +48,7 @@ SHARED = frozenset({"run.sh", "rollback.sh", "exec-start.awk"})
 SETUPS: dict[str, tuple[str, dict[str, Any]]] = {
     "debian13-distro": (DEBIAN_13, {"install": "distro"}),
     "debian13-docker-mirror": (DEBIAN_13, MIRROR),
-    "debian12-url": (DEBIAN_12, {"install": "https://get.example.com/engine.sh"}),
+    "debian12-url": (DEBIAN_12, {"install": "https://reader:s3cret@get.example.com/engine.sh"}),
     "ubuntu24-docker": (UBUNTU, {"install": "docker"}),
     "rocky9-docker": (ROCKY, {"install": "docker", "version": "28.0.1"}),
     "rhel10-docker": (RHEL, {"install": "docker"}),
@@ -153,6 +153,14 @@ def test_a_byte_that_changes_in_a_difference_or_outside_of_it_is_noticed(name: s
                 changed = text[:place] + ("?" if text[place] != "?" else "!") + text[place + 1 :] + "\n"
                 with pytest.raises(AssertionError):
                     golden(f"engine/{name}/{file.path}", changed, whole)
+
+
+@every_bundle
+def test_a_password_for_a_source_is_said_to_curl_and_to_a_file_of_roots_alone(name: str) -> None:
+    for file in BUNDLES[name].files:
+        told = [line for line in file.content.decode().splitlines() if "s3cret" in line]
+        assert file.path == "docker.auth" or all(line.split()[0] == "fetch" for line in told), file.path
+        assert not any("s3cret" in line.split("||")[-1] for line in told if "||" in line)
 
 
 def test_the_facts_command_is_the_one_committed(golden: Any) -> None:

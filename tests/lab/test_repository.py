@@ -15,6 +15,10 @@ pytestmark = pytest.mark.lab
 FreshHost = Callable[..., Host]
 
 
+AUTH = "/etc/apt/auth.conf.d/pymachine-docker.conf"
+FOLDERS = " ".join(f"/etc/apt/{name}" for name in ("sources.list.d", "preferences.d", "keyrings", "auth.conf.d"))
+
+
 def _installed(host: Host) -> str:
     return host.run("dpkg-query -W -f '${Version}' docker-ce").stdout.strip()
 
@@ -25,10 +29,17 @@ def test_install_pin_hold_upgrade_and_no_way_back(
 ) -> None:
     host = fresh_host(suite=suite)
     older, newer = (version.split(":", 1)[1].split("-", 1)[0] for version in apt_repo.versions(suite))
+    with_password = apt_repo.url.replace("://", "://reader:hush-hush@")
     workstation.create(
         "node1", host.address,
-        "--engine-install", "docker", "--engine-repo-url", apt_repo.url, "--engine-version", older,
+        "--engine-install", "docker", "--engine-repo-url", with_password, "--engine-version", older,
     )  # fmt: skip
+    assert host.run("grep -rl hush-hush /etc; true").stdout == f"{AUTH}\n"
+    assert host.run(f"stat -c '%a %U' {AUTH}").stdout == "600 root\n"
+    assert older in host.run("su -s /bin/sh nobody -c 'apt-cache policy docker-ce'").stdout
+    assert (
+        "hush" not in workstation.pymachine("ls", "--json").stdout + workstation.pymachine("inspect", "node1").stdout
+    )
     assert older in _installed(host)
     held = host.run("apt-mark showhold").stdout.split()
     assert {"docker-ce", "docker-ce-cli", "containerd.io"} <= set(held)
@@ -55,10 +66,7 @@ def test_install_pin_hold_upgrade_and_no_way_back(
     assert workstation.inspect("node1")["fault"] is None, "a refusal is not a fault of the machine"
 
     workstation.pymachine("rm", "-y", "--purge", "node1")
-    assert (
-        host.run("ls /etc/apt/sources.list.d /etc/apt/preferences.d /etc/apt/keyrings | grep -i docker; true").stdout
-        == ""
-    )
+    assert host.run(f"ls {FOLDERS} | grep -i docker; true").stdout == ""
     assert host.run("apt-mark showhold").stdout == ""
 
 

@@ -133,5 +133,6 @@ def _repository(plan: SetupPlan) -> dict[str, bytes | None]:
     if source.kind != "docker" or source.own_repo or plan.family is None:
         return {}
     channel = plan.machine.engine.channel
-    names = {"apt": ("docker.sources", "docker.pref")}.get(plan.family, ("docker-ce.repo",))
+    login = ["docker.auth"] if source.login else []
+    names = {"apt": ["docker.sources", "docker.pref", *login]}.get(plan.family, ["docker-ce.repo"])
     return {n: render(f"engine/{n}.j2", source=source, channel=channel, arch="").encode() for n in names}

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pymachine.engine.cloud_init import LOOK, Ended, read_status
 from pymachine.errors import EngineError
 from pymachine.events import Reporter
+from pymachine.redaction import hidden_in_url
 from pymachine.transport import Result
 
 MARK = "@pymachine "
@@ -40,7 +41,8 @@ class ProgressReader:
         self.cloud_init: Ended | None = None
 
     def line(self, text: str) -> None:
-        """Take one line of standard output; pass this method as ``on_line``."""
+        """Take one line of standard output; pass this method as ``on_line``. Users in URLs are hidden."""
+        text = hidden_in_url(text)
         if not text.startswith(MARK):
             if text.strip():
                 self._chatter.append(text.rstrip())
@@ -81,7 +83,7 @@ def raise_for(result: Result, reader: ProgressReader) -> None:
     step = reader.failed_step or "the script on the host ended early"
     reason = "; ".join(reader.reasons)
     text = f"{step}: {reason}" if reason else f"{step} (exit code {result.exit_code})"
-    lines = reader.last_lines or tuple(result.error_text.strip().splitlines()[-_KEPT:])
+    lines = reader.last_lines or tuple(hidden_in_url(result.error_text).strip().splitlines()[-_KEPT:])
     hints = [*reader.hints]
     if reader.cloud_init is not None and reader.cloud_init.failed:
         hints.append(f"cloud-init had failed before: `{LOOK}` on the host")

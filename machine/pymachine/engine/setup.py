@@ -296,7 +296,7 @@ def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     reason = source.title + (f": {source.reason}" if source.reason else "")
     found = [Change(f"install {', '.join(source.packages) or 'an engine'}", f"from {reason}")]
     if source.kind == "docker" and not source.own_repo:
-        found.insert(0, Change(f"add the package source {source.base}", "the engine comes from there"))
+        found.insert(0, Change(f"add the package source {source.place}", "the engine comes from there"))
     if source.extras:
         found.append(Change(f"install {', '.join(source.extras)} afterwards", "the engine calls them on occasion"))
     if source.kind == "docker" or plan.version:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pymachine.engine.facts import DOCKER_REPO
 from pymachine.engine.hostfacts import HostFacts
 from pymachine.engine.osfamily import DockerRepo, Family, distro_packages, docker_repo, family_of
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec
+from pymachine.redaction import hidden_in_url
 
 DOCKER_PACKAGES = ("docker-ce", "docker-ce-cli", "containerd.io")
 
@@ -55,6 +56,23 @@ class Source:
     script: str = ""
 
     @property
+    def place(self) -> str:
+        """``base`` without a user: for files and messages that everybody may read."""
+        parts = urlsplit(self.base)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password for ``base``, None where it names none."""
+        parts = urlsplit(self.base)
+        return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+    @property
+    def script_place(self) -> str:
+        """``url`` as it may be shown."""
+        return hidden_in_url(self.url)
+
+    @property
     def repo_host(self) -> str:
         """The host name that package pins go by."""
         return urlsplit(self.base).hostname or ""
@@ -63,10 +81,10 @@ class Source:
     def title(self) -> str:
         """What to call it in a sentence."""
         names = {
-            "docker": f"Docker's packages ({self.base})",
+            "docker": f"Docker's packages ({self.place})",
             "distro": "the distribution's packages",
             "none": "the engine that is there",
-            "url": f"the script at {self.url}",
+            "url": f"the script at {self.script_place}",
             "script": "the given script",
         }
         return names[self.kind]
@@ -142,7 +160,13 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
         )
     base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
     companions, extras = _companions(family, facts), _EXTRAS[family]
-    return Source("docker", reason, DOCKER_PACKAGES, companions, extras, repo, base, bool(configured))
+    source = Source("docker", reason, DOCKER_PACKAGES, companions, extras, repo, base, bool(configured))
+    if source.login and not all(word.isprintable() and " " not in word for word in source.login):
+        raise UsageFault(
+            "--engine-repo-url: package managers take a user and a password without blanks",
+            hint="write it as https://USER:PASSWORD@HOST/…",
+        )
+    return source
 
 
 def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
