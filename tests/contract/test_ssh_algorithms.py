@@ -195,6 +195,17 @@ def test_a_certificate_lets_in_where_a_key_alone_does_not(
         assert transport.address.host_key == server.public_key("ed25519")
 
 
+@pytest.mark.parametrize("name", ["a blank", "per%cent", "quo'te\"s", "${HOME}", "l" * 90, ""])
+def test_any_folder_for_sockets_will_do(
+    client: Client, modern_sshd: Sshd, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        (Path(base) / name).mkdir(exist_ok=True)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", f"{base}/{name}")
+        assert client(at(modern_sshd)).run(Command.of("echo", "in")).text == "in\n"
+        client.close()
+
+
 EVERYTHING = """
 ControlMaster auto
 ControlPath ~/.ssh/cm-%C

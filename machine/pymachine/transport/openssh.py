@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ OPEN_PATIENCE = 10.0  # seconds for the master to answer on its socket
 END_PATIENCE = 2.0
 _LOOK = 0.02
 _LONGEST_SOCKET = 80  # of 107 bytes that a socket's path may have, with the 17 that ssh adds while it makes it
+_PLAIN = re.compile(r"/[A-Za-z0-9/._+-]*", re.ASCII)
 
 # The master would outlive us where we are killed. So it runs beside a shell that waits for the end of a pipe of ours,
 # and then ends everything in the group and takes the folder away.
@@ -345,7 +347,9 @@ def _last_words(errors: int) -> str:
 
 
 def _short_folder() -> str:
-    """Return where a socket's path is not too long: the usual folder for such files, if that is short enough."""
+    """Return the usual folder for such files, if its path is short enough for a socket, and plain: ssh reads blanks,
+    quotes, percent signs and variables in the options that name files.
+    """
     usual = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     short = len(usual) + len("/pymachine-XXXXXXXX/s") <= _LONGEST_SOCKET
-    return usual if short and os.access(usual, os.W_OK) else "/tmp"
+    return usual if short and _PLAIN.fullmatch(usual) and os.access(usual, os.W_OK) else "/tmp"
