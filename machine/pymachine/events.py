@@ -47,13 +47,15 @@ class ShowsLooks(Protocol):
 
 
 @contextmanager
-def looking(reporter: object, what: str, names: Iterable[str] = ()) -> Iterator[Callable[[str], None]]:
-    """Tell a reporter that can show it of a look at ``names``; lend what is to be called with each that was seen."""
-    show = getattr(reporter, "looking", None)
-    if show is None:
+def looking(reporter: object, what: str, names: Iterable[str] | None = None) -> Iterator[Callable[[str], None]]:
+    """Tell a reporter that can show it of a look at ``names``; lend what is to be called with each that was seen.
+
+    Without names it is not counted; of a look at none nothing is told.
+    """
+    show, left, lock = getattr(reporter, "looking", None), dict.fromkeys(names or ()), threading.Lock()
+    if show is None or (names is not None and not left):
         yield lambda name: None
         return
-    left, lock = dict.fromkeys(names), threading.Lock()
     count = len(left)
 
     def tell() -> None:

@@ -53,6 +53,8 @@ def redacted(value: Any, name: str = "") -> Any:
         return {key: redacted(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [redacted(item, name) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return HIDDEN if looks_secret(name) else value
     if not isinstance(value, str):
         return value
     # Daemon options are pairs: log-opts=splunk-token=… hides what follows the last name that says secret.

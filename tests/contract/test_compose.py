@@ -303,6 +303,7 @@ PLAIN = "services: {web: {image: 'a:${TAG}'}}"
             "services: {web: {image: a, ports: ['${P-80}:80'], scale: '${N:-2}', labels: {l: '${TAG}'}}}",
             ["TAG"],
         ),
+        ("services: {web: {image: a, labels: {x: '${H:+yes}', y: '${H}'}}}", ["H"]),
         ("services: {web: {image: a, labels: {l: 'value: ${A:-${TAG}}'}}}", ["TAG"]),
     ],
 )

@@ -20,6 +20,9 @@ from pymachine.difference import Difference, difference, differences, pair_diffe
         (difference("http proxy", None, "http://joe:pw@p:3128"), "http proxy none → http://***@p:3128"),
         (difference("http proxy", "http://a:1@p", "http://a:2@p"), "http proxy changed (not shown)"),
         (difference("x", "s3cret", None, key="fake_api_key"), "x *** → none"),
+        (difference("log-opts.pin", 1234, 5, key="api_token"), "log-opts.pin changed (not shown)"),
+        (difference("opts", ("log-opt=splunk-token=a",), ("log-opt=splunk-token=b",)), "opts changed (not shown)"),
+        (difference("x", [{"password": "a"}], [{"password": "b"}]), "x changed (not shown)"),
         (difference("label api-token", "old", "new"), "label api-token changed (not shown)"),
     ],
 )

@@ -38,7 +38,7 @@ def _summary(told: io.StringIO) -> dict[str, object]:
 )
 def test_a_command_that_fails_ends_with_a_summary(error: BaseException, outcome: str, code: int) -> None:
     told = io.StringIO()
-    with pytest.raises(type(error)), concluded("shop", "apply", JsonTeller(told)):
+    with pytest.raises(type(error)), concluded("apply", JsonTeller(told)):
         raise error
     summary = _summary(told)
     assert (summary["outcome"], summary["exit_code"]) == (outcome, code)
@@ -51,7 +51,7 @@ def test_what_was_done_is_counted_over_all_rounds() -> None:
         action.id: Result(action, outcome)
         for action, outcome in zip(made.actions, (Outcome.DONE, Outcome.FAILED), strict=True)
     }
-    with concluded("shop", "apply", JsonTeller(told)) as course:
+    with concluded("apply", JsonTeller(told)) as course:
         course.plan = made
         course.accounts += [Account(made, results), Account(made, results)]
     summary = _summary(told)

@@ -233,12 +233,12 @@ def _overgrown(stack: StackSpec) -> Unresolved | None:
 
 
 def _unset(stack: StackSpec, without: Missing) -> Unresolved:
-    names = without.names
+    names, more = without.names, " and perhaps more" if without.more else ""
     if not names:
         return Unresolved(Why.REFUSED, f"stack {stack.name} uses a variable that has no value, in {without.said}")
     return Unresolved(
         Why.REFUSED,
-        f"stack {stack.name} uses {', '.join(names)}, which {'has' if len(names) == 1 else 'have'} no value",
+        f"stack {stack.name} uses {', '.join(names)}{more}, which {'has' if len(names) == 1 else 'have'} no value",
         f"set it in `environment` or `env_file`, or write ${{{names[0]}-}} for an empty one and $$ for a dollar sign",
     )
 

@@ -20,6 +20,7 @@ from pymachine.errors import PymachineError
 from pymachine.strict_json import parse_json
 
 EMPTY = json.dumps({"services": {"none": {"image": "none"}}}).encode()  # a document that has no variables
+MOST = 5  # names in one answer
 _ENV_FILE, _FILE = "--env-file", "-f"
 
 Ask = Callable[[Sequence[str], bytes | None], Ended]  # words of Compose, and its input
@@ -27,10 +28,12 @@ Ask = Callable[[Sequence[str], bytes | None], Ended]  # words of Compose, and it
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """``names`` of variables without a value; where only Compose's own words tell them they are ``said``."""
+    """``names`` of variables without a value, and whether there may be ``more``; where only Compose's own words tell
+    them they are ``said``."""
 
     names: tuple[str, ...] = ()
     said: str = ""
+    more: bool = False
 
 
 class CouldNotAsk(PymachineError):
@@ -88,9 +91,9 @@ class _Question:
 
 
 def _defaults(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Of a required one Compose itself says that it is missing; `${NAME:+text}` means that it may be."""
+    """Of a required one Compose itself says that it is missing."""
     for name, variable in document.items():
-        if not variable["Required"] and not variable["PresenceValue"]:
+        if not variable["Required"]:
             yield name, str(variable["DefaultValue"])
 
 
@@ -100,20 +103,29 @@ def _of_document(question: _Question) -> Missing | None:
     bare = _found(question, {name: "" for name, default in variables.items() if not default}, {})
     known = dict.fromkeys(bare, "")
     names = [*bare, *_found(question, {name: text for name, text in variables.items() if text}, known)]
-    return Missing(tuple(sorted(names))) if names else None
+    return Missing(tuple(sorted(names)), more=len(names) >= MOST) if names else None
 
 
 def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
-    """Halve what makes Compose say less than with the ``known`` ones alone, until single names are left."""
-    count = len(question.lines(known))
+    """Halve what makes Compose say less than with the ``known`` ones alone, until single names are left.
 
-    def among(names: Sequence[str]) -> list[str]:
-        if not names or len(question.lines({**known, **{name: values[name] for name in names}})) >= count:
-            return []
-        half = len(names) // 2
-        return [*among(names[:half]), *among(names[half:])] if half else list(names)
+    Ends with ``MOST`` of them, since each costs some questions.
+    """
+    count, found = len(question.lines(known)), list[str]()
 
-    return among(sorted(values))
+    def look(names: Sequence[str]) -> None:
+        if not names or len(found) + len(known) >= MOST:
+            return
+        if len(question.lines({**known, **{name: values[name] for name in names}})) >= count:
+            return
+        if len(names) == 1:
+            found.extend(names)
+            return
+        look(names[: len(names) // 2])
+        look(names[len(names) // 2 :])
+
+    look(sorted(values))
+    return found
 
 
 def _said(ended: Ended) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from pymachine.apply.running import Account, Outcome
 from pymachine.cli.fleettelling import FleetTeller
 from pymachine.documents import to_document
-from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed
+from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, UsageFault
 from pymachine.plan import Plan
 
 INTERRUPTED = Interrupted("interrupted")
@@ -20,8 +20,8 @@ INTERRUPTED = Interrupted("interrupted")
 class Course:
     """What became of one command so far: its last plan, and an account of each that was carried out."""
 
-    fleet: str
     command: str
+    fleet: str = ""
     plan: Plan | None = None
     accounts: list[Account] = field(default_factory=list)
     declined: bool = False
@@ -31,7 +31,7 @@ class Course:
         results = [result for account in self.accounts for result in account]
         counts = {outcome.value: sum(result.outcome is outcome for result in results) for outcome in Outcome}
         return {
-            "fleet": self.fleet,
+            "fleet": self.fleet or None,
             "command": self.command,
             "outcome": self._outcome(error),
             "exit_code": error.exit_code if error else 0,
@@ -46,7 +46,7 @@ class Course:
     def _outcome(self, error: PymachineError | None) -> str:
         if isinstance(error, Interrupted):
             return "interrupted"
-        if isinstance(error, CheckFailed) and not self.accounts:
+        if isinstance(error, CheckFailed | UsageFault) and not self.accounts:
             return "refused"
         if error is not None:
             return "failed"
@@ -56,9 +56,9 @@ class Course:
 
 
 @contextmanager
-def concluded(fleet: str, command: str, teller: FleetTeller) -> Iterator[Course]:
+def concluded(command: str, teller: FleetTeller) -> Iterator[Course]:
     """Lend a course to note things in, and tell of the end when the block has one."""
-    course = Course(fleet, command)
+    course = Course(command)
     try:
         yield course
     except PymachineError as error:

@@ -12,6 +12,7 @@ from pymachine.documents import to_document
 from pymachine.engine.effects import IN_WORDS, Effect, restarts_engine
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, Unreachable
 from pymachine.plan import Action, Chain, Plan
+from pymachine.printable import one_line
 
 _MOST = 3  # names in an aside
 _DELETES = {Effect.REPLACE_HOST, Effect.DELETE_HOST}  # everything goes, whatever it is
@@ -76,7 +77,7 @@ def _show_chain(chain: Chain, width: int, subjects: Mapping[str, str]) -> None:
     for action in chain.actions:
         line = f"  {label.ljust(width)}   {action.title}: {'; '.join(action.reasons)}".rstrip(": ")
         aside = "; ".join(_consequences(action, subjects))
-        say(f"{line} ({aside})" if aside else line)
+        say(one_line(f"{line} ({aside})" if aside else line))
         label = ""
 
 

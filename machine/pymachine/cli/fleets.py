@@ -55,7 +55,7 @@ def opened(
     limit: Sequence[str],
     *,
     purpose: str = "",
-    as_json: bool = False,
+    teller: FleetTeller | None = None,
     looking: int = 100,
 ) -> Iterator[Opened]:
     """Read the inventory and open its fleet; with a ``purpose`` also hold it, so that nobody else changes it."""
@@ -66,7 +66,7 @@ def opened(
 
     inventory = read_inventory(app, files)
     fleet = named(inventory.fleet)
-    teller = choose_teller(app, as_json=as_json)
+    teller = teller or choose_teller(app, as_json=False)
     app.reporter = teller
     names = selected(fleet, records_of(app.tools), limit)
     _open_files()

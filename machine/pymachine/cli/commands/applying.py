@@ -49,13 +49,16 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
     """
     from pymachine.cli.fleet_summary import concluded
     from pymachine.cli.fleetplans import raise_for
+    from pymachine.cli.fleettelling import choose_teller
 
     parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
     parse_batch(given["batch"])
+    teller = choose_teller(app, as_json=given["as_json"])
     with (
-        opened(app, files, limit, purpose="apply", as_json=given["as_json"]) as fleet,
-        concluded(fleet.work.fleet.name, "apply", fleet.teller) as course,
+        concluded("apply", teller) as course,
+        opened(app, files, limit, purpose="apply", teller=teller) as fleet,
     ):
+        course.fleet = fleet.work.fleet.name
         names = _failed_only(fleet) if given["only_failed"] else fleet.names
         for _ in range(ROUNDS):
             with after(_done_in(course.accounts)):
@@ -80,12 +83,15 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
     """
     from pymachine.cli.fleet_summary import concluded
     from pymachine.cli.fleetplans import raise_for
+    from pymachine.cli.fleettelling import choose_teller
 
     parse_failures(given["max_failures"], 1)  # a wrong one is told before anything else
+    teller = choose_teller(app, as_json=given["as_json"])
     with (
-        opened(app, files, limit, purpose="destroy", as_json=given["as_json"]) as fleet,
-        concluded(fleet.work.fleet.name, "destroy", fleet.teller) as course,
+        concluded("destroy", teller) as course,
+        opened(app, files, limit, purpose="destroy", teller=teller) as fleet,
     ):
+        course.fleet = fleet.work.fleet.name
         course.plan = made = fleet.work.plan_removal(fleet.names)
         _show(made, given)
         if made.chains and _agreed(app, course, given):
