@@ -13,7 +13,7 @@ from typing import Any
 
 from pymachine import leftovers, power
 from pymachine.create import Order, create
-from pymachine.errors import DriverMissing, LeaseHeld, NoSuchMachine, PymachineError
+from pymachine.errors import CheckFailed, DriverMissing, LeaseHeld, NoSuchMachine, PymachineError, StepFailed
 from pymachine.events import Asker
 from pymachine.model import EngineSpec, Machine, Phase, SshAddress, State
 from pymachine.provision import provision
@@ -249,9 +249,9 @@ def expected(site: Site, command: Command, outcome: Outcome) -> bool:
         return True
     before, error = outcome.before, outcome.error
     if before is None:
-        return isinstance(error, NoSuchMachine) if command.verb != "create" else _taken(site, command.name, error)
+        return isinstance(error, NoSuchMachine) if command.verb != "create" else _taken(site, outcome)
     if command.verb == "create":
-        return before.phase in (Phase.READY, Phase.REMOVING) or _taken(site, command.name, error)
+        return before.phase in (Phase.READY, Phase.REMOVING) or _taken(site, outcome)
     if command.verb == "rm":  # the set-up cannot be taken off a host that is off; rm -f forgets it
         return bool(before.adopted) and site.state_of(command.name) is not State.RUNNING
     if command.verb == "rm -f":
@@ -264,14 +264,21 @@ def expected(site: Site, command: Command, outcome: Outcome) -> bool:
     return not ready or site.state_of(command.name) is not State.RUNNING
 
 
-def _taken(site: Site, name: str, error: BaseException | None) -> bool:
-    """Whether the create was refused because the host that it wants is off, or carries another machine's set-up."""
-    if name == "old" and site.premises.hosts()[THEIRS] is not State.RUNNING:
-        return True
+def _taken(site: Site, outcome: Outcome) -> bool:
+    """Whether the create was refused because the host that it wants is off, or carries another machine's set-up.
+
+    Where it had no record before, nothing is made; one that stays makes the refusal a failure.
+    """
+    name, error = outcome.command.name, outcome.error
+    off = name == "old" and site.premises.hosts()[THEIRS] is not State.RUNNING
     host = {"old": THEIRS, "metal": site.premises.rack[0], "rival": site.premises.rack[0]}.get(name)
     owner = site.premises.content[host].owner if host else ""
     found = site.look.find(name)
-    return bool(owner) and (found is None or owner != found.id) and getattr(error, "exit_code", 0) == 3
+    if not off and (not owner or (found is not None and owner == found.id)):
+        return False
+    if outcome.before is None:
+        return getattr(error, "exit_code", 0) == 3
+    return isinstance(error, StepFailed) and (off or isinstance(error.cause, CheckFailed))
 
 
 def _judge_create(site: Site, command: Command, outcome: Outcome) -> None:
