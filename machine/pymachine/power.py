@@ -16,7 +16,7 @@ from pymachine.errors import (
 )
 from pymachine.model import Machine, State
 from pymachine.steps.following import located, settled
-from pymachine.steps.powers import PAUSE, await_engine, handle_of, reported, right_clock
+from pymachine.steps.powers import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
 from pymachine.steps.session import Session, journalled, working
 from pymachine.steps.tools import Tools
 from pymachine.transport import Command, Transport
@@ -25,6 +25,7 @@ LOOK_DEADLINE = 5.0
 DOWN_PATIENCE = 120.0
 UP_PATIENCE = 300.0
 
+_UP = ("start", "restart")
 _ASLEEP = (State.PAUSED, State.SAVED)
 
 # A boot is told from the next by the kernel's boot id together with the start of process 1: in a container
@@ -41,7 +42,8 @@ def start(name: str, tools: Tools) -> Machine:
     """Switch the machine on and wait for its engine; return the record. On already is no error.
 
     One that comes back at another address, or was found there, is followed: its engine gets a certificate for that.
-    Raises ``NotSupported`` where only a hand at the machine can do it, ``CheckFailed`` where there is no host yet.
+    Raises ``NotSupported`` where only a hand at the machine can do it, ``CheckFailed`` where there is no host yet, or
+    where ``rm`` has begun to remove it.
     """
     with _at_work(name, "start", tools) as (session, machine):
         with reported(name, "start", tools):
@@ -86,6 +88,8 @@ def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, M
         raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
     with working(name, f"{purpose} {name}", tools, driver) as session:
         machine = tools.store.get(name)
+        if purpose in _UP:
+            refuse_half_removed(machine)
         with journalled(session, machine, purpose):
             yield session, machine
 
@@ -113,7 +117,7 @@ def _answering(machine: Machine, tools: Tools) -> Machine:
         if not isinstance(tools.driver_of(machine), Moves):
             raise
         return _followed_again(machine.name, tools)
-    if machine.fault is not None and machine.fault.verb in ("start", "restart"):
+    if machine.fault is not None and machine.fault.verb in _UP:
         return _mended(machine.name, tools)
     return machine
 

@@ -214,6 +214,9 @@ def judge(site: Site, outcome: Outcome) -> None:
     was_ready = outcome.before is not None and outcome.before.phase is Phase.READY
     if outcome.well and (command.verb == "create" or (was_ready and command.verb in SETTING_UP)):
         assert _is_well(site, command.name) or _removed_since(outcome), f"after {command} its engine does not answer"
+    removing = outcome.before is not None and outcome.before.phase is Phase.REMOVING
+    if removing and command.verb in ("create", *SETTING_UP) and not outcome.hit:
+        assert getattr(outcome.error, "exit_code", 0) == 3, f"{command} of a half-removed machine: {outcome.error!r}"
     if outcome.well and command.verb == "stop" and not outcome.hit:
         assert not was_ready or site.state_of(command.name) is State.STOPPED, f"{command} left it running"
 

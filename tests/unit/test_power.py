@@ -14,6 +14,7 @@ from pymachine import power
 from pymachine.driver import Driver, Status
 from pymachine.errors import (
     AuthFailed,
+    CheckFailed,
     DeadlineExceeded,
     DriverError,
     EngineError,
@@ -24,7 +25,7 @@ from pymachine.errors import (
     TransportError,
     Unreachable,
 )
-from pymachine.model import State
+from pymachine.model import Phase, State
 from pymachine.steps import powers
 from pymachine.steps.tools import Tools
 from pymachine.testing.fake_transport import Call, done
@@ -105,6 +106,22 @@ class TestDriverWithPower:
         world.made()
         verb("node1", world.tools)
         assert len(world.engine.asked) == asked
+
+    @pytest.mark.parametrize("verb", [power.start, power.restart])
+    def test_does_not_put_to_use_what_rm_has_begun(self, verb: Any, world: World) -> None:
+        world.made()
+        machine = world.saved(phase=Phase.REMOVING)
+        with pytest.raises(CheckFailed) as caught:
+            verb("node1", world.tools)
+        assert "`pymachine rm node1`" in str(caught.value.hint)
+        assert (world.cloud.calls, world.engine.asked, world.store.get("node1")) == ([], [], machine)
+
+    @pytest.mark.parametrize("verb", [power.stop, power.kill])
+    def test_switches_off_what_rm_has_begun(self, verb: Any, world: World) -> None:
+        world.made()
+        machine = world.saved(phase=Phase.REMOVING)
+        verb("node1", world.tools)
+        assert world.cloud.hosts()[machine.id] is State.STOPPED
 
     def test_that_fails_is_told_and_noted(self, world: World) -> None:
         machine = world.made()

@@ -9,7 +9,7 @@ from typing import Any
 from pymachine.driver import Handle
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import CheckFailed, EngineError, NoSuchMachine, NotSupported, PymachineError
-from pymachine.model import Machine
+from pymachine.model import Machine, Phase
 from pymachine.steps.engine import ANSWER_DEADLINE
 from pymachine.steps.session import Session, journalled, working
 from pymachine.steps.tools import Tools
@@ -36,6 +36,13 @@ def handle_of(machine: Machine) -> Handle:
             f"machine {machine.name} has no host yet", hint="give its create command again to go on with it"
         )
     return dict(machine.handle)
+
+
+def refuse_half_removed(machine: Machine) -> None:
+    """What an ``rm`` has begun is not put to use again. Raises ``CheckFailed``."""
+    if machine.phase is Phase.REMOVING:
+        way_on = f"`pymachine rm {machine.name}` goes on with it"
+        raise CheckFailed(f"machine {machine.name} is half-removed", hint=way_on)
 
 
 @contextmanager
