@@ -207,6 +207,27 @@ def test_a_host_that_is_down_is_told_and_the_rest_goes_on(fleet: LabFleet, tmp_p
         fleet.hosts["web-1"].exec("systemctl start ssh")
 
 
+@pytest.mark.soak(90)
+@pytest.mark.parametrize("left", ["nothing", "our own notes"])
+def test_a_worker_that_was_installed_again_is_installed_and_joins_again(fleet: LabFleet, left: str) -> None:
+    host = fleet.hosts["web-2"]
+    before = fleet.nodes("mgr")
+    wiped = "/var/lib/docker /var/lib/containerd /etc/docker /etc/systemd/system/docker.service.d"
+    host.exec(
+        "systemctl stop docker.socket docker containerd; packages=$(dpkg-query -W -f '${Package}\n' | "
+        "grep -E '^(docker|containerd|runc)'); apt-mark unhold $packages; "
+        "DEBIAN_FRONTEND=noninteractive apt-get -y -q purge $packages && "
+        f"rm -rf {wiped} {'/var/lib/pymachine' if left == 'nothing' else ''}"
+    )
+    assert fleet.planned() == {"web-2": ["install", "join"]}
+    fleet.apply()
+    assert {name: node["role"] for name, node in fleet.nodes("mgr").items()} == {
+        name: node["role"] for name, node in before.items()
+    }
+    assert fleet.status("mgr")["healthy"]
+    assert fleet.planned() == {}
+
+
 def test_destroy_leaves_hosts_without_a_trace(fleet: LabFleet) -> None:
     fleet.run("destroy", "-y")
     assert fleet.user.pymachine("ls", "-q").stdout == ""

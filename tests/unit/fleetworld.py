@@ -111,6 +111,7 @@ class FleetWorld(SwarmWorld):
         super().__init__(folder)
         self.cloud = FakeCloud(reach=SshAddress, preexisting=preexisting)
         self.host_facts: dict[str, dict[str, str]] = {}
+        self.bare_facts: dict[str, dict[str, str]] = {}  # of hosts without an engine
         self.dead: set[str] = set()
         self.broken: set[str] = set()
         self.programs = FakePrograms(deployed=self._deployed, up=self._up)
@@ -189,7 +190,8 @@ class FleetWorld(SwarmWorld):
         return done("@pymachine done engine=26.1.5\n")
 
     def _told(self, address: str) -> str:
-        told = {**self.facts, **self.host_facts.get(address, {}), "clock": str(self.clock.now()), "complete": "yes"}
+        own = self.host_facts.get(address) or self.bare_facts.get(address, {})
+        told = {**self.facts, **own, "clock": str(self.clock.now()), "complete": "yes"}
         if address in self.host_facts:
             told["info"] = json.dumps({"Swarm": self._swarm_info(address)})
         return "".join(f"{name} {base64.b64encode(text.encode()).decode()}\n" for name, text in told.items())

@@ -233,6 +233,10 @@ def _refitting(hands: Hands, machine: Machine, names: tuple[str, ...]) -> Refitt
     return Refitting(options_on_record(machine, kind), after, names, machine.engine.port)
 
 
+def _install(hands: Hands, action: Action, payload: payloads.Install) -> None:
+    provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
+
+
 def _configure(hands: Hands, action: Action, payload: payloads.Configure) -> None:
     with hands.resting(action):
         provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
@@ -330,6 +334,7 @@ _ACTS: Mapping[type[Payload], Act] = {
     payloads.Move: _move,
     payloads.Resize: _resize,
     payloads.Refit: _refit,
+    payloads.Install: _install,
     payloads.Configure: _configure,
     payloads.Renew: _renew,
     payloads.Upgrade: _upgrade,

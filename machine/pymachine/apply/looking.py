@@ -126,6 +126,8 @@ def find(machine: Machine, wanted: EngineSpec, tools: Tools, inspections: Inspec
     session = Session(tools, driver, recorded=False)
     try:
         facts = look(machine.with_(engine=replace(_NO_PROBE, port=wanted.port)), session)
+        if facts.engine is None:  # it is to be installed again: now that is a question
+            facts = look(machine.with_(engine=wanted), session)
     except Unreachable as error:
         return _explained(machine, driver, error)
     finally:

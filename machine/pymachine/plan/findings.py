@@ -42,7 +42,7 @@ class Finding:
     ``addresses`` are the host's, ``bridges`` the networks of its engine's own. ``changes`` are what the set-up
     would do to the host to make it as the inventory says, ``refusal`` why it could not. ``containers`` run there
     besides the tasks of ``services``, None where that could not be asked; ``restart_stops`` says that a restart of
-    the engine stops them.
+    the engine stops them. ``bare`` is a host without an engine, ``vacant`` one that is in no Swarm for certain.
     """
 
     state: State
@@ -57,6 +57,8 @@ class Finding:
     containers: tuple[str, ...] | None = None
     services: tuple[str, ...] = ()
     restart_stops: bool = False
+    bare: bool = False
+    vacant: bool = False
 
     @property
     def seen(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pymachine.cluster.seam import INACTIVE
 from pymachine.engine.effects import Change
 from pymachine.engine.hostfacts import HostFacts
 from pymachine.engine.live_restore import stops_containers
@@ -27,7 +28,8 @@ def read_host(
     version = engine.version if engine else ""
     finding = Finding(
         State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals), addresses=facts.addresses,
-        bridges=facts.bridges, containers=_others(facts), services=_services(facts),
+        bridges=facts.bridges, containers=_others(facts), services=_services(facts), bare=engine is None,
+        vacant=_vacant(facts),
     )  # fmt: skip
     # As it will be on the record when it has been set up so.
     trial = machine.with_(engine=replace(wanted, version=None))
@@ -37,6 +39,11 @@ def read_host(
         return replace(finding, refusal=error.message, refusal_hint=error.hint or "")
     stops = stops_containers(engine, setup.config.live_restore)
     return replace(finding, changes=setup.changes, restart_stops=stops)
+
+
+def _vacant(facts: HostFacts) -> bool:
+    """Whether the host is in no Swarm for certain: no engine is there, or it says so."""
+    return facts.engine is None or (bool(facts.engine.info) and _seat(facts).state == INACTIVE)
 
 
 def _others(facts: HostFacts) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     MOVE = "move"
     RESIZE = "resize"
     REFIT = "refit"
+    INSTALL = "install"
     CONFIGURE = "configure"
     RENEW = "renew"
     UPGRADE = "upgrade"
@@ -44,6 +45,7 @@ IN_WORDS: Mapping[Kind, str] = {
     Kind.REACH: "change how it is reached",
     Kind.MOVE: "follow the host to where it is now",
     Kind.REFIT: "change the instance",
+    Kind.INSTALL: "install the engine again",
     Kind.CONFIGURE: "configure the engine",
     Kind.RENEW: "renew certificates",
     Kind.UPGRADE: "upgrade the engine",

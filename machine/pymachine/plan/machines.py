@@ -25,6 +25,7 @@ from pymachine.plan.findings import ANEW, MOVE, REACH, RECORD, REFIT, SIZE, Find
 from pymachine.plan.kinds import Kind
 from pymachine.plan.payloads import Payload
 
+_NO_ENGINE = "there is no engine on its host any more"
 _ASLEEP = (State.STOPPED, State.PAUSED, State.SAVED)
 MAKING = (Kind.CREATE, Kind.RESUME, Kind.REMAKE, Kind.REPLACE)
 
@@ -44,8 +45,8 @@ class Part:
 
     @property
     def makes(self) -> bool:
-        """Whether the machine is made, or made anew."""
-        return any(action.kind in MAKING for action in self.actions)
+        """Whether the machine is made, or made anew, or has an empty engine put on it."""
+        return any(action.kind in (*MAKING, Kind.INSTALL) for action in self.actions)
 
     @property
     def starts(self) -> bool:
@@ -178,10 +179,14 @@ def _configured(spec: MachineSpec, machine: Machine, finding: Finding, *, upgrad
     if spec.engine.version != machine.engine.version and not upgrades:
         changes["version"] = spec.engine.version
         causes += (difference("version", machine.engine.version or "any", spec.engine.version or "any"),)
-    if not causes and not finding.renewals:
+    if not causes and not finding.renewals and not finding.bare:
         return ()
     found = finding.effects
-    payload = payloads.Configure(changes, found) if causes else payloads.Renew(found)
+    if finding.bare:
+        causes = (_NO_ENGINE, *causes)
+        payload: Payload = payloads.Install(changes, found)
+    else:
+        payload = payloads.Configure(changes, found) if causes else payloads.Renew(found)
     return (Action(payload, spec.name, (*causes, *finding.renewals)),)
 
 

@@ -23,15 +23,18 @@ class Nodes:
     """The nodes among a fleet's machines.
 
     ``seated`` are members of the Swarm on record, ``strange`` those whose engine says that it takes part in a Swarm
-    that is not on record: nobody can drain them. Each maps to whether it is a manager.
+    that is not on record: nobody can drain them. Each maps to whether it is a manager. ``vacant`` are members on the
+    list whose host has no engine, or one that is in no Swarm: they count for the majority, and nothing of them could
+    be drained or would come back.
     """
 
     view: ClusterView | None = None
     seated: Mapping[str, bool] = field(default_factory=dict)
     strange: Mapping[str, bool] = field(default_factory=dict)
+    vacant: frozenset[str] = frozenset()
 
     def __contains__(self, machine: str) -> bool:
-        return machine in self.seated or machine in self.strange
+        return (machine in self.seated and machine not in self.vacant) or machine in self.strange
 
     @property
     def leader(self) -> str:
@@ -49,7 +52,7 @@ class Nodes:
 
     def drains(self, action: Action) -> bool:
         """Whether a node runs no tasks while this is done to it. One that does not answer cannot be drained."""
-        if action.subject not in self.seated:
+        if action.subject not in self.seated or action.subject in self.vacant:
             return False
         if isinstance(action.payload, payloads.Replace | payloads.Remove | payloads.Move) and action.payload.lost:
             return False
@@ -60,14 +63,16 @@ def nodes_of(records: Iterable[str], known: Known) -> Nodes:
     """Return the nodes among these machines."""
     seated: dict[str, bool] = {}
     strange: dict[str, bool] = {}
+    vacant: set[str] = set()
     for name in records:
         node = known.view.node_of(name) if known.view else None
         finding = known.findings.get(name)
         if node is not None:
             seated[name] = node.is_manager
+            vacant.update([name] if finding is not None and finding.vacant else [])
         elif finding is not None and finding.seat.state == _ACTIVE:
             strange[name] = finding.seat.control
-    return Nodes(known.view, seated, strange)
+    return Nodes(known.view, seated, strange, frozenset(vacant))
 
 
 def members_of(records: Mapping[str, Machine]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pymachine.engine.effects import Effect
+from pymachine.engine.effects import Effect, interrupt
 from pymachine.overriding import override
 from pymachine.plan.kinds import Kind
 
@@ -111,6 +111,24 @@ class Refit(Payload):
     kind = Kind.REFIT
     always = (Effect.MAY_SWITCH_OFF,)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Install(Payload):
+    """Set a host up again that has lost its engine, with ``changes``; nothing runs there that it could interrupt.
+
+    ``found`` are the effects that the set-up has.
+    """
+
+    kind = Kind.INSTALL
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    found: tuple[Effect, ...] = ()
+
+    @property
+    @override
+    def effects(self) -> tuple[Effect, ...]:
+        """As the set-up was planned, without what it would do to an engine that runs."""
+        return tuple(effect for effect in self.found if not interrupt((effect,)))
 
 
 @dataclass(frozen=True, slots=True)

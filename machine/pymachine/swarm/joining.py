@@ -96,7 +96,7 @@ def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> N
 
 def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, session: Session) -> Node:
     nodes, tools = manager.nodes(), session.tools
-    for former in (n for n in nodes if n.labels.get(MACHINE_LABEL) == machine.id and n.state == "down"):
+    for former in filter(lambda node: _was(machine, node), nodes):
         forget(machine.name, former.id, manager, tools)  # who left stays in the list, and joins under a new id
     managers = _addresses(nodes)
     cluster = manager.engine.cluster()
@@ -112,6 +112,12 @@ def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEng
         with suppress(PymachineError):
             _stop_trying(engine)
         raise
+
+
+def _was(machine: Machine, node: Node) -> bool:
+    """Whether a node is what a machine was that is in no Swarm now; it may not have been missed yet."""
+    on_record = machine.swarm is not None and machine.swarm.node == node.id
+    return on_record or node.labels.get(MACHINE_LABEL) == machine.id
 
 
 def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Tools) -> None:
