@@ -17,7 +17,7 @@ from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm import connection
 from pymachine_kvm.connection import libvirt
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.panic import Panic, Resets, panic_of
+from pymachine_kvm.panic import Resets, ends_panic
 from pymachine_kvm.phases import SSH, Lines, Story
 from pymachine_kvm.power import cut
 
@@ -230,26 +230,30 @@ def _watched(vm: Vm, connect: Connect) -> Iterator[queue.SimpleQueue[Seen]]:
 def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[Seen], done: threading.Event) -> None:
     try:
         with connection.translated(f"watching {vm.name}"), connect(vm.uri) as conn:
-            seen_out(conn, conn.lookupByUUIDString(vm.uuid), seen.put, done.wait)
+            domain = conn.lookupByUUIDString(vm.uuid)
+            seen_out(conn, domain, seen.put, done.wait, Resets(domain, emulated=vm.virt_type == "qemu"))
     except PymachineError as error:
         seen.put(Ended(error.message, error.hint))
 
 
-def seen_out(conn: Any, domain: Any, put: Callable[[Seen], None], pause: Callable[[float], bool]) -> None:
+def seen_out(
+    conn: Any, domain: Any, put: Callable[[Seen], None], pause: Callable[[float], bool], resets: Resets
+) -> None:
     """Pass on what a domain prints, and why it stopped if it does; ``pause(seconds)`` true ends it.
 
     A kernel that panicked stands still for ever: the guest is reset where that may help, and else switched off, so
     that whatever starts it next has it boot.
     """
-    console, resets = GuestConsole(conn, domain), Resets(domain)
+    console = GuestConsole(conn, domain)
     try:
         end = None
         while end is None and not pause(POLL):
             end = why_stopped(domain)  # asked first: what was printed before the end is read after it
             for line in console.read():
                 put(line)
-                if panic := panic_of(line):
-                    end = _given_up(domain, panic, resets, put)
+                resets.hear(line)
+                if ends_panic(line):
+                    end = _given_up(domain, resets, put)
         if rest := console.unfinished():
             put(rest)
         if end:
@@ -258,9 +262,9 @@ def seen_out(conn: Any, domain: Any, put: Callable[[Seen], None], pause: Callabl
         console.close()
 
 
-def _given_up(domain: Any, panic: Panic, resets: Resets, put: Callable[[Seen], None]) -> Ended | None:
-    if resets.reset(panic):
-        put(Again("its kernel found no timer that ticks"))
+def _given_up(domain: Any, resets: Resets, put: Callable[[Seen], None]) -> Ended | None:
+    if resets.reset():
+        put(Again("its kernel panicked"))
         return None
     cut(domain)
     return Ended("its kernel panicked, and it was switched off", "`pymachine console` shows all it printed")

@@ -1,49 +1,44 @@
-"""A guest's kernel that gave up, as its console tells, and the one such end that another try mends."""
+"""A guest's kernel that gave up as it booted, as its console tells, and how often another try is worth it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from pymachine_kvm.phases import begins_kernel, begins_programs
 
 RESETS = 3
 
-# The last that a kernel prints which neither reboots nor runs another one (kernel/panic.c); the line is the kernel's
-# own by the time before it, where no program's output begins.
-_END = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ---\[ end Kernel panic - not syncing: (.*?)(?: \]---)?$")
-# check_timer() of arch/x86/kernel/apic/io_apic.c waits for five ticks within some 60 ms of real time, and QEMU,
-# emulating on a busy computer, may not come to run for longer than that. Nothing was mounted by then.
-_NO_TIMER = "IO-APIC + timer doesn't work"
+# The last that a kernel prints which neither reboots nor runs another one (kernel/panic.c). The time before it makes
+# it the kernel's own: no program's output begins so.
+_END = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ---\[ end Kernel panic - not syncing: ")
 
 
-@dataclass(frozen=True, slots=True)
-class Panic:
-    """What the kernel gave as its reason."""
-
-    reason: str
-
-    @property
-    def passes(self) -> bool:
-        """Whether the guest may well boot if it is only reset, and nothing can be lost by that."""
-        return self.reason.startswith(_NO_TIMER)
-
-
-def panic_of(line: str) -> Panic | None:
-    """Return the panic that a line of the console ends, None for any other line."""
-    found = _END.match(line)
-    return Panic(found[1]) if found else None
+def ends_panic(line: str) -> bool:
+    """Return whether a line of the console is the last of a kernel that panicked, and stands still from then on."""
+    return _END.match(line) is not None
 
 
 class Resets:
-    """Resets a guest whose panic passes, ``RESETS`` times at the most."""
+    """Resets an emulated guest whose kernel panicked before it ran a program, ``RESETS`` times at the most.
 
-    def __init__(self, domain: Any) -> None:
+    That is QEMU's doing more often than the guest's, on a busy computer above all: ticks of the timer do not come
+    in time (``IO-APIC + timer doesn't work!``), or one processor runs what another has just patched (``Oops: int3``,
+    seen with QEMU 7.2). Nothing can be lost by it: no file system was mounted.
+    """
+
+    def __init__(self, domain: Any, *, emulated: bool) -> None:
         self._domain = domain
-        self._left = RESETS
+        self._left = RESETS if emulated else 0
+        self._in_kernel = False
 
-    def reset(self, panic: Panic) -> bool:
-        """Reset the guest; return whether it was. libvirt's own errors come through."""
-        if not panic.passes or not self._left:
+    def hear(self, line: str) -> None:
+        """Take one line of the console."""
+        self._in_kernel = begins_kernel(line) or (self._in_kernel and not begins_programs(line))
+
+    def reset(self) -> bool:
+        """Reset the guest if that is worth it; return whether it was. libvirt's own errors come through."""
+        if not self._in_kernel or not self._left:
             return False
         self._left -= 1
         self._domain.reset(0)

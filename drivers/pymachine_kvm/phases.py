@@ -96,6 +96,16 @@ def phase_of(line: str) -> str | None:
     return next((phase.title for phase in PHASES if phase.sign.search(line)), None)
 
 
+def begins_kernel(line: str) -> bool:
+    """Return whether a line is the first of a Linux kernel."""
+    return _KERNEL.search(line) is not None
+
+
+def begins_programs(line: str) -> bool:
+    """Return whether a line shows that Linux runs programs."""
+    return _USER_SPACE.search(line) is not None
+
+
 class Story:
     """What the console told so far: each phase passed on once, each line too, the last few kept for an error."""
 
@@ -137,9 +147,9 @@ class Progress:
         """Take one line; return whether the guest has shown by now that it makes progress."""
         if self._since_kernel is not None:
             self._since_kernel += 1
-        elif _KERNEL.search(line):
+        elif begins_kernel(line):
             self._since_kernel = 0
-        return bool(_USER_SPACE.search(line)) or (self._since_kernel or 0) >= MANY_LINES
+        return begins_programs(line) or (self._since_kernel or 0) >= MANY_LINES
 
     def so_far(self) -> str:
         """Return how far it came, in words."""

@@ -23,6 +23,7 @@ from pymachine_kvm import hardware
 from pymachine_kvm.boot import follow
 from pymachine_kvm.connection import connect, libvirt
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.panic import RESETS
 from pymachine_kvm.probe import Answer, BootDisk, ask_guest
 
 pytestmark = pytest.mark.lab
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.lab
 URI = libvirtd.URI
 BOOTED = "Linux version 6.12.0 (tiny)\r\n[    1.0] Run /init as init process\r\n"
 HUNG = "Linux version 6.12.0 (tiny)\r\n"
+PANICKED = HUNG + "[    0.1] ---[ end Kernel panic - not syncing: tiny ]---\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +217,17 @@ def test_a_guest_that_switches_itself_off_is_not_waited_for(conn: Any, folder: P
         follow(vm, deadline=100, progress=ignore)
 
     assert caught.value.message.startswith("it shut itself down; the guest stopped at: kernel")
+
+
+def test_an_emulated_guest_that_panics_is_reset_and_in_the_end_switched_off(conn: Any, folder: Path) -> None:
+    told: list[str] = []
+    with guest(conn, folder, PANICKED, ssh_port=1) as vm:
+        with pytest.raises(DriverError) as caught:
+            follow(vm.with_(virt_type="qemu"), deadline=100, progress=told.append)
+        assert not conn.lookupByUUIDString(vm.uuid).isActive()
+
+    assert told.count("booting: kernel") == 1 + RESETS
+    assert caught.value.message.count("not syncing: tiny") > RESETS
 
 
 def test_a_domain_that_is_taken_away_is_not_waited_for(conn: Any, folder: Path) -> None:
