@@ -159,6 +159,12 @@ def test_a_compose_project_is_brought_up_on_one_machine_and_taken_down(fleet: La
     assert "metrics-gauge-1" in fleet.user.docker("web-2", *ask).stdout
     assert fleet.user.docker("web-2", "exec", "metrics-gauge-1", "cat", "/told").stdout == "built\n"
     assert fleet.planned() == {}
+    fleet.user.docker("web-2", "kill", "metrics-gauge-1")
+    assert fleet.planned() == {"stack metrics": ["deploy"]}
+    assert "metrics-gauge-1" in fleet.run("drift", check=6).stdout
+    assert re.search(r"metrics-gauge +0/1 ", fleet.run("fleet status", check=0).stdout)
+    fleet.apply()
+    assert fleet.planned() == {}
     fleet.more = ""
     fleet.apply()
     assert "metrics-gauge-1" not in fleet.user.docker("web-2", "ps", "-a", "--format", "{{.Names}}").stdout
