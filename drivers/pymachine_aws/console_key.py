@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pymachine.errors import DriverError, UsageFault
-from pymachine.transport.hostkeys import parse_pin
-from pymachine_aws.account import Account, ApiError
-from pymachine_aws.codes import is_lagging
+from pymachine.transport.host_keys import parse_pin
+from pymachine_aws.api import Account, ApiError
+from pymachine_aws.describe import Clock
+from pymachine_aws.error_codes import is_lagging
 from pymachine_aws.handle import Ec2
-from pymachine_aws.waiting import Clock
 
 PATIENCE = 600.0  # seconds; the older output, which all types have, is posted some minutes after the boot
 PAUSE = 5.0

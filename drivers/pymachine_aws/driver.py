@@ -18,20 +18,20 @@ from pymachine.driver import (
     Request,
     Search,
 )
-from pymachine_aws import adopting, groups, launching, leftovers, refitting, removal, surveying
-from pymachine_aws.account import Account
+from pymachine_aws import adopt, launch, leftovers, modify, placement, remove, security_group
+from pymachine_aws.api import Account
+from pymachine_aws.describe import Clock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
+from pymachine_aws.parse_options import read_options
 from pymachine_aws.site import Site
-from pymachine_aws.waiting import Clock
-from pymachine_aws.wanting import read_options
 
 
 class AwsDriver(Instances):
     """Launches instances and takes care that no second one is ever billed. ``clock`` is how it waits."""
 
     preexisting: ClassVar[bool] = False
-    alters: ClassVar[Mapping[str, str]] = refitting.ALTERS
+    alters: ClassVar[Mapping[str, str]] = modify.ALTERS
 
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock)
@@ -40,37 +40,37 @@ class AwsDriver(Instances):
     def check(self, request: Request) -> None:
         """Look at options, credentials and what the account has; what was found serves ``create`` as well."""
         wanted = read_options(request.options)
-        launching.check(request, wanted)
-        self._sites[request.machine_id] = surveying.survey(request, wanted)
+        launch.check(request, wanted)
+        self._sites[request.machine_id] = placement.survey(request, wanted)
 
     def create(self, request: Request, remember: Remember) -> Instance:
         """Launch the instance, or go on with the one whose launch was begun."""
         wanted = read_options(request.options)
-        site = self._sites.get(request.machine_id) or surveying.survey(request, wanted)
-        means = launching.Means(surveying.account_of(wanted), self.clock)
-        return launching.Launch(request, wanted, site, remember, means).instance()
+        site = self._sites.get(request.machine_id) or placement.survey(request, wanted)
+        means = launch.Means(placement.account_of(wanted), self.clock)
+        return launch.Launch(request, wanted, site, remember, means).instance()
 
     def destroy(self, handle: Handle) -> None:
         """Terminate what carries the machine's id, and remove our group with the last machine."""
-        removal.remove(Ec2.of(handle), clock=self.clock)
+        remove.remove(Ec2.of(handle), clock=self.clock)
 
     def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
         """Open ways within our own security group; groups of the user's stay as they are."""
         ec2 = Ec2.of(handle)
         if ec2.group:
-            groups.interconnect(Account.of(ec2), ec2.vpc, openings, self.clock)
+            security_group.interconnect(Account.of(ec2), ec2.vpc, openings, self.clock)
 
     def rests(self, handle: Handle, change: Refitting) -> bool:
         """Say whether EC2 has to switch it off for other options."""
-        return refitting.rests(Ec2.of(handle), change)
+        return modify.rests(Ec2.of(handle), change)
 
     def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
         """Give it another type, disk, tags or openings."""
-        refitting.refit(Ec2.of(handle), change, listener, clock=self.clock)
+        modify.refit(Ec2.of(handle), change, listener, clock=self.clock)
 
     def adopting(self) -> Driver:
         """Return the driver for instances that others launched."""
-        return adopting.AdoptedAws(clock=self.clock)
+        return adopt.AdoptedAws(clock=self.clock)
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
         """Find what carries our tags and no machine needs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pymachine.errors import DriverError
-from pymachine_aws.account import Account
+from pymachine_aws.api import Account
 from pymachine_aws.handle import Ec2
 
 

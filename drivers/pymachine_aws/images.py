@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
-from pymachine_aws.account import Account, ApiError
+from pymachine_aws.api import Account, ApiError
 from pymachine_aws.site import Image
 
 ARCHES = ("x86_64", "arm64")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from pymachine.driver import API, NOBODY, Handle, Instance, Listener, Status
-from pymachine_aws import power, status, whereabouts
+from pymachine_aws import current_address, power, status
+from pymachine_aws.describe import Clock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.options import AwsOptions
-from pymachine_aws.waiting import Clock
 
 
 class Instances:
@@ -36,7 +36,7 @@ class Instances:
 
     def whereabouts(self, handle: Handle) -> Instance:
         """Say which addresses it has now."""
-        return whereabouts.find(Ec2.of(handle))
+        return current_address.find(Ec2.of(handle))
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Start it and wait until it runs."""

@@ -10,14 +10,14 @@ from typing import Any
 
 from pymachine.driver import Handle, Leftover, Search
 from pymachine.errors import DriverError, PymachineError
-from pymachine_aws import groups, tags
-from pymachine_aws.account import Account, ApiError
-from pymachine_aws.codes import IN_USE
-from pymachine_aws.removal import PROTECTED, protected
-from pymachine_aws.surveying import account_of
-from pymachine_aws.waiting import KEPT, Clock, Described, insist, look, state_of
-from pymachine_aws.wanted import Wanted
-from pymachine_aws.wanting import read_options
+from pymachine_aws import security_group, tags
+from pymachine_aws.api import Account, ApiError
+from pymachine_aws.config import Wanted
+from pymachine_aws.describe import KEPT, Clock, Described, insist, look, state_of
+from pymachine_aws.error_codes import IN_USE
+from pymachine_aws.parse_options import read_options
+from pymachine_aws.placement import account_of
+from pymachine_aws.remove import PROTECTED, protected
 
 RELEASE = 180.0  # seconds that a group may still be held by instances that are on their way out
 PAUSE = 3.0
@@ -107,7 +107,7 @@ class _Looking:
         going = {leftover.id: leftover.ours for leftover in instances}
         for found in self._all("describe_security_groups", "SecurityGroups", tags.GROUP):
             group = str(found["GroupId"])
-            users = {str(user["InstanceId"]) for user in groups.users(self.place.account, group)}
+            users = {str(user["InstanceId"]) for user in security_group.users(self.place.account, group)}
             if users <= going.keys() and not any(_may_need(handle, found) for handle in self.search.known.values()):
                 left = self._leftover(GROUP, group, found, f"of {found['VpcId']}", None)
                 yield replace(left, ours=all(going[user] for user in users))

@@ -9,12 +9,12 @@ from typing import Any
 from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError, NotSupported, Unreachable
 from pymachine.transport.dial import dial
-from pymachine_aws import whereabouts
-from pymachine_aws.account import Account, ApiError, Unsure
-from pymachine_aws.codes import explained_end, is_quota, is_throttled, lacks_room
+from pymachine_aws import current_address
+from pymachine_aws.api import Account, ApiError, Unsure
+from pymachine_aws.describe import ADDRESS_LAG, Clock, Described, address_of, state_of
+from pymachine_aws.error_codes import explained_end, is_quota, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import end_code, reason_of
-from pymachine_aws.waiting import ADDRESS_LAG, Clock, Described, address_of, state_of
 
 SHUTDOWN_PATIENCE = 120.0  # seconds for a guest to shut down before it is forced to
 STOP_PATIENCE = 300.0
@@ -109,7 +109,7 @@ class _Switch:
 
     def look(self) -> str:
         """Return the instance's state, and tell of a new one. Raises ``DriverError`` where it is gone."""
-        self._described = whereabouts.required(self._account, self._ec2)
+        self._described = current_address.required(self._account, self._ec2)
         state = state_of(self._described)
         if state in _GONE:
             raise DriverError(

@@ -12,9 +12,9 @@ from pymachine.driver import Handle, Status
 from pymachine.errors import DriverError, PymachineError
 from pymachine.model import State
 from pymachine_aws import tags
-from pymachine_aws.account import Account
+from pymachine_aws.api import Account
+from pymachine_aws.describe import Clock, Described, address_of, addresses_of, asked_until, look, state_of
 from pymachine_aws.handle import Ec2
-from pymachine_aws.waiting import Clock, Described, address_of, addresses_of, asked_until, look, state_of
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
 PAGE = 1000  # instances on a page, at most

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine_aws.account import Account
+from pymachine_aws.api import Account
+from pymachine_aws.config import Wanted
 from pymachine_aws.site import Subnet
-from pymachine_aws.wanted import Wanted
 
 Described = Mapping[str, Any]
 

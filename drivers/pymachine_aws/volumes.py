@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pymachine.errors import UsageFault
 from pymachine.sizes import GIB, parse_size
+from pymachine_aws.config import Volume
 from pymachine_aws.options import AwsOptions
-from pymachine_aws.wanted import Volume
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pymachine.errors import DriverError, PymachineError
-from pymachine_kvm import connection
-from pymachine_kvm.connection import libvirt
+from pymachine_kvm import libvirt_api
+from pymachine_kvm.boot_log import SSH, Lines, Story
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import libvirt
 from pymachine_kvm.panic import Resets, ends_panic
-from pymachine_kvm.phases import SSH, Lines, Story
 from pymachine_kvm.power import cut
 
 POLL = 0.1
@@ -110,7 +110,7 @@ def follow(
     deadline: float,
     progress: Callable[[str], None],
     reached: Callable[[], bool] | None = None,
-    connect: Connect = connection.connect,
+    connect: Connect = libvirt_api.connect,
 ) -> None:
     """Follow a machine that was just started until it answers SSH.
 
@@ -229,7 +229,7 @@ def _watched(vm: Vm, connect: Connect) -> Iterator[queue.SimpleQueue[Seen]]:
 
 def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[Seen], done: threading.Event) -> None:
     try:
-        with connection.translated(f"watching {vm.name}"), connect(vm.uri) as conn:
+        with libvirt_api.translated(f"watching {vm.name}"), connect(vm.uri) as conn:
             domain = conn.lookupByUUIDString(vm.uuid)
             seen_out(conn, domain, seen.put, done.wait, Resets(domain, emulated=vm.virt_type == "qemu"))
     except PymachineError as error:

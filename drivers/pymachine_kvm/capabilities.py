@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any, Literal
 
-from pymachine_kvm.connection import is_local, is_session, libvirt
+from pymachine_kvm.libvirt_api import is_local, is_session, libvirt
 from pymachine_kvm.options import Mount
 
 MACHINES = {"x86_64": "q35", "aarch64": "virt"}

@@ -13,9 +13,9 @@ from typing import Any
 from pymachine.documents import from_document
 from pymachine.errors import PymachineError
 from pymachine.strict_json import parse_json
-from pymachine_kvm.connection import translated
 from pymachine_kvm.console import content_of
 from pymachine_kvm.handle import CARD, Vm, card_name
+from pymachine_kvm.libvirt_api import translated
 from pymachine_kvm.ownership import Keeper, is_id
 from pymachine_kvm.storage import find_volume, put_seed, remove_volume
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from pymachine.errors import CheckFailed
-from pymachine_kvm.connection import GONE, code_of, libvirt, translated
 from pymachine_kvm.handle import Vm, volume_names
+from pymachine_kvm.libvirt_api import GONE, code_of, libvirt, translated
 from pymachine_kvm.status import required
 from pymachine_kvm.storage import find_pool, refresh
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
 
-from pymachine_kvm.connection import NO_DOMAIN, code_of, libvirt, translated
+from pymachine_kvm.libvirt_api import NO_DOMAIN, code_of, libvirt, translated
 
 
 def definitions(connection: Any) -> Iterator[ET.Element]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pymachine.errors import CheckFailed
-from pymachine.rendering import render
-from pymachine_kvm.bases import base_format
+from pymachine.templates import render
+from pymachine_kvm.base_images import base_format
 from pymachine_kvm.capabilities import folder_sharing
-from pymachine_kvm.connection import found, translated
 from pymachine_kvm.console import log_name
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import found, translated
 from pymachine_kvm.options import Mount, Wanted
 from pymachine_kvm.ownership import NOBODY, Keeper, is_ours, mark
 from pymachine_kvm.storage import folder_of, volume_path

@@ -25,31 +25,31 @@ from pymachine.driver import (
     Snapshot,
     Status,
 )
+from pymachine.images.cache import Shelf
 from pymachine.images.image import Image
-from pymachine.images.obtaining import look_up
-from pymachine.images.shelf import Shelf
+from pymachine.images.pull import look_up
 from pymachine.model import State
 from pymachine_kvm import (
-    baking,
-    cloning,
+    bake,
+    clone,
     console,
-    hardware,
+    create,
     leftovers,
-    making,
     power,
     preflight,
-    removal,
+    remove,
     resize,
     seed,
     snapshots,
     status,
+    virtualization,
 )
+from pymachine_kvm.base_image_copies import drop_copies
 from pymachine_kvm.boot import follow
-from pymachine_kvm.connection import connect
-from pymachine_kvm.copies import drop_copies
+from pymachine_kvm.dhcp import keep
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import KvmOptions, Wanted, read_options
-from pymachine_kvm.reservations import keep
 
 BOOT_PATIENCE = 300.0
 
@@ -86,20 +86,22 @@ class KvmDriver:
         wanted = read_options(request.options)
         seed.check_seed(request.name, wanted)
         with connect(wanted.uri) as connection:
-            image = None if request.source else _image(wanted, hardware.promise_of(connection, wanted.arch).arch)
+            image = (
+                None if request.source else _image(wanted, virtualization.promise_of(connection, wanted.arch).arch)
+            )
             preflight.check(connection, wanted, image, Own(request.name, request.machine_id), request.notice)
 
     def foresee(self, request: Request, remember: Remember) -> Prospect:
         """Bring image, pool and network into being and reserve the address."""
         wanted = read_options(request.options)
         with connect(wanted.uri) as connection:
-            return making.Making.of(connection, request, wanted, remember).foresee()
+            return create.Making.of(connection, request, wanted, remember).foresee()
 
     def create(self, request: Request, remember: Remember) -> Instance:
         """Make disk, seed and domain, and see it boot."""
         wanted = read_options(request.options)
         with connect(wanted.uri) as connection:
-            return making.Making.of(connection, request, wanted, remember).create()
+            return create.Making.of(connection, request, wanted, remember).create()
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Ask libvirt, read-only: that never asks for a password."""
@@ -109,7 +111,7 @@ class KvmDriver:
     def destroy(self, handle: Handle) -> None:
         """Remove domain, volumes, seed, reservation, firmware variables and console log."""
         with self._at(handle) as (connection, vm):
-            removal.remove(connection, vm)
+            remove.remove(connection, vm)
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch on and wait until it answers SSH."""
@@ -173,7 +175,7 @@ class KvmDriver:
     def check_source(self, handle: Handle) -> None:
         """Refuse to copy a machine that is not off."""
         with self._at(handle, read_only=True) as (connection, vm):
-            cloning.check_source(connection, vm)
+            clone.check_source(connection, vm)
 
     def baking(self, request: Request) -> Baking | None:
         """Say what to bake, if anything."""
@@ -181,12 +183,12 @@ class KvmDriver:
         if not wanted.bake:
             return None
         with connect(wanted.uri, read_only=True) as connection:
-            return baking.baking_of(connection, request, wanted)
+            return bake.baking_of(connection, request, wanted)
 
     def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
         """Shut down and put a copy of the disk on the shelf."""
         with self._at(handle) as (connection, vm):
-            baking.keep(connection, vm, baked, listener)
+            bake.keep(connection, vm, baked, listener)
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
         """Find the machines that carry our marks and that no store has on record."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
-from pymachine_kvm.device import Account
+from pymachine_kvm.kvm_device import Account
 
 DEADLINE = 5.0
 _ACL = "system.posix_acl_access"

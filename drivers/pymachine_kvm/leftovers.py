@@ -14,11 +14,11 @@ from uuid import UUID
 from pymachine.driver import Leftover, Search
 from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm.cards import Card, cards
-from pymachine_kvm.connection import GONE, code_of, connect, is_session, translated
 from pymachine_kvm.handle import Vm, volume_names
+from pymachine_kvm.libvirt_api import GONE, code_of, connect, is_session, translated
 from pymachine_kvm.options import read_options
 from pymachine_kvm.ownership import Keeper, Mark, mark_of
-from pymachine_kvm.removal import remove
+from pymachine_kvm.remove import remove
 from pymachine_kvm.status import find, state_of
 
 KIND = "virtual machine"

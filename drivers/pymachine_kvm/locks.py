@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.errors import DeadlineExceeded, DriverError
-from pymachine.images.locking import held
+from pymachine.images.lock import held
 
 
 @contextmanager

@@ -9,19 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.errors import CheckFailed
-from pymachine.rendering import render
+from pymachine.templates import render
 from pymachine_kvm import routes
-from pymachine_kvm.addresses import (
-    HostEntry,
-    bridge_of,
-    claimed_subnets,
-    clash,
-    free_subnet,
-    moved,
-    read_subnet,
-)
-from pymachine_kvm.connection import INVALID_ARGUMENT, NO_NETWORK, code_of, found, is_local, libvirt, translated
 from pymachine_kvm.definitions import definitions
+from pymachine_kvm.ipam import HostEntry, bridge_of, claimed_subnets, clash, free_subnet, moved, read_subnet
+from pymachine_kvm.libvirt_api import INVALID_ARGUMENT, NO_NETWORK, code_of, found, is_local, libvirt, translated
 from pymachine_kvm.locks import exclusive
 
 DEFAULT = "default"  # the one network that is ours to make and to move: every libvirt installation begins with it

@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any
 
-from pymachine_kvm.connection import libvirt
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import libvirt
 
 NAMESPACE = "urn:pymachine:kvm:1"
 PREFIX = "pymachine"  # how virsh shows the namespace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pymachine_kvm.phases import begins_kernel, begins_programs
+from pymachine_kvm.boot_log import begins_kernel, begins_programs
 
 RESETS = 3
 

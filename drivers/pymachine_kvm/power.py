@@ -11,8 +11,8 @@ from typing import Any
 from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError
 from pymachine.model import State
-from pymachine_kvm.connection import NO_DOMAIN, OPERATION_INVALID, code_of, libvirt, translated
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import NO_DOMAIN, OPERATION_INVALID, code_of, libvirt, translated
 from pymachine_kvm.status import required, state, state_of
 
 SHUTDOWN_PATIENCE = 90.0

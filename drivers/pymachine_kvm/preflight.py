@@ -16,12 +16,12 @@ from uuid import UUID
 from pymachine.errors import CheckFailed
 from pymachine.images.image import Image
 from pymachine.sizes import GIB, MIB
-from pymachine_kvm.bases import taken_up
-from pymachine_kvm.connection import translated
+from pymachine_kvm.base_images import taken_up
 from pymachine_kvm.handle import volume_names
-from pymachine_kvm.hardware import mend, why_not
+from pymachine_kvm.host_facts import Facts, PoolFacts, has_base, look_around, look_at_pool
+from pymachine_kvm.libvirt_api import translated
 from pymachine_kvm.options import Wanted
-from pymachine_kvm.surroundings import Facts, PoolFacts, has_base, look_around, look_at_pool
+from pymachine_kvm.virtualization import mend, why_not
 
 DEFAULT = "default"
 ROOM_TO_WORK = 1 * GIB  # what a new disk takes to boot, and the engine to begin with: its logs, a first image

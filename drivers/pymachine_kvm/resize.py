@@ -6,8 +6,8 @@ from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError, PymachineError, too_late
 from pymachine.sizes import GIB, MIB
-from pymachine_kvm.connection import libvirt, translated
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import libvirt, translated
 from pymachine_kvm.options import LEAST_MEMORY
 from pymachine_kvm.status import required
 from pymachine_kvm.storage import find_pool, find_volume

@@ -10,8 +10,8 @@ from typing import Any
 from pymachine.driver import Snapshot
 from pymachine.errors import CheckFailed, DriverError, NotSupported, PymachineError, UsageFault
 from pymachine.model import State
-from pymachine_kvm.connection import code_of, libvirt, translated
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import code_of, libvirt, translated
 from pymachine_kvm.status import required, state_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)

@@ -7,9 +7,9 @@ from typing import Any
 from pymachine.driver import Status
 from pymachine.errors import DriverError
 from pymachine.model import State
-from pymachine_kvm.connection import found, libvirt, translated
+from pymachine_kvm.dhcp import find_address
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.reservations import find_address
+from pymachine_kvm.libvirt_api import found, libvirt, translated
 from pymachine_kvm.usernet import LOOPBACK
 
 DISK_FULL = "the disk of its host is full"

@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine.rendering import render
+from pymachine.templates import render
 from pymachine.user_path import user_path
-from pymachine_kvm.connection import (
-    NO_VOLUME,
-    code_of,
-    found,
-    is_local,
-    is_session,
-    libvirt,
-    translated,
-)
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import NO_VOLUME, code_of, found, is_local, is_session, libvirt, translated
 from pymachine_kvm.locks import exclusive
 from pymachine_kvm.upload import pieces_of, upload
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from pymachine.errors import DriverError
 from pymachine.images.image import Image
-from pymachine_kvm.connection import libvirt, translated
+from pymachine_kvm.libvirt_api import libvirt, translated
 
 CHUNK = 262120  # what one message of libvirt's protocol carries
 Piece = bytes | int  # bytes, or the length of a hole

@@ -16,9 +16,9 @@ from typing import Any
 
 from pymachine.errors import CheckFailed
 from pymachine_kvm.capabilities import choices
-from pymachine_kvm.connection import is_local
 from pymachine_kvm.definitions import definitions
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import is_local
 
 LOOPBACK = "127.0.0.1"
 SSH_PORT = 22

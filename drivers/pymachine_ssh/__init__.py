@@ -11,8 +11,8 @@ from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import SshAddress, State
 from pymachine.transport.addresses import Hop, check_host, check_port, check_user, parse_jump, place
 from pymachine.transport.dial import dial
-from pymachine.transport.hostkeys import parse_pin
-from pymachine.transport.keyfiles import read_key_file
+from pymachine.transport.host_keys import parse_pin
+from pymachine.transport.key_files import read_key_file
 from pymachine.transport.ssh_config import HostConfig, resolve
 from pymachine.user_path import user_path
 

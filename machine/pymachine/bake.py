@@ -15,11 +15,11 @@ from pymachine.engine.removal import plan_removal, removal_bundle
 from pymachine.errors import CheckFailed, PymachineError, RemoteCommandFailed, refuses, too_late
 from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
-from pymachine.rendering import render
 from pymachine.steps.engine import SETUP_DEADLINE, run_bundle
 from pymachine.steps.host import look, request_for
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Session, journalled, timestamp, working
-from pymachine.steps.tools import Tools
+from pymachine.templates import render
 from pymachine.transport import Command
 
 LABEL = "bakes"  # of a machine that is made to become an image: the image's name

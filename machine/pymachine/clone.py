@@ -11,13 +11,13 @@ from pymachine.driver import Clones, Foresees
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
-from pymachine.steps.cloning import OwnIdentity, TakeOver
+from pymachine.steps.clone import OwnIdentity, TakeOver
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
-from pymachine.steps.foresight import Foresee
+from pymachine.steps.first_boot import Foresee
 from pymachine.steps.host import Allocate, Reach, options_on_record
-from pymachine.steps.powers import handle_of, incapable
+from pymachine.steps.power import handle_of, incapable
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Step, journalled, timestamp, working
-from pymachine.steps.tools import Tools
 
 SOURCE = "cloned_from"  # in the record of a clone: the id of the machine that it is a copy of
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pymachine.driver import Console
 from pymachine.model import Machine
-from pymachine.steps.powers import handle_of, incapable
-from pymachine.steps.tools import Tools
+from pymachine.steps.power import handle_of, incapable
+from pymachine.steps.services import Tools
 
 LOOK_EVERY = 1.0
 _OVERLAP = 4096  # bytes by which a log that was cut at its beginning is found again

@@ -14,13 +14,13 @@ from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec, Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
-from pymachine.steps.foresight import Carry, Foresee, SetUp
+from pymachine.steps.first_boot import Carry, Foresee, SetUp
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.refusal import refusing
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
-from pymachine.steps.tools import Tools
 from pymachine.store import readable
 
 

@@ -11,7 +11,7 @@ from pymachine.errors import Interrupted
 from pymachine.events import Reporter
 
 if TYPE_CHECKING:
-    from pymachine.steps.tools import Tools
+    from pymachine.steps.services import Tools
 
 
 class Stoppable:

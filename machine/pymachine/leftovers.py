@@ -8,7 +8,7 @@ from typing import Any
 from pymachine.driver import Collects, Driver, Handle, Leftover, Search
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
 from pymachine.events import looking
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store import Broken, readable
 from pymachine.store.homes import lives
 

@@ -15,10 +15,10 @@ from pymachine.errors import (
     Unreachable,
 )
 from pymachine.model import Machine, State
-from pymachine.steps.following import located, settled
-from pymachine.steps.powers import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
+from pymachine.steps.address import located, settled
+from pymachine.steps.power import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Session, journalled, working
-from pymachine.steps.tools import Tools
 from pymachine.transport import Command, Transport
 
 LOOK_DEADLINE = 5.0

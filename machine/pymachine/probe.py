@@ -14,14 +14,14 @@ from pymachine.engine.client import ENGINE_SHARE
 from pymachine.errors import EngineError, PymachineError
 from pymachine.events import looking
 from pymachine.model import Machine, Phase, State
-from pymachine.steps.inspection import Inspections
-from pymachine.store.clientfiles import CLIENT_FILES, materialised
+from pymachine.steps.status import Inspections
+from pymachine.store.client_files import CLIENT_FILES, materialised
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pymachine.driver import Status
-    from pymachine.steps.tools import Tools
+    from pymachine.steps.services import Tools
 
 # A probe waits, it does not compute: as wide as there are machines, within reason.
 WIDTH = 256

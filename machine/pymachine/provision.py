@@ -11,14 +11,14 @@ from pymachine.engine.options import wanted_config
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
 from pymachine.errors import CheckFailed, NotSupported
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
+from pymachine.steps.address import located_at_work, settled
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
-from pymachine.steps.following import located_at_work, settled
 from pymachine.steps.host import Reach, Survey, look
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.relocation import changes_between, relocated
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Session, Step, journalled, working
-from pymachine.steps.tools import Tools
 
 
 def provision(

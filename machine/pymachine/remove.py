@@ -9,12 +9,12 @@ from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.removal import RemovalPlan, plan_removal, removal_bundle
 from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Machine, Phase, State
+from pymachine.steps.address import located_if_told, state_of
 from pymachine.steps.engine import run_bundle
-from pymachine.steps.following import located_if_told, state_of
 from pymachine.steps.host import look
 from pymachine.steps.preview import Preview
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Session, Step, journalled, working
-from pymachine.steps.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)

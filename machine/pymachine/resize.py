@@ -9,8 +9,8 @@ from pymachine.driver import Alters, Resizes
 from pymachine.errors import UsageFault
 from pymachine.model import Machine
 from pymachine.sizes import exact_size
-from pymachine.steps.powers import at_work, handle_of, incapable
-from pymachine.steps.tools import Tools
+from pymachine.steps.power import at_work, handle_of, incapable
+from pymachine.steps.services import Tools
 
 
 @dataclass(frozen=True, slots=True)

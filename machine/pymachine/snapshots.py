@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from pymachine.driver import Snapshot, Snapshots
 from pymachine.model import Machine, State
-from pymachine.steps.powers import at_work, await_engine, handle_of, incapable, right_clock
-from pymachine.steps.tools import Tools
+from pymachine.steps.power import at_work, await_engine, handle_of, incapable, right_clock
+from pymachine.steps.services import Tools
 
 
 def snapshot(name: str, label: str, tools: Tools) -> None:

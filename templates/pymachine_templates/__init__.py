@@ -1,1 +1,1 @@
-"""Jinja2 templates: ``engine/`` for the engine set-up. Loaded by ``pymachine.rendering`` only."""
+"""Jinja2 templates: ``engine/`` for the engine set-up. Loaded by ``pymachine.templates`` only."""

@@ -17,7 +17,7 @@ from lab.workstation import Workstation
 from pymachine.engine.client import ask
 from pymachine.errors import PymachineError
 from pymachine.store.sqlite import SqliteStore
-from pymachine_kvm.connection import connect
+from pymachine_kvm.libvirt_api import connect
 
 DEADLINE = 900.0
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")

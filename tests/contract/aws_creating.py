@@ -13,13 +13,13 @@ from lab.ec2.catalogue import IMAGES
 from lab.ec2.server import Ec2Server
 from pymachine.driver import Instance
 from pymachine_aws import tags
-from pymachine_aws.account import Account
+from pymachine_aws.api import Account
+from pymachine_aws.config import Wanted
+from pymachine_aws.describe import Clock
 from pymachine_aws.handle import Ec2
-from pymachine_aws.launching import Launch, Means
-from pymachine_aws.removal import remove
+from pymachine_aws.launch import Launch, Means
+from pymachine_aws.remove import remove
 from pymachine_aws.site import Attempt, Image, Site, Subnet
-from pymachine_aws.waiting import Clock
-from pymachine_aws.wanted import Wanted
 from unit.aws_wishes import MACHINE, PLAIN, request
 
 REGION = "us-east-1"

@@ -14,10 +14,10 @@ from typing import Any
 from contract.aws_creating import QUICK
 from pymachine_aws import AwsOptions
 from pymachine_aws.handle import Ec2
-from pymachine_aws.launching import Launch, Means
-from pymachine_aws.removal import remove
-from pymachine_aws.surveying import account_of, survey
-from pymachine_aws.wanting import read_options
+from pymachine_aws.launch import Launch, Means
+from pymachine_aws.parse_options import read_options
+from pymachine_aws.placement import account_of, survey
+from pymachine_aws.remove import remove
 from unit.aws_wishes import request
 
 

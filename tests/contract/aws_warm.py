@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contract import aws_program
-from pymachine_aws.account import Account
+from pymachine_aws.api import Account
 
 __all__ = ["aws_program"]
 

@@ -11,12 +11,12 @@ from lab.ec2.server import Ec2Server
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine_aws import images
-from pymachine_aws.account import Account, ApiError, Unsure
-from pymachine_aws.caller import public_cidrs
+from pymachine_aws.api import Account, ApiError, Unsure
 from pymachine_aws.options import AwsOptions
+from pymachine_aws.parse_options import read_options
+from pymachine_aws.placement import survey
+from pymachine_aws.public_address import public_cidrs
 from pymachine_aws.site import Site
-from pymachine_aws.surveying import survey
-from pymachine_aws.wanting import read_options
 
 REGION = "us-east-1"
 

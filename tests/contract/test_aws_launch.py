@@ -16,8 +16,8 @@ from lab.ec2 import faults
 from lab.ec2.faults import Fault
 from lab.ec2.server import Ec2Server
 from pymachine.errors import DriverError, PymachineError
-from pymachine.swarm.opening import openings
-from pymachine_aws import groups, tags
+from pymachine.swarm.firewall import openings
+from pymachine_aws import security_group, tags
 from pymachine_aws.handle import Ec2
 
 __all__ = ["creating"]
@@ -167,7 +167,9 @@ def test_eight_joins_at_once_open_the_ways_between_nodes_once(creating: Creating
     made = creating.create()
     vpc = Ec2.of(made.handle).vpc
     with ThreadPoolExecutor(8) as pool:
-        joins = [pool.submit(groups.interconnect, creating.account, vpc, openings(4789), QUICK) for _ in range(8)]
+        joins = [
+            pool.submit(security_group.interconnect, creating.account, vpc, openings(4789), QUICK) for _ in range(8)
+        ]
         for join in joins:
             join.result()
     (group,) = ec2.client("ec2", REGION).describe_security_groups(GroupNames=["pymachine"])["SecurityGroups"]

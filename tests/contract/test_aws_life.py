@@ -20,10 +20,10 @@ from pymachine.errors import DriverError, NotSupported, TransportError
 from pymachine.model import SshAddress, State
 from pymachine.transport import Command
 from pymachine_aws import AwsDriver, AwsOptions
-from pymachine_aws.account import Account
-from pymachine_aws.connecting import proxy_words
+from pymachine_aws.api import Account
 from pymachine_aws.console_key import host_key
 from pymachine_aws.handle import Ec2
+from pymachine_aws.ssh_proxy import proxy_words
 
 REGIONS = ("us-east-1", "eu-central-1")
 STORE = "this-store"
@@ -291,7 +291,7 @@ if sys.argv[1:] == ["--version"]:
 session = json.loads(os.environ[sys.argv[1]])
 assert session["TokenValue"] and session["TokenValue"] not in " ".join(sys.argv)
 from pymachine.transport.dial import dial
-from pymachine_aws.connecting import carry
+from pymachine_aws.ssh_proxy import carry
 carry(dial("127.0.0.1", int(json.loads(sys.argv[5])["Parameters"]["portNumber"][0]), deadline=5), 0, 1)
 """
 

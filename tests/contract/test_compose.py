@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from lab.client import compose_plugin, docker_cli
-from pymachine.apply.compose import Compose, Composed
-from pymachine.apply.programs import run_program
-from pymachine.apply.swarm_document import stack_document
 from pymachine.errors import CheckFailed
-from pymachine.inventory.model import StackSpec
-from pymachine.plan import Unresolved, Why
+from pymachine.fleet.apply.compose import Compose, Composed
+from pymachine.fleet.apply.stack_document import stack_document
+from pymachine.fleet.apply.subprocesses import run_program
+from pymachine.fleet.inventory.model import StackSpec
+from pymachine.fleet.plan import Unresolved, Why
 
 WEB = "services: {web: {image: busybox}}\n"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lab.kvm_fixtures import build_folder, build_log, shelf
+from pymachine.images.cache import Shelf
+from pymachine.images.debian.disk import MIB
+from pymachine.images.debian.recipe import DEFAULT_SIZE
 from pymachine.images.image import Image
-from pymachine.images.making.disk import MIB
-from pymachine.images.making.recipe import DEFAULT_SIZE
-from pymachine.images.shelf import Shelf
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 

@@ -9,10 +9,10 @@ from lab.libvirtd import running
 from pymachine.driver import Search
 from pymachine_kvm import leftovers
 from pymachine_kvm.cards import Card, cards, put_card
-from pymachine_kvm.connection import connect
+from pymachine_kvm.dhcp import reserve
+from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import KvmOptions
 from pymachine_kvm.ownership import Keeper
-from pymachine_kvm.reservations import reserve
 from pymachine_kvm.storage import put_seed, refresh
 
 pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time

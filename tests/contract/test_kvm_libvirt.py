@@ -37,13 +37,13 @@ from lab.libvirtd import running
 from patience import LIMIT
 from pymachine.errors import CheckFailed, DriverError
 from pymachine.images.image import Image
-from pymachine_kvm.addresses import read_subnet
-from pymachine_kvm.bases import MARK, base_format, base_name, base_users, drop_base, ensure_base, has_base
-from pymachine_kvm.connection import connect
+from pymachine_kvm.base_images import MARK, base_format, base_name, base_users, drop_base, ensure_base, has_base
+from pymachine_kvm.dhcp import choose_mac, find_address, release, reserve
 from pymachine_kvm.domain import DomainSpec, define
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.ipam import read_subnet
+from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.network import ensure_network, entries_by_place
-from pymachine_kvm.reservations import choose_mac, find_address, release, reserve
 from pymachine_kvm.storage import find_volume, folder_of, make_disk, put_seed, refresh, volume_path
 from pymachine_kvm.usernet import choose_ports, forwards
 
@@ -116,8 +116,8 @@ UPLOAD = """
 import os, signal, sys
 from pathlib import Path
 from pymachine.images.image import Image
-from pymachine_kvm.bases import ensure_base
-from pymachine_kvm.connection import connect
+from pymachine_kvm.base_images import ensure_base
+from pymachine_kvm.libvirt_api import connect
 uri, pool, path, digest, size, fatal = sys.argv[1:]
 def told(text):
     print(text, flush=True)

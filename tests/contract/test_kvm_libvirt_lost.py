@@ -17,7 +17,7 @@ from contract.libvirt_objects import require_libvirt
 from lab.libvirtd import running
 from patience import gives_up
 from pymachine.errors import DriverError
-from pymachine_kvm.connection import connect, translated
+from pymachine_kvm.libvirt_api import connect, translated
 
 pytestmark = pytest.mark.lab  # needs root's libvirt, and takes its time
 

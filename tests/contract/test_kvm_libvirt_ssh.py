@@ -13,10 +13,10 @@ from contract.libvirt_objects import MIB, own_network, own_pool, qcow2_image, re
 from contract.sshd import make_key, require_sshd, running_sshd
 from lab.libvirtd import running
 from pymachine.errors import CheckFailed
-from pymachine_kvm.bases import ensure_base
-from pymachine_kvm.connection import connect, is_local
+from pymachine_kvm.base_images import ensure_base
+from pymachine_kvm.dhcp import release, reserve
+from pymachine_kvm.libvirt_api import connect, is_local
 from pymachine_kvm.network import ensure_network
-from pymachine_kvm.reservations import release, reserve
 from pymachine_kvm.storage import make_disk, put_seed, volume_path
 from pymachine_kvm.usernet import choose_ports
 

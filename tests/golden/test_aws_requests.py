@@ -13,13 +13,13 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from typing_extensions import override
 
-from pymachine.swarm.opening import openings
-from pymachine_aws import groups
+from pymachine.swarm.firewall import openings
+from pymachine_aws import security_group
+from pymachine_aws.config import PortRange, Volume, Wanted
 from pymachine_aws.handle import Ec2
-from pymachine_aws.launching import Launch, Means
-from pymachine_aws.removal import remove
+from pymachine_aws.launch import Launch, Means
+from pymachine_aws.remove import remove
 from pymachine_aws.site import Site
-from pymachine_aws.wanted import PortRange, Volume, Wanted
 from unit.aws_cloud import Cloud
 from unit.aws_wishes import FIRST, PLAIN, SITE, access, request, way
 
@@ -129,7 +129,7 @@ def test_what_comes_before_a_launch_is_as_committed(
 def test_ways_between_nodes_are_as_committed(cloud: Sending, golden: Callable[[str, str], None]) -> None:
     ec2 = created(cloud, "plain")
     cloud.sent.clear()
-    groups.interconnect(cloud, ec2.vpc, openings(4789), cloud.time.clock)
+    security_group.interconnect(cloud, ec2.vpc, openings(4789), cloud.time.clock)
     golden("aws/AuthorizeSecurityGroupIngress.within", cloud.texts("AuthorizeSecurityGroupIngress"))
 
 

@@ -26,11 +26,11 @@ from pymachine.cloudinit import (
     settings,
     user_data,
 )
-from pymachine.cloudinit.firstboot import queue_command
+from pymachine.cloudinit.first_boot import queue_command
 from pymachine.cloudinit.settings import FILES
 from pymachine.cloudinit.settings import SCRIPT as SETTINGS
 from pymachine.driver import CarriedFile, FirstBoot, Login
-from pymachine.rendering import render
+from pymachine.templates import render
 
 MAC = "52:54:00:AB:CD:EF"
 PEM = b"-----BEGIN OPENSSH PRIVATE KEY-----\nb25l\ndHdv\n-----END OPENSSH PRIVATE KEY-----\n"

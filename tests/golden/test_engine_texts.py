@@ -16,7 +16,7 @@ import pytest
 
 from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
 from pymachine.engine.facts import HostFacts, facts_command
-from pymachine.engine.hostfacts import EngineFacts
+from pymachine.engine.host_facts import EngineFacts
 from pymachine.engine.removal import plan_removal, removal_bundle
 from pymachine.engine.setup import plan_setup
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle

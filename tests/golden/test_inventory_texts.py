@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pymachine.inventory import Source, Surroundings, exporting, load, starter
-from pymachine.inventory.drivers import Drivers
-from pymachine.inventory.schema import schema_of
+from pymachine.fleet.inventory import Source, Surroundings, export, load, starter
+from pymachine.fleet.inventory.driver_keys import Drivers
+from pymachine.fleet.inventory.json_schema import schema_of
 from pymachine.model import SshAddress
 from pymachine.testing.fake_driver import FakeOptions
 from pymachine_ssh import SshOptions
@@ -54,8 +54,8 @@ def test_the_starters(golden: Compare) -> None:
 
 def test_the_exports(golden: Compare) -> None:
     fleet = load([Source("shop.yaml", FLEET)], AROUND).fleet
-    stated = {machine.name: exporting.declared(machine) for machine in fleet.machines}
+    stated = {machine.name: export.declared(machine) for machine in fleet.machines}
     addresses = {**{name: address for name, address in stated.items() if address}, **RECORDED}
-    golden("inventory/ansible.yaml", exporting.ansible(fleet, addresses))
-    golden("inventory/ssh-config", exporting.ssh_config(fleet, addresses))
-    golden("inventory/fleet.json", json.dumps(exporting.document(fleet), indent=2, ensure_ascii=False) + "\n")
+    golden("inventory/ansible.yaml", export.ansible(fleet, addresses))
+    golden("inventory/ssh-config", export.ssh_config(fleet, addresses))
+    golden("inventory/fleet.json", json.dumps(export.document(fleet), indent=2, ensure_ascii=False) + "\n")

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from pymachine.errors import DriverError
-from pymachine.rendering import render
 from pymachine.sizes import GIB
-from pymachine_kvm.connection import connect, libvirt, translated
+from pymachine.templates import render
 from pymachine_kvm.domain import DomainSpec, domain_xml
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import connect, libvirt, translated
 from pymachine_kvm.options import Mount
 
 POOL = "/var/lib/libvirt/images"

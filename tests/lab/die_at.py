@@ -11,7 +11,7 @@ import signal
 import sys
 
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 
 
 class Deadly:

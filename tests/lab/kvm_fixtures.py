@@ -21,9 +21,9 @@ from lab.sh import LabError
 from lab.tinyhost import StandIn
 from lab.virtual_leftovers import swept
 from lab.workstation import Workstation
-from pymachine.images import making
-from pymachine.images.shelf import digest_of
-from pymachine_kvm.bases import MARK, base_names
+from pymachine.images import debian
+from pymachine.images.cache import digest_of
+from pymachine_kvm.base_images import MARK, base_names
 
 __all__ = [
     "engine_image",
@@ -133,7 +133,7 @@ def shelf() -> Path:
 def _recipe() -> str:
     """A name for all that an image is made of, and how."""
     total = hashlib.sha256()
-    for path in sorted(Path(making.__file__).parent.rglob("*")):
+    for path in sorted(Path(debian.__file__).parent.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()[:12]

@@ -11,7 +11,7 @@ import pytest
 from lab.host import Host
 from lab.sh import Completed, run
 from pymachine.driver import Login
-from pymachine.transport.keypair import new_private_key, public_line
+from pymachine.transport.key_pair import new_private_key, public_line
 
 __all__ = ["keys"]
 

@@ -17,7 +17,7 @@ from lab.workstation import Workstation
 from pymachine.cloudinit import UserData, meta_data, settings, user_data
 from pymachine.driver import CarriedFile, FirstBoot
 from pymachine.engine.bundle import TlsFiles, setup_bundle
-from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.setup import plan_setup
 from pymachine.store.sqlite import SqliteStore
 

@@ -17,7 +17,7 @@ from lab.kvm_fixtures import Virtual
 from lab.libvirtd import URI
 from lab.readymachine import ReadyMachine
 from lab.workstation import Workstation
-from pymachine_kvm.connection import connect
+from pymachine_kvm.libvirt_api import connect
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 

@@ -14,7 +14,7 @@ from lab.kvm_fixtures import Virtual
 from lab.tinyguest import OBEY, sector, write_disk
 from lab.tinyhost import StandIn
 from pymachine.driver import Driver, Prospect
-from pymachine.images.shelf import VARIABLE
+from pymachine.images.cache import VARIABLE
 from pymachine.testing.contract import DriverContract
 from pymachine_kvm import KvmDriver, KvmOptions
 

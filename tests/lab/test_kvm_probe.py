@@ -19,12 +19,12 @@ import pytest
 
 from lab import libvirtd, tinyguest
 from pymachine.errors import DriverError
-from pymachine_kvm import hardware
+from pymachine_kvm import virtualization
 from pymachine_kvm.boot import follow
-from pymachine_kvm.connection import connect, libvirt
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.kvm_probe import Answer, BootDisk, ask_guest
+from pymachine_kvm.libvirt_api import connect, libvirt
 from pymachine_kvm.panic import RESETS
-from pymachine_kvm.probe import Answer, BootDisk, ask_guest
 
 pytestmark = pytest.mark.lab
 
@@ -120,7 +120,7 @@ def test_the_firmwares_variables_of_the_probe_are_removed(conn: Any, folder: Pat
 def test_an_interrupted_probe_leaves_no_domain(conn: Any, folder: Path) -> None:
     disk = disk_that_prints(folder, HUNG)
     code = (
-        "import sys; from pymachine_kvm.connection import connect; from pymachine_kvm.probe import *\n"
+        "import sys; from pymachine_kvm.libvirt_api import connect; from pymachine_kvm.kvm_probe import *\n"
         f"with connect({URI!r}) as conn: ask_guest(conn, BootDisk({str(disk)!r}, 'raw'), virt_type='qemu')"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as child:
@@ -139,7 +139,7 @@ def test_hardware_is_settled_by_what_this_host_can_do_and_said_once(
     disk = BootDisk(str(disk_that_prints(folder, BOOTED)), "raw")
     said: list[str] = []
 
-    kinds = [hardware.settle(conn, "auto", None, lambda: ask_guest(conn, disk), said.append) for _ in range(2)]
+    kinds = [virtualization.settle(conn, "auto", None, lambda: ask_guest(conn, disk), said.append) for _ in range(2)]
 
     assert kinds in (["kvm", "kvm"], ["qemu", "qemu"])
     assert len(said) == (kinds[0] == "qemu")

@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.tinyguest import TALK, sector, write_disk
+from pymachine.images.cache import Shelf
 from pymachine.images.image import Known
-from pymachine.images.shelf import Shelf
 from pymachine.store.sqlite import SqliteStore
 
 IMAGE = "tiny-with-engine"

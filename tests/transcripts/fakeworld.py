@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from pymachine.apply.programs import Ended
-    from pymachine.cli.wiring import Wiring
-    from pymachine.cluster.seam import ClusterEngine
+    from pymachine.cli.dependencies import Wiring
     from pymachine.driver import Driver
     from pymachine.engine.client import EngineAnswer
+    from pymachine.fleet.apply.subprocesses import Ended
     from pymachine.model import Endpoint
+    from pymachine.swarm_api.protocol import ClusterEngine
     from pymachine.testing.fake_driver import FakeCloud
 
 CERTIFICATES = {"ca.pem": b"authority\n", "cert.pem": b"certificate\n", "key.pem": b"key\n"}
@@ -42,7 +42,7 @@ _MAKING = threading.Lock()
 
 def wiring() -> Wiring:
     """Wire the command line to a cloud; other drivers are the installed ones."""
-    from pymachine.cli.wiring import Wiring
+    from pymachine.cli.dependencies import Wiring
 
     def names() -> list[str]:
         from pymachine import registry
@@ -54,7 +54,7 @@ def wiring() -> Wiring:
 
 def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Ended:
     """Answer as Compose does that has no service to tell of, and warns of the variable FAKE_COMPOSE; run the rest."""
-    from pymachine.apply.programs import Ended, run_program
+    from pymachine.fleet.apply.subprocesses import Ended, run_program
 
     if list(words[:2]) != ["docker", "compose"]:
         return run_program(words, environ, **how)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from patience import LIMIT
-from pymachine_aws.account import Account, ApiError
+from pymachine_aws.api import Account, ApiError
 
 Answer: TypeAlias = "Mapping[str, Any] | Exception | Callable[..., Mapping[str, Any]] | list[Any]"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from pymachine_aws.account import Account, ApiError, Unsure
-from pymachine_aws.waiting import Clock
+from pymachine_aws.api import Account, ApiError, Unsure
+from pymachine_aws.describe import Clock
 
 Fault = Callable[[dict[str, Any]], None]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pymachine.driver import Listener
 from pymachine.overriding import override
-from pymachine_aws.account import Account, ApiError
+from pymachine_aws.api import Account, ApiError
+from pymachine_aws.describe import Clock
 from pymachine_aws.handle import Ec2
-from pymachine_aws.waiting import Clock
 
 LAUNCHED = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 

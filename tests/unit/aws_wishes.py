@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from pymachine.driver import Login, Request
+from pymachine_aws.config import Access, Volume, Wanted, Way
 from pymachine_aws.options import AwsOptions
 from pymachine_aws.site import Attempt, Image, Site, Subnet
-from pymachine_aws.wanted import Access, Volume, Wanted, Way
 
 MACHINE = "0c58dbd2-1111-4000-8000-000000000000"
 LOGIN = Login("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE9vYm9vYm9vYm9vYm9vYm9vYm9vYm9vYm9vYm9vYm9v pymachine", "", b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from pymachine.driver import Driver
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.world import World
 

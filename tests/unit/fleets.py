@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from pymachine.cluster.view import MANAGER, ClusterView, Member, Node, quorum_of, wanted_labels
 from pymachine.documents import to_document
 from pymachine.engine.effects import RESTARTING, Aspect, Change
-from pymachine.inventory.model import Fleet, MachineSpec, NodeSpec, Spot, StackSpec, SwarmSpec
-from pymachine.model import EngineSpec, Machine, Membership, Phase, State
-from pymachine.plan import (
+from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec, Spot, StackSpec, SwarmSpec
+from pymachine.fleet.plan import (
     ONE_BY_ONE,
     Action,
     Batch,
@@ -24,10 +22,12 @@ from pymachine.plan import (
     Plan,
     Seat,
     Traits,
-    payloads,
+    payloads,  # fmt: skip
     plan,
-)  # fmt: skip
-from pymachine.plan.differences import changed_engine
+)
+from pymachine.fleet.plan.diff import changed_engine
+from pymachine.model import EngineSpec, Machine, Membership, Phase, State
+from pymachine.swarm_api.view import MANAGER, ClusterView, Member, Node, quorum_of, wanted_labels
 from pymachine.testing.fake_driver import FakeOptions
 
 ALTERS = {"fake_size": "memory", "fake_account": "reach", "fake_spot": "record", "fake_tags": "refit"}

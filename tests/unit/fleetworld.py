@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pymachine.apply.programs import Ended
-from pymachine.apply.running import Account, Bounds, Quiet
-from pymachine.apply.working import Computer, FleetWork
-from pymachine.cluster.containers import Container
-from pymachine.cluster.seam import INACTIVE
-from pymachine.cluster.services import Failure, Service
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
-from pymachine.inventory.model import Fleet, MachineSpec
+from pymachine.fleet.apply.fleet import Computer, FleetWork
+from pymachine.fleet.apply.scheduler import Account, Bounds, Quiet
+from pymachine.fleet.apply.subprocesses import Ended
+from pymachine.fleet.inventory.model import Fleet, MachineSpec
+from pymachine.fleet.plan import ONE_BY_ONE, Batch, Plan
 from pymachine.model import SshAddress
-from pymachine.plan import ONE_BY_ONE, Batch, Plan
+from pymachine.swarm_api.containers import Container
+from pymachine.swarm_api.protocol import INACTIVE
+from pymachine.swarm_api.services import Failure, Service
 from pymachine.testing.fake_driver import FakeCloud
 from pymachine.testing.fake_transport import Call, FakeTransport, done
 from pymachine.transport import Result, Transport

@@ -12,7 +12,7 @@ import pytest
 
 from pymachine.driver import option, refused
 from pymachine.errors import DriverMissing, PymachineError, UsageFault
-from pymachine.inventory import Fleet, Inventory, InventoryFaults, SecretSource, Source, Surroundings, load
+from pymachine.fleet.inventory import Fleet, Inventory, InventoryFaults, SecretSource, Source, Surroundings, load
 from pymachine.testing.fake_driver import FakeOptions
 from pymachine_ssh import SshOptions
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymachine_kvm.connection import NO_DOMAIN, OPERATION_INVALID, connect, libvirt
 from pymachine_kvm.handle import Vm, mac_of, volume_names
+from pymachine_kvm.libvirt_api import NO_DOMAIN, OPERATION_INVALID, connect, libvirt
 from pymachine_kvm.ownership import mark
 from pymachine_kvm.power import Clock
 

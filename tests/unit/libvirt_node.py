@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pymachine_kvm.connection import connect
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import connect
 
 NETWORK = """
 <network><name>{name}</name>{forward}

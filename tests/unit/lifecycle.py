@@ -18,14 +18,14 @@ from pymachine.events import Asker
 from pymachine.model import EngineSpec, Machine, Phase, SshAddress, State
 from pymachine.provision import provision
 from pymachine.remove import Removal, remove
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store import Store, readable
 from pymachine.store.processes import Process
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_driver import FakeOptions
 from pymachine.testing.memory_store import MemoryStore
-from pymachine.testing.recording import RecordingReporter
+from pymachine.testing.recorder import RecordingReporter
 from pymachine.transport import Transport
 from unit.blows import Beside, Blow, Fate, Killed, StruckStore, StruckTransport, struck_driver
 from unit.premises import Premises, driver_kinds

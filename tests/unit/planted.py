@@ -12,7 +12,7 @@ from pymachine import leftovers
 from pymachine.driver import Instance, Remember, Request
 from pymachine.errors import PymachineError
 from pymachine.remove import Removal, remove
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store import Lease, Store
 from pymachine.testing.fake_driver import FakeOptions
 from unit.lifecycle import Site

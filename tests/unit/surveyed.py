@@ -16,7 +16,7 @@ from typing import Any
 
 from patience import LIMIT, until
 from pymachine.engine.facts import facts_command, parse_facts
-from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.host_facts import HostFacts
 from pymachine.model import EngineSpec
 
 INFO = {"ID": "x", "DockerRootDir": "/var/lib/docker", "Driver": "overlay2", "Swarm": {"LocalNodeState": "inactive"}}

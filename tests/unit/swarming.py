@@ -6,9 +6,9 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-from pymachine.inventory.model import NodeSpec, SwarmSpec
+from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.swarm import init, join
 from pymachine.testing.fake_cluster import FakeClusters
 from pymachine.testing.fake_transport import HOST_KEY

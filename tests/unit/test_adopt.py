@@ -11,7 +11,7 @@ import pytest
 
 from pymachine import power
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.create import Order, create, preview_create
 from pymachine.errors import CheckFailed, DriverError, NotSupported, StepFailed
 from pymachine.model import Endpoint, Phase, SshAddress, State

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.apply.acting import known_kinds
-from pymachine.apply.deploying import Docker
-from pymachine.apply.memory import failed_of, note_name
-from pymachine.apply.running import Outcome
-from pymachine.apply.selection import limited
-from pymachine.apply.working import FleetWork, leased, refuse
 from pymachine.errors import CheckFailed, DriverError, LeaseHeld
-from pymachine.inventory.model import Fleet, NodeSpec, SwarmSpec
+from pymachine.fleet.apply.deploy import Docker
+from pymachine.fleet.apply.execute import known_kinds
+from pymachine.fleet.apply.fleet import FleetWork, leased, refuse
+from pymachine.fleet.apply.scheduler import Outcome
+from pymachine.fleet.apply.selectors import limited
+from pymachine.fleet.apply.state import failed_of, note_name
+from pymachine.fleet.inventory.model import Fleet, NodeSpec, SwarmSpec
+from pymachine.fleet.plan import Kind
 from pymachine.model import EngineSpec, Phase, State
-from pymachine.plan import Kind
 from pymachine.steps.engine import SetUpEngine
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, machine, moved

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.fleets import parse_batch
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
+from pymachine.cli.fleet_options import parse_batch
 from pymachine.errors import UsageFault
-from pymachine.inventory.model import Fleet
+from pymachine.fleet.inventory.model import Fleet
+from pymachine.fleet.plan import ONE_BY_ONE, Batch
 from pymachine.model import EngineSpec
 from pymachine.overriding import override
-from pymachine.plan import ONE_BY_ONE, Batch
 from pymachine.testing.fake_cluster import FakeClusters
 from pymachine.testing.fake_swarm import State
 from pymachine.testing.fake_transport import FakeTransport

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from patience import AGES, LIMIT, gives_up
-from pymachine.apply.connections import STARTS, Connections
-from pymachine.apply.logs import Logs, Watched
-from pymachine.apply.programs import run_program
-from pymachine.apply.selection import limited, selected
 from pymachine.errors import DeadlineExceeded, Interrupted, PymachineError, Unreachable, UsageFault
 from pymachine.events import Asker
+from pymachine.fleet.apply.connections import STARTS, Connections
+from pymachine.fleet.apply.logs import Logs, Watched
+from pymachine.fleet.apply.selectors import limited, selected
+from pymachine.fleet.apply.subprocesses import run_program
+from pymachine.fleet.plan import Action, Chain, Plan, payloads
 from pymachine.model import SshAddress
-from pymachine.plan import Action, Chain, Plan, payloads
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_transport import FakeTransport, done
-from pymachine.testing.recording import RecordingReporter
+from pymachine.testing.recorder import RecordingReporter
 from pymachine.transport import Command, Transport
 from unit.fleets import fleet, spec, stack
 

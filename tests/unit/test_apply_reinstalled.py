@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.cluster.seam import INACTIVE
 from pymachine.engine.effects import Effect
-from pymachine.inventory.model import Fleet
+from pymachine.fleet.inventory.model import Fleet
+from pymachine.fleet.plan import Kind, Plan
 from pymachine.model import EngineSpec
-from pymachine.plan import Kind, Plan
 from pymachine.swarm import status
+from pymachine.swarm_api.protocol import INACTIVE
 from unit.fleets import fleet, stack
 from unit.fleetworld import FleetWorld, machine
 

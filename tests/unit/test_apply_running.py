@@ -11,10 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from patience import LIMIT
-from pymachine.apply.running import Account, Bounds, Outcome, Quiet, Run
 from pymachine.errors import EngineError, Interrupted
+from pymachine.fleet.apply.scheduler import Account, Bounds, Outcome, Quiet, Run
+from pymachine.fleet.plan import Action, Chain, Payload, Plan, payloads
 from pymachine.overriding import override
-from pymachine.plan import Action, Chain, Payload, Plan, payloads
 from unit.calls import calls_of
 
 CREATE = payloads.Create()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.apply.running import Bounds, Quiet
-from pymachine.apply.working import FleetWork
-from pymachine.inventory import InventoryFaults
-from pymachine.inventory.faults import Finding
-from pymachine.inventory.model import Fleet, Spot
+from pymachine.fleet.apply.fleet import FleetWork
+from pymachine.fleet.apply.scheduler import Bounds, Quiet
+from pymachine.fleet.inventory import InventoryFaults
+from pymachine.fleet.inventory.errors import Finding
+from pymachine.fleet.inventory.model import Fleet, Spot
+from pymachine.fleet.plan import Kind
 from pymachine.model import EngineSpec
-from pymachine.plan import Kind
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, calls_of, machine
 

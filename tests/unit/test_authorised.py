@@ -12,9 +12,9 @@ from pymachine.errors import AuthFailed, CheckFailed, DriverError, StepFailed, U
 from pymachine.model import Phase
 from pymachine.steps.host import ADMISSION_PATIENCE
 from pymachine.steps.login import MakeLogin
-from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.store.client_files import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done
-from pymachine.transport.keypair import public_line
+from pymachine.transport.key_pair import public_line
 from unit.clouds import CloudWorld
 from unit.world import STEPS_ON_A_HOST, World, is_run
 

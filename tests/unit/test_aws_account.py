@@ -15,7 +15,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import CheckFailed, DriverError, PymachineError, Unreachable, UsageFault
-from pymachine_aws.account import Account, ApiError, Unsure
+from pymachine_aws.api import Account, ApiError, Unsure
 from pymachine_aws.handle import Ec2
 from unit.aws_account import Loopback, Reply, error_body, loopback
 
@@ -87,7 +87,7 @@ def test_boto3_is_not_loaded_with_the_driver() -> None:
 def test_a_missing_boto3_is_one_line_with_the_command_that_installs_it() -> None:
     code = (
         "import sys; sys.modules['boto3'] = None\n"
-        "from pymachine.errors import DriverMissing\nfrom pymachine_aws.account import Account\n"
+        "from pymachine.errors import DriverMissing\nfrom pymachine_aws.api import Account\n"
         "try: Account('eu-central-1').read('describe_vpcs', 'look')\n"
         "except DriverMissing as error: print(error.hint)"
     )

@@ -10,7 +10,7 @@ import pytest
 from pymachine.driver import Adopts, Handle, InspectsTogether, Locates, Login, Moves, PowerControl, Request
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine_aws import AwsDriver
-from pymachine_aws.adopting import AdoptedAws
+from pymachine_aws.adopt import AdoptedAws
 from pymachine_aws.handle import Ec2
 from pymachine_aws.options import AwsOptions
 from unit.aws_life import Region, described

@@ -12,7 +12,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import DriverError, Unreachable
-from pymachine_aws.caller import cidr_of, public_cidrs, source_cidr
+from pymachine_aws.public_address import cidr_of, public_cidrs, source_cidr
 
 
 @contextmanager

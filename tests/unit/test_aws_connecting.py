@@ -17,8 +17,8 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
-from pymachine_aws import connecting
-from pymachine_aws.connecting import Wanted, carry, instance_connect, proxy_words, session_manager
+from pymachine_aws import ssh_proxy
+from pymachine_aws.ssh_proxy import Wanted, carry, instance_connect, proxy_words, session_manager
 from unit.aws_life import Region, ec2, refusal
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJe0S4yS5PyN1Y4yjxJkzMEz1nPUKIiDbkSgXrnJ8V9K"
@@ -187,7 +187,7 @@ def test_an_instance_without_agent_is_the_apis_error(plugin: Path) -> None:
 
 def program(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     keys = {"AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/nonexistent", **environ}
-    path = Path(sys.executable).with_name(connecting.PROGRAM)
+    path = Path(sys.executable).with_name(ssh_proxy.PROGRAM)
     return subprocess.run(
         [path, *words],
         env={"PATH": "/nonexistent", **keys},

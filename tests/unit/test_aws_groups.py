@@ -8,10 +8,10 @@ import pytest
 
 from pymachine.driver import Opening
 from pymachine.errors import CheckFailed, DriverError
-from pymachine_aws import groups, tags
-from pymachine_aws.account import ApiError
-from pymachine_aws.rules import Rule, missing, permissions, rules_within, wanted_rules
-from pymachine_aws.wanted import PortRange
+from pymachine_aws import security_group, tags
+from pymachine_aws.api import ApiError
+from pymachine_aws.config import PortRange
+from pymachine_aws.security_group_rules import Rule, missing, permissions, rules_within, wanted_rules
 from unit.aws_cloud import Cloud, lost, refusal
 
 SSH = Rule("tcp", 22, 22, "192.0.2.1/32")
@@ -24,7 +24,7 @@ def cloud() -> Cloud:
 
 
 def ensure(cloud: Cloud, *rules: Rule) -> str:
-    return groups.ensure(cloud, "vpc-1", rules or (SSH, ENGINE), cloud.time.clock)
+    return security_group.ensure(cloud, "vpc-1", rules or (SSH, ENGINE), cloud.time.clock)
 
 
 def group_with(*entries: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def test_ways_between_members_are_open_to_members_alone(cloud: Cloud) -> None:
     group = ensure(cloud)
     cloud.calls.clear()
     for _ in range(2):
-        groups.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
+        security_group.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
     (asked,) = [params for name, params in cloud.calls if name == "authorize_security_group_ingress"]
     pair = [{"GroupId": group, "Description": "pymachine"}]
     assert asked["IpPermissions"] == [
@@ -168,14 +168,14 @@ def test_ways_between_members_are_open_to_members_alone(cloud: Cloud) -> None:
 
 
 def test_without_a_group_of_ours_nothing_is_opened(cloud: Cloud) -> None:
-    groups.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
+    security_group.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
     assert cloud.count("authorize_security_group_ingress") == cloud.count("create_security_group") == 0
 
 
 def test_who_loses_the_race_for_a_way_opens_the_others(cloud: Cloud) -> None:
     group = ensure(cloud)
     cloud.before["authorize_security_group_ingress"] = [lost(), refusal("InvalidPermission.Duplicate")]
-    groups.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
+    security_group.interconnect(cloud, "vpc-1", WAYS, cloud.time.clock)
     assert missing(rules_within(group, WAYS), cloud.groups[group]) == ()
 
 

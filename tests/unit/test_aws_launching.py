@@ -11,13 +11,14 @@ import pytest
 
 from pymachine.driver import Instance
 from pymachine.errors import CheckFailed, DriverError, UsageFault
-from pymachine_aws import launching, tags
-from pymachine_aws.account import ApiError
-from pymachine_aws.codes import NoRoom
+from pymachine_aws import launch as aws_launch
+from pymachine_aws import tags
+from pymachine_aws.api import ApiError
+from pymachine_aws.config import Wanted
+from pymachine_aws.error_codes import NoRoom
 from pymachine_aws.handle import Ec2
-from pymachine_aws.launching import Launch, Means
+from pymachine_aws.launch import Launch, Means
 from pymachine_aws.site import Site, Subnet
-from pymachine_aws.wanted import Wanted
 from unit.aws_cloud import Cloud, lost, refusal
 from unit.aws_wishes import FIRST, LOGIN, MACHINE, PLAIN, SECOND, SITE, access, request, way
 
@@ -474,7 +475,7 @@ def test_the_group_of_another_vpc_does_not_stay_behind(creating: Creating) -> No
 def test_user_data_that_does_not_fit_is_refused_before_anything() -> None:
     noise = random.Random(1).randbytes(20_000).hex()
     with pytest.raises(UsageFault, match="EC2 takes 16384"):
-        launching.check(request(login=None), replace(PLAIN, user_data=f"#!/bin/sh\n# {noise}\n"))
+        aws_launch.check(request(login=None), replace(PLAIN, user_data=f"#!/bin/sh\n# {noise}\n"))
 
 
 def test_everything_made_at_the_launch_carries_the_machines_tags(creating: Creating) -> None:

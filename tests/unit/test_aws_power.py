@@ -8,7 +8,7 @@ import pytest
 
 from pymachine.errors import DriverError, NotSupported
 from pymachine_aws import power
-from pymachine_aws.account import Unsure
+from pymachine_aws.api import Unsure
 from pymachine_aws.power import Watch
 from unit.aws_life import Region, Told, described, ec2, refusal
 

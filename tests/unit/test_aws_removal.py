@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pymachine.errors import DriverError
-from pymachine_aws import groups, tags
+from pymachine_aws import security_group, tags
 from pymachine_aws.handle import Ec2
-from pymachine_aws.launching import Launch, Means
-from pymachine_aws.removal import remove
+from pymachine_aws.launch import Launch, Means
+from pymachine_aws.remove import remove
 from unit.aws_cloud import Cloud, lost, refusal
 from unit.aws_wishes import MACHINE, PLAIN, SITE, access, request
 
@@ -82,7 +82,7 @@ def test_a_group_that_somebody_else_holds_is_left_after_two_minutes(cloud: Cloud
     cloud.before["delete_security_group"] = [refusal("DependencyViolation") for _ in range(100)]
     remove(ec2, cloud, cloud.time.clock)
     assert len(cloud.groups) == 1
-    assert groups.RELEASE < cloud.time.seconds < groups.RELEASE + 60
+    assert security_group.RELEASE < cloud.time.seconds < security_group.RELEASE + 60
 
 
 def test_a_machine_that_comes_meanwhile_keeps_the_group(cloud: Cloud) -> None:

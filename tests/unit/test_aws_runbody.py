@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pymachine_aws import tags
-from pymachine_aws.runbody import Parts, digest_of, run_body
+from pymachine_aws.config import Volume, Wanted
+from pymachine_aws.run_instances import Parts, digest_of, run_body
 from pymachine_aws.site import Attempt
-from pymachine_aws.wanted import Volume, Wanted
 from unit.aws_wishes import FIRST, MACHINE, PLAIN, SECOND, UBUNTU, way
 
 TAGS = tags.of_machine("node1", MACHINE, "store-1", {})

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pymachine.errors import DriverError, Unreachable
-from pymachine_aws.sources import sources_of
+from pymachine_aws.ingress_sources import sources_of
 from unit.aws_wishes import PLAIN, SUBNET_A, access
 
 NEAR = replace(SUBNET_A, cidr="127.0.0.0/24")

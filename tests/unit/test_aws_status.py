@@ -12,8 +12,8 @@ from pymachine.driver import Status
 from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import State
 from pymachine.overriding import override
-from pymachine_aws.account import Account
-from pymachine_aws.faults import Trouble
+from pymachine_aws.api import Account
+from pymachine_aws.errors import Trouble
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import inspect_all, inspect_handles, status_of
 from unit.aws_life import Region, described, ec2, refusal, tagged

@@ -10,9 +10,9 @@ import pytest
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
 from pymachine_aws.options import AwsOptions
+from pymachine_aws.parse_options import read_options
+from pymachine_aws.placement import survey
 from pymachine_aws.site import Site
-from pymachine_aws.surveying import survey
-from pymachine_aws.wanting import read_options
 from unit.aws_account import Answer, TableAccount, refusal
 from unit.test_aws_images import an_image
 

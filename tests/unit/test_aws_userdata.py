@@ -14,8 +14,8 @@ import yaml
 
 from pymachine.driver import Login
 from pymachine.errors import UsageFault
-from pymachine.transport.keypair import new_private_key, public_line
-from pymachine_aws.userdata import LIMIT, STAND_IN, user_data_of
+from pymachine.transport.key_pair import new_private_key, public_line
+from pymachine_aws.user_data import LIMIT, STAND_IN, user_data_of
 from unit.aws_wishes import LOGIN, PLAIN, access, request
 
 NOISE = random.Random(1).randbytes(20_000).hex()

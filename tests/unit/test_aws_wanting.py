@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pymachine.errors import UsageFault
+from pymachine_aws.config import PortRange, Volume, Wanted
 from pymachine_aws.options import AwsOptions
-from pymachine_aws.wanted import PortRange, Volume, Wanted
-from pymachine_aws.wanting import read_options
+from pymachine_aws.parse_options import read_options
 
 SUBNET = "subnet-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"

@@ -19,10 +19,10 @@ from pymachine.engine.daemon_keys import KEYS
 from pymachine.engine.facts import parse_facts
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, EngineError, UsageFault
-from pymachine.inventory import InventoryFaults, Source, load
+from pymachine.fleet.inventory import InventoryFaults, Source, load
 from pymachine.model import EngineSpec, Machine
 from pymachine.testing.fake_asker import FakeAsker
-from pymachine.transport.hostkeys import expected_from
+from pymachine.transport.host_keys import expected_from
 from pymachine.transport.jump import plan_route
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.ssh_config import HostConfig, parse_output

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pymachine.engine.bridge_networks import network_conflicts
+from pymachine.fleet.plan import Kind
 from pymachine.model import EngineSpec
-from pymachine.plan import Kind
 from unit.fleets import Sim, fleet, kinds, spec
 
 POOLS = "default-address-pools"

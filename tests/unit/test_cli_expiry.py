@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from patience import LIMIT
 from pymachine.cli import main, shells
-from pymachine.cli.answers import has_expired, is_refused, program
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.client_env import has_expired, is_refused, program
+from pymachine.cli.dependencies import Wiring
 from pymachine.model import Certificates, Endpoint, Machine, Phase
 from pymachine.store.sqlite import SqliteStore
 

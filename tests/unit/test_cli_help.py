@@ -11,7 +11,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.cli import main
-from pymachine.cli.program import COMMANDS, pymachine
+from pymachine.cli.root import COMMANDS, pymachine
 
 USAGES = [
     "create [OPTIONS] [NAME]",

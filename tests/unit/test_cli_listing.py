@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.answers import has_expired
-from pymachine.cli.machines import FAULT_LIMIT, stopped
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.client_env import has_expired
+from pymachine.cli.dependencies import Wiring
+from pymachine.cli.lookup import FAULT_LIMIT, stopped
 from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing
 from pymachine.model import Certificates, Endpoint, Fault, Machine, Phase
-from pymachine.store.clientfiles import CLIENT_FILES
+from pymachine.store.client_files import CLIENT_FILES
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_driver import FakeCloud
 

@@ -12,11 +12,11 @@ import click
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.commands.setting_up import provision
+from pymachine.cli.commands.provision import provision
+from pymachine.cli.dependencies import Wiring
+from pymachine.cli.driver_command import named_driver
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
 from pymachine.cli.engine_options import defaults_of, new_spec, spec_changes
-from pymachine.cli.ordering import named_driver
-from pymachine.cli.wiring import Wiring
 from pymachine.driver import option, refused
 from pymachine.errors import DriverError, UsageFault
 from pymachine.model import EngineSpec

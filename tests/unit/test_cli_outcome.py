@@ -17,9 +17,9 @@ import pytest
 from patience import LIMIT
 from pymachine import errors
 from pymachine.cli.app import App
-from pymachine.cli.outcome import conclude
-from pymachine.cli.several import for_each
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
+from pymachine.cli.errors import conclude
+from pymachine.cli.parallel import for_each
 from pymachine.errors import (
     DriverError,
     Interrupted,

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from patience import LIMIT
-from pymachine.cli import answers, glance, main, quick
-from pymachine.cli.wiring import Wiring
+from pymachine.cli import client_env as answers
+from pymachine.cli import main, quick, quick_status
+from pymachine.cli.dependencies import Wiring
 from pymachine.documents import to_document
 from pymachine.errors import EngineError
 from pymachine.model import Certificates, Endpoint, Machine, Phase, SshAddress
@@ -108,10 +109,10 @@ def test_nothing_heavy_is_loaded(words: list[str]) -> None:
     loaded = _modules(*words)
     assert not loaded & HEAVY
     ours = {module for module in loaded if module.startswith("pymachine")}
-    assert "pymachine.cli.answers" in ours
+    assert "pymachine.cli.client_env" in ours
     assert ours <= {
         "pymachine.store.names",
-        "pymachine", "pymachine.cli", "pymachine.cli.quick", "pymachine.cli.answers", "pymachine.cli.shells",
+        "pymachine", "pymachine.cli", "pymachine.cli.quick", "pymachine.cli.client_env", "pymachine.cli.shells",
         "pymachine.store", "pymachine.store.location", "pymachine.store.lookup", "pymachine.store.schema",
         "pymachine.strict_json", "pymachine.proxies",
     }  # fmt: skip
@@ -128,7 +129,7 @@ def test_a_list_whose_engines_all_answer_loads_no_driver(store: SqliteStore) -> 
     program = (
         "import sys\n"
         "from pymachine.cli import main\n"
-        "from pymachine.cli.wiring import Wiring\n"
+        "from pymachine.cli.dependencies import Wiring\n"
         "from pymachine.engine.client import EngineAnswer\n"
         "answer = EngineAnswer('26.1.5', '1.45', '1.24', 'linux', 'amd64', 0.01)\n"
         "main(['ls'], wiring=Wiring(ask_engine=lambda *a, **k: answer))\n"
@@ -315,8 +316,8 @@ def test_the_state_of_an_engine_that_answers_needs_no_click(engine: _Engines) ->
     assert engine.asked == 1
     assert not loaded & (HEAVY - {"dataclasses", "typing", "pathlib", "inspect"})
     ours = {module for module in loaded if module.startswith("pymachine")}
-    assert not {module for module in ours if module.startswith(("pymachine.driver", "pymachine.cluster"))}
-    assert not ours & {"pymachine.cli.program", "pymachine.store.sqlite", "pymachine.probe", "pymachine.registry"}
+    assert not {module for module in ours if module.startswith(("pymachine.driver", "pymachine.swarm_api"))}
+    assert not ours & {"pymachine.cli.root", "pymachine.store.sqlite", "pymachine.probe", "pymachine.registry"}
 
 
 @pytest.mark.parametrize(("answers", "state"), [(200, "Running"), (500, "Error")])
@@ -345,9 +346,9 @@ def test_a_state_that_nobody_tells_is_the_same_both_ways(
 
 
 def test_what_an_engine_cost_is_taken_off_the_time() -> None:
-    silence = glance.Silence(EngineError("no"), 6.0)
+    silence = quick_status.Silence(EngineError("no"), 6.0)
     assert silence.words(["status", "node1"]) == ["status", "node1", "--timeout", "4.000"]
-    assert glance.Silence(EngineError("no"), 30.0).words([])[-1] == "0.100"
+    assert quick_status.Silence(EngineError("no"), 30.0).words([])[-1] == "0.100"
     asked = silence.wiring().ask_engine
     assert asked is not None
     with pytest.raises(EngineError, match="no"):

@@ -20,13 +20,13 @@ from rich.console import Console
 from typing_extensions import override
 
 from patience import LIMIT, until
-from pymachine.cli.live import LiveReporter
-from pymachine.cli.reporters import JsonReporter, PlainReporter, choose_reporter
+from pymachine.cli.progress import JsonReporter, PlainReporter, choose_reporter
+from pymachine.cli.progress_live import LiveReporter
 from pymachine.events import Reporter, Silent
 
 ASK = """
 import sys
-from pymachine.cli.terminal import TerminalAsker
+from pymachine.cli.prompt import TerminalAsker
 from pymachine.errors import PymachineError
 from pymachine.events import Silent
 asker = TerminalAsker(Silent())
@@ -93,7 +93,7 @@ def test_only_y_is_a_yes(answer: str, meant: bool) -> None:
 
 EARLY = """
 import sys
-from pymachine.cli.terminal import TerminalAsker
+from pymachine.cli.prompt import TerminalAsker
 from pymachine.events import Silent
 print("busy", flush=True)
 sys.stdin.readline()  # the test has typed more by then: a line, and the beginning of another

@@ -21,11 +21,11 @@ from pymachine.errors import (
     UsageFault,
 )
 from pymachine.model import Phase, State
-from pymachine.steps.cloning import OwnIdentity
-from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.steps.clone import OwnIdentity
+from pymachine.store.client_files import LOGIN_KEY
 from pymachine.testing.fake_transport import Call, done
 from pymachine.transport import Command, Result
-from pymachine.transport.keypair import public_line
+from pymachine.transport.key_pair import public_line
 from unit.world import World, is_run
 
 STEPS = [

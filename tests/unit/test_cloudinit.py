@@ -29,10 +29,10 @@ from pymachine.cloudinit import (
     settings,
     user_data,
 )
-from pymachine.cloudinit.firstboot import first_boot_config
+from pymachine.cloudinit.first_boot import first_boot_config
 from pymachine.driver import CarriedFile, FirstBoot, Login
 from pymachine.errors import UsageFault
-from pymachine.rendering import render
+from pymachine.templates import render
 
 LOGIN = Login("ssh-ed25519 AAAALOGIN me\n", "ssh-ed25519 AAAAHOST\n", b"-----BEGIN KEY-----\nAA\n-----END KEY-----\n")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pymachine.cluster.networks import advertised, check_advertised, check_pools, free_pool
 from pymachine.errors import CheckFailed, UsageFault
+from pymachine.swarm_api.addresses import advertised, check_advertised, check_pools, free_pool
 
 
 @pytest.mark.parametrize(

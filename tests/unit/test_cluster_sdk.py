@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from patience import LIMIT
-from pymachine.cluster import connect
-from pymachine.cluster.seam import ClusterEngine, Founding, NodeChange, Rotation, Settings
 from pymachine.errors import EngineError, QuorumLost, Unreachable
 from pymachine.model import Endpoint
+from pymachine.swarm_api import connect
+from pymachine.swarm_api.protocol import ClusterEngine, Founding, NodeChange, Rotation, Settings
 from unit.stub_swarm_engine import StubEngine, serving
 
 SPEC = {

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from pymachine.cli.swarming import status_document, trouble_of
-from pymachine.cluster.view import (
+from pymachine.cli.swarm_output import status_document, trouble_of
+from pymachine.errors import QuorumLost
+from pymachine.swarm_api.view import (
     KEYS_LABEL,
     MACHINE_LABEL,
     ClusterView,
@@ -18,7 +19,6 @@ from pymachine.cluster.view import (
     quorum_of,
     wanted_labels,
 )
-from pymachine.errors import QuorumLost
 
 
 def numbers(quorum: Quorum) -> list[str]:

@@ -23,8 +23,8 @@ from pymachine.errors import (
     Unreachable,
     UsageFault,
 )
+from pymachine.fleet.plan.renewals import CALLED
 from pymachine.model import Endpoint, Phase, SshAddress
-from pymachine.plan.renewals import CALLED
 from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.steps.host import BOOT_PATIENCE, Allocate, Reach
 from pymachine.testing.fake_driver import ADDRESS, FakeOptions

@@ -15,7 +15,7 @@ import pymachine_templates
 from pymachine.engine.cloud_init import LOOK, read_status
 from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.errors import EngineError
-from pymachine.testing.recording import RecordingReporter
+from pymachine.testing.recorder import RecordingReporter
 from pymachine.transport import Result
 
 FAILED = "('scripts_user', RuntimeError('Runparts: 1 failures (part-001) in 1 attempted commands'))"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.engine.exec_start import exec_start, flags_of
-from pymachine.rendering import render
+from pymachine.templates import render
 
 DEBIAN = "# /usr/lib/systemd/system/docker.service\n[Service]\nExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS\n"
 OVERRIDE = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from patience import LIMIT
 from pymachine.engine.facts import facts_command, parse_facts
-from pymachine.engine.osfamily import DockerRepo
+from pymachine.engine.os_family import DockerRepo
 from pymachine.errors import EngineError
 from pymachine.model import EngineSpec
 

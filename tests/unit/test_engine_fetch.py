@@ -15,12 +15,12 @@ import pytest
 from typing_extensions import override
 
 from patience import LIMIT
-from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import UsageFault
 from pymachine.model import EngineSpec, Machine
 from pymachine.redaction import hidden_in_url
-from pymachine.rendering import render, sh
+from pymachine.templates import render, sh
 
 TRIXIE = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian 13"\n'
 CONTENT = b"#!/bin/sh\n"

@@ -14,7 +14,7 @@ import pytest
 from patience import LIMIT
 from pymachine.engine.obstacles import Obstacle, Reason, check_replaceable
 from pymachine.errors import CheckFailed
-from pymachine.rendering import render
+from pymachine.templates import render
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 SHELLS = [shell for shell in (("dash",), ("busybox", "sh"), ("bash",)) if shutil.which(shell[0])] or [("sh",)]

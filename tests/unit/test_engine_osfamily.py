@@ -2,14 +2,7 @@
 
 import pytest
 
-from pymachine.engine.osfamily import (
-    DockerRepo,
-    Family,
-    distro_packages,
-    docker_repo,
-    family_of,
-    parse_os_release,
-)
+from pymachine.engine.os_family import DockerRepo, Family, distro_packages, docker_repo, family_of, parse_os_release
 from pymachine.errors import CheckFailed
 
 UBUNTU_22 = 'VERSION_ID="22.04"\nVERSION_CODENAME=jammy\nID=ubuntu\nID_LIKE=debian\nUBUNTU_CODENAME=jammy'

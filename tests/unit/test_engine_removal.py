@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pymachine.engine.facts import HostFacts
-from pymachine.engine.hostfacts import EngineFacts
+from pymachine.engine.host_facts import EngineFacts
 from pymachine.engine.removal import plan_removal, removal_bundle
 from pymachine.engine.setup import plan_setup
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle

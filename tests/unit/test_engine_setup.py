@@ -8,15 +8,15 @@ import pytest
 
 from pymachine.engine.effects import Effect, effects_of
 from pymachine.engine.facts import HostFacts
-from pymachine.engine.hostfacts import Asked, EngineFacts, Firewall, Neighbour, NeighbourKind
+from pymachine.engine.host_facts import Asked, EngineFacts, Firewall, Neighbour, NeighbourKind
 from pymachine.engine.live_restore import LiveRestore
 from pymachine.engine.manifest import Opening
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
-from pymachine.engine.osfamily import DockerRepo
+from pymachine.engine.os_family import DockerRepo
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import CheckFailed, UsageFault
+from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import EngineSpec, Machine
-from pymachine.plan.renewals import renewals
 from pymachine.tls import Need
 
 TRIXIE = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian 13"\n'

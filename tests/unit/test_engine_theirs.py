@@ -10,7 +10,7 @@ import pytest
 
 from pymachine.engine.daemon_keys import KEYS
 from pymachine.engine.facts import HostFacts
-from pymachine.engine.hostfacts import EngineFacts
+from pymachine.engine.host_facts import EngineFacts
 from pymachine.engine.obstacles import APT_FILES, CERTIFICATES, ETC_HOSTNAME, ETC_HOSTS, Obstacle, Reason, drop_in_of
 from pymachine.engine.removal import plan_removal
 from pymachine.engine.setup import SetupPlan, plan_setup

@@ -9,7 +9,7 @@ import yaml
 
 from pymachine import expansion
 from pymachine.cli import main
-from pymachine.cloudinit.theirs import read_theirs
+from pymachine.cloudinit.user_data import read_theirs
 from pymachine.errors import UsageFault
 from pymachine.overriding import override
 

@@ -8,12 +8,12 @@ import json
 import pytest
 from rich.console import Console
 
-from pymachine.apply.running import Account, Outcome, Result
-from pymachine.cli.fleetplans import raise_for, show_account
-from pymachine.cli.fleettelling import JsonTeller, PlainTeller
-from pymachine.cli.fleetview import FleetView
+from pymachine.cli.fleet_output import raise_for, show_account
+from pymachine.cli.fleet_progress import JsonTeller, PlainTeller
+from pymachine.cli.fleet_progress_live import FleetView
 from pymachine.errors import EngineError, Interrupted, SeveralFailed
-from pymachine.plan import Action, Chain, Plan, Refusal, payloads
+from pymachine.fleet.apply.scheduler import Account, Outcome, Result
+from pymachine.fleet.plan import Action, Chain, Plan, Refusal, payloads
 
 
 def plan(count: int) -> Plan:

@@ -12,11 +12,11 @@ from pymachine.create import create
 from pymachine.errors import CheckFailed, DriverError, HostKeyMismatch, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.provision import Upgrade, preview_provision, provision, upgrade
+from pymachine.steps.address import located
 from pymachine.steps.engine import SetUpEngine, Verify
-from pymachine.steps.following import located
 from pymachine.steps.host import BOOT_PATIENCE, Reach
 from pymachine.steps.session import Session
-from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.store.client_files import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done
 from unit.clouds import CloudWorld
 from unit.world import World, is_run

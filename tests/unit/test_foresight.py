@@ -14,11 +14,11 @@ from pymachine.create import create
 from pymachine.driver import Prospect, Request
 from pymachine.errors import CheckFailed, DriverError, EngineError, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Phase
-from pymachine.store.clientfiles import LOGIN_KEY, located
+from pymachine.store.client_files import LOGIN_KEY, located
 from pymachine.testing.fake_driver import ADDRESS
 from pymachine.testing.fake_transport import done
 from pymachine.transport import Command
-from pymachine.transport.keypair import public_line
+from pymachine.transport.key_pair import public_line
 from unit.world import DEBIAN, ENGINE, World, is_look, is_run
 
 DONE = done("@pymachine step starting the engine\n@pymachine done engine=26.1.5\n")

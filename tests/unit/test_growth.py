@@ -15,12 +15,12 @@ import pytest
 
 from pymachine import registry
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import Unreachable
 from pymachine.model import Endpoint, Machine, Phase
-from pymachine.store import clientfiles
+from pymachine.store import client_files
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.calls import calls_of
@@ -133,7 +133,7 @@ def test_the_files_of_all_machines_are_looked_for_once(fleets: list[Fleet], monk
         os.utime(folder, (1, 1))  # long ago: nobody writes there now
     for fleet, size in ((fleets[0], SIZES[0]), (fleets[2], SIZES[2])):
         with SqliteStore.open(fleet.store) as store:
-            listed = _calls_of(clientfiles.names_in, monkeypatch, partial(_use_all, store, size))
+            listed = _calls_of(client_files.names_in, monkeypatch, partial(_use_all, store, size))
         assert listed == 1
 
 
@@ -152,8 +152,8 @@ def _calls_of(
         calls += 1
         return function(folder)
 
-    monkeypatch.setattr(clientfiles, "names_in", counted)
-    clientfiles.beside.cache_clear()
+    monkeypatch.setattr(client_files, "names_in", counted)
+    client_files.beside.cache_clear()
     action()
     monkeypatch.undo()
     return calls

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.driver import Driver, Handle
 from pymachine.errors import CheckFailed, DriverMissing
+from pymachine.images.cache import Shelf
 from pymachine.images.image import Known
-from pymachine.images.shelf import Shelf
 from pymachine.testing.fake_driver import FakeCloud
 
 DISK = bytes(510) + b"\x55\xaa" + bytes(1 << 20)

@@ -9,10 +9,10 @@ import pytest
 
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed, UsageFault
+from pymachine.images.cache import Shelf
 from pymachine.images.image import Image, Known
-from pymachine.images.obtaining import baked_name, baked_origin, look_up, resolve
+from pymachine.images.pull import baked_name, baked_origin, look_up, resolve
 from pymachine.images.qcow2 import MAGIC
-from pymachine.images.shelf import Shelf
 from pymachine_kvm.driver import KvmDriver
 from pymachine_kvm.options import KvmOptions
 from unit.test_images_shelf import DISK, put

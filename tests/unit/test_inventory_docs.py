@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.inventory import Source, Surroundings, load
-from pymachine.inventory.tables import COMMON, ENGINE, EVENTS, NODE, STACK, SWARM
+from pymachine.fleet.inventory import Source, Surroundings, load
+from pymachine.fleet.inventory.keys import COMMON, ENGINE, EVENTS, NODE, STACK, SWARM
 from pymachine_aws.options import AwsOptions
 from pymachine_kvm.options import KvmOptions
 from pymachine_ssh import SshOptions

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from patience import LIMIT
-from pymachine.inventory import Fleet, exporting
+from pymachine.fleet.inventory import Fleet, export
 from pymachine.model import SshAddress
 from unit.inventories import fleet
 
@@ -31,13 +31,13 @@ TEXT = """
 def shop() -> tuple[Fleet, dict[str, SshAddress]]:
     """The fleet, with the addresses of the inventory and one of a record."""
     found = fleet(TEXT)
-    stated = {machine.name: exporting.declared(machine) for machine in found.machines}
+    stated = {machine.name: export.declared(machine) for machine in found.machines}
     known = {name: address for name, address in stated.items() if address}
     return found, {**known, "m1": SshAddress("2001:db8::5", user="root", proxy=("ssm", "connect", "a b", "%h"))}
 
 
 def test_ansible_gets_hosts_with_their_variables() -> None:
-    document = yaml.safe_load(exporting.ansible(*shop()))
+    document = yaml.safe_load(export.ansible(*shop()))
     assert document["all"]["hosts"]["w1"] == {
         "ansible_host": "10.0.0.1",
         "ansible_port": 2222,
@@ -52,13 +52,13 @@ def test_ansible_gets_hosts_with_their_variables() -> None:
 
 
 def test_ansible_gets_groups_by_role_and_by_name() -> None:
-    children = yaml.safe_load(exporting.ansible(*shop()))["all"]["children"]
+    children = yaml.safe_load(export.ansible(*shop()))["all"]["children"]
     members = {group: list(inner["hosts"]) for group, inner in children.items()}
     assert members == {"managers": ["m1"], "workers": ["w1", "w2"], "front_end": ["w1", "w2"]}
 
 
 def test_a_machine_without_an_address_is_named_in_a_comment() -> None:
-    for text in (exporting.ansible(*shop()), exporting.ssh_config(*shop())):
+    for text in (export.ansible(*shop()), export.ssh_config(*shop())):
         assert "left out: later\n" in text
         assert "later" not in text.split("left out: later\n")[1]
 
@@ -66,7 +66,7 @@ def test_a_machine_without_an_address_is_named_in_a_comment() -> None:
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the ssh client")
 def test_ssh_reads_its_export(tmp_path: Path) -> None:
     config = tmp_path / "config"
-    config.write_text(exporting.ssh_config(*shop()))
+    config.write_text(export.ssh_config(*shop()))
     seen = subprocess.run(
         ["ssh", "-G", "-F", str(config), "w2"], capture_output=True, text=True, check=True, timeout=LIMIT
     ).stdout.splitlines()
@@ -81,6 +81,6 @@ def test_ssh_reads_its_export(tmp_path: Path) -> None:
 
 
 def test_json_has_every_machine_by_itself() -> None:
-    document = exporting.document(shop()[0])
+    document = export.document(shop()[0])
     assert [machine["name"] for machine in document["machines"]] == ["m1", "w1", "w2", "later"]
     assert document["machines"][1]["options"]["ssh_host"] == "10.0.0.1"

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pymachine.errors import UsageFault
-from pymachine.inventory import InventoryFaults
+from pymachine.fleet.inventory import InventoryFaults
 from unit.inventories import Files, faults, read, surroundings
 
 HEAD = "fleet: f\ndefaults: {driver: fake}\n"

@@ -13,10 +13,10 @@ import pytest
 from patience import gives_up
 from pymachine.cli import main
 from pymachine.cli.app import App
-from pymachine.cli.inventories import LocalPaths, read_inventory, secret_of, sources_of
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
+from pymachine.cli.inventory_files import LocalPaths, read_inventory, secret_of, sources_of
 from pymachine.errors import PymachineError, UsageFault
-from pymachine.inventory import SecretSource
+from pymachine.fleet.inventory import SecretSource
 from pymachine.model import Machine, Phase, SshAddress
 from pymachine.store.sqlite import SqliteStore
 

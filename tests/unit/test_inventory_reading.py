@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymachine.inventory import NodeSpec, Source, SwarmSpec, load
+from pymachine.fleet.inventory import NodeSpec, Source, SwarmSpec, load
 from pymachine.model import EngineSpec
 from unit.inventories import Files, faults, fleet, machines, surroundings
 

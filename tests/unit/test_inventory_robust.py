@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from pymachine.inventory import Inventory, InventoryFaults, Source, load
+from pymachine.fleet.inventory import Inventory, InventoryFaults, Source, load
 from unit.inventories import Files, surroundings
 
 GOOD = """\

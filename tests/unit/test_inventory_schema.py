@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from pymachine.inventory.drivers import Drivers
-from pymachine.inventory.schema import schema_of
-from pymachine.inventory.starter import starter
+from pymachine.fleet.inventory.driver_keys import Drivers
+from pymachine.fleet.inventory.json_schema import schema_of
+from pymachine.fleet.inventory.starter import starter
 from pymachine.model import EngineSpec
 from unit.inventories import NAMES, faults, read, surroundings
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pymachine.errors import PymachineError
-from pymachine.inventory import InventoryFaults, SecretSource, Surroundings, exporting
+from pymachine.fleet.inventory import InventoryFaults, SecretSource, Surroundings, export
 from unit.inventories import Files, faults, read, surroundings
 
 TEXT = """
@@ -150,7 +150,7 @@ def test_what_is_no_secret_is_not_warned_of(pair: str) -> None:
 
 def test_no_value_of_a_variable_is_exported_or_shown() -> None:
     fleet = read(TEXT, around=surroundings(files=FILES, secrets=Vault())).revealed()
-    exported = json.dumps(exporting.document(fleet))
+    exported = json.dumps(export.document(fleet))
     assert "hunter2" not in exported
     assert "latest" not in exported
     assert "TOKEN" in exported
@@ -160,6 +160,6 @@ def test_no_value_of_a_variable_is_exported_or_shown() -> None:
 def test_a_password_in_a_url_is_not_exported() -> None:
     engine = "{http_proxy: 'http://ann:hunter2@proxy:3128', registry_mirrors: ['https://ann:hunter2@m.example.org']}"
     fleet = read(f"fleet: f\nmachines: [{{name: n, driver: fake, engine: {engine}}}]\n").fleet
-    exported = exporting.document(fleet)["machines"][0]["engine"]
+    exported = export.document(fleet)["machines"][0]["engine"]
     assert exported["http_proxy"] == "http://***@proxy:3128"
     assert exported["registry_mirrors"] == ["https://***@m.example.org"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pymachine.errors import UsageFault
-from pymachine.inventory import Fleet, Source, Surroundings, load, starter
+from pymachine.fleet.inventory import Fleet, Source, Surroundings, load, starter
 from pymachine_aws.options import AwsOptions
 from pymachine_kvm.options import KvmOptions
 from pymachine_ssh import SshOptions

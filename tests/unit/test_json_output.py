@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pymachine.apply.running import Account, Outcome, Result
+from pymachine.cli.fleet_progress import JsonTeller
 from pymachine.cli.fleet_summary import concluded
-from pymachine.cli.fleettelling import JsonTeller
 from pymachine.cli.output import SCHEMA_VERSION, dump
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed
-from pymachine.plan import Action, Chain, Plan, payloads
+from pymachine.fleet.apply.scheduler import Account, Outcome, Result
+from pymachine.fleet.plan import Action, Chain, Plan, payloads
 
 CLI = Path(__file__).parents[2] / "machine/pymachine/cli"
 

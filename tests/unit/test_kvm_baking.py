@@ -11,14 +11,14 @@ import pytest
 
 from pymachine.driver import Baking, Request
 from pymachine.errors import CheckFailed
+from pymachine.images.cache import Shelf
 from pymachine.images.image import Image, Known
-from pymachine.images.obtaining import baked_origin, import_file
-from pymachine.images.shelf import Shelf
+from pymachine.images.pull import baked_origin, import_file
 from pymachine.sizes import MIB
 from pymachine_kvm import KvmDriver
-from pymachine_kvm.baking import baking_of
-from pymachine_kvm.bases import base_name, digest_in
-from pymachine_kvm.connection import connect
+from pymachine_kvm.bake import baking_of
+from pymachine_kvm.base_images import base_name, digest_in
+from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import KvmOptions, read_options
 
 DISK = bytes(510) + b"\x55\xaa" + bytes(MIB - 512)

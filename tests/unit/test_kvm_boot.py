@@ -14,9 +14,9 @@ from typing_extensions import override
 from patience import AGES, LIMIT, gives_up, until
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_kvm.boot import Ended, follow, has_banner, scaled, ssh_address, why_stopped
-from pymachine_kvm.connection import libvirt
+from pymachine_kvm.boot_log import LONGEST_LINE, MANY_LINES, Lines, Progress, Story, phase_of
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.phases import LONGEST_LINE, MANY_LINES, Lines, Progress, Story, phase_of
+from pymachine_kvm.libvirt_api import libvirt
 
 VM = Vm("fake:///", "0" * 32, "node1", "default", "disk", "seed", "52:54:00:00:00:01", virt_type="kvm", ssh_port=1)
 BEHIND = VM.with_(uri="qemu+ssh://there/system")

@@ -9,11 +9,11 @@ import pytest
 
 from pymachine.errors import CheckFailed, DriverError
 from pymachine.sizes import GIB, MIB
-from pymachine_kvm.bases import MARK
-from pymachine_kvm.cloning import check_source, copy_disk, like, taken_over
+from pymachine_kvm.base_images import MARK
+from pymachine_kvm.clone import check_source, copy_disk, like, taken_over
 from pymachine_kvm.handle import Vm, origin_name
 from pymachine_kvm.options import KvmOptions, read_options
-from pymachine_kvm.removal import remove
+from pymachine_kvm.remove import remove
 from unit.kvm_machine import POOL, a_vm, add_volume, defined, volume_names_of
 
 WANTED = read_options(KvmOptions(kvm_uri="qemu:///system", kvm_cpus=8, kvm_memory="8G", kvm_disk="80G"))

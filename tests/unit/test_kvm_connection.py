@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pymachine.errors import CheckFailed, DriverError, PymachineError
-from pymachine_kvm.connection import (
+from pymachine_kvm.libvirt_api import (
     NO_DOMAIN,
     OPERATION_DENIED,
     code_of,

@@ -11,8 +11,8 @@ import pytest
 
 from pymachine.errors import CheckFailed
 from pymachine_kvm import console
-from pymachine_kvm.connection import NO_VOLUME, connect
 from pymachine_kvm.console import attach, console_log, log_name
+from pymachine_kvm.libvirt_api import NO_VOLUME, connect
 from unit.kvm_machine import FakeDomain, LibvirtError, a_vm, defined
 
 NOTHING_NOW = -2

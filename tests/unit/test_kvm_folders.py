@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pymachine_kvm.device import Account, account
 from pymachine_kvm.folders import UNASKED, closed_to, nearest
+from pymachine_kvm.kvm_device import Account, account
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed
-from pymachine_kvm.connection import connect, libvirt
-from pymachine_kvm.device import Account, Node, account, kvm_node, qemu_account
-from pymachine_kvm.hardware import Host, Promise, decide, host_of, insist, read_capabilities, ruled_out, settle
-from pymachine_kvm.probe import Answer, BootDisk, ask_guest, domain_xml
-from pymachine_kvm.verdicts import AGAIN_AFTER, Verdict, Verdicts
+from pymachine_kvm.kvm_device import Account, Node, account, kvm_node, qemu_account
+from pymachine_kvm.kvm_probe import Answer, BootDisk, ask_guest, domain_xml
+from pymachine_kvm.libvirt_api import connect, libvirt
+from pymachine_kvm.virtualization import Host, Promise, decide, host_of, insist, read_capabilities, ruled_out, settle
+from pymachine_kvm.virtualization_cache import AGAIN_AFTER, Verdict, Verdicts
 
 QEMU = Account("libvirt-qemu", 64055, frozenset({107, 64055}))
 OPEN = Node(0o20660, 0, 107, QEMU)

@@ -10,11 +10,11 @@ import pytest
 
 from pymachine.driver import Leftover, Search
 from pymachine_kvm import leftovers
-from pymachine_kvm.connection import connect
+from pymachine_kvm.dhcp import reserve
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import KvmOptions
 from pymachine_kvm.ownership import Keeper, mark, mark_of
-from pymachine_kvm.reservations import reserve
 from pymachine_kvm.status import find
 from unit.kvm_machine import URI, a_vm, add_volume, defined, definition, volume_names_of
 

@@ -13,7 +13,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import DriverError
-from pymachine_kvm.leases import give_back, release_message
+from pymachine_kvm.dhcp_release import give_back, release_message
 from pymachine_kvm.locks import exclusive, lock_folder
 
 HOLD = """

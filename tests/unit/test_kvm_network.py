@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine_kvm.addresses import Subnet, clash, free_address, free_subnet, read_subnet
+from pymachine_kvm.dhcp import choose_mac, find_address, keep, release, reserve
 from pymachine_kvm.handle import mac_of
+from pymachine_kvm.ipam import Subnet, clash, free_address, free_subnet, read_subnet
 from pymachine_kvm.network import Kernel as Place
 from pymachine_kvm.network import Network, ensure_network, entries_of, find_network
-from pymachine_kvm.reservations import choose_mac, find_address, keep, release, reserve
 from pymachine_kvm.routes import host_routes, networks
 from unit.libvirt_node import BRIDGED, CARD, NODE1, NODE2, Kernel, domain, network, node
 

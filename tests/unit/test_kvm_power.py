@@ -11,7 +11,7 @@ from pymachine.driver import Listener
 from pymachine.errors import DriverError
 from pymachine.model import State
 from pymachine_kvm import power
-from pymachine_kvm.connection import connect, libvirt
+from pymachine_kvm.libvirt_api import connect, libvirt
 from pymachine_kvm.status import DISK_FULL, state
 from unit.kvm_machine import FakeDomain, FakeTime, NoDomains, a_vm, defined
 

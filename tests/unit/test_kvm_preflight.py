@@ -13,14 +13,14 @@ import pytest
 from pymachine.errors import CheckFailed
 from pymachine.images.image import Image
 from pymachine.sizes import GIB
-from pymachine_kvm.bases import MARK, base_name
-from pymachine_kvm.connection import connect
-from pymachine_kvm.device import OPEN_THE_NODE, Account, Node
+from pymachine_kvm.base_images import MARK, base_name
 from pymachine_kvm.handle import Vm, volume_names
-from pymachine_kvm.hardware import Promise
+from pymachine_kvm.host_facts import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
+from pymachine_kvm.kvm_device import OPEN_THE_NODE, Account, Node
+from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import KvmOptions, Wanted, read_options
 from pymachine_kvm.preflight import LEAST_IMAGE, ROOM_FOR_ENGINE, ROOM_TO_WORK, Finding, check, drops, findings
-from pymachine_kvm.surroundings import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
+from pymachine_kvm.virtualization import Promise
 
 OWN = Vm("qemu:///system", "0" * 32, "node1", "default", "disk", "seed", "52:54:00:00:00:01")
 QEMU = Account("libvirt-qemu", 64055, frozenset({107}))

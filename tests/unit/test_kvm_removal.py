@@ -9,11 +9,11 @@ import pytest
 
 from pymachine.errors import DriverError
 from pymachine.model import State
-from pymachine_kvm import removal
-from pymachine_kvm.connection import connect, libvirt
+from pymachine_kvm import remove
 from pymachine_kvm.console import log_name
+from pymachine_kvm.dhcp import reserve
 from pymachine_kvm.handle import Vm, origin_name
-from pymachine_kvm.reservations import reserve
+from pymachine_kvm.libvirt_api import connect, libvirt
 from pymachine_kvm.status import find, state
 from unit.kvm_machine import LibvirtError, a_vm, add_volume, defined, volume_names_of
 
@@ -39,7 +39,7 @@ def test_everything_that_create_made_goes() -> None:
         domain.create()
         domain.snapshotCreateXML("<domainsnapshot><name>one</name></domainsnapshot>", 0)
         assert reservations(conn, vm) == 1
-        removal.remove(conn, vm)
+        remove.remove(conn, vm)
         assert state(conn, vm).state is State.MISSING
         assert volume_names_of(conn).isdisjoint(parts_of(vm))
         assert reservations(conn, vm) == 0
@@ -48,8 +48,8 @@ def test_everything_that_create_made_goes() -> None:
 def test_what_is_gone_already_is_no_error() -> None:
     vm = a_vm()
     with connect(vm.uri) as conn:
-        removal.remove(conn, vm)
-        removal.remove(conn, vm)
+        remove.remove(conn, vm)
+        remove.remove(conn, vm)
 
 
 @pytest.mark.parametrize("left", ["disk", "seed"])
@@ -57,7 +57,7 @@ def test_a_machine_that_was_half_made_goes(left: str) -> None:
     vm = a_vm()
     with connect(vm.uri) as conn:
         add_volume(conn, getattr(vm, left))
-        removal.remove(conn, vm)
+        remove.remove(conn, vm)
         assert getattr(vm, left) not in volume_names_of(conn)
 
 
@@ -65,7 +65,7 @@ def test_a_machine_that_was_half_made_goes(left: str) -> None:
 def test_a_pool_or_network_that_is_gone_is_no_error(gone: dict[str, str]) -> None:
     vm = a_vm()
     with defined(vm) as (conn, _):
-        removal.remove(conn, vm.with_(**gone))
+        remove.remove(conn, vm.with_(**gone))
         assert find(conn, vm) is None
 
 
@@ -74,7 +74,7 @@ def test_a_saved_machine_goes() -> None:
     with defined(vm) as (conn, domain):
         domain.create()
         domain.managedSave(0)
-        removal.remove(conn, vm)
+        remove.remove(conn, vm)
         assert find(conn, vm) is None
 
 
@@ -83,7 +83,7 @@ def test_a_running_machine_whose_definition_was_taken_away_goes() -> None:
     with defined(vm) as (conn, domain):
         domain.create()
         domain.undefine()
-        removal.remove(conn, vm)
+        remove.remove(conn, vm)
         assert find(conn, vm) is None
 
 
@@ -93,7 +93,7 @@ def test_a_domain_without_our_mark_stays_and_so_does_all_beside_it() -> None:
         domain.create()
         add_volume(conn, vm.disk)
         with pytest.raises(DriverError, match=" mark"):
-            removal.remove(conn, vm)
+            remove.remove(conn, vm)
         assert state(conn, vm).state is State.RUNNING
         assert vm.disk in volume_names_of(conn)
         conn.storagePoolLookupByName(vm.pool).storageVolLookupByName(vm.disk).delete(0)
@@ -106,7 +106,7 @@ def test_a_domain_with_the_mark_of_another_machine_stays() -> None:
         xml = f"<machine id='{other.id}'/>"
         domain.setMetadata(module.VIR_DOMAIN_METADATA_ELEMENT, xml, "pymachine", "urn:pymachine:kvm:1", 0)
         with pytest.raises(DriverError, match=" mark"):
-            removal.remove(conn, vm)
+            remove.remove(conn, vm)
 
 
 def test_a_volume_whose_name_is_not_made_of_the_id_stays() -> None:
@@ -114,7 +114,7 @@ def test_a_volume_whose_name_is_not_made_of_the_id_stays() -> None:
     vm = a_vm().with_(disk=foreign, base=foreign)
     with connect(vm.uri) as conn:
         add_volume(conn, foreign)
-        removal.remove(conn, vm)
+        remove.remove(conn, vm)
         assert foreign in volume_names_of(conn)
 
 
@@ -124,7 +124,7 @@ def test_the_base_and_the_machines_beside_it_stay() -> None:
     with connect(vm.uri) as conn:
         for name in (base, vm.disk, other.disk, log_name(other)):
             add_volume(conn, name)
-        removal.remove(conn, vm.with_(base=base))
+        remove.remove(conn, vm.with_(base=base))
         assert volume_names_of(conn) >= {base, other.disk, log_name(other)}
 
 
@@ -144,6 +144,6 @@ class OldDomain:
 @pytest.mark.parametrize("known", [EVERY_FLAG, 0x17, 0x7, 0x3, 0x1, 0x0])
 def test_an_old_libvirt_is_asked_for_as_much_as_it_knows(known: int) -> None:
     domain = OldDomain(known)
-    removal._undefine(domain)
+    remove._undefine(domain)
     assert domain.tried[0] == EVERY_FLAG
     assert domain.tried[-1] == known

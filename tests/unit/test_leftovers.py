@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.create import create
 from pymachine.driver import Driver, Leftover, Search
 from pymachine.errors import CheckFailed, DriverError, NotSupported, SeveralFailed

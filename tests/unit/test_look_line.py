@@ -10,13 +10,13 @@ import pytest
 from typing_extensions import override
 
 from pymachine.cli.deferred import DeferredReporter
-from pymachine.cli.fleetview import FleetView
+from pymachine.cli.fleet_progress_live import FleetView
 from pymachine.cli.look_line import LookLine, has_room
-from pymachine.cli.reporters import JsonReporter, PlainReporter
+from pymachine.cli.progress import JsonReporter, PlainReporter
 from pymachine.cli.table import cells
 from pymachine.events import Silent, looking
+from pymachine.fleet.plan import Plan
 from pymachine.interruption import Stoppable
-from pymachine.plan import Plan
 
 TERM = {"TERM": "xterm"}
 

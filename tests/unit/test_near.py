@@ -30,10 +30,13 @@ def everything() -> set[str]:
     [
         ("machine/pymachine/cli/shells.py", "unit/test_cli_shells.py"),
         ("machine/pymachine/cli/shells.py", "transcripts/test_transcripts.py"),  # through a program in a process
-        ("machine/pymachine/apply/__init__.py", "transcripts/test_transcripts.py"),  # a command loaded by its name
+        (
+            "machine/pymachine/fleet/apply/__init__.py",
+            "transcripts/test_transcripts.py",
+        ),  # a command loaded by its name
         ("drivers/pymachine_none/__init__.py", "transcripts/test_transcripts.py"),  # a driver found by entry points
-        ("drivers/pymachine_aws/account.py", "contract/test_aws_killed.py"),
-        ("machine/pymachine/images/making/overlay/hosts", "unit/test_images_making.py"),
+        ("drivers/pymachine_aws/api.py", "contract/test_aws_killed.py"),
+        ("machine/pymachine/images/debian/overlay/hosts", "unit/test_images_making.py"),
         ("tests/golden/libvirt/pool.xml", "golden/test_kvm_domain.py"),
         ("tests/golden/conftest.py", "golden/test_kvm_domain.py"),
         ("tests/transcripts/env.txt", "transcripts/test_transcripts.py"),

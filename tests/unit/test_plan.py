@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pymachine.cluster.services import Service
-from pymachine.cluster.view import DRAINED_LABEL, MACHINE_LABEL
 from pymachine.difference import Difference
 from pymachine.engine.effects import RESTARTING, Aspect, Change
-from pymachine.inventory.model import Fleet, SwarmSpec
+from pymachine.fleet.inventory.model import Fleet, SwarmSpec
+from pymachine.fleet.plan import Deployed, Finding, Kind, Memory, Plan, Seat, payloads, plan
+from pymachine.fleet.plan.actions import Interruption
 from pymachine.model import EngineSpec, Phase, State
-from pymachine.plan import Deployed, Finding, Kind, Memory, Plan, Seat, payloads, plan
-from pymachine.plan.actions import Interruption
+from pymachine.swarm_api.services import Service
+from pymachine.swarm_api.view import DRAINED_LABEL, MACHINE_LABEL
 from unit.fleets import Sim, fleet, kinds, ordered, spec, stack
 
 TRIO = fleet(spec("mgr", "manager"), spec("web-1", "worker"), spec("web-2", "worker"))

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pymachine.inventory.model import Fleet
+from pymachine.fleet.inventory.model import Fleet
+from pymachine.fleet.plan import ONE_BY_ONE, Batch, Kind, Known, Plan, plan
 from pymachine.model import EngineSpec
-from pymachine.plan import ONE_BY_ONE, Batch, Kind, Known, Plan, plan
 from unit.fleets import TRAITS, Sim, fleet, ordered, spec
 
 MANAGERS = ("m1", "m2", "m3")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from pymachine.inventory.model import Fleet, MachineSpec, SwarmSpec
+from pymachine.fleet.inventory.model import Fleet, MachineSpec, SwarmSpec
 from pymachine.model import EngineSpec
 from unit.fleets import Sim, fleet, ordered, spec, stack
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from pymachine.cluster.view import ClusterView, quorum_of
 from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.errors import CheckFailed
-from pymachine.inventory.model import Fleet, MachineSpec
+from pymachine.fleet.inventory.model import Fleet, MachineSpec
+from pymachine.fleet.plan import Action, Batch, Kind, Plan, Seat, payloads, plan
 from pymachine.model import EngineSpec, State
-from pymachine.plan import Action, Batch, Kind, Plan, Seat, payloads, plan
-from pymachine.swarm.rules import may_rest
+from pymachine.swarm.quorum import may_rest
+from pymachine.swarm_api.view import ClusterView, quorum_of
 from unit.fleets import Sim, fleet, spec
 
 ENDING = Change("issue a new server certificate", "expires in 3 days", Aspect.CERTIFICATES, RESTARTING)

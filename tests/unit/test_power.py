@@ -26,8 +26,8 @@ from pymachine.errors import (
     Unreachable,
 )
 from pymachine.model import Phase, State
-from pymachine.steps import powers
-from pymachine.steps.tools import Tools
+from pymachine.steps import power as power_steps
+from pymachine.steps.services import Tools
 from pymachine.testing.fake_transport import Call, done
 from pymachine.transport import Command, Result
 from unit.world import NOW, World
@@ -161,7 +161,7 @@ class TestWaitingForTheEngine:
         world.made()
         world.engine.errors += [error, error]
         power.start("node1", world.tools)
-        assert world.clock.slept == [powers.PAUSE, powers.PAUSE]
+        assert world.clock.slept == [power_steps.PAUSE, power_steps.PAUSE]
 
     def test_ends_with_its_patience(self, world: World) -> None:
         world.made()
@@ -169,7 +169,7 @@ class TestWaitingForTheEngine:
         began = world.clock.now()
         with pytest.raises(Unreachable):
             power.start("node1", world.tools)
-        assert powers.ENGINE_PATIENCE <= world.clock.now() - began <= powers.ENGINE_PATIENCE + 2
+        assert power_steps.ENGINE_PATIENCE <= world.clock.now() - began <= power_steps.ENGINE_PATIENCE + 2
 
     def test_ends_at_once_with_a_wrong_certificate(self, world: World) -> None:
         world.made()

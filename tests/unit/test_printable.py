@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymachine.cli import output
-from pymachine.cli.reporters import JsonReporter, PlainReporter
+from pymachine.cli.progress import JsonReporter, PlainReporter
 from pymachine.printable import hanging, one_line, printable, printable_json
 
 HOSTILE = "26.1\x1b]0;owned\x07\x1b[2J\x9b31m\u202eesrever\u2066\u2028\x7f\r"

@@ -17,11 +17,11 @@ from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing, EngineError, PymachineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.probe import Look, look_at
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_driver import FakeCloud
-from pymachine.testing.recording import RecordingReporter
+from pymachine.testing.recorder import RecordingReporter
 from pymachine.transport import Transport
 
 FILES = {"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"}
@@ -165,7 +165,7 @@ def test_the_process_ends_while_probes_still_hang(tmp_path: Path) -> None:
     program.write_text(
         "import threading, sys\n"
         "from pymachine.cli import main\n"
-        "from pymachine.cli.wiring import Wiring\n"
+        "from pymachine.cli.dependencies import Wiring\n"
         "from pymachine.model import Endpoint, Machine, Phase\n"
         "from pymachine.store.sqlite import SqliteStore\n"
         "from pathlib import Path\n"

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from patience import AGES, gives_up
-from pymachine.apply.compose import Compose
-from pymachine.apply.looking import look_at as look_at_fleet
-from pymachine.apply.programs import run_program
 from pymachine.driver import Driver, Handle, Status
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverError, DriverMissing, EngineError, PymachineError, Unreachable
-from pymachine.inventory import Fleet
+from pymachine.fleet.apply.compose import Compose
+from pymachine.fleet.apply.subprocesses import run_program
+from pymachine.fleet.apply.survey import look_at as look_at_fleet
+from pymachine.fleet.inventory import Fleet
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.probe import Look, look_at
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.clouds import CloudWorld
 

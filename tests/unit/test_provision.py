@@ -21,13 +21,13 @@ from pymachine.errors import (
     Unreachable,
     UsageFault,
 )
+from pymachine.fleet.plan.renewals import CALLED
 from pymachine.model import Endpoint, Phase
-from pymachine.plan.renewals import CALLED
 from pymachine.provision import Upgrade, preview_provision, preview_upgrade, provision, upgrade
 from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.testing.fake_driver import ADDRESS
 from pymachine.testing.fake_transport import HOST_KEY, Call, done
-from pymachine.tls.checking import Part
+from pymachine.tls.validity import Part
 from pymachine.transport import Result
 from unit.world import STEPS_ON_A_HOST, World, is_rollback, is_run
 

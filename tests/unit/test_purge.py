@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from patience import LIMIT
-from pymachine.rendering import render
+from pymachine.templates import render
 
 LAYERS = ("overlay2/l", "containers/c0ffee", "volumes/db/_data", "image/overlay2", "engine-id.d")
 

@@ -13,8 +13,8 @@ import pytest
 from patience import LIMIT
 from pymachine import swarm
 from pymachine.errors import CheckFailed, Interrupted, LeaseHeld
-from pymachine.inventory.model import NodeSpec
-from pymachine.steps.tools import Tools
+from pymachine.fleet.inventory.model import NodeSpec
+from pymachine.steps.services import Tools
 from pymachine.store.sqlite import SqliteStore
 from pymachine.swarm.quorum_lease import PATIENCE, lease_name
 from unit.swarming import MANAGER, SwarmWorld

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.documents import to_document
 from pymachine.engine.client import EngineAnswer
 from pymachine.model import Endpoint, Machine

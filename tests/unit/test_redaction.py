@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.cli import main
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.model import EngineSpec, Machine, Phase
 from pymachine.redaction import machine_document, redacted
 from pymachine.store.sqlite import SqliteStore

@@ -10,11 +10,11 @@ import pytest
 from typing_extensions import override
 
 from pymachine import power, remove, swarm
-from pymachine.cli.several import one_by_one
+from pymachine.cli.parallel import one_by_one
 from pymachine.clone import clone
 from pymachine.create import create
 from pymachine.errors import CheckFailed, DriverError, NotSupported, PymachineError, StepFailed, UsageFault
-from pymachine.inventory.model import SwarmSpec
+from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.model import Endpoint, Phase, State
 from pymachine.provision import provision
 from pymachine.testing.fake_cluster import FakeEngine

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from properties import examples
-from pymachine.rendering import env_file, render, sh, systemd, to_json, to_yaml, xml
+from pymachine.templates import env_file, render, sh, systemd, to_json, to_yaml, xml
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 

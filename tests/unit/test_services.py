@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from patience import LIMIT
-from pymachine.apply.drifting import drift
-from pymachine.apply.looking import records_of
-from pymachine.apply.overview import overview
-from pymachine.apply.running import Bounds, Outcome, Quiet
-from pymachine.apply.working import FleetWork
-from pymachine.cluster import connect
-from pymachine.cluster.containers import Container, missing_from
-from pymachine.cluster.seam import ClusterEngine
-from pymachine.cluster.services import Failure, Service, service_of, unsettled_of
-from pymachine.cluster.view import ClusterView
 from pymachine.errors import EngineError
-from pymachine.inventory.model import Fleet
-from pymachine.plan import Kind
+from pymachine.fleet.apply.drift import drift
+from pymachine.fleet.apply.fleet import FleetWork
+from pymachine.fleet.apply.scheduler import Bounds, Outcome, Quiet
+from pymachine.fleet.apply.status import overview
+from pymachine.fleet.apply.survey import records_of
+from pymachine.fleet.inventory.model import Fleet
+from pymachine.fleet.plan import Kind
+from pymachine.swarm_api import connect
+from pymachine.swarm_api.containers import Container, missing_from
+from pymachine.swarm_api.protocol import ClusterEngine
+from pymachine.swarm_api.services import Failure, Service, service_of, unsettled_of
+from pymachine.swarm_api.view import ClusterView
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, machine
 from unit.stub_swarm_engine import StubEngine, serving

@@ -9,7 +9,7 @@ import pytest
 from pymachine import snapshots
 from pymachine.errors import CheckFailed, DriverError, LeaseHeld, NotSupported, TlsError, Unreachable
 from pymachine.model import State
-from pymachine.steps import powers
+from pymachine.steps import power
 from pymachine.testing.fake_transport import done
 from pymachine.transport import Command
 from unit.world import NOW, World
@@ -37,7 +37,7 @@ def test_a_machine_that_ran_goes_back_and_its_engine_is_waited_for(asleep: World
     asleep.engine.errors.append(Unreachable("not yet"))
     assert snapshots.restore("node1", "clean", asleep.tools) is State.RUNNING
     assert asleep.cloud.calls == ["snapshot", "restore"]
-    assert asleep.clock.slept == [powers.PAUSE]
+    assert asleep.clock.slept == [power.PAUSE]
     assert [entry.kind for entry in asleep.store.operations()][:2] == ["restore", "snapshot"]
     assert {entry.outcome for entry in asleep.store.operations()[:2]} == {"done"}
     assert asleep.store.holder("node1") is None

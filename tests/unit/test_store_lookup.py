@@ -21,7 +21,7 @@ from pymachine.store.sqlite import SqliteStore
 
 HEAVY = {
     "dataclasses", "typing", "pathlib", "inspect", "logging", "click", "rich", "cryptography", "paramiko", "jinja2",
-    "ssl", "socket", "subprocess", "tempfile", "pymachine.model", "pymachine.errors", "pymachine.store.seam",
+    "ssl", "socket", "subprocess", "tempfile", "pymachine.model", "pymachine.errors", "pymachine.store.protocol",
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_a_store_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
         store.put(machine())
     code = (
         "import json, os, sys; from pymachine.store.lookup import lookup\n"
-        "import pymachine.store.faults, pymachine.strict_json\n"
+        "import pymachine.store.errors, pymachine.strict_json\n"
         "if os.geteuid() == 0: os.chroot(sys.argv[1]); os.chdir('/'); os.setgroups([]); os.setgid(65534)\n"
         "if os.geteuid() == 0: os.setuid(65534); sys.argv[1] = '/'\n"
         "print(json.dumps(lookup(sys.argv[1] + '/store', 'node1')))"

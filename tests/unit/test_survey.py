@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pymachine.engine.hostfacts import Asked, HostFacts
-from pymachine.engine.osfamily import Family, family_of
+from pymachine.engine.host_facts import Asked, HostFacts
+from pymachine.engine.os_family import Family, family_of
 from pymachine.engine.removal import plan_removal
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.engine.upgrade import plan_upgrade

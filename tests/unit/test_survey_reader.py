@@ -12,7 +12,7 @@ from pymachine.engine.progress import ProgressReader
 from pymachine.engine.survey import SURVEY_DEADLINE, WAITING, SurveyReader
 from pymachine.errors import CheckFailed, DeadlineExceeded
 from pymachine.testing.fake_transport import LocalTransport
-from pymachine.testing.recording import RecordingReporter
+from pymachine.testing.recorder import RecordingReporter
 from pymachine.transport import Command
 from unit.world import World, is_look
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.cluster.seam import Rotation
 from pymachine.errors import CheckFailed, EngineError, QuorumLost, Unreachable, UsageFault
-from pymachine.inventory.model import NodeSpec, SwarmSpec
+from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.remove import remove
 from pymachine.swarm import adjust, change, init, label, leave, remove_node, rotate, status, unlock, update
-from pymachine.swarm.reaching import UNLOCK_KEY
+from pymachine.swarm.control import UNLOCK_KEY
+from pymachine.swarm_api.protocol import Rotation
 from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 

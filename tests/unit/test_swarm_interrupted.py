@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pymachine.cluster.seam import ClusterEngine
-from pymachine.inventory.model import SwarmSpec
+from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.model import Endpoint
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.swarm import change, init, join, leave, status
-from pymachine.swarm.reaching import UNLOCK_KEY
+from pymachine.swarm.control import UNLOCK_KEY
+from pymachine.swarm_api.protocol import ClusterEngine
 from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from pymachine.driver import Opening
 from pymachine.errors import CheckFailed, DriverError, EngineError, LeaseHeld, UsageFault
-from pymachine.inventory.model import NodeSpec, SwarmSpec
+from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.swarm import init, join, leave, status
-from pymachine.swarm.opening import openings
-from pymachine.swarm.reaching import UNLOCK_KEY
+from pymachine.swarm.control import UNLOCK_KEY
+from pymachine.swarm.firewall import openings
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.swarming import MANAGER, WORKER, SwarmWorld
 

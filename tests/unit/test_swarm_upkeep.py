@@ -10,8 +10,8 @@ import pytest
 from typing_extensions import override
 
 from pymachine.errors import CheckFailed, EngineError, Interrupted, PymachineError, StepFailed
+from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.interruption import Stoppable
-from pymachine.inventory.model import SwarmSpec
 from pymachine.model import Endpoint
 from pymachine.swarm import (
     change,
@@ -26,8 +26,8 @@ from pymachine.swarm import (
     status,
     upgrade,
 )
-from pymachine.swarm.draining import give_back_left
-from pymachine.swarm.reaching import UNLOCK_KEY
+from pymachine.swarm.control import UNLOCK_KEY
+from pymachine.swarm.drain import give_back_left
 from pymachine.testing.fake_cluster import FakeEngine
 from unit.swarming import MANAGER, SwarmWorld
 from unit.world import NOW

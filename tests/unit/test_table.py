@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymachine.cli.commands.listing import HEADERS, LAYOUT
+from pymachine.cli.commands.ls import HEADERS, LAYOUT
 from pymachine.cli.table import Layout, cells, table
 
 ROW = ("web-1", "*", "ssh", "Running", "tcp://10.0.0.2:2376", "26.1.5+dfsg1", "")

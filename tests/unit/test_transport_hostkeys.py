@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import UsageFault
-from pymachine.transport.hostkeys import PublicKey, expected_from, parse_pin
+from pymachine.transport.host_keys import PublicKey, expected_from, parse_pin
 
 
 def made(kind: str, seed: bytes) -> PublicKey:

@@ -9,7 +9,7 @@ import pytest
 from contract.sshd import make_key
 from pymachine.errors import AuthFailed, UsageFault
 from pymachine.testing.fake_asker import FakeAsker
-from pymachine.transport.keyfiles import read_key_file
+from pymachine.transport.key_files import read_key_file
 from pymachine.transport.keys import KeyRing, public_key
 
 if shutil.which("ssh-keygen") is None:

@@ -9,7 +9,7 @@ import paramiko
 import pytest
 
 from pymachine.errors import AuthFailed, HostKeyMismatch, TransportError, Unreachable
-from pymachine.transport.vendor import LOG_CHANNEL, VENDOR_ERRORS, quieten, vendor_errors
+from pymachine.transport.paramiko_errors import LOG_CHANNEL, VENDOR_ERRORS, quieten, vendor_errors
 
 
 def exceptions_of_paramiko() -> set[type[Exception]]:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from patience import LIMIT
-from pymachine.cli.several import for_each
-from pymachine.cluster.seam import ClusterEngine
+from pymachine.cli.parallel import for_each
 from pymachine.engine.client import EngineAnswer
 from pymachine.engine.effects import Effect
 from pymachine.errors import CheckFailed, EngineError, Interrupted, SeveralFailed, TlsError
@@ -23,7 +22,8 @@ from pymachine.model import Endpoint
 from pymachine.provision import preview_provision
 from pymachine.steps.engine import SetUpEngine
 from pymachine.swarm import drained, drained_in, provision_node, restart_node, status, turns
-from pymachine.testing.recording import RecordingReporter
+from pymachine.swarm_api.protocol import ClusterEngine
+from pymachine.testing.recorder import RecordingReporter
 from unit.swarming import SwarmWorld
 from unit.world import ENGINE
 

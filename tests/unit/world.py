@@ -15,13 +15,13 @@ from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing
 from pymachine.events import Asker
 from pymachine.model import Endpoint, EngineSpec, Machine, Phase, SshAddress
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store import Operation
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_driver import FakeCloud, FakeOptions
 from pymachine.testing.fake_transport import HOST_KEY, Answer, FakeTransport, done
 from pymachine.testing.memory_store import MemoryStore
-from pymachine.testing.recording import RecordingReporter
+from pymachine.testing.recorder import RecordingReporter
 from pymachine.transport import Command, Transport
 
 DEBIAN = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian 13"\n'

@@ -1,15 +1,15 @@
 """The command line. ``main`` is the console script.
 
 Importing this package loads nothing else: what is typed all day answers from here without click (``cli.quick``),
-everything else through ``cli.program``.
+everything else through ``cli.root``.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymachine.cli.glance import Silence
-    from pymachine.cli.wiring import Wiring
+    from pymachine.cli.dependencies import Wiring
+    from pymachine.cli.quick_status import Silence
 
 __all__ = ["main"]
 
@@ -29,18 +29,18 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
     try:
         found = _quick_answer(words, os.environ) if wiring is None else None
     except KeyboardInterrupt:
-        from pymachine.cli.program import interrupted
+        from pymachine.cli.root import interrupted
 
         return interrupted()
     if not isinstance(found, str):
-        from pymachine.cli.program import run
+        from pymachine.cli.root import run
 
         return run(words, wiring) if found is None else run(found.words(words), found.wiring())
     try:
         sys.stdout.write(found)
         sys.stdout.flush()
     except OSError as error:
-        from pymachine.cli.outcome import unwritable
+        from pymachine.cli.errors import unwritable
 
         return unwritable(error)
     return 0

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from pymachine.cli.deferred import DeferredReporter
-from pymachine.cli.wiring import Wiring
+from pymachine.cli.dependencies import Wiring
 from pymachine.overriding import override
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymachine.cli.look_line import LookLine
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
-    from pymachine.steps.tools import AskEngine, Connect, Tools
+    from pymachine.steps.services import AskEngine, Connect, Tools
     from pymachine.store import Store
     from pymachine.store.sqlite import SqliteStore
     from pymachine.transport import Transport
@@ -72,7 +72,7 @@ class App:
         return LookLine(sys.stderr, shown=not self.as_json and has_room(sys.stderr, self.environ, self.progress))
 
     def _chosen_reporter(self) -> Reporter:
-        from pymachine.cli.reporters import choose_reporter
+        from pymachine.cli.progress import choose_reporter
 
         return choose_reporter(self.progress, sys.stderr, self.environ)
 
@@ -81,15 +81,15 @@ class App:
         """Who asks the person: the wiring's, else the terminal."""
         if self.wiring.asker is not None:
             return self.wiring.asker
-        from pymachine.cli.terminal import TerminalAsker
+        from pymachine.cli.prompt import TerminalAsker
 
         return TerminalAsker(self.reporter)
 
     @cached_property
     def tools(self) -> Tools:
         """The outside world of the verbs."""
-        from pymachine.cluster import connect
-        from pymachine.steps.tools import Tools
+        from pymachine.steps.services import Tools
+        from pymachine.swarm_api import connect
 
         return Tools(
             store=self.store,

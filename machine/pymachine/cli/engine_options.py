@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pymachine.engine.wanting import (
+from pymachine.engine.option_values import (
     PROXIES,
     SOURCES,
     check_assignment,

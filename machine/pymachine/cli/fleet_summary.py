@@ -7,11 +7,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymachine.apply.running import Account, Outcome
-from pymachine.cli.fleettelling import FleetTeller
+from pymachine.cli.fleet_progress import FleetTeller
 from pymachine.documents import to_document
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, UsageFault
-from pymachine.plan import Plan
+from pymachine.fleet.apply.scheduler import Account, Outcome
+from pymachine.fleet.plan import Plan
 
 INTERRUPTED = Interrupted("interrupted")
 

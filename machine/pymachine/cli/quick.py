@@ -2,7 +2,7 @@
 ``--version`` and ``--help``, and ``status`` where the engine answers.
 
 The global options count, before the command or behind it. Anything unusual (other options, a machine that is not
-ready, files that are missing) is left to the full command line, which prints the same through ``cli.answers``. Loads
+ready, files that are missing) is left to the full command line, which prints the same (``cli.client_env``). Loads
 sqlite3 and json and what they need.
 """
 
@@ -10,14 +10,14 @@ import os
 import sys
 import time
 
-from pymachine.cli import answers
+from pymachine.cli import client_env
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from pymachine.cli.glance import Silence
+    from pymachine.cli.quick_status import Silence
 
 COMPLETION = "_PYMACHINE_COMPLETE"  # set by the shell that asks what can come next
 DEFAULT = "default"
@@ -52,12 +52,12 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence |
     from pymachine.store.lookup import lookup
 
     document = lookup(folder, DEFAULT if name is None else name)
-    if document is None or not answers.is_ready(document):
+    if document is None or not client_env.is_ready(document):
         return None
     if command in ("url", "ip"):
-        return (answers.url_of(document) if command == "url" else answers.address_of(document)) + "\n"
+        return (client_env.url_of(document) if command == "url" else client_env.address_of(document)) + "\n"
     certificates = _certificates(document, folder)
-    if certificates is None or (certificates and answers.is_refused(document, certificates, time.time())):
+    if certificates is None or (certificates and client_env.is_refused(document, certificates, time.time())):
         return None
     if command == "env":
         return _environment(name, document, certificates, options, environ)
@@ -107,13 +107,13 @@ def _listed(folder: str) -> "str | None":
 
 
 def _state(document: "dict[str, Any]", certificates: str) -> "str | Silence":
-    from pymachine.cli.glance import glance
+    from pymachine.cli.quick_status import glance
 
     return glance(document, certificates)
 
 
 def _configuration(document: "dict[str, Any]", certificates: str) -> "str | None":
-    return None if answers.has_blank(certificates) else answers.config_text(document, certificates)
+    return None if client_env.has_blank(certificates) else client_env.config_text(document, certificates)
 
 
 def _environment(
@@ -128,11 +128,11 @@ def _environment(
     shell = options.get("--shell") or shells.detect(environ)
     if shell not in shells.NAMES:
         return None
-    values = answers.variables(document, certificates)
+    values = client_env.variables(document, certificates)
     if "--no-proxy" in options:
         from pymachine.proxies import no_proxy
 
-        values += no_proxy(answers.host_of(document), environ)
+        values += no_proxy(client_env.host_of(document), environ)
     return shells.text(shell, values, _again(options, name, environ))
 
 
@@ -141,7 +141,7 @@ def _again(options: "Mapping[str, str]", name: "str | None", environ: "Mapping[s
     storage = ["-s", options["-s"]] if options.get("-s") else []
     shell = ["--shell", options["--shell"]] if options.get("--shell") else []
     no_proxy = ["--no-proxy"] if "--no-proxy" in options else []
-    start = answers.program(environ, sys.argv[0], sys.executable)
+    start = client_env.program(environ, sys.argv[0], sys.executable)
     return [*start, *storage, "env", *shell, *no_proxy, *([] if name is None else [name])]
 
 
@@ -185,6 +185,6 @@ def _certificates(document: "dict[str, Any]", folder: str) -> "str | None":
     from pymachine.store.lookup import client_path, secret_names
 
     path = client_path(folder, document["name"])
-    if all(os.path.exists(f"{path}/{file}") for file in answers.CLIENT_FILES):  # noqa: PTH110
+    if all(os.path.exists(f"{path}/{file}") for file in client_env.CLIENT_FILES):  # noqa: PTH110
         return path
     return None if secret_names(folder, document["name"]) else ""

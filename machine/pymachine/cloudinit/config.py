@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pymachine.cloudinit.firstboot import first_boot_config
+from pymachine.cloudinit.first_boot import first_boot_config
 from pymachine.driver import FirstBoot, Login
 from pymachine.errors import UsageFault
 

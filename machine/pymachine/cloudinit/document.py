@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from pymachine.cloudinit.config import UserData, cloud_config
-from pymachine.cloudinit.merging import merged
+from pymachine.cloudinit.merge import merged
 from pymachine.cloudinit.parts import CLOUD_CONFIG, Part, multipart
-from pymachine.cloudinit.theirs import NOTHING, Theirs
+from pymachine.cloudinit.user_data import NOTHING, Theirs
 
 HEADER = "#cloud-config\n"
 

@@ -12,10 +12,10 @@ import tarfile
 from collections.abc import Iterable
 
 from pymachine.cloudinit.config import APT_CONF, SUDO, UserData
-from pymachine.cloudinit.firstboot import first_boot_files, queue_command
-from pymachine.cloudinit.theirs import NOTHING, Theirs
+from pymachine.cloudinit.first_boot import first_boot_files, queue_command
+from pymachine.cloudinit.user_data import NOTHING, Theirs
 from pymachine.driver import CarriedFile
-from pymachine.rendering import render
+from pymachine.templates import render
 
 SCRIPT = "pymachine.sh"
 FILES = "pymachine.tar"

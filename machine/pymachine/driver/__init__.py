@@ -4,19 +4,7 @@ A driver is a class with four methods and a dataclass of options; ``docs/drivers
 and ``pymachine.testing.contract`` the suite that proves one.
 """
 
-from pymachine.driver.clouds import (
-    Adopts,
-    AuthorisesKey,
-    Collects,
-    InspectsTogether,
-    Interconnects,
-    Leftover,
-    Moves,
-    Opening,
-    Search,
-)
-from pymachine.driver.handles import Remembered
-from pymachine.driver.powers import (
+from pymachine.driver.capabilities import (
     Alters,
     Baked,
     Bakes,
@@ -34,7 +22,19 @@ from pymachine.driver.powers import (
     Snapshot,
     Snapshots,
 )
-from pymachine.driver.seam import (
+from pymachine.driver.cloud import (
+    Adopts,
+    AuthorisesKey,
+    Collects,
+    InspectsTogether,
+    Interconnects,
+    Leftover,
+    Moves,
+    Opening,
+    Search,
+)
+from pymachine.driver.handle import Remembered
+from pymachine.driver.protocol import (
     API,
     NOBODY,
     CarriedFile,

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymachine.engine.configuring import digest
+from pymachine.engine.configuration import digest
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_FOLDER
 from pymachine.engine.setup import SetupPlan
-from pymachine.rendering import render
+from pymachine.templates import render
 from pymachine.transport import RemoteFile
 from pymachine.transport.command import Command
 

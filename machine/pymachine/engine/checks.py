@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymachine.engine.exec_start import exec_start
-from pymachine.engine.hostfacts import EngineFacts, HostFacts
+from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
+from pymachine.engine.option_values import passes_on
 from pymachine.engine.options import TLS_KEYS, key_of_flag
-from pymachine.engine.osfamily import Family
-from pymachine.engine.wanting import passes_on
+from pymachine.engine.os_family import Family
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pymachine.documents import from_document
-from pymachine.engine import tlsfaults
+from pymachine.engine import tls_errors
 from pymachine.errors import EngineError, Unreachable
 from pymachine.model import Endpoint
 from pymachine.strict_json import parse_json
@@ -64,13 +64,13 @@ def ask(
     is at fault, ``EngineError`` for an answer that is not an engine's.
     """
     clock = _Clock(endpoint, deadline)
-    context = tlsfaults.client_context(folder) if folder is not None else None
+    context = tls_errors.client_context(folder) if folder is not None else None
     with clock.watching(), _connected(endpoint, clock, sock) as plain:
         if context is None or folder is None:
             return _answer(plain, endpoint, clock)
-        with tlsfaults.explained(endpoint, folder, context, clock.left):
+        with tls_errors.explained(endpoint, folder, context, clock.left):
             secured = _secured(plain, endpoint, context, clock)
-        with secured, tlsfaults.explained(endpoint, folder, context, clock.left):
+        with secured, tls_errors.explained(endpoint, folder, context, clock.left):
             return _answer(secured, endpoint, clock)
 
 
@@ -146,7 +146,7 @@ def _connected(endpoint: Endpoint, clock: _Clock, sock: socket.socket | None) ->
 
 def _secured(plain: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, clock: _Clock) -> ssl.SSLSocket:
     plain.settimeout(clock.left())  # one deadline for the whole handshake: CPython counts down over its packets
-    return context.wrap_socket(plain, server_hostname=tlsfaults.server_name(endpoint))
+    return context.wrap_socket(plain, server_hostname=tls_errors.server_name(endpoint))
 
 
 def _answer(sock: socket.socket, endpoint: Endpoint, clock: _Clock) -> EngineAnswer:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-from pymachine.engine.wanting import check_registry, check_url
+from pymachine.engine.option_values import check_registry, check_url
 from pymachine.errors import UsageFault
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pymachine.documents import from_document
 from pymachine.engine.fact_texts import FactTexts, wrong
-from pymachine.engine.hostfacts import Asked, EngineFacts, SocketUnit
+from pymachine.engine.host_facts import Asked, EngineFacts, SocketUnit
 from pymachine.strict_json import parse_json
 
 SERVICE_LABEL = "com.docker.swarm.service.name"  # what an engine puts on the containers of a service's tasks

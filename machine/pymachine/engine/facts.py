@@ -14,21 +14,13 @@ from typing import Any
 
 from pymachine.engine.engine_facts import engine_of
 from pymachine.engine.fact_texts import FactTexts, number_of, wrong
-from pymachine.engine.hostfacts import (
-    DAEMON_JSON,
-    Asked,
-    EngineFacts,
-    Firewall,
-    HostFacts,
-    Neighbour,
-    NeighbourKind,
-)
+from pymachine.engine.host_facts import DAEMON_JSON, Asked, EngineFacts, Firewall, HostFacts, Neighbour, NeighbourKind
 from pymachine.engine.links import Link, bridge_names, engine_networks, links_of, own_addresses
 from pymachine.engine.obstacles import APT_FILES, CONF_D, RPM_FILES, TARGETS, Obstacle, Reason
-from pymachine.engine.osfamily import DockerRepo, OsRelease, os_release_of, parse_os_release, with_manager
+from pymachine.engine.os_family import DockerRepo, OsRelease, os_release_of, parse_os_release, with_manager
 from pymachine.errors import EngineError
 from pymachine.model import EngineSpec
-from pymachine.rendering import render
+from pymachine.templates import render
 from pymachine.transport.command import Command
 
 __all__ = ["FACTS_DEADLINE", "LOCK_WAIT", "EngineFacts", "HostFacts", "facts_command", "parse_facts"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pymachine.engine.configuring import ConfigPlan
-from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.configuration import ConfigPlan
+from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.obstacles import (
     APT_FILES,
     CERTIFICATES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymachine.engine.hostfacts import Asked, Firewall
+from pymachine.engine.host_facts import Asked, Firewall
 from pymachine.engine.manifest import Manifest, Opening
 from pymachine.errors import CheckFailed
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from pymachine.engine.daemon_config import encode_config
-from pymachine.engine.hostfacts import EngineFacts
+from pymachine.engine.host_facts import EngineFacts
 
 ON = {"live-restore": True}
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymachine.documents import from_document, to_document
-from pymachine.engine.hostfacts import DAEMON_JSON, HostFacts
-from pymachine.rendering import to_json
+from pymachine.engine.host_facts import DAEMON_JSON, HostFacts
+from pymachine.templates import to_json
 
 MANIFEST_SCHEMA = 1
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pymachine.engine.hostfacts import Asked, HostFacts, Neighbour, NeighbourKind
+from pymachine.engine.host_facts import Asked, HostFacts, Neighbour, NeighbourKind
 from pymachine.errors import CheckFailed
 
 CONTAINERD = "/run/containerd/containerd.sock"  # the system's; k3s and others bring their own

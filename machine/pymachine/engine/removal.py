@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
-from pymachine.engine.configuring import digest
+from pymachine.engine.configuration import digest
 from pymachine.engine.daemon_config import Config, encode_config, parse_config, set_values, withdraw
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.files import daemon_json
-from pymachine.engine.hostfacts import DAEMON_JSON, DATA_ROOT, HostFacts
+from pymachine.engine.host_facts import DAEMON_JSON, DATA_ROOT, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import Manifest, Opening, manifest_of
 from pymachine.engine.neighbours import check_asked
 from pymachine.engine.obstacles import ETC_HOSTNAME, ETC_HOSTS, check_replaceable, drop_in_of
 from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
-from pymachine.engine.osfamily import Family, family_of
-from pymachine.rendering import render
+from pymachine.engine.os_family import Family, family_of
+from pymachine.templates import render
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pymachine.engine import checks
-from pymachine.engine.configuring import ConfigPlan, plan_config
+from pymachine.engine.configuration import ConfigPlan, plan_config
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect, effects_of
 from pymachine.engine.files import files_of_setup
 from pymachine.engine.firewall import FirewallPlan, plan_firewall, told_of_ufw
-from pymachine.engine.hostfacts import HostFacts
+from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import fate_of_containers, stops_containers
 from pymachine.engine.manifest import Manifest, Opening, manifest_of
 from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
 from pymachine.engine.obstacles import check_replaceable
+from pymachine.engine.option_values import passes_on
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
-from pymachine.engine.osfamily import Family, family_of
+from pymachine.engine.os_family import Family, family_of
 from pymachine.engine.sources import Source, choose_source
-from pymachine.engine.wanting import passes_on
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine
 

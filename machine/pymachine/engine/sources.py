@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pymachine.engine.facts import DOCKER_REPO
-from pymachine.engine.hostfacts import HostFacts
-from pymachine.engine.osfamily import DockerRepo, Family, distro_packages, docker_repo, family_of
+from pymachine.engine.host_facts import HostFacts
+from pymachine.engine.os_family import DockerRepo, Family, distro_packages, docker_repo, family_of
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec
 from pymachine.redaction import hidden_in_url

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pymachine import tls
 from pymachine.model import Certificates, Machine
 from pymachine.steps.session import Session
-from pymachine.tls.checking import CERTIFICATE_OF
+from pymachine.tls.validity import CERTIFICATE_OF
 
 
 class Certify:

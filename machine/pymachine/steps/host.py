@@ -12,13 +12,13 @@ from pymachine.engine.progress import ProgressReader
 from pymachine.engine.setup import plan_setup
 from pymachine.engine.survey import SILENCE, SurveyReader
 from pymachine.errors import AuthFailed, CheckFailed, DeadlineExceeded, RemoteCommandFailed, StoreError
+from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.plan.renewals import renewals
 from pymachine.steps.certificates import Certify
 from pymachine.steps.login import with_login
+from pymachine.steps.services import Tools
 from pymachine.steps.session import Session, advanced
-from pymachine.steps.tools import Tools
-from pymachine.store.clientfiles import LOGIN_KEY
+from pymachine.store.client_files import LOGIN_KEY
 from pymachine.store.homes import home_of
 from pymachine.tls import check_clock
 from pymachine.transport import Transport

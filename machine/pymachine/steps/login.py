@@ -8,8 +8,8 @@ from dataclasses import replace
 from pymachine.driver import AuthorisesKey, Driver, Login
 from pymachine.model import Machine, Phase
 from pymachine.steps.session import Session
-from pymachine.store.clientfiles import LOGIN_KEY
-from pymachine.transport.keypair import new_private_key, public_line
+from pymachine.store.client_files import LOGIN_KEY
+from pymachine.transport.key_pair import new_private_key, public_line
 
 HOST_KEY = "ssh_host_ed25519_key"
 

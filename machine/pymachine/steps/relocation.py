@@ -15,8 +15,8 @@ from pymachine.engine.checks import check_owner
 from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.manifest import manifest_of
 from pymachine.errors import CheckFailed, EngineError, NotSupported, RemoteCommandFailed, TransportError
+from pymachine.fleet.plan.observed import MOVE, REACH
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.plan.findings import MOVE, REACH
 from pymachine.steps.host import look, options_on_record, request_for
 from pymachine.steps.session import Session
 from pymachine.transport.addresses import place

@@ -13,9 +13,9 @@ from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
 from pymachine.steps.refusal import refusing
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store import Lease
-from pymachine.store.clientfiles import located
+from pymachine.store.client_files import located
 from pymachine.transport import Transport
 
 CONNECT_DEADLINE = 30.0

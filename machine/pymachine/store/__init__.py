@@ -1,11 +1,11 @@
-"""Where the records of the machines live. ``store.sqlite`` is the default, ``store.seam`` what all stores promise.
+"""Where the records of the machines live. ``store.sqlite`` is the default, ``store.protocol`` the contract.
 
 The names are looked up on first use: ``store.lookup`` answers ``pymachine env`` without loading dataclasses.
 """
 
 TYPE_CHECKING = False  # type checkers take the name for typing's; importing that costs a fifth of `pymachine env`
 if TYPE_CHECKING:
-    from pymachine.store.seam import Broken, Holder, Lease, Operation, Store, readable
+    from pymachine.store.protocol import Broken, Holder, Lease, Operation, Store, readable
 
 __all__ = ["Broken", "Holder", "Lease", "Operation", "Store", "readable"]
 
@@ -13,6 +13,6 @@ __all__ = ["Broken", "Holder", "Lease", "Operation", "Store", "readable"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pymachine.store import seam
+    from pymachine.store import protocol
 
-    return getattr(seam, name)
+    return getattr(protocol, name)

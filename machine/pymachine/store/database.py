@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import RLock
 
 from pymachine.errors import SchemaTooNew, StoreError, StoreUnwritable
-from pymachine.store.faults import translated
+from pymachine.store.errors import translated
 from pymachine.store.filesystem import takes_wal
 from pymachine.store.memory_copy import memory_copy
-from pymachine.store.migrating import Migrations, migrate, user_version
+from pymachine.store.migrations import Migrations, migrate, user_version
 from pymachine.store.schema import APPLICATION_ID, CERTIFICATES, MIGRATIONS
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction; none lasts longer than some file writes

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pymachine.errors import StoreError, StoreUnwritable
-from pymachine.store.faults import translated
+from pymachine.store.errors import translated
 from pymachine.store.location import default_location
 from pymachine.store.schema import DATABASE
 

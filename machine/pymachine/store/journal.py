@@ -12,7 +12,7 @@ from pymachine.documents import to_document
 from pymachine.errors import StoreError
 from pymachine.model import Machine
 from pymachine.store.notes import loaded
-from pymachine.store.seam import Operation
+from pymachine.store.protocol import Operation
 
 KEPT = 1000  # entries that ended; older ones are dropped when a new one begins
 OUTCOMES = ("done", "failed")

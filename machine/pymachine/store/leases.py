@@ -14,7 +14,7 @@ from functools import cached_property
 from pymachine.errors import LeaseHeld, StoreError
 from pymachine.store.database import Database
 from pymachine.store.processes import Life, Process
-from pymachine.store.seam import Holder
+from pymachine.store.protocol import Holder
 
 _PROCESS = "user, host, host_id, boot, namespace, pid, started"
 

@@ -106,17 +106,17 @@ def _parsed(document: str, name: str) -> "dict[str, Any]":
     try:
         parsed = parse_json(document)
     except (ValueError, TypeError) as error:
-        from pymachine.store.faults import broken_record
+        from pymachine.store.errors import broken_record
 
         raise broken_record(name, str(error)) from error
     if not isinstance(parsed, dict):
-        from pymachine.store.faults import broken_record
+        from pymachine.store.errors import broken_record
 
         raise broken_record(name, "it is not a JSON object")
     return parsed
 
 
 def _explained(error: sqlite3.Error, path: str) -> Exception:
-    from pymachine.store.faults import explained
+    from pymachine.store.errors import explained
 
     return explained(error, path)

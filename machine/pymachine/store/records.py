@@ -11,10 +11,10 @@ from typing import Any
 from pymachine.documents import from_document, to_document
 from pymachine.errors import Conflict, NoSuchMachine, StoreError
 from pymachine.model import Machine, check_name
-from pymachine.store.faults import broken_record
+from pymachine.store.errors import broken_record
 from pymachine.store.names import natural_key
+from pymachine.store.protocol import Broken
 from pymachine.store.schema import DOCUMENT_OF
-from pymachine.store.seam import Broken
 from pymachine.strict_json import parse_json
 
 

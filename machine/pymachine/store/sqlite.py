@@ -12,15 +12,15 @@ from typing import Any, Self
 
 from pymachine.errors import StoreUnwritable
 from pymachine.model import Machine
-from pymachine.store import clientfiles, journal, notes, records
+from pymachine.store import client_files, journal, notes, records
 from pymachine.store.database import Database
-from pymachine.store.faults import translated
+from pymachine.store.errors import translated
 from pymachine.store.folder import prepare_folder
 from pymachine.store.leases import Leases, Terms
-from pymachine.store.migrating import Migrations
+from pymachine.store.migrations import Migrations
 from pymachine.store.processes import Process
+from pymachine.store.protocol import Broken, Holder, Lease, Operation
 from pymachine.store.schema import DATABASE, IDENTITY, MIGRATIONS
-from pymachine.store.seam import Broken, Holder, Lease, Operation
 
 
 class SqliteStore:
@@ -110,13 +110,13 @@ class SqliteStore:
         path = self.client_folder(name)
         with self._database.writing() as connection:
             records.delete(connection, name, rev)
-            clientfiles.remove(path)
+            client_files.remove(path)
 
     def client_folder(self, name: str) -> Path:
         """The folder for DOCKER_CERT_PATH, spelled as the record spells the name."""
         with self._database.reading() as connection:
             spelled = records.spelling(connection, name)
-        return clientfiles.client_folder(self._folder, spelled or name)
+        return client_files.client_folder(self._folder, spelled or name)
 
     def materialise(self, name: str) -> Path:
         """Write the docker client's files, unless they are as they should be, and return their folder.
@@ -127,21 +127,21 @@ class SqliteStore:
         """
         path = self.client_folder(name)
         files = self._client_files(name)
-        if clientfiles.is_current(path, files):
+        if client_files.is_current(path, files):
             return path
         try:
             return self._written(name, path)
         except StoreUnwritable:
-            if clientfiles.is_right(path, files):
+            if client_files.is_right(path, files):
                 return path
             if os.path.lexists(path):
                 raise
             with translated(str(path)):
-                return clientfiles.in_memory(self.identity, name, files)
+                return client_files.in_memory(self.identity, name, files)
 
     def _written(self, name: str, path: Path) -> Path:
         with self._database.writing() as connection, translated(str(path)):
-            clientfiles.write(path, clientfiles.wanted_files(name, records.secrets_of(connection, name)))
+            client_files.write(path, client_files.wanted_files(name, records.secrets_of(connection, name)))
         return path
 
     def note(self, name: str) -> dict[str, Any]:
@@ -190,4 +190,4 @@ class SqliteStore:
         with self._database.reading() as connection:
             if records.spelling(connection, name) is None:
                 raise records.no_such(name)
-            return clientfiles.wanted_files(name, records.secrets_of(connection, name))
+            return client_files.wanted_files(name, records.secrets_of(connection, name))

@@ -7,15 +7,23 @@ rule of the Swarm forbids it (a last manager, a majority, another cluster), ``Qu
 changed at all, and ``Unreachable``, ``TlsError``, ``EngineError`` as engines do.
 """
 
-from pymachine.swarm.draining import drained, next_manager, upgrade
-from pymachine.swarm.founding import init
-from pymachine.swarm.joining import join
-from pymachine.swarm.keys import rotate, unlock, update
-from pymachine.swarm.leaving import leave, remove_node
-from pymachine.swarm.looking import status
-from pymachine.swarm.recovering import look_at_loss, recover
-from pymachine.swarm.seats import adjust, change, label
-from pymachine.swarm.upkeep import drained_in, kill_node, provision_node, restart_node, stop_node, turns, upgrade_node
+from pymachine.swarm.drain import drained, next_manager, upgrade
+from pymachine.swarm.init import init
+from pymachine.swarm.join import join
+from pymachine.swarm.leave import leave, remove_node
+from pymachine.swarm.maintenance import (
+    drained_in,
+    kill_node,
+    provision_node,
+    restart_node,
+    stop_node,
+    turns,
+    upgrade_node,
+)
+from pymachine.swarm.nodes import adjust, change, label
+from pymachine.swarm.recover import look_at_loss, recover
+from pymachine.swarm.status import status
+from pymachine.swarm.unlock import rotate, unlock, update
 
 __all__ = [
     "adjust",

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-from pymachine.cluster.view import MANAGER
 from pymachine.errors import Interrupted, LeaseHeld
 from pymachine.interruption import stopped
 from pymachine.model import Machine
-from pymachine.steps.tools import Tools
+from pymachine.steps.services import Tools
 from pymachine.store import Holder
-from pymachine.swarm.reaching import Control, control, is_node_of
+from pymachine.swarm.control import Control, control, is_node_of
+from pymachine.swarm_api.view import MANAGER
 
 PATIENCE = 900.0  # seconds; a drain, an engine's restart and the way back take some minutes
 PAUSE = 1.0

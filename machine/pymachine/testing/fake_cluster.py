@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pymachine.cluster.containers import Container
-from pymachine.cluster.seam import (
+from pymachine.errors import EngineError
+from pymachine.model import Endpoint
+from pymachine.swarm_api.containers import Container
+from pymachine.swarm_api.protocol import (
     ACTIVE,
     DATA_PATH_PORT,
     INACTIVE,
@@ -30,10 +32,8 @@ from pymachine.cluster.seam import (
     Settings,
     Standing,
 )
-from pymachine.cluster.services import Service
-from pymachine.cluster.view import MANAGER, WORKER, Node
-from pymachine.errors import EngineError
-from pymachine.model import Endpoint
+from pymachine.swarm_api.services import Service
+from pymachine.swarm_api.view import MANAGER, WORKER, Node
 from pymachine.testing.fake_swarm import (
     FakeHost,
     State,

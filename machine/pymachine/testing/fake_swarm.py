@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from pymachine.cluster.containers import Container
-from pymachine.cluster.reading import settings_of, spec_with
-from pymachine.cluster.seam import ACTIVE, INACTIVE, PENDING, Founding, Settings
-from pymachine.cluster.services import Service
-from pymachine.cluster.view import MANAGER, Node, Quorum
 from pymachine.errors import EngineError, QuorumLost, Unreachable
+from pymachine.swarm_api.containers import Container
+from pymachine.swarm_api.documents import settings_of, spec_with
+from pymachine.swarm_api.protocol import ACTIVE, INACTIVE, PENDING, Founding, Settings
+from pymachine.swarm_api.services import Service
+from pymachine.swarm_api.view import MANAGER, Node, Quorum
 
 
 @dataclass

@@ -17,7 +17,7 @@ from typing import Any
 from pymachine.documents import from_document, to_document
 from pymachine.errors import LeaseHeld
 from pymachine.model import Machine, check_name
-from pymachine.store import Broken, Holder, Lease, Operation, clientfiles, journal, notes, records
+from pymachine.store import Broken, Holder, Lease, Operation, client_files, journal, notes, records
 from pymachine.store.leases import held_by, lost
 from pymachine.store.names import natural_key
 
@@ -93,23 +93,23 @@ class MemoryStore:
             current = self.find(name)
             if current is not None and rev is not None and current.rev != rev:
                 raise records.changed_meanwhile(name)
-            clientfiles.remove(self.client_folder(name))
+            client_files.remove(self.client_folder(name))
             self._documents.pop(name.lower(), None)
             self._secrets.pop(name.lower(), None)
 
     def client_folder(self, name: str) -> Path:
         """The folder for DOCKER_CERT_PATH, spelled as the record spells the name."""
         found = self.find(name)
-        return clientfiles.client_folder(self._folder, found.name if found else name)
+        return client_files.client_folder(self._folder, found.name if found else name)
 
     def materialise(self, name: str) -> Path:
         """Write the docker client's files, unless they are as they should be, and return their folder."""
         with self._lock:
             self.get(name)
             path = self.client_folder(name)
-            files = clientfiles.wanted_files(name, self.secrets(name))
-            if not clientfiles.is_current(path, files):
-                clientfiles.write(path, files)
+            files = client_files.wanted_files(name, self.secrets(name))
+            if not client_files.is_current(path, files):
+                client_files.write(path, files)
         return path
 
     def note(self, name: str) -> dict[str, Any]:

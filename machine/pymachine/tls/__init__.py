@@ -6,10 +6,10 @@ a leaked key is answered by replacing that one, and nothing else changes.
 """
 
 from pymachine.tls.authority import read_authority
-from pymachine.tls.checking import Need, needs, summary, verify_set
 from pymachine.tls.clock import check_clock, clock_skew
-from pymachine.tls.issuing import Issued, ensure, issue, reissue_server, renew_client
+from pymachine.tls.issue import Issued, ensure, issue, reissue_server, renew_client
 from pymachine.tls.profile import Authority
+from pymachine.tls.validity import Need, needs, summary, verify_set
 
 __all__ = [
     "Authority",

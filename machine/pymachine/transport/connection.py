@@ -20,11 +20,11 @@ from pymachine.transport.carrier import Carrier, SessionRefused, TunnelRefused
 from pymachine.transport.channel import Exchange, Password
 from pymachine.transport.command import Command
 from pymachine.transport.deadline import Deadline
+from pymachine.transport.paramiko_errors import vendor_errors
 from pymachine.transport.sessions import lost
 from pymachine.transport.shell import Line, plain_line, root_line
 from pymachine.transport.slots import Slots
 from pymachine.transport.sudo import SudoPassword
-from pymachine.transport.vendor import vendor_errors
 
 MAX_SESSIONS = 10  # sshd's default limit of commands at a time on one connection
 SESSION_PATIENCE = 10.0  # seconds to wait for one of them to end

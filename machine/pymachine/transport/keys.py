@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pymachine.errors import AuthFailed, UsageFault
 from pymachine.events import Asker
-from pymachine.transport.hostkeys import PublicKey
-from pymachine.transport.keyfiles import KeyFile, read_key_file, read_public_key
+from pymachine.transport.host_keys import PublicKey
+from pymachine.transport.key_files import KeyFile, read_key_file, read_public_key
 
 TRIES = 3
 

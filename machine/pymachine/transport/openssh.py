@@ -18,7 +18,7 @@ from pathlib import Path
 from pymachine.errors import AuthFailed, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.transport.carrier import SessionRefused, TunnelRefused
 from pymachine.transport.deadline import Deadline
-from pymachine.transport.hostkeys import PublicKey, keys_in
+from pymachine.transport.host_keys import PublicKey, keys_in
 from pymachine.transport.mux import MuxClient, MuxFault, readable
 from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, config_text, program_text
 from pymachine.transport.session import Target, mismatch, orders

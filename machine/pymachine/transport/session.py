@@ -18,11 +18,11 @@ from pymachine.transport.addresses import place
 from pymachine.transport.auth import agent_keys, log_in
 from pymachine.transport.deadline import Deadline
 from pymachine.transport.dial import dial
-from pymachine.transport.hostkeys import Expected, PublicKey
+from pymachine.transport.host_keys import Expected, PublicKey
 from pymachine.transport.keys import KeyChoice, KeyRing, public_key
 from pymachine.transport.negotiation import Algorithm, Session, lacks_of, no_common
+from pymachine.transport.paramiko_errors import quieten, vendor_errors
 from pymachine.transport.proxy import ProgramSocket, program_words
-from pymachine.transport.vendor import quieten, vendor_errors
 
 KEEPALIVE = 15  # seconds
 

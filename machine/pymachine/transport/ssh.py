@@ -17,16 +17,16 @@ from pymachine.model import SshAddress
 from pymachine.transport.addresses import SSH_PORT, Hop, parse_jump
 from pymachine.transport.connection import ROOT, SshTransport
 from pymachine.transport.deadline import Deadline, PatientAsker
-from pymachine.transport.hostkeys import Expected, PublicKey, expected_from, known_hosts_files, parse_pin
+from pymachine.transport.host_keys import Expected, PublicKey, expected_from, known_hosts_files, parse_pin
 from pymachine.transport.jump import plan_route
-from pymachine.transport.keyfiles import read_public_key
+from pymachine.transport.key_files import read_public_key
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.openssh import OpenSsh, available
 from pymachine.transport.openssh_config import JumpHost
+from pymachine.transport.paramiko_errors import vendor_errors
 from pymachine.transport.session import Circumstances, Target, host_key, open_session
 from pymachine.transport.sessions import Sessions, close_all
 from pymachine.transport.ssh_config import HostConfig, has_certificate, resolve
-from pymachine.transport.vendor import vendor_errors
 
 __all__ = ["KeyRing", "SshTransport", "connect"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import one, unlock
+from pymachine.cli.lookup import one, unlock
+from pymachine.cli.options import FORCE_UNLOCK, JSON, command, complete_names
 from pymachine.cli.output import dump, say
-from pymachine.cli.params import FORCE_UNLOCK, JSON, command, complete_names
-from pymachine.cli.plans import next_line, ready_line
+from pymachine.cli.plan_output import next_line, ready_line
 from pymachine.errors import UsageFault
 from pymachine.redaction import machine_document
 

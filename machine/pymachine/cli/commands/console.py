@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import one
+from pymachine.cli.lookup import one
+from pymachine.cli.options import NAME, command
 from pymachine.cli.outlets import fault
 from pymachine.cli.output import note
-from pymachine.cli.params import NAME, command
 from pymachine.errors import UsageFault
 from pymachine.printable import printable
 

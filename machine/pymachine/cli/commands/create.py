@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.ordering import ORDER_OPTIONS, OrderCommand, carry_out, chosen_driver, order_of
-from pymachine.cli.params import command, with_options
+from pymachine.cli.driver_command import ORDER_OPTIONS, OrderCommand, carry_out, chosen_driver, order_of
+from pymachine.cli.options import command, with_options
 from pymachine.errors import UsageFault
 from pymachine.model import check_name
 

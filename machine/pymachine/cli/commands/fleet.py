@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleets import FILES, LIMIT, WIDE, Opened, opened
+from pymachine.cli.fleet_options import FILES, LIMIT, WIDE, Opened, opened
+from pymachine.cli.options import JSON, command
 from pymachine.cli.output import columns, dump, note, say
-from pymachine.cli.params import JSON, command
 from pymachine.cli.table import Layout
 from pymachine.errors import PymachineError, QuorumLost, SeveralFailed, UsageFault
 from pymachine.events import Reporter, looking
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
-    from pymachine.apply.commanding import Said
-    from pymachine.apply.overview import Overview
+    from pymachine.fleet.apply.remote_commands import Said
+    from pymachine.fleet.apply.status import Overview
 
 STATUS_DEADLINE = 10.0
 MACHINES = Layout(("DRIVER", "ENGINE", "SWARM"), below="")
@@ -49,8 +49,8 @@ def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bo
 
     Ends with 1 where the Swarm has lost its quorum.
     """
-    from pymachine.apply.overview import overview
     from pymachine.documents import to_document
+    from pymachine.fleet.apply.status import overview
 
     with opened(app, files, limit) as opened_fleet:
         found = overview(opened_fleet.work.fleet, opened_fleet.names, app.tools, STATUS_DEADLINE)
@@ -91,7 +91,7 @@ def run(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: An
     The words are joined by blanks for the shell over there, as ssh does. Machines that answer the same are shown
     together. Ends with 5 if the command failed on any of them.
     """
-    from pymachine.apply.commanding import run_on
+    from pymachine.fleet.apply.remote_commands import run_on
 
     line = " ".join(_words(given["words"], "fleet run -- COMMAND"))
     timeout, root = given["timeout"], given["root"]
@@ -117,8 +117,8 @@ def docker(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given:
 
     Ends with 5 if it failed on any of them.
     """
-    from pymachine.apply.commanding import docker_on
-    from pymachine.apply.deploying import Docker
+    from pymachine.fleet.apply.deploy import Docker
+    from pymachine.fleet.apply.remote_commands import docker_on
 
     words = _words(given["words"], "fleet docker -- ARGUMENTS")
     client = Docker(app.tools, app.environ, app.wiring.run)
@@ -138,7 +138,7 @@ def _words(words: Sequence[str], usage: str) -> list[str]:
 
 def _recorded(opened_fleet: Opened) -> list[Machine]:
     """Return the records of the machines meant; say which are not created yet."""
-    from pymachine.apply.looking import records_of
+    from pymachine.fleet.apply.survey import records_of
 
     records = records_of(opened_fleet.work.tools)
     names = [spec.name for spec in opened_fleet.work.fleet.machines if spec.name in opened_fleet.names]
@@ -155,7 +155,7 @@ def _reachable(opened_fleet: Opened) -> list[Machine]:
 def _asked(
     machines: Sequence[Machine], ask: Callable[[Machine], Said], given: Mapping[str, Any], reporter: Reporter
 ) -> tuple[dict[str, Said], dict[str, PymachineError]]:
-    from pymachine.apply.spreading import spread
+    from pymachine.fleet.apply.parallel import spread
 
     said: dict[str, Said] = {}
     failures: dict[str, PymachineError] = {}
@@ -171,7 +171,7 @@ def _asked(
 
 
 def _told(app: App, said: Mapping[str, Said], failures: dict[str, PymachineError], *, as_json: bool) -> None:
-    from pymachine.apply.commanding import grouped
+    from pymachine.fleet.apply.remote_commands import grouped
 
     app.settle()
     if as_json:

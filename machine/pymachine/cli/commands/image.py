@@ -14,16 +14,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from pymachine.cli.app import App
+from pymachine.cli.options import JSON, command, with_options
 from pymachine.cli.output import columns, dump, note, say
-from pymachine.cli.params import JSON, command, with_options
-from pymachine.cli.several import one_by_one
+from pymachine.cli.parallel import one_by_one
 from pymachine.documents import to_document
 from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
 
 if TYPE_CHECKING:
     from pymachine.driver import Handle, KeepsImages
+    from pymachine.images.cache import Shelf
     from pymachine.images.image import Image
-    from pymachine.images.shelf import Shelf
 
 HEADERS = ("NAME", "ARCH", "SIZE", "DISK", "ENGINE", "AGE", "ORIGIN")
 MIRROR_OPTION = click.option(
@@ -72,10 +72,10 @@ def pull(app: App, name: str, mirror: str | None, again: bool, arch: str | None,
 
     NAME is an alias such as debian-13 or ubuntu-24.04. A download that was cut off goes on where it stopped.
     """
-    from pymachine.images import obtaining
+    from pymachine.images import pull as image_pull
 
     with _showing(app, name, "pulling the image") as progress:
-        made = obtaining.pull(
+        made = image_pull.pull(
             _shelf(app), name, arch=arch or platform.machine(), mirror=mirror, progress=progress, again=again
         )
     _tell(made, as_json)
@@ -94,8 +94,8 @@ def build(app: App, /, release: str, **given: Any) -> None:
     RELEASE is debian-13 or debian-12. It takes about a minute and needs nothing but the archive that apt uses.
     """
     from pymachine.images.aliases import check_arch
-    from pymachine.images.making import build as make
-    from pymachine.images.making import recipe
+    from pymachine.images.debian import build as make
+    from pymachine.images.debian import recipe
     from pymachine.sizes import parse_size
 
     arch = check_arch(given["arch"] or platform.machine())
@@ -121,7 +121,7 @@ def build(app: App, /, release: str, **given: Any) -> None:
 def import_(app: App, file: Path, name: str, digest: str | None, arch: str | None, as_json: bool) -> None:
     """Copy a disk image, qcow2 or raw, to the shelf."""
     from pymachine.images.checksums import Digest
-    from pymachine.images.obtaining import import_file
+    from pymachine.images.pull import import_file
 
     wanted = Digest.read(digest) if digest else None
     with _showing(app, name, "importing the image") as progress:
@@ -151,7 +151,7 @@ for _command in (ls, pull, build, import_, rm):
 
 
 def _shelf(app: App) -> Shelf:
-    from pymachine.images.shelf import Shelf
+    from pymachine.images.cache import Shelf
 
     return Shelf.default(app.environ)
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.inventories import DEFAULT_FILES, FILES, SUFFIXES, read_inventory, surroundings_of
+from pymachine.cli.inventory_files import DEFAULT_FILES, FILES, SUFFIXES, read_inventory, surroundings_of
+from pymachine.cli.options import command, with_options
 from pymachine.cli.output import columns, dump, dump_plain, note, say
-from pymachine.cli.params import command, with_options
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.user_path import user_path
 
 if TYPE_CHECKING:
-    from pymachine.inventory import Fleet
+    from pymachine.fleet.inventory import Fleet
     from pymachine.model import Machine, SshAddress
 
 FORMATS = ("ansible", "ssh-config", "json")
@@ -48,8 +48,8 @@ def inventory(ctx: click.Context) -> None:
 @click.pass_obj
 def schema(app: App) -> None:
     """Print the JSON Schema of inventories, with the drivers that are installed; editors complete by it."""
-    from pymachine.inventory.drivers import Drivers
-    from pymachine.inventory.schema import schema_of
+    from pymachine.fleet.inventory.driver_keys import Drivers
+    from pymachine.fleet.inventory.json_schema import schema_of
 
     dump_plain(schema_of(Drivers(surroundings_of(app))))
 
@@ -80,8 +80,8 @@ def _check_stacks(app: App, fleet: Fleet) -> None:
     """Raise ``CheckFailed`` for stacks whose files Compose refuses; note where it could not be asked."""
     from dataclasses import replace
 
-    from pymachine.apply.compose import Compose
-    from pymachine.plan import Unresolved, Why
+    from pymachine.fleet.apply.compose import Compose
+    from pymachine.fleet.plan import Unresolved, Why
 
     compose = Compose(app.environ, app.wiring.run)
     # A secret has no value here, which is as good as any.
@@ -104,17 +104,17 @@ def export(app: App, form: str, files: tuple[str, ...]) -> None:
 
     Addresses that the inventory does not have are those of the machines on record.
     """
-    from pymachine.inventory import exporting
+    from pymachine.fleet.inventory import export as fleet_export
 
     fleet = read_inventory(app, files).fleet
     if form == "json":
-        dump(exporting.document(fleet))
+        dump(fleet_export.document(fleet))
         return
     addresses = _addresses(app, fleet)
     missing = [machine.name for machine in fleet.machines if machine.name not in addresses]
     if missing:
         note(f"note: {_count(len(missing), 'machine')} left out, without an address yet: {_some(missing)}")
-    written = exporting.ansible if form == "ansible" else exporting.ssh_config
+    written = fleet_export.ansible if form == "ansible" else fleet_export.ssh_config
     click.echo(written(fleet, addresses), nl=False)
 
 
@@ -178,7 +178,7 @@ def _some(names: Sequence[str], limit: int = 8) -> str:
 
 def _addresses(app: App, fleet: Fleet) -> dict[str, SshAddress]:
     """Return where the machines are: as the inventory says, else as is on record."""
-    from pymachine.inventory.exporting import declared
+    from pymachine.fleet.inventory.export import declared
 
     declarations = {machine.name: declared(machine) for machine in fleet.machines}
     records = _records(app, fleet) if None in declarations.values() else {}
@@ -208,7 +208,7 @@ def _made(
     hosts: Sequence[str], *, fleet: str | None, their_store: str | None, host_lists: Sequence[str]
 ) -> str | None:
     """Return the inventory made of what is given, None if nothing is. Raises ``UsageFault``."""
-    from pymachine.inventory import starter
+    from pymachine.fleet.inventory import starter
 
     if their_store is not None and (hosts or host_lists):
         raise UsageFault("hosts and a docker-machine store do not go together", hint="make two inventories")
@@ -221,7 +221,7 @@ def _made(
 
 
 def _starter(fleet: str | None) -> str:
-    from pymachine.inventory.starter import starter
+    from pymachine.fleet.inventory.starter import starter
 
     return starter(_fleet_name(fleet))
 
@@ -230,7 +230,7 @@ def _fleet_name(given: str | None) -> str:
     """Return the name given, checked, else one made of the current folder's."""
     import re
 
-    from pymachine.inventory.tables import check_fleet
+    from pymachine.fleet.inventory.keys import check_fleet
 
     if given is not None:
         return check_fleet(given)
@@ -238,7 +238,7 @@ def _fleet_name(given: str | None) -> str:
 
 
 def _text(name: str) -> str:
-    from pymachine.cli.inventories import sources_of
+    from pymachine.cli.inventory_files import sources_of
 
     return sources_of([name])[0].text
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing, unlock
+from pymachine.cli.lookup import existing, unlock
+from pymachine.cli.options import FORCE_UNLOCK, NAMES, NO_DRAIN, command
 from pymachine.cli.output import say
-from pymachine.cli.params import FORCE_UNLOCK, NAMES, NO_DRAIN, command
-from pymachine.cli.several import for_each, stoppable
+from pymachine.cli.parallel import for_each, stoppable
 
 
 def _switch(app: App, names: tuple[str, ...], verb: str, outcome: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing, unlock
+from pymachine.cli.lookup import existing, unlock
+from pymachine.cli.options import FORCE_UNLOCK, NAMES, command
 from pymachine.cli.output import say
-from pymachine.cli.params import FORCE_UNLOCK, NAMES, command
-from pymachine.cli.several import for_each
+from pymachine.cli.parallel import for_each
 from pymachine.sizes import parse_size
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing, one, unlock
+from pymachine.cli.lookup import existing, one, unlock
+from pymachine.cli.options import FORCE_UNLOCK, JSON, NAME, YES, command, with_options
 from pymachine.cli.output import columns, dump, note, say
-from pymachine.cli.params import FORCE_UNLOCK, JSON, NAME, YES, command, with_options
-from pymachine.cli.several import one_by_one
+from pymachine.cli.parallel import one_by_one
 from pymachine.documents import to_document
 from pymachine.errors import UsageFault
 from pymachine.model import State

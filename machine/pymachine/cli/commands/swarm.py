@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.machines import existing
-from pymachine.cli.machines import unlock as take_leases
+from pymachine.cli.lookup import existing
+from pymachine.cli.lookup import unlock as take_leases
+from pymachine.cli.options import FORCE_UNLOCK, JSON, NAME, NAMES, YES, command, complete_names, with_options
 from pymachine.cli.output import dump, note, say
-from pymachine.cli.params import FORCE_UNLOCK, JSON, NAME, NAMES, YES, command, complete_names, with_options
-from pymachine.cli.several import after, for_each, one_by_one, stoppable
-from pymachine.cli.swarming import (
+from pymachine.cli.parallel import after, for_each, one_by_one, stoppable
+from pymachine.cli.swarm_output import (
     advertised,
     advise,
     managers_on_record,
@@ -25,10 +25,10 @@ from pymachine.cli.swarming import (
     status_document,
     trouble_of,
 )
-from pymachine.cluster.seam import Rotation
-from pymachine.cluster.view import MANAGER, WORKER
 from pymachine.errors import UsageFault
-from pymachine.inventory.model import NodeSpec, SwarmSpec
+from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
+from pymachine.swarm_api.protocol import Rotation
+from pymachine.swarm_api.view import MANAGER, WORKER
 
 ADVERTISE = click.option(
     "--advertise", multiple=True, metavar="NAME=ADDRESS",

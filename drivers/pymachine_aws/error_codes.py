@@ -1,0 +1,110 @@
+"""EC2's words for why a launch did not work, and what each is worth: one table for all who launch."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pymachine.errors import DriverError
+from pymachine_aws.api import ApiError
+from pymachine_aws.errors import hint_of, plain
+from pymachine_aws.site import Attempt
+
+
+class Reach(Enum):
+    """How far a refusal reaches: what else need not be tried after it."""
+
+    PLACE = "this type in this zone"
+    SUBNET = "any type in this subnet"
+    QUOTA = "this type in this market, in whatever zone"
+
+
+class NoRoom(DriverError):
+    """There is no room for an instance there and now: another zone, type or market may have some.
+
+    ``code`` is EC2's own word for why; the hint is what mends that.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message, hint=hint_of(code))
+        self.code = code
+
+    @property
+    def reach(self) -> Reach:
+        """How far it reaches."""
+        return _NO_ROOM.get(plain(self.code), Reach.PLACE)
+
+    def rules_out(self, tried: Attempt, other: Attempt) -> bool:
+        """Whether ``other`` would be refused as well, after ``tried`` was."""
+        if self.reach is Reach.QUOTA:
+            return (other.type, other.market) == (tried.type, tried.market)
+        return self.reach is Reach.SUBNET and other.subnet.id == tried.subnet.id
+
+
+_NO_ROOM = {
+    "InsufficientInstanceCapacity": Reach.PLACE,
+    "InsufficientHostCapacity": Reach.PLACE,
+    "InsufficientCapacityOnHost": Reach.PLACE,
+    "InsufficientReservedInstanceCapacity": Reach.PLACE,
+    "ReservationCapacityExceeded": Reach.PLACE,
+    "InsufficientCapacity": Reach.PLACE,
+    "InsufficientVolumeCapacity": Reach.PLACE,
+    "Unsupported": Reach.PLACE,
+    "SpotMaxPriceTooLow": Reach.PLACE,
+    "SpotInstanceTermination": Reach.PLACE,
+    "InsufficientFreeAddressesInSubnet": Reach.SUBNET,
+    # Quotas are of a region: another family of types, or the other market, has one of its own.
+    "VcpuLimitExceeded": Reach.QUOTA,
+    "InstanceLimitExceeded": Reach.QUOTA,
+    "MaxSpotInstanceCountExceeded": Reach.QUOTA,
+}
+_THROTTLED = frozenset({
+    "RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException", "ThrottledException",
+    "RequestThrottled", "RequestThrottledException", "TooManyRequestsException", "PriorRequestNotComplete",
+    "BandwidthLimitExceeded", "SlowDown",
+})  # fmt: skip
+_LAGGING = frozenset({
+    "InvalidKeyPair.NotFound", "InvalidSubnetID.NotFound", "InvalidAMIID.NotFound", "InvalidInstanceID.NotFound",
+    "NoSuchEntity",
+})  # fmt: skip
+
+IN_USE = frozenset({"DependencyViolation", "InvalidGroup.InUse", "ResourceInUse"})
+GROUP_GONE = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.NotFound", "InvalidSecurityGroupID.NotFound"})
+INSTANCE_GONE = frozenset({"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"})
+TOKEN_USED_UP = "IdempotentInstanceTerminated"
+TOKEN_OF_ANOTHER = "IdempotentParameterMismatch"
+
+# StateReason codes of instances that ended before they ran (EC2 User Guide, troubleshooting launches; AWS names no
+# cause for an internal error, which is a KMS key that EC2 may not use in most cases).
+_ENDS = {
+    "VolumeLimitExceeded": "the account's quota of EBS storage is used up: ask for more, or remove volumes",
+    "Client.InternalError": "usually a KMS key that EC2 may not use: see --aws-kms-key and the key's policy",
+    "InvalidSnapshot.NotFound": "the image's snapshot is gone or not shared with you: take another --aws-image",
+    "UserInitiatedShutdown": "somebody terminated it; the same create makes another one",
+    "InstanceInitiatedShutdown": "it shut itself down: its console output may say why",
+}
+
+
+def lacks_room(code: str) -> bool:
+    """Whether another zone, type or market may do: see ``NoRoom.rules_out``."""
+    return plain(code) in _NO_ROOM
+
+
+def is_quota(code: str) -> bool:
+    """Whether the account's own limit stands in the way: waiting does not help."""
+    return _NO_ROOM.get(plain(code)) is Reach.QUOTA
+
+
+def is_throttled(error: ApiError) -> bool:
+    """Whether a call was too much just now."""
+    return error.code in _THROTTLED
+
+
+def is_lagging(error: ApiError) -> bool:
+    """Whether AWS does not know everywhere yet what was made, or seen, a moment ago."""
+    profile = error.code == "InvalidParameterValue" and "iaminstanceprofile" in error.message.lower()
+    return profile or error.code in _LAGGING
+
+
+def explained_end(code: str, again: str = "the same create tries again; `pymachine rm` removes what is left") -> str:
+    """Return what to do about an instance that ended with this reason; ``again`` where that tells nothing."""
+    return _ENDS.get(code) or _ENDS.get(plain(code), again)

@@ -1,0 +1,39 @@
+"""EC2 key pairs of our own making, for images without cloud-init."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pymachine.driver import Request
+from pymachine_aws import tags
+from pymachine_aws.api import Account, ApiError
+from pymachine_aws.describe import Clock, insist
+
+
+def name_of(request: Request) -> str:
+    """Return the name of the machine's key pair: that of no other machine, of whatever store."""
+    return f"pymachine-{request.name}-{request.machine_id.replace('-', '')[:8]}"
+
+
+def ensure(account: Account, name: str, public_key: str, carried: Mapping[str, str], clock: Clock) -> None:
+    """Import the public key (OpenSSH line) under a name unless it is there."""
+
+    def bring() -> None:
+        try:
+            account.change(
+                "import_key_pair",
+                "import the key pair",
+                KeyName=name,
+                PublicKeyMaterial=public_key.strip().encode(),
+                TagSpecifications=[tags.specification("key-pair", carried)],
+            )
+        except ApiError as error:
+            if error.code != "InvalidKeyPair.Duplicate":
+                raise
+
+    insist(bring, clock)
+
+
+def remove(account: Account, name: str, clock: Clock) -> None:
+    """Delete a key pair; EC2 does not mind where there is none."""
+    insist(lambda: account.change("delete_key_pair", "delete the key pair", KeyName=name), clock)

@@ -1,0 +1,92 @@
+"""Baking: the disk of a machine that was made for it becomes an image on the shelf, with the engine inside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pymachine.driver import Baked, Baking, Listener, Request
+from pymachine.errors import CheckFailed
+from pymachine.images.cache import Shelf, check_name
+from pymachine.images.image import Image, Known
+from pymachine.images.pull import baked_name, baked_origin, is_baked
+from pymachine.sizes import GIB, MIB
+from pymachine_kvm import clone, power, storage, virtualization
+from pymachine_kvm.base_images import digest_in
+from pymachine_kvm.handle import Vm, origin_name
+from pymachine_kvm.libvirt_api import translated
+from pymachine_kvm.options import Wanted
+from pymachine_kvm.upload import CHUNK
+
+ROOM_FOR_ENGINE = 2 * GIB  # packages while they are fetched and unpacked
+
+
+def baking_of(connection: Any, request: Request, wanted: Wanted) -> Baking | None:
+    """Return what to bake for the request; None where its image has an engine, by an earlier baking or its own.
+
+    The machine for it has nothing of the user's: no user-data and no folders. Its disk is small, since no machine
+    of the image can have a smaller one. Raises ``CheckFailed`` where the name of the image is taken, ``UsageFault``
+    where it would be too long.
+    """
+    shelf = Shelf.default(os.environ)
+    arch = wanted.arch or virtualization.promise_of(connection, None).arch
+    image = shelf.resolve(wanted.image, arch=arch, progress=request.progress)
+    if image.engine:
+        return None
+    _refuse_taken(shelf, image)
+    disk = min(wanted.disk, image.virtual_size + ROOM_FOR_ENGINE)
+    options = replace(
+        request.options,
+        kvm_bake=False,
+        kvm_user_data=None,
+        kvm_mount=(),
+        kvm_autostart=False,
+        kvm_disk=f"{-(-disk // MIB)}M",
+    )
+    return Baking(baked_name(image), options)
+
+
+def keep(connection: Any, vm: Vm, baked: Baked, listener: Listener) -> None:
+    """Shut the machine down, and put a copy of its disk on the shelf of this computer.
+
+    The copy, without a base under it, is made in the pool first and removed with the machine; libvirt then hands it
+    over from wherever its host is. Raises ``DriverError``, ``CheckFailed`` where the pool has no room.
+    """
+    listener.progress("shutting down")
+    power.stop(connection, vm, listener)
+    pool = storage.ensure_pool(connection, vm.pool, listener.notice)
+    copy = origin_name(vm.name, vm.id)
+    clone.copy_disk(connection, pool, vm, copy, listener.progress)
+    origin = baked_origin(digest_in(vm.base))
+    known = Known(arch=vm.arch, os_release=baked.os_release, engine=baked.engine, origin=origin)
+    with Shelf.default(os.environ).place(baked.image, listener.progress, reuse=True) as place:
+        listener.progress(f"fetching it as image {baked.image}")
+        download(connection, storage.find_volume(pool, copy), place.part)
+        place.settle(known, f"the disk of {vm.name}")
+
+
+def download(connection: Any, volume: Any, file: Path) -> None:
+    """Write the volume's file into a new one of ours. Raises ``DriverError``, and ``OSError`` of our own file."""
+    with translated(f"downloading volume {volume.name()!r}"), file.open("wb") as target:
+        stream = connection.newStream(0)
+        volume.download(stream, 0, 0, 0)
+        try:
+            while data := stream.recv(CHUNK):
+                target.write(data)
+        except OSError:
+            stream.abort()
+            raise
+        stream.finish()
+
+
+def _refuse_taken(shelf: Shelf, image: Image) -> None:
+    """Only what was baked from an older image of the name makes room for what is baked now."""
+    name = check_name(baked_name(image))
+    taken = shelf.find(name)
+    if taken is not None and not is_baked(taken):
+        raise CheckFailed(
+            f"image {image.name} would be baked into image {name}, and there is another of that name",
+            hint=f"`--kvm-image {name}` takes that one; or `pymachine image rm {name}` first",
+        )

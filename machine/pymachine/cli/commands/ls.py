@@ -1,0 +1,220 @@
+"""``ls``: all machines, looked at together under one timeout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.commands.status import active_machine, url_or_none
+from pymachine.cli.lookup import stopped, unready
+from pymachine.cli.options import JSON, command
+from pymachine.cli.output import columns, dump, say
+from pymachine.cli.table import Layout
+from pymachine.documents import to_document
+from pymachine.errors import UsageFault
+from pymachine.model import Machine, Phase, State
+from pymachine.store import Broken, Holder
+
+TIMEOUT = 10.0
+EXPIRY_WARNING = 30  # days
+HEADERS = ("NAME", "ACTIVE", "DRIVER", "STATE", "URL", "DOCKER", "ERRORS")
+LAYOUT = Layout(("ACTIVE", "DRIVER", "DOCKER"), below="ERRORS")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One machine in the list; ``errors`` are sentences, ``seconds`` how long it took to answer."""
+
+    name: str
+    active: bool = False
+    driver: str = ""
+    state: str = ""
+    url: str | None = None
+    engine: str | None = None
+    phase: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    certificates_end: str | None = None
+    holder: Holder | None = None
+    errors: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+Filter = Callable[[Row], bool]
+
+
+@command()
+@click.option("-q", "--quiet", is_flag=True, help="Print names only.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="driver, state, name (a pattern) or label."
+)
+@click.option(
+    "-t", "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT, show_default=True, metavar="SECONDS",
+    help="For all machines together.",
+)  # fmt: skip
+@JSON
+@click.pass_obj
+def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, as_json: bool) -> None:
+    """List the machines and how they are."""
+    wanted = _Filters(filters)
+    records = [record for record in app.store.records() if wanted.may_accept(_unseen(record))]
+    if quiet and not wanted.need_state:
+        rows = [_unseen(record) for record in records]
+    else:
+        rows = [row for row in _seen(app, records, timeout) if wanted.accept(row)]
+    if as_json:
+        dump([to_document(row) for row in rows])
+    elif quiet:
+        for row in rows:
+            say(row.name)
+    else:
+        columns(HEADERS, [_cells(row) for row in rows], LAYOUT)
+
+
+class _Filters:
+    """What --filter asks for: the same key again is "or", different keys are "and"."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._by_key: dict[str, list[Filter]] = {}
+        for text in texts:
+            key, value = _split(text)
+            self._by_key.setdefault(key, []).append(_FILTERS[key](value))
+
+    @property
+    def need_state(self) -> bool:
+        """Whether machines have to be looked at."""
+        return "state" in self._by_key
+
+    def may_accept(self, row: Row) -> bool:
+        """Whether what is on record fits."""
+        return all(any(f(row) for f in some) for key, some in self._by_key.items() if key != "state")
+
+    def accept(self, row: Row) -> bool:
+        """Whether everything fits."""
+        return all(any(f(row) for f in some) for some in self._by_key.values())
+
+
+def _split(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageFault(f"filter {text!r} is not of the form key=value", hint=_KEYS)
+    if key.lower() not in _FILTERS:
+        raise UsageFault(f"cannot filter by {key!r}", hint=_KEYS)
+    return key.lower(), value
+
+
+def _by_name(pattern: str) -> Filter:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageFault(f"{pattern!r} is no pattern: {error}", hint="write a regular expression") from None
+    return lambda row: compiled.search(row.name) is not None
+
+
+def _by_state(text: str) -> Filter:
+    states = {state.lower() for state in State}
+    if text.lower() not in states:
+        raise UsageFault(f"{text!r} is not a state", hint="use one of: " + ", ".join(State))
+    return lambda row: row.state.lower() == text.lower()
+
+
+def _by_label(text: str) -> Filter:
+    key, equals, value = text.partition("=")
+    return lambda row: row.labels.get(key) == value if equals else key in row.labels
+
+
+_FILTERS: Mapping[str, Callable[[str], Filter]] = {
+    "driver": lambda value: lambda row: row.driver == value,
+    "state": _by_state,
+    "name": _by_name,
+    "label": _by_label,
+}
+_KEYS = "filter by " + ", ".join(_FILTERS)
+
+
+def _unseen(record: Machine | Broken) -> Row:
+    """Return what a record says, before anybody looked at the machine."""
+    if isinstance(record, Broken):
+        reason = f"{record.reason}; `pymachine rm -f {record.name}` forgets it"
+        return Row(record.name, driver="?", state=State.ERROR, errors=(reason,))
+    return Row(
+        record.name,
+        driver=record.driver,
+        url=url_or_none(record),
+        phase=record.phase,
+        labels=record.labels,
+        certificates_end=_first_end(record),
+    )
+
+
+def _seen(app: App, records: Sequence[Machine | Broken], timeout: float) -> list[Row]:
+    from pymachine.probe import look_at
+
+    machines = [record for record in records if not isinstance(record, Broken)]
+    looks = look_at(machines, app.tools, timeout)
+    active = active_machine(app)
+    rows = []
+    for record in records:
+        row = _unseen(record)
+        if not isinstance(record, Broken):
+            holder = app.store.holder(record.name)
+            look = looks[record.name]
+            fields: dict[str, Any] = {"state": look.state, "engine": look.engine, "seconds": look.seconds}
+            reasons = _reasons(app, record, holder, look.reason)
+            row = _with(row, **fields, active=record == active, holder=holder, errors=reasons)
+        rows.append(row)
+    return rows
+
+
+def _reasons(app: App, machine: Machine, holder: Holder | None, reason: str) -> tuple[str, ...]:
+    """Return what is to be said of a machine: who works on it, how far it came, what failed, what ends soon."""
+    reasons = []
+    if holder is not None:
+        reasons.append(f"{holder.purpose}: {holder.user}@{holder.host}, pid {holder.pid}, since {holder.since}")
+    elif machine.phase is not Phase.READY:
+        reasons.append(unready(machine))
+    elif machine.fault is not None:
+        reasons.append(stopped(machine.fault))
+    if reason:
+        reasons.append(reason)
+    return (*reasons, *_expiry(machine, app.wiring.now()))
+
+
+def _expiry(machine: Machine, now: float) -> tuple[str, ...]:
+    end = _first_end(machine)
+    if end is None:
+        return ()
+    days = (datetime.fromisoformat(end).timestamp() - now) / 86400
+    if days > EXPIRY_WARNING:
+        return ()
+    when = f"end in {days:.0f} days" if days > 0 else f"ended on {end[:10]}"
+    return (f"certificates {when}: `pymachine provision {machine.name}` renews them",)
+
+
+def _first_end(machine: Machine) -> str | None:
+    found = machine.certificates
+    ends = (found.ca_expires, found.server_expires, found.client_expires) if found else ()
+    return min(filter(None, ends), default=None)
+
+
+def _with(row: Row, **changes: Any) -> Row:
+    from dataclasses import replace
+
+    return replace(row, **changes)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.name,
+        "*" if row.active else "-",
+        row.driver,
+        row.state,
+        row.url or "",
+        row.engine or "",
+        "; ".join(row.errors),
+    )

@@ -1,0 +1,163 @@
+"""Commands that take the options of whichever driver they name: read in two passes, because these are known only when
+the driver is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
+from pymachine.cli.engine_options import CLASSIC_SWARM, engine_options, labels_of, new_spec, refuse_swarm_flags
+from pymachine.cli.lookup import unlock
+from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON
+from pymachine.cli.output import dump, say
+from pymachine.cli.plan_output import next_line, ready_line, show_plans
+from pymachine.errors import UsageFault
+from pymachine.overriding import override
+from pymachine.redaction import machine_document
+
+if TYPE_CHECKING:
+    from pymachine.create import Order
+
+DRIVER_FLAGS = ("-d", "--driver")
+DRIVER_PARAMS = "pymachine.driver_params"
+
+DRIVER_OPTIONS = (
+    click.option(
+        *DRIVER_FLAGS, "driver", metavar="DRIVER", help="What makes or finds the host.  [env: MACHINE_DRIVER]"
+    ),
+    click.option(
+        "--driver-opt", "driver_opts", multiple=True, metavar="KEY=VALUE", help="A driver's option by its name."
+    ),
+)
+# What `create` and `adopt` take beside the driver's own.
+ORDER_OPTIONS = (
+    *DRIVER_OPTIONS,
+    click.option(
+        "--label", "machine_labels", multiple=True, metavar="KEY=VALUE", help="A label of the machine, for `ls`."
+    ),
+    *engine_options(new=True),
+    FORCE_UNLOCK,
+    DRY_RUN,
+    JSON,
+)
+
+
+class DriverCommand(click.Command):
+    """A command with the options of whichever driver its arguments name."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Load the driver first, then read everything."""
+        driver = named_driver(args) or os.environ.get("MACHINE_DRIVER")
+        if driver and not ctx.resilient_parsing:
+            ctx.meta[DRIVER_PARAMS] = self._params_of(driver, ctx.ensure_object(App))
+        return super().parse_args(ctx, args)
+
+    @override
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the shared options and the driver's, and --help last."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, *ctx.meta.get(DRIVER_PARAMS, ()), help_option]
+
+    @override
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the driver's options first, in a section of their own."""
+        driver = ctx.meta.get(DRIVER_PARAMS, [])
+        shared = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and p not in driver]
+        for title, some in {"Options of this driver": driver, "Options": shared}.items():
+            records = [record for param in some if (record := param.get_help_record(ctx))]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    @override
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name the drivers, and how to see what each of them takes."""
+        names = ", ".join(ctx.ensure_object(App).wiring.driver_names())
+        with formatter.section("Drivers"):
+            formatter.write_text(f"{names}. `{ctx.command_path} -d DRIVER --help` shows what one takes.")
+
+    def _params_of(self, driver: str, app: App) -> list[click.Parameter]:
+        options = driver_options(app.wiring.load_driver(driver).options)
+        check_flags(driver, options, [flag for param in self.params for flag in param.opts])
+        return [option.parameter() for option in options]
+
+
+class OrderCommand(DriverCommand):
+    """The same for the commands that set up an engine; they know docker-machine's flags for classic Swarm."""
+
+    @override
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return all options, and --help last."""
+        *own, help_option = super().get_params(ctx)
+        swarm: Sequence[click.Parameter] = refuse_swarm_flags(CLASSIC_SWARM)
+        return [*own, *swarm, help_option]
+
+
+def named_driver(args: Sequence[str]) -> str | None:
+    """Find the driver among arguments that cannot all be read yet; the last one given counts."""
+    found = None
+    words = list(args[: args.index("--")] if "--" in args else args)
+    for place, word in enumerate(words):
+        if word in DRIVER_FLAGS:
+            found = words[place + 1] if place + 1 < len(words) else found
+        elif word.startswith("--driver="):
+            found = word.removeprefix("--driver=")
+        elif word.startswith("-d") and not word.startswith("--"):
+            found = word.removeprefix("-d").removeprefix("=")
+    return found
+
+
+def chosen_driver(app: App, given: str | None) -> str:
+    """Return the driver's name, as an option or by its variable. Raises ``UsageFault`` for none."""
+    driver = given or app.environ.get("MACHINE_DRIVER")
+    if not driver:
+        names = ", ".join(app.wiring.driver_names())
+        raise UsageFault("no driver given", hint=f"choose one with -d or MACHINE_DRIVER: {names}")
+    return driver
+
+
+def chosen_options(app: App, driver: str, given: Mapping[str, Any]) -> Any:
+    """Return the driver's options, an instance of its own class. Raises ``UsageFault``."""
+    kind = app.wiring.load_driver(driver).options
+    of_driver = {key: value for key, value in given.items() if key.startswith(PREFIX)}
+    return options_instance(driver, kind, of_driver, given["driver_opts"], app.environ)
+
+
+def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adopted: str = "") -> Order:
+    """Return what was asked for, checked. Raises ``UsageFault``."""
+    of_engine = {key: given[key] for key in given if key not in _NO_ENGINES and not key.startswith(PREFIX)}
+    options = chosen_options(app, driver, given)
+    spec = new_spec(of_engine, app.environ)
+    labels = labels_of(given["machine_labels"])
+    from pymachine.create import Order
+
+    return Order(name, driver, options, spec, labels, adopted)
+
+
+def carry_out(app: App, order: Order, *, dry_run: bool, as_json: bool) -> None:
+    """Do what was asked for, or show what that would be."""
+    from pymachine import create as verbs
+    from pymachine.bake import bake_and_create
+
+    if dry_run:
+        show_plans([verbs.preview_create(order, app.tools)], as_json=as_json)
+        return
+    unlock(app, [order.name])
+    began = app.wiring.now()
+    machine = bake_and_create(order, app.tools)
+    app.settle()
+    if as_json:
+        dump(machine_document(machine))
+        return
+    say(ready_line(machine, app.wiring.now() - began))
+    say(next_line(app, machine))
+
+
+_NO_ENGINES = ("driver_opts", "machine_labels")

@@ -1,0 +1,129 @@
+"""What the commands of fleets share: their options, and a fleet opened for work."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.inventory_files import FILES, read_inventory
+from pymachine.cli.lookup import unlock_swarms
+from pymachine.cli.output import note
+from pymachine.errors import UsageFault
+from pymachine.store import readable
+
+if TYPE_CHECKING:
+    from pymachine.cli.fleet_progress import FleetTeller
+    from pymachine.fleet.apply.fleet import FleetWork
+    from pymachine.fleet.inventory import Fleet
+    from pymachine.fleet.plan import Batch
+
+LIMIT = click.option(
+    "--limit", "-l", multiple=True, metavar="PATTERN",
+    help="Only these machines and stacks: names, globs, groups, roles; ! leaves out. May be repeated.",
+)  # fmt: skip
+PARALLEL = click.option(
+    "--parallel", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
+    help="How many machines are worked on at once.",
+)  # fmt: skip
+WIDE = click.option(
+    "--parallel", type=click.IntRange(1, 1000), default=100, show_default=True, metavar="N",
+    help="How many machines are spoken to at once.",
+)  # fmt: skip
+CHANGES = 6  # the exit code of `plan` and `drift` where there is something
+__all__ = ["CHANGES", "FILES", "LIMIT", "PARALLEL", "WIDE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A fleet that is worked on, the names that ``--limit`` means, and who tells of it."""
+
+    work: FleetWork
+    names: frozenset[str]
+    teller: FleetTeller
+
+
+@contextmanager
+def opened(
+    app: App,
+    files: Sequence[str],
+    limit: Sequence[str],
+    *,
+    purpose: str = "",
+    teller: FleetTeller | None = None,
+    looking: int = 100,
+) -> Iterator[Opened]:
+    """Read the inventory and open its fleet; with a ``purpose`` also hold it, so that nobody else changes it."""
+    from pymachine.cli.fleet_progress import choose_teller
+    from pymachine.fleet.apply.fleet import Computer, FleetWork, leased
+    from pymachine.fleet.apply.selectors import selected
+    from pymachine.fleet.apply.survey import records_of
+
+    inventory = read_inventory(app, files)
+    fleet = named(inventory.fleet)
+    teller = teller or choose_teller(app, as_json=False)
+    app.reporter = teller
+    names = selected(fleet, records_of(app.tools), limit)
+    _open_files()
+    with ExitStack() as stack:
+        if purpose:
+            _unlock(app, fleet.name)
+            stack.enter_context(leased(fleet.name, f"{purpose} {fleet.name}", app.tools))
+        computer = Computer(app.environ, app.wiring.run, looking)
+        work = stack.enter_context(FleetWork(fleet, app.tools, computer, inventory.revealed))
+        yield Opened(work, names, teller)
+
+
+def named(fleet: Fleet) -> Fleet:
+    """Return the fleet. Raises ``UsageFault`` for one without a name: its machines could not be told from others."""
+    if not fleet.name:
+        raise UsageFault("the inventory does not name its fleet", hint="begin it with `fleet: NAME`")
+    return fleet
+
+
+def parse_failures(text: str | None, machines: int) -> int | None:
+    """Read ``N`` or ``N%`` of the machines. Raises ``UsageFault``."""
+    if text is None:
+        return None
+    number, percent = _number(text, "--max-failures", "write 3 or 10%")
+    return machines * number // 100 if percent else number
+
+
+def parse_batch(text: str, among: Collection[str] | None = None) -> Batch:
+    """Read ``N`` or ``N%`` of the workers that restart ``among`` these machines. Raises ``UsageFault``."""
+    from pymachine.fleet.plan import Batch
+
+    hint = "write 2 or 25%"
+    number, percent = _number(text, "--batch", hint)
+    if not number:
+        raise UsageFault(f"--batch {text}: no worker could ever restart", hint=hint)
+    return Batch(number, percent, among)
+
+
+def _number(text: str, flag: str, hint: str) -> tuple[int, bool]:
+    """Read ``N`` or ``N%``; return the number, and whether it is a percentage."""
+    number, percent, rest = text.partition("%")
+    if not number.isdecimal() or rest or (percent and int(number) > 100):
+        raise UsageFault(f"{flag} {text}: not a number or a percentage", hint=hint)
+    return int(number), bool(percent)
+
+
+def _unlock(app: App, fleet: str) -> None:
+    from pymachine.fleet.apply.state import note_name
+
+    holder = app.store.break_lease(note_name(fleet)) if app.force_unlock else None
+    if holder is not None:
+        note(f"note: took fleet {fleet} from {holder.user}@{holder.host}, process {holder.pid} ({holder.purpose})")
+    unlock_swarms(app, [machine.name for machine in readable(app.store) if machine.fleet == fleet])
+
+
+def _open_files() -> None:
+    """Have room for three descriptors a host: the usual limit of 1,024 is that of 338 hosts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

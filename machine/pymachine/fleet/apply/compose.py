@@ -1,0 +1,255 @@
+"""Compose of this computer: asked what the files of a stack come to, which nobody else can read as it does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pymachine import expansion
+from pymachine.errors import PymachineError
+from pymachine.fleet.apply.compose_variables import Missing, missing
+from pymachine.fleet.apply.private_files import private_folder, quoted, write
+from pymachine.fleet.apply.subprocesses import Ended, NotInstalled, RunProgram
+from pymachine.fleet.inventory.model import StackSpec
+from pymachine.fleet.plan.observed import Unresolved, Why
+from pymachine.shell import docker_environ
+
+DEADLINE = 120.0  # seconds: an `include` may be fetched from afar
+OLDEST = 2  # the first that is a plugin of the client, and prints JSON
+# Variables of the docker client itself: those of a stack that are called so do not replace them.
+_CLIENTS_OWN = re.compile(r"PATH|HOME|DOCKER_.*")
+_VERSION = re.compile(r"v?(\d+)\.\d+")
+_INSTALL = "install Docker's Compose plugin (docker-compose-plugin or docker-compose) on this computer"
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What a stack's files come to: one document, all that they name read and every variable put in.
+
+    ``contents`` are the values of its configs and secrets, as ``configs.NAME``, ``secrets.NAME``. Both hold secrets.
+    """
+
+    document: Mapping[str, Any] = field(repr=False)
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def digest(self, stack: StackSpec) -> str:
+        """Return the SHA-256 of everything that the stack is deployed with.
+
+        What an image or a folder to build from holds is not in it: a stack whose tag stays is deployed again by hand.
+        """
+        found = hashlib.sha256(json.dumps(self.document, sort_keys=True).encode())
+        for name, content in sorted(self.contents.items()):
+            found.update(f"\0{name}\0{len(content)}\0".encode() + content)
+        found.update(json.dumps({"build": stack.build, "prune": stack.prune}).encode())
+        return found.hexdigest()
+
+    def services(self, stack: StackSpec) -> list[str]:
+        """Return what the services that shall run are called: in a Swarm, or by Compose for a stack on a machine."""
+        services = self.document.get("services") or {}
+        if stack.on:
+            return [name for name, one in services.items() if _replicas(one) != 0]
+        return [f"{stack.name}_{name}" for name in services]
+
+    @property
+    def builds(self) -> dict[str, bool]:
+        """The services that say how to build their image, and whether they also name it."""
+        services = self.document.get("services") or {}
+        return {name: bool(one.get("image")) for name, one in services.items() if one.get("build")}
+
+
+def _replicas(service: Mapping[str, Any]) -> Any:
+    """Return how many containers Compose makes of a service; None where nothing says."""
+    deploy = service.get("deploy")
+    return service.get("scale", deploy.get("replicas") if isinstance(deploy, dict) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """Compose as the docker client's plugin. ``environ`` is that of this process."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    run: RunProgram
+
+    def resolve(self, stack: StackSpec) -> Composed | Unresolved:
+        """Ask what a stack's files come to; nothing is changed, no engine is asked."""
+        overgrown = _overgrown(stack)
+        if overgrown is not None:
+            return overgrown
+        with self.options(stack) as words:
+            return self._resolved(stack, words)
+
+    def there(self) -> Unresolved | None:
+        """Ask whether the docker client has Compose; None where it has."""
+        try:
+            ended = self._run(["docker", "compose", "version", "--short"], dict(self.environ))
+        except NotInstalled as error:
+            return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
+        except PymachineError as error:
+            return Unresolved(Why.NOT_ASKED, error.message)
+        told = ended.output.decode(errors="replace").strip()
+        version = _VERSION.match(told)
+        if ended.code or version is None:
+            return Unresolved(Why.NO_COMPOSE, "the docker client of this computer has no Compose", _INSTALL)
+        if int(version[1]) < OLDEST:
+            return Unresolved(Why.NO_COMPOSE, f"Compose {told} is too old: {OLDEST} or newer is needed", _INSTALL)
+        return None
+
+    def environ_of(self, stack: StackSpec) -> dict[str, str]:
+        """Return the environment of the client for a stack: what the stack sets is not there, which would go before
+        its value in the files of variables.
+        """
+        hidden = [name for name in stack.environment if not _CLIENTS_OWN.fullmatch(name)]
+        return docker_environ(self.environ, [(name, None) for name in (*hidden, "DOCKER_CONTEXT")])
+
+    @contextmanager
+    def options(self, stack: StackSpec) -> Iterator[list[str]]:
+        """Lend Compose's options that say which stack it is, with the stack's own variables in a file of our own.
+
+        They are in no environment and on no command line. Raises ``PymachineError`` where that cannot be written.
+        """
+        given = [*_env_files(stack)]
+        files = [word for path in stack.files for word in ("-f", path)]
+        with private_folder() as folder:
+            if stack.environment:
+                path = folder / "variables.env"
+                write(path, "".join(f"{name}={quoted(text)}\n" for name, text in stack.environment.items()).encode())
+                given.append(str(path))
+            yield ["-p", stack.name, *(word for path in given for word in ("--env-file", path)), *files]
+
+    def _default(self, stack: StackSpec) -> list[str]:
+        """Return the files of variables that Compose reads where none is named."""
+        named = self.environ.get("COMPOSE_ENV_FILES", "")
+        if named or self.environ.get("COMPOSE_DISABLE_ENV_FILE"):
+            return [name for name in named.split(",") if name]
+        beside = _beside(stack)
+        return [str(beside)] if beside.is_file() else []
+
+    def _resolved(self, stack: StackSpec, words: Sequence[str]) -> Composed | Unresolved:
+        # What holds in Swarm mode and not for Compose itself (a container's name beside replicas) is no fault there.
+        lax = [] if stack.on else ["--no-consistency"]
+        try:
+            ended = self._config(stack, [*words, "config", *lax, "--format", "json"])
+            if ended.code:
+                return self.there() or _refused(stack, ended)
+            without = missing(words, ended.lines, self._default(stack), partial(self._config, stack))
+            if without is not None:
+                return _unset(stack, without)
+            document = _document(ended.output)
+            return Composed(document, self._contents(stack, document, words))
+        except NotInstalled as error:
+            return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
+        except PymachineError as error:
+            return Unresolved(Why.NOT_ASKED, f"{stack.name}: {error.message}", error.hint or "")
+
+    def _contents(self, stack: StackSpec, document: Mapping[str, Any], words: Sequence[str]) -> dict[str, bytes]:
+        """Read what configs and secrets are made of: files, texts, and variables, which Compose knows."""
+        found, variables = dict[str, bytes](), dict[str, str]()
+        for part in ("configs", "secrets"):
+            for name, entry in (document.get(part) or {}).items():
+                key = f"{part}.{name}"
+                if "file" in entry:
+                    found[key] = _read(Path(entry["file"]))
+                elif "content" in entry:
+                    found[key] = str(entry["content"]).replace("$$", "$").encode()
+                elif "environment" in entry:
+                    variables[key] = entry["environment"]
+        return {**found, **(self._values(stack, variables, words) if variables else {})}
+
+    def _values(self, stack: StackSpec, variables: Mapping[str, str], words: Sequence[str]) -> dict[str, bytes]:
+        """Ask Compose for the values of variables, by a document that has nothing else in it."""
+        wanted = {f"v{number}": f"${{{name}?}}" for number, name in enumerate(variables.values())}
+        asked = json.dumps({"services": {"values": {"image": "none", "environment": wanted}}}).encode()
+        mine = [word for place, word in enumerate(words) if word != "-f" and words[place - 1] != "-f"]
+        ended = self._config(stack, [*mine, "-f", "-", "config", "--format", "json"], asked)
+        if ended.code:
+            raise PymachineError(
+                f"a secret or config takes its value from a variable that is not set: {_last(ended)}"
+            )
+        told = _document(ended.output)["services"]["values"]["environment"]
+        return {key: str(told[f"v{number}"]).replace("$$", "$").encode() for number, key in enumerate(variables)}
+
+    def _config(self, stack: StackSpec, words: Sequence[str], given: bytes | None = None) -> Ended:
+        folder = Path(stack.files[0]).parent
+        return self._run(["docker", "compose", *words], self.environ_of(stack), folder, given)
+
+    def _run(
+        self, words: list[str], environ: Mapping[str, str], folder: Path | None = None, given: bytes | None = None
+    ) -> Ended:
+        return self.run(words, environ, deadline=DEADLINE, folder=folder, given=given, apart=True)
+
+
+def _env_files(stack: StackSpec) -> tuple[str, ...]:
+    """Files of variables; `.env` beside the first Compose file only where no other is named, as Compose has it."""
+    if stack.env_files or not stack.environment:
+        return stack.env_files
+    beside = _beside(stack)
+    return (str(beside),) if beside.is_file() else ()
+
+
+def _beside(stack: StackSpec) -> Path:
+    return Path(stack.files[0]).parent / ".env"
+
+
+def _document(output: bytes) -> Mapping[str, Any]:
+    """Read what Compose printed. Raises ``PymachineError`` for anything but a document of services."""
+    try:
+        document = json.loads(output)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not all(
+        _of_tables(document.get(part) or {}) for part in ("services", "configs", "secrets")
+    ):
+        raise PymachineError("what Compose printed is not a document of services")
+    return document
+
+
+def _of_tables(part: Any) -> bool:
+    return isinstance(part, dict) and all(isinstance(entry, dict) for entry in part.values())
+
+
+def _refused(stack: StackSpec, ended: Ended) -> Unresolved:
+    return Unresolved(Why.REFUSED, f"Compose refuses the files of stack {stack.name}: {_last(ended)}")
+
+
+def _overgrown(stack: StackSpec) -> Unresolved | None:
+    """Compose would write out aliases of aliases until the memory of this computer is full."""
+    for path in stack.files:
+        try:
+            expansion.guard(_read(Path(path)))
+        except expansion.Overgrown as error:
+            mark = error.problem_mark
+            place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+            return Unresolved(Why.REFUSED, f"{place}: {error.problem}", "write fewer aliases of aliases")
+        except PymachineError as error:
+            return Unresolved(Why.REFUSED, error.message)
+    return None
+
+
+def _unset(stack: StackSpec, without: Missing) -> Unresolved:
+    names, more = without.names, " and perhaps more" if without.more else ""
+    if not names:
+        return Unresolved(Why.REFUSED, f"stack {stack.name} uses a variable that has no value, in {without.said}")
+    return Unresolved(
+        Why.REFUSED,
+        f"stack {stack.name} uses {', '.join(names)}{more}, which {'has' if len(names) == 1 else 'have'} no value",
+        f"set it in `environment` or `env_file`, or write ${{{names[0]}-}} for an empty one and $$ for a dollar sign",
+    )
+
+
+def _last(ended: Ended) -> str:
+    told = [line for line in ended.lines if line and "level=warning" not in line]
+    return told[-1] if told else f"it ended with code {ended.code}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PymachineError(f"{path}: {(error.strerror or str(error)).lower()}") from None

@@ -1,0 +1,166 @@
+"""Which variables of a stack have no value, asked of Compose without reading what it says in English.
+
+Compose puts in an empty text and warns. What it warns of is found by giving values: a variable is missing if Compose
+says less once it has one. The names come from `config --variables` (Compose 2.27 and newer).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymachine.errors import PymachineError
+from pymachine.fleet.apply.private_files import private_folder, quoted, write
+from pymachine.fleet.apply.subprocesses import Ended
+from pymachine.strict_json import parse_json
+
+EMPTY = json.dumps({"services": {"none": {"image": "none"}}}).encode()  # a document that has no variables
+MOST = 5  # names in one answer
+_ENV_FILE, _FILE = "--env-file", "-f"
+
+Ask = Callable[[Sequence[str], bytes | None], Ended]  # words of Compose, and its input
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """``names`` of variables without a value, and whether there may be ``more``; where only Compose's own words tell
+    them they are ``said``."""
+
+    names: tuple[str, ...] = ()
+    said: str = ""
+    more: bool = False
+
+
+class CouldNotAsk(PymachineError):
+    """Compose warns of something, and this version cannot say of what."""
+
+
+def missing(words: Sequence[str], lines: Sequence[str], default: Sequence[str], ask: Ask) -> Missing | None:
+    """Return what has no value in the stack that ``words`` mean; None where all have one.
+
+    ``lines`` are what `config` said of it, ``default`` the files of variables where ``words`` name none. Raises
+    ``CouldNotAsk``, and what ``ask`` raises.
+    """
+    if not lines:
+        return None
+    files = [words[place + 1] for place, word in enumerate(words) if word == _ENV_FILE] or list(default)
+    said = [*_said(ask([*_named(words), *_env_files([os.devnull]), _FILE, "-", "config", "-q"], EMPTY))]
+    if len(lines) <= len(said):  # of the client itself, whatever the stack is
+        return None
+    of_files = _said(ask([*_named(words), *_env_files(files or [os.devnull]), _FILE, "-", "config", "-q"], EMPTY))
+    if len(of_files) > len(said):
+        return Missing(said=f"its files of variables: {of_files[-1]}")
+    question = _Question(words, files, ask)
+    without = question.lines()
+    if len(without) < len(lines):
+        return Missing(said=f"the `env_file` of a service: {_new(lines, without)}")
+    return _of_document(question)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """`config` of a stack, asked for what it says when variables have values; ``files`` go before these."""
+
+    words: Sequence[str]
+    files: Sequence[str]
+    ask: Ask
+
+    def lines(self, values: Mapping[str, str] | None = None) -> Sequence[str]:
+        """Return what Compose says."""
+        options = ["config", "-q", "--no-consistency", "--no-env-resolution"]
+        if values is None:
+            return _said(self.ask([*self.words, *options], None))
+        with _file_of(values) as path:
+            given = [*_named(self.words), *_env_files([path, *self.files]), *_documents(self.words)]
+            return _said(self.ask([*given, *options], None))
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that may lack a value, with their defaults."""
+        ended = self.ask([*self.words, "config", "--variables", "--format", "json"], None)
+        _said(ended)
+        try:
+            found = dict(_defaults(parse_json(ended.output)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise CouldNotAsk("what `docker compose config --variables` printed is not a list of variables") from None
+        return found
+
+
+def _defaults(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of a required one Compose itself says that it is missing."""
+    for name, variable in document.items():
+        if not variable["Required"]:
+            yield name, str(variable["DefaultValue"])
+
+
+def _of_document(question: _Question) -> Missing | None:
+    """Those that have a default somewhere come last: a default may itself use one that has no value."""
+    variables = question.variables()
+    bare = _found(question, {name: "" for name, default in variables.items() if not default}, {})
+    known = dict.fromkeys(bare, "")
+    names = [*bare, *_found(question, {name: text for name, text in variables.items() if text}, known)]
+    return Missing(tuple(sorted(names)), more=len(names) >= MOST) if names else None
+
+
+def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    """Halve what makes Compose say less than with the ``known`` ones alone, until single names are left.
+
+    Ends with ``MOST`` of them, since each costs some questions.
+    """
+    count, found = len(question.lines(known)), list[str]()
+
+    def look(names: Sequence[str]) -> None:
+        if not names or len(found) + len(known) >= MOST:
+            return
+        if len(question.lines({**known, **{name: values[name] for name in names}})) >= count:
+            return
+        if len(names) == 1:
+            found.extend(names)
+            return
+        look(names[: len(names) // 2])
+        look(names[len(names) // 2 :])
+
+    look(sorted(values))
+    return found
+
+
+def _said(ended: Ended) -> Sequence[str]:
+    """Return the lines of a question that was answered. Raises ``CouldNotAsk``."""
+    if ended.code:
+        last = next((line for line in reversed(ended.lines) if line), f"it ended with code {ended.code}")
+        raise CouldNotAsk(
+            f"Compose warns, and could not be asked whether a variable has no value: {last}",
+            hint="install Compose 2.27 or newer on this computer, or mend what `docker compose config` warns of",
+        )
+    return ended.lines
+
+
+def _new(lines: Sequence[str], others: Sequence[str]) -> str:
+    """Return the line that came last of those of which the others have none with the same end."""
+    ends = {line[-60:] for line in others}
+    return next((line for line in reversed(lines) if line[-60:] not in ends), lines[-1])
+
+
+def _named(words: Sequence[str]) -> list[str]:
+    place = words.index("-p")
+    return list(words[place : place + 2])
+
+
+def _env_files(files: Sequence[str]) -> list[str]:
+    return [word for file in files for word in (_ENV_FILE, file)]
+
+
+def _documents(words: Sequence[str]) -> list[str]:
+    return [part for place, word in enumerate(words) if word == _FILE for part in (word, words[place + 1])]
+
+
+@contextmanager
+def _file_of(values: Mapping[str, str]) -> Iterator[str]:
+    with private_folder() as folder:
+        path = Path(folder) / "given.env"
+        write(path, "".join(f"{name}={quoted(text)}\n" for name, text in values.items()).encode())
+        yield str(path)

@@ -1,0 +1,98 @@
+"""The end of a deploy: all that a stack is made of runs as it was asked to, or a deadline has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pymachine.errors import Interrupted, PymachineError
+from pymachine.fleet.inventory.model import StackSpec
+from pymachine.model import Machine
+from pymachine.steps.services import Tools
+from pymachine.store.client_files import materialised
+from pymachine.swarm_api.containers import Container, unsettled_in
+from pymachine.swarm_api.protocol import ClusterEngine
+from pymachine.swarm_api.services import Service, unsettled_of
+
+STABLE = 5.0  # seconds that tasks have to run: as long as the docker client itself looks
+PAUSE = 1.0
+ANSWER = 20.0  # seconds for one answer
+LINES = 5  # of a log
+STEP = "wait for the services"
+
+Part = Service | Container
+Look = Callable[[ClusterEngine], Sequence[Part]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A stack that was deployed: its ``services`` by name, and the ``machine`` to ask, a manager or where it is."""
+
+    stack: StackSpec
+    services: Sequence[str]
+    machine: Machine
+
+    def unsettled(self, engine: ClusterEngine) -> Sequence[Part]:
+        """Return what is not as it should be."""
+        name = self.stack.name
+        if self.stack.on:
+            return unsettled_in(name, self.services, engine.containers(name))
+        return unsettled_of(name, self.services, engine.services(name))
+
+
+def converge(made: Deployment, tools: Tools, stopped: Callable[[], bool]) -> None:
+    """Wait until all of a stack is settled, at most ``wait`` seconds of the stack; not at all for 0.
+
+    Raises ``PymachineError`` that names what is not, each with its last error and the last lines of its log;
+    ``Interrupted`` once ``stopped``.
+    """
+    stack, machine = made.stack, made.machine
+    if not stack.wait:
+        return
+    assert machine.endpoint is not None
+    folder = materialised(tools.store, machine.name)
+    with tools.connect_cluster(machine.endpoint, folder, deadline=ANSWER) as engine:
+        unsettled = _awaited(made, engine, tools, stopped)
+        if unsettled:
+            told = "".join(_told(part, engine) for part in unsettled)
+            noun = "container" if stack.on else "service"
+            raise PymachineError(
+                f"after {stack.wait} s not every {noun} of stack {stack.name} is as it should be:{told}",
+                hint="the same command waits again; `wait:` of the stack says how long, or `apply --wait SECONDS`",
+            )
+
+
+def _awaited(made: Deployment, engine: ClusterEngine, tools: Tools, stopped: Callable[[], bool]) -> Sequence[Part]:
+    stack = made.stack
+    end, since, before = tools.now() + stack.wait, None, ""
+    while True:
+        unsettled = made.unsettled(engine)
+        now = tools.now()
+        since = None if unsettled else now if since is None else since
+        if since is not None and now - since >= STABLE:
+            return []
+        if now >= end:
+            return unsettled
+        if stopped():
+            raise Interrupted(f"interrupted while stack {stack.name} was starting", hint="it goes on by itself")
+        told = ", ".join(map(_briefly, unsettled)) or f"all {'containers' if stack.on else 'services'} run"
+        if told != before:
+            tools.reporter.progressed(stack.name, STEP, told)
+            before = told
+        tools.sleep(PAUSE)
+
+
+def _briefly(part: Part) -> str:
+    return f"{part.name} {part.replicas}" if isinstance(part, Service) else f"{part.name}: {part.in_words()}"
+
+
+def _told(part: Part, engine: ClusterEngine) -> str:
+    try:
+        lines = _log(part, engine) if part.id else ()
+    except PymachineError:
+        lines = ()  # its log goes where the engine cannot read it, or its node is cut off
+    return f"\n  {part.name}: {part.in_words()}" + "".join(f"\n    {line}" for line in lines)
+
+
+def _log(part: Part, engine: ClusterEngine) -> tuple[str, ...]:
+    return engine.logs(part.id, LINES) if isinstance(part, Service) else engine.container_logs(part.id, LINES)

@@ -1,0 +1,359 @@
+"""Actions as calls of the verbs that do the same by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from pymachine import power, provision, swarm
+from pymachine.bake import bake_and_create
+from pymachine.create import Order
+from pymachine.driver import Locates, Refits, Refitting
+from pymachine.errors import CheckFailed, NotSupported, PymachineError
+from pymachine.fleet.apply.convergence import STEP, Deployment, converge
+from pymachine.fleet.apply.deploy import Docker
+from pymachine.fleet.apply.hooks import Hooks
+from pymachine.fleet.apply.state import Notebook
+from pymachine.fleet.apply.survey import records_of
+from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
+from pymachine.fleet.plan import Action, Deployed, Kind, Payload, payloads
+from pymachine.interruption import unstopped
+from pymachine.model import Machine, Phase
+from pymachine.remove import remove
+from pymachine.resize import Size, resize
+from pymachine.steps.host import options_on_record, placed, request_for
+from pymachine.steps.power import handle_of, reported
+from pymachine.steps.services import Tools
+from pymachine.steps.session import journalled, working
+from pymachine.swarm_api.view import MANAGER
+
+Act = Callable[["Hands", Action, Any], None]  # with the payload of its kind
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What actions are done with."""
+
+    fleet: Fleet
+    tools: Tools
+    notebook: Notebook
+    hooks: Hooks
+    docker: Docker
+    stopped: Callable[[], bool] = bool  # whether what waits has to end
+
+    def do(self, action: Action) -> None:
+        """Do one action. Raises ``PymachineError``."""
+        _ACTS[type(action.payload)](self, action, action.payload)
+
+    def spec(self, name: str) -> MachineSpec:
+        """Return a machine of the inventory."""
+        return next(spec for spec in self.fleet.machines if spec.name == name)
+
+    def node(self, name: str) -> NodeSpec:
+        """Return the place that a machine shall have."""
+        node = self.spec(name).swarm
+        assert node is not None, "only machines with a place in the Swarm are planned to have one"
+        return node
+
+    def stack(self, name: str) -> StackSpec:
+        """Return a stack of the inventory."""
+        return next(stack for stack in self.fleet.stacks if stack.name == name)
+
+    def managers(self) -> list[Machine]:
+        """Return the fleet's managers, by their records; in the order of their names."""
+        return [
+            machine
+            for machine in records_of(self.tools).values()
+            if machine.fleet == self.fleet.name and machine.swarm is not None and machine.swarm.role == MANAGER
+        ]
+
+    def via(self, but: str = "") -> list[str]:
+        """Return the names of the managers to ask, without the one that is concerned."""
+        return [machine.name for machine in self.managers() if machine.name != but]
+
+    def resting(self, action: Action) -> AbstractContextManager[None]:
+        """Have a node run no tasks while its engine restarts."""
+        if not action.drains:
+            return nullcontext()
+        return swarm.drained(action.subject, self.tools, via=self.via() or [action.subject])
+
+    @contextmanager
+    def switched_off(self, action: Action) -> Iterator[None]:
+        """Have a machine be off, with no tasks on it before, and on again whatever happens."""
+        with self.resting(action):
+            power.stop(action.subject, self.tools)
+            try:
+                yield
+            finally:
+                power.start(action.subject, unstopped(self.tools))
+
+
+def _create(hands: Hands, action: Action, payload: Payload) -> None:
+    order = _order(hands, action.subject)
+    hands.hooks.before("create", action.subject, hands.tools.store.find(action.subject))
+    hands.hooks.after("create", action.subject, bake_and_create(order, hands.tools))
+
+
+def _order(hands: Hands, name: str) -> Order:
+    spec = hands.spec(name)
+    options = hands.tools.load_driver(spec.driver).options(**spec.options)
+    return Order(name, spec.driver, options, spec.engine, spec.labels, fleet=hands.fleet.name)
+
+
+def _remake(hands: Hands, action: Action, payload: payloads.Remake) -> None:
+    """Clear away what is left and make it anew; a node that nobody can take off the list now is forgotten later."""
+    machine = hands.tools.store.find(action.subject)
+    if machine is not None:  # else an earlier try came that far
+        remove(machine.name, hands.tools, force=not _taken_out(hands, machine))
+    _create(hands, action, payload)
+
+
+def _taken_out(hands: Hands, machine: Machine) -> bool:
+    """Take a node whose host is gone off the list; whether that could be done."""
+    if machine.swarm is None or machine.phase is not Phase.READY:
+        return True
+    try:
+        swarm.leave(machine.name, hands.tools, via=hands.via(machine.name), force=True)
+    except PymachineError as error:
+        hands.tools.reporter.notice(machine.name, f"its node stays on the list: {error.message}")
+        return False
+    return True
+
+
+def _replace(hands: Hands, action: Action, payload: payloads.Replace) -> None:
+    if hands.tools.store.find(action.subject) is not None:  # else an earlier try came that far
+        _take_out(hands, action.subject, lost=payload.lost)
+        gone = remove(action.subject, hands.tools, force=payload.lost)
+        for left in gone.left_behind:
+            hands.tools.reporter.notice(action.subject, f"left behind: {left}")
+    _create(hands, action, payload)
+
+
+def _remove(hands: Hands, action: Action, payload: payloads.Remove) -> None:
+    machine = hands.tools.store.find(action.subject)
+    if machine is None:
+        return
+    hands.hooks.before("remove", machine.name, machine)
+    if machine.swarm is not None and machine.phase is Phase.READY:
+        _take_out(hands, machine.name, lost=payload.lost, dissolve=payload.dissolve)
+    remove(machine.name, hands.tools)
+    hands.hooks.after("remove", machine.name, machine)
+
+
+def _leave(hands: Hands, action: Action, payload: payloads.Leave) -> None:
+    _take_out(hands, action.subject)
+
+
+def _take_out(hands: Hands, name: str, *, lost: bool = False, dissolve: bool = False) -> None:
+    machine = hands.tools.store.get(name)
+    if machine.swarm is None:
+        return
+    via = hands.via(machine.name) or [machine.name]
+    swarm.leave(machine.name, hands.tools, via=via, force=lost, dissolve=dissolve)
+
+
+def _adopt(hands: Hands, action: Action, payload: payloads.Adopt) -> None:
+    _record(hands, action.subject, lambda machine: machine.with_(fleet=hands.fleet.name))
+
+
+def _relabel(hands: Hands, action: Action, payload: payloads.Relabel) -> None:
+    labels = hands.spec(action.subject).labels
+    _record(hands, action.subject, lambda machine: _with_options(machine, payload.options).with_(labels=labels))
+
+
+def _reach(hands: Hands, action: Action, payload: payloads.Reach) -> None:
+    """Take the new way to the same host, once it has been gone."""
+    spec = hands.spec(action.subject)
+    driver = hands.tools.driver(spec.driver)
+    if not isinstance(driver, Locates):
+        raise NotSupported(f"driver {spec.driver} cannot change how {spec.name} is reached", hint="use --replace")
+    options = hands.tools.load_driver(spec.driver).options(**spec.options)
+    with (
+        reported(spec.name, action.title, hands.tools),
+        working(spec.name, f"reach {spec.name}", hands.tools, driver) as session,
+    ):
+        machine = hands.tools.store.get(spec.name)
+        located = driver.locate(request_for(machine, options, hands.tools))
+        moved = placed(_with_options(machine, payload.options), located)
+        session.transport(moved)
+        session.save(moved)
+
+
+def _move(hands: Hands, action: Action, payload: payloads.Move) -> None:
+    with hands.resting(action):
+        provision.provision(action.subject, hands.tools, reach=payload.options)
+
+
+def _record(hands: Hands, name: str, change: Callable[[Machine], Machine]) -> None:
+    machine = hands.tools.store.get(name)
+    with working(name, f"change {name}", hands.tools, hands.tools.driver_of(machine)) as session:
+        session.save(change(hands.tools.store.get(name)))
+
+
+def _with_options(machine: Machine, given: Mapping[str, Any]) -> Machine:
+    return machine.with_(options={**machine.options, **given})
+
+
+def _start(hands: Hands, action: Action, payload: payloads.Start) -> None:
+    power.start(action.subject, hands.tools)
+
+
+def _resize(hands: Hands, action: Action, payload: payloads.Resize) -> None:
+    size = Size(payload.cpus, payload.memory, payload.disk)
+    with hands.switched_off(action):
+        resize(action.subject, size, hands.tools)
+        _record(hands, action.subject, lambda machine: _with_options(machine, payload.options))
+
+
+def _refit(hands: Hands, action: Action, payload: payloads.Refit) -> None:
+    """Have the driver change the instance, switched off meanwhile where that has to be."""
+    name, tools = action.subject, hands.tools
+    machine = tools.store.get(name)
+    driver = tools.driver_of(machine)
+    if not isinstance(driver, Refits):
+        raise NotSupported(f"driver {machine.driver} cannot change {name}", hint="use --replace")
+    change = _refitting(hands, machine, tuple(payload.options))
+    with (
+        hands.switched_off(action) if driver.rests(handle_of(machine), change) else nullcontext(),
+        reported(name, action.title, tools),
+        working(name, f"refit {name}", tools, driver) as session,
+    ):
+        machine = tools.store.get(name)
+        with journalled(session, machine, "refit"):
+            driver.refit(handle_of(machine), change, tools.listener(name, action.title))
+            session.touched = True
+            session.save(_with_options(machine, payload.options))
+
+
+def _refitting(hands: Hands, machine: Machine, names: tuple[str, ...]) -> Refitting:
+    kind = hands.tools.load_driver(machine.driver).options
+    after = kind(**hands.spec(machine.name).options)
+    return Refitting(options_on_record(machine, kind), after, names, machine.engine.port)
+
+
+def _install(hands: Hands, action: Action, payload: payloads.Install) -> None:
+    provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
+
+
+def _configure(hands: Hands, action: Action, payload: payloads.Configure) -> None:
+    with hands.resting(action):
+        provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
+
+
+def _renew(hands: Hands, action: Action, payload: payloads.Renew) -> None:
+    with hands.resting(action):
+        provision.provision(action.subject, hands.tools)
+
+
+def _upgrade(hands: Hands, action: Action, payload: payloads.Upgrade) -> None:
+    name, version = action.subject, payload.version
+    if action.drains:
+        swarm.upgrade(name, hands.tools, version=version, via=hands.via() or [name])
+    else:
+        provision.upgrade(name, hands.tools, version=version)
+
+
+def _init(hands: Hands, action: Action, payload: payloads.Init) -> None:
+    spec = hands.fleet.swarm or SwarmSpec()
+    peers = [m.name for m in hands.fleet.machines if m.swarm and hands.tools.store.find(m.name)]
+    swarm.init(action.subject, spec, hands.node(action.subject), hands.tools, peers=peers)
+    hands.notebook.given(spec)
+
+
+def _settings(hands: Hands, action: Action, payload: payloads.Settings) -> None:
+    spec = hands.fleet.swarm or SwarmSpec()
+    with reported(hands.fleet.name, action.title, hands.tools):
+        swarm.update(spec, hands.tools, via=hands.via())
+    hands.notebook.given(spec)
+
+
+def _join(hands: Hands, action: Action, payload: payloads.Join) -> None:
+    name = action.subject
+    swarm.join(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
+
+
+def _adjust(hands: Hands, action: Action, payload: payloads.Adjust | payloads.Promote | payloads.Demote) -> None:
+    name = action.subject
+    swarm.adjust(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
+
+
+def _unlock(hands: Hands, action: Action, payload: payloads.Unlock) -> None:
+    swarm.unlock(action.subject, hands.tools)
+
+
+def _forget(hands: Hands, action: Action, payload: payloads.Forget) -> None:
+    with reported(hands.fleet.name, action.title, hands.tools):
+        swarm.remove_node(action.subject, hands.tools, via=hands.via())
+
+
+def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
+    stack = hands.stack(action.subject)
+    with reported(stack.name, action.title, hands.tools):
+        if stack.on:
+            machine = hands.tools.store.get(stack.on)
+            names = hands.docker.up(stack, machine)
+            place = machine.id
+        else:
+            view = swarm.status(hands.tools, hands.via())
+            machine = hands.tools.store.get(_speaker(view.spoken_to))
+            names = hands.docker.deploy(stack, machine, len(view.members))
+            place = view.id
+    # Before its services run: it is there, and has to go when the inventory does not list it any more.
+    hands.notebook.deployed(stack.name, Deployed(payload.digest, stack.on or "", place))
+    with reported(stack.name, STEP, hands.tools):
+        converge(Deployment(stack, names, machine), hands.tools, hands.stopped)
+
+
+def _speaker(name: str) -> str:
+    if not name:
+        raise CheckFailed("no manager of the Swarm can be spoken to", hint="`pymachine swarm status` shows why")
+    return name
+
+
+def _withdraw(hands: Hands, action: Action, payload: payloads.Withdraw) -> None:
+    name, on = action.subject, payload.on
+    with reported(name, action.title, hands.tools):
+        if on:
+            hands.docker.down(name, hands.tools.store.get(on))
+        else:
+            view = swarm.status(hands.tools, hands.via())
+            hands.docker.withdraw(name, hands.tools.store.get(_speaker(view.spoken_to)))
+    hands.notebook.deployed(name, None)
+
+
+_ACTS: Mapping[type[Payload], Act] = {
+    payloads.Create: _create,
+    payloads.Resume: _create,
+    payloads.Remake: _remake,
+    payloads.Replace: _replace,
+    payloads.Adopt: _adopt,
+    payloads.Start: _start,
+    payloads.Reach: _reach,
+    payloads.Move: _move,
+    payloads.Resize: _resize,
+    payloads.Refit: _refit,
+    payloads.Install: _install,
+    payloads.Configure: _configure,
+    payloads.Renew: _renew,
+    payloads.Upgrade: _upgrade,
+    payloads.Relabel: _relabel,
+    payloads.Init: _init,
+    payloads.Settings: _settings,
+    payloads.Join: _join,
+    payloads.Promote: _adjust,
+    payloads.Demote: _adjust,
+    payloads.Adjust: _adjust,
+    payloads.Unlock: _unlock,
+    payloads.Leave: _leave,
+    payloads.Forget: _forget,
+    payloads.Remove: _remove,
+    payloads.Deploy: _deploy,
+    payloads.Withdraw: _withdraw,
+}
+
+
+def known_kinds() -> Sequence[Kind]:
+    """Return the kinds that can be done: all of them."""
+    return tuple(payload.kind for payload in _ACTS)

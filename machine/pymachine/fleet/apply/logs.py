@@ -1,0 +1,94 @@
+"""A reporter that passes everything on, writes a log for each host, and is where running verbs can be stopped."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pymachine.events import Reporter
+from pymachine.interruption import Stoppable
+from pymachine.overriding import override
+from pymachine.printable import printable
+from pymachine.store.errors import translated
+from pymachine.store.folder import make_private
+
+FOLDER = "logs"
+
+
+class Logs:
+    """Appends to ``logs/FLEET/SUBJECT.log`` below the store's folder, for the owner's eyes only."""
+
+    def __init__(self, store: Path, fleet: str) -> None:
+        self.folder = store / FOLDER / (fleet.replace("/", "_") or "_")
+        self._lock = threading.Lock()
+        self._made = False
+
+    def path_of(self, subject: str) -> Path:
+        """Return the file of a machine or stack."""
+        return self.folder / f"{subject.replace('/', '_')}.log"
+
+    def write(self, subject: str, text: str) -> None:
+        """Append lines with the time before them. What cannot be written is lost: a log keeps nobody from working."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        lines = "".join(f"{now} {line}\n" for line in printable(text).split("\n"))
+        with self._lock, suppress(OSError):
+            self._make()
+            descriptor = os.open(self.path_of(subject), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "a", errors="backslashreplace") as file:
+                file.write(lines)
+
+    def forget(self, subject: str) -> None:
+        """Remove a log."""
+        with translated(str(self.folder)):
+            self.path_of(subject).unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        if not self._made:
+            make_private(self.folder)
+            self._made = True
+
+
+class Watched(Stoppable):
+    """A reporter for the verbs of a fleet: told of each step, it writes it down and passes it on, until a stop."""
+
+    def __init__(self, reporter: Reporter, logs: Logs) -> None:
+        super().__init__(reporter)
+        self._logs = logs
+
+    @override
+    def unstopped(self) -> Watched:
+        """Return another one that writes to the same logs."""
+        return Watched(self._reporter, self._logs)
+
+    @override
+    def started(self, machine: str, step: str) -> None:
+        """Pass it on, unless all is to stop, and write it down."""
+        super().started(machine, step)
+        self._logs.write(machine, step)
+
+    @override
+    def progressed(self, machine: str, step: str, message: str) -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"  {message}")
+        super().progressed(machine, step, message)
+
+    @override
+    def finished(self, machine: str, step: str, note: str = "") -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"{step}: done{': ' + note if note else ''}")
+        super().finished(machine, step, note)
+
+    @override
+    def failed(self, machine: str, step: str, error: str) -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"{step}: failed: {error}")
+        super().failed(machine, step, error)
+
+    @override
+    def notice(self, machine: str, message: str) -> None:
+        """Write it down and pass it on."""
+        self._logs.write(machine, f"note: {message}")
+        super().notice(machine, message)

@@ -1,0 +1,47 @@
+"""The same command on many machines, and what they said to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pymachine.errors import CheckFailed
+from pymachine.fleet.apply.deploy import Docker
+from pymachine.model import Machine
+from pymachine.steps.services import Tools
+from pymachine.steps.session import Session
+from pymachine.transport import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command printed on both outputs, and its exit code."""
+
+    code: int
+    text: str
+
+
+def run_on(machine: Machine, line: str, tools: Tools, *, deadline: float, root: bool = False) -> Said:
+    """Run a line of shell on the machine's host. Raises ``TransportError`` where it cannot be reached."""
+    session = Session(tools, tools.driver_of(machine), recorded=False)
+    try:
+        result = session.transport(machine).run(Command.script(line), deadline=deadline, root=root)
+    finally:
+        session.disconnect()
+    return Said(result.exit_code, "\n".join(filter(None, (result.text.rstrip(), result.error_text.rstrip()))))
+
+
+def docker_on(machine: Machine, words: Sequence[str], client: Docker, *, deadline: float) -> Said:
+    """Run the docker client against the machine's engine."""
+    if machine.endpoint is None:
+        raise CheckFailed(f"machine {machine.name} is not ready ({machine.phase})")
+    ended = client.run(["docker", *words], client.environ_for(machine), deadline=deadline)
+    return Said(ended.code, "\n".join(ended.lines).rstrip())
+
+
+def grouped(said: Mapping[str, Said]) -> list[tuple[list[str], Said]]:
+    """Return the answers, each with all machines that gave it, in the order in which they first came."""
+    groups: dict[Said, list[str]] = {}
+    for name, answer in said.items():
+        groups.setdefault(answer, []).append(name)
+    return [(names, answer) for answer, names in groups.items()]

@@ -1,0 +1,234 @@
+"""Carrying out a plan: as wide as it may be, each chain for itself, with an account of everything at the end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from pymachine.errors import Interrupted, PymachineError
+from pymachine.fleet.plan import Action, Plan
+
+WIDTH = 10
+GLANCE = 0.2  # seconds
+
+
+class Outcome(StrEnum):
+    """What became of an action."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # what it needs failed
+    STOPPED = "stopped"  # begun, and cut off between two steps or left to itself
+    LEFT = "left"  # not begun
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An action, what became of it after how many ``seconds``, and why."""
+
+    action: Action
+    outcome: Outcome
+    seconds: float = 0.0
+    error: PymachineError | None = None
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many actions run at once, and how many machines or stacks may fail before no further one is begun.
+
+    ``wait`` is how many seconds the services of a stack may take until they run, None as each stack says.
+    """
+
+    width: int = WIDTH
+    max_failures: int | None = None
+    wait: int | None = None
+
+
+class Tell(Protocol):
+    """Hears how a run goes on, always in one and the same thread."""
+
+    def began(self, action: Action) -> None:
+        """An action begins."""
+
+    def ended(self, result: Result) -> None:
+        """An action ended, or will not be begun."""
+
+
+class Quiet:
+    """Hears and says nothing."""
+
+    def began(self, action: Action) -> None:
+        """Ignore."""
+
+    def ended(self, result: Result) -> None:
+        """Ignore."""
+
+
+@dataclass
+class Account:
+    """Everything that became of a plan, in the order in which it ended."""
+
+    plan: Plan
+    results: dict[str, Result] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def __iter__(self) -> Iterator[Result]:
+        """All results in the order of the plan."""
+        return (self.results[action.id] for action in self.plan.actions if action.id in self.results)
+
+    def having(self, *outcomes: Outcome) -> list[Result]:
+        """Return the results with these outcomes."""
+        return [result for result in self if result.outcome in outcomes]
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The subjects that are not as the plan wanted them."""
+        return tuple(dict.fromkeys(r.action.subject for r in self if r.outcome is not Outcome.DONE))
+
+
+class Run:
+    """One plan at work. ``work`` does an action in a thread; ``stop`` is called when no further step is to begin."""
+
+    def __init__(self, plan: Plan, work: Callable[[Action], None], bounds: Bounds, tell: Tell) -> None:
+        self.account = Account(plan)
+        self._work = work
+        self._bounds = bounds
+        self._tell = tell
+        self._open = {action.id: action for action in plan.actions}
+        self._chain_of = {action.id: chain.subject for chain in plan.chains for action in chain.actions}
+        self._needs = {
+            action.id: {*action.needs, *(before.id for before in chain.actions[place - 1 : place])}
+            for chain in plan.chains
+            for place, action in enumerate(chain.actions)
+        }
+        self._blocked_by = {
+            name: {*self._needs[name], *action.waits} & self._open.keys() for name, action in self._open.items()
+        }
+        self._blocks: dict[str, list[str]] = {name: [] for name in self._open}
+        for name, others in self._blocked_by.items():
+            for other in others:
+                self._blocks[other].append(name)
+        self._ready = deque(name for name, others in self._blocked_by.items() if not others)
+        self._running: set[str] = set()
+        self._begun: set[str] = set()
+        self._failed: set[str] = set()
+        self._ended: queue.SimpleQueue[tuple[str, float, BaseException | None]] = queue.SimpleQueue()
+        self._halted = False
+        self._conductor = threading.Thread(target=self._conduct, daemon=True)
+        self._over = threading.Event()
+        self._bug: BaseException | None = None
+
+    def go(self, stop: Callable[[], None]) -> Account:
+        """Run until nothing can be begun any more. At Ctrl-C what runs comes to its next safe point; at a second one
+        it is left to itself, to be gone on with by the next apply."""
+        # In a thread of its own: in this one Ctrl-C could come between an answer and what follows from it.
+        try:
+            self._conductor.start()
+            self._await()
+        except KeyboardInterrupt:
+            self.account.interrupted = True
+            self._halted = True
+            stop()
+            with suppress(KeyboardInterrupt):
+                self._await()
+        if self._bug is not None:
+            stop()
+            raise self._bug
+        for action in list(self._open.values()):
+            result = self.account.results[action.id] = self._left(action)
+            self._tell.ended(result)
+        return self.account
+
+    def _left(self, action: Action) -> Result:
+        if action.id in self._running:
+            return Result(action, Outcome.STOPPED, because="left to itself")
+        return Result(action, Outcome.LEFT, because="not begun")
+
+    def _await(self) -> None:
+        """Wait for the end; in slices, since a signal that another thread takes would not end one long wait."""
+        while not self._over.wait(GLANCE) and self._conductor.ident is not None:  # None: stopped before it began
+            pass
+
+    def _conduct(self) -> None:
+        try:
+            self._go()
+        except BaseException as bug:  # noqa: BLE001 - carried to the thread that waits
+            self._bug = bug
+        finally:
+            self._over.set()
+
+    def _go(self) -> None:
+        self._begin_all()
+        while self._running:
+            name, seconds, error = self._ended.get()
+            self._running.discard(name)
+            self._end(self._result(name, seconds, error))
+            self._begin_all()
+
+    def _begin_all(self) -> None:
+        while self._ready and len(self._running) < self._bounds.width and not self._halted:
+            name = self._ready.popleft()
+            if not self._is_enough() or self._chain_of[name] in self._begun:
+                self._begin(self._open[name])
+
+    def _is_enough(self) -> bool:
+        limit = self._bounds.max_failures
+        return limit is not None and len(self._failed) > limit
+
+    def _begin(self, action: Action) -> None:
+        self._running.add(action.id)
+        self._begun.add(self._chain_of[action.id])
+        self._tell.began(action)
+        threading.Thread(target=self._labour, args=(action,), name=action.id, daemon=True).start()
+
+    def _labour(self, action: Action) -> None:
+        began = time.monotonic()
+        error: BaseException | None = None
+        try:
+            self._work(action)
+        except BaseException as fault:  # noqa: BLE001 - carried to the thread that waits
+            error = fault
+        self._ended.put((action.id, time.monotonic() - began, error))
+
+    def _result(self, name: str, seconds: float, error: BaseException | None) -> Result:
+        action = self._open[name]
+        if error is None:
+            return Result(action, Outcome.DONE, seconds)
+        if isinstance(error, Interrupted):
+            return Result(action, Outcome.STOPPED, seconds, because=error.message)
+        if isinstance(error, PymachineError):
+            return Result(action, Outcome.FAILED, seconds, error)
+        raise error
+
+    def _end(self, result: Result) -> None:
+        """Note a result, and what follows from it: others may begin now, or never."""
+        ended = deque([result])
+        while ended:
+            result = ended.popleft()
+            name = result.action.id
+            if self._open.pop(name, None) is None:
+                continue
+            self.account.results[name] = result
+            if result.outcome is Outcome.FAILED:
+                self._failed.add(result.action.subject)
+            self._tell.ended(result)
+            ended.extend(self._skipped_by(result))
+
+    def _skipped_by(self, result: Result) -> Iterator[Result]:
+        for name in self._blocks[result.action.id]:
+            if name not in self._open:
+                continue
+            self._blocked_by[name].discard(result.action.id)
+            if result.outcome is not Outcome.DONE and result.action.id in self._needs[name]:
+                because = f"{result.action.title} of {result.action.subject}: {result.outcome}"
+                yield Result(self._open[name], Outcome.SKIPPED, because=because)
+            elif not self._blocked_by[name]:
+                self._ready.append(name)

@@ -1,0 +1,90 @@
+"""What is noted of a fleet in the store besides its machines' records."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pymachine.documents import from_document, to_document
+from pymachine.fleet.inventory.model import SwarmSpec
+from pymachine.fleet.plan import Deployed, Memory
+from pymachine.store import Store
+
+
+def note_name(fleet: str) -> str:
+    """Return the name of a fleet's note and lease; no machine can have it."""
+    return f"fleet:{fleet}"
+
+
+def memory_of(fleet: str, store: Store) -> Memory:
+    """Return what was noted of a fleet."""
+    return _noted(fleet, store).memory
+
+
+def failed_of(fleet: str, store: Store) -> tuple[str, ...]:
+    """Return the machines and stacks that the last apply did not bring to their end."""
+    return _noted(fleet, store).failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A fleet's note as it is stored."""
+
+    stacks: Mapping[str, Deployed] = field(default_factory=dict)
+    swarm: Mapping[str, Any] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(self.stacks, self.swarm)
+
+
+def _noted(fleet: str, store: Store) -> _Noted:
+    """Read the note. One that does not fit counts as forgotten, as one that is no JSON does: stacks deploy again."""
+    try:
+        return from_document(_Noted, store.note(note_name(fleet)))
+    except (TypeError, ValueError):
+        return _Noted()
+
+
+class Notebook:
+    """Writes a fleet's note, piece by piece, from any thread."""
+
+    def __init__(self, fleet: str, store: Store) -> None:
+        self._fleet = fleet
+        self._store = store
+        self._lock = threading.Lock()
+
+    def deployed(self, name: str, stack: Deployed | None) -> None:
+        """Note what a stack was deployed with; None that it is gone."""
+        self._change(lambda memory: replace(memory, stacks=_with(memory, name, stack)))
+
+    def given(self, swarm: SwarmSpec) -> None:
+        """Note what the Swarm was given."""
+        self._change(lambda memory: replace(memory, swarm=to_document(swarm)))
+
+    def ended(self, failed: Iterable[str]) -> None:
+        """Note what is left to do."""
+        with self._lock:
+            self._write(memory_of(self._fleet, self._store), tuple(failed))
+
+    def forget(self) -> None:
+        """The fleet is gone."""
+        with self._lock:
+            self._store.keep(note_name(self._fleet), {})
+
+    def _change(self, change: Callable[[Memory], Memory]) -> None:
+        with self._lock:
+            memory = change(memory_of(self._fleet, self._store))
+            self._write(memory, failed_of(self._fleet, self._store))
+
+    def _write(self, memory: Memory, failed: tuple[str, ...]) -> None:
+        document: dict[str, Any] = {**to_document(memory), "failed": list(failed)}
+        self._store.keep(note_name(self._fleet), {key: value for key, value in document.items() if value})
+
+
+def _with(memory: Memory, name: str, stack: Deployed | None) -> dict[str, Deployed]:
+    kept = {key: value for key, value in memory.stacks.items() if key != name}
+    return kept if stack is None else {**kept, name: stack}

@@ -1,0 +1,160 @@
+"""One table of a fleet: how its machines are now, by their engines, their drivers and their Swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pymachine.errors import PymachineError
+from pymachine.fleet.apply.state import failed_of, memory_of
+from pymachine.fleet.apply.survey import projects_of, records_of, services_of
+from pymachine.fleet.inventory.model import Fleet
+from pymachine.fleet.plan import Memory
+from pymachine.model import Machine, State
+from pymachine.probe import Look, look_at
+from pymachine.steps.services import Tools
+from pymachine.swarm import status
+from pymachine.swarm_api.containers import Container
+from pymachine.swarm_api.view import ClusterView
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A machine of the fleet; ``remark`` is what somebody should look at."""
+
+    name: str
+    driver: str
+    state: str
+    engine: str = ""
+    seat: str = ""
+    address: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """A service of a stack, on the Swarm or on one machine."""
+
+    name: str
+    replicas: str
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks.
+
+    ``quorum_lost`` says that nothing in the Swarm can be changed.
+    """
+
+    machines: tuple[Row, ...]
+    swarm: str = ""
+    services: tuple[ServiceRow, ...] = ()
+    quorum_lost: bool = False
+
+
+def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) -> Overview:
+    """Look at the machines within ``deadline`` seconds, and at the Swarm that they form."""
+    records, wanted = records_of(tools), set(names)
+    listed = {spec.name: spec.driver for spec in fleet.machines if spec.name in wanted}
+    surplus = [name for name, m in records.items() if name in wanted and name not in listed and m.fleet == fleet.name]
+    found = [records[name] for name in (*listed, *surplus) if name in records]
+    looks = look_at(found, tools, deadline)
+    view, trouble = _swarm(found, tools)
+    lost = view is not None and view.quorum_lost
+    view = view if view and view.spoken_to else None
+    failed = failed_of(fleet.name, tools.store)
+    rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
+    rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
+    said = trouble or (view.quorum.in_words() if view else "")
+    answering = [records[name] for name, seen in looks.items() if seen.state is State.RUNNING]
+    services = (*_services(fleet, wanted, view, tools), *_projects(fleet, wanted, answering, tools))
+    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost)
+
+
+def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Tools) -> tuple[ServiceRow, ...]:
+    """Ask for the services of the stacks meant that were deployed."""
+    memory = memory_of(fleet.name, tools.store)
+    names = [name for name, before in memory.stacks.items() if not before.on and name in wanted]
+    if not names or view is None:
+        return ()
+    found = services_of(view, tools)
+    if found is None:
+        return tuple(ServiceRow(name, "?", "its services could not be asked for") for name in names)
+    rows = [
+        ServiceRow(one.name, one.replicas, "" if one.settled else one.in_words())
+        for one in found
+        if one.stack in names
+    ]
+    lost = [name for name in names if not any(one.stack == name for one in found)]
+    return (*rows, *(ServiceRow(name, "0/0", "none of its services is there") for name in lost))
+
+
+def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools: Tools) -> tuple[ServiceRow, ...]:
+    """Ask for the containers of the stacks meant that were deployed on machines, and count them by their services."""
+    memory = memory_of(fleet.name, tools.store)
+    deployed = {name: before for name, before in memory.stacks.items() if before.on and name in wanted}
+    found = projects_of(Memory(deployed), machines, tools)
+    return tuple(row for name in deployed for row in _project(name, deployed[name].on, found.get(name)))
+
+
+def _project(name: str, on: str, found: tuple[Container, ...] | None) -> list[ServiceRow]:
+    if found is None:
+        return [ServiceRow(name, "?", f"its containers on {on} could not be asked for")]
+    if not found:
+        return [ServiceRow(name, "0/0", f"none of its containers is on {on}")]
+    by_service: dict[str, list[Container]] = {}
+    for container in found:
+        by_service.setdefault(container.service, []).append(container)
+    return [_counted(f"{name}-{service}", containers) for service, containers in by_service.items()]
+
+
+def _counted(name: str, containers: Sequence[Container]) -> ServiceRow:
+    ill = [container for container in containers if not container.settled]
+    told = "; ".join(f"{one.name}: {one.in_words()}" for one in ill)
+    return ServiceRow(name, f"{len(containers) - len(ill)}/{len(containers)}", told)
+
+
+def _swarm(machines: list[Machine], tools: Tools) -> tuple[ClusterView | None, str]:
+    members = [machine.name for machine in machines if machine.swarm is not None]
+    if not members:
+        return None, ""
+    try:
+        view = status(tools, members)
+    except PymachineError as error:
+        return None, error.message
+    return view, view.trouble
+
+
+def _row(
+    name: str,
+    driver: str,
+    records: Mapping[str, Machine],
+    looks: Mapping[str, Look],
+    view: ClusterView | None,
+    remark: str = "",
+) -> Row:
+    machine = records.get(name)
+    if machine is None:
+        return Row(name, driver, "-", remark="not created yet")
+    look = looks[name]
+    address = machine.endpoint.host if machine.endpoint else machine.ssh.host if machine.ssh else ""
+    return Row(
+        name, driver, look.state, look.engine or machine.engine_version or "", _seat(machine, view), address,
+        remark or look.reason,
+    )  # fmt: skip
+
+
+def _seat(machine: Machine, view: ClusterView | None) -> str:
+    node = view.node_of(machine.name) if view else None
+    if node is None:
+        return f"{machine.swarm.role}, unknown" if machine.swarm else ""
+    role = "leader" if node.leader else node.role
+    others = [part for part in (node.state, node.availability) if part not in ("ready", "active")]
+    return ", ".join((role, *others))
+
+
+def _with_failure(row: Row, failed: Iterable[str]) -> Row:
+    if row.name not in failed or row.remark:
+        return row
+    return Row(row.name, row.driver, row.state, row.engine, row.seat, row.address, "the last apply failed here")

@@ -1,0 +1,114 @@
+"""The sections of drivers: a driver's options class read as keys, without the prefix that its flags need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import Field, dataclass, fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pymachine.errors import DriverMissing
+from pymachine.fleet.inventory.context import Reading, Surroundings
+from pymachine.fleet.inventory.fields import Kind, Number, Several, Text, Truth, choices_of
+from pymachine.fleet.inventory.sections import Key, Section
+from pymachine.fleet.inventory.yaml_nodes import ABSENT, Value
+
+FILE = "FILE"  # the metavar of options that name a file
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSection:
+    """What one driver takes: its keys, and the field of its options class behind each of them."""
+
+    kind: type
+    section: Section
+    fields: dict[str, str]
+
+    def options(self, read: dict[str, Any]) -> dict[str, Any]:
+        """Return the options by field for values by key."""
+        return {self.fields[key]: value for key, value in read.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FileOption:
+    """An option that names a file: relative to the inventory that names it, not to where a command is run."""
+
+    def read(self, value: Value, reading: Reading) -> Any:
+        """Return the absolute path."""
+        text = Text().read(value, reading)
+        return text if text is ABSENT else reading.path(value, text)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of a path."""
+        return {"type": "string"}
+
+
+class Drivers:
+    """The drivers by name, each looked up once. A name has its section, or the reason why it cannot be had."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.names = tuple(surroundings.drivers)
+        self._options_of = surroundings.options_of
+        self._known: dict[str, DriverSection | DriverMissing] = {}
+
+    def find(self, name: str) -> DriverSection:
+        """Return a driver's section. Raises ``DriverMissing``."""
+        if name not in self._known:
+            self._known[name] = self._looked_up(name)
+        found = self._known[name]
+        if isinstance(found, DriverMissing):
+            raise found
+        return found
+
+    def same(self, one: str, other: str) -> bool:
+        """Tell whether two names are of one driver."""
+        if one == other:
+            return True
+        try:
+            return self.find(one).kind is self.find(other).kind
+        except DriverMissing:
+            return False
+
+    def _looked_up(self, name: str) -> DriverSection | DriverMissing:
+        try:
+            return driver_section(self._options_of(name), self.names)
+        except DriverMissing as error:
+            return error
+
+
+def driver_section(kind: type, names: Collection[str]) -> DriverSection:
+    """Return the section of an options class; ``names`` are those of all drivers.
+
+    The first word of the fields is taken off where all have it and it is a driver's name: ``kvm_memory`` is
+    ``memory``.
+    """
+    hints = get_type_hints(kind)
+    taken = [option for option in fields(kind) if option.init]
+    words = {option.name.partition("_")[0] + "_" for option in taken}
+    prefix = next(iter(words)) if len(words) == 1 and next(iter(words))[:-1] in names else ""
+    by_key = {option.name.removeprefix(prefix): option for option in taken}
+    keys = tuple(_key(name, option, hints[option.name]) for name, option in by_key.items())
+    section = Section(keys, what="option")
+    return DriverSection(kind, section, {name: option.name for name, option in by_key.items()})
+
+
+def _key(name: str, option: Field[Any], hint: Any) -> Key:
+    help = str(option.metadata.get("help", ""))
+    return Key(name, _kind(option, hint), help, bool(option.metadata.get("required")), option.metadata.get("refused"))
+
+
+def _kind(option: Field[Any], hint: Any) -> Kind:
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(part for part in get_args(hint) if part is not NoneType)
+    if get_origin(hint) is tuple:
+        return Several(_single(get_args(hint)[0]))
+    if hint is str and option.metadata.get("metavar") == FILE:
+        return FileOption()
+    return _single(hint)
+
+
+def _single(hint: Any) -> Kind:
+    if get_origin(hint) is Literal:
+        return Text(choices=choices_of(get_args(hint)))
+    numbers: dict[Any, Kind] = {bool: Truth(), int: Number(), float: Number(fraction=True)}
+    return numbers.get(hint, Text())

@@ -1,0 +1,89 @@
+"""What is wrong in an inventory, all of it at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.errors import UsageFault
+from pymachine.fleet.inventory.model import Spot
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to say about one place."""
+
+    spot: Spot
+    message: str
+
+    @property
+    def line(self) -> str:
+        """``file:line:column: message``, which editors can jump to."""
+        return f"{where(self.spot)}: {self.message}"
+
+
+def where(spot: Spot) -> str:
+    """Return ``file:line:column``."""
+    return f"{spot.file}:{spot.line}:{spot.column}"
+
+
+class InventoryFaults(UsageFault):
+    """An inventory that cannot be used; ``findings`` are sorted by their places."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        lines = [finding.line for finding in findings]
+        if len(lines) > 1:
+            lines.insert(0, f"{len(lines)} faults in the inventory")
+        super().__init__(
+            "\n  ".join(lines), hint="nothing was done; `pymachine inventory schema` describes every key"
+        )
+        self.findings = tuple(findings)
+
+
+class Findings:
+    """Collects what is found, each thing once: many machines are read from one line."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._place = {file: number for number, file in enumerate(files)}
+        self._faults: dict[Finding, None] = {}
+        self._warnings: dict[Finding, None] = {}
+        self._withheld: dict[Finding, None] = {}
+
+    def fault(self, spot: Spot, message: str, hint: str | None = None) -> None:
+        """Note a fault. A hint follows it on the same line."""
+        self._faults[Finding(spot, f"{message}: {hint}" if hint else message)] = None
+
+    def warn(self, spot: Spot, message: str) -> None:
+        """Note something that works and is unwise all the same."""
+        self._warnings[Finding(spot, message)] = None
+
+    def withhold(self, spot: Spot, message: str) -> None:
+        """Note what is a fault only beside others, or once a secret is wanted."""
+        self._withheld[Finding(spot, message)] = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a fault."""
+        return bool(self._faults)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings, as lines, sorted by place."""
+        return tuple(finding.line for finding in self._sorted(self._warnings))
+
+    @property
+    def withheld(self) -> tuple[Finding, ...]:
+        """What is no fault yet, sorted by place."""
+        return tuple(self._sorted(self._withheld))
+
+    def settle(self) -> None:
+        """Raise ``InventoryFaults`` if there is any; with what was withheld: all of it at once."""
+        if self._faults:
+            raise InventoryFaults(self._sorted(self._faults | self._withheld))
+
+    def _sorted(self, found: dict[Finding, None]) -> list[Finding]:
+        return sorted(found, key=self._order)
+
+    def _order(self, finding: Finding) -> tuple[int, int, int]:
+        spot = finding.spot
+        return self._place.get(spot.file, len(self._place)), spot.line, spot.column

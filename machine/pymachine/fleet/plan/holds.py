@@ -1,0 +1,87 @@
+"""Restarts that have to wait for another look, or cannot be had: those that would take a majority away. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pymachine.fleet.plan import payloads
+from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.actions import Action, Refusal
+from pymachine.fleet.plan.nodes import RAFT_LEAST, Nodes
+from pymachine.swarm_api.view import MANAGER
+
+Found = Mapping[str, tuple[Action, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is left of a plan; ``partial`` says that what was held back shows at the next look."""
+
+    actions: Found
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+    partial: bool = False
+
+
+def held_back(found: Found, nodes: Nodes, members: frozenset[str]) -> Held:
+    """Hold back what interrupts nodes while their Swarm cannot tell how it is, or has no manager to spare."""
+    if nodes.view is None:
+        return Held(found)
+    if not nodes.view.spoken_to:
+        if _comes(found, Kind.INIT):  # that Swarm is gone with its machines
+            return Held(found)
+        return _until_spoken_to(found, members)
+    quorum = nodes.view.quorum
+    if quorum.managers < RAFT_LEAST or quorum.spare or _manager_comes(found):
+        return Held(found)
+    return _until_spare(found, nodes)
+
+
+def _until_spoken_to(found: Found, members: frozenset[str]) -> Held:
+    kept, gone = _without_interruptions(found, members)
+    told = (f"restarted once the Swarm can be asked: {', '.join(gone)}",) if gone else ()
+    return Held(kept, (), told, bool(gone))
+
+
+def _until_spare(found: Found, nodes: Nodes) -> Held:
+    """Managers that answer are all needed: one that is off comes first, or nothing can be done to them."""
+    assert nodes.view is not None
+    managers = frozenset(
+        member.machine for member in nodes.view.members if member.node.is_manager and member.node.reachable
+    )
+    kept, gone = _without_interruptions(found, managers)
+    quorum = nodes.view.quorum
+    if gone and _comes(found, Kind.START):
+        return Held(kept, (), (f"restarted once all managers answer: {', '.join(gone)}",), partial=True)
+    why = f"{quorum.reachable} of {quorum.managers} managers answer, {quorum.needed} must: none may be away"
+    return Held(kept, tuple(Refusal(name, why, "start the managers that do not answer first") for name in gone))
+
+
+def _comes(found: Found, *kinds: Kind) -> bool:
+    return any(action.kind in kinds for actions in found.values() for action in actions)
+
+
+def _manager_comes(found: Found) -> bool:
+    actions = (action for actions in found.values() for action in actions)
+    return any(
+        action.kind is Kind.PROMOTE or (isinstance(action.payload, payloads.Join) and action.payload.role == MANAGER)
+        for action in actions
+    )
+
+
+def _without_interruptions(found: Found, among: frozenset[str]) -> tuple[Found, list[str]]:
+    """Leave out what interrupts, and what comes after it."""
+    kept: dict[str, tuple[Action, ...]] = {}
+    gone: list[str] = []
+    for subject, actions in found.items():
+        place = next((n for n, action in enumerate(actions) if _takes_away(action)), len(actions))
+        if subject in among and place < len(actions):
+            gone.append(subject)
+        kept[subject] = actions[:place] if subject in among else actions
+    return kept, gone
+
+
+def _takes_away(action: Action) -> bool:
+    lost = isinstance(action.payload, payloads.Replace | payloads.Move) and action.payload.lost
+    return action.interrupts and not lost

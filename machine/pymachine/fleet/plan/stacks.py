@@ -1,0 +1,104 @@
+"""Stacks: which are to be deployed, again or for the first time, and which are to go. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pymachine.fleet.inventory.model import Fleet, StackSpec
+from pymachine.fleet.plan import payloads
+from pymachine.fleet.plan.actions import Action, Refusal
+from pymachine.fleet.plan.observed import Deployed, Known, Unresolved
+from pymachine.model import Machine
+from pymachine.swarm_api.containers import Container, unsettled_in
+from pymachine.swarm_api.services import Service, unsettled_of
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """What is to be done with stacks, by their names, and which cannot be worked on."""
+
+    actions: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, remade: Iterable[str]) -> Stacks:
+    """Return what is to be done. ``remade`` are machines that are made again, and ``""`` where the Swarm is.
+
+    A stack whose files Compose could not resolve is neither deployed nor moved.
+    """
+    anew = frozenset(remade)
+    found = {f"stack {spec.name}": _deployed(spec, records, known, anew) for spec in fleet.stacks}
+    refusals = [_refusal(name, why) for name, why in known.unresolved.items()]
+    listed = {spec.name: spec.on or "" for spec in fleet.stacks}
+    for name, before in known.memory.stacks.items():
+        if listed.get(name) == before.on or name in known.unresolved or not _is_there(before, records, known):
+            continue
+        if before.on and known.no_compose is not None:
+            refusals.append(_refusal(name, known.no_compose))
+            continue
+        reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
+        gone = Action(payloads.Withdraw(before.on), name, (reason,))
+        found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
+    return Stacks(found, tuple(refusals), _unasked(known))
+
+
+def _unasked(known: Known) -> tuple[str, ...]:
+    """Say what could not be asked for where a manager, or the machine of a stack, answers."""
+    silent = [name for name, found in known.projects.items() if found is None]
+    told = (f"how the containers of {', '.join(silent)} are could not be asked",) if silent else ()
+    names = [name for name in known.wanted if name in known.memory.stacks and not known.memory.stacks[name].on]
+    if known.services is not None or not names or known.view is None or not known.view.spoken_to:
+        return told
+    return (f"how the services of {', '.join(names)} are could not be asked", *told)
+
+
+def _refusal(name: str, why: Unresolved) -> Refusal:
+    return Refusal(f"stack {name}", why.message, why.hint)
+
+
+def _deployed(
+    spec: StackSpec, records: Mapping[str, Machine], known: Known, anew: frozenset[str]
+) -> tuple[Action, ...]:
+    before, on = known.memory.stacks.get(spec.name), spec.on or ""
+    if spec.name in known.unresolved:
+        return ()
+    digest = known.digests.get(spec.name, "")
+    reason = ""
+    if before is None or before.on != on:
+        reason = "it is not deployed yet"
+    elif on in anew or before.place != _place(on, records, known):
+        reason = f"{on or 'the Swarm'} is a new one"
+    elif before.digest != digest:
+        reason = "its files or values changed"
+    reasons = (reason,) if reason else _unsettled(spec, known)
+    return (Action(payloads.Deploy(digest, on), spec.name, reasons),) if reasons else ()
+
+
+def _unsettled(spec: StackSpec, known: Known) -> tuple[str, ...]:
+    """Say of services and containers what is not as it should be; nothing where they could not be asked for."""
+    return tuple(f"{part.name}: {part.in_words()}" for part in unsettled_parts(spec, known) or ())
+
+
+def unsettled_parts(spec: StackSpec, known: Known) -> Sequence[Service | Container] | None:
+    """Return the services on the Swarm, or the containers on a machine, that are not as they should be.
+
+    None where they could not be asked for.
+    """
+    wanted = known.wanted.get(spec.name, ())
+    if not spec.on:
+        return None if known.services is None else unsettled_of(spec.name, wanted, known.services)
+    found = known.projects.get(spec.name)
+    return None if found is None else unsettled_in(spec.name, wanted, found)
+
+
+def _is_there(before: Deployed, records: Mapping[str, Machine], known: Known) -> bool:
+    """Whether what was deployed can still be: a machine or Swarm that is gone took it along."""
+    return bool(before.place) and before.place == _place(before.on, records, known)
+
+
+def _place(on: str, records: Mapping[str, Machine], known: Known) -> str:
+    if on:
+        return records[on].id if on in records else ""
+    return known.view.id if known.view else ""

@@ -1,0 +1,116 @@
+"""What verbs have in common that are one call of the driver: whether it can, the lease, the journal, what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pymachine.driver import Handle
+from pymachine.engine.client import EngineAnswer
+from pymachine.errors import CheckFailed, EngineError, NoSuchMachine, NotSupported, PymachineError
+from pymachine.model import Machine, Phase
+from pymachine.steps.engine import ANSWER_DEADLINE
+from pymachine.steps.services import Tools
+from pymachine.steps.session import Session, journalled, working
+from pymachine.tls.clock import clock_skew
+from pymachine.transport import Command
+
+ENGINE_PATIENCE = 120.0
+PAUSE = 1.0
+CLOCK_TOLERANCE = 60.0
+AWAKE_PATIENCE = 30.0
+
+
+def incapable(machine: Machine, what: str) -> NotSupported:
+    """Return the refusal for a driver without a power; ``what`` completes "driver x cannot …"."""
+    return NotSupported(
+        f"driver {machine.driver} cannot {what}", hint="drivers that make virtual machines can, kvm for one"
+    )
+
+
+def handle_of(machine: Machine) -> Handle:
+    """Return what the driver knows the machine by. Raises ``CheckFailed`` for one that has no host yet."""
+    if machine.handle is None:
+        raise CheckFailed(
+            f"machine {machine.name} has no host yet", hint="give its create command again to go on with it"
+        )
+    return dict(machine.handle)
+
+
+def refuse_half_removed(machine: Machine) -> None:
+    """What an ``rm`` has begun is not put to use again. Raises ``CheckFailed``."""
+    if machine.phase is Phase.REMOVING:
+        way_on = f"`pymachine rm {machine.name}` goes on with it"
+        raise CheckFailed(f"machine {machine.name} is half-removed", hint=way_on)
+
+
+@contextmanager
+def at_work(machine: Machine, verb: str, driver: Any, tools: Tools) -> Iterator[tuple[Session, Machine]]:
+    """Hold the machine's lease, note the verb in the journal and tell the reporter; lend the record as it is then."""
+    with working(machine.name, f"{verb} {machine.name}", tools, driver) as session:
+        machine = tools.store.get(machine.name)
+        with journalled(session, machine, verb), reported(machine.name, verb, tools):
+            yield session, machine
+
+
+@contextmanager
+def reported(name: str, step: str, tools: Tools) -> Iterator[None]:
+    """Tell the reporter of a step that is no ``Step``: that it begins, and how it ends."""
+    tools.reporter.started(name, step)
+    try:
+        yield
+    except PymachineError as error:
+        tools.reporter.failed(name, step, error.message)
+        raise
+    tools.reporter.finished(name, step)
+
+
+def await_engine(
+    machine: Machine, tools: Tools, *, patience: float = ENGINE_PATIENCE, pause: float = PAUSE
+) -> EngineAnswer | None:
+    """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours.
+
+    It is asked every ``pause`` seconds, for ``patience`` seconds; then the last error is raised, and at once one that
+    waiting does not mend. Raises ``NoSuchMachine`` for a machine that somebody removed meanwhile.
+    """
+    _refuse_removed(machine, tools)
+    if machine.endpoint is None or "ca.pem" not in tools.store.secrets(machine.name):
+        return None
+    folder = tools.store.materialise(machine.name)
+    end = tools.now() + patience
+    while True:
+        try:
+            return tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
+        except PymachineError as error:
+            _refuse_removed(machine, tools)
+            # An engine that starts may close connections before it answers them.
+            if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
+                raise
+            tools.sleep(pause)
+
+
+def _refuse_removed(machine: Machine, tools: Tools) -> None:
+    """Whoever waits without the lease may wait for an engine that is gone, or for another machine of that name."""
+    if tools.store.get(machine.name).id != machine.id:
+        raise NoSuchMachine(f"machine {machine.name} was removed meanwhile, and another was made under its name")
+
+
+def right_clock(machine: Machine, session: Session) -> None:
+    """Set the clock of a host that has slept: it goes on from when it fell asleep, and no certificate fits that time.
+
+    A minute is left to the host's own time service, which corrects small errors without a jump.
+    """
+    if machine.ssh is None:
+        return
+    tools = session.tools
+    transport = session.transport(machine, retry_for=AWAKE_PATIENCE)
+    before = tools.now()
+    told = transport.run(Command.of("date", "-u", "+%s"), deadline=AWAKE_PATIENCE).text.strip()
+    skew = clock_skew(float(told), before, tools.now()) if told.isdecimal() else 0.0
+    if abs(skew) <= CLOCK_TOLERANCE:
+        return
+    result = transport.run(Command.of("date", "-u", "-s", f"@{tools.now():.0f}"), root=True, deadline=AWAKE_PATIENCE)
+    direction = "ahead" if skew > 0 else "behind"
+    outcome = "it could not be set" if result.exit_code else "it is set right"
+    tools.reporter.notice(machine.name, f"its clock was {abs(skew):.0f} s {direction}: {outcome}")

@@ -1,0 +1,84 @@
+"""Asking drivers how machines are: one call for all machines of a driver that sees many at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pymachine.model import Machine, State
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pymachine.driver import Driver, InspectsTogether, Status
+    from pymachine.steps.services import Tools
+
+LEAST = 0.01  # seconds; a deadline of nothing is none
+
+
+class Inspections:
+    """What drivers see of the machines of one list. Nothing is asked, nor a driver loaded, before the first need."""
+
+    def __init__(self, machines: Sequence[Machine], tools: Tools) -> None:
+        self._machines = [machine for machine in machines if machine.handle is not None]
+        self._tools = tools
+        self._together: dict[type[Driver], _Together] = {}
+        self._lock = threading.Lock()
+
+    def status(self, machine: Machine, end: float) -> Status:
+        """Return how the machine is, by ``end`` of the monotonic clock. Raises ``PymachineError``."""
+        from pymachine.driver import InspectsTogether
+
+        assert machine.handle is not None
+        kind = self._tools.load_driver(machine.driver)
+        driver = kind()
+        if not isinstance(driver, InspectsTogether):
+            return self._tools.driver_of(machine).inspect(machine.handle, deadline=_left(end))
+        with self._lock:
+            if kind not in self._together:
+                self._together[kind] = _Together(driver, self._of(machine.driver))
+        return self._together[kind].status(machine.name, end)
+
+    def _of(self, driver: str) -> list[Machine]:
+        """Return the machines of this driver, by whichever of its names they were made; adopted ones too."""
+        names = {machine.driver for machine in self._machines}
+        ours = {name for name in names if self._tools.same_driver(name, driver)}
+        return [machine for machine in self._machines if machine.driver in ours]
+
+
+class _Together:
+    """The one call for some machines, made by whoever needs it first; all the others wait for it."""
+
+    def __init__(self, driver: InspectsTogether, machines: Sequence[Machine]) -> None:
+        self._driver = driver
+        self._machines = machines
+        from concurrent.futures import Future
+
+        self._found: Future[dict[str, Status]] = Future()
+        self._turn = threading.Lock()
+
+    def status(self, name: str, end: float) -> Status:
+        """Return what was seen of one, in time or not at all."""
+        if self._turn.acquire(blocking=False):  # never released: there is one call
+            self._ask(end)
+        try:
+            return self._found.result(timeout=_left(end))[name]
+        except TimeoutError:
+            from pymachine.driver import Status
+
+            return Status(State.TIMEOUT, detail="its driver did not answer in time")
+
+    def _ask(self, end: float) -> None:
+        handles = [machine.handle for machine in self._machines if machine.handle is not None]
+        try:
+            statuses = self._driver.inspect_all(handles, deadline=_left(end))
+            names = [machine.name for machine in self._machines]
+            self._found.set_result(dict(zip(names, statuses, strict=True)))
+        except Exception as error:  # noqa: BLE001 - raised in every thread that waits
+            self._found.set_exception(error)
+
+
+def _left(end: float) -> float:
+    return max(end - time.monotonic(), LEAST)

@@ -1,0 +1,174 @@
+"""Nodes that run no tasks for a while, and what is done to them meanwhile: upgrades of their engines."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+
+from pymachine import provision
+from pymachine.engine.checks import matches_version
+from pymachine.errors import EngineError, Interrupted, LeaseHeld, PymachineError, Unreachable, refuses, too_late
+from pymachine.interruption import unstopped
+from pymachine.model import Machine
+from pymachine.steps.power import await_engine
+from pymachine.steps.services import Tools
+from pymachine.swarm.control import awaited, control, engine_of, member_at_work, unlocked, via_of
+from pymachine.swarm.nodes import await_no_tasks
+from pymachine.swarm.quorum import may_rest
+from pymachine.swarm.quorum_lease import leads, quorum_held
+from pymachine.swarm_api.protocol import ACTIVE, LOCKED, NodeChange
+from pymachine.swarm_api.view import DRAINED_LABEL, ClusterView
+
+BACK_PATIENCE = 240.0
+AFTER_PATIENCE = 60.0  # after a failure or Ctrl-C: an engine that restarts at that moment is back by then
+
+
+@contextmanager
+def drained(name: str, tools: Tools, *, via: Sequence[str] = ()) -> Iterator[None]:
+    """Have the node run no tasks in the block, then wait until it takes part again and give it back its availability.
+
+    A manager is refused where the others would be no majority without it; until it is back no other process takes
+    one away. If the block is never left, the next call still knows the availability of before. The machine's lease is
+    free in the block, for other verbs. Where draining or the block fails, or is interrupted, the node is given back
+    as soon as it takes part, within a minute; else the error says that it stays drained.
+    """
+    sent = threading.Event()
+    with ExitStack() as held:
+        held.enter_context(tools.store.lease(_drain_lease(name), f"drain {name}"))
+        try:
+            _drain(name, tools, via, held, sent)
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            if sent.is_set():
+                _give_back_after(error, name, tools, via)
+            raise
+        _give_back(name, tools, via, patience=BACK_PATIENCE)
+
+
+def give_back_left(name: str, tools: Tools, *, via: Sequence[str] = ()) -> None:
+    """Give back a node that a command which died has left drained; one that is being worked on now is left alone."""
+    machine = tools.store.get(name)
+    with suppress(LeaseHeld), tools.store.lease(_drain_lease(name), f"activate {name}"):
+        with control(tools, via_of(machine, via, tools), last=name) as manager:
+            left = DRAINED_LABEL in manager.get(machine).labels
+        if left:
+            _give_back(name, tools, via, patience=BACK_PATIENCE)
+
+
+def upgrade(name: str, tools: Tools, *, version: str | None = None, via: Sequence[str] = ()) -> Machine:
+    """Upgrade the engine of one node, drained meanwhile; return the machine's record. Leaders are to come last.
+
+    A node whose engine is of that version already is only given back its availability, if an earlier call died.
+    Which version is the newest is found on the host, by the upgrade itself: without ``version`` each is drained.
+    """
+    if version is None or not _is_there(name, version, tools):
+        with drained(name, tools, via=via):
+            return provision.upgrade(name, tools, version=version)
+    _give_back(name, tools, via, patience=BACK_PATIENCE)
+    return tools.store.get(name)
+
+
+def _is_there(name: str, version: str, tools: Tools) -> bool:
+    answer = await_engine(tools.store.get(name), tools)
+    return answer is not None and matches_version(answer.version, version)
+
+
+def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:
+    """Return which of the managers ``left`` is to be upgraded next: the leader, whoever that is by then, last."""
+    return min(left, key=lambda name: (name == view.leader, list(left).index(name)), default=None)
+
+
+def _drain(name: str, tools: Tools, via: Sequence[str], held: ExitStack, sent: threading.Event) -> None:
+    """Drain the node; ``sent`` before it is told to, and of a manager the managers' lease ``held``."""
+    if cluster := _led_by(name, tools, via):
+        held.enter_context(quorum_held(cluster, name, "restart of manager", tools))
+    with (
+        member_at_work(name, "drain", tools) as (_, machine),
+        control(tools, via_of(machine, via, tools), last=name) as manager,
+    ):
+        node = manager.get(machine)
+        may_rest(name, node, manager.quorum())
+        former = node.labels.get(DRAINED_LABEL, node.availability)
+        note = NodeChange(availability="drain", labels=lambda labels: {**labels, DRAINED_LABEL: former})
+        sent.set()
+        manager.engine.change_node(node.id, note)
+        await_no_tasks(name, node, manager, tools)
+
+
+def _led_by(name: str, tools: Tools, via: Sequence[str]) -> str:
+    """Return the id of the Swarm that the machine manages now; empty for a worker."""
+    machine = tools.store.get(name)
+    with control(tools, via_of(machine, via, tools), last=name) as manager:
+        return manager.cluster if leads(machine, manager) else ""
+
+
+def _drain_lease(name: str) -> str:
+    """Return the name of the lease of whoever has drained a machine; no machine can have it."""
+    return f"drain:{name}"
+
+
+def _give_back_after(error: BaseException, name: str, tools: Tools, via: Sequence[str]) -> None:
+    """Give the node back after what went wrong; say so in the error where that cannot be done now.
+
+    A refusal promises that nothing was changed: with a node that stays drained it is the failure of a step.
+    """
+    try:
+        _give_back(name, tools, via, patience=AFTER_PATIENCE)
+    except (PymachineError, KeyboardInterrupt) as trouble:
+        hint = f"{name} stays drained: the same command gives it back, or `pymachine swarm activate {name}`"
+        why = trouble.message if isinstance(trouble, PymachineError) else "interrupted again"
+        tools.reporter.notice(name, f"it stays drained: {why}")
+        if isinstance(error, Interrupted | KeyboardInterrupt):
+            told = error.message if isinstance(error, Interrupted) else "interrupted"
+            raise Interrupted(f"{told}; {name} stays drained", hint=hint) from error
+        if not isinstance(error, PymachineError):
+            return
+        if refuses(error):
+            raise too_late(error, f"with {name} drained", hint) from error
+        error.hint = "; ".join(filter(None, (error.hint, hint)))
+
+
+def _give_back(name: str, tools: Tools, via: Sequence[str], *, patience: float) -> None:
+    """Wait until the node takes part again; then it has the availability of before. A stop does not end this."""
+    tools = unstopped(tools)
+    with member_at_work(name, "activate", tools) as (_, machine):
+        awaited(
+            tools,
+            lambda: _given_back(machine, via, tools),
+            f"{name} to take part in the Swarm again",
+            patience=patience,
+            hint=f"it stays drained; `pymachine swarm status` shows how it is, `swarm activate {name}` gives it back",
+        )
+
+
+def _given_back(machine: Machine, via: Sequence[str], tools: Tools) -> bool | None:
+    """Give the node back if it and the managers are there: after a restart both may want some seconds."""
+    state = _state(machine, tools)
+    if state == LOCKED:
+        with engine_of(machine, tools) as engine:
+            unlocked(engine, machine, tools)
+    elif state != ACTIVE:
+        return None
+    try:
+        with control(tools, via_of(machine, via, tools), last=machine.name) as manager:
+            node = manager.get(machine)
+            former = node.labels.get(DRAINED_LABEL)
+            if node.ready and former is not None:
+                manager.engine.change_node(node.id, NodeChange(availability=former, labels=_without_note))
+            return node.ready or None
+    except (EngineError, Unreachable):
+        return None
+
+
+def _state(machine: Machine, tools: Tools) -> str:
+    """What the engine says of its part; empty where it does not answer."""
+    try:
+        with engine_of(machine, tools) as engine:
+            return engine.standing().state
+    except (EngineError, Unreachable):
+        return ""
+
+
+def _without_note(labels: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if key != DRAINED_LABEL}

@@ -1,0 +1,122 @@
+"""The first manager of a Swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pymachine.errors import CheckFailed
+from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
+from pymachine.model import Machine, Membership
+from pymachine.steps.services import Tools
+from pymachine.steps.session import Session
+from pymachine.store import readable
+from pymachine.swarm.control import UNLOCK_KEY, addresses_of, engine_of, member_at_work, settled
+from pymachine.swarm.firewall import open_to_neighbours
+from pymachine.swarm.nodes import fit
+from pymachine.swarm.quorum import refuse_live_restore
+from pymachine.swarm_api.addresses import advertised, check_advertised, check_pools, free_pool
+from pymachine.swarm_api.protocol import (
+    ACTIVE,
+    DATA_PATH_PORT,
+    INACTIVE,
+    ClusterEngine,
+    Founding,
+    Rotation,
+    Settings,
+    Standing,
+)
+from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER
+
+
+def init(
+    name: str, spec: SwarmSpec, node: NodeSpec, tools: Tools, *, peers: Sequence[str] = (), keep: bool = False
+) -> Machine:
+    """Make the machine the first manager of a new Swarm, or see that it is; return its record.
+
+    ``peers`` are machines that are to join: their addresses tell which of its own the machine tells them, and which
+    networks are taken. A key that unlocks the managers is in the store before anything else is done. A machine that
+    is a manager already is brought to what ``spec`` and ``node`` say, or left as it is with ``keep``.
+    """
+    with member_at_work(name, "init", tools) as (session, machine), engine_of(machine, session.tools) as engine:
+        standing = settled(engine, machine, tools)
+        if standing.state == INACTIVE:
+            others = [tools.store.get(peer) for peer in peers if peer != name]
+            open_to_neighbours(machine, spec.data_path_port or DATA_PATH_PORT, session)
+            engine.init(_founding(machine, standing, engine, (spec, node), others, tools))
+        else:
+            _refuse_another(machine, standing, engine, tools)
+            if not keep:
+                engine.change_cluster(settings_of(spec), Rotation())
+        machine = _remembered(machine, engine, session)
+        if standing.state == INACTIVE or not keep:
+            fit(machine, node, engine)
+        return machine
+
+
+def settings_of(spec: SwarmSpec) -> Settings:
+    """Return what can be changed of a Swarm at any time."""
+    return Settings(spec.autolock, spec.task_history, spec.certificate_life, spec.heartbeat)
+
+
+def advertised_by(machine: Machine, node: NodeSpec, peers: Iterable[str]) -> str:
+    """Return the address that the machine tells the others, who have these: the one asked for, or found by rule."""
+    if node.advertise:
+        return check_advertised(machine.name, node.advertise)
+    reached = machine.endpoint.host if machine.endpoint else ""
+    return advertised(machine.name, machine.addresses, reached, peers)
+
+
+def _founding(
+    machine: Machine,
+    standing: Standing,
+    engine: ClusterEngine,
+    wanted: tuple[SwarmSpec, NodeSpec],
+    peers: Sequence[Machine],
+    tools: Tools,
+) -> Founding:
+    refuse_live_restore(machine.name, standing)
+    spec, node = wanted
+    advertise = advertised_by(machine, node, addresses_of(peers))
+    taken = _taken(engine, [machine, *peers])
+    pools = check_pools(spec.address_pools, spec.subnet_size, taken)
+    if not pools and (pool := free_pool(taken)):
+        pools = (pool,)
+        tools.reporter.notice(machine.name, f"hosts are in 10.0.0.0/8: overlay networks are taken from {pool}")
+    return Founding(advertise, pools, spec.subnet_size, spec.data_path_port, settings_of(spec))
+
+
+def _taken(engine: ClusterEngine, machines: Sequence[Machine]) -> list[tuple[str, str]]:
+    """The addresses of the hosts and the networks of the engine's bridges, with whose they are."""
+    hosts = [(address, f"an address of {m.name}") for m in machines for address in addresses_of([m])]
+    return [*hosts, *((network, "a network of the engine's own") for network in engine.networks())]
+
+
+def _refuse_another(machine: Machine, standing: Standing, engine: ClusterEngine, tools: Tools) -> None:
+    """Go on with a Swarm that an earlier call began, and with no other one. Raises ``CheckFailed``."""
+    if standing.state != ACTIVE or not standing.control:
+        raise CheckFailed(
+            f"{machine.name} is a node of a Swarm already ({standing.state}, no manager)",
+            hint=f"`pymachine swarm leave {machine.name}` takes it out of it",
+        )
+    if machine.swarm is not None and machine.swarm.cluster == standing.cluster:
+        return
+    ours = {record.id for record in readable(tools.store)}
+    strange = [
+        node.hostname
+        for node in engine.nodes()
+        if node.id != standing.node and node.labels.get(MACHINE_LABEL) not in ours
+    ]
+    if strange:
+        raise CheckFailed(
+            f"{machine.name} is a manager of Swarm {standing.cluster} already, beside {', '.join(strange)}",
+            hint=f"`pymachine swarm join --to {machine.name} {machine.name}` takes it up as it is",
+        )
+    tools.reporter.notice(machine.name, f"goes on with Swarm {standing.cluster}, of which it is the manager already")
+
+
+def _remembered(machine: Machine, engine: ClusterEngine, session: Session) -> Machine:
+    """Save the key before anything that may fail: without it, a manager that restarts is lost."""
+    key = engine.unlock_key().encode()
+    standing = engine.standing()
+    membership = Membership(standing.cluster, standing.node, MANAGER)
+    return session.save(machine.with_(swarm=membership), {UNLOCK_KEY: key} if key else None)

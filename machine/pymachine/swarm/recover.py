@@ -1,0 +1,181 @@
+"""A Swarm whose managers have lost their majority for good: one of them goes on alone, and the others join anew.
+
+What the managers knew is kept; what only the lost ones had agreed on since is gone. Services run on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
+from pymachine.fleet.inventory.model import NodeSpec
+from pymachine.model import Machine
+from pymachine.steps.services import Tools
+from pymachine.swarm.control import (
+    START_PATIENCE,
+    UNLOCK_KEY,
+    Control,
+    awaited,
+    engine_of,
+    managers_of,
+    member_at_work,
+    settled,
+)
+from pymachine.swarm.join import join
+from pymachine.swarm.parallel import together
+from pymachine.swarm.quorum_lease import quorum_held
+from pymachine.swarm.status import status, the_cluster
+from pymachine.swarm_api.protocol import INACTIVE, PENDING, ClusterEngine, Standing
+from pymachine.swarm_api.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, ClusterView, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Managers by their records: those that ``survive``, and those that do not answer or are no managers any more."""
+
+    cluster: str
+    survivors: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def in_words(self) -> str:
+        """Return what happened, for people."""
+        managers = len(self.survivors) + len(self.lost)
+        alone = "is" if len(self.survivors) == 1 else "are"
+        return (
+            f"of {managers} managers {', '.join(self.lost)} cannot be spoken to; {', '.join(self.survivors)} {alone} "
+            "no majority, so nothing in the Swarm can be changed"
+        )
+
+
+def look_at_loss(tools: Tools, names: Sequence[str] = ()) -> Loss:
+    """Say which managers are left of a Swarm that has no majority. Changes nothing but unlocks them.
+
+    Raises ``CheckFailed`` where there is a majority or may be one in a moment, or where no manager is left.
+    """
+    cluster = the_cluster(tools, names)
+    managers = managers_of(cluster, tools) if cluster else list(names)
+    answers = together(managers, lambda name: _answer(name, tools))
+    survivors = tuple(name for name, answer in answers.items() if answer is not None)
+    if any(_can_change(name, tools) for name in survivors):
+        raise CheckFailed(
+            "the managers have a majority: there is nothing to recover",
+            hint="`pymachine swarm status` shows what is wrong with single nodes",
+        )
+    if not survivors:
+        raise CheckFailed(
+            f"no manager is left that could go on: {', '.join(managers) or 'none is on record'}",
+            hint="`pymachine start` those that are only off; else create the Swarm anew",
+        )
+    lost = tuple(name for name in managers if name not in survivors)
+    if len(survivors) > len(managers) // 2:
+        raise CheckFailed(
+            f"{', '.join(survivors)} answer from here and are a majority, but cannot agree on a leader",
+            hint="wait a minute; else see that they reach each other at TCP port 2377",
+        )
+    _refuse_locking(survivors, tools)
+    return Loss(cluster, survivors, lost)
+
+
+def _refuse_locking(survivors: Sequence[str], tools: Tools) -> None:
+    """An engine cannot start a Swarm anew whose managers lock themselves (moby#36852), and stops at trying to."""
+    if any(tools.store.secrets(name).get(UNLOCK_KEY) for name in survivors):
+        raise CheckFailed(
+            f"only {', '.join(survivors)} can be spoken to, which is no majority, and no engine can start a Swarm "
+            "anew whose managers lock themselves",
+            hint="bring managers back until a majority answers (`pymachine start`, `pymachine swarm unlock`); if "
+            "they are lost for good: `pymachine swarm leave -f --dissolve` all machines, and create the Swarm again",
+        )
+
+
+def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = None) -> ClusterView:
+    """Make a Swarm whose managers have lost their majority work again around ``survivor``; return how it looks then.
+
+    Refused while a majority is there. Managers that are lost are forgotten, those that answer join anew. Where no
+    survivor is named it is the first: an engine does not tell how much of the common log it has.
+    """
+    loss = look_at_loss(tools, names)
+    chosen = survivor or loss.survivors[0]
+    if chosen not in loss.survivors:
+        raise CheckFailed(
+            f"{chosen} is no manager that is left", hint=f"it can be one of these: {', '.join(loss.survivors)}"
+        )
+    with quorum_held(loss.cluster, chosen, "recovery around", tools):
+        formers = _go_on_alone(chosen, tools)
+    for name in loss.survivors:
+        if name != chosen:
+            join(name, formers.get(_node_id(name, tools), NodeSpec(MANAGER)), tools, via=[chosen])
+    return status(tools, [chosen])
+
+
+def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
+    """Make the machine the only manager, forget the others, and return what they were by their node ids."""
+    with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, session.tools) as engine:
+        standing = settled(engine, machine, tools, patience=START_PATIENCE)
+        _start_anew(machine, standing, engine)
+        manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")
+        key = engine.unlock_key().encode()
+        if tools.store.secrets(name).get(UNLOCK_KEY, b"") != key:
+            session.save(machine, {UNLOCK_KEY: key})
+        others = [node for node in manager.nodes() if node.id != standing.node and _was_manager(node)]
+        for node in others:
+            # They are in no majority any more, so that they need not be demoted, and could not be.
+            engine.remove_node(node.id, force=True)
+        return {node.id: _as_it_was(node) for node in others}
+
+
+def _start_anew(machine: Machine, standing: Standing, engine: ClusterEngine) -> None:
+    try:
+        engine.force_new_cluster(standing.address)
+    except EngineError as error:
+        if engine.standing().state != INACTIVE:
+            raise
+        raise EngineError(
+            f"{machine.name} could not start the Swarm anew: {error.message}",
+            hint=f"restart its engine, then it is as before: `pymachine restart {machine.name}`",
+        ) from error
+
+
+def _leading(machine: Machine, engine: ClusterEngine) -> Control | None:
+    try:
+        standing = engine.standing()
+        alone = sum(node.is_manager and node.reachable for node in engine.nodes()) == 1
+    except (QuorumLost, EngineError):
+        return None
+    return Control(engine, machine.name, standing.cluster) if alone and standing.cluster else None
+
+
+def _was_manager(node: Node) -> bool:
+    return node.is_manager or node.role == MANAGER
+
+
+def _as_it_was(node: Node) -> NodeSpec:
+    former = node.labels.get(DRAINED_LABEL, node.availability)
+    kept = {k: v for k, v in node.labels.items() if k not in (MACHINE_LABEL, KEYS_LABEL, DRAINED_LABEL)}
+    return NodeSpec(MANAGER, kept, former)
+
+
+def _node_id(name: str, tools: Tools) -> str:
+    machine = tools.store.get(name)
+    return machine.swarm.node if machine.swarm else ""
+
+
+def _answer(name: str, tools: Tools) -> Standing | None:
+    """What a manager that is left says; None where it does not answer, or is none."""
+    machine = tools.store.get(name)
+    try:
+        with engine_of(machine, tools) as engine:
+            standing = settled(engine, machine, tools, patience=START_PATIENCE)
+    except PymachineError:
+        return None
+    # One that restarted without the others waits for them, and does not call itself a manager meanwhile.
+    return standing if standing.control or standing.state == PENDING else None
+
+
+def _can_change(name: str, tools: Tools) -> bool:
+    with engine_of(tools.store.get(name), tools) as engine:
+        try:
+            engine.nodes()
+        except EngineError:
+            return False
+        return True

@@ -1,0 +1,115 @@
+"""One look at a Swarm, and whose machines its nodes are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymachine.errors import CheckFailed, PymachineError, QuorumLost
+from pymachine.events import looking
+from pymachine.model import Machine
+from pymachine.steps.services import Tools
+from pymachine.store import readable
+from pymachine.swarm.control import Control, control, engine_of, is_node_of, managers_of, members_of
+from pymachine.swarm.parallel import together
+from pymachine.swarm_api.protocol import LOCKED, Standing
+from pymachine.swarm_api.view import MANAGER, ClusterView, Member, Node
+
+
+def status(tools: Tools, names: Sequence[str] = ()) -> ClusterView:
+    """Look at the Swarm of these machines, or at the one that the store knows of. Changes and unlocks nothing.
+
+    Raises ``CheckFailed`` where no machine is a member, or where they are members of several.
+    """
+    cluster = the_cluster(tools, names)
+    via = managers_of(cluster, tools) if cluster else list(names)
+    try:
+        with looking(tools.reporter, "asking the Swarm"), control(tools, via, unlock=False) as manager:
+            return _view(manager, tools)
+    except PymachineError as error:
+        if not cluster:
+            raise
+        standings = _standings(via, tools)
+        lost = isinstance(error, QuorumLost) or _too_few(standings)
+        return ClusterView(
+            cluster, locked=_locked(standings), silent=_silent(standings), lost=lost, trouble=error.message
+        )
+
+
+def the_cluster(tools: Tools, names: Sequence[str] = ()) -> str:
+    """Return the id of the Swarm meant; empty where the machines named are in none by their records.
+
+    Raises ``CheckFailed`` where that is not one, or no machine is named and none is a member.
+    """
+    machines = [tools.store.get(name) for name in names] if names else readable(tools.store)
+    found: dict[str, list[str]] = {}
+    for machine in machines:
+        if machine.swarm is not None:
+            found.setdefault(machine.swarm.cluster, []).append(machine.name)
+    if len(found) > 1:
+        told = "; ".join(f"{', '.join(members[:4])} of one" for members in found.values())
+        raise CheckFailed(f"these are {len(found)} Swarms: {told}", hint="name a machine of the one that you mean")
+    if not found and not names:
+        raise CheckFailed("no machine is a member of a Swarm", hint="`pymachine swarm create MANAGER` makes one")
+    return next(iter(found), "")
+
+
+def _view(manager: Control, tools: Tools) -> ClusterView:
+    nodes = manager.nodes()
+    known = readable(tools.store)
+    members = tuple(Member(_machine_of(node, known), node) for node in nodes)
+    named = {member.machine for member in members}
+    ours = members_of(manager.cluster, tools)
+    missing = tuple(machine.name for machine in ours if machine.name not in named)
+    mute = [m.machine for m in members if m.machine and m.node.is_manager and not m.node.reachable]
+    standings = _standings([*mute, *_managers(ours, missing)], tools)
+    return ClusterView(
+        manager.cluster,
+        members,
+        manager.machine,
+        manager.engine.cluster().autolock,
+        missing,
+        _locked(standings),
+        _silent(standings),
+    )
+
+
+def _machine_of(node: Node, known: Sequence[Machine]) -> str:
+    return next((machine.name for machine in known if is_node_of(machine, node)), "")
+
+
+def _managers(machines: Sequence[Machine], names: Sequence[str]) -> list[str]:
+    return [m.name for m in machines if m.name in names and m.swarm is not None and m.swarm.role == MANAGER]
+
+
+def _standings(names: Sequence[str], tools: Tools) -> dict[str, Standing | None]:
+    with looking(tools.reporter, "asking managers", names) as seen:
+
+        def ask(name: str) -> Standing | None:
+            standing = _standing(name, tools)
+            seen(name)
+            return standing
+
+        return together(names, ask)
+
+
+def _standing(name: str, tools: Tools) -> Standing | None:
+    """What the machine's engine says; None where it does not answer."""
+    try:
+        with engine_of(tools.store.get(name), tools) as engine:
+            return engine.standing()
+    except PymachineError:
+        return None
+
+
+def _locked(standings: dict[str, Standing | None]) -> tuple[str, ...]:
+    return tuple(name for name, standing in standings.items() if standing is not None and standing.state == LOCKED)
+
+
+def _silent(standings: dict[str, Standing | None]) -> tuple[str, ...]:
+    return tuple(name for name, standing in standings.items() if standing is None)
+
+
+def _too_few(standings: dict[str, Standing | None]) -> bool:
+    """Whether those that take part are no majority of the managers on record."""
+    active = sum(standing is not None and standing.control for standing in standings.values())
+    return 0 < active <= len(standings) // 2

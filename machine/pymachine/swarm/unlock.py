@@ -1,0 +1,80 @@
+"""What opens a Swarm: tokens, the key that unlocks its managers, its certificate authority, and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from pymachine.errors import EngineError
+from pymachine.fleet.inventory.model import SwarmSpec
+from pymachine.steps.services import Tools
+from pymachine.swarm.control import (
+    UNLOCK_KEY,
+    Control,
+    awaited,
+    control,
+    engine_of,
+    managers_of,
+    member_at_work,
+    unlocked,
+)
+from pymachine.swarm.init import settings_of
+from pymachine.swarm_api.protocol import LOCKED, Rotation, Settings
+
+LEASE_PATIENCE = 30.0
+ROTATION_PATIENCE = 180.0
+
+
+def update(spec: SwarmSpec, tools: Tools, *, via: Sequence[str]) -> None:
+    """Give a Swarm the settings of ``spec`` that can be changed (autolock, history, certificates, heartbeat)."""
+    with control(tools, via) as manager:
+        _change(manager, settings_of(spec), Rotation(), tools)
+
+
+def rotate(rotation: Rotation, tools: Tools, *, via: Sequence[str]) -> None:
+    """Make tokens, the unlock key or the certificate authority anew; a new key is stored with every manager.
+
+    A new authority is in force when every node has a certificate of it: those that are down are waited for.
+    """
+    with control(tools, via) as manager:
+        _change(manager, Settings(), rotation, tools)
+        if rotation.authority:
+            awaited(
+                tools,
+                lambda: None if manager.engine.cluster().rotating else True,
+                "all nodes to have a certificate of the new authority",
+                patience=ROTATION_PATIENCE,
+                hint="it goes on by itself when the nodes that are down come back, or are removed",
+            )
+
+
+def unlock(name: str, tools: Tools, *, key: str | None = None) -> bool:
+    """Unlock a manager that restarted, with this key or one in the store; return whether it was locked.
+
+    A key that fits is stored.
+    """
+    with member_at_work(name, "unlock", tools) as (session, machine), engine_of(machine, session.tools) as engine:
+        if engine.standing().state != LOCKED:
+            return False
+        if key is None:
+            unlocked(engine, machine, tools)
+            return True
+        engine.unlock(key)
+        session.save(machine, {UNLOCK_KEY: key.encode()})
+        awaited(tools, lambda: True if engine.standing().state != LOCKED else None, f"{name} to be unlocked")
+        return True
+
+
+def _change(manager: Control, settings: Settings, rotation: Rotation, tools: Tools) -> None:
+    """Change the Swarm while nobody else changes its managers' records, and store the key at once."""
+    names = managers_of(manager.cluster, tools)
+    with ExitStack() as leases:
+        for name in names:
+            leases.enter_context(tools.store.lease(name, "store the unlock key of the Swarm", wait=LEASE_PATIENCE))
+        manager.engine.change_cluster(settings, rotation)
+        key = manager.engine.unlock_key().encode()
+        for name in names:
+            if tools.store.secrets(name).get(UNLOCK_KEY, b"") != key:
+                tools.store.put(tools.store.get(name), secrets={UNLOCK_KEY: key})
+    if settings.autolock and not key:
+        raise EngineError(f"{manager.machine} gave no key although its Swarm locks itself", hint="give it again")

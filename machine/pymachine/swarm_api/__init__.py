@@ -1,0 +1,18 @@
+"""Swarm mode as an engine's API offers it: one cluster, its nodes, its services. The docker SDK lives here alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymachine.model import Endpoint
+    from pymachine.swarm_api.protocol import ClusterEngine
+
+
+def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
+    """Connect as ``ConnectCluster`` says, by the docker SDK."""
+    from pymachine.swarm_api.docker_sdk import connect as by_sdk  # costs 0.2 s
+
+    return by_sdk(endpoint, folder, deadline=deadline)
