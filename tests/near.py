@@ -57,7 +57,11 @@ class Tree:
     def tests(self) -> dict[str, str]:
         """Every test module that needs no host, with its path."""
         found = {name: str(path.relative_to(self.root)) for name, path in self.files.items()}
-        return {name: path for name, path in found.items() if re.match(rf"tests/({'|'.join(AREAS)})/test_", path)}
+        return {
+            name: path
+            for name, path in found.items()
+            if re.match(rf"tests/({'|'.join(AREAS)})/(.+/)?test_[^/]+$", path)
+        }
 
     def near(self, changed: Iterable[str]) -> set[str]:
         """Return the paths of the tests that these changed paths reach. Raises ``Unmapped``."""
@@ -109,8 +113,8 @@ class Tree:
         return named
 
     def _conftests(self, file: Path) -> list[str]:
-        beside = file.with_name("conftest.py")
-        return [name for name, path in self.files.items() if path == beside]
+        above = {folder / "conftest.py" for folder in file.parents}
+        return [name for name, path in self.files.items() if path in above]
 
     def _join(self, importer: str, imported: str) -> None:
         if {importer, imported} <= self.graph.modules:

@@ -128,7 +128,7 @@ def _run_slice(run: Run, budget: Budget, proved: str) -> None:
 
 def _units(run: Run) -> dict[str, float]:
     """The units of the soak tier, as pytest finds them; only files that speak of it are looked at."""
-    files = [str(path.relative_to(ROOT)) for path in Path(ROOT / "tests").glob("*/test_*.py") if _speaks(path)]
+    files = [str(path.relative_to(ROOT)) for path in Path(ROOT / "tests").glob("*/**/test_*.py") if _speaks(path)]
     listed = run.folder / "units.json"
     words = [*SUDO, *pytest("--collect-only", "-p", "no:xdist", "--tier", "soak", "--units", str(listed), *files)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -78,7 +78,7 @@ class Files:
     @classmethod
     def all(cls) -> Files:
         """Every test file there is."""
-        return cls.of(sorted(str(path.relative_to(ROOT)) for path in TESTS.glob("*/test_*.py")))
+        return cls.of(sorted(str(path.relative_to(ROOT)) for path in TESTS.glob("*/**/test_*.py")))
 
     @classmethod
     def of(cls, paths: Iterable[str]) -> Files:
@@ -88,7 +88,7 @@ class Files:
         virtual: list[str] = []
         speeds: list[str] = []
         for path in sorted(paths, key=_longest_first):
-            folder = Path(path).parent.name
+            folder = Path(path).parts[1]
             if folder == "bench":
                 speeds.append(path)
             elif folder == "lab" and Path(path).name.startswith("test_kvm"):
@@ -114,8 +114,8 @@ class Files:
 def areas() -> list[str]:
     """Every area that can be named."""
     words: set[str] = set()
-    for path in TESTS.glob("*/test_*.py"):
-        words |= {path.parent.name, *path.stem.removeprefix("test_").split("_")}
+    for path in TESTS.glob("*/**/test_*.py"):
+        words |= {*path.relative_to(TESTS).parts[:-1], *path.stem.removeprefix("test_").split("_")}
     return sorted(word for word in words if len(word) > 2)
 
 
@@ -124,7 +124,7 @@ def _within(area: str) -> Callable[[str], bool]:
 
     def here(path: str) -> bool:
         stem = Path(path).stem.removeprefix("test_")
-        return name in (Path(path).parent.name, stem) or re.search(rf"(^|_){re.escape(name)}(_|$)", stem) is not None
+        return name in (*Path(path).parts[1:-1], stem) or re.search(rf"(^|_){re.escape(name)}(_|$)", stem) is not None
 
     return here
 
@@ -170,7 +170,7 @@ def every_run(files: Files) -> list[Stage]:
 
 def slice_of(chosen: Path, files: Sequence[str]) -> list[Stage]:
     """The stages of what a commit chose from the soak tier; speeds have the computer to themselves."""
-    speeds = [path for path in files if Path(path).parent.name == "bench"]
+    speeds = [path for path in files if Path(path).parts[1] == "bench"]
     others = [path for path in files if path not in speeds]
     words = ("--durations=10", "--chosen", str(chosen))
     side_by_side = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *words)

@@ -26,7 +26,7 @@ from pymachine.transport.host_keys import expected_from
 from pymachine.transport.jump import plan_route
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.ssh_config import HostConfig, parse_output
-from unit.test_inventory_robust import AROUND, GOOD, TOKENS
+from unit.fleet.inventory.test_robust import AROUND, GOOD, TOKENS
 from unit.world import DEBIAN, ENGINE, NOW, told
 
 WORDS = "none NONE ~ ~nouser/x ~/ % %% %h %d/% $ ${ $HOME ${HOME} -1 0 65536 \u0663 yes / a@b:c [::1]"

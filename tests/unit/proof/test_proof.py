@@ -228,8 +228,8 @@ def test_a_soak_goes_on_after_a_stage_that_fails() -> None:
 def test_single_tests_run_where_their_file_does() -> None:
     tests = [
         "tests/lab/test_swarm.py::test_a[x]",
-        "tests/unit/test_proof.py::test_b",
-        "tests/unit/test_proof.py::test_c",
+        "tests/unit/proof/test_proof.py::test_b",
+        "tests/unit/proof/test_proof.py::test_c",
     ]
     stages = {stage.name: stage for stage in again(tests)}
     assert set(stages) == {"soak: hosts", "soak: fast"}
@@ -246,7 +246,7 @@ def test_files_that_share_hosts_are_of_one_group() -> None:
 def test_every_test_file_is_in_a_stage_and_can_be_named() -> None:
     files = Files.all()
     everywhere = {*files.fast, *files.hosts, *files.virtual, *files.speeds}
-    assert everywhere == {f"tests/{path.parent.name}/{path.name}" for path in TESTS.glob("*/test_*.py")}
+    assert everywhere == {f"tests/{path.relative_to(TESTS)}" for path in TESTS.glob("*/**/test_*.py")}
     swarm = files.of_area("swarm")
     assert "tests/lab/test_swarm_managers.py" in swarm.hosts
     assert files.of_area("test_swarm_managers.py").hosts == ("tests/lab/test_swarm_managers.py",)

@@ -13,8 +13,8 @@ from pymachine_aws.options import AwsOptions
 from pymachine_aws.parse_options import read_options
 from pymachine_aws.placement import survey
 from pymachine_aws.site import Site
+from unit.aws.test_images import an_image
 from unit.aws_account import Answer, TableAccount, refusal
-from unit.test_aws_images import an_image
 
 REGION = "eu-central-1"
 

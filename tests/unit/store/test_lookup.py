@@ -123,7 +123,7 @@ def test_a_lookup_loads_only_what_it_needs(tmp_path: Path) -> None:
         "print(*sorted(set(sys.modules) - before))"
     )
     command = [sys.executable, "-S", "-c", code, str(tmp_path / "store")]
-    root = str(Path(__file__).parents[2] / "machine")
+    root = str(Path(__file__).parents[3] / "machine")
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=LIMIT, check=True, env={**os.environ, "PYTHONPATH": root}
     )

@@ -124,7 +124,7 @@ def test_a_reader_that_goes_away_ends_the_telling_and_not_the_work(
     gone: str, code: int, progress: str, tmp_path: Path
 ) -> None:
     environ = {**os.environ, "MACHINE_STORAGE_PATH": str(tmp_path / "store"), "FAKE_CLOUD": str(tmp_path / "cloud")}
-    world = Path(__file__).parents[1] / "transcripts" / "fakeworld.py"
+    world = Path(__file__).parents[2] / "transcripts" / "fakeworld.py"
     read, write = os.pipe()
     os.close(read)
     kept = subprocess.DEVNULL

@@ -15,7 +15,7 @@ from pymachine.images.pull import baked_name, baked_origin, look_up, resolve
 from pymachine.images.qcow2 import MAGIC
 from pymachine_kvm.driver import KvmDriver
 from pymachine_kvm.options import KvmOptions
-from unit.test_images_shelf import DISK, put
+from unit.images.test_cache import DISK, put
 
 
 @pytest.fixture

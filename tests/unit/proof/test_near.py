@@ -28,7 +28,7 @@ def everything() -> set[str]:
 @pytest.mark.parametrize(
     ("path", "reached"),
     [
-        ("machine/pymachine/cli/shells.py", "unit/test_cli_shells.py"),
+        ("machine/pymachine/cli/shells.py", "unit/cli/test_shells.py"),
         ("machine/pymachine/cli/shells.py", "transcripts/test_transcripts.py"),  # through a program in a process
         (
             "machine/pymachine/fleet/apply/__init__.py",
@@ -36,13 +36,13 @@ def everything() -> set[str]:
         ),  # a command loaded by its name
         ("drivers/pymachine_none/__init__.py", "transcripts/test_transcripts.py"),  # a driver found by entry points
         ("drivers/pymachine_aws/api.py", "contract/test_aws_killed.py"),
-        ("machine/pymachine/images/debian/overlay/hosts", "unit/test_images_making.py"),
+        ("machine/pymachine/images/debian/overlay/hosts", "unit/images/test_debian.py"),
         ("tests/golden/libvirt/pool.xml", "golden/test_kvm_domain.py"),
         ("tests/golden/conftest.py", "golden/test_kvm_domain.py"),
         ("tests/transcripts/env.txt", "transcripts/test_transcripts.py"),
         ("tests/lab/ec2/app.py", "contract/test_aws_life.py"),
-        ("tests/unit/test_near.py", "unit/test_near.py"),
-        ("tests/properties.py", "unit/test_command.py"),
+        ("tests/unit/proof/test_near.py", "unit/proof/test_near.py"),
+        ("tests/properties.py", "unit/transport/test_command.py"),
     ],
 )
 def test_a_change_reaches_the_tests_of_it_and_not_all(path: str, reached: str) -> None:
@@ -130,9 +130,11 @@ import json, sys, pytest
 code = pytest.main(["-q", "-n", "0", "-m", "not lab", "-p", "no:cacheprovider", sys.argv[1]])
 print("\\n" + json.dumps([int(code), *(name for name in sys.modules if name.startswith("pymachine"))]))
 """
-CHEAP = "unit/test_command.py"
+CHEAP = "unit/transport/test_command.py"
 MODULES = [
-    f"{path.parent.name}/{path.name}" for area in near.AREAS for path in (ROOT / "tests" / area).glob("test_*.py")
+    str(path.relative_to(ROOT / "tests"))
+    for area in near.AREAS
+    for path in (ROOT / "tests" / area).rglob("test_*.py")
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from properties import MANY, USUAL, examples
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2]
 GIVEN = re.compile(r"^@given\(", re.MULTILINE)
 MODULES = [path for path in sorted(TESTS.rglob("test_*.py")) if GIVEN.search(path.read_text())]
 

@@ -13,7 +13,7 @@ from pymachine_kvm.options import KvmOptions
 from pymachine_ssh import SshOptions
 from unit.inventories import Files
 
-DOCS = Path(__file__).parents[2] / "docs/inventory.md"
+DOCS = Path(__file__).parents[4] / "docs/inventory.md"
 KINDS: dict[str, type] = {"ssh": SshOptions, "kvm": KvmOptions, "aws": AwsOptions}
 
 
