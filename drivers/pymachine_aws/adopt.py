@@ -10,9 +10,9 @@ from typing import ClassVar
 from pymachine.driver import Handle, Instance, Remember, Request
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine_aws import console_key, images
-from pymachine_aws.api import Account
-from pymachine_aws.config import Wanted
-from pymachine_aws.describe import Clock, Described, address_of, find_instance, instance_of, state_of
+from pymachine_aws.api import AwsAccount
+from pymachine_aws.config import LaunchConfig
+from pymachine_aws.describe import AwsClock, Described, address_of, find_instance, instance_of, state_of
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.parse_options import read_options
@@ -32,7 +32,9 @@ class AdoptedAws(Instances):
 
     preexisting: ClassVar[bool] = True
 
-    def __init__(self, account: Callable[[Wanted], Account] = account_of, clock: Clock | None = None) -> None:
+    def __init__(
+        self, account: Callable[[LaunchConfig], AwsAccount] = account_of, clock: AwsClock | None = None
+    ) -> None:
         super().__init__(clock)
         self._open = account
 
@@ -63,13 +65,13 @@ class AdoptedAws(Instances):
     def destroy(self, handle: Handle) -> None:
         """Do nothing: the instance is not ours, and what was set up on it is taken off by the core."""
 
-    def _host_key(self, account: Account, ec2: Ec2, request: Request) -> str | None:
+    def _host_key(self, account: AwsAccount, ec2: Ec2, request: Request) -> str | None:
         return console_key.host_key_if_wanted(
             account, ec2, progress=request.progress, deadline=CONSOLE_PATIENCE, clock=self.clock
         )
 
 
-def _running(account: Account, wanted: Wanted, request: Request) -> Described:
+def _running(account: AwsAccount, wanted: LaunchConfig, request: Request) -> Described:
     """Return what EC2 tells of the instance, which runs and has an address as wanted."""
     name = request.adopted
     if not _ID.fullmatch(name):
@@ -92,7 +94,7 @@ def _other(found: Described) -> str:
     return next((kind for kind in ("public", "private", "ipv6") if address_of(kind, found)), "")
 
 
-def _user(account: Account, wanted: Wanted, described: Described) -> str:
+def _user(account: AwsAccount, wanted: LaunchConfig, described: Described) -> str:
     """Return the account to log in to: the wanted one, else the one that the image is known to have."""
     user = wanted.way.user or images.user_of(account, str(described["ImageId"]))
     if not user:
@@ -102,7 +104,7 @@ def _user(account: Account, wanted: Wanted, described: Described) -> str:
     return user
 
 
-def _handle(account: Account, wanted: Wanted, request: Request, user: str) -> Ec2:
+def _handle(account: AwsAccount, wanted: LaunchConfig, request: Request, user: str) -> Ec2:
     way = wanted.way
     return Ec2(
         region=account.region,
@@ -129,7 +131,7 @@ def _login_key(request: Request) -> str:
     return request.login.public_key.strip()
 
 
-def _with_key(found: Instance, wanted: Wanted) -> Instance:
+def _with_key(found: Instance, wanted: LaunchConfig) -> Instance:
     """Log in by the user's own key, but where EC2 Instance Connect lets in ours."""
     if found.ssh is None or wanted.way.via == "instance-connect":
         return found

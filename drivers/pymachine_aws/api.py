@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from pymachine import __version__
 from pymachine.errors import DriverError, DriverMissing, PymachineError, Unreachable, UsageFault, refuses
-from pymachine_aws.errors import ApiError, Call, Trouble, Unsure, authorisation_message, explain, not_authorised
+from pymachine_aws.errors import ApiError, AwsCall, Trouble, Unsure, authorisation_message, explain, not_authorised
 from pymachine_aws.handle import Ec2
 
-__all__ = ["Account", "ApiError", "Unsure"]
+__all__ = ["ApiError", "AwsAccount", "Unsure"]
 
 CONNECT_TIMEOUT = 5.0
 DECODE_TIMEOUT = 5.0
@@ -27,7 +27,7 @@ DECODE_TIMEOUT = 5.0
 FEW_TRIES = {"ssm": 2}
 
 
-class Account:
+class AwsAccount:
     """One place of one account: a region under a profile, or at an endpoint URL; None leaves it to boto3.
 
     Safe for several threads. ``timeout`` is how many seconds one try of a call may take, ``retries`` how many tries a
@@ -131,12 +131,12 @@ class Account:
     def _in_time(self, error: PymachineError) -> PymachineError:
         return DriverError(error.message, hint=error.hint) if self._changed and refuses(error) else error
 
-    def _call(self, what: str, changes: bool) -> Call:
+    def _call(self, what: str, changes: bool) -> AwsCall:
         region, profile, endpoint_url = self._place
         place = region or (self._session and self._session.region_name) or "the default region"
-        return Call(what, place, endpoint_url or f"EC2 of {place}", changes, profile)
+        return AwsCall(what, place, endpoint_url or f"EC2 of {place}", changes, profile)
 
-    def _explained(self, error: Exception, call: Call) -> PymachineError:
+    def _explained(self, error: Exception, call: AwsCall) -> PymachineError:
         ours = explain(error, call)
         encoded = authorisation_message(error)
         if encoded:

@@ -29,7 +29,7 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SshAccess:
     """How the host is reached: ``user`` None for the image's, ``via`` and ``host_key`` as the options say.
 
     ``address`` is ``public``, ``private`` or ``ipv6``; ``public`` says whether there is to be a public IPv4 at all,
@@ -62,7 +62,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LaunchConfig:
     """The options, read. ``zones`` are letters or whole names, ``user_data`` is the file's text, ``market`` orders
     what to try: ``("spot",)``, ``("spot", "")``, or ``("",)``; ``spot_price`` is dollars an hour.
     """
@@ -77,7 +77,7 @@ class Wanted:
     types: tuple[str, ...]
     volume: Volume
     access: Access
-    way: Way
+    way: SshAccess
     markets: tuple[str, ...]
     spot_price: str | None
     instance_profile: str | None

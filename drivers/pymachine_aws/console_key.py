@@ -8,8 +8,8 @@ from typing import Any
 
 from pymachine.errors import DriverError, UsageFault
 from pymachine.transport.host_keys import parse_pin
-from pymachine_aws.api import Account, ApiError
-from pymachine_aws.describe import Clock
+from pymachine_aws.api import ApiError, AwsAccount
+from pymachine_aws.describe import AwsClock
 from pymachine_aws.error_codes import is_lagging
 from pymachine_aws.handle import Ec2
 
@@ -22,24 +22,24 @@ _KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+=*")
 _PREFERRED = ("ssh-ed25519", "ecdsa-", "ssh-rsa")
 
 
-def host_key_if_wanted(account: Account, ec2: Ec2, **how: Any) -> str | None:
+def host_key_if_wanted(account: AwsAccount, ec2: Ec2, **how: Any) -> str | None:
     """Return what ``host_key`` does for an instance whose key is to come from its console, None for any other."""
     return host_key(account, ec2, **how) if ec2.host_key == "console" else None
 
 
 def host_key(
-    account: Account,
+    account: AwsAccount,
     ec2: Ec2,
     *,
     progress: Callable[[str], None],
     deadline: float = PATIENCE,
-    clock: Clock | None = None,
+    clock: AwsClock | None = None,
 ) -> str:
     """Wait until the console shows the host's keys, and return the best of them as an OpenSSH line.
 
     Raises ``DriverError`` where it does not within ``deadline`` seconds.
     """
-    clock = clock or Clock()
+    clock = clock or AwsClock()
     console = _Console(account, ec2.instance)
     end = clock.now() + deadline
     progress(f"waiting for the host key on the console of {ec2.instance}")
@@ -76,7 +76,7 @@ def _is_key(line: str) -> bool:
 class _Console:
     """What an instance has written: of now where its type can show that, else as it was posted after the boot."""
 
-    def __init__(self, account: Account, instance: str) -> None:
+    def __init__(self, account: AwsAccount, instance: str) -> None:
         self._account = account
         self._instance = instance
         self._latest = True

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from pymachine.driver import Instance
 from pymachine.errors import DriverError
-from pymachine_aws.api import Account
+from pymachine_aws.api import AwsAccount
 from pymachine_aws.describe import Described, find_instance, instance_of, state_of
 from pymachine_aws.handle import Ec2
 from pymachine_aws.ssh_proxy import proxy_words
 
 
-def find(ec2: Ec2, account: Account | None = None) -> Instance:
+def find(ec2: Ec2, account: AwsAccount | None = None) -> Instance:
     """Return the instance with its addresses of now. Raises ``DriverError`` where it does not run."""
-    described = required(account or Account.of(ec2), ec2)
+    described = required(account or AwsAccount.of(ec2), ec2)
     state = state_of(described)
     if state != "running":
         raise DriverError(f"{ec2.instance} in {ec2.region} is {state}, so it has no address", hint=_HINTS.get(state))
     return instance_of(ec2, described, proxy=proxy_words(ec2))
 
 
-def required(account: Account, ec2: Ec2) -> Described:
+def required(account: AwsAccount, ec2: Ec2) -> Described:
     """Return what EC2 tells of the instance. Raises ``DriverError`` where there is none yet, or none any more."""
     if not ec2.instance:
         raise DriverError("there is no instance yet", hint="give the machine's create command again to go on with it")

@@ -13,7 +13,7 @@ from pymachine.driver import Instance
 from pymachine.errors import DriverError, Unreachable
 from pymachine.model import SshAddress
 from pymachine_aws import tags
-from pymachine_aws.api import Account, ApiError
+from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.error_codes import NoRoom, explained_end, is_throttled, lacks_room
 from pymachine_aws.errors import Trouble
 from pymachine_aws.handle import Ec2
@@ -31,14 +31,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class AwsClock:
     """Time as seconds that only grow, and a way to let it pass."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
-def find_instance(account: Account, instance: str) -> Described | None:
+def find_instance(account: AwsAccount, instance: str) -> Described | None:
     """Return what EC2 tells of an instance, None while or once it knows none.
 
     Asked by filter: an id that is not known yet would be an error.
@@ -47,19 +47,19 @@ def find_instance(account: Account, instance: str) -> Described | None:
     return found[0] if found else None
 
 
-def find_machine(account: Account, machine_id: str, states: Sequence[str] = KEPT) -> list[Described]:
+def find_machine(account: AwsAccount, machine_id: str, states: Sequence[str] = KEPT) -> list[Described]:
     """Return the instances in these states that were launched for a machine."""
     return look(account, {f"tag:{tags.ID}": (machine_id,), "instance-state-name": states})
 
 
-def look(account: Account, filters: Mapping[str, Sequence[str]], **paging: int) -> list[Described]:
+def look(account: AwsAccount, filters: Mapping[str, Sequence[str]], **paging: int) -> list[Described]:
     """Return the instances that all filters let through; ``paging`` may say how many a page holds."""
     asked = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
     reservations = account.pages("describe_instances", "Reservations", "look for instances", Filters=asked, **paging)
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
-def until_seen(find: Callable[[], T], clock: Clock) -> T:
+def until_seen(find: Callable[[], T], clock: AwsClock) -> T:
     """Look again for some seconds where nothing shows: EC2 is slow to tell of what it has just made."""
     end = clock.now() + SETTLING
     while not (found := find()) and clock.now() < end:
@@ -67,7 +67,7 @@ def until_seen(find: Callable[[], T], clock: Clock) -> T:
     return found
 
 
-def insist(change: Callable[[], object], clock: Clock) -> None:
+def insist(change: Callable[[], object], clock: AwsClock) -> None:
     """Make a change that may be repeated, again where AWS does not answer, or not so fast."""
     for pause in PAUSES:
         try:
@@ -81,7 +81,7 @@ def insist(change: Callable[[], object], clock: Clock) -> None:
     change()
 
 
-def asked_until(end: float, ask: Callable[[], T], clock: Clock) -> T:
+def asked_until(end: float, ask: Callable[[], T], clock: AwsClock) -> T:
     """Ask, again while EC2 says that it is asked too much or has trouble of its own, as long as time is left.
 
     ``end`` is when it is up, by ``clock``. Raises as ``ask``; what it failed by last where it went on failing.
@@ -107,7 +107,7 @@ def state_of(described: Described) -> str:
     return str(described["State"]["Name"])
 
 
-def wait_running(account: Account, ec2: Ec2, clock: Clock, progress: Callable[[str], None]) -> Described:
+def wait_running(account: AwsAccount, ec2: Ec2, clock: AwsClock, progress: Callable[[str], None]) -> Described:
     """Wait until the instance runs and has the address by which it is used; at last without that.
 
     Raises ``NoRoom`` where EC2 found no place for it after all, ``DriverError`` where it ended otherwise, or

@@ -9,18 +9,18 @@ from pymachine.driver import (
     NOBODY,
     Driver,
     Handle,
+    InPlaceUpdate,
     Instance,
     Leftover,
     Listener,
-    Opening,
-    Refitting,
+    NodePort,
     Remember,
     Request,
     Search,
 )
 from pymachine_aws import adopt, launch, leftovers, modify, placement, remove, security_group
-from pymachine_aws.api import Account
-from pymachine_aws.describe import Clock
+from pymachine_aws.api import AwsAccount
+from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.parse_options import read_options
@@ -33,7 +33,7 @@ class AwsDriver(Instances):
     preexisting: ClassVar[bool] = False
     alters: ClassVar[Mapping[str, str]] = modify.ALTERS
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: AwsClock | None = None) -> None:
         super().__init__(clock)
         self._sites: dict[str, Site] = {}
 
@@ -54,17 +54,17 @@ class AwsDriver(Instances):
         """Terminate what carries the machine's id, and remove our group with the last machine."""
         remove.remove(Ec2.of(handle), clock=self.clock)
 
-    def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
+    def interconnect(self, handle: Handle, openings: Sequence[NodePort]) -> None:
         """Open ways within our own security group; groups of the user's stay as they are."""
         ec2 = Ec2.of(handle)
         if ec2.group:
-            security_group.interconnect(Account.of(ec2), ec2.vpc, openings, self.clock)
+            security_group.interconnect(AwsAccount.of(ec2), ec2.vpc, openings, self.clock)
 
-    def rests(self, handle: Handle, change: Refitting) -> bool:
+    def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Say whether EC2 has to switch it off for other options."""
         return modify.rests(Ec2.of(handle), change)
 
-    def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
+    def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
         """Give it another type, disk, tags or openings."""
         modify.refit(Ec2.of(handle), change, listener, clock=self.clock)
 

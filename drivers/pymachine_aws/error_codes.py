@@ -10,7 +10,7 @@ from pymachine_aws.errors import hint_of, plain
 from pymachine_aws.site import Attempt
 
 
-class Reach(Enum):
+class RefusalScope(Enum):
     """How far a refusal reaches: what else need not be tried after it."""
 
     PLACE = "this type in this zone"
@@ -29,33 +29,33 @@ class NoRoom(DriverError):
         self.code = code
 
     @property
-    def reach(self) -> Reach:
+    def reach(self) -> RefusalScope:
         """How far it reaches."""
-        return _NO_ROOM.get(plain(self.code), Reach.PLACE)
+        return _NO_ROOM.get(plain(self.code), RefusalScope.PLACE)
 
     def rules_out(self, tried: Attempt, other: Attempt) -> bool:
         """Whether ``other`` would be refused as well, after ``tried`` was."""
-        if self.reach is Reach.QUOTA:
+        if self.reach is RefusalScope.QUOTA:
             return (other.type, other.market) == (tried.type, tried.market)
-        return self.reach is Reach.SUBNET and other.subnet.id == tried.subnet.id
+        return self.reach is RefusalScope.SUBNET and other.subnet.id == tried.subnet.id
 
 
 _NO_ROOM = {
-    "InsufficientInstanceCapacity": Reach.PLACE,
-    "InsufficientHostCapacity": Reach.PLACE,
-    "InsufficientCapacityOnHost": Reach.PLACE,
-    "InsufficientReservedInstanceCapacity": Reach.PLACE,
-    "ReservationCapacityExceeded": Reach.PLACE,
-    "InsufficientCapacity": Reach.PLACE,
-    "InsufficientVolumeCapacity": Reach.PLACE,
-    "Unsupported": Reach.PLACE,
-    "SpotMaxPriceTooLow": Reach.PLACE,
-    "SpotInstanceTermination": Reach.PLACE,
-    "InsufficientFreeAddressesInSubnet": Reach.SUBNET,
+    "InsufficientInstanceCapacity": RefusalScope.PLACE,
+    "InsufficientHostCapacity": RefusalScope.PLACE,
+    "InsufficientCapacityOnHost": RefusalScope.PLACE,
+    "InsufficientReservedInstanceCapacity": RefusalScope.PLACE,
+    "ReservationCapacityExceeded": RefusalScope.PLACE,
+    "InsufficientCapacity": RefusalScope.PLACE,
+    "InsufficientVolumeCapacity": RefusalScope.PLACE,
+    "Unsupported": RefusalScope.PLACE,
+    "SpotMaxPriceTooLow": RefusalScope.PLACE,
+    "SpotInstanceTermination": RefusalScope.PLACE,
+    "InsufficientFreeAddressesInSubnet": RefusalScope.SUBNET,
     # Quotas are of a region: another family of types, or the other market, has one of its own.
-    "VcpuLimitExceeded": Reach.QUOTA,
-    "InstanceLimitExceeded": Reach.QUOTA,
-    "MaxSpotInstanceCountExceeded": Reach.QUOTA,
+    "VcpuLimitExceeded": RefusalScope.QUOTA,
+    "InstanceLimitExceeded": RefusalScope.QUOTA,
+    "MaxSpotInstanceCountExceeded": RefusalScope.QUOTA,
 }
 _THROTTLED = frozenset({
     "RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException", "ThrottledException",
@@ -91,7 +91,7 @@ def lacks_room(code: str) -> bool:
 
 def is_quota(code: str) -> bool:
     """Whether the account's own limit stands in the way: waiting does not help."""
-    return _NO_ROOM.get(plain(code)) is Reach.QUOTA
+    return _NO_ROOM.get(plain(code)) is RefusalScope.QUOTA
 
 
 def is_throttled(error: ApiError) -> bool:

@@ -39,7 +39,7 @@ class Trouble(Unreachable):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AwsCall:
     """A call to report on: ``what`` completes "cannot …", ``place`` is its region, ``changes`` whether it does."""
 
     what: str
@@ -54,7 +54,7 @@ class Call:
         return f"cannot {self.what} in {self.place}"
 
 
-def explain(error: Exception, call: Call, *, now: datetime | None = None) -> PymachineError:
+def explain(error: Exception, call: AwsCall, *, now: datetime | None = None) -> PymachineError:
     """Return our error for one of botocore's. ``now`` is this computer's time, for comparing with AWS's."""
     if _kinds(error) & {"ClientError"}:
         return _refused(error, call, now or datetime.now(UTC))
@@ -70,7 +70,7 @@ def authorisation_message(error: Exception) -> str:
     return match[1] if match else ""
 
 
-def not_authorised(error: Exception, call: Call, decoded: Mapping[str, Any] | None = None) -> ApiError:
+def not_authorised(error: Exception, call: AwsCall, decoded: Mapping[str, Any] | None = None) -> ApiError:
     """Return the error for a missing permission; ``decoded`` is what STS made of its encoded part."""
     context = (decoded or {}).get("context") or {}
     action = context.get("action") or _found(_ACTION, error) or f"ec2:{getattr(error, 'operation_name', '')}"
@@ -121,7 +121,7 @@ _CREDENTIALS_OF = frozenset({
 _DEFINITE = ("Insufficient", "Unsupported", "InvalidParameter")
 
 
-def _refused(error: Exception, call: Call, now: datetime) -> PymachineError:
+def _refused(error: Exception, call: AwsCall, now: datetime) -> PymachineError:
     code = code_of(error)
     if getattr(error, "operation_name", "") in _CREDENTIALS_OF:
         hint = _ROLE if code in _NOT_ALLOWED else _again(call)
@@ -140,7 +140,7 @@ def _is_about_keys(code: str, error: Exception) -> bool:
     return code in _SIGNATURE | _NO_TOKEN | _EXPIRED and "Not authorized for" not in _message(error)
 
 
-def _not_counting(error: Exception, code: str, now: datetime, call: Call) -> CheckFailed:
+def _not_counting(error: Exception, code: str, now: datetime, call: AwsCall) -> CheckFailed:
     """Return what is wrong with credentials: the clock, their age, or they themselves."""
     skew = _skew(error, now)
     if code in _SIGNATURE and skew is not None and abs(skew) > SKEW_ALLOWED:
@@ -180,7 +180,7 @@ def _is_server_fault(error: Exception, code: str) -> bool:
     return int(status) >= 500 or code in {"InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"}
 
 
-def _server_fault(error: Exception, call: Call, code: str) -> Unreachable:
+def _server_fault(error: Exception, call: AwsCall, code: str) -> Unreachable:
     kind = Unsure if call.changes else Trouble
     return kind(f"{call.failed}: AWS has trouble of its own: {_message(error)} ({code})", hint=_SAME)
 
@@ -244,12 +244,12 @@ _HINTS = {
 }  # fmt: skip
 
 
-def _again(call: Call) -> str:
+def _again(call: AwsCall) -> str:
     profile = f" --profile {call.profile}" if call.profile else ""
     return f"log in again (`aws sso login{profile}`, or new keys), then give the same command again"
 
 
-def _no_keys(error: Exception, call: Call) -> PymachineError:
+def _no_keys(error: Exception, call: AwsCall) -> PymachineError:
     return CheckFailed(
         f"{call.failed}: no AWS credentials were found",
         hint="`aws configure` or `aws sso login`; or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or give "
@@ -257,55 +257,55 @@ def _no_keys(error: Exception, call: Call) -> PymachineError:
     )
 
 
-def _half_keys(error: Exception, call: Call) -> PymachineError:
+def _half_keys(error: Exception, call: AwsCall) -> PymachineError:
     return CheckFailed(f"{call.failed}: the AWS credentials are incomplete: {_line(error)}", hint="give all parts")
 
 
-def _no_profile(error: Exception, call: Call) -> PymachineError:
+def _no_profile(error: Exception, call: AwsCall) -> PymachineError:
     return UsageFault(f"no AWS profile {call.profile!r}", hint="`aws configure list-profiles` lists them")
 
 
-def _stale_keys(error: Exception, call: Call) -> PymachineError:
+def _stale_keys(error: Exception, call: AwsCall) -> PymachineError:
     return CheckFailed(f"{call.failed}: the AWS login is missing or has expired: {_line(error)}", hint=_again(call))
 
 
-def _unread_keys(error: Exception, call: Call) -> PymachineError:
+def _unread_keys(error: Exception, call: AwsCall) -> PymachineError:
     return CheckFailed(
         f"{call.failed}: no credentials could be had: {_line(error)}", hint="`aws sts get-caller-identity` must work"
     )
 
 
-def _bad_settings(error: Exception, call: Call) -> PymachineError:
+def _bad_settings(error: Exception, call: AwsCall) -> PymachineError:
     return UsageFault(f"the AWS configuration cannot be used: {_line(error)}", hint="mend ~/.aws/config")
 
 
-def _no_region(error: Exception, call: Call) -> PymachineError:
+def _no_region(error: Exception, call: AwsCall) -> PymachineError:
     return UsageFault("no AWS region is given", hint="give --aws-region, or set AWS_DEFAULT_REGION")
 
 
-def _bad_region(error: Exception, call: Call) -> PymachineError:
+def _bad_region(error: Exception, call: AwsCall) -> PymachineError:
     return UsageFault(f"--aws-region: {call.place!r} is no region", hint="write it like eu-central-1")
 
 
-def _bad_endpoint(error: Exception, call: Call) -> PymachineError:
+def _bad_endpoint(error: Exception, call: AwsCall) -> PymachineError:
     return UsageFault(f"the endpoint URL cannot be used: {_line(error)}", hint="write it like https://host:port")
 
 
-def _not_connected(error: Exception, call: Call) -> PymachineError:
+def _not_connected(error: Exception, call: AwsCall) -> PymachineError:
     return Unreachable(
         f"{call.failed}: {call.endpoint} cannot be reached: {_line(error)}",
         hint="are network, DNS and proxy (HTTPS_PROXY) in order, and the region's name and --aws-endpoint-url right?",
     )
 
 
-def _not_trusted(error: Exception, call: Call) -> PymachineError:
+def _not_trusted(error: Exception, call: AwsCall) -> PymachineError:
     return Unreachable(
         f"{call.failed}: no trusted connection to {call.endpoint}: {_line(error)}",
         hint="AWS_CA_BUNDLE names the certificates to trust, a company's proxy's say",
     )
 
 
-def _cut_off(error: Exception, call: Call) -> PymachineError:
+def _cut_off(error: Exception, call: AwsCall) -> PymachineError:
     kind = Unsure if call.changes else Trouble
     return kind(f"{call.failed}: no answer from {call.endpoint}: {_line(error)}", hint=_SAME)
 

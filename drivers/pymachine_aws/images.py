@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
-from pymachine_aws.api import Account, ApiError
-from pymachine_aws.site import Image
+from pymachine_aws.api import ApiError, AwsAccount
+from pymachine_aws.site import AmiChoice
 
 ARCHES = ("x86_64", "arm64")
 FALLBACK_USER = "ec2-user"
@@ -27,7 +27,7 @@ Described = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
+class AmiVendor:
     """One alias: where its maker publishes it; ``{arch}`` stands for the architecture in the maker's words.
 
     ``parameter`` is the public parameter of Systems Manager that holds the newest AMI's id, ``owners`` and ``name``
@@ -49,8 +49,8 @@ class Vendor:
         return self.name.replace("{arch}", self.words[arch])
 
 
-def _ubuntu(number: str, codename: str, disk: str, folder: str) -> Vendor:
-    return Vendor(
+def _ubuntu(number: str, codename: str, disk: str, folder: str) -> AmiVendor:
+    return AmiVendor(
         parameter=f"/aws/service/canonical/ubuntu/server/{number}/stable/current/{{arch}}/hvm/ebs-{disk}/ami-id",
         owners=_CANONICAL,
         name=f"ubuntu/images/{folder}/ubuntu-{codename}-{number}-{{arch}}-server-*",
@@ -59,8 +59,8 @@ def _ubuntu(number: str, codename: str, disk: str, folder: str) -> Vendor:
     )
 
 
-def _debian(number: str) -> Vendor:
-    return Vendor(
+def _debian(number: str) -> AmiVendor:
+    return AmiVendor(
         parameter=f"/aws/service/debian/release/{number}/latest/{{arch}}",
         owners=_DEBIAN,
         name=f"debian-{number}-{{arch}}-*",
@@ -75,7 +75,7 @@ ALIASES = {
     "ubuntu-22.04": _ubuntu("22.04", "jammy", "gp2", "hvm-ssd"),
     "debian-13": _debian("13"),
     "debian-12": _debian("12"),
-    "al2023": Vendor(
+    "al2023": AmiVendor(
         parameter="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}",
         owners=_AMAZON,
         name="al2023-ami-2023.*-kernel-*-{arch}",
@@ -105,24 +105,24 @@ def check_name(text: str, flag: str) -> str:
     raise UsageFault(f"{flag}: no image {text!r}", hint=f"did you mean {near[0]}? {known}" if near else known)
 
 
-def find(account: Account, name: str, arches: Sequence[str]) -> dict[str, Image]:
+def find(account: AwsAccount, name: str, arches: Sequence[str]) -> dict[str, AmiChoice]:
     """Return the image for each of ``arches`` that has one; ``name`` is as from ``check_name``.
 
     An AMI has one architecture only. Costs two calls for an alias, one for an AMI. Raises ``CheckFailed`` for images
-    that cannot be launched, and as ``Account.read``.
+    that cannot be launched, and as ``AwsAccount.read``.
     """
     vendor = ALIASES.get(name)
     found = [_by_id(account, name)] if vendor is None else _newest(account, name, vendor, arches)
     return {str(each["Architecture"]): _image(each, vendor) for each in found}
 
 
-def user_of(account: Account, image_id: str) -> str:
-    """Return the account that an AMI is known to have, or an empty string. Raises as ``Account.read``."""
+def user_of(account: AwsAccount, image_id: str) -> str:
+    """Return the account that an AMI is known to have, or an empty string. Raises as ``AwsAccount.read``."""
     found = _described(account, [image_id])
     return _user(found[0]) if found else ""
 
 
-def _by_id(account: Account, image_id: str) -> Described:
+def _by_id(account: AwsAccount, image_id: str) -> Described:
     found = _described(account, [image_id])
     if not found:
         raise CheckFailed(
@@ -132,7 +132,7 @@ def _by_id(account: Account, image_id: str) -> Described:
     return found[0]
 
 
-def _newest(account: Account, name: str, vendor: Vendor, arches: Sequence[str]) -> list[Described]:
+def _newest(account: AwsAccount, name: str, vendor: AmiVendor, arches: Sequence[str]) -> list[Described]:
     """Return an alias's images: those its maker's parameters name, else the newest by owner and name."""
     ids = _from_parameters(account, vendor, arches)
     found = _described(account, ids) if ids else []
@@ -146,7 +146,7 @@ def _newest(account: Account, name: str, vendor: Vendor, arches: Sequence[str]) 
     return found
 
 
-def _from_parameters(account: Account, vendor: Vendor, arches: Sequence[str]) -> list[str]:
+def _from_parameters(account: AwsAccount, vendor: AmiVendor, arches: Sequence[str]) -> list[str]:
     """Return ids; none where Systems Manager may not be asked, or cannot be reached from here."""
     names = [vendor.path(arch) for arch in arches]
     try:
@@ -156,7 +156,7 @@ def _from_parameters(account: Account, vendor: Vendor, arches: Sequence[str]) ->
     return [str(each["Value"]) for each in answer.get("Parameters", ())]
 
 
-def _by_pattern(account: Account, vendor: Vendor, arches: Sequence[str]) -> list[Described]:
+def _by_pattern(account: AwsAccount, vendor: AmiVendor, arches: Sequence[str]) -> list[Described]:
     if not arches:
         return []
     filters = [
@@ -170,7 +170,7 @@ def _by_pattern(account: Account, vendor: Vendor, arches: Sequence[str]) -> list
     return list({each["Architecture"]: each for each in by_age}.values())
 
 
-def _described(account: Account, ids: Sequence[str]) -> list[Described]:
+def _described(account: AwsAccount, ids: Sequence[str]) -> list[Described]:
     """Return images, none where one of them is not there: EC2 then fails the whole call."""
     try:
         return list(account.pages("describe_images", "Images", "look at the image", ImageIds=list(ids)))
@@ -180,10 +180,10 @@ def _described(account: Account, ids: Sequence[str]) -> list[Described]:
         return []
 
 
-def _image(described: Described, vendor: Vendor | None) -> Image:
+def _image(described: Described, vendor: AmiVendor | None) -> AmiChoice:
     _check(described)
     device = str(described["RootDeviceName"])
-    return Image(
+    return AmiChoice(
         id=str(described["ImageId"]),
         name=str(described.get("Name", "")),
         arch=str(described["Architecture"]),

@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from pymachine.errors import UsageFault
-from pymachine_aws.config import PortRange, Wanted
+from pymachine_aws.config import LaunchConfig, PortRange
 
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?", re.ASCII)
 
@@ -40,7 +40,7 @@ def read_ports(text: str, flag: str) -> PortRange:
     return PortRange(first, last, match[3] or "tcp")
 
 
-def ports_of(wanted: Wanted, engine_port: int) -> list[PortRange]:
+def ports_of(wanted: LaunchConfig, engine_port: int) -> list[PortRange]:
     """Return all to be open: SSH's, unless Session Manager leads there, the engine's, and those asked for."""
     numbers = [engine_port] if wanted.way.via == "ssm" else [wanted.way.port, engine_port]
     return [*(PortRange(number, number) for number in numbers), *wanted.access.ports]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 
 from pymachine.errors import DriverError
-from pymachine_aws.config import Wanted
+from pymachine_aws.config import LaunchConfig
 from pymachine_aws.public_address import public_cidrs, source_cidr
-from pymachine_aws.site import Subnet
+from pymachine_aws.site import VpcSubnet
 
 
-def sources_of(wanted: Wanted, subnet: Subnet) -> tuple[str, ...]:
+def sources_of(wanted: LaunchConfig, subnet: VpcSubnet) -> tuple[str, ...]:
     """Return the ranges, of one address each: as the internet sees us, or as the instances' own network does.
 
     Raises ``DriverError`` where there is no way to that network, ``Unreachable`` where nobody tells our address.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.errors import CheckFailed
-from pymachine_aws.api import Account, ApiError
+from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.images import ARCHES
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class InstanceType:
     """An instance type; ``arches`` are those of ours that it runs, best first, ``zones`` where it is offered.
 
     ``zones`` is None where nobody asked.
@@ -30,17 +30,17 @@ class Kind:
         return self.zones is None or zone in self.zones
 
 
-def kinds_of(account: Account, names: Sequence[str], zones: Sequence[str]) -> tuple[Kind, ...]:
+def kinds_of(account: AwsAccount, names: Sequence[str], zones: Sequence[str]) -> tuple[InstanceType, ...]:
     """Return the types in their order. Costs one call, two where there is more than one thing to try.
 
     Raises ``CheckFailed`` for types that the region does not have or that run nothing of ours, and as
-    ``Account.read``.
+    ``AwsAccount.read``.
     """
     offered = _offered(account, names, zones) if len(names) * len(set(zones)) > 1 else None
     return tuple(_kind(each, offered) for each in _described(account, names))
 
 
-def _described(account: Account, names: Sequence[str]) -> list[Mapping[str, Any]]:
+def _described(account: AwsAccount, names: Sequence[str]) -> list[Mapping[str, Any]]:
     what = f"look at instance type {' and '.join(names)}"
     try:
         pages = account.pages("describe_instance_types", "InstanceTypes", what, InstanceTypes=list(names))
@@ -55,7 +55,7 @@ def _described(account: Account, names: Sequence[str]) -> list[Mapping[str, Any]
     return [found[name] for name in names]
 
 
-def _unknown(account: Account, names: Sequence[str]) -> CheckFailed:
+def _unknown(account: AwsAccount, names: Sequence[str]) -> CheckFailed:
     known = account.words("InstanceType")
     strange = [name for name in names if name not in known] or list(names)
     near = difflib.get_close_matches(strange[0], known, n=3, cutoff=0.7)
@@ -67,7 +67,7 @@ def _unknown(account: Account, names: Sequence[str]) -> CheckFailed:
     )
 
 
-def _offered(account: Account, names: Sequence[str], zones: Sequence[str]) -> dict[str, set[str]]:
+def _offered(account: AwsAccount, names: Sequence[str], zones: Sequence[str]) -> dict[str, set[str]]:
     """Return the zones of each type; empty for one that no zone has."""
     filters = [
         {"Name": "instance-type", "Values": list(names)},
@@ -86,7 +86,7 @@ def _offered(account: Account, names: Sequence[str], zones: Sequence[str]) -> di
     return found
 
 
-def _kind(each: Mapping[str, Any], offered: Mapping[str, set[str]] | None) -> Kind:
+def _kind(each: Mapping[str, Any], offered: Mapping[str, set[str]] | None) -> InstanceType:
     name = str(each["InstanceType"])
     supported = each.get("ProcessorInfo", {}).get("SupportedArchitectures", ())
     arches = tuple(arch for arch in ARCHES if arch in supported)
@@ -95,7 +95,7 @@ def _kind(each: Mapping[str, Any], offered: Mapping[str, set[str]] | None) -> Ki
             f"instance type {name} runs {', '.join(supported)} only",
             hint="give one for x86_64 or arm64: t3.small, t4g.small",
         )
-    return Kind(
+    return InstanceType(
         name=name,
         arches=arches,
         spot="spot" in each.get("SupportedUsageClasses", ("spot",)),

@@ -11,10 +11,10 @@ from typing import Any
 from pymachine.driver import Instance, Remember, Request
 from pymachine.errors import CheckFailed, Unreachable
 from pymachine_aws import console_key, describe, error_codes, key_pairs, security_group, tags
-from pymachine_aws.api import Account, ApiError
-from pymachine_aws.config import Wanted
-from pymachine_aws.describe import Clock, Described, spread
-from pymachine_aws.error_codes import NoRoom, Reach
+from pymachine_aws.api import ApiError, AwsAccount
+from pymachine_aws.config import LaunchConfig
+from pymachine_aws.describe import AwsClock, Described, spread
+from pymachine_aws.error_codes import NoRoom, RefusalScope
 from pymachine_aws.handle import Ec2
 from pymachine_aws.identity import refuse_another_account
 from pymachine_aws.ingress import ports_of
@@ -22,14 +22,14 @@ from pymachine_aws.ingress_sources import sources_of
 from pymachine_aws.remove import terminate
 from pymachine_aws.run_instances import Parts, digest_of, run_body
 from pymachine_aws.security_group_rules import Rule, wanted_rules
-from pymachine_aws.site import Attempt, Site, Subnet
+from pymachine_aws.site import Attempt, Site, VpcSubnet
 from pymachine_aws.ssh_proxy import proxy_words
 from pymachine_aws.user_data import STAND_IN, user_data_of
 
 _STAND_IN_USER = "x" * 12  # the image's account is known later; none is called longer
 
 
-def check(request: Request, wanted: Wanted) -> None:
+def check(request: Request, wanted: LaunchConfig) -> None:
     """Raise ``UsageFault`` for user-data that cannot be merged with ours or does not fit. Calls nobody."""
     stand_in = replace(request, login=request.login or STAND_IN)
     user_data_of(stand_in, wanted, wanted.way.user or _STAND_IN_USER)
@@ -39,15 +39,15 @@ def check(request: Request, wanted: Wanted) -> None:
 class Means:
     """What a launch works with. ``sources`` tells from which ranges of addresses our own group lets in."""
 
-    account: Account
-    clock: Clock = field(default_factory=Clock)
-    sources: Callable[[Wanted, Subnet], Sequence[str]] = sources_of
+    account: AwsAccount
+    clock: AwsClock = field(default_factory=AwsClock)
+    sources: Callable[[LaunchConfig, VpcSubnet], Sequence[str]] = sources_of
 
 
 class Launch:
     """One create. Every part of it can be repeated: the handle that was remembered last says how far it came."""
 
-    def __init__(self, request: Request, wanted: Wanted, site: Site, remember: Remember, means: Means) -> None:
+    def __init__(self, request: Request, wanted: LaunchConfig, site: Site, remember: Remember, means: Means) -> None:
         self._request = request
         self._wanted = wanted
         self._site = site
@@ -307,15 +307,15 @@ def _place(attempt: Attempt) -> str:
 
 
 _WORDS = {
-    Reach.PLACE: "no room",
-    Reach.SUBNET: "no address left",
-    Reach.QUOTA: "the quota is used up",
+    RefusalScope.PLACE: "no room",
+    RefusalScope.SUBNET: "no address left",
+    RefusalScope.QUOTA: "the quota is used up",
 }
 
 
-def _no_room(full: Sequence[tuple[Attempt, NoRoom]], wanted: Wanted) -> ApiError:
+def _no_room(full: Sequence[tuple[Attempt, NoRoom]], wanted: LaunchConfig) -> ApiError:
     """Return one error for all attempts, with what mends each."""
-    quota = all(none.reach is Reach.QUOTA for _, none in full)
+    quota = all(none.reach is RefusalScope.QUOTA for _, none in full)
     first = "the account's quota leaves no room for the instance:" if quota else "there is no room for the instance:"
     hints = [none.hint for _, none in full if none.hint]
     if "spot" in wanted.markets and "" not in wanted.markets:

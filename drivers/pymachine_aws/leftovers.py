@@ -11,9 +11,9 @@ from typing import Any
 from pymachine.driver import Handle, Leftover, Search
 from pymachine.errors import DriverError, PymachineError
 from pymachine_aws import security_group, tags
-from pymachine_aws.api import Account, ApiError
-from pymachine_aws.config import Wanted
-from pymachine_aws.describe import KEPT, Clock, Described, insist, look, state_of
+from pymachine_aws.api import ApiError, AwsAccount
+from pymachine_aws.config import LaunchConfig
+from pymachine_aws.describe import KEPT, AwsClock, Described, insist, look, state_of
 from pymachine_aws.error_codes import IN_USE
 from pymachine_aws.parse_options import read_options
 from pymachine_aws.placement import account_of
@@ -28,7 +28,7 @@ REGIONS_AT_ONCE = 8
 INSTANCE, VOLUME, KEY_PAIR, GROUP = "instance", "volume", "key pair", "security group"
 
 
-def find(search: Search, account: Account | None = None, now: datetime | None = None) -> list[Leftover]:
+def find(search: Search, account: AwsAccount | None = None, now: datetime | None = None) -> list[Leftover]:
     """List what is left, in the order in which it is to be removed.
 
     Looks in the region of the options and in those of the machines that are known; with the region ``all`` in every
@@ -37,7 +37,7 @@ def find(search: Search, account: Account | None = None, now: datetime | None = 
 
     A machine whose create is under way is left out, be it begun after ``search`` was put together. Our security
     group belongs to no store: it is left once nothing but leftovers has it, and is ours where these are. Raises as
-    ``Account``.
+    ``AwsAccount``.
     """
     options, began = search.options, now or datetime.now(UTC)
     everywhere = options.aws_region == EVERYWHERE  # a region only here
@@ -56,19 +56,19 @@ def find(search: Search, account: Account | None = None, now: datetime | None = 
     return found
 
 
-def discard(leftover: Leftover, account: Account | None = None, clock: Clock | None = None) -> None:
+def discard(leftover: Leftover, account: AwsAccount | None = None, clock: AwsClock | None = None) -> None:
     """Remove one; what is gone already is no error.
 
     Raises ``DriverError`` for an instance that is protected, or a group that something else still has.
     """
     place = dict(leftover.handle)
-    account = account or Account(place["region"], profile=place["profile"], endpoint_url=place["endpoint_url"])
-    _Discarding(account, clock or Clock()).discard(leftover)
+    account = account or AwsAccount(place["region"], profile=place["profile"], endpoint_url=place["endpoint_url"])
+    _Discarding(account, clock or AwsClock()).discard(leftover)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    account: Account
+    account: AwsAccount
     handle: Handle
 
 
@@ -152,8 +152,8 @@ class _Looking:
 
 @dataclass(frozen=True, slots=True)
 class _Discarding:
-    account: Account
-    clock: Clock
+    account: AwsAccount
+    clock: AwsClock
 
     def discard(self, leftover: Leftover) -> None:
         doing: dict[str, tuple[str, dict[str, Any]]] = {
@@ -195,7 +195,7 @@ def _explained(error: ApiError, leftover: Leftover) -> DriverError:
     return protected(leftover.id, leftover.place) if error.code == PROTECTED else error
 
 
-def _places(search: Search, wanted: Wanted, *, everywhere: bool) -> list[_Place]:
+def _places(search: Search, wanted: LaunchConfig, *, everywhere: bool) -> list[_Place]:
     """Return where to look: where the user says, then the rest."""
     at_home = account_of(wanted)
     if at_home.is_tied:
@@ -209,7 +209,7 @@ def _places(search: Search, wanted: Wanted, *, everywhere: bool) -> list[_Place]
     return [_place(account, wanted) for account in (at_home, *others)]
 
 
-def _place(account: Account, wanted: Wanted) -> _Place:
+def _place(account: AwsAccount, wanted: LaunchConfig) -> _Place:
     handle: Mapping[str, Any] = {
         "region": account.region,
         "profile": wanted.profile,

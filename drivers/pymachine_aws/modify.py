@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymachine.driver import NOBODY, Listener, Refitting
+from pymachine.driver import NOBODY, InPlaceUpdate, Listener
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_aws import current_address, security_group, tags
-from pymachine_aws.api import Account, ApiError
+from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.config import Volume
-from pymachine_aws.describe import Clock, Described
+from pymachine_aws.describe import AwsClock, Described
 from pymachine_aws.handle import Ec2
 from pymachine_aws.ingress import ports_of
 from pymachine_aws.ingress_sources import sources_of
@@ -32,13 +32,13 @@ PAUSE = 3.0
 ANEW = "`pymachine apply --replace` makes another instance"
 
 
-def rests(ec2: Ec2, change: Refitting, account: Account | None = None) -> bool:
+def rests(ec2: Ec2, change: InPlaceUpdate, account: AwsAccount | None = None) -> bool:
     """Return whether the instance has to be off: for another type, and for a larger disk, which grows at a boot.
 
     Raises ``CheckFailed`` for a type that it cannot become, a disk that would shrink, and a spot instance that would
     have to be stopped.
     """
-    work = _Refit(ec2, change, account or Account.of(ec2))
+    work = _Refit(ec2, change, account or AwsAccount.of(ec2))
     resting = work.other_type() is not None or work.is_larger()
     if resting and work.described.get("InstanceLifecycle") == "spot":
         raise CheckFailed(f"{ec2.instance} is a spot instance, which cannot be stopped to be changed", hint=ANEW)
@@ -46,16 +46,21 @@ def rests(ec2: Ec2, change: Refitting, account: Account | None = None) -> bool:
 
 
 def refit(
-    ec2: Ec2, change: Refitting, listener: Listener = NOBODY, *, account: Account | None = None, clock: Clock
+    ec2: Ec2,
+    change: InPlaceUpdate,
+    listener: Listener = NOBODY,
+    *,
+    account: AwsAccount | None = None,
+    clock: AwsClock,
 ) -> None:
     """Make the change. Raises ``CheckFailed`` for a type it cannot become, ``DriverError`` for what EC2 refuses."""
-    _Refit(ec2, change, account or Account.of(ec2)).run(listener, clock)
+    _Refit(ec2, change, account or AwsAccount.of(ec2)).run(listener, clock)
 
 
 class _Refit:
     """One change of one instance, which is looked at once, as its options are read once."""
 
-    def __init__(self, ec2: Ec2, change: Refitting, account: Account) -> None:
+    def __init__(self, ec2: Ec2, change: InPlaceUpdate, account: AwsAccount) -> None:
         self._ec2 = ec2
         self._account = account
         self._names = frozenset(change.names)
@@ -63,7 +68,7 @@ class _Refit:
         self._before, self._after = read_options(change.before), read_options(change.after)
         self.described = current_address.required(account, ec2)
 
-    def run(self, listener: Listener, clock: Clock) -> None:
+    def run(self, listener: Listener, clock: AwsClock) -> None:
         self._retype(listener)
         if not self._names.isdisjoint(VOLUME):
             _reshape(self._account, _root_of(self.described), self._after.volume, clock)
@@ -122,7 +127,7 @@ class _Refit:
         if gone:
             self._account.change("delete_tags", "take tags off the instance", Resources=things, Tags=gone)
 
-    def _open(self, clock: Clock) -> None:
+    def _open(self, clock: AwsClock) -> None:
         sources = sources_of(self._after, subnet_of(self._account, str(self.described["SubnetId"])))
         rules = wanted_rules(ports_of(self._after, self._engine_port), sources)
         security_group.ensure(self._account, self._ec2.vpc, rules, clock)
@@ -140,7 +145,7 @@ def _root_of(described: Described) -> str:
     raise DriverError(f"{described['InstanceId']} has no root volume that could be changed", hint=ANEW)
 
 
-def _reshape(account: Account, volume: str, wanted: Volume, clock: Clock) -> None:
+def _reshape(account: AwsAccount, volume: str, wanted: Volume, clock: AwsClock) -> None:
     """Have the volume become what it is not yet, and wait until EBS counts it so."""
     present = account.read("describe_volumes", f"look at {volume}", VolumeIds=[volume])["Volumes"][0]
     asked: dict[str, Any] = {
@@ -167,7 +172,7 @@ def _explained(error: ApiError, volume: str) -> DriverError:
     return error
 
 
-def _await_shape(account: Account, volume: str, clock: Clock) -> None:
+def _await_shape(account: AwsAccount, volume: str, clock: AwsClock) -> None:
     end = clock.now() + RESHAPING
     while clock.now() < end:
         what, key = f"look at the change of {volume}", "VolumesModifications"

@@ -12,7 +12,7 @@ from pymachine.errors import UsageFault
 from pymachine.transport.addresses import check_port, check_user
 from pymachine.user_path import user_path
 from pymachine_aws import images
-from pymachine_aws.config import Access, Wanted, Way
+from pymachine_aws.config import Access, LaunchConfig, SshAccess
 from pymachine_aws.ingress import read_cidr, read_ports
 from pymachine_aws.options import AwsOptions
 from pymachine_aws.tag_options import read_tags
@@ -28,10 +28,10 @@ _MOST_TRIES = 50
 _LESS = "leave one of the two out"
 
 
-def read_options(options: AwsOptions) -> Wanted:
+def read_options(options: AwsOptions) -> LaunchConfig:
     """Return what the options come to. Reads the files that they name; raises ``UsageFault``."""
     _check_contradictions(options)
-    return Wanted(
+    return LaunchConfig(
         region=_region(options.aws_region),
         profile=_named(options.aws_profile, "--aws-profile"),
         endpoint_url=_endpoint(options),
@@ -199,11 +199,11 @@ def _expanded(path: str, flag: str) -> Path:
     raise UsageFault(f"{flag}: {path!r} cannot be a file's name", hint="give the path of a file")
 
 
-def _way(options: AwsOptions) -> Way:
+def _way(options: AwsOptions) -> SshAccess:
     address = "private" if options.aws_use_private_address else options.aws_address
     if options.aws_private_address_only and address == "public":
         address = "private"
-    return Way(
+    return SshAccess(
         user=None if options.aws_ssh_user is None else check_user(options.aws_ssh_user),
         port=check_port(options.aws_ssh_port, "--aws-ssh-port"),
         via=options.aws_ssh_via,

@@ -10,14 +10,14 @@ from typing import Any
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed
 from pymachine_aws import images
-from pymachine_aws.api import Account, ApiError
-from pymachine_aws.config import Wanted
-from pymachine_aws.instance_types import Kind, kinds_of
-from pymachine_aws.site import Attempt, Image, Site, Subnet
+from pymachine_aws.api import ApiError, AwsAccount
+from pymachine_aws.config import LaunchConfig
+from pymachine_aws.instance_types import InstanceType, kinds_of
+from pymachine_aws.site import AmiChoice, Attempt, Site, VpcSubnet
 from pymachine_aws.subnets import subnets_for
 
 
-def survey(request: Request, wanted: Wanted, *, account: Account | None = None) -> Site:
+def survey(request: Request, wanted: LaunchConfig, *, account: AwsAccount | None = None) -> Site:
     """Return what to try: markets, within them types, within them subnets, each in the user's order.
 
     Costs five calls, six or seven with groups and key pairs of the user's. Raises ``UsageFault`` or ``CheckFailed``
@@ -33,9 +33,9 @@ def survey(request: Request, wanted: Wanted, *, account: Account | None = None) 
     return Site(subnets[0].vpc, attempts, groups)
 
 
-def account_of(wanted: Wanted) -> Account:
+def account_of(wanted: LaunchConfig) -> AwsAccount:
     """Return the place that the options name."""
-    return Account(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
+    return AwsAccount(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def before_anything() -> Iterator[None]:
 
 
 def _attempts(
-    account: Account, wanted: Wanted, kinds: Sequence[Kind], subnets: Sequence[Subnet]
+    account: AwsAccount, wanted: LaunchConfig, kinds: Sequence[InstanceType], subnets: Sequence[VpcSubnet]
 ) -> tuple[Attempt, ...]:
     places = [(kind, subnet) for kind in kinds for subnet in subnets if kind.offered_in(subnet.zone)]
     if not places:
@@ -68,14 +68,14 @@ def _attempts(
     )
 
 
-def _fitting_images(account: Account, wanted: Wanted, kinds: Sequence[Kind]) -> dict[str, Image]:
+def _fitting_images(account: AwsAccount, wanted: LaunchConfig, kinds: Sequence[InstanceType]) -> dict[str, AmiChoice]:
     """Return the image for each type. Raises ``CheckFailed`` for a type that it does not fit."""
     found = images.find(account, wanted.image, list(dict.fromkeys(kind.arches[0] for kind in kinds)))
     _check_device(found, wanted)
     return {kind.name: _fitting(kind, found, wanted.image) for kind in kinds}
 
 
-def _fitting(kind: Kind, found: Mapping[str, Image], name: str) -> Image:
+def _fitting(kind: InstanceType, found: Mapping[str, AmiChoice], name: str) -> AmiChoice:
     for arch in kind.arches:
         if arch in found:
             return found[arch]
@@ -85,7 +85,7 @@ def _fitting(kind: Kind, found: Mapping[str, Image], name: str) -> Image:
     )
 
 
-def _check_device(found: Mapping[str, Image], wanted: Wanted) -> None:
+def _check_device(found: Mapping[str, AmiChoice], wanted: LaunchConfig) -> None:
     """Refuse another device than the image's root: it would be a second volume, empty and paid for."""
     for image in found.values():
         if wanted.volume.device not in (None, image.device):
@@ -95,7 +95,7 @@ def _check_device(found: Mapping[str, Image], wanted: Wanted) -> None:
             )
 
 
-def _offered_nowhere(kinds: Sequence[Kind], subnets: Sequence[Subnet]) -> CheckFailed:
+def _offered_nowhere(kinds: Sequence[InstanceType], subnets: Sequence[VpcSubnet]) -> CheckFailed:
     zones = ", ".join(dict.fromkeys(subnet.zone for subnet in subnets))
     return CheckFailed(
         f"{_names(kinds)} is not offered in {zones}",
@@ -104,11 +104,11 @@ def _offered_nowhere(kinds: Sequence[Kind], subnets: Sequence[Subnet]) -> CheckF
     )
 
 
-def _names(kinds: Sequence[Kind]) -> str:
+def _names(kinds: Sequence[InstanceType]) -> str:
     return " and ".join(kind.name for kind in kinds)
 
 
-def _groups(account: Account, wanted: Wanted, vpc: str) -> tuple[str, ...]:
+def _groups(account: AwsAccount, wanted: LaunchConfig, vpc: str) -> tuple[str, ...]:
     """Return the ids of the groups that the user gave by id or name, in the same order."""
     given = wanted.access.groups
     if not given:
@@ -128,14 +128,14 @@ def _narrowed(given: Sequence[str]) -> list[dict[str, Any]]:
     return [{"Name": "group-id" if ids else "group-name", "Values": list(given)}]
 
 
-def _described_groups(account: Account, vpc: str, narrowed: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _described_groups(account: AwsAccount, vpc: str, narrowed: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return ids of groups of the VPC by id and by name."""
     filters = [{"Name": "vpc-id", "Values": [vpc]}, *narrowed]
     found = account.pages("describe_security_groups", "SecurityGroups", "look for security groups", Filters=filters)
     return {str(each[key]): str(each["GroupId"]) for each in found for key in ("GroupName", "GroupId")}
 
 
-def _no_group(account: Account, vpc: str, name: str) -> CheckFailed:
+def _no_group(account: AwsAccount, vpc: str, name: str) -> CheckFailed:
     there = [each for each in _described_groups(account, vpc, ()) if each.startswith("sg-") == name.startswith("sg-")]
     near = difflib.get_close_matches(name, there, n=1)
     return CheckFailed(
@@ -146,7 +146,7 @@ def _no_group(account: Account, vpc: str, name: str) -> CheckFailed:
     )
 
 
-def _check_key_pair(account: Account, wanted: Wanted) -> None:
+def _check_key_pair(account: AwsAccount, wanted: LaunchConfig) -> None:
     name = wanted.access.key_pair
     if name is None:
         return

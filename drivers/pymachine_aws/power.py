@@ -10,8 +10,8 @@ from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError, NotSupported, Unreachable
 from pymachine.transport.dial import dial
 from pymachine_aws import current_address
-from pymachine_aws.api import Account, ApiError, Unsure
-from pymachine_aws.describe import ADDRESS_LAG, Clock, Described, address_of, state_of
+from pymachine_aws.api import ApiError, AwsAccount, Unsure
+from pymachine_aws.describe import ADDRESS_LAG, AwsClock, Described, address_of, state_of
 from pymachine_aws.error_codes import explained_end, is_quota, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import end_code, reason_of
@@ -41,7 +41,7 @@ def answers(host: str, port: int) -> bool:
 class Watch:
     """What tells that something has happened: time as it passes, and whether ports answer."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: AwsClock = field(default_factory=AwsClock)
     answers: Callable[[str, int], bool] = answers
 
     def ticks(self, seconds: float, pause: float = PAUSE) -> Iterator[float]:
@@ -53,34 +53,34 @@ class Watch:
 
 
 def start(
-    ec2: Ec2, listener: Listener = NOBODY, *, account: Account | None = None, watch: Watch | None = None
+    ec2: Ec2, listener: Listener = NOBODY, *, account: AwsAccount | None = None, watch: Watch | None = None
 ) -> None:
     """Start the instance and wait until it runs and has its address; one that is stopping is waited for first.
 
     Raises ``DriverError`` where it is gone, does not come up, or EC2 has no room for it.
     """
-    switch = _Switch(account or Account.of(ec2), ec2, watch or Watch(), listener)
+    switch = _Switch(account or AwsAccount.of(ec2), ec2, watch or Watch(), listener)
     switch.begin()
     switch.await_running()
 
 
 def stop(
-    ec2: Ec2, listener: Listener = NOBODY, *, account: Account | None = None, watch: Watch | None = None
+    ec2: Ec2, listener: Listener = NOBODY, *, account: AwsAccount | None = None, watch: Watch | None = None
 ) -> None:
     """Shut the instance down and wait until it is stopped; force one that does not follow within two minutes.
 
     Raises ``NotSupported`` for one that EC2 cannot stop, ``DriverError`` where it is gone or does not stop.
     """
-    _Switch(account or Account.of(ec2), ec2, watch or Watch(), listener).stop(SHUTDOWN_PATIENCE)
+    _Switch(account or AwsAccount.of(ec2), ec2, watch or Watch(), listener).stop(SHUTDOWN_PATIENCE)
 
 
-def kill(ec2: Ec2, *, account: Account | None = None, watch: Watch | None = None) -> None:
+def kill(ec2: Ec2, *, account: AwsAccount | None = None, watch: Watch | None = None) -> None:
     """Stop the instance without waiting for its guest. Raises as ``stop``."""
-    _Switch(account or Account.of(ec2), ec2, watch or Watch(), NOBODY).stop(0.0)
+    _Switch(account or AwsAccount.of(ec2), ec2, watch or Watch(), NOBODY).stop(0.0)
 
 
 def restart(
-    ec2: Ec2, listener: Listener = NOBODY, *, account: Account | None = None, watch: Watch | None = None
+    ec2: Ec2, listener: Listener = NOBODY, *, account: AwsAccount | None = None, watch: Watch | None = None
 ) -> None:
     """Reboot the instance, which keeps its addresses; start one that is stopped.
 
@@ -88,7 +88,7 @@ def restart(
     here until it has gone and come back; where it cannot be seen from here, time has to do.
     Raises ``DriverError`` where it does not go down, or not come back.
     """
-    switch = _Switch(account or Account.of(ec2), ec2, watch or Watch(), listener)
+    switch = _Switch(account or AwsAccount.of(ec2), ec2, watch or Watch(), listener)
     if switch.look() != "running":
         switch.begin()
         switch.await_running()
@@ -99,7 +99,7 @@ def restart(
 class _Switch:
     """One instance, and what is told while it is switched."""
 
-    def __init__(self, account: Account, ec2: Ec2, watch: Watch, listener: Listener) -> None:
+    def __init__(self, account: AwsAccount, ec2: Ec2, watch: Watch, listener: Listener) -> None:
         self._account = account
         self._ec2 = ec2
         self._watch = watch

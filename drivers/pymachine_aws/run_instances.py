@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine_aws import tags
-from pymachine_aws.config import Volume, Wanted
+from pymachine_aws.config import LaunchConfig, Volume
 from pymachine_aws.site import Attempt
 
 
@@ -23,7 +23,7 @@ class Parts:
     key_pair: str = ""
 
 
-def run_body(wanted: Wanted, attempt: Attempt, parts: Parts) -> dict[str, Any]:
+def run_body(wanted: LaunchConfig, attempt: Attempt, parts: Parts) -> dict[str, Any]:
     """Return the parameters, without a client token."""
     return {
         "MinCount": 1,
@@ -45,7 +45,7 @@ def digest_of(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _interface(wanted: Wanted, attempt: Attempt, groups: tuple[str, ...]) -> dict[str, Any]:
+def _interface(wanted: LaunchConfig, attempt: Attempt, groups: tuple[str, ...]) -> dict[str, Any]:
     interface: dict[str, Any] = {
         "DeviceIndex": 0,
         "SubnetId": attempt.subnet.id,
@@ -74,7 +74,7 @@ def _root(volume: Volume, attempt: Attempt) -> dict[str, Any]:
     return {"DeviceName": volume.device or image.device, "Ebs": disk}
 
 
-def _metadata(wanted: Wanted, carried: Mapping[str, str]) -> dict[str, Any]:
+def _metadata(wanted: LaunchConfig, carried: Mapping[str, str]) -> dict[str, Any]:
     return {
         "HttpEndpoint": "enabled",
         "HttpTokens": "required",
@@ -90,7 +90,7 @@ def _tagged(attempt: Attempt, carried: Mapping[str, str]) -> list[dict[str, Any]
     return [tags.specification(kind, carried) for kind in kinds]
 
 
-def _extras(wanted: Wanted, attempt: Attempt, key_pair: str) -> dict[str, Any]:
+def _extras(wanted: LaunchConfig, attempt: Attempt, key_pair: str) -> dict[str, Any]:
     """What is left out where nobody asked for it: EC2, the image or the account then decide."""
     extras: dict[str, Any] = {}
     if wanted.instance_profile:
@@ -109,6 +109,6 @@ def _extras(wanted: Wanted, attempt: Attempt, key_pair: str) -> dict[str, Any]:
     return extras
 
 
-def _spot(wanted: Wanted) -> dict[str, Any]:
+def _spot(wanted: LaunchConfig) -> dict[str, Any]:
     options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
     return {**options, "MaxPrice": wanted.spot_price} if wanted.spot_price else options

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pymachine.driver import Opening
+from pymachine.driver import NodePort
 from pymachine.errors import CheckFailed, DriverError, PymachineError
 from pymachine_aws import tags
-from pymachine_aws.api import Account, ApiError, Unsure
-from pymachine_aws.describe import KEPT, Clock, Described, look, until_seen
+from pymachine_aws.api import ApiError, AwsAccount, Unsure
+from pymachine_aws.describe import KEPT, AwsClock, Described, look, until_seen
 from pymachine_aws.error_codes import GROUP_GONE, IN_USE, is_throttled
 from pymachine_aws.security_group_rules import Rule, missing, permissions, rules_within
 
@@ -19,13 +19,13 @@ TRIES = 6
 RELEASE = 120.0  # seconds that EC2 may hold a group after its last instance has ended
 
 
-def find(account: Account, vpc: str) -> Described | None:
+def find(account: AwsAccount, vpc: str) -> Described | None:
     """Return our group of a VPC as EC2 describes it, None where there is none."""
     found = _described(account, vpc, f"tag:{tags.GROUP}", tags.MACHINES)
     return found[0] if found else None
 
 
-def ensure(account: Account, vpc: str, rules: Sequence[Rule], clock: Clock) -> str:
+def ensure(account: AwsAccount, vpc: str, rules: Sequence[Rule], clock: AwsClock) -> str:
     """Return the id of our group of a VPC, made and opened as far as it is not yet.
 
     Others may do the same, or delete it with their last machine, at the same time. Raises ``CheckFailed`` where a
@@ -40,7 +40,7 @@ def ensure(account: Account, vpc: str, rules: Sequence[Rule], clock: Clock) -> s
     return _insisted(attempt, clock)
 
 
-def interconnect(account: Account, vpc: str, openings: Sequence[Opening], clock: Clock) -> None:
+def interconnect(account: AwsAccount, vpc: str, openings: Sequence[NodePort], clock: AwsClock) -> None:
     """Let those who have our group of a VPC reach each other in these ways; nothing where there is no group."""
 
     def attempt() -> None:
@@ -50,7 +50,7 @@ def interconnect(account: Account, vpc: str, openings: Sequence[Opening], clock:
     _insisted(attempt, clock)
 
 
-def _insisted(change: Callable[[], T], clock: Clock) -> T:
+def _insisted(change: Callable[[], T], clock: AwsClock) -> T:
     failure: PymachineError | None = None
     for attempt in range(TRIES):
         try:
@@ -64,7 +64,7 @@ def _insisted(change: Callable[[], T], clock: Clock) -> T:
     raise failure
 
 
-def delete_unused(account: Account, vpc: str, clock: Clock) -> None:
+def delete_unused(account: AwsAccount, vpc: str, clock: AwsClock) -> None:
     """Delete our group of a VPC unless another machine has it; what EC2 does not let go in time stays."""
     end = clock.now() + RELEASE
     while (group := find(account, vpc)) and not users(account, str(group["GroupId"])) and clock.now() < end:
@@ -78,7 +78,7 @@ def delete_unused(account: Account, vpc: str, clock: Clock) -> None:
             return
 
 
-def users(account: Account, group: str) -> list[Described]:
+def users(account: AwsAccount, group: str) -> list[Described]:
     """Return the instances that have the group and are not about to vanish."""
     return look(account, {"instance.group-id": (group,), "instance-state-name": KEPT})
 
@@ -87,13 +87,13 @@ def _worth_another(error: ApiError | Unsure) -> bool:
     return isinstance(error, Unsure) or error.code in GROUP_GONE or is_throttled(error)
 
 
-def _described(account: Account, vpc: str, name: str, value: str) -> list[Described]:
+def _described(account: AwsAccount, vpc: str, name: str, value: str) -> list[Described]:
     filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": name, "Values": [value]}]
     what = "look for the security group"
     return list(account.pages("describe_security_groups", "SecurityGroups", what, Filters=filters))
 
 
-def _created(account: Account, vpc: str, clock: Clock) -> Described:
+def _created(account: AwsAccount, vpc: str, clock: AwsClock) -> Described:
     try:
         return account.change(
             "create_security_group",
@@ -109,7 +109,7 @@ def _created(account: Account, vpc: str, clock: Clock) -> Described:
     return _of_others(account, vpc, clock)
 
 
-def _of_others(account: Account, vpc: str, clock: Clock) -> Described:
+def _of_others(account: AwsAccount, vpc: str, clock: AwsClock) -> Described:
     """Return the group that somebody else made in between. Raises ``CheckFailed`` where that is not ours."""
     found = until_seen(lambda: find(account, vpc), clock)
     if found:
@@ -125,7 +125,7 @@ def _of_others(account: Account, vpc: str, clock: Clock) -> Described:
     )
 
 
-def _open(account: Account, vpc: str, group: Described, rules: Sequence[Rule]) -> None:
+def _open(account: AwsAccount, vpc: str, group: Described, rules: Sequence[Rule]) -> None:
     """Add the rules that are missing, in one call unless somebody else adds some of them as well."""
     closed = missing(rules, group)
     if not closed:
@@ -138,7 +138,7 @@ def _open(account: Account, vpc: str, group: Described, rules: Sequence[Rule]) -
         _open_one_by_one(account, group, missing(closed, find(account, vpc) or group))
 
 
-def _open_one_by_one(account: Account, group: Described, rules: Sequence[Rule]) -> None:
+def _open_one_by_one(account: AwsAccount, group: Described, rules: Sequence[Rule]) -> None:
     for rule in rules:
         try:
             _authorise(account, group, [rule])
@@ -147,7 +147,7 @@ def _open_one_by_one(account: Account, group: Described, rules: Sequence[Rule]) 
                 raise
 
 
-def _authorise(account: Account, group: Described, rules: Sequence[Rule]) -> None:
+def _authorise(account: AwsAccount, group: Described, rules: Sequence[Rule]) -> None:
     account.change(
         "authorize_security_group_ingress",
         "open ports in the security group",

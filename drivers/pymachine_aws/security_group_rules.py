@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymachine.driver import Opening
+from pymachine.driver import NodePort
 from pymachine_aws.config import PortRange
 
 ANY = "-1"
@@ -45,7 +45,7 @@ def wanted_rules(ports: Iterable[PortRange], cidrs: Iterable[str]) -> tuple[Rule
     return tuple(sorted({Rule(p.protocol, p.first, p.last, cidr) for p in ports for cidr in sources}))
 
 
-def rules_within(group: str, openings: Iterable[Opening]) -> tuple[Rule, ...]:
+def rules_within(group: str, openings: Iterable[NodePort]) -> tuple[Rule, ...]:
     """Return the rules that open these ways to the group's own members."""
     return tuple(
         Rule(opening.protocol, opening.port, opening.port, group)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class AmiChoice:
     """An AMI. ``arch`` is ``x86_64`` or ``arm64``, ``size`` its root volume's least size in GiB."""
 
     id: str
@@ -18,7 +18,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Subnet:
+class VpcSubnet:
     """A subnet; ``public`` says whether it gives out public IPv4 addresses, ``ipv6`` whether it has a block.
 
     ``cidr`` and ``cidr6`` are its ranges of private and of IPv6 addresses, empty where there is none.
@@ -38,8 +38,8 @@ class Attempt:
     """One launch to try: an instance type with its image in a subnet; ``market`` is ``spot`` or empty."""
 
     type: str
-    image: Image
-    subnet: Subnet
+    image: AmiChoice
+    subnet: VpcSubnet
     market: str = ""
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from pymachine.errors import CheckFailed, PymachineError, UsageFault
 from pymachine.transport.dial import dial
-from pymachine_aws.api import Account
+from pymachine_aws.api import AwsAccount
 from pymachine_aws.handle import Ec2
 
 PROGRAM = "pymachine-aws-connect"
@@ -68,7 +68,7 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """Connect and return the exit code; through Session Manager this process becomes its plugin."""
     asked = _parser().parse_args(words)
-    account = Account(asked.region, profile=asked.profile, endpoint_url=asked.endpoint_url, retries=3)
+    account = AwsAccount(asked.region, profile=asked.profile, endpoint_url=asked.endpoint_url, retries=3)
     try:
         {"instance-connect": instance_connect, "ssm": session_manager}[asked.way](account, _wanted(asked))
     except PymachineError as error:
@@ -78,7 +78,7 @@ def run(words: Sequence[str]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ProxyTarget:
     """What to connect to. ``place`` is host and port; ``profile`` is None where boto3 decides."""
 
     instance: str
@@ -88,7 +88,7 @@ class Wanted:
     profile: str | None = None
 
 
-def instance_connect(account: Account, wanted: Wanted) -> None:
+def instance_connect(account: AwsAccount, wanted: ProxyTarget) -> None:
     """Have EC2 put our key on the host, where it counts for a minute, and carry bytes until the host hangs up.
 
     Raises ``UsageFault``, ``ApiError``, ``Unreachable``.
@@ -116,7 +116,7 @@ def carry(host: socket.socket, source: int, goal: int) -> None:
             _write(goal, data)
 
 
-def session_manager(account: Account, wanted: Wanted, execute: Execute = os.execve) -> None:
+def session_manager(account: AwsAccount, wanted: ProxyTarget, execute: Execute = os.execve) -> None:
     """Open a session through Session Manager and become its plugin, which carries the bytes.
 
     Raises ``CheckFailed`` where the plugin is missing or too old, ``ApiError`` where there is no way to the instance.
@@ -183,8 +183,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wanted(asked: argparse.Namespace) -> Wanted:
-    return Wanted(asked.instance, asked.user, asked.public_key, (asked.host, asked.port), asked.profile)
+def _wanted(asked: argparse.Namespace) -> ProxyTarget:
+    return ProxyTarget(asked.instance, asked.user, asked.public_key, (asked.host, asked.port), asked.profile)
 
 
 def _one_line(error: PymachineError) -> str:

@@ -12,8 +12,8 @@ from pymachine.driver import Handle, Status
 from pymachine.errors import DriverError, PymachineError
 from pymachine.model import State
 from pymachine_aws import tags
-from pymachine_aws.api import Account
-from pymachine_aws.describe import Clock, Described, address_of, addresses_of, asked_until, look, state_of
+from pymachine_aws.api import AwsAccount
+from pymachine_aws.describe import AwsClock, Described, address_of, addresses_of, asked_until, look, state_of
 from pymachine_aws.handle import Ec2
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
@@ -21,9 +21,9 @@ PAGE = 1000  # instances on a page, at most
 TRIES = 2  # by boto3 itself; what is left of the time is for ours
 
 RETRYING = 0.9  # of the deadline: after that nothing is asked again
-REAL = Clock()
+REAL = AwsClock()
 
-Open = Callable[[Ec2, float], Account]
+Open = Callable[[Ec2, float], AwsAccount]
 Place = tuple[str, str | None, str | None]
 
 _STATES = {
@@ -38,13 +38,13 @@ _STATES = {
 _LIVELIEST = ("running", "pending", "stopping", "stopped", "shutting-down", "terminated")
 
 
-def account_of(ec2: Ec2, timeout: float) -> Account:
+def account_of(ec2: Ec2, timeout: float) -> AwsAccount:
     """Return the account of an instance, for questions that must be answered soon."""
-    return Account.of(ec2, retries=TRIES, timeout=timeout)
+    return AwsAccount.of(ec2, retries=TRIES, timeout=timeout)
 
 
 def inspect_all(
-    machines: Sequence[Ec2], *, deadline: float, account: Open = account_of, clock: Clock = REAL
+    machines: Sequence[Ec2], *, deadline: float, account: Open = account_of, clock: AwsClock = REAL
 ) -> list[Status]:
     """Return how each of the instances is, in their order, within ``deadline`` seconds.
 
@@ -114,7 +114,7 @@ class _Asking:
     group: Sequence[Ec2]
     account: Open
     deadline: float
-    clock: Clock
+    clock: AwsClock
 
     def put_answer(self, answers: queue.SimpleQueue[tuple[Place, _Found | Exception]]) -> None:
         try:
@@ -140,7 +140,7 @@ def _read(handle: Handle) -> Ec2 | Status:
         return Status(State.ERROR, detail=error.message)
 
 
-def _look(account: Account, name: str, values: Sequence[str]) -> Iterator[Described]:
+def _look(account: AwsAccount, name: str, values: Sequence[str]) -> Iterator[Described]:
     """Yield the instances that a filter lets through. Asked by id, one that is unknown would fail all of them."""
     for start in range(0, len(values), CHUNK):
         yield from look(account, {name: values[start : start + CHUNK]}, MaxResults=PAGE)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine_aws.api import Account
-from pymachine_aws.config import Wanted
-from pymachine_aws.site import Subnet
+from pymachine_aws.api import AwsAccount
+from pymachine_aws.config import LaunchConfig
+from pymachine_aws.site import VpcSubnet
 
 Described = Mapping[str, Any]
 
@@ -16,11 +16,11 @@ _WHAT = "look for subnets"
 _NO_BLOCK = ("disassociating", "disassociated", "failing", "failed")
 
 
-def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
+def subnets_for(account: AwsAccount, wanted: LaunchConfig) -> tuple[VpcSubnet, ...]:
     """Return the subnets that suit the options, all of one VPC: given ones in their order, else by zone.
 
     Costs one call; two where the default VPC has lost its default subnets. Raises ``CheckFailed`` where none suits,
-    and as ``Account.read``.
+    and as ``AwsAccount.read``.
     """
     if wanted.subnets:
         found = _given(account, wanted.subnets)
@@ -31,12 +31,12 @@ def subnets_for(account: Account, wanted: Wanted) -> tuple[Subnet, ...]:
     return tuple(map(_subnet, _ordered(_reachable(suitable, wanted), _zones(wanted, account.region))))
 
 
-def subnet_of(account: Account, name: str) -> Subnet:
+def subnet_of(account: AwsAccount, name: str) -> VpcSubnet:
     """Return a subnet by its id. Raises ``CheckFailed`` where there is none."""
     return _subnet(_given(account, [name])[0])
 
 
-def _given(account: Account, names: Sequence[str]) -> list[Described]:
+def _given(account: AwsAccount, names: Sequence[str]) -> list[Described]:
     found = {each["SubnetId"]: each for each in _described(account, "subnet-id", names)}
     gone = [name for name in names if name not in found]
     if gone:
@@ -47,7 +47,7 @@ def _given(account: Account, names: Sequence[str]) -> list[Described]:
     return [found[name] for name in names]
 
 
-def _check_vpc(found: Sequence[Described], wanted: Wanted) -> None:
+def _check_vpc(found: Sequence[Described], wanted: LaunchConfig) -> None:
     vpcs = {str(each["VpcId"]): str(each["SubnetId"]) for each in reversed(found)}
     if wanted.vpc and set(vpcs) != {wanted.vpc}:
         other, name = next((vpc, name) for vpc, name in vpcs.items() if vpc != wanted.vpc)
@@ -59,7 +59,7 @@ def _check_vpc(found: Sequence[Described], wanted: Wanted) -> None:
         )
 
 
-def _of_default_vpc(account: Account, wanted: Wanted) -> list[Described]:
+def _of_default_vpc(account: AwsAccount, wanted: LaunchConfig) -> list[Described]:
     """Return its default subnets, which one call finds; all of its subnets where those do not serve."""
     found = _described(account, "default-for-az", ["true"])
     zones = _zones(wanted, account.region)
@@ -75,7 +75,7 @@ def _of_default_vpc(account: Account, wanted: Wanted) -> list[Described]:
     return _of_vpc(account, str(vpcs[0]["VpcId"]))
 
 
-def _of_vpc(account: Account, vpc: str) -> list[Described]:
+def _of_vpc(account: AwsAccount, vpc: str) -> list[Described]:
     found = _described(account, "vpc-id", [vpc])
     if not found:
         account.read("describe_vpcs", f"look at {vpc}", VpcIds=[vpc])  # says so itself where there is none
@@ -83,17 +83,17 @@ def _of_vpc(account: Account, vpc: str) -> list[Described]:
     return found
 
 
-def _described(account: Account, name: str, values: Sequence[str]) -> list[Described]:
+def _described(account: AwsAccount, name: str, values: Sequence[str]) -> list[Described]:
     filters = [{"Name": name, "Values": list(values)}]
     return list(account.pages("describe_subnets", "Subnets", _WHAT, Filters=filters))
 
 
-def _zones(wanted: Wanted, region: str) -> tuple[str, ...]:
+def _zones(wanted: LaunchConfig, region: str) -> tuple[str, ...]:
     """Return whole names of zones; a letter is one of the region's."""
     return tuple(f"{region}{zone}" if len(zone) == 1 else zone for zone in wanted.zones)
 
 
-def _usual(found: Sequence[Described], wanted: Wanted, region: str) -> list[Described]:
+def _usual(found: Sequence[Described], wanted: LaunchConfig, region: str) -> list[Described]:
     """Leave out local zones and outposts, which have few types and other prices, unless a zone is named."""
     if wanted.zones:
         return list(found)
@@ -102,7 +102,7 @@ def _usual(found: Sequence[Described], wanted: Wanted, region: str) -> list[Desc
     ] or list(found)
 
 
-def _reachable(found: list[Described], wanted: Wanted) -> list[Described]:
+def _reachable(found: list[Described], wanted: LaunchConfig) -> list[Described]:
     """Leave out private subnets beside public ones: from there a public address leads nowhere."""
     public = [each for each in found if each.get("MapPublicIpOnLaunch")]
     if wanted.way.address != "public" or not public:
@@ -115,7 +115,7 @@ def _reachable(found: list[Described], wanted: Wanted) -> list[Described]:
     return [each for each in found if each in public or each["AvailabilityZone"] not in zones]
 
 
-def _suitable(found: Sequence[Described], wanted: Wanted, region: str) -> list[Described]:
+def _suitable(found: Sequence[Described], wanted: LaunchConfig, region: str) -> list[Described]:
     """Keep what passes each test in turn. Raises ``CheckFailed`` saying at which none was left."""
     zones = _zones(wanted, region)
     left = list(found)
@@ -132,7 +132,7 @@ def _suitable(found: Sequence[Described], wanted: Wanted, region: str) -> list[D
 _Test = tuple[Callable[[Described], bool], str, str]
 
 
-def _tests(zones: Sequence[str], wanted: Wanted) -> list[_Test]:
+def _tests(zones: Sequence[str], wanted: LaunchConfig) -> list[_Test]:
     tests: list[_Test] = [
         (
             lambda each: not zones or each["AvailabilityZone"] in zones,
@@ -179,8 +179,8 @@ def _ordered(found: Sequence[Described], zones: Sequence[str]) -> list[Described
     return sorted(found, key=key)
 
 
-def _subnet(each: Described) -> Subnet:
-    return Subnet(
+def _subnet(each: Described) -> VpcSubnet:
+    return VpcSubnet(
         id=str(each["SubnetId"]),
         zone=str(each["AvailabilityZone"]),
         vpc=str(each["VpcId"]),

@@ -9,7 +9,7 @@ from pymachine.cloudinit import NOTHING, Theirs, UserData, read_theirs, user_dat
 from pymachine.driver import Login, Request
 from pymachine.errors import UsageFault
 from pymachine.transport.key_files import read_key_file
-from pymachine_aws.config import Wanted
+from pymachine_aws.config import LaunchConfig
 
 LIMIT = 16_384  # bytes, before they are written in base64 (EC2 User Guide)
 _FILE = "--aws-user-data"
@@ -31,7 +31,7 @@ class Composition:
         return user_data(self.ours, self.theirs)
 
 
-def user_data_of(request: Request, wanted: Wanted, user: str) -> bytes:
+def user_data_of(request: Request, wanted: LaunchConfig, user: str) -> bytes:
     """Return the user-data, compressed where only that fits; the same request gives the same bytes.
 
     Raises ``UsageFault`` where it cannot be merged, or is too large.
@@ -46,7 +46,7 @@ def user_data_of(request: Request, wanted: Wanted, user: str) -> bytes:
     return packed
 
 
-def _composed(request: Request, wanted: Wanted, user: str) -> Composition:
+def _composed(request: Request, wanted: LaunchConfig, user: str) -> Composition:
     assert request.login is not None
     login = replace(request.login, host_public="", host_private=b"")
     theirs = NOTHING if wanted.user_data is None else read_theirs(wanted.user_data, _FILE)

@@ -11,7 +11,7 @@ from pymachine_aws.options import AwsOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class VolumeType:
     """A type of volume: least and most GiB, I/O operations a second and MiB/s; empty where it takes none.
 
     ``ratio`` is how many operations a second there may be for each GiB.
@@ -26,11 +26,11 @@ class Kind:
 
 # Amazon EBS User Guide, "Amazon EBS volume types"; st1 and sc1 cannot be booted from.
 KINDS = {
-    "gp3": Kind((1, 65536), (3000, 80000), 500, (125, 2000)),
-    "gp2": Kind((1, 16384)),
-    "io1": Kind((4, 16384), (100, 64000), 50, needs_iops=True),
-    "io2": Kind((4, 65536), (100, 256000), 1000, needs_iops=True),
-    "standard": Kind((1, 1024)),
+    "gp3": VolumeType((1, 65536), (3000, 80000), 500, (125, 2000)),
+    "gp2": VolumeType((1, 16384)),
+    "io1": VolumeType((4, 16384), (100, 64000), 50, needs_iops=True),
+    "io2": VolumeType((4, 65536), (100, 256000), 1000, needs_iops=True),
+    "standard": VolumeType((1, 1024)),
 }
 _PER_THROUGHPUT = 4  # operations a second that gp3 wants for each MiB/s
 _BASE_IOPS = 3000
@@ -55,7 +55,7 @@ def read_volume(options: AwsOptions) -> Volume:
     return volume
 
 
-def _kind(name: str) -> Kind:
+def _kind(name: str) -> VolumeType:
     if name in ("st1", "sc1"):
         raise UsageFault(f"--aws-volume-type: nothing boots from {name}", hint="give gp3")
     if name not in KINDS:
@@ -70,7 +70,7 @@ def _gib(text: str) -> int:
     return -(-parse_size(text, "--aws-root-size") // GIB)
 
 
-def _check_size(volume: Volume, kind: Kind) -> None:
+def _check_size(volume: Volume, kind: VolumeType) -> None:
     least, most = kind.sizes
     if not least <= volume.size <= most:
         raise UsageFault(
@@ -79,7 +79,7 @@ def _check_size(volume: Volume, kind: Kind) -> None:
         )
 
 
-def _check_iops(volume: Volume, kind: Kind) -> None:
+def _check_iops(volume: Volume, kind: VolumeType) -> None:
     if volume.iops is None:
         if kind.needs_iops:
             raise UsageFault(f"--aws-volume-type: {volume.kind} needs --aws-volume-iops", hint="give it, or take gp3")
@@ -94,7 +94,7 @@ def _check_iops(volume: Volume, kind: Kind) -> None:
         )
 
 
-def _check_throughput(volume: Volume, kind: Kind) -> None:
+def _check_throughput(volume: Volume, kind: VolumeType) -> None:
     if volume.throughput is None:
         return
     if kind.throughput is None:

@@ -10,20 +10,20 @@ from typing import Any
 from pymachine.driver import Baked, Baking, Listener, Request
 from pymachine.errors import CheckFailed
 from pymachine.images.cache import Shelf, check_name
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 from pymachine.images.pull import baked_name, baked_origin, is_baked
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm import clone, power, storage, virtualization
 from pymachine_kvm.base_images import digest_in
 from pymachine_kvm.handle import Vm, origin_name
 from pymachine_kvm.libvirt_api import translated
-from pymachine_kvm.options import Wanted
+from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.upload import CHUNK
 
 ROOM_FOR_ENGINE = 2 * GIB  # packages while they are fetched and unpacked
 
 
-def baking_of(connection: Any, request: Request, wanted: Wanted) -> Baking | None:
+def baking_of(connection: Any, request: Request, wanted: DomainConfig) -> Baking | None:
     """Return what to bake for the request; None where its image has an engine, by an earlier baking or its own.
 
     The machine for it has nothing of the user's: no user-data and no folders. Its disk is small, since no machine
@@ -60,7 +60,7 @@ def keep(connection: Any, vm: Vm, baked: Baked, listener: Listener) -> None:
     copy = origin_name(vm.name, vm.id)
     clone.copy_disk(connection, pool, vm, copy, listener.progress)
     origin = baked_origin(digest_in(vm.base))
-    known = Known(arch=vm.arch, os_release=baked.os_release, engine=baked.engine, origin=origin)
+    known = ImageFacts(arch=vm.arch, os_release=baked.os_release, engine=baked.engine, origin=origin)
     with Shelf.default(os.environ).place(baked.image, listener.progress, reuse=True) as place:
         listener.progress(f"fetching it as image {baked.image}")
         download(connection, storage.find_volume(pool, copy), place.part)

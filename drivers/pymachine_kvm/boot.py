@@ -35,7 +35,7 @@ _console_log = logging.getLogger("pymachine.console")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class BootEnded:
     """The guest, or the view of it, is gone: why, and what to do."""
 
     reason: str
@@ -49,7 +49,7 @@ class Again:
     reason: str
 
 
-Seen = str | Ended | Again
+Seen = str | BootEnded | Again
 
 
 class GuestConsole:
@@ -163,16 +163,16 @@ def has_banner(host: str, port: int, deadline: float = BANNER_DEADLINE) -> bool:
         return False
 
 
-def why_stopped(domain: Any) -> Ended | None:
+def why_stopped(domain: Any) -> BootEnded | None:
     """Return why a domain makes no progress any more, None for one that runs or was paused on purpose."""
     module = libvirt()
     state, reason = domain.state()
     if state == module.VIR_DOMAIN_PAUSED:
         return _why_paused(domain, reason)
     if state == module.VIR_DOMAIN_CRASHED:
-        return Ended("its system crashed", "`pymachine console` shows the last it printed")
+        return BootEnded("its system crashed", "`pymachine console` shows the last it printed")
     if state == module.VIR_DOMAIN_SHUTOFF:
-        return Ended(_OFF.get(reason, "it was switched off"))
+        return BootEnded(_OFF.get(reason, "it was switched off"))
     return None  # one that is about to be off (VIR_DOMAIN_SHUTDOWN) says why once it is
 
 
@@ -186,30 +186,32 @@ _OFF = {
 }
 
 
-def _why_paused(domain: Any, reason: int) -> Ended | None:
+def _why_paused(domain: Any, reason: int) -> BootEnded | None:
     module = libvirt()
     if reason == module.VIR_DOMAIN_PAUSED_IOERROR:
         return _disk_fault(domain)
     if reason == module.VIR_DOMAIN_PAUSED_CRASHED:
-        return Ended("its system crashed", "`pymachine console` shows the last it printed")
+        return BootEnded("its system crashed", "`pymachine console` shows the last it printed")
     if reason == module.VIR_DOMAIN_PAUSED_UNKNOWN:
-        return Ended(
+        return BootEnded(
             "QEMU paused it over an internal error (hardware virtualisation fails on this host)",
             "try it emulated: --kvm-virt-type qemu",
         )
     return None
 
 
-def _disk_fault(domain: Any) -> Ended:
+def _disk_fault(domain: Any) -> BootEnded:
     full = libvirt().VIR_DOMAIN_DISK_ERROR_NO_SPACE
     disks = domain.diskErrors()
     if full in disks.values():
         disk = next(name for name, fault in disks.items() if fault == full)
-        return Ended(
+        return BootEnded(
             f"its host's disk is full: writing to {disk} failed",
             "free space where the pool lies, then `virsh resume` it or create it again",
         )
-    return Ended("it was paused over an input/output error of its disk", "its host's kernel log says more (`dmesg`)")
+    return BootEnded(
+        "it was paused over an input/output error of its disk", "its host's kernel log says more (`dmesg`)"
+    )
 
 
 @contextmanager
@@ -233,7 +235,7 @@ def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[Seen], done: thread
             domain = conn.lookupByUUIDString(vm.uuid)
             seen_out(conn, domain, seen.put, done.wait, Resets(domain, emulated=vm.virt_type == "qemu"))
     except PymachineError as error:
-        seen.put(Ended(error.message, error.hint))
+        seen.put(BootEnded(error.message, error.hint))
 
 
 def seen_out(
@@ -262,12 +264,12 @@ def seen_out(
         console.close()
 
 
-def _given_up(domain: Any, resets: Resets, put: Callable[[Seen], None]) -> Ended | None:
+def _given_up(domain: Any, resets: Resets, put: Callable[[Seen], None]) -> BootEnded | None:
     if resets.reset():
         put(Again("its kernel panicked"))
         return None
     cut(domain)
-    return Ended("its kernel panicked, and it was switched off", "`pymachine console` shows all it printed")
+    return BootEnded("its kernel panicked, and it was switched off", "`pymachine console` shows all it printed")
 
 
 def _arrived(seen: queue.SimpleQueue[Seen], story: Story, reached: Callable[[], bool], patience: float) -> bool:
@@ -289,7 +291,7 @@ def _waiting(seen: queue.SimpleQueue[Seen]) -> Iterator[Seen]:
 
 def _tell(events: Iterator[Seen], story: Story) -> None:
     for event in events:
-        if isinstance(event, Ended):
+        if isinstance(event, BootEnded):
             raise _fault(event.reason, story, event.hint)
         if isinstance(event, Again):
             story.begin_again(event.reason)

@@ -50,15 +50,15 @@ def clean(line: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class BootPhase:
     """A part of a boot, and what its lines look like."""
 
     title: str
     sign: re.Pattern[str]
 
 
-def _phase(title: str, *signs: str) -> Phase:
-    return Phase(title, re.compile("|".join(signs)))
+def _phase(title: str, *signs: str) -> BootPhase:
+    return BootPhase(title, re.compile("|".join(signs)))
 
 
 _CLOUD_INIT = r"Cloud-init v\. \S+ running '"

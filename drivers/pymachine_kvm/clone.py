@@ -15,7 +15,7 @@ from pymachine_kvm import storage
 from pymachine_kvm.base_images import MARK
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import translated
-from pymachine_kvm.options import Wanted
+from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.status import required
 
 
@@ -31,7 +31,7 @@ def check_source(connection: Any, source: Vm) -> None:
         )
 
 
-def like(connection: Any, source: Vm, wanted: Wanted) -> Wanted:
+def like(connection: Any, source: Vm, wanted: DomainConfig) -> DomainConfig:
     """Return the options with the place and the sizes of the source; it may have been resized since its create."""
     domain = required(connection, source)
     disk = _disk(storage.find_pool(connection, source.pool), source)

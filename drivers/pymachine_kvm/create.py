@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pymachine.driver import Instance, Prospect, Remember, Request
+from pymachine.driver import Instance, PlannedInstance, Remember, Request
 from pymachine.errors import DriverError
 from pymachine.images.cache import Shelf
 from pymachine.images.image import Image
@@ -23,7 +23,7 @@ from pymachine_kvm.handle import Vm, origin_name, volume_names
 from pymachine_kvm.kvm_probe import BootDisk, ask_guest
 from pymachine_kvm.libvirt_api import is_session, translated
 from pymachine_kvm.network import ensure_network
-from pymachine_kvm.options import Wanted
+from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.ownership import Keeper
 from pymachine_kvm.usernet import LOOPBACK, SSH_PORT
 
@@ -39,19 +39,19 @@ class Making:
 
     connection: Any
     request: Request
-    wanted: Wanted
+    wanted: DomainConfig
     remember: Remember
     source: Vm | None = None
 
     @classmethod
-    def of(cls, connection: Any, request: Request, wanted: Wanted, remember: Remember) -> Self:
+    def of(cls, connection: Any, request: Request, wanted: DomainConfig, remember: Remember) -> Self:
         """Return the create that the request asks for; a copy has the sizes of its source."""
         if request.source is None:
             return cls(connection, request, wanted, remember)
         source = Vm.of(request.source)
         return cls(connection, request, clone.like(connection, source, wanted), remember, source)
 
-    def foresee(self) -> Prospect:
+    def foresee(self) -> PlannedInstance:
         """Remember what will be made, then bring pool, image, network and address into being."""
         vm = self._kept(self._begun())
         vm = self._on_image(vm) if self.source is None else self._on_copy(vm, self.source)
@@ -205,9 +205,9 @@ def _way(uri: str) -> str | None:
     return parts.netloc if parts.scheme.endswith("+ssh") and parts.netloc else None
 
 
-def _prospect(vm: Vm, engine_port: int) -> Prospect:
+def _prospect(vm: Vm, engine_port: int) -> PlannedInstance:
     known = bool(vm.address)
-    return Prospect(
+    return PlannedInstance(
         handle=vm.handle(),
         ssh=SshAddress(vm.address, vm.ssh_port, vm.user, jump=_way(vm.uri)) if known else None,
         endpoint=Endpoint(vm.address, vm.engine_port if not vm.network else engine_port) if known else None,

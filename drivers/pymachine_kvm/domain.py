@@ -17,7 +17,7 @@ from pymachine_kvm.capabilities import folder_sharing
 from pymachine_kvm.console import log_name
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import found, translated
-from pymachine_kvm.options import Mount, Wanted
+from pymachine_kvm.options import DomainConfig, Mount
 from pymachine_kvm.ownership import NOBODY, Keeper, is_ours, mark
 from pymachine_kvm.storage import folder_of, volume_path
 from pymachine_kvm.usernet import forwards, needs_passt, qemu_arguments
@@ -54,7 +54,7 @@ class DomainSpec:
 
 
 def spec_of(
-    connection: Any, vm: Vm, wanted: Wanted, pool: Any, engine_port: int, keeper: Keeper = NOBODY
+    connection: Any, vm: Vm, wanted: DomainConfig, pool: Any, engine_port: int, keeper: Keeper = NOBODY
 ) -> DomainSpec:
     """Return what the machine's domain will be. Its volumes must be there. ``engine_port`` is the one inside."""
     ports = forwards(vm, engine_port)

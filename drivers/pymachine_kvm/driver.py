@@ -18,7 +18,7 @@ from pymachine.driver import (
     Instance,
     Leftover,
     Listener,
-    Prospect,
+    PlannedInstance,
     Remember,
     Request,
     Search,
@@ -49,13 +49,13 @@ from pymachine_kvm.boot import follow
 from pymachine_kvm.dhcp import keep
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import connect
-from pymachine_kvm.options import KvmOptions, Wanted, read_options
+from pymachine_kvm.options import DomainConfig, KvmOptions, read_options
 
 BOOT_PATIENCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class RequestedDomain:
     """The domain that a request is about."""
 
     name: str
@@ -89,9 +89,11 @@ class KvmDriver:
             image = (
                 None if request.source else _image(wanted, virtualization.promise_of(connection, wanted.arch).arch)
             )
-            preflight.check(connection, wanted, image, Own(request.name, request.machine_id), request.notice)
+            preflight.check(
+                connection, wanted, image, RequestedDomain(request.name, request.machine_id), request.notice
+            )
 
-    def foresee(self, request: Request, remember: Remember) -> Prospect:
+    def foresee(self, request: Request, remember: Remember) -> PlannedInstance:
         """Bring image, pool and network into being and reserve the address."""
         wanted = read_options(request.options)
         with connect(wanted.uri) as connection:
@@ -209,6 +211,6 @@ class KvmDriver:
             yield connection, vm
 
 
-def _image(wanted: Wanted, arch: str) -> Image | None:
+def _image(wanted: DomainConfig, arch: str) -> Image | None:
     """Return the image that a create would begin with, None for one that is yet to be fetched."""
     return look_up(Shelf.default(os.environ), wanted.image, arch=arch)

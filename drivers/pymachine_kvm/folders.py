@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
-from pymachine_kvm.kvm_device import Account
+from pymachine_kvm.kvm_device import QemuAccount
 
 DEADLINE = 5.0
 _ACL = "system.posix_acl_access"
@@ -29,7 +29,7 @@ class Unasked(Enum):
 UNASKED = Unasked.UNASKED
 
 
-def closed_to(account: Account | None, folder: str) -> Path | Unasked | None:
+def closed_to(account: QemuAccount | None, folder: str) -> Path | Unasked | None:
     """Return the first folder on the way into ``folder`` that an account may not enter, None where it gets in.
 
     root asks as that account. Others read modes, and do not know where there are ACLs or what they may not look at.
@@ -61,7 +61,7 @@ def _is_there(folder: Path) -> bool:
         return False
 
 
-def _asked_as(account: Account, way: Sequence[Path]) -> Path | Unasked | None:
+def _asked_as(account: QemuAccount, way: Sequence[Path]) -> Path | Unasked | None:
     """Have a process of the account's own look: the kernel knows of ACLs, mounts and namespaces."""
     try:
         asked = subprocess.run(
@@ -79,7 +79,7 @@ def _asked_as(account: Account, way: Sequence[Path]) -> Path | Unasked | None:
     return Path(os.fsdecode(asked.stdout)) if asked.stdout else None
 
 
-def _by_modes(account: Account, way: Sequence[Path]) -> Path | Unasked | None:
+def _by_modes(account: QemuAccount, way: Sequence[Path]) -> Path | Unasked | None:
     for step in way:
         try:
             found = step.stat()

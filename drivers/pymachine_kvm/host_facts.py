@@ -18,7 +18,7 @@ from pymachine_kvm.folders import UNASKED, closed_to, nearest
 from pymachine_kvm.ipam import bridge_of, clash, read_subnet
 from pymachine_kvm.kvm_device import QEMU_CONF, account, qemu_account, text_of
 from pymachine_kvm.libvirt_api import found, is_local, is_session, libvirt, translated
-from pymachine_kvm.options import Wanted
+from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.storage import DEFAULT, SYSTEM_FOLDER
 from pymachine_kvm.virtualization import Promise
 
@@ -91,7 +91,7 @@ class Facts:
     rules: tuple[str, ...] | None = None
 
 
-def look_around(conn: Any, wanted: Wanted, name: str) -> Facts:
+def look_around(conn: Any, wanted: DomainConfig, name: str) -> Facts:
     """Look up everything that the checks judge. Raises ``DriverError`` where libvirt fails."""
     with translated("looking at the libvirt host"):
         capabilities = conn.getCapabilities()

@@ -17,7 +17,7 @@ OPEN_THE_NODE = "sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class QemuAccount:
     """Who QEMU runs as: user, and every group it has."""
 
     name: str
@@ -26,13 +26,13 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class DeviceFile:
     """A device file, and who must open it; ``user`` None where that is not known."""
 
     mode: int
     uid: int
     gid: int
-    user: Account | None
+    user: QemuAccount | None
 
     @property
     def openable(self) -> bool:
@@ -62,17 +62,17 @@ class Node:
         return f"sudo usermod -aG {_group_name(self.gid)} {self.user.name}{again}"
 
 
-def kvm_node(*, session: bool, path: Path = KVM_NODE) -> Node | None:
+def kvm_node(*, session: bool, path: Path = KVM_NODE) -> DeviceFile | None:
     """Return the device of this host, None where there is none. QEMU of a user's own daemon runs as that user."""
     try:
         found = path.stat()
     except OSError:
         return None
     user = account(os.geteuid()) if session else qemu_account(text_of(QEMU_CONF))
-    return Node(found.st_mode, found.st_uid, found.st_gid, user)
+    return DeviceFile(found.st_mode, found.st_uid, found.st_gid, user)
 
 
-def qemu_account(conf: str) -> Account | None:
+def qemu_account(conf: str) -> QemuAccount | None:
     """Return whom the system daemon runs QEMU as, by the text of its qemu.conf; None if that cannot be told.
 
     The file is root's on many systems; the packages' own user is then the best guess.
@@ -82,10 +82,10 @@ def qemu_account(conf: str) -> Account | None:
     group = _setting(conf, "group")
     if found is None or not group:
         return found
-    return Account(found.name, found.uid, found.groups | _group(group))
+    return QemuAccount(found.name, found.uid, found.groups | _group(group))
 
 
-def account(user: str | int) -> Account | None:
+def account(user: str | int) -> QemuAccount | None:
     """Return an account by name or number, which qemu.conf writes as ``+64055``; None where there is none."""
     try:
         entry = pwd.getpwuid(int(user)) if re.fullmatch(r"\+?\d+", str(user)) else pwd.getpwnam(str(user))
@@ -93,7 +93,7 @@ def account(user: str | int) -> Account | None:
         return None
     own = entry.pw_uid == os.geteuid()
     groups = os.getgroups() if own else os.getgrouplist(entry.pw_name, entry.pw_gid)
-    return Account(entry.pw_name, entry.pw_uid, frozenset({entry.pw_gid, *groups}))
+    return QemuAccount(entry.pw_name, entry.pw_uid, frozenset({entry.pw_gid, *groups}))
 
 
 def text_of(path: Path) -> str:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pymachine.errors import PymachineError
 from pymachine.templates import render
-from pymachine_kvm.boot import POLL, Ended, GuestConsole, why_stopped
+from pymachine_kvm.boot import POLL, BootEnded, GuestConsole, why_stopped
 from pymachine_kvm.boot_log import Progress
 from pymachine_kvm.libvirt_api import GONE, code_of, libvirt, translated
 
@@ -104,13 +104,13 @@ def _watch(conn: Any, domain: Any, deadline: float) -> str:
     return f"a Linux guest printed {progress.so_far()} within {deadline:.0f} s"
 
 
-def _stopped(domain: Any) -> Ended | None:
+def _stopped(domain: Any) -> BootEnded | None:
     """Return why the guest stopped; a transient one that ended does not exist any more."""
     try:
         return why_stopped(domain)
     except libvirt().libvirtError as error:
         if code_of(error) in GONE:
-            return Ended("the guest ended by itself")
+            return BootEnded("the guest ended by itself")
         raise
 
 

@@ -204,7 +204,7 @@ def _chosen_subnet(connection: Any, kernel: Kernel, prefix: int, *, but: str) ->
     return subnet
 
 
-def _host_routes(connection: Any, kernel: Kernel) -> tuple[routes.Route, ...] | None:
+def _host_routes(connection: Any, kernel: Kernel) -> tuple[routes.HostRoute, ...] | None:
     """Return the routes of the daemon's host; none are known of another host, None where this one does not tell."""
     return routes.host_routes(kernel.routes) if is_local(connection) else ()
 

@@ -106,7 +106,7 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DomainConfig:
     """The options, read: sizes in bytes, ``arch`` None for the host's own, ``user_data`` the file's text."""
 
     cpus: int
@@ -132,9 +132,9 @@ class Wanted:
         return self.uri.partition("?")[0].endswith("/session")
 
 
-def read_options(options: KvmOptions) -> Wanted:
+def read_options(options: KvmOptions) -> DomainConfig:
     """Return what the options come to. Reads the user-data file; raises ``UsageFault``."""
-    return Wanted(
+    return DomainConfig(
         cpus=_processors(options.kvm_cpus),
         memory=_size(options.kvm_memory, "--kvm-memory", least=LEAST_MEMORY),
         disk=_size(options.kvm_disk, "--kvm-disk", least=LEAST_DISK),

@@ -20,7 +20,7 @@ from pymachine_kvm.base_images import taken_up
 from pymachine_kvm.handle import volume_names
 from pymachine_kvm.host_facts import Facts, PoolFacts, has_base, look_around, look_at_pool
 from pymachine_kvm.libvirt_api import translated
-from pymachine_kvm.options import Wanted
+from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.virtualization import mend, why_not
 
 DEFAULT = "default"
@@ -30,7 +30,7 @@ LEAST_IMAGE = 256 * MIB  # of one that is yet to be fetched: cloud images are la
 NFTABLES_SINCE = 10_004_000  # libvirt 10.4 puts its rules into a table of its own, where they cannot overrule another
 
 
-class Own(Protocol):
+class PlannedDomain(Protocol):
     """The machine that is to be made: its name, and the UUID that its domain has or will have."""
 
     @property
@@ -43,7 +43,7 @@ class Own(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PreflightFault:
     """Something that is amiss; ``refuses`` where the create cannot work with it."""
 
     message: str
@@ -51,7 +51,9 @@ class Finding:
     refuses: bool = True
 
 
-def check(conn: Any, wanted: Wanted, image: Image | None, own: Own, notice: Callable[[str], None]) -> None:
+def check(
+    conn: Any, wanted: DomainConfig, image: Image | None, own: PlannedDomain, notice: Callable[[str], None]
+) -> None:
     """Look at the host, and refuse what cannot work; nothing is changed.
 
     ``image`` None is one that is yet to be fetched (see ``check_image``). Warnings go to ``notice``. Raises
@@ -64,20 +66,20 @@ def check(conn: Any, wanted: Wanted, image: Image | None, own: Own, notice: Call
     _refuse(found)
 
 
-def check_image(conn: Any, wanted: Wanted, image: Image, arch: str, own: Own) -> None:
+def check_image(conn: Any, wanted: DomainConfig, image: Image, arch: str, own: PlannedDomain) -> None:
     """Judge an image that has just been fetched, before it is copied anywhere. Raises ``CheckFailed``."""
     with translated("looking at the libvirt host"):
         found = look_at_pool(conn, wanted.pool)
     _refuse([*disk(wanted, image, arch), *(room(found, wanted, image, own) if found else ())])
 
 
-def _refuse(found: list[Finding]) -> None:
+def _refuse(found: list[PreflightFault]) -> None:
     refusals = [finding for finding in found if finding.refuses]
     if refusals:
         raise _refusal(refusals)
 
 
-def _refusal(refusals: list[Finding]) -> CheckFailed:
+def _refusal(refusals: list[PreflightFault]) -> CheckFailed:
     """Return one error for all: people mend several things in one go rather than find them one by one."""
     if len(refusals) == 1:
         return CheckFailed(refusals[0].message, hint=refusals[0].hint)
@@ -85,7 +87,7 @@ def _refusal(refusals: list[Finding]) -> CheckFailed:
     return CheckFailed("\n  ".join((f"{len(refusals)} things are in the way", *lines)))
 
 
-def findings(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
+def findings(facts: Facts, wanted: DomainConfig, image: Image | None, own: PlannedDomain) -> Iterator[PreflightFault]:
     """Judge the facts, the gravest first."""
     if wrong_daemon := list(session_of_root(facts, wanted)):
         yield from wrong_daemon
@@ -103,120 +105,122 @@ def findings(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Ite
     yield from forwarding(facts, wanted)
 
 
-def session_of_root(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def session_of_root(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """For root libvirt takes ``qemu:///session`` for the system's daemon: never what was meant."""
     if wanted.session and facts.local and facts.root:
-        yield Finding(
+        yield PreflightFault(
             f"{wanted.uri}: root has no session of its own, libvirt takes the system's daemon for it",
             "give --kvm-uri qemu:///system, or do it as an ordinary user",
         )
 
 
-def foreign_domain(facts: Facts, own: Own) -> Iterator[Finding]:
+def foreign_domain(facts: Facts, own: PlannedDomain) -> Iterator[PreflightFault]:
     """A domain that bears the machine's name and is another one."""
     if facts.domain is not None and facts.domain != own.uuid:
-        yield Finding(
+        yield PreflightFault(
             f"{facts.uri} has a domain {own.name!r} that is not this machine",
             f"choose another name; `virsh -c '{facts.uri}' dumpxml {own.name}` shows what it is;"
             " `pymachine gc -d kvm` finds what a lost store left",
         )
 
 
-def virtualisation(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def virtualisation(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """An architecture without an emulator; hardware virtualisation that was asked for and is not there."""
     arch = facts.promise.arch
     if arch not in facts.emulated:
         package = "qemu-system-arm" if arch == "aarch64" else "qemu-system-x86"
-        yield Finding(f"{facts.uri} has no QEMU for {arch}", f"on that host: apt install {package}")
+        yield PreflightFault(f"{facts.uri} has no QEMU for {arch}", f"on that host: apt install {package}")
     elif wanted.virt_type == "kvm" and (fault := why_not(facts.promise)):
-        yield Finding(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", mend(facts.promise))
+        yield PreflightFault(f"--kvm-virt-type kvm: no hardware virtualisation: {fault}", mend(facts.promise))
 
 
-def processors(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def processors(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """More processors than QEMU can show, or than the host has."""
     if facts.emulator and wanted.cpus > facts.emulator.most_cpus:
-        yield Finding(
+        yield PreflightFault(
             f"--kvm-cpus: {wanted.cpus} are more than QEMU can show",
             f"give {min(facts.cpus, facts.emulator.most_cpus)} or fewer",
         )
     elif wanted.cpus > facts.cpus:
-        yield Finding(
+        yield PreflightFault(
             f"{wanted.cpus} virtual processors on a host that has {facts.cpus} slow each other down",
             f"--kvm-cpus {facts.cpus} is the most that helps",
             refuses=False,
         )
 
 
-def memory(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def memory(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """More memory than the host has, or than it has left."""
     if wanted.memory > facts.memory:
-        yield Finding(
+        yield PreflightFault(
             f"--kvm-memory: {_size(wanted.memory)} are more than the {_size(facts.memory)} that the host has",
             f"give less: --kvm-memory {facts.memory // 2 // MIB}M",
         )
     elif facts.memory_free is not None and wanted.memory > facts.memory_free:
-        yield Finding(
+        yield PreflightFault(
             f"the host has {_size(facts.memory_free)} of memory left, the machine may take {_size(wanted.memory)}",
             "stop another machine, or give this one less: --kvm-memory",
             refuses=False,
         )
 
 
-def firmware(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def firmware(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """UEFI that is wanted, or that the architecture cannot do without, and is not installed."""
     arch = facts.promise.arch
     if facts.emulator and not facts.emulator.uefi and (wanted.firmware == "uefi" or arch == "aarch64"):
         package = "qemu-efi-aarch64" if arch == "aarch64" else "ovmf"
         instead = "" if arch == "aarch64" else "; or --kvm-firmware bios"
-        yield Finding(f"{facts.uri} has no UEFI firmware for {arch}", f"on that host: apt install {package}{instead}")
+        yield PreflightFault(
+            f"{facts.uri} has no UEFI firmware for {arch}", f"on that host: apt install {package}{instead}"
+        )
     if wanted.firmware == "bios" and arch == "aarch64":
-        yield Finding("--kvm-firmware bios: aarch64 boots by UEFI alone", "leave --kvm-firmware out")
+        yield PreflightFault("--kvm-firmware bios: aarch64 boots by UEFI alone", "leave --kvm-firmware out")
 
 
-def disk(wanted: Wanted, image: Image | None, arch: str) -> Iterator[Finding]:
+def disk(wanted: DomainConfig, image: Image | None, arch: str) -> Iterator[PreflightFault]:
     """A disk that the image does not fit on; an image for another architecture than the machine's."""
     if image is None:
         return
     if image.virtual_size > wanted.disk:
         least = -(-image.virtual_size // GIB)
-        yield Finding(
+        yield PreflightFault(
             f"--kvm-disk: {_size(wanted.disk)} are less than image {image.name} holds ({_size(image.virtual_size)})",
             f"give at least --kvm-disk {least}G",
         )
     if arch != image.arch:
-        yield Finding(
+        yield PreflightFault(
             f"image {image.name} is for {image.arch}, the machine is to be {arch}",
             f"choose another --kvm-image, or --kvm-arch {image.arch}",
         )
 
 
-def network(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def network(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """A network that is missing or in the way, and not ours to make or to move."""
     if facts.session or wanted.network == DEFAULT:
         return
     if facts.network is None:
-        yield Finding(
+        yield PreflightFault(
             f"{facts.uri} has no network {wanted.network!r}",
             f"`virsh -c '{facts.uri}' net-list --all` shows those there are; --kvm-network chooses",
         )
     elif facts.network.clash and not facts.network.active:
-        yield Finding(
+        yield PreflightFault(
             f"network {wanted.network!r} overlaps this host's route to {facts.network.clash}",
             f"`virsh -c '{facts.uri}' net-edit {wanted.network}` moves it; --kvm-network chooses another",
         )
 
 
-def pool(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
+def pool(facts: Facts, wanted: DomainConfig, image: Image | None, own: PlannedDomain) -> Iterator[PreflightFault]:
     """A pool that is missing, that QEMU does not get to, or that has no room."""
     if facts.pool is None:
         if wanted.pool != DEFAULT:
-            yield Finding(
+            yield PreflightFault(
                 f"{facts.uri} has no storage pool {wanted.pool!r}",
                 f"`virsh -c '{facts.uri}' pool-list --all` shows those there are; --kvm-pool chooses",
             )
         return
     if facts.pool.closed:
-        yield Finding(
+        yield PreflightFault(
             f"QEMU's user {facts.pool.user} cannot enter {facts.pool.closed}, on the way to pool {wanted.pool!r}"
             f" ({facts.pool.folder})",
             f"sudo setfacl -m u:{facts.pool.user}:x {shlex.quote(str(facts.pool.closed))};"
@@ -225,19 +229,19 @@ def pool(facts: Facts, wanted: Wanted, image: Image | None, own: Own) -> Iterato
     yield from room(facts.pool, wanted, image, own)
 
 
-def room(pool: PoolFacts, wanted: Wanted, image: Image | None, own: Own) -> Iterator[Finding]:
+def room(pool: PoolFacts, wanted: DomainConfig, image: Image | None, own: PlannedDomain) -> Iterator[PreflightFault]:
     """A pool that has no room for the image, or for a machine that works; what is there already takes none."""
     if pool.free is None or _is_begun(pool, own):
         return
     upload = _upload(pool, image)
     needed = upload + min(wanted.disk, ROOM_TO_WORK + (0 if image and image.engine else ROOM_FOR_ENGINE))
     if pool.free < needed:
-        yield Finding(
+        yield PreflightFault(
             f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine takes {_size(needed)} to begin with",
             "free space there (`pymachine image rm` drops images), or choose another: --kvm-pool",
         )
     elif pool.free < upload + wanted.disk:
-        yield Finding(
+        yield PreflightFault(
             f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine's disk may grow to {_size(wanted.disk)}",
             "a machine whose host is full is paused; --kvm-disk makes it smaller",
             refuses=False,
@@ -250,32 +254,32 @@ def _upload(pool: PoolFacts, image: Image | None) -> int:
     return 0 if has_base(pool, image) else taken_up(image)
 
 
-def _is_begun(pool: PoolFacts, own: Own) -> bool:
+def _is_begun(pool: PoolFacts, own: PlannedDomain) -> bool:
     """Whether the machine's disk is there from an earlier try, which took its room then."""
     return volume_names(own.name, UUID(own.uuid).hex)[0] in pool.volumes
 
 
-def mounts(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def mounts(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """Folders to show in the machine that are not there; on another host only QEMU can tell."""
     for mount in wanted.mounts if facts.local else ():
         if not Path(mount.source).is_dir():
-            yield Finding(f"--kvm-mount: {mount.source} is no folder", f"mkdir -p '{mount.source}'")
+            yield PreflightFault(f"--kvm-mount: {mount.source} is no folder", f"mkdir -p '{mount.source}'")
 
 
-def closed_device(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def closed_device(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """A device that libvirt sees and its QEMU cannot open: libvirt then probes QEMU anew before every start."""
     node = facts.promise.node
     if facts.local and not facts.session and node and not node.openable and wanted.virt_type != "kvm":
-        yield Finding(f"{node.fault}: each start takes about a minute longer", node.mend, refuses=False)
+        yield PreflightFault(f"{node.fault}: each start takes about a minute longer", node.mend, refuses=False)
 
 
-def forwarding(facts: Facts, wanted: Wanted) -> Iterator[Finding]:
+def forwarding(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """A Docker engine on this host that drops what machines send beyond it (its policy for FORWARD)."""
     bridge = facts.network.bridge if facts.network else ""
     if not facts.docker or not drops(facts.rules, bridge, own_table=_own_table(facts)):
         return
     what = "drops" if facts.rules is not None else "may drop (only root can tell)"
-    yield Finding(
+    yield PreflightFault(
         f"the Docker engine on this host {what} the traffic of machines on network {wanted.network!r}",
         " && ".join(f"sudo iptables -I DOCKER-USER {way} {bridge or 'virbr0'} -j ACCEPT" for way in ("-i", "-o"))
         + '; for good: "ip-forward-no-drop": true in /etc/docker/daemon.json (engine 28 and later)',

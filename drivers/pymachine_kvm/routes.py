@@ -21,14 +21,14 @@ _CLAIMS = frozenset({"unicast", "local", "blackhole", "unreachable", "prohibit",
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class HostRoute:
     """A subnet that this host has a route to; ``device`` is empty for one without, or with several."""
 
     network: IPv4Network
     device: str = ""
 
 
-def host_routes(command: Sequence[str] = COMMAND) -> tuple[Route, ...] | None:
+def host_routes(command: Sequence[str] = COMMAND) -> tuple[HostRoute, ...] | None:
     """Return the subnets that this host has routes to; None where it could not be asked (no ``ip``, say)."""
     try:
         asked = subprocess.run(command, capture_output=True, timeout=DEADLINE, check=True, env=_environ())
@@ -39,7 +39,7 @@ def host_routes(command: Sequence[str] = COMMAND) -> tuple[Route, ...] | None:
         return None
 
 
-def networks(routes: Collection[Route], *, without: str = "") -> frozenset[IPv4Network]:
+def networks(routes: Collection[HostRoute], *, without: str = "") -> frozenset[IPv4Network]:
     """Return where they lead; ``without`` names a device whose routes do not count: a network's own bridge."""
     return frozenset(route.network for route in routes if not without or route.device != without)
 
@@ -49,7 +49,7 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin", "LC_ALL": "C"}
 
 
-def _routes(listed: Any) -> Iterator[Route]:
+def _routes(listed: Any) -> Iterator[HostRoute]:
     if not isinstance(listed, list):
         raise TypeError("not a list of routes")
     for each in listed:
@@ -60,7 +60,7 @@ def _routes(listed: Any) -> Iterator[Route]:
             yield route
 
 
-def _route(each: dict[str, Any]) -> Route | None:
+def _route(each: dict[str, Any]) -> HostRoute | None:
     """Return a route that claims a subnet. ``type`` is left out where it is a plain one."""
     target, device = each.get("dst"), each.get("dev", "")
     if not isinstance(target, str) or not isinstance(device, str):
@@ -68,4 +68,4 @@ def _route(each: dict[str, Any]) -> Route | None:
     if target == "default" or each.get("type", "unicast") not in _CLAIMS:
         return None
     network = IPv4Network(target, strict=False)
-    return None if network.prefixlen < _WIDEST or network.is_loopback else Route(network, device)
+    return None if network.prefixlen < _WIDEST or network.is_loopback else HostRoute(network, device)

@@ -20,18 +20,18 @@ from pymachine.cloudinit import (
 from pymachine.driver import FirstBoot, Login
 from pymachine.errors import DriverMissing
 from pymachine_kvm.handle import Vm
-from pymachine_kvm.options import Wanted
+from pymachine_kvm.options import DomainConfig
 
 LABEL = "cidata"  # the file system label by which cloud-init finds it
 SECRET_FILE = 0o100400  # a regular file for its owner's eyes
 
 
-def read_user_data(wanted: Wanted) -> Theirs:
+def read_user_data(wanted: DomainConfig) -> Theirs:
     """Return what ``--kvm-user-data`` comes to. Raises ``UsageFault``."""
     return NOTHING if wanted.user_data is None else read_theirs(wanted.user_data, "--kvm-user-data")
 
 
-def check_seed(name: str, wanted: Wanted) -> None:
+def check_seed(name: str, wanted: DomainConfig) -> None:
     """Raise ``UsageFault`` now for what ``seed_of`` would refuse once things are made."""
     nobody, something = Login("", "", b"-"), FirstBoot((), "true", early=True)
     user_data(UserData(name, wanted.user, nobody, something, _folders(wanted, "9p")), read_user_data(wanted))
@@ -41,7 +41,7 @@ def seed_of(
     vm: Vm,
     login: Login,
     first_boot: FirstBoot | None,
-    wanted: Wanted,
+    wanted: DomainConfig,
     instance_id: str,
     filesystem: Literal["9p", "virtiofs"] = "9p",
 ) -> bytes:
@@ -88,5 +88,5 @@ def seed_iso(files: Mapping[str, bytes]) -> bytes:
     return written.getvalue()
 
 
-def _folders(wanted: Wanted, filesystem: Literal["9p", "virtiofs"]) -> tuple[SharedFolder, ...]:
+def _folders(wanted: DomainConfig, filesystem: Literal["9p", "virtiofs"]) -> tuple[SharedFolder, ...]:
     return tuple(SharedFolder(mount.tag, mount.target, mount.read_only, filesystem) for mount in wanted.mounts)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.errors import CheckFailed
-from pymachine_kvm.kvm_device import Node, kvm_node, text_of
+from pymachine_kvm.kvm_device import DeviceFile, kvm_node, text_of
 from pymachine_kvm.kvm_probe import Answer
 from pymachine_kvm.libvirt_api import is_local, is_session, translated
 from pymachine_kvm.virtualization_cache import Verdict, Verdicts
@@ -34,7 +34,7 @@ class Promise:
     arch: str
     offered: frozenset[str]
     local: bool
-    node: Node | None = None
+    node: DeviceFile | None = None
     refuted: str = ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pymachine.create import Order, create
+from pymachine.create import CreateRequest, create
 from pymachine.driver import Baked, Bakes, Baking
 from pymachine.engine.bundle import finish_extras
 from pymachine.engine.removal import plan_removal, removal_bundle
@@ -17,7 +17,7 @@ from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
 from pymachine.steps.engine import SETUP_DEADLINE, run_bundle
 from pymachine.steps.host import look, request_for
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, journalled, timestamp, working
 from pymachine.templates import render
 from pymachine.transport import Command
@@ -28,7 +28,7 @@ OS_RELEASE = "os_release"  # in its record, once it is sealed: the text of that 
 DEADLINE = 300.0
 
 
-def bake(order: Order, tools: Tools) -> str | None:
+def bake(order: CreateRequest, tools: Services) -> str | None:
     """Bake the image that the order begins with, if it asks for that; return the name of what was kept.
 
     None where nothing is to be done: for drivers that cannot, for an image that has an engine, and for a machine that
@@ -56,7 +56,7 @@ def bake(order: Order, tools: Tools) -> str | None:
     return baking.image
 
 
-def bake_and_create(order: Order, tools: Tools) -> Machine:
+def bake_and_create(order: CreateRequest, tools: Services) -> Machine:
     """Bake what the order begins with, if anything, then create the machine; return its record."""
     image = bake(order, tools)
     try:
@@ -136,14 +136,14 @@ class Keep:
         return machine
 
 
-def _prospective(order: Order, tools: Tools) -> Machine:
+def _prospective(order: CreateRequest, tools: Services) -> Machine:
     """Return a record of the user's machine that nobody keeps: the driver is asked about its options."""
     return Machine(
         name=order.name, id="0" * 32, driver=order.driver, engine=order.engine, created=timestamp(tools.now())
     )
 
 
-def _made(order: Order, tools: Tools) -> Machine:
+def _made(order: CreateRequest, tools: Services) -> Machine:
     """Return the machine, complete: made now, or by an earlier try that came no further."""
     found = tools.store.find(order.name)
     if found is not None and LABEL not in found.labels:

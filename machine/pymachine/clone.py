@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from pymachine.driver import Clones, Foresees
+from pymachine.driver import Clones, PlansBeforeBoot
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Machine, Phase, check_name
 from pymachine.steps.certificates import Certify
@@ -16,13 +16,13 @@ from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.first_boot import Foresee
 from pymachine.steps.host import Allocate, Reach, options_on_record
 from pymachine.steps.power import handle_of, incapable
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Step, journalled, timestamp, working
 
 SOURCE = "cloned_from"  # in the record of a clone: the id of the machine that it is a copy of
 
 
-def clone(source_name: str, name: str, tools: Tools) -> Machine:
+def clone(source_name: str, name: str, tools: Services) -> Machine:
     """Make machine ``name`` as a copy of another one that is switched off, or go on with it; return its record.
 
     It has the source's options, engine settings, labels, images and containers, and certificates, keys, address and
@@ -33,7 +33,7 @@ def clone(source_name: str, name: str, tools: Tools) -> Machine:
         raise UsageFault(f"{name} cannot be a clone of itself", hint="give the clone another name")
     source = tools.store.get(source_name)
     driver = tools.driver_of(source)
-    if not (isinstance(driver, Clones) and isinstance(driver, Foresees)):
+    if not (isinstance(driver, Clones) and isinstance(driver, PlansBeforeBoot)):
         raise incapable(source, "clone its machines")
     with working(name, f"clone {source.name} to {name}", tools, driver) as session, ExitStack() as held:
         held.enter_context(tools.store.lease(source.name, f"clone {source.name} to {name}"))
@@ -56,7 +56,7 @@ def _steps(source: Machine, options: Any) -> Sequence[Step]:
     )  # fmt: skip
 
 
-def _begun(name: str, source: Machine, tools: Tools) -> Machine:
+def _begun(name: str, source: Machine, tools: Services) -> Machine:
     """Return the record to work on: a new one, or that of a clone of this source that stopped half-way."""
     if source.phase is not Phase.READY:
         raise CheckFailed(
@@ -73,7 +73,7 @@ def _begun(name: str, source: Machine, tools: Tools) -> Machine:
     return found
 
 
-def _new(name: str, source: Machine, tools: Tools) -> Machine:
+def _new(name: str, source: Machine, tools: Services) -> Machine:
     return Machine(
         name=name,
         id=uuid.uuid4().hex,

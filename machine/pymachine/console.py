@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from pymachine.driver import Console
 from pymachine.model import Machine
 from pymachine.steps.power import handle_of, incapable
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 
 LOOK_EVERY = 1.0
 _OVERLAP = 4096  # bytes by which a log that was cut at its beginning is found again
 
 
-def log(name: str, tools: Tools) -> bytes:
+def log(name: str, tools: Services) -> bytes:
     """Return what is kept of the console's output, oldest first. Raises ``NotSupported``, ``DriverError``."""
     machine, driver = _with_console(name, tools)
     return driver.console_log(handle_of(machine))
 
 
-def follow(name: str, tools: Tools) -> Iterator[bytes]:
+def follow(name: str, tools: Services) -> Iterator[bytes]:
     """Yield what is kept, then what comes, once a second and without end."""
     seen = log(name, tools)
     yield seen
@@ -39,13 +39,13 @@ def news(seen: bytes, now: bytes) -> bytes:
     return now if place < 0 else now[place + len(tail) :]
 
 
-def attach(name: str, tools: Tools, *, keys: int, screen: int) -> None:
+def attach(name: str, tools: Services, *, keys: int, screen: int) -> None:
     """Connect two file descriptors to the console until Ctrl-] comes from ``keys`` or the machine stops."""
     machine, driver = _with_console(name, tools)
     driver.attach(handle_of(machine), keys, screen)
 
 
-def _with_console(name: str, tools: Tools) -> tuple[Machine, Console]:
+def _with_console(name: str, tools: Services) -> tuple[Machine, Console]:
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     if not isinstance(driver, Console):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymachine.documents import to_document
-from pymachine.driver import Driver, Foresees
+from pymachine.driver import Driver, PlansBeforeBoot
 from pymachine.engine.effects import Aspect, Change
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec, Machine, Phase, check_name
@@ -19,13 +19,13 @@ from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.refusal import refusing
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, Step, journalled, timestamp, working
 from pymachine.store import readable
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CreateRequest:
     """What the user asked for. ``options`` is an instance of the driver's options class.
 
     ``adopted`` is what the driver calls an instance that is to be taken over, empty where one is to be made.
@@ -46,7 +46,7 @@ class Order:
         return "adopt" if self.adopted else "create"
 
 
-def create(order: Order, tools: Tools) -> Machine:
+def create(order: CreateRequest, tools: Services) -> Machine:
     """Make the machine, or go on with one whose create stopped half-way; return its record.
 
     Raises ``CheckFailed`` or ``UsageFault`` before anything was made, ``StepFailed`` after; the record then
@@ -65,14 +65,14 @@ def create(order: Order, tools: Tools) -> Machine:
                 machine = session.perform((MakeLogin(),), machine)
             if driver.preexisting:
                 machine = _looked_at(machine, order, session)
-            elif isinstance(driver, Foresees):
+            elif isinstance(driver, PlansBeforeBoot):
                 machine = session.perform((Foresee(order.options),), machine)
             else:
                 machine = session.perform((Allocate(order.options),), machine)
             return session.perform(_remaining_steps(driver, order), machine)
 
 
-def preview_create(order: Order, tools: Tools) -> Preview:
+def preview_create(order: CreateRequest, tools: Services) -> Preview:
     """Say what ``create`` would do. Looks at the host if there is one already; changes nothing."""
     check_name(order.name)
     driver = tools.driver(order.driver, adopted=order.adopted)
@@ -87,7 +87,7 @@ def preview_create(order: Order, tools: Tools) -> Preview:
     return preview_of(order.verb, machine, session, made)
 
 
-def _looked_at(machine: Machine, order: Order, session: Session) -> Machine:
+def _looked_at(machine: Machine, order: CreateRequest, session: Session) -> Machine:
     """Look at a host that is there already; whatever is wrong with it is a refusal, if the machine is new."""
     session.preflight = session.fresh
     machine = session.perform(_host_steps(order), machine)
@@ -95,7 +95,7 @@ def _looked_at(machine: Machine, order: Order, session: Session) -> Machine:
     return machine
 
 
-def _begun(order: Order, tools: Tools) -> Machine:
+def _begun(order: CreateRequest, tools: Services) -> Machine:
     """Return the record to work on: a new one, or the half-made one with the options of this order."""
     found = tools.store.find(order.name)
     if order.adopted:
@@ -118,7 +118,7 @@ def _begun(order: Order, tools: Tools) -> Machine:
     return found.with_(fleet=order.fleet or found.fleet)
 
 
-def _refuse_adopted(order: Order, tools: Tools) -> None:
+def _refuse_adopted(order: CreateRequest, tools: Services) -> None:
     """An instance is one machine's. Raises ``CheckFailed``."""
     for record in readable(tools.store):
         if record.adopted != order.adopted:
@@ -134,7 +134,7 @@ def _half(machine: Machine) -> str:
     return "removed" if machine.phase is Phase.REMOVING else "made"
 
 
-def _new(order: Order, tools: Tools) -> Machine:
+def _new(order: CreateRequest, tools: Services) -> Machine:
     return Machine(
         name=order.name,
         id=uuid.uuid4().hex,
@@ -148,13 +148,13 @@ def _new(order: Order, tools: Tools) -> Machine:
     )
 
 
-def _remaining_steps(driver: Driver, order: Order) -> Sequence[Step]:
-    if isinstance(driver, Foresees):
+def _remaining_steps(driver: Driver, order: CreateRequest) -> Sequence[Step]:
+    if isinstance(driver, PlansBeforeBoot):
         before = (Carry(), Allocate(order.options))
         return (*before, SetUp(), Verify(), Complete())
     host = () if driver.preexisting else (Reach(), Survey(Certify()))
     return (*host, Certify(), SetUpEngine(), Verify(), Complete())
 
 
-def _host_steps(order: Order) -> Sequence[Step]:
+def _host_steps(order: CreateRequest) -> Sequence[Step]:
     return (Allocate(order.options), Reach(), Survey(Certify()))

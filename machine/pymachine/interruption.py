@@ -11,7 +11,7 @@ from pymachine.errors import Interrupted
 from pymachine.events import Reporter
 
 if TYPE_CHECKING:
-    from pymachine.steps.services import Tools
+    from pymachine.steps.services import Services
 
 
 class Stoppable:
@@ -62,12 +62,12 @@ class Stoppable:
             show(what, done, count, left)
 
 
-def stopped(tools: Tools) -> bool:
+def stopped(tools: Services) -> bool:
     """Whether what waits has to end."""
     return isinstance(tools.reporter, Stoppable) and tools.reporter.stopped()
 
 
-def unstopped(tools: Tools) -> Tools:
+def unstopped(tools: Services) -> Services:
     """Return the tools for what is put right after a stop: nodes get tasks again, machines are switched on."""
     reporter = tools.reporter
     return replace(tools, reporter=reporter.unstopped()) if isinstance(reporter, Stoppable) else tools

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pymachine.driver import Collects, Driver, Handle, Leftover, Search
+from pymachine.driver import Driver, FindsLeftovers, Handle, Leftover, Search
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
 from pymachine.events import looking
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Broken, readable
 from pymachine.store.homes import lives
 
 
-def collector(name: str, tools: Tools) -> Collects:
+def collector(name: str, tools: Services) -> FindsLeftovers:
     """Return the driver, which must find leftovers. Raises ``DriverMissing``, ``NotSupported``."""
     driver: Driver = tools.driver(name)
-    if not isinstance(driver, Collects):
+    if not isinstance(driver, FindsLeftovers):
         raise NotSupported(
             f"driver {name} does not look for leftovers",
             hint="it keeps nothing beside its machines: `pymachine ls` shows them",
@@ -24,7 +24,7 @@ def collector(name: str, tools: Tools) -> Collects:
     return driver
 
 
-def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
+def leftovers(driver: str, options: Any, tools: Services) -> Sequence[Leftover]:
     """Return what is left over, of this store and of others, in the order in which it is to be removed.
 
     ``options`` are the driver's, and say where to look. Changes nothing. Raises ``NotSupported``, ``DriverError``.
@@ -42,7 +42,7 @@ def leftovers(driver: str, options: Any, tools: Tools) -> Sequence[Leftover]:
 
 
 def _found(
-    of_driver: Collects, driver: str, options: Any, tools: Tools, notice: Callable[[str], None]
+    of_driver: FindsLeftovers, driver: str, options: Any, tools: Services, notice: Callable[[str], None]
 ) -> Sequence[Leftover]:
     def elsewhere(owner: str, home: str) -> bool | None:
         return lives(owner, home, but=tools.store.folder)
@@ -55,7 +55,7 @@ def _found(
             return found
 
 
-def discard(driver: str, unwanted: Sequence[Leftover], tools: Tools, tell: Callable[[Leftover], None]) -> None:
+def discard(driver: str, unwanted: Sequence[Leftover], tools: Services, tell: Callable[[Leftover], None]) -> None:
     """Remove leftovers in their order, and tell each that is gone.
 
     All are tried; then ``SeveralFailed`` says which stayed. Raises ``CheckFailed`` where a record of the store cannot
@@ -75,12 +75,12 @@ def discard(driver: str, unwanted: Sequence[Leftover], tools: Tools, tell: Calla
         raise SeveralFailed(failures)
 
 
-def unreadable(tools: Tools) -> list[str]:
+def unreadable(tools: Services) -> list[str]:
     """Return the names of the machines whose records cannot be read: nobody knows what they own."""
     return [record.name for record in tools.store.records() if isinstance(record, Broken)]
 
 
-def _refuse_unreadable(tools: Tools) -> None:
+def _refuse_unreadable(tools: Services) -> None:
     names = unreadable(tools)
     if names:
         raise CheckFailed(
@@ -89,7 +89,7 @@ def _refuse_unreadable(tools: Tools) -> None:
         )
 
 
-def _known(driver: str, tools: Tools) -> Mapping[str, Handle]:
+def _known(driver: str, tools: Services) -> Mapping[str, Handle]:
     """Return the handles of the machines of this driver, by their ids, whatever name they were made by."""
     machines = readable(tools.store)
     ours = {name for name in {machine.driver for machine in machines} if tools.same_driver(name, driver)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pymachine.driver import Handle, Moves, PowerControl
+from pymachine.driver import Handle, PowerControl, TracksAddress
 from pymachine.errors import (
     AuthFailed,
     DeadlineExceeded,
@@ -17,7 +17,7 @@ from pymachine.errors import (
 from pymachine.model import Machine, State
 from pymachine.steps.address import located, settled
 from pymachine.steps.power import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, journalled, working
 from pymachine.transport import Command, Transport
 
@@ -38,7 +38,7 @@ _POWEROFF = Command.script(_LATER.format("systemctl poweroff || poweroff"))
 _CUT = Command.script(_LATER.format("systemctl poweroff --force --force || poweroff -f"))
 
 
-def start(name: str, tools: Tools) -> Machine:
+def start(name: str, tools: Services) -> Machine:
     """Switch the machine on and wait for its engine; return the record. On already is no error.
 
     One that comes back at another address, or was found there, is followed: its engine gets a certificate for that.
@@ -55,18 +55,18 @@ def start(name: str, tools: Tools) -> Machine:
     return _answering(machine, tools)
 
 
-def stop(name: str, tools: Tools) -> Machine:
+def stop(name: str, tools: Services) -> Machine:
     """Shut the machine down in order and wait until it is; return the record. Off already is no error."""
     listener = tools.listener(name, "stop")
     return _switch_off(name, "stop", tools, lambda driver, handle: driver.stop(handle, listener), _POWEROFF)
 
 
-def kill(name: str, tools: Tools) -> Machine:
+def kill(name: str, tools: Services) -> Machine:
     """Cut the machine's power; return the record. Off already is no error."""
     return _switch_off(name, "kill", tools, lambda driver, handle: driver.kill(handle), _CUT)
 
 
-def restart(name: str, tools: Tools) -> Machine:
+def restart(name: str, tools: Services) -> Machine:
     """Restart the machine and wait for its engine; return the record. It is followed as by ``start``."""
     with _at_work(name, "restart", tools) as (session, machine):
         with reported(name, "restart", tools):
@@ -81,7 +81,7 @@ def restart(name: str, tools: Tools) -> Machine:
 
 
 @contextmanager
-def _at_work(name: str, purpose: str, tools: Tools) -> Iterator[tuple[Session, Machine]]:
+def _at_work(name: str, purpose: str, tools: Services) -> Iterator[tuple[Session, Machine]]:
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     if machine.ssh is None and not isinstance(driver, PowerControl):
@@ -109,12 +109,12 @@ def _switch_on(machine: Machine, session: Session) -> bool:
     return False
 
 
-def _answering(machine: Machine, tools: Tools) -> Machine:
+def _answering(machine: Machine, tools: Services) -> Machine:
     """Wait for the engine, without the lease; follow again where an earlier try to follow was cut off."""
     try:
         await_engine(machine, tools)
     except TlsError:
-        if not isinstance(tools.driver_of(machine), Moves):
+        if not isinstance(tools.driver_of(machine), TracksAddress):
             raise
         return _followed_again(machine.name, tools)
     if machine.fault is not None and machine.fault.verb in _UP:
@@ -122,20 +122,20 @@ def _answering(machine: Machine, tools: Tools) -> Machine:
     return machine
 
 
-def _followed_again(name: str, tools: Tools) -> Machine:
+def _followed_again(name: str, tools: Services) -> Machine:
     tools.reporter.notice(name, "its engine shows a certificate that is not for where it is now")
     with _at_work(name, "start", tools) as (session, machine):
         return settled(located(machine, session), session)
 
 
-def _mended(name: str, tools: Tools) -> Machine:
+def _mended(name: str, tools: Services) -> Machine:
     """Forget where an earlier try stopped: the engine answers."""
     with _at_work(name, "start", tools) as (session, machine):
         return session.save(machine.with_(fault=None))
 
 
 def _switch_off(
-    name: str, verb: str, tools: Tools, switch: Callable[[PowerControl, Handle], None], command: Command
+    name: str, verb: str, tools: Services, switch: Callable[[PowerControl, Handle], None], command: Command
 ) -> Machine:
     with _at_work(name, verb, tools) as (session, machine), reported(name, verb, tools):
         if isinstance(session.driver, PowerControl):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymachine.driver import Status
-    from pymachine.steps.services import Tools
+    from pymachine.steps.services import Services
 
 # A probe waits, it does not compute: as wide as there are machines, within reason.
 WIDTH = 256
@@ -41,7 +41,7 @@ class Look:
     moved: bool = False
 
 
-def look_at(machines: Sequence[Machine], tools: Tools, timeout: float) -> dict[str, Look]:
+def look_at(machines: Sequence[Machine], tools: Services, timeout: float) -> dict[str, Look]:
     """Look at all machines and return what was found within ``timeout`` seconds, by name; late ones as ``TIMEOUT``.
 
     Returns in time whatever hangs: a probe that does not come back is left to itself.
@@ -61,7 +61,7 @@ def look_at(machines: Sequence[Machine], tools: Tools, timeout: float) -> dict[s
 class _Watch:
     """The probes of one list: machines to look at in, looks out."""
 
-    def __init__(self, tools: Tools, inspections: Inspections, end: float) -> None:
+    def __init__(self, tools: Services, inspections: Inspections, end: float) -> None:
         self.waiting: queue.SimpleQueue[Machine] = queue.SimpleQueue()
         self._looks: queue.SimpleQueue[tuple[str, Look]] = queue.SimpleQueue()
         self._tools = tools
@@ -107,7 +107,7 @@ class _Probe:
     """One machine, looked at: its engine is asked, and where that does not answer, its driver why not."""
 
     machine: Machine
-    tools: Tools
+    tools: Services
     inspections: Inspections
     end: float
 
@@ -146,13 +146,13 @@ class _Probe:
         """Return where the driver sees a machine that is not where it was left; empty for any other."""
         if status.state is not State.RUNNING or self.machine.phase is not Phase.READY:
             return ""
-        from pymachine.driver import Moves
+        from pymachine.driver import TracksAddress
 
         new = [address for address in status.addresses if address not in self.machine.addresses]
-        return new[0] if new and isinstance(self.tools.driver_of(self.machine), Moves) else ""
+        return new[0] if new and isinstance(self.tools.driver_of(self.machine), TracksAddress) else ""
 
 
-def _client_folder(machine: Machine, tools: Tools) -> Path | None:
+def _client_folder(machine: Machine, tools: Services) -> Path | None:
     """The folder of the client's files, restored where they are gone; None for an engine without any."""
     folder = tools.store.client_folder(machine.name)
     if all(os.path.exists(f"{folder}/{file}") for file in CLIENT_FILES):  # noqa: PTH110 - a path each costs more

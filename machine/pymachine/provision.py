@@ -17,13 +17,13 @@ from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
 from pymachine.steps.host import Reach, Survey, look
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.relocation import changes_between, relocated
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, Step, journalled, working
 
 
 def provision(
     name: str,
-    tools: Tools,
+    tools: Services,
     *,
     spec_changes: Mapping[str, Any] | None = None,
     reach: Mapping[str, Any] | None = None,
@@ -55,7 +55,7 @@ def provision(
 
 def preview_provision(
     name: str,
-    tools: Tools,
+    tools: Services,
     *,
     spec_changes: Mapping[str, Any] | None = None,
     reach: Mapping[str, Any] | None = None,
@@ -77,7 +77,7 @@ def preview_provision(
         session.disconnect()
 
 
-def upgrade(name: str, tools: Tools, *, version: str | None = None) -> Machine:
+def upgrade(name: str, tools: Services, *, version: str | None = None) -> Machine:
     """Upgrade the engine to ``version``, or to the newest its source offers; return the record.
 
     A downgrade is refused with ``CheckFailed``.
@@ -91,7 +91,7 @@ def upgrade(name: str, tools: Tools, *, version: str | None = None) -> Machine:
             return session.perform((Reach(), Upgrade(version), Verify(), Complete()), machine)
 
 
-def preview_upgrade(name: str, tools: Tools, *, version: str | None = None) -> Preview:
+def preview_upgrade(name: str, tools: Services, *, version: str | None = None) -> Preview:
     """Say what ``upgrade`` would do. Looks at the host, changes nothing."""
     machine = _upgradable(tools.store.get(name))
     session = Session(tools, tools.driver_of(machine), recorded=False)
@@ -148,7 +148,7 @@ def _moved(endpoint: Endpoint | None, port: int, wanted: int) -> Endpoint | None
     return replace(endpoint, port=wanted) if endpoint and endpoint.port == port else endpoint
 
 
-def _tell_of_cut_off(machine: Machine, tools: Tools) -> None:
+def _tell_of_cut_off(machine: Machine, tools: Services) -> None:
     """Say which changes a provision that died may have left on the host; they are not on record."""
     for operation in tools.store.operations(machine.name, unfinished=True):
         changes = operation.payload.get("changes")

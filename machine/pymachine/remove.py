@@ -13,7 +13,7 @@ from pymachine.steps.address import located_if_told, state_of
 from pymachine.steps.engine import run_bundle
 from pymachine.steps.host import look
 from pymachine.steps.preview import Preview
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, Step, journalled, working
 
 
@@ -25,7 +25,7 @@ class Removal:
     left_behind: tuple[str, ...] = ()
 
 
-def remove(name: str, tools: Tools, *, force: bool = False, purge: bool = False) -> Removal:
+def remove(name: str, tools: Services, *, force: bool = False, purge: bool = False) -> Removal:
     """Remove a machine in whatever state it is; what is gone already is no error.
 
     ``purge`` also takes the engine off a host that pymachine put it on. ``force`` forgets the machine even when
@@ -54,7 +54,7 @@ def _refuse_member(machine: Machine) -> None:
         )
 
 
-def preview_remove(name: str, tools: Tools, *, purge: bool = False) -> Preview:
+def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Preview:
     """Say what ``remove`` would do. Looks at the host where there is one, changes nothing."""
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
@@ -119,7 +119,7 @@ class Destroy:
         return removing
 
 
-def _remove(machine: Machine, tools: Tools, *, force: bool, purge: bool) -> Removal:
+def _remove(machine: Machine, tools: Services, *, force: bool, purge: bool) -> Removal:
     left: list[str] = []
     try:
         driver = tools.driver_of(machine)

@@ -10,7 +10,7 @@ from pymachine.errors import UsageFault
 from pymachine.model import Machine
 from pymachine.sizes import exact_size
 from pymachine.steps.power import at_work, handle_of, incapable
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Size:
     disk: int | None = None
 
 
-def resize(name: str, size: Size, tools: Tools) -> None:
+def resize(name: str, size: Size, tools: Services) -> None:
     """Change the size, on the record as well; the machine has it from its next start on.
 
     Raises ``UsageFault`` where nothing is to change, ``NotSupported`` where the driver cannot, and ``CheckFailed``

@@ -43,7 +43,7 @@ class SshConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CopyEnd:
     """One end of a copy: a path on this side, or on a machine, as ``user`` if one is given."""
 
     path: str
@@ -51,7 +51,7 @@ class Place:
     user: str | None = None
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> CopyEnd:
     """Read ``[user@]NAME:path``, ``localhost:path`` or a local path, told apart by a colon before any slash.
 
     Raises ``UsageFault`` for an empty path or name.
@@ -60,9 +60,9 @@ def parse_place(text: str) -> Place:
     if not text or (colon and not before):
         raise UsageFault(f"{text!r} is no place to copy from or to", hint="write NAME:PATH, or a local path")
     if not colon or "/" in before:
-        return Place(text)
+        return CopyEnd(text)
     user, _, machine = before.rpartition("@")
-    return Place(path or ".") if machine == "localhost" else Place(path, machine, user or None)
+    return CopyEnd(path or ".") if machine == "localhost" else CopyEnd(path, machine, user or None)
 
 
 def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
@@ -119,7 +119,7 @@ def forget_ssh_config(folder: Path, machine_id: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[Place]) -> list[str]:
+def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]) -> list[str]:
     """Return the command line that copies, through this side where both ends are machines."""
     through = ["-3"] if sum(place.machine is not None for place in places) > 1 else []
     return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
@@ -234,7 +234,7 @@ def _quoted(path: Path | str, *, tokens: bool = True) -> str:
     return f'"{text.replace("%", "%%") if tokens else text}"'
 
 
-def _scp_place(config: SshConfig, place: Place) -> str:
+def _scp_place(config: SshConfig, place: CopyEnd) -> str:
     if place.machine is None:
         # scp takes what stands before a colon for a host, and - for an option of its own.
         return place.path if place.path.startswith("/") else f"./{place.path}"

@@ -7,17 +7,17 @@ from dataclasses import replace
 from pymachine.driver import Snapshot, Snapshots
 from pymachine.model import Machine, State
 from pymachine.steps.power import at_work, await_engine, handle_of, incapable, right_clock
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 
 
-def snapshot(name: str, label: str, tools: Tools) -> None:
+def snapshot(name: str, label: str, tools: Services) -> None:
     """Keep the machine's state of now as ``label``. Raises ``NotSupported``, ``UsageFault``, ``DriverError``."""
     machine, driver = _with_snapshots(name, tools)
     with at_work(machine, "snapshot", driver, tools) as (_, machine):
         driver.snapshot(handle_of(machine), label)
 
 
-def restore(name: str, label: str, tools: Tools) -> State:
+def restore(name: str, label: str, tools: Services) -> State:
     """Go back to ``label`` and return the state then; one that runs is waited for until its engine answers.
 
     It wakes up in the past, so its clock is set first; the record takes over the version of the engine of then.
@@ -34,20 +34,20 @@ def restore(name: str, label: str, tools: Tools) -> State:
     return state
 
 
-def snapshots(name: str, tools: Tools) -> tuple[Snapshot, ...]:
+def snapshots(name: str, tools: Services) -> tuple[Snapshot, ...]:
     """Return the machine's snapshots, oldest first."""
     machine, driver = _with_snapshots(name, tools)
     return driver.snapshots(handle_of(machine))
 
 
-def drop_snapshot(name: str, label: str, tools: Tools) -> None:
+def drop_snapshot(name: str, label: str, tools: Services) -> None:
     """Forget the snapshot ``label``."""
     machine, driver = _with_snapshots(name, tools)
     with at_work(machine, "snapshot rm", driver, tools) as (_, machine):
         driver.drop_snapshot(handle_of(machine), label)
 
 
-def _with_snapshots(name: str, tools: Tools) -> tuple[Machine, Snapshots]:
+def _with_snapshots(name: str, tools: Services) -> tuple[Machine, Snapshots]:
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     if not isinstance(driver, Snapshots):

@@ -13,19 +13,19 @@ from lab.ec2.catalogue import IMAGES
 from lab.ec2.server import Ec2Server
 from pymachine.driver import Instance
 from pymachine_aws import tags
-from pymachine_aws.api import Account
-from pymachine_aws.config import Wanted
-from pymachine_aws.describe import Clock
+from pymachine_aws.api import AwsAccount
+from pymachine_aws.config import LaunchConfig
+from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.launch import Launch, Means
 from pymachine_aws.remove import remove
-from pymachine_aws.site import Attempt, Image, Site, Subnet
+from pymachine_aws.site import AmiChoice, Attempt, Site, VpcSubnet
 from unit.aws_wishes import MACHINE, PLAIN, request
 
 REGION = "us-east-1"
 HERE = replace(PLAIN, region=REGION)
 # Pauses are a tenth, but patience is a quarter: a busy computer answers no faster.
-QUICK = Clock(lambda: 4 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
+QUICK = AwsClock(lambda: 4 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
 
 # An EC2 in which everything is so as soon as it was asked for.
 AT_ONCE = {"instance_unseen": 0, "pending_looks": 0, "pending_ms": 0, "stopping_ms": 0, "shutting_down_ms": 0}
@@ -39,9 +39,9 @@ class Creating:
     machine: str = MACHINE
     handle: Mapping[str, Any] | None = None
     told: list[str] = field(default_factory=list)
-    account: Account = field(default_factory=lambda: Account(REGION, retries=3, timeout=20.0))
+    account: AwsAccount = field(default_factory=lambda: AwsAccount(REGION, retries=3, timeout=20.0))
 
-    def create(self, wanted: Wanted = HERE, site: Site | None = None) -> Instance:
+    def create(self, wanted: LaunchConfig = HERE, site: Site | None = None) -> Instance:
         asked = request(machine_id=self.machine, resume=self.handle, notice=self.told.append)
         means = Means(self.account, QUICK, lambda wanted, site: wanted.access.allow or ("203.0.113.9/32",))
         return Launch(asked, wanted, site or site_of(self.ec2), self.remember, means).instance()
@@ -59,9 +59,10 @@ def site_of(ec2: Ec2Server, *, market: str = "") -> Site:
     described = ec2.client("ec2", REGION).describe_subnets()["Subnets"]
     found = sorted(described, key=lambda each: str(each["AvailabilityZone"]))[:2]
     listed = next(image for image in IMAGES if "noble" in image.name and image.architecture == "x86_64")
-    image = Image(listed.id(REGION), listed.name, "x86_64", listed.device, listed.size, "ubuntu")
+    image = AmiChoice(listed.id(REGION), listed.name, "x86_64", listed.device, listed.size, "ubuntu")
     subnets = [
-        Subnet(each["SubnetId"], each["AvailabilityZone"], each["VpcId"], public=True, ipv6=False) for each in found
+        VpcSubnet(each["SubnetId"], each["AvailabilityZone"], each["VpcId"], public=True, ipv6=False)
+        for each in found
     ]
     return Site(subnets[0].vpc, tuple(Attempt("t3.small", image, subnet, market) for subnet in subnets))
 
@@ -80,7 +81,7 @@ def left_of(ec2: Ec2Server) -> list[str]:
 
 @pytest.fixture
 def creating(ec2: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> Creating:
-    """A machine to create; whatever makes an ``Account`` finds the test EC2."""
+    """A machine to create; whatever makes an ``AwsAccount`` finds the test EC2."""
     for name, value in ec2.environ(REGION).items():
         monkeypatch.setenv(name, value)
     return Creating(ec2)

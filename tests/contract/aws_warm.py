@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contract import aws_program
-from pymachine_aws.api import Account
+from pymachine_aws.api import AwsAccount
 
 __all__ = ["aws_program"]
 
-Account("us-east-1").words("InstanceType")
+AwsAccount("us-east-1").words("InstanceType")

@@ -11,7 +11,7 @@ from lab.ec2.server import Ec2Server
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine_aws import images
-from pymachine_aws.api import Account, ApiError, Unsure
+from pymachine_aws.api import ApiError, AwsAccount, Unsure
 from pymachine_aws.options import AwsOptions
 from pymachine_aws.parse_options import read_options
 from pymachine_aws.placement import survey
@@ -69,14 +69,14 @@ def test_with_groups_and_a_key_pair_it_costs_one_more_each(ec2: Ec2Server) -> No
 
 @pytest.mark.parametrize("alias", [name for name in images.ALIASES if name != "ubuntu-26.04"])
 def test_every_alias_has_an_image_for_both_architectures(alias: str) -> None:
-    found = images.find(Account(REGION, retries=1), alias, ["x86_64", "arm64"])
+    found = images.find(AwsAccount(REGION, retries=1), alias, ["x86_64", "arm64"])
 
     assert set(found) == {"x86_64", "arm64"}
     assert all(image.device.startswith("/dev/") and image.size >= 2 for image in found.values())
 
 
 def test_without_the_right_to_ask_systems_manager_the_same_images_are_found_by_name(ec2: Ec2Server) -> None:
-    account = Account(REGION, retries=1)
+    account = AwsAccount(REGION, retries=1)
     by_parameter = images.find(account, "debian-13", ["x86_64", "arm64"])
     ec2.inject(Fault("error", action="GetParameters", code="AccessDeniedException", message="no", status=400))
 
@@ -143,7 +143,7 @@ def test_a_throttled_survey_is_repeated_by_itself(ec2: Ec2Server) -> None:
 
 def test_a_change_whose_answer_is_lost_is_unsure_and_was_carried_out(ec2: Ec2Server) -> None:
     ec2.inject(Fault("drop", "after", action="CreateSecurityGroup"))
-    account = Account(REGION)
+    account = AwsAccount(REGION)
     vpc = surveyed(aws_zone=("a",)).vpc
 
     with pytest.raises(Unsure):

@@ -20,7 +20,7 @@ from pymachine.errors import DriverError, NotSupported, TransportError
 from pymachine.model import SshAddress, State
 from pymachine.transport import Command
 from pymachine_aws import AwsDriver, AwsOptions
-from pymachine_aws.api import Account
+from pymachine_aws.api import AwsAccount
 from pymachine_aws.console_key import host_key
 from pymachine_aws.handle import Ec2
 from pymachine_aws.ssh_proxy import proxy_words
@@ -268,7 +268,7 @@ def test_the_host_key_is_read_off_the_console(ec2: Ec2Server, driver: AwsDriver,
     lines = [f"{sshd.public_key(kind)} root@host" for kind in ("rsa", "ecdsa", "ed25519")]
     block = ["-----BEGIN SSH HOST KEY KEYS-----", *lines, "-----END SSH HOST KEY KEYS-----"]
     ec2.console(machine.instance, "".join(f"[   20.1] cloud-init[8]: {line}\r\n" for line in block))
-    assert host_key(Account.of(machine), machine, progress=lambda _: None) == sshd.public_key("ed25519")
+    assert host_key(AwsAccount.of(machine), machine, progress=lambda _: None) == sshd.public_key("ed25519")
 
 
 def test_a_host_is_reached_by_instance_connect_through_the_installed_program(

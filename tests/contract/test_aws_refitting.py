@@ -9,7 +9,7 @@ import pytest
 
 from contract.aws_creating import AT_ONCE, QUICK, REGION
 from lab.ec2.server import Ec2Server
-from pymachine.driver import Instance, Listener, Refits, Refitting, Request
+from pymachine.driver import InPlaceUpdate, Instance, Listener, Request, UpdatesInPlace
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_aws import AwsDriver, AwsOptions
 from pymachine_aws.handle import Ec2
@@ -31,8 +31,8 @@ def made(driver: AwsDriver, options: AwsOptions = MADE) -> Instance:
     return driver.create(asked, lambda handle: None)
 
 
-def change(before: AwsOptions = MADE, **changed: Any) -> Refitting:
-    return Refitting(before, replace(before, **changed), tuple(changed), 2376)
+def change(before: AwsOptions = MADE, **changed: Any) -> InPlaceUpdate:
+    return InPlaceUpdate(before, replace(before, **changed), tuple(changed), 2376)
 
 
 def described(ec2: Ec2Server, instance: Instance) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def tags(ec2: Ec2Server, thing: str) -> dict[str, str]:
 
 
 def test_what_can_be_changed_are_options(driver: AwsDriver) -> None:
-    assert isinstance(driver, Refits)
+    assert isinstance(driver, UpdatesInPlace)
     assert {name for name, kind in driver.alters.items() if kind == "refit"} <= {f.name for f in fields(AwsOptions)}
 
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from pymachine.swarm.firewall import openings
 from pymachine_aws import security_group
-from pymachine_aws.config import PortRange, Volume, Wanted
+from pymachine_aws.config import LaunchConfig, PortRange, Volume
 from pymachine_aws.handle import Ec2
 from pymachine_aws.launch import Launch, Means
 from pymachine_aws.remove import remove
@@ -40,7 +40,7 @@ ALL = replace(
     monitoring=True,
     ebs_optimized=True,
 )
-CASES: dict[str, tuple[Wanted, Site]] = {
+CASES: dict[str, tuple[LaunchConfig, Site]] = {
     "plain": (PLAIN, SITE),
     "spot": (replace(PLAIN, markets=("spot",), spot_price="0.05"), SPOT),
     "all-options": (ALL, SITE),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pymachine.fleet.inventory import Source, Surroundings, export, load, starter
+from pymachine.fleet.inventory import Surroundings, YamlFile, export, load, starter
 from pymachine.fleet.inventory.driver_keys import Drivers
 from pymachine.fleet.inventory.json_schema import schema_of
 from pymachine.model import SshAddress
@@ -53,7 +53,7 @@ def test_the_starters(golden: Compare) -> None:
 
 
 def test_the_exports(golden: Compare) -> None:
-    fleet = load([Source("shop.yaml", FLEET)], AROUND).fleet
+    fleet = load([YamlFile("shop.yaml", FLEET)], AROUND).fleet
     stated = {machine.name: export.declared(machine) for machine in fleet.machines}
     addresses = {**{name: address for name, address in stated.items() if address}, **RECORDED}
     golden("inventory/ansible.yaml", export.ansible(fleet, addresses))

@@ -13,7 +13,7 @@ from typing_extensions import override
 from lab.kvm_fixtures import Virtual
 from lab.tinyguest import OBEY, sector, write_disk
 from lab.tinyhost import StandIn
-from pymachine.driver import Driver, Prospect
+from pymachine.driver import Driver, PlannedInstance
 from pymachine.images.cache import VARIABLE
 from pymachine.testing.contract import DriverContract
 from pymachine_kvm import KvmDriver, KvmOptions
@@ -54,6 +54,6 @@ class TestKvm(DriverContract):
         return len(self.virtual.domains() & set(NAMES))
 
     @override
-    def foreseen(self, prospect: Prospect) -> None:
+    def foreseen(self, prospect: PlannedInstance) -> None:
         assert prospect.ssh is not None
         self.banner.ssh(prospect.ssh.host)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lab.tinyguest import TALK, sector, write_disk
 from pymachine.images.cache import Shelf
-from pymachine.images.image import Known
+from pymachine.images.image import ImageFacts
 from pymachine.store.sqlite import SqliteStore
 
 IMAGE = "tiny-with-engine"
@@ -43,7 +43,7 @@ def put_image(folder: Path) -> None:
         with write_disk(place.part, sector(BOOT, then=TALK)).open("r+b") as disk:
             disk.seek(1 << 20)
             disk.write(secrets.token_bytes(16))  # no other test's base: each removes its own
-        place.settle(Known(os_release=OS_RELEASE, engine=VERSION["Version"]), IMAGE)
+        place.settle(ImageFacts(os_release=OS_RELEASE, engine=VERSION["Version"]), IMAGE)
 
 
 class StandIn:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pymachine.cli.dependencies import Wiring
     from pymachine.driver import Driver
     from pymachine.engine.client import EngineAnswer
-    from pymachine.fleet.apply.subprocesses import Ended
+    from pymachine.fleet.apply.subprocesses import CompletedProgram
     from pymachine.model import Endpoint
     from pymachine.swarm_api.protocol import ClusterEngine
     from pymachine.testing.fake_driver import FakeCloud
@@ -52,23 +52,23 @@ def wiring() -> Wiring:
     return Wiring(load_driver=_load, driver_names=names, ask_engine=_ask, connect_cluster=_join_in, run=_run)
 
 
-def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Ended:
+def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> CompletedProgram:
     """Answer as Compose does that has no service to tell of, and warns of the variable FAKE_COMPOSE; run the rest."""
-    from pymachine.fleet.apply.subprocesses import Ended, run_program
+    from pymachine.fleet.apply.subprocesses import CompletedProgram, run_program
 
     if list(words[:2]) != ["docker", "compose"]:
         return run_program(words, environ, **how)
     state = os.environ.get("FAKE_COMPOSE", "")
     if state == "none":
-        return Ended(1, ("docker: unknown command: docker compose",))
+        return CompletedProgram(1, ("docker: unknown command: docker compose",))
     if "version" in words:
-        return Ended(0, output=b"2.38.2")
+        return CompletedProgram(0, output=b"2.38.2")
     if "--variables" in words:
         variable = {"Name": state, "DefaultValue": "", "PresenceValue": "", "Required": False}
-        return Ended(0, (), json.dumps({state: variable}).encode())
+        return CompletedProgram(0, (), json.dumps({state: variable}).encode())
     given = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
     has_value = "-" in words or any(f"{state}=" in path.read_text() for path in given if path.is_file())
-    return Ended(0, ("a warning",) if state and not has_value else (), b'{"services": {}}')
+    return CompletedProgram(0, ("a warning",) if state and not has_value else (), b'{"services": {}}')
 
 
 def _load(name: str) -> type[Driver]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from patience import LIMIT
-from pymachine_aws.api import Account, ApiError
+from pymachine_aws.api import ApiError, AwsAccount
 
 Answer: TypeAlias = "Mapping[str, Any] | Exception | Callable[..., Mapping[str, Any]] | list[Any]"
 
@@ -21,7 +21,7 @@ def refusal(code: str, message: str = "refused") -> ApiError:
     return ApiError(f"cannot do it: {message} ({code})", code=code)
 
 
-class TableAccount(Account):
+class TableAccount(AwsAccount):
     """Answers each operation from ``answers``: a document, an error, a function of the parameters, or a list of these
     for one call after the other. ``calls`` are operations with their parameters.
     """
@@ -91,7 +91,7 @@ class Loopback:
         self.requests: list[dict[str, str]] = []
         self.agents: list[str] = []
         self.now = now
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[str, AwsAccount] = {}
 
     def forget(self) -> None:
         """Have nothing to say and nothing heard; accounts stay."""

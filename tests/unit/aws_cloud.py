@@ -1,4 +1,4 @@
-"""An EC2 in memory behind the interface of ``Account``, as far as launches and removals see it.
+"""An EC2 in memory behind the interface of ``AwsAccount``, as far as launches and removals see it.
 
 It keeps client tokens as EC2 does, shows new things late if told so, and fails calls as a test scripts it.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from pymachine_aws.api import Account, ApiError, Unsure
-from pymachine_aws.describe import Clock
+from pymachine_aws.api import ApiError, AwsAccount, Unsure
+from pymachine_aws.describe import AwsClock
 
 Fault = Callable[[dict[str, Any]], None]
 
@@ -45,11 +45,11 @@ class Time:
         self.events.append((self.seconds + seconds, happen))
 
     @property
-    def clock(self) -> Clock:
-        return Clock(lambda: self.seconds, self.sleep)
+    def clock(self) -> AwsClock:
+        return AwsClock(lambda: self.seconds, self.sleep)
 
 
-class Cloud(Account):
+class Cloud(AwsAccount):
     """``before`` and ``after`` map operations to errors for their next calls: after means that it was carried out."""
 
     def __init__(self, region: str = "eu-central-1") -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pymachine.driver import Listener
 from pymachine.overriding import override
-from pymachine_aws.api import Account, ApiError
-from pymachine_aws.describe import Clock
+from pymachine_aws.api import ApiError, AwsAccount
+from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 
 LAUNCHED = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -39,8 +39,8 @@ class Time:
         self.plans.append((self.seconds + seconds, happen))
 
     @property
-    def clock(self) -> Clock:
-        return Clock(lambda: self.seconds, self.sleep)
+    def clock(self) -> AwsClock:
+        return AwsClock(lambda: self.seconds, self.sleep)
 
 
 @dataclass
@@ -82,7 +82,7 @@ def ec2(instance: str = "i-1", **changes: Any) -> Ec2:
     return Ec2(**{"region": "eu-central-1", "id": f"m-{instance}", "instance": instance, "user": "ubuntu", **changes})
 
 
-class Region(Account):
+class Region(AwsAccount):
     """``before`` maps operations to errors for their next calls; ``things`` are what describe calls list by key."""
 
     def __init__(self, *instances: dict[str, Any], region: str = "eu-central-1") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from pymachine.driver import Driver
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.world import World
 
@@ -24,6 +24,6 @@ class CloudWorld(World):
 
     @property
     @override
-    def tools(self) -> Tools:
+    def tools(self) -> Services:
         """All of it, for a verb."""
         return replace(super().tools, load_driver=self.loader) if self.loader else super().tools

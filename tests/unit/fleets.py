@@ -13,21 +13,21 @@ from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec, Spot, 
 from pymachine.fleet.plan import (
     ONE_BY_ONE,
     Action,
+    ActionKind,
     Batch,
     Deployed,
-    Finding,
-    Kind,
-    Known,
-    Memory,
+    FleetState,
+    NodeStatus,
+    Observed,
+    ObservedMachine,
     Plan,
-    Seat,
     Traits,
     payloads,  # fmt: skip
     plan,
 )
 from pymachine.fleet.plan.diff import changed_engine
 from pymachine.model import EngineSpec, Machine, Membership, Phase, State
-from pymachine.swarm_api.view import MANAGER, ClusterView, Member, Node, quorum_of, wanted_labels
+from pymachine.swarm_api.view import MANAGER, ClusterView, Member, SwarmNode, quorum_of, wanted_labels
 from pymachine.testing.fake_driver import FakeOptions
 
 ALTERS = {"fake_size": "memory", "fake_account": "reach", "fake_spot": "record", "fake_tags": "refit"}
@@ -58,11 +58,11 @@ class Sim:
     """A world in which actions do at once what they say. ``done`` lists them, ``lowest`` the fewest managers left."""
 
     records: dict[str, Machine] = field(default_factory=dict)
-    findings: dict[str, Finding] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
+    findings: dict[str, ObservedMachine] = field(default_factory=dict)
+    nodes: dict[str, SwarmNode] = field(default_factory=dict)
     cluster: str = ""
     autolock: bool = False
-    memory: Memory = field(default_factory=Memory)
+    memory: FleetState = field(default_factory=FleetState)
     digests: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: count(1))
@@ -82,18 +82,18 @@ class Sim:
         """Plan from how everything is."""
         return plan(wanted, self.records, self.known(wanted), batch)
 
-    def known(self, wanted: Fleet) -> Known:
+    def known(self, wanted: Fleet) -> Observed:
         """What is found: on a host that was looked at, every field of its engine that is another one restarts it."""
         findings = {
             **self.findings,
             **{spec.name: self._found(spec) for spec in wanted.machines if self._is_on(spec)},
         }
-        return Known(findings, self.view, TRAITS, self.memory, self.digests)
+        return Observed(findings, self.view, TRAITS, self.memory, self.digests)
 
     def _is_on(self, wanted: MachineSpec) -> bool:
         return wanted.name in self.records and self.findings[wanted.name].seen
 
-    def _found(self, wanted: MachineSpec) -> Finding:
+    def _found(self, wanted: MachineSpec) -> ObservedMachine:
         finding, changed = self.findings[wanted.name], changed_engine(wanted.engine, self.records[wanted.name].engine)
         changes = (Change(f"set {key}", "as asked for", Aspect.CONFIG, RESTARTING) for key in changed)
         return replace(finding, changes=(*finding.changes, *changes))
@@ -107,7 +107,7 @@ class Sim:
 
     def lose(self, name: str) -> None:
         """Have the host of a machine vanish."""
-        self.findings[name] = Finding(State.MISSING, "it is gone")
+        self.findings[name] = ObservedMachine(State.MISSING, "it is gone")
         if name in self.nodes:
             self.nodes[name] = replace(self.nodes[name], state="down", reachable=False, leader=False)
             self._lead()
@@ -125,7 +125,7 @@ class Sim:
             wanted.name, f"id{next(self._numbers)}", wanted.driver, Phase.READY, {"id": 1}, options,
             engine=wanted.engine, labels=wanted.labels, fleet=fleet.name,
         )  # fmt: skip
-        self.findings[wanted.name] = Finding(State.RUNNING, engine=wanted.engine.version or "26.1.5")
+        self.findings[wanted.name] = ObservedMachine(State.RUNNING, engine=wanted.engine.version or "26.1.5")
 
     _resume = _create
 
@@ -175,7 +175,7 @@ class Sim:
         assert wanted is not None
         assert wanted.swarm is not None
         self._seat(wanted, wanted.swarm, f"n{next(self._numbers)}")
-        self.findings[action.subject] = replace(self.findings[action.subject], seat=Seat("active", "", ""))
+        self.findings[action.subject] = replace(self.findings[action.subject], seat=NodeStatus("active", "", ""))
 
     def _adjust(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         assert wanted is not None
@@ -193,7 +193,7 @@ class Sim:
     def _leave(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         self._lose_node(action.subject)
         self._change(action.subject, swarm=None)
-        self.findings[action.subject] = replace(self.findings[action.subject], seat=Seat())
+        self.findings[action.subject] = replace(self.findings[action.subject], seat=NodeStatus())
 
     def _forget(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         self.nodes = {name: node for name, node in self.nodes.items() if node.id != action.subject}
@@ -222,7 +222,7 @@ class Sim:
     def _seat(self, wanted: MachineSpec, place: NodeSpec, node_id: str) -> None:
         machine, former = self.records[wanted.name], self.nodes.get(wanted.name)
         leads = place.role == MANAGER
-        self.nodes[wanted.name] = Node(
+        self.nodes[wanted.name] = SwarmNode(
             node_id, wanted.name, place.role, place.availability,
             labels=wanted_labels(former.labels if former else {}, place.labels, machine.id),
             manager_address="m:2377" if leads else "", reachable=leads,
@@ -288,7 +288,7 @@ def _absent(action: Action, made: Plan) -> set[str]:
     return {name for name in action.needs if name not in known}
 
 
-def kinds(made: Plan) -> Mapping[str, list[Kind]]:
+def kinds(made: Plan) -> Mapping[str, list[ActionKind]]:
     """Return what is planned by subjects."""
     return {chain.subject: [action.kind for action in chain.actions] for chain in made.chains}
 

@@ -16,8 +16,8 @@ import yaml
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
 from pymachine.fleet.apply.fleet import Computer, FleetWork
-from pymachine.fleet.apply.scheduler import Account, Bounds, Quiet
-from pymachine.fleet.apply.subprocesses import Ended
+from pymachine.fleet.apply.scheduler import Bounds, Quiet, RunSummary
+from pymachine.fleet.apply.subprocesses import CompletedProgram
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.fleet.plan import ONE_BY_ONE, Batch, Plan
 from pymachine.model import SshAddress
@@ -25,7 +25,7 @@ from pymachine.swarm_api.containers import Container
 from pymachine.swarm_api.protocol import INACTIVE
 from pymachine.swarm_api.services import Failure, Service
 from pymachine.testing.fake_driver import FakeCloud
-from pymachine.testing.fake_transport import Call, FakeTransport, done
+from pymachine.testing.fake_transport import FakeTransport, RecordedCall, done
 from pymachine.transport import Result, Transport
 from unit.fleets import spec
 from unit.swarming import SwarmWorld
@@ -60,7 +60,7 @@ class FakePrograms:
         on_line: Callable[[str], None] | None = None,
         given: bytes | None = None,
         apart: bool = False,
-    ) -> Ended:
+    ) -> CompletedProgram:
         """Note the call, but for questions to Compose; end as ``codes`` says of a word in it.
 
         Files of stacks come to what YAML reads in them, with the variables that are given put in.
@@ -80,24 +80,24 @@ class FakePrograms:
         if "up" in words and self.up is not None and not code:
             services = yaml.safe_load(Path(words[words.index("-f") + 1]).read_text())["services"]
             self.up(words[words.index("-p") + 1], urlsplit(environ["DOCKER_HOST"]).hostname or "", list(services))
-        return Ended(code, ("it did not work",) if code else ())
+        return CompletedProgram(code, ("it did not work",) if code else ())
 
-    def _composed(self, words: list[str]) -> Ended:
+    def _composed(self, words: list[str]) -> CompletedProgram:
         if "config" not in words:
             return (
-                Ended(0, output=b"2.38.2")
+                CompletedProgram(0, output=b"2.38.2")
                 if self.composes
-                else Ended(1, ("docker: unknown command: docker compose",))
+                else CompletedProgram(1, ("docker: unknown command: docker compose",))
             )
         if not self.composes:
-            return Ended(1, ("docker: unknown command: docker compose",))
+            return CompletedProgram(1, ("docker: unknown command: docker compose",))
         if self.complaint:
-            return Ended(1, (self.complaint,))
+            return CompletedProgram(1, (self.complaint,))
         paths = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
         values = dict(line.split("=", 1) for path in paths for line in path.read_text().splitlines())
         text = Path(words[words.index("-f") + 1]).read_text()
         document = yaml.safe_load(Template(text).safe_substitute({name: v.strip('"') for name, v in values.items()}))
-        return Ended(0, output=json.dumps({"name": words[words.index("-p") + 1], **document}).encode())
+        return CompletedProgram(0, output=json.dumps({"name": words[words.index("-p") + 1], **document}).encode())
 
     def lines(self) -> list[str]:
         """The words of all calls."""
@@ -127,7 +127,7 @@ class FleetWorld(SwarmWorld):
 
     def apply(
         self, fleet: Fleet, *, width: int = 4, max_failures: int | None = None, batch: Batch = ONE_BY_ONE
-    ) -> Account:
+    ) -> RunSummary:
         """Apply as the command does."""
         self.connections.clear()
         with FleetWork(fleet, self.tools, self.computer) as work:
@@ -207,7 +207,7 @@ def machine(number: int, name: str, role: str | None = None, **given: Any) -> Ma
     return spec(name, role, options=options, **given)
 
 
-def calls_of(world: FleetWorld) -> list[Call]:
+def calls_of(world: FleetWorld) -> list[RecordedCall]:
     """Everything that was run on any host."""
     return [call for connection in world.connections for call in connection.calls]
 

@@ -12,7 +12,7 @@ import pytest
 
 from pymachine.driver import option, refused
 from pymachine.errors import DriverMissing, PymachineError, UsageFault
-from pymachine.fleet.inventory import Fleet, Inventory, InventoryFaults, SecretSource, Source, Surroundings, load
+from pymachine.fleet.inventory import Fleet, Inventory, InventoryFaults, SecretSource, Surroundings, YamlFile, load
 from pymachine.testing.fake_driver import FakeOptions
 from pymachine_ssh import SshOptions
 
@@ -75,7 +75,7 @@ def read(text: str, *more: str, around: Surroundings | None = None) -> Inventory
     """Read the text of a file f.yaml, and those of g.yaml and so on."""
     texts = [textwrap.dedent(one) for one in (text, *more)]
     return load(
-        [Source(f"{chr(ord('f') + place)}.yaml", one) for place, one in enumerate(texts)], around or surroundings()
+        [YamlFile(f"{chr(ord('f') + place)}.yaml", one) for place, one in enumerate(texts)], around or surroundings()
     )
 
 
@@ -94,5 +94,5 @@ def machines(text: str, around: Surroundings | None = None) -> Fleet:
     """Read the entries of machines, each of driver fake unless it says otherwise."""
     head = "fleet: f\ndefaults: {driver: fake}\nmachines:\n"
     return load(
-        [Source("f.yaml", head + textwrap.indent(textwrap.dedent(text), "  "))], around or surroundings()
+        [YamlFile("f.yaml", head + textwrap.indent(textwrap.dedent(text), "  "))], around or surroundings()
     ).fleet

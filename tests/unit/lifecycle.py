@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pymachine import leftovers, power
-from pymachine.create import Order, create
+from pymachine.create import CreateRequest, create
 from pymachine.errors import CheckFailed, DriverMissing, LeaseHeld, NoSuchMachine, PymachineError, StepFailed
 from pymachine.events import Asker
 from pymachine.model import EngineSpec, Machine, Phase, SshAddress, State
 from pymachine.provision import provision
 from pymachine.remove import Removal, remove
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Store, readable
 from pymachine.store.processes import Process
 from pymachine.store.sqlite import SqliteStore
@@ -35,10 +35,10 @@ THEIRS, COLLEAGUES = "theirs", "a colleague's"
 KINDS = {"web": "cloud", "db": "cloud", "vm": "virtual", "metal": "metal", "rival": "metal", "old": "cloud"}
 
 
-def order(name: str) -> Order:
+def order(name: str) -> CreateRequest:
     """Return what is asked for under a name: always the same. ``metal`` and ``rival`` want the same host."""
     adopted = THEIRS if name == "old" else ""
-    return Order(name, KINDS[name], FakeOptions(), EngineSpec(), {"rack": "7"}, adopted=adopted)
+    return CreateRequest(name, KINDS[name], FakeOptions(), EngineSpec(), {"rack": "7"}, adopted=adopted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Command:
     verb: str
     name: str = ""
 
-    def carried_out(self, verbs: Mapping[str, Callable[..., Any]], tools: Tools) -> Any:
+    def carried_out(self, verbs: Mapping[str, Callable[..., Any]], tools: Services) -> Any:
         """Do it."""
         if self.verb == "create":
             return verbs["create"](order(self.name), tools)
@@ -57,7 +57,7 @@ class Command:
         return verbs[self.verb](self.name, tools)
 
 
-def collect(tools: Tools) -> None:
+def collect(tools: Services) -> None:
     """Have everything removed that is left over of this store."""
     found = [leftover for leftover in leftovers.leftovers("cloud", FakeOptions(), tools) if leftover.ours]
     leftovers.discard("cloud", found, tools, lambda leftover: None)
@@ -148,7 +148,7 @@ class Site:
         finally:
             self._ended(store, fate, process)
 
-    def tools(self, store: Store, fate: Fate) -> Tools:
+    def tools(self, store: Store, fate: Fate) -> Services:
         """Return what a process finds outside, all of it with that fate."""
         struck: Any = StruckStore(store, fate)
 
@@ -167,7 +167,7 @@ class Site:
             return fate.around("engine ask", lambda: self.premises.ask(*words, **options))
 
         now, sleep = self.clock.now, self.clock.sleep
-        return Tools(struck, RecordingReporter(), FakeAsker(), connect, load, ask, now, sleep)
+        return Services(struck, RecordingReporter(), FakeAsker(), connect, load, ask, now, sleep)
 
     def _ended(self, store: Store, fate: Fate, process: Process) -> None:
         """A process that ended holds no lease that others could not tell as that of a dead one."""

@@ -12,7 +12,7 @@ from pymachine import leftovers
 from pymachine.driver import Instance, Remember, Request
 from pymachine.errors import PymachineError
 from pymachine.remove import Removal, remove
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Lease, Store
 from pymachine.testing.fake_driver import FakeOptions
 from unit.lifecycle import Site
@@ -65,7 +65,7 @@ class _Free:
         """Never lost."""
 
 
-def forgets_first(name: str, tools: Tools) -> Removal:
+def forgets_first(name: str, tools: Services) -> Removal:
     machine = tools.store.get(name)
     tools.store.remove(name)
     if machine.handle is not None:
@@ -73,13 +73,13 @@ def forgets_first(name: str, tools: Tools) -> Removal:
     return Removal(name)
 
 
-def leaves_the_set_up(name: str, tools: Tools) -> Removal:
+def leaves_the_set_up(name: str, tools: Services) -> Removal:
     tools.store.get(name)
     tools.store.remove(name)
     return Removal(name)
 
 
-def hides_errors(name: str, tools: Tools) -> Removal:
+def hides_errors(name: str, tools: Services) -> Removal:
     machine = tools.store.get(name)
     try:
         return remove(name, tools)
@@ -88,7 +88,7 @@ def hides_errors(name: str, tools: Tools) -> Removal:
         return Removal(machine.name)
 
 
-def collects_from_everybody(tools: Tools) -> None:
+def collects_from_everybody(tools: Services) -> None:
     found = leftovers.leftovers("cloud", FakeOptions(), tools)
     leftovers.discard("cloud", found, tools, lambda leftover: None)
 

@@ -14,13 +14,13 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from typing_extensions import override
 
-from pymachine.driver import Driver, Handle, Instance, Leftover, Prospect, Remember, Request, Search, Status
+from pymachine.driver import Driver, Handle, Instance, Leftover, PlannedInstance, Remember, Request, Search, Status
 from pymachine.engine.bundle import NEVER_RUN
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import TlsError, Unreachable
 from pymachine.model import Endpoint, SshAddress, State
 from pymachine.testing.fake_driver import FakeDriver
-from pymachine.testing.fake_transport import HOST_KEY, Call, FakeTransport, done
+from pymachine.testing.fake_transport import HOST_KEY, FakeTransport, RecordedCall, done
 from pymachine.testing.moving_cloud import MovingCloud, _AdoptingDriver, _CloudDriver
 from pymachine.transport import Result
 from unit.world import DEBIAN, ENGINE, is_look, is_rollback, is_run
@@ -181,15 +181,15 @@ def transport_to(host: Host, address: SshAddress, now: float) -> FakeTransport:
     """Return a connection to a host that does as it is told."""
     transport = FakeTransport(replace(address, user="root", host_key=HOST_KEY))
 
-    def run(_: Call) -> Result:
+    def run(_: RecordedCall) -> Result:
         host.take({file.path: file.content for file in transport.uploads[-1].files})
         return done(f"@pymachine done engine={VERSION}\n")
 
-    def back(_: Call) -> Result:
+    def back(_: RecordedCall) -> Result:
         host.back()
         return done()
 
-    def first_boot(call: Call) -> Result:
+    def first_boot(call: RecordedCall) -> Result:
         ran = host.booted_with in call.command.shell()
         return done(f"@pymachine done engine={VERSION}\n") if ran else done(code=NEVER_RUN)
 
@@ -227,12 +227,14 @@ class VirtualDriver(FakeDriver):
 
     cloud: ClassVar[Premises]
 
-    def foresee(self, request: Request, remember: Remember) -> Prospect:
+    def foresee(self, request: Request, remember: Remember) -> PlannedInstance:
         """Say where it will be."""
         handle = dict(request.resume or {"id": self.cloud.new_id()})
         remember(handle)
         address = self.cloud.address(handle["id"]) or self.cloud.move(handle["id"])
-        return Prospect(handle, ssh=SshAddress(address), addresses=(address,), os_release=DEBIAN, engine=VERSION)
+        return PlannedInstance(
+            handle, ssh=SshAddress(address), addresses=(address,), os_release=DEBIAN, engine=VERSION
+        )
 
     @override
     def create(self, request: Request, remember: Remember) -> Instance:

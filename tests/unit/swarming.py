@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm import init, join
 from pymachine.testing.fake_cluster import FakeClusters
 from pymachine.testing.fake_transport import HOST_KEY
@@ -27,7 +27,7 @@ class SwarmWorld(World):
         self.made_so_far = 0
 
     @property
-    def tools(self) -> Tools:  # type: ignore[explicit-override]
+    def tools(self) -> Services:  # type: ignore[explicit-override]
         return replace(super().tools, connect_cluster=self.clusters.connect)
 
     def machines(self, *names: str) -> None:

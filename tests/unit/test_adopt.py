@@ -12,7 +12,7 @@ import pytest
 from pymachine import power
 from pymachine.cli import main
 from pymachine.cli.dependencies import Wiring
-from pymachine.create import Order, create, preview_create
+from pymachine.create import CreateRequest, create, preview_create
 from pymachine.errors import CheckFailed, DriverError, NotSupported, StepFailed
 from pymachine.model import Endpoint, Phase, SshAddress, State
 from pymachine.remove import preview_remove, remove
@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> CloudWorld:
     return world
 
 
-def order(world: CloudWorld, name: str = "node1", driver: str = "fake") -> Order:
+def order(world: CloudWorld, name: str = "node1", driver: str = "fake") -> CreateRequest:
     return replace(world.order(name, driver), adopted=ID)
 
 

@@ -14,7 +14,7 @@ from pymachine.errors import CheckFailed, DriverError, StepFailed, UsageFault
 from pymachine.model import Phase
 from pymachine.remove import CleanHost
 from pymachine.testing.fake_driver import FakeOptions
-from pymachine.testing.fake_transport import Call, done
+from pymachine.testing.fake_transport import RecordedCall, done
 from pymachine.transport import Command, Result
 from unit.world import DEBIAN, ENGINE, World, is_run
 
@@ -70,7 +70,7 @@ def test_it_is_made_as_the_order_says_with_the_options_that_the_driver_wants_for
 def test_the_set_up_is_taken_off_before_the_seal_and_the_disk_kept_after_it(world: World) -> None:
     sealed: list[list[str]] = []
 
-    def seal(call: Call) -> Result:
+    def seal(call: RecordedCall) -> Result:
         sealed.append(list(world.cloud.calls))
         return done(DEBIAN)
 

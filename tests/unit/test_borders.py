@@ -19,7 +19,7 @@ from pymachine.engine.daemon_keys import KEYS
 from pymachine.engine.facts import parse_facts
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, EngineError, UsageFault
-from pymachine.fleet.inventory import InventoryFaults, Source, load
+from pymachine.fleet.inventory import InventoryFaults, YamlFile, load
 from pymachine.model import EngineSpec, Machine
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.transport.host_keys import expected_from
@@ -223,7 +223,7 @@ def test_user_data_of_any_text(text: str) -> None:
 def read_inventory(text: str) -> None:
     text = text.encode(errors="replace").decode()  # what a file can hold
     try:
-        load([Source("f.yaml", text)], AROUND).revealed()
+        load([YamlFile("f.yaml", text)], AROUND).revealed()
     except InventoryFaults as faults:
         assert all(finding.message for finding in faults.findings)  # noqa: PT017
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pymachine.engine.bridge_networks import network_conflicts
-from pymachine.fleet.plan import Kind
+from pymachine.fleet.plan import ActionKind
 from pymachine.model import EngineSpec
 from unit.fleets import Sim, fleet, kinds, spec
 
@@ -45,4 +45,4 @@ def test_plan_refuses_it_before_a_host_is_made(engine: dict[str, Any]) -> None:
     wanted = replace(spec("box", options={"ssh_host": "10.0.0.5"}), engine=EngineSpec(**engine))
     made = Sim().plan(fleet(wanted, spec("other")))
     assert [refusal.subject for refusal in made.refusals] == ["box"]
-    assert kinds(made) == {"other": [Kind.CREATE]}
+    assert kinds(made) == {"other": [ActionKind.CREATE]}

@@ -9,7 +9,7 @@ import pytest
 
 from pymachine.clone import SOURCE, clone
 from pymachine.create import create
-from pymachine.driver import Prospect
+from pymachine.driver import PlannedInstance
 from pymachine.errors import (
     CheckFailed,
     LeaseHeld,
@@ -23,7 +23,7 @@ from pymachine.errors import (
 from pymachine.model import Phase, State
 from pymachine.steps.clone import OwnIdentity
 from pymachine.store.client_files import LOGIN_KEY
-from pymachine.testing.fake_transport import Call, done
+from pymachine.testing.fake_transport import RecordedCall, done
 from pymachine.transport import Command, Result
 from pymachine.transport.key_pair import public_line
 from unit.world import World, is_run
@@ -114,11 +114,11 @@ def test_a_source_that_is_not_ready_is_refused(source: World) -> None:
 def test_the_source_is_held_while_it_is_copied_and_no_longer(source: World) -> None:
     held: list[bool] = []
 
-    def while_copied(seen: Prospect) -> Prospect:
+    def while_copied(seen: PlannedInstance) -> PlannedInstance:
         held.append(source.store.holder("node1") is not None)
         return seen
 
-    def later(call: Call) -> Result:
+    def later(call: RecordedCall) -> Result:
         held.append(source.store.holder("node1") is not None)
         return done()
 

@@ -28,7 +28,7 @@ from pymachine.model import Endpoint, Phase, SshAddress
 from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.steps.host import BOOT_PATIENCE, Allocate, Reach
 from pymachine.testing.fake_driver import ADDRESS, FakeOptions
-from pymachine.testing.fake_transport import HOST_KEY, Call, done
+from pymachine.testing.fake_transport import HOST_KEY, RecordedCall, done
 from pymachine.transport import Result
 from unit.world import STEPS_ON_A_HOST, World, is_look, is_rollback, is_run
 
@@ -104,7 +104,7 @@ class TestReady:
     def test_work_goes_on_under_a_lease(self, world: World) -> None:
         holders: list[str] = []
 
-        def look(_: Call) -> Result:
+        def look(_: RecordedCall) -> Result:
             holder = world.store.holder("node1")
             holders.append(holder.purpose if holder else "nobody")
             return done("@pymachine done engine=1\n")
@@ -270,7 +270,7 @@ class TestHalfMade:
         assert list(world.cloud.hosts()) == [machine.id], "no second host was made"
 
     def test_a_lease_that_was_taken_away_stops_the_work(self, world: World) -> None:
-        def lose(_: Call) -> Result:
+        def lose(_: RecordedCall) -> Result:
             world.store.break_lease("node1")
             return done("@pymachine done engine=1\n")
 
@@ -333,10 +333,10 @@ class TestDryRun:
         assert world.store.get("node1") == half
 
 
-def _with_tunnel(world: World, port: int) -> Callable[[Call], Result]:
+def _with_tunnel(world: World, port: int) -> Callable[[RecordedCall], Result]:
     """A set-up that works, after which something listens on the host itself."""
 
-    def answer(_: Call) -> Result:
+    def answer(_: RecordedCall) -> Result:
         world.listens(port)
         return done("@pymachine done engine=1\n")
 

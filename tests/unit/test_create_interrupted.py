@@ -9,7 +9,7 @@ import pytest
 from pymachine.create import create
 from pymachine.errors import Interrupted
 from pymachine.steps.engine import SetUpEngine, Verify
-from pymachine.testing.fake_transport import Call
+from pymachine.testing.fake_transport import RecordedCall
 from pymachine.transport import Result
 from unit.world import STEPS_ON_A_HOST, World, is_look, is_run
 
@@ -64,8 +64,8 @@ class TestInterrupted:
         assert world.store.records() == []
 
 
-def _raising(error: BaseException) -> Callable[[Call], Result]:
-    def answer(_: Call) -> Result:
+def _raising(error: BaseException) -> Callable[[RecordedCall], Result]:
+    def answer(_: RecordedCall) -> Result:
         raise error
 
     return answer

@@ -14,7 +14,7 @@ from pymachine.cli.fleet_progress import JsonTeller
 from pymachine.cli.fleet_summary import concluded
 from pymachine.cli.output import SCHEMA_VERSION, dump
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed
-from pymachine.fleet.apply.scheduler import Account, Outcome, Result
+from pymachine.fleet.apply.scheduler import ActionResult, Outcome, RunSummary
 from pymachine.fleet.plan import Action, Chain, Plan, payloads
 
 CLI = Path(__file__).parents[2] / "machine/pymachine/cli"
@@ -48,12 +48,12 @@ def test_what_was_done_is_counted_over_all_rounds() -> None:
     told = io.StringIO()
     made = Plan("shop", tuple(Chain(name, (Action(payloads.Create(), name),)) for name in ("a", "b")))
     results = {
-        action.id: Result(action, outcome)
+        action.id: ActionResult(action, outcome)
         for action, outcome in zip(made.actions, (Outcome.DONE, Outcome.FAILED), strict=True)
     }
     with concluded("apply", JsonTeller(told)) as course:
         course.plan = made
-        course.accounts += [Account(made, results), Account(made, results)]
+        course.accounts += [RunSummary(made, results), RunSummary(made, results)]
     summary = _summary(told)
     assert (summary["done"], summary["failed"], summary["left"]) == (2, 2, 0)
 

@@ -27,8 +27,8 @@ from pymachine.errors import (
 )
 from pymachine.model import Phase, State
 from pymachine.steps import power as power_steps
-from pymachine.steps.services import Tools
-from pymachine.testing.fake_transport import Call, done
+from pymachine.steps.services import Services
+from pymachine.testing.fake_transport import RecordedCall, done
 from pymachine.transport import Command, Result
 from unit.world import NOW, World
 
@@ -45,7 +45,7 @@ class WithoutPower(World):
 
     @property
     @override
-    def tools(self) -> Tools:
+    def tools(self) -> Services:
         """The tools, with the driver's power taken away."""
         return replace(super().tools, load_driver=lambda _: _looking(self.cloud.driver(), self))
 
@@ -303,10 +303,10 @@ class TestWithoutPower:
             verb("node1", bare.tools)
 
 
-def _then(world: World, *later: Result | str | Exception) -> Callable[[Call], Result]:
+def _then(world: World, *later: Result | str | Exception) -> Callable[[RecordedCall], Result]:
     """Answer a command, after which each later login meets one of these: an error, or a host of that boot."""
 
-    def answer(_: Call) -> Result:
+    def answer(_: RecordedCall) -> Result:
         world.refused += [step if isinstance(step, Exception) else None for step in later]
         boots = [done(step) if isinstance(step, str) else step for step in later if not isinstance(step, Exception)]
         world.answer(is_boot, lambda _: boots.pop(0))

@@ -17,7 +17,7 @@ from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing, EngineError, PymachineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.probe import Look, look_at
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_driver import FakeCloud
@@ -44,13 +44,13 @@ def _no_connection(*args: object, **more: object) -> Transport:
     raise AssertionError("a probe must not log in")
 
 
-def _tools(store: SqliteStore, cloud: FakeCloud, ask: Ask) -> Tools:
+def _tools(store: SqliteStore, cloud: FakeCloud, ask: Ask) -> Services:
     def load(name: str) -> type[Driver]:
         if name != "fake":
             raise DriverMissing(f"no driver {name!r}")
         return cloud.driver()
 
-    return Tools(store, RecordingReporter(), FakeAsker(), _no_connection, load, ask, time.time, time.sleep)
+    return Services(store, RecordingReporter(), FakeAsker(), _no_connection, load, ask, time.time, time.sleep)
 
 
 def _made(store: SqliteStore, cloud: FakeCloud, name: str, state: State | None = State.RUNNING) -> Machine:

@@ -20,7 +20,7 @@ from pymachine.fleet.apply.survey import look_at as look_at_fleet
 from pymachine.fleet.inventory import Fleet
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.probe import Look, look_at
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.testing.moving_cloud import MovingCloud
 from unit.clouds import CloudWorld
 
@@ -55,7 +55,7 @@ class Several:
         return look_at(self.machines, self.tools, timeout)
 
     @property
-    def tools(self) -> Tools:
+    def tools(self) -> Services:
         """The tools of a probe."""
         return replace(self.world.tools, load_driver=self._load, ask_engine=self._ask)
 

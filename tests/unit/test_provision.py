@@ -26,7 +26,7 @@ from pymachine.model import Endpoint, Phase
 from pymachine.provision import Upgrade, preview_provision, preview_upgrade, provision, upgrade
 from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.testing.fake_driver import ADDRESS
-from pymachine.testing.fake_transport import HOST_KEY, Call, done
+from pymachine.testing.fake_transport import HOST_KEY, RecordedCall, done
 from pymachine.tls.validity import Part
 from pymachine.transport import Result
 from unit.world import STEPS_ON_A_HOST, World, is_rollback, is_run
@@ -179,7 +179,7 @@ class TestFailedChange:
     def test_ctrl_c_during_the_set_up_leaves_the_former_options(self, world: World) -> None:
         machine = world.made()
 
-        def stop(_: Call) -> Result:
+        def stop(_: RecordedCall) -> Result:
             raise KeyboardInterrupt
 
         world.answer(is_run, stop)
@@ -203,8 +203,8 @@ class TestFailedChange:
         assert [text for text in world.reporter.notices("node1") if "cut off" in text] == told
 
     @staticmethod
-    def _listening(world: World, port: int) -> Callable[[Call], Result]:
-        def answer(_: Call) -> Result:
+    def _listening(world: World, port: int) -> Callable[[RecordedCall], Result]:
+        def answer(_: RecordedCall) -> Result:
             world.listens(port)
             return done("@pymachine done engine=1\n")
 

@@ -24,7 +24,7 @@ from pymachine.errors import (
 )
 from pymachine.model import Machine, Phase
 from pymachine.remove import CleanHost, preview_remove, remove
-from pymachine.testing.fake_transport import Call, done
+from pymachine.testing.fake_transport import RecordedCall, done
 from pymachine.testing.memory_store import MemoryStore
 from pymachine.transport import Result
 from unit.world import World, is_look, is_run
@@ -137,7 +137,7 @@ class TestHost:
     def test_is_left_when_interrupted_and_rm_goes_on(self, world: World) -> None:
         world.made()
 
-        def stop(_: Call) -> Result:
+        def stop(_: RecordedCall) -> Result:
             raise KeyboardInterrupt
 
         world.answer(is_run, stop)
@@ -235,7 +235,7 @@ class TestRecord:
         world.made()
         phases: list[Phase] = []
 
-        def answer(_: Call) -> Result:
+        def answer(_: RecordedCall) -> Result:
             phases.append(world.store.get("node1").phase)
             return done("@pymachine done\n")
 

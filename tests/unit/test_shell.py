@@ -119,16 +119,16 @@ def test_the_files_are_private_and_go_with_the_machine(tmp_path: Path, home: Pat
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("a", shell.Place("a")),
-        ("/a:b", shell.Place("/a:b")),
-        ("./a:b", shell.Place("./a:b")),
-        ("node1:/tmp/a b", shell.Place("/tmp/a b", "node1")),
-        ("ann@node1:", shell.Place("", "node1", "ann")),
-        ("localhost:a", shell.Place("a")),
-        ("node1:a:b", shell.Place("a:b", "node1")),
+        ("a", shell.CopyEnd("a")),
+        ("/a:b", shell.CopyEnd("/a:b")),
+        ("./a:b", shell.CopyEnd("./a:b")),
+        ("node1:/tmp/a b", shell.CopyEnd("/tmp/a b", "node1")),
+        ("ann@node1:", shell.CopyEnd("", "node1", "ann")),
+        ("localhost:a", shell.CopyEnd("a")),
+        ("node1:a:b", shell.CopyEnd("a:b", "node1")),
     ],
 )
-def test_places_are_told_apart(text: str, place: shell.Place) -> None:
+def test_places_are_told_apart(text: str, place: shell.CopyEnd) -> None:
     assert shell.parse_place(text) == place
 
 
@@ -140,14 +140,14 @@ def test_no_place(text: str) -> None:
 
 def test_copies_between_machines_go_through_this_side(tmp_path: Path, home: Path) -> None:
     config = shell.write_ssh_config(tmp_path, [machine("a", "2001:db8::5"), machine("b")])
-    ends = [shell.Place("/x", "a"), shell.Place("/y", "b", "ann")]
+    ends = [shell.CopyEnd("/x", "a"), shell.CopyEnd("/y", "b", "ann")]
     words = shell.scp_words(config, ["-r"], ends)
     assert words == ["scp", "-F", str(config.path), "-3", "-r", "--", "[2001:db8::5]:/x", "ann@192.0.2.7:/y"]
 
 
 def test_local_paths_are_never_taken_for_hosts_or_options(tmp_path: Path, home: Path) -> None:
     config = shell.write_ssh_config(tmp_path, [machine("a")])
-    words = shell.scp_words(config, [], [shell.Place("-x:y"), shell.Place("z", "a")])
+    words = shell.scp_words(config, [], [shell.CopyEnd("-x:y"), shell.CopyEnd("z", "a")])
     assert words[-3:] == ["--", "./-x:y", "192.0.2.7:z"]
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pymachine.create import Order, create
+from pymachine.create import CreateRequest, create
 from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing
 from pymachine.events import Asker
 from pymachine.model import Endpoint, EngineSpec, Machine, Phase, SshAddress
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Operation
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_driver import FakeCloud, FakeOptions
@@ -117,9 +117,9 @@ class World:
         self.answers: list[tuple[Callable[[Command], bool], tuple[Answer, ...]]] = []
 
     @property
-    def tools(self) -> Tools:
+    def tools(self) -> Services:
         """All of it, for a verb."""
-        return Tools(
+        return Services(
             self.store, self.reporter, FakeAsker(), self._connect, self._load, self.engine.ask,
             self.clock.now, self.clock.sleep,
         )  # fmt: skip
@@ -153,9 +153,9 @@ class World:
         uploads = [upload for connection in self.connections for upload in connection.uploads]
         return next(file.content for file in uploads[-1].files if file.path == name)
 
-    def order(self, name: str = "node1", driver: str = "fake", **spec: Any) -> Order:
+    def order(self, name: str = "node1", driver: str = "fake", **spec: Any) -> CreateRequest:
         """An order for a machine with that engine."""
-        return Order(name, driver, FakeOptions(), EngineSpec(**spec), {"rack": "7"})
+        return CreateRequest(name, driver, FakeOptions(), EngineSpec(**spec), {"rack": "7"})
 
     def made(self, name: str = "node1", **spec: Any) -> Machine:
         """A ready machine, its connections and events forgotten."""

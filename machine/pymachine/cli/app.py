@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymachine.cli.look_line import LookLine
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
-    from pymachine.steps.services import AskEngine, Connect, Tools
+    from pymachine.steps.services import AskEngine, Connect, Services
     from pymachine.store import Store
     from pymachine.store.sqlite import SqliteStore
     from pymachine.transport import Transport
@@ -86,12 +86,12 @@ class App:
         return TerminalAsker(self.reporter)
 
     @cached_property
-    def tools(self) -> Tools:
+    def tools(self) -> Services:
         """The outside world of the verbs."""
-        from pymachine.steps.services import Tools
+        from pymachine.steps.services import Services
         from pymachine.swarm_api import connect
 
-        return Tools(
+        return Services(
             store=self.store,
             reporter=self.reporter,
             asker=self.asker,

@@ -22,7 +22,7 @@ from pymachine.overriding import override
 from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
-    from pymachine.create import Order
+    from pymachine.create import CreateRequest
 
 DRIVER_FLAGS = ("-d", "--driver")
 DRIVER_PARAMS = "pymachine.driver_params"
@@ -130,18 +130,18 @@ def chosen_options(app: App, driver: str, given: Mapping[str, Any]) -> Any:
     return options_instance(driver, kind, of_driver, given["driver_opts"], app.environ)
 
 
-def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adopted: str = "") -> Order:
+def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adopted: str = "") -> CreateRequest:
     """Return what was asked for, checked. Raises ``UsageFault``."""
     of_engine = {key: given[key] for key in given if key not in _NO_ENGINES and not key.startswith(PREFIX)}
     options = chosen_options(app, driver, given)
     spec = new_spec(of_engine, app.environ)
     labels = labels_of(given["machine_labels"])
-    from pymachine.create import Order
+    from pymachine.create import CreateRequest
 
-    return Order(name, driver, options, spec, labels, adopted)
+    return CreateRequest(name, driver, options, spec, labels, adopted)
 
 
-def carry_out(app: App, order: Order, *, dry_run: bool, as_json: bool) -> None:
+def carry_out(app: App, order: CreateRequest, *, dry_run: bool, as_json: bool) -> None:
     """Do what was asked for, or show what that would be."""
     from pymachine import create as verbs
     from pymachine.bake import bake_and_create

@@ -10,7 +10,7 @@ from pymachine.cli.output import columns, note, say
 from pymachine.documents import to_document
 from pymachine.engine.effects import IN_WORDS, Effect, restarts_engine
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, Unreachable
-from pymachine.fleet.apply.scheduler import Account, Outcome, Result
+from pymachine.fleet.apply.scheduler import ActionResult, Outcome, RunSummary
 from pymachine.fleet.plan import Action, Chain, Plan
 from pymachine.printable import one_line
 
@@ -113,7 +113,7 @@ def _listed(noun: str, names: Sequence[str]) -> str:
     return f"{noun}{'s' * (len(names) > 1)} {', '.join(names[:_MOST])}{more}"
 
 
-def show_account(account: Account, more: Sequence[Result] = ()) -> None:
+def show_account(account: RunSummary, more: Sequence[ActionResult] = ()) -> None:
     """Print one table, machines by what was done to them: seconds, or what became of it."""
     results = [*more, *account]
     titles = list(dict.fromkeys(result.action.title for result in results))
@@ -127,7 +127,7 @@ def show_account(account: Account, more: Sequence[Result] = ()) -> None:
         )
 
 
-def _cell(result: Result) -> str:
+def _cell(result: ActionResult) -> str:
     seconds = f"{result.seconds:.0f} s"
     return {
         Outcome.DONE: seconds,
@@ -138,7 +138,7 @@ def _cell(result: Result) -> str:
     }[result.outcome]
 
 
-def raise_for(account: Account | None, plan: Plan, command: str) -> None:
+def raise_for(account: RunSummary | None, plan: Plan, command: str) -> None:
     """Raise ``Interrupted`` or ``SeveralFailed`` with everything that is left to do, if anything is."""
     left = [result.action for result in account.having(Outcome.LEFT)] if account else []
     if account is not None and account.interrupted:
@@ -150,7 +150,7 @@ def raise_for(account: Account | None, plan: Plan, command: str) -> None:
         raise SeveralFailed(failures)
 
 
-def _left_to_do(account: Account) -> str:
+def _left_to_do(account: RunSummary) -> str:
     """Return what an interrupted run has left, told apart by what became of it; each subject once."""
     told: dict[str, list[str]] = {}
     seen: set[str] = set()
@@ -162,12 +162,12 @@ def _left_to_do(account: Account) -> str:
     return "; ".join(f"{words}: {', '.join(names)}" for words, names in told.items()) or "nothing is left to do"
 
 
-def _named(result: Result) -> str:
+def _named(result: ActionResult) -> str:
     why = result.because if result.outcome is Outcome.STOPPED else ""
     return f"{result.action.subject} ({why})" if why else result.action.subject
 
 
-def _failures(account: Account | None, plan: Plan) -> dict[str, PymachineError]:
+def _failures(account: RunSummary | None, plan: Plan) -> dict[str, PymachineError]:
     found: dict[str, PymachineError] = {name: Unreachable(reason) for name, reason in plan.unseen.items()}
     found.update({r.subject: CheckFailed(r.message, hint=r.hint or None) for r in plan.refusals})
     for result in account.having(Outcome.FAILED) if account else ():

@@ -12,7 +12,7 @@ from pymachine.cli.app import App
 from pymachine.cli.output import json_line
 from pymachine.cli.progress import JsonReporter, PlainReporter
 from pymachine.events import Reporter, Silent
-from pymachine.fleet.apply.scheduler import Result, Tell
+from pymachine.fleet.apply.scheduler import ActionResult, Tell
 from pymachine.fleet.plan import Action, Plan
 
 
@@ -53,7 +53,7 @@ class SilentTeller(Silent):
     def began(self, action: Action) -> None:
         """Ignore."""
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ActionResult) -> None:
         """Ignore."""
 
 
@@ -74,7 +74,7 @@ class PlainTeller(PlainReporter):
     def began(self, action: Action) -> None:
         """Say nothing: its steps do."""
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ActionResult) -> None:
         """Say what became of it."""
         self._left -= 1
         why = f": {result.because}" if result.because else ""
@@ -104,7 +104,7 @@ class JsonTeller(JsonReporter):
         """Event ``began``."""
         self._tell("began", machine=action.subject, action=action.kind, reasons=list(action.reasons))
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ActionResult) -> None:
         """Event ``ended``."""
         error = result.error
         self._tell(

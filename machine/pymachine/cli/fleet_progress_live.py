@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pymachine.cli.look_line import LookLine
-from pymachine.fleet.apply.scheduler import Outcome, Result
+from pymachine.fleet.apply.scheduler import ActionResult, Outcome
 from pymachine.fleet.plan import Action, Plan
 from pymachine.printable import one_line
 
@@ -84,7 +84,7 @@ class FleetView:
         with self._lock:
             self._running[action.subject] = _Line(action.title)
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ActionResult) -> None:
         """Count it; keep a failure in sight."""
         with self._lock:
             self._running.pop(result.action.subject, None)

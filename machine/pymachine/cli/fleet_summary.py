@@ -10,7 +10,7 @@ from typing import Any
 from pymachine.cli.fleet_progress import FleetTeller
 from pymachine.documents import to_document
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, UsageFault
-from pymachine.fleet.apply.scheduler import Account, Outcome
+from pymachine.fleet.apply.scheduler import Outcome, RunSummary
 from pymachine.fleet.plan import Plan
 
 INTERRUPTED = Interrupted("interrupted")
@@ -23,7 +23,7 @@ class Course:
     command: str
     fleet: str = ""
     plan: Plan | None = None
-    accounts: list[Account] = field(default_factory=list)
+    accounts: list[RunSummary] = field(default_factory=list)
     declined: bool = False
 
     def summary(self, error: PymachineError | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.errors import PymachineError, UsageFault
-from pymachine.fleet.inventory import Inventory, SecretSource, Source, Surroundings, load
+from pymachine.fleet.inventory import Inventory, SecretSource, Surroundings, YamlFile, load
 
 STANDARD_INPUT = "-"
 DEFAULT_FILES = ("pymachine.yaml", "pymachine.yml", "fleet.yaml", "fleet.yml")
@@ -50,7 +50,7 @@ def surroundings_of(app: App) -> Surroundings:
     )
 
 
-def sources_of(files: Sequence[str]) -> list[Source]:
+def sources_of(files: Sequence[str]) -> list[YamlFile]:
     """Return names and texts of the files; a folder stands for the YAML files in it. Raises ``UsageFault``."""
     return [_source(name) for given in (files or [_default()]) for name in _within(given)]
 
@@ -78,11 +78,11 @@ def _within(name: str) -> list[str]:
     return found
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> YamlFile:
     if name == STANDARD_INPUT:
-        return Source(name, sys.stdin.read())
+        return YamlFile(name, sys.stdin.read())
     try:
-        return Source(name, Path(name).read_text(encoding="utf-8-sig"))
+        return YamlFile(name, Path(name).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _unreadable(name, error) from None
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, refuses, too_late
 
 if TYPE_CHECKING:
-    from pymachine.steps.services import Tools
+    from pymachine.steps.services import Services
 
 WIDTH = 16
 GRACE = 120.0  # seconds for those at work to come to a safe point
@@ -43,7 +43,7 @@ def for_each(
         raise SeveralFailed(failures)
 
 
-def stoppable(tools: Tools) -> tuple[Tools, Callable[[], None]]:
+def stoppable(tools: Services) -> tuple[Services, Callable[[], None]]:
     """Return the tools for work that can be stopped at the next step that begins, and what stops it."""
     from pymachine.interruption import Stoppable
 

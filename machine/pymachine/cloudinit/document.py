@@ -8,7 +8,7 @@ import yaml
 
 from pymachine.cloudinit.config import UserData, cloud_config
 from pymachine.cloudinit.merge import merged
-from pymachine.cloudinit.parts import CLOUD_CONFIG, Part, multipart
+from pymachine.cloudinit.parts import CLOUD_CONFIG, UserDataPart, multipart
 from pymachine.cloudinit.user_data import NOTHING, Theirs
 
 HEADER = "#cloud-config\n"
@@ -22,7 +22,7 @@ def user_data(data: UserData, theirs: Theirs = NOTHING) -> str:
     config = HEADER + _dump(merged(cloud_config(data), theirs, data.user))
     if not theirs.parts:
         return config
-    return multipart((Part(CLOUD_CONFIG, config, "pymachine.yaml"), *theirs.parts)).decode("ascii")
+    return multipart((UserDataPart(CLOUD_CONFIG, config, "pymachine.yaml"), *theirs.parts)).decode("ascii")
 
 
 def meta_data(instance_id: str, hostname: str) -> str:

@@ -23,7 +23,7 @@ _POLICY = Compat32(mangle_from_=False)  # "From " at the beginning of a line is 
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UserDataPart:
     """One part: its MIME type (``text/…``), its text, and the name under which cloud-init keeps it."""
 
     kind: str
@@ -31,7 +31,7 @@ class Part:
     name: str
 
 
-def multipart(parts: Sequence[Part]) -> bytes:
+def multipart(parts: Sequence[UserDataPart]) -> bytes:
     """Return the parts as one MIME document in ASCII; the same parts give the same bytes."""
     total = hashlib.sha256("\0".join(f"{part.kind}\0{part.name}\0{part.text}" for part in parts).encode())
     document = MIMEMultipart(boundary=f"={total.hexdigest()[:32]}=")
@@ -40,7 +40,7 @@ def multipart(parts: Sequence[Part]) -> bytes:
     return document.as_bytes(policy=_POLICY)
 
 
-def _message(part: Part) -> Message:
+def _message(part: UserDataPart) -> Message:
     """Return a part as it is where it is plain text; any other byte for byte, in quoted-printable."""
     message = Message()
     message["Content-Type"] = f'{part.kind}; charset="utf-8"'

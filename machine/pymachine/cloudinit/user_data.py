@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pymachine import expansion
-from pymachine.cloudinit.parts import BOOTHOOK, CLOUD_CONFIG, HANDLER, SCRIPT, TEMPLATE, Part
+from pymachine.cloudinit.parts import BOOTHOOK, CLOUD_CONFIG, HANDLER, SCRIPT, TEMPLATE, UserDataPart
 from pymachine.errors import UsageFault
 
 # What a text begins with tells what it is (cloud-init's handlers, INCLUSION_TYPES_MAP).
@@ -39,7 +39,7 @@ class Theirs:
     """Cloud-configs to merge, each with the name of its place for messages, and parts to carry along."""
 
     configs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[UserDataPart, ...] = ()
 
 
 NOTHING = Theirs()
@@ -121,7 +121,7 @@ def _read(text: str, kind: str, where: str, name: str) -> Theirs:
     if kind == CLOUD_CONFIG:
         return Theirs(configs=((where, _config(text, where)),))
     # Scripts run in the order of their names: after ours, which is called runcmd.
-    return Theirs(parts=(Part(kind, text, f"user-{name}"),))
+    return Theirs(parts=(UserDataPart(kind, text, f"user-{name}"),))
 
 
 def _config(text: str, where: str) -> Mapping[str, Any]:

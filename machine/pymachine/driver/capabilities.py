@@ -19,7 +19,7 @@ class Locates(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
+class PlannedInstance:
     """An instance as it will be.
 
     ``ssh`` is None where its address shows only once it runs. ``os_release`` is the text of its /etc/os-release
@@ -37,13 +37,13 @@ class Prospect:
 
 
 @runtime_checkable
-class Foresees(Protocol):
+class PlansBeforeBoot(Protocol):
     """A driver that knows its instance before it boots, and carries keys and the engine's set-up to it.
 
     The core then issues certificates first, and ``create`` gets ``Request.login`` and ``Request.first_boot``.
     """
 
-    def foresee(self, request: Request, remember: Remember) -> Prospect:
+    def foresee(self, request: Request, remember: Remember) -> PlannedInstance:
         """Settle where the instance will be and what it will hold; ``create`` follows, to go on with its handle.
 
         Calls ``remember`` before anything that must be cleaned up exists. Repeatable. Raises as ``create``.
@@ -123,7 +123,7 @@ class Alters(Protocol):
     """A driver of whose options some can be other ones on an instance that exists.
 
     ``alters`` says by an option's name what a change means: ``cpus``, ``memory`` or ``disk`` (see ``Resizes``),
-    ``refit`` (see ``Refits``), ``reach`` (only how it is logged in to; see ``Locates``), ``move`` (where a host is
+    ``refit`` (see ``UpdatesInPlace``), ``reach`` (how it is logged in to; see ``Locates``), ``move`` (where a host is
     that was there before; see ``Locates``) or ``record`` (nothing on the
     instance). Any other option makes another instance.
     """
@@ -132,7 +132,7 @@ class Alters(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Refitting:
+class InPlaceUpdate:
     """Other options for an instance: as they were, as they are to be, and the names of those that differ."""
 
     before: Any
@@ -142,16 +142,16 @@ class Refitting:
 
 
 @runtime_checkable
-class Refits(Protocol):
+class UpdatesInPlace(Protocol):
     """A driver that can give an instance those of its options another value that ``alters`` calls ``refit``."""
 
-    def rests(self, handle: Handle, change: Refitting) -> bool:
+    def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Return whether the instance has to be switched off meanwhile. Changes nothing.
 
         Raises ``CheckFailed`` for a change that cannot be made to this instance.
         """
 
-    def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
+    def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
         """Make the change; what is so already is no error. Raises ``DriverError``."""
 
 

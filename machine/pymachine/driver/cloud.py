@@ -28,7 +28,7 @@ class InspectsTogether(Protocol):
 
 
 @runtime_checkable
-class Moves(Protocol):
+class TracksAddress(Protocol):
     """A driver whose instances may come back at another address when they are switched on."""
 
     def whereabouts(self, handle: Handle) -> Instance:
@@ -44,7 +44,7 @@ class Adopts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class NodePort:
     """A way between hosts: ``tcp`` or ``udp`` and a port, or another IP protocol (``esp``), which has none."""
 
     protocol: str
@@ -55,7 +55,7 @@ class Opening:
 class Interconnects(Protocol):
     """A driver whose instances are kept apart by a firewall of the cloud's until it is told otherwise."""
 
-    def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
+    def interconnect(self, handle: Handle, openings: Sequence[NodePort]) -> None:
         """Open these ways between the instance and its neighbours of this driver, to nobody else. Repeatable.
 
         What others guard stays as they have it. Raises ``DriverError``.
@@ -105,7 +105,7 @@ class Search:
 
 
 @runtime_checkable
-class Collects(Protocol):
+class FindsLeftovers(Protocol):
     """A driver that finds what is left of machines that no store knows: a cloud goes on billing for it."""
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:

@@ -21,7 +21,7 @@ _LONGEST = 300  # characters of a line
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CloudInitResult:
     """How cloud-init ended: its exit ``code``, what it calls errors and warnings, and how many there are in all.
 
     ``told`` is false where what it printed could not be understood.
@@ -53,27 +53,29 @@ class Ended:
             yield f"cloud-init does not tell what it was: `{LOOK}` on the host"
 
 
-def read_status(text: str) -> Ended:
+def read_status(text: str) -> CloudInitResult:
     """Read the exit code and what was printed, JSON or not; never raises, since the host may send anything."""
     number, _, printed = text.partition(" ")
     code = int(number) if number.isascii() and number.isdigit() and len(number) <= 3 else 1
     printed = printed.replace(LINE_END, "\n").strip(" .\n")  # it prints a dot for each time that it looked
     if not printed.startswith("{"):
-        return Ended(code, errors=_lines_of(printed) if code not in (0, _DEGRADED) else (), told=bool(printed))
+        return CloudInitResult(
+            code, errors=_lines_of(printed) if code not in (0, _DEGRADED) else (), told=bool(printed)
+        )
     try:
         return _read(code, parse_json(printed))
     except (ValueError, TypeError):
-        return Ended(code, told=False)
+        return CloudInitResult(code, told=False)
 
 
-def _read(code: int, document: dict[str, Any]) -> Ended:
+def _read(code: int, document: dict[str, Any]) -> CloudInitResult:
     errors = _texts(document.get("errors", []))
     by_level = document.get("recoverable_errors", {})
     if not isinstance(by_level, dict):
         raise TypeError("recoverable_errors is not a mapping")
     levels = [(str(level).lower(), _texts(texts)) for level, texts in by_level.items()]
     warnings = tuple(text if level == "warning" else f"{level}: {text}" for level, texts in levels for text in texts)
-    return Ended(code, errors, tuple(line for line in dict.fromkeys(warnings) if line not in errors))
+    return CloudInitResult(code, errors, tuple(line for line in dict.fromkeys(warnings) if line not in errors))
 
 
 def _texts(found: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pymachine.engine.option_values import check_registry, check_url
 from pymachine.errors import UsageFault
 
 
-class Shape(Enum):
+class ValueShape(Enum):
     """What a value is."""
 
     TEXT = "a text"
@@ -27,8 +27,8 @@ class Shape(Enum):
     TABLES = "a list of mappings"
 
 
-_NAMES: Mapping[Shape, str] = {
-    Shape.TEXT: """
+_NAMES: Mapping[ValueShape, str] = {
+    ValueShape.TEXT: """
         api-cors-header bip bip6 bridge bridge-accept-fwmark cgroup-parent cluster-advertise cluster-store
         config-file containerd containerd-namespace containerd-plugin-namespace containerd-plugins-namespace data-root
         default-cgroupns-mode default-gateway default-gateway-v6 default-init default-ipc-mode default-runtime
@@ -37,28 +37,28 @@ _NAMES: Mapping[Shape, str] = {
         seccomp-profile storage-driver swarm-default-advertise-addr tlscacert tlscert tlskey userland-proxy-path
         userns-remap
     """,
-    Shape.TRUTH: """
+    ValueShape.TRUTH: """
         allow-direct-routing cri-containerd debug disable-legacy-registry experimental icc init ip-forward
         ip-forward-no-drop ip-masq ip6tables iptables ipv6 live-restore no-new-privileges raw-logs rootless
         selinux-enabled tls tlsverify userland-proxy
     """,
-    Shape.NUMBER: """
+    ValueShape.NUMBER: """
         cpu-rt-period cpu-rt-runtime max-concurrent-downloads max-concurrent-uploads max-download-attempts mtu
         network-control-plane-mtu network-diagnostic-port oom-score-adjust shutdown-timeout swarm-raft-election-tick
         swarm-raft-heartbeat-tick
     """,
-    Shape.SIZE: "default-shm-size",
-    Shape.TEXTS: """
+    ValueShape.SIZE: "default-shm-size",
+    ValueShape.TEXTS: """
         allow-nondistributable-artifacts authorization-plugins cdi-spec-dirs dns dns-opts dns-search exec-opts
         host-gateway-ips hosts insecure-registries labels node-generic-resources registry-mirrors storage-opts
     """,
-    Shape.TABLE: """
+    ValueShape.TABLE: """
         builder cluster-store-opts default-network-opts default-ulimits features log-opts proxies runtimes
     """,
-    Shape.TABLES: "default-address-pools",
+    ValueShape.TABLES: "default-address-pools",
 }
-KEYS: Mapping[str, Shape] = {name: shape for shape, names in _NAMES.items() for name in names.split()}
-NUMBERS = frozenset(name for name, shape in KEYS.items() if shape is Shape.NUMBER)
+KEYS: Mapping[str, ValueShape] = {name: shape for shape, names in _NAMES.items() for name in names.split()}
+NUMBERS = frozenset(name for name, shape in KEYS.items() if shape is ValueShape.NUMBER)
 _NEAR = 0.8  # how like a known key another one has to be, to be taken for it: of five letters one may be wrong
 _CHECKS: Mapping[str, Callable[[str], str]] = {
     "registry-mirrors": check_url("registry mirror"),
@@ -110,12 +110,12 @@ def _list_of(kind: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list | tuple) and all(isinstance(item, kind) for item in value)
 
 
-_FITS: Mapping[Shape, Callable[[Any], bool]] = {
-    Shape.TEXT: lambda value: isinstance(value, str),
-    Shape.TRUTH: lambda value: isinstance(value, bool),
-    Shape.NUMBER: _is_number,
-    Shape.SIZE: lambda value: isinstance(value, str) or _is_number(value),
-    Shape.TEXTS: _list_of(str),
-    Shape.TABLE: lambda value: isinstance(value, Mapping),
-    Shape.TABLES: _list_of(dict),
+_FITS: Mapping[ValueShape, Callable[[Any], bool]] = {
+    ValueShape.TEXT: lambda value: isinstance(value, str),
+    ValueShape.TRUTH: lambda value: isinstance(value, bool),
+    ValueShape.NUMBER: _is_number,
+    ValueShape.SIZE: lambda value: isinstance(value, str) or _is_number(value),
+    ValueShape.TEXTS: _list_of(str),
+    ValueShape.TABLE: lambda value: isinstance(value, Mapping),
+    ValueShape.TABLES: _list_of(dict),
 }

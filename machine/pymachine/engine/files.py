@@ -16,11 +16,11 @@ from pymachine.engine.obstacles import (
     RPM_FILES,
     drop_in_of,
 )
-from pymachine.engine.sources import Source
+from pymachine.engine.sources import EngineSource
 
 
 def files_of_setup(
-    config: ConfigPlan, facts: HostFacts, source: Source, *, hostname: str | None, environment: bool
+    config: ConfigPlan, facts: HostFacts, source: EngineSource, *, hostname: str | None, environment: bool
 ) -> list[str]:
     """Return the paths. What has its content already is not written; ``environment``: the daemon is given some."""
     return [
@@ -53,7 +53,7 @@ def _of_name(hostname: str, facts: HostFacts) -> list[str]:
     ]
 
 
-def _of_packages(source: Source, facts: HostFacts) -> tuple[str, ...]:
+def _of_packages(source: EngineSource, facts: HostFacts) -> tuple[str, ...]:
     if source.kind != "docker" or source.own_repo or facts.engine is not None:
         return ()
     return APT_FILES if source.repo and source.repo.suite else RPM_FILES

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymachine.engine.host_facts import Asked, Firewall
-from pymachine.engine.manifest import Manifest, Opening
+from pymachine.engine.manifest import FirewalldPort, Manifest
 from pymachine.errors import CheckFailed
 
 
@@ -14,9 +14,9 @@ from pymachine.errors import CheckFailed
 class FirewallPlan:
     """What the set-up does to firewalld. ``opens`` and ``closes`` are done now; ``ours`` is on record afterwards."""
 
-    opens: Opening | None = None
-    closes: Opening | None = None
-    ours: Opening | None = None
+    opens: FirewalldPort | None = None
+    closes: FirewalldPort | None = None
+    ours: FirewalldPort | None = None
 
 
 def plan_firewall(firewall: Firewall, port: int, previous: Manifest | None) -> FirewallPlan:
@@ -33,7 +33,7 @@ def plan_firewall(firewall: Firewall, port: int, previous: Manifest | None) -> F
             f"firewalld on the host could not be asked for the zone of {firewall.interface or 'its interfaces'}",
             hint=f"see what `firewall-cmd --get-zone-of-interface={firewall.interface or 'NAME'}` says on the host",
         )
-    wanted = Opening(port, firewall.zone)
+    wanted = FirewalldPort(port, firewall.zone)
     if before is not None and before.port == port and before.zone in (firewall.zone, None) and firewall.is_open:
         return FirewallPlan(ours=before)
     opens = None if firewall.is_open else wanted

@@ -17,7 +17,7 @@ MANIFEST_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class FirewalldPort:
     """A TCP port that is open in a zone of firewalld; ``zone`` is None for the one that was the default zone then."""
 
     port: int
@@ -65,9 +65,9 @@ class Manifest:
     schema: int = MANIFEST_SCHEMA
 
     @property
-    def opening(self) -> Opening | None:
+    def opening(self) -> FirewalldPort | None:
         """What was opened in firewalld."""
-        return None if self.firewall_port is None else Opening(self.firewall_port, self.firewall_zone)
+        return None if self.firewall_port is None else FirewalldPort(self.firewall_port, self.firewall_zone)
 
     @property
     def members(self) -> tuple[str, ...]:

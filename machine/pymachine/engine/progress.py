@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from pymachine.engine.cloud_init import LOOK, Ended, read_status
+from pymachine.engine.cloud_init import LOOK, CloudInitResult, read_status
 from pymachine.errors import EngineError
 from pymachine.events import Reporter
 from pymachine.redaction import hidden_in_url
@@ -38,7 +38,7 @@ class ProgressReader:
         self.reasons: deque[str] = deque(maxlen=_TOLD)
         self.hints: deque[str] = deque(maxlen=_TOLD)
         self.log: deque[str] = deque(maxlen=_TOLD)
-        self.cloud_init: Ended | None = None
+        self.cloud_init: CloudInitResult | None = None
 
     def line(self, text: str) -> None:
         """Take one line of standard output; pass this method as ``on_line``. Users in URLs are hidden."""
@@ -65,7 +65,7 @@ class ProgressReader:
         elif kind == "cloud-init-log" and self.cloud_init is not None:
             self._reporter.notice(self._machine, f"cloud-init's log: {rest}")
 
-    def _heard_of(self, ended: Ended) -> None:
+    def _heard_of(self, ended: CloudInitResult) -> None:
         self.cloud_init = ended
         for line in ended.lines():
             self._reporter.notice(self._machine, line)

@@ -11,7 +11,7 @@ from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.files import daemon_json
 from pymachine.engine.host_facts import DAEMON_JSON, DATA_ROOT, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, fate_of_containers, stops_containers, switched_on
-from pymachine.engine.manifest import Manifest, Opening, manifest_of
+from pymachine.engine.manifest import FirewalldPort, Manifest, manifest_of
 from pymachine.engine.neighbours import check_asked
 from pymachine.engine.obstacles import ETC_HOSTNAME, ETC_HOSTS, check_replaceable, drop_in_of
 from pymachine.engine.options import TLS_FOLDER, TLS_KEYS
@@ -44,7 +44,7 @@ class RemovalPlan:
     hostname_text: str = ""
     hostname_created: bool = False
     group_users: tuple[str, ...] = ()
-    opening: Opening | None = None
+    opening: FirewalldPort | None = None
     held: tuple[str, ...] = ()
     repository: bool = False
     purge: bool = False

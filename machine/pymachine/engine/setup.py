@@ -14,13 +14,13 @@ from pymachine.engine.files import files_of_setup
 from pymachine.engine.firewall import FirewallPlan, plan_firewall, told_of_ufw
 from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import fate_of_containers, stops_containers
-from pymachine.engine.manifest import Manifest, Opening, manifest_of
+from pymachine.engine.manifest import FirewalldPort, Manifest, manifest_of
 from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
 from pymachine.engine.obstacles import check_replaceable
 from pymachine.engine.option_values import passes_on
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
 from pymachine.engine.os_family import Family, family_of
-from pymachine.engine.sources import Source, choose_source
+from pymachine.engine.sources import EngineSource, choose_source
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine
 
@@ -38,7 +38,7 @@ class SetupPlan:
     """
 
     machine: Machine
-    source: Source
+    source: EngineSource
     config: ConfigPlan
     manifest: Manifest
     recovery: Manifest
@@ -132,7 +132,7 @@ def _check_engines(facts: HostFacts) -> None:
     check_asked(facts)
 
 
-def _family(facts: HostFacts, source: Source) -> Family | None:
+def _family(facts: HostFacts, source: EngineSource) -> Family | None:
     """An engine that is there can be configured anywhere; packages only where we know the package manager."""
     try:
         return family_of(facts.os)
@@ -178,7 +178,7 @@ def _group_user(facts: HostFacts, *, fresh: bool) -> str | None:
     return None if not fresh or facts.user == "root" or "docker" in facts.groups or lacking else facts.user
 
 
-def _unfinished(facts: HostFacts, source: Source, family: Family | None) -> tuple[str, ...]:
+def _unfinished(facts: HostFacts, source: EngineSource, family: Family | None) -> tuple[str, ...]:
     """Packages that apt would have us finish first; of an engine that is there, only its own matter."""
     if family is not Family.APT:
         return ()
@@ -385,7 +385,7 @@ def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     return found
 
 
-def _in(opening: Opening) -> str:
+def _in(opening: FirewalldPort) -> str:
     return f", zone {opening.zone}" if opening.zone else ""
 
 

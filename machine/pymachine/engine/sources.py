@@ -36,7 +36,7 @@ _EXTRAS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EngineSource:
     """Where the engine comes from. ``kind`` is docker, distro, none, url or script.
 
     ``reason`` is set where ``auto`` chose. ``packages`` are installed; ``companions`` too, where they exist, and
@@ -90,7 +90,7 @@ class Source:
         return names[self.kind]
 
 
-def choose_source(spec: EngineSpec, facts: HostFacts, *, before: str | None = None) -> Source:
+def choose_source(spec: EngineSpec, facts: HostFacts, *, before: str | None = None) -> EngineSource:
     """Decide on the source. ``before`` is the kind that an earlier set-up of this machine brought the engine from.
 
     Raises ``UsageFault`` for a source that is none, ``CheckFailed`` for one that this host cannot use.
@@ -119,7 +119,7 @@ def _explicit(spec: EngineSpec) -> str:
     return "docker" if spec.repo_url else install
 
 
-def _present(wanted: str, facts: HostFacts) -> Source:
+def _present(wanted: str, facts: HostFacts) -> EngineSource:
     engine = facts.engine
     assert engine is not None
     clash = {"docker": "docker-ce", "distro": "; ".join(distro_packages(facts.os)[:1])}.get(wanted)
@@ -129,10 +129,10 @@ def _present(wanted: str, facts: HostFacts) -> Source:
             hint="use --engine-install auto to adopt the engine that is there, or remove it yourself first",
         )
     owner = f"{engine.package} {engine.package_version}".strip() or engine.dockerd
-    return Source("none", reason=owner)
+    return EngineSource("none", reason=owner)
 
 
-def _automatic(spec: EngineSpec, facts: HostFacts) -> Source:
+def _automatic(spec: EngineSpec, facts: HostFacts) -> EngineSource:
     repo = docker_repo(facts.os, facts.debian_version)
     if repo and (facts.repository is None or repo in facts.repository):
         return _docker(spec, facts, reason=f"Docker has packages for {repo.distro} {repo.suite}".strip())
@@ -145,7 +145,7 @@ def _automatic(spec: EngineSpec, facts: HostFacts) -> Source:
     )
 
 
-def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
+def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> EngineSource:
     family = family_of(facts.os)
     repo = docker_repo(facts.os, facts.debian_version)
     if repo is None:
@@ -160,7 +160,7 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
         )
     base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
     companions, extras = _companions(family, facts), _EXTRAS[family]
-    source = Source("docker", reason, DOCKER_PACKAGES, companions, extras, repo, base, bool(configured))
+    source = EngineSource("docker", reason, DOCKER_PACKAGES, companions, extras, repo, base, bool(configured))
     if source.login and not all(word.isprintable() and " " not in word for word in source.login):
         raise UsageFault(
             "--engine-repo-url: package managers take a user and a password without blanks",
@@ -169,7 +169,7 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
     return source
 
 
-def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
+def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> EngineSource:
     packages = distro_packages(facts.os)
     if not packages:
         raise CheckFailed(
@@ -177,7 +177,7 @@ def _distro(spec: EngineSpec, facts: HostFacts, reason: str = "") -> Source:
         )
     family = family_of(facts.os)
     client = ("docker-cli",) if family is Family.APT else ()  # a package of its own from Debian 13 on
-    return Source("distro", reason, packages, (*client, *_companions(family, facts)), _EXTRAS[family])
+    return EngineSource("distro", reason, packages, (*client, *_companions(family, facts)), _EXTRAS[family])
 
 
 def _companions(family: Family, facts: HostFacts) -> tuple[str, ...]:
@@ -185,19 +185,19 @@ def _companions(family: Family, facts: HostFacts) -> tuple[str, ...]:
     return (*guard, *_COMPANIONS[family])
 
 
-def _none(spec: EngineSpec, facts: HostFacts) -> Source:
+def _none(spec: EngineSpec, facts: HostFacts) -> EngineSource:
     raise CheckFailed(
         "there is no Docker engine on the host, and --engine-install none asks for none to be installed",
         hint="install one first, or use --engine-install auto",
     )
 
 
-def _script(spec: EngineSpec, facts: HostFacts) -> Source:
+def _script(spec: EngineSpec, facts: HostFacts) -> EngineSource:
     if spec.install_script is not None:
-        return Source("script", script=spec.install_script)
+        return EngineSource("script", script=spec.install_script)
     if not spec.install.startswith("http"):
         raise UsageFault(f"the text of {spec.install.removeprefix('script:')} is missing")
-    return Source("url", url=spec.install)
+    return EngineSource("url", url=spec.install)
 
 
 _MAKERS = {"docker": _docker, "distro": _distro, "none": _none, "url": _script, "script": _script}

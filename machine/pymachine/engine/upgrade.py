@@ -22,7 +22,7 @@ from pymachine.engine.neighbours import check_asked, check_units
 from pymachine.engine.obstacles import check_replaceable, drop_in_of
 from pymachine.engine.os_family import Family, family_of
 from pymachine.engine.setup import proxies_of
-from pymachine.engine.sources import DOCKER_PACKAGES, Source
+from pymachine.engine.sources import DOCKER_PACKAGES, EngineSource
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
 from pymachine.templates import render
@@ -38,7 +38,7 @@ class UpgradePlan:
     """
 
     family: Family
-    source: Source
+    source: EngineSource
     version: str | None = None
     allow_downgrade: bool = False
     config_path: str = DAEMON_JSON
@@ -102,11 +102,11 @@ def upgrade_bundle(plan: UpgradePlan) -> Bundle:
     return make_bundle("upgrade.sh", texts)
 
 
-def _source(engine: EngineFacts) -> Source:
+def _source(engine: EngineFacts) -> EngineSource:
     if engine.package == "docker-ce":
-        return Source("docker", packages=DOCKER_PACKAGES)
+        return EngineSource("docker", packages=DOCKER_PACKAGES)
     if engine.package in _DISTRO_PACKAGES:
-        return Source("distro", packages=_DISTRO_PACKAGES[engine.package])
+        return EngineSource("distro", packages=_DISTRO_PACKAGES[engine.package])
     owner = f"belongs to package {engine.package}" if engine.package else "belongs to no package"
     raise CheckFailed(
         f"the engine at {engine.dockerd} {owner}, which pymachine cannot upgrade",
@@ -118,7 +118,7 @@ def _is_older(spec: EngineSpec, engine: EngineFacts) -> bool:
     return bool(spec.version and engine.version and compare_versions(spec.version, engine.version) < 0)
 
 
-def _changes(spec: EngineSpec, engine: EngineFacts, source: Source, *, stops: bool) -> tuple[Change, ...]:
+def _changes(spec: EngineSpec, engine: EngineFacts, source: EngineSource, *, stops: bool) -> tuple[Change, ...]:
     """Which version is the newest is known only once the lists of packages were refreshed, by the upgrade itself."""
     names = ", ".join(source.packages)
     if spec.version:

@@ -17,7 +17,7 @@ _AMAZON = {"x86_64": "x86_64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
+class ImageVendor:
     """One alias. ``{arch}`` in ``folder`` and ``file`` stands for the architecture in the words of ``arches``.
 
     ``folder`` may be a mapping from architectures to folders. ``file`` may be a pattern for names that change with
@@ -55,8 +55,8 @@ def _os_release(identity: str, version: str, pretty: str, codename: str = "", li
     return "".join(f"{line}\n" for line in lines)
 
 
-def _debian(number: str, codename: str) -> Vendor:
-    return Vendor(
+def _debian(number: str, codename: str) -> ImageVendor:
+    return ImageVendor(
         folder=f"https://cloud.debian.org/images/cloud/{codename}/latest",
         file=f"debian-{number}-genericcloud-{{arch}}.qcow2",
         checksums="SHA512SUMS",
@@ -66,8 +66,8 @@ def _debian(number: str, codename: str) -> Vendor:
     )
 
 
-def _ubuntu(number: str, codename: str) -> Vendor:
-    return Vendor(
+def _ubuntu(number: str, codename: str) -> ImageVendor:
+    return ImageVendor(
         folder=f"https://cloud-images.ubuntu.com/releases/{codename}/release",
         file=f"ubuntu-{number}-server-cloudimg-{{arch}}.img",
         checksums="SHA256SUMS",
@@ -77,8 +77,8 @@ def _ubuntu(number: str, codename: str) -> Vendor:
     )
 
 
-def _alma(number: str) -> Vendor:
-    return Vendor(
+def _alma(number: str) -> ImageVendor:
+    return ImageVendor(
         folder=f"https://repo.almalinux.org/almalinux/{number}/cloud/{{arch}}/images",
         file=f"AlmaLinux-{number}-GenericCloud-latest.{{arch}}.qcow2",
         checksums="CHECKSUM",
@@ -88,8 +88,8 @@ def _alma(number: str) -> Vendor:
     )
 
 
-def _rocky(number: str) -> Vendor:
-    return Vendor(
+def _rocky(number: str) -> ImageVendor:
+    return ImageVendor(
         folder=f"https://dl.rockylinux.org/pub/rocky/{number}/images/{{arch}}",
         file=f"Rocky-{number}-GenericCloud-Base.latest.{{arch}}.qcow2",
         checksums="CHECKSUM",
@@ -99,7 +99,7 @@ def _rocky(number: str) -> Vendor:
     )
 
 
-_AL2023 = Vendor(
+_AL2023 = ImageVendor(
     folder={
         "x86_64": "https://cdn.amazonlinux.com/al2023/os-images/latest/kvm",
         "aarch64": "https://cdn.amazonlinux.com/al2023/os-images/latest/kvm-arm64",
@@ -124,7 +124,7 @@ ALIASES = {
 }
 
 
-def vendor(alias: str) -> Vendor:
+def vendor(alias: str) -> ImageVendor:
     """Return the vendor's image of that alias. Raises ``UsageFault`` for an unknown one."""
     if alias not in ALIASES:
         near = difflib.get_close_matches(alias, ALIASES, n=1)

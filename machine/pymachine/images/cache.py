@@ -20,7 +20,7 @@ from typing import Any
 from pymachine.documents import from_document, to_document
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.images.durable import full_disk, sync_folder
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 from pymachine.images.lock import held
 from pymachine.images.qcow2 import shape_of
 from pymachine.strict_json import parse_json
@@ -47,14 +47,14 @@ def check_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedImage:
     """The document beside an image: the image, and the state of its file when it was last verified (ns)."""
 
     image: Image
     mtime: int
 
     @classmethod
-    def read(cls, document: Path) -> Entry:
+    def read(cls, document: Path) -> CachedImage:
         """Read a document. Raises ``OSError`` or ``ValueError`` for one that is gone or damaged."""
         found: Mapping[str, Any] = parse_json(document.read_bytes())
         try:
@@ -76,7 +76,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImageSlot:
     """A name on the shelf that is ours to fill: whoever makes the image writes ``part``, then settles it.
 
     ``there`` is the image of that name where there is one already and that is as good.
@@ -86,7 +86,7 @@ class Place:
     part: Path
     there: Image | None = None
 
-    def settle(self, known: Known, what: str) -> Image:
+    def settle(self, known: ImageFacts, what: str) -> Image:
         """Check what was written and put it on the shelf.
 
         Raises ``CheckFailed`` for a file that is no disk image, which ``what`` names; it is thrown away.
@@ -122,7 +122,7 @@ class Place:
         # Without its document a file is no image: it goes first, so that no old one describes a new file.
         document.unlink(missing_ok=True)
         self.part.replace(path)
-        Entry(image, state.st_mtime_ns).write(document)
+        CachedImage(image, state.st_mtime_ns).write(document)
         sync_folder(path.parent)
         return image
 
@@ -153,7 +153,7 @@ class Shelf:
         found = []
         for document in sorted(self.folder.glob("*.json")):
             try:
-                image = Entry.read(document).image
+                image = CachedImage.read(document).image
             except (OSError, ValueError):
                 continue
             if image.path.exists():
@@ -169,7 +169,7 @@ class Shelf:
         if not _NAME.fullmatch(name):
             return None
         try:
-            entry = Entry.read(self._document(name))
+            entry = CachedImage.read(self._document(name))
             state = entry.image.path.stat()
         except (OSError, ValueError):
             return None
@@ -180,7 +180,7 @@ class Shelf:
     def entry(self, name: str) -> Image | None:
         """Return what is on record of that name, whole or damaged; None if nothing is."""
         try:
-            return Entry.read(self._document(check_name(name))).image
+            return CachedImage.read(self._document(check_name(name))).image
         except (OSError, ValueError):
             return None
 
@@ -193,7 +193,7 @@ class Shelf:
                     f"image {image.name} is not what was put on the shelf: {image.path} was changed",
                     hint=f"`pymachine image rm {image.name}`, then pull, build or import it again",
                 )
-            Entry(image, state.st_mtime_ns).write(self._document(image.name))
+            CachedImage(image, state.st_mtime_ns).write(self._document(image.name))
 
     def resolve(self, reference: str, *, arch: str, progress: Progress = silent) -> Image:
         """Return the image that a name, alias, file or URL stands for; fetched or copied here if need be.
@@ -207,7 +207,7 @@ class Shelf:
     @contextmanager
     def place(
         self, name: str, progress: Progress = silent, *, resume: bool = False, reuse: bool = False
-    ) -> Iterator[Place]:
+    ) -> Iterator[ImageSlot]:
         """Hold a name for an image that is about to be made; waits for another process that makes it.
 
         What was written and not settled is removed, unless it can be resumed. Raises ``CheckFailed`` if the name is
@@ -218,7 +218,7 @@ class Shelf:
             if there is not None and not reuse:
                 hint = f"choose another name, or `pymachine image rm {name}` first"
                 raise CheckFailed(f"there is an image {name} already", hint=hint)
-            place = Place(name, self.folder / f"{name}.part", there)
+            place = ImageSlot(name, self.folder / f"{name}.part", there)
             try:
                 yield place
             finally:

@@ -44,7 +44,7 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Checksum:
     """One line of a list."""
 
     file: str

@@ -30,7 +30,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ImageFacts:
     """What whoever brings an image knows of it; the fields are those of ``Image``."""
 
     arch: str = "x86_64"

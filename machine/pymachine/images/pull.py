@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
-from pymachine.images.aliases import ALIASES, Vendor, check_arch, shelf_name, vendor
-from pymachine.images.cache import Place, Progress, Shelf, silent
-from pymachine.images.checksums import Digest, Entry, entries
+from pymachine.images.aliases import ALIASES, ImageVendor, check_arch, shelf_name, vendor
+from pymachine.images.cache import ImageSlot, Progress, Shelf, silent
+from pymachine.images.checksums import Checksum, Digest, entries
 from pymachine.images.copy import copy
 from pymachine.images.download import check_url, fetch, fetch_text
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 from pymachine.images.qcow2 import shape_of
 
 MIRROR = "PYMACHINE_IMAGE_MIRROR"
@@ -139,7 +139,7 @@ def take_url(shelf: Shelf, url: str, *, arch: str, progress: Progress = silent) 
         _check(place, digest, address)
         if digest is None:
             progress("not checked: the address gives no #sha256=…")
-        return place.settle(Known(arch=arch, origin=address), address)
+        return place.settle(ImageFacts(arch=arch, origin=address), address)
 
 
 def take_file(shelf: Shelf, file: Path, *, arch: str, progress: Progress = silent) -> Image:
@@ -152,7 +152,7 @@ def take_file(shelf: Shelf, file: Path, *, arch: str, progress: Progress = silen
             return place.there
         progress(f"copying {file}")
         copy(file, place.part)
-        return place.settle(Known(arch=arch, origin=str(file)), str(file))
+        return place.settle(ImageFacts(arch=arch, origin=str(file)), str(file))
 
 
 def import_file(
@@ -168,10 +168,10 @@ def import_file(
         progress(f"copying {file}")
         copy(file, place.part)
         _check(place, digest, str(file))
-        return place.settle(Known(arch=arch, origin=str(file)), str(file))
+        return place.settle(ImageFacts(arch=arch, origin=str(file)), str(file))
 
 
-def _pulled(place: Place, wanted: Vendor, arch: str, mirror: str | None, progress: Progress) -> Image:
+def _pulled(place: ImageSlot, wanted: ImageVendor, arch: str, mirror: str | None, progress: Progress) -> Image:
     list_url = wanted.checksums_url(arch, mirror)
     progress(f"fetching {list_url}")
     entry = _newest(entries(fetch_text(list_url), wanted.algorithm), wanted.file_name(arch), list_url)
@@ -180,18 +180,18 @@ def _pulled(place: Place, wanted: Vendor, arch: str, mirror: str | None, progres
     fetch(url, place.part, progress)
     progress("checking it against the vendor's checksum")
     _check(place, entry.digest, url)
-    return place.settle(Known(arch=arch, os_release=wanted.os_release, origin=url), url)
+    return place.settle(ImageFacts(arch=arch, os_release=wanted.os_release, origin=url), url)
 
 
-def _newest(found: Mapping[str, Digest], pattern: str, where: str) -> Entry:
+def _newest(found: Mapping[str, Digest], pattern: str, where: str) -> Checksum:
     """Return the entry of the image; where a pattern fits several, the last by name."""
     names = [name for name in sorted(found) if fnmatch.fnmatchcase(name, pattern)]
     if not names:
         raise CheckFailed(f"{where} lists no checksum of {pattern}", hint="is the mirror complete?")
-    return Entry(names[-1], found[names[-1]])
+    return Checksum(names[-1], found[names[-1]])
 
 
-def _check(place: Place, digest: Digest | None, what: str) -> None:
+def _check(place: ImageSlot, digest: Digest | None, what: str) -> None:
     """Compare what was fetched with its digest; what differs is thrown away instead of being resumed."""
     try:
         if digest is not None:

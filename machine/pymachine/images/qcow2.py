@@ -31,14 +31,14 @@ _OTHERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DiskFormat:
     """The format of an image file (``qcow2`` or ``raw``) and the size in bytes of the disk in it."""
 
     format: str
     virtual_size: int
 
 
-def shape_of(path: Path, what: str | None = None) -> Shape:
+def shape_of(path: Path, what: str | None = None) -> DiskFormat:
     """Read what kind of disk image a file is; ``what`` names it where its path says little.
 
     Raises ``CheckFailed`` for a file that is none, or that depends on another file or a password.
@@ -53,7 +53,7 @@ def shape_of(path: Path, what: str | None = None) -> Shape:
     return read(what or str(path), head, size)
 
 
-def _qcow2(path: str, head: bytes, size: int) -> Shape:
+def _qcow2(path: str, head: bytes, size: int) -> DiskFormat:
     if len(head) < 104:
         raise CheckFailed(f"{path} breaks off within its header", hint="fetch it again")
     _, version, backing, _, cluster_bits, virtual, encryption = _HEADER.unpack_from(head)
@@ -70,7 +70,7 @@ def _qcow2(path: str, head: bytes, size: int) -> Shape:
         _check_features(path, _FEATURES.unpack_from(head, 72)[0])
     if size < 3 << cluster_bits:  # header, first-level table, reference counts
         raise CheckFailed(f"{path} is cut off: {size} bytes", hint="fetch it again")
-    return Shape("qcow2", virtual)
+    return DiskFormat("qcow2", virtual)
 
 
 def _check_features(path: str, features: int) -> None:
@@ -84,7 +84,7 @@ def _check_features(path: str, features: int) -> None:
         )
 
 
-def _raw(path: str, head: bytes, size: int) -> Shape:
+def _raw(path: str, head: bytes, size: int) -> DiskFormat:
     other = next((kind for magic, kind in _OTHERS.items() if head.startswith(magic)), None)
     if other:
         raise CheckFailed(f"{path} is {other}", hint="unpack it, or convert it with `qemu-img convert -O qcow2`")
@@ -94,7 +94,7 @@ def _raw(path: str, head: bytes, size: int) -> Shape:
             hint="give a cloud image: a .qcow2 or .img file for virtual machines",
         )
     _check_partitions(path, head, size)
-    return Shape("raw", size)
+    return DiskFormat("raw", size)
 
 
 def _check_partitions(path: str, head: bytes, size: int) -> None:

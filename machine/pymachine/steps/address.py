@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pymachine.driver import Instance, Moves
+from pymachine.driver import Instance, TracksAddress
 from pymachine.errors import CheckFailed, PymachineError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress, State
 from pymachine.steps.certificates import Certify
@@ -21,7 +21,7 @@ def located(machine: Machine, session: Session) -> Machine:
 
     It is the same host: the key that was pinned is the one it must show. Raises ``DriverError``.
     """
-    if not isinstance(session.driver, Moves) or machine.handle is None or machine.ssh is None:
+    if not isinstance(session.driver, TracksAddress) or machine.handle is None or machine.ssh is None:
         return machine
     found = _at(machine, machine.ssh, session.driver.whereabouts(machine.handle))
     if not _differs(machine, found):
@@ -42,7 +42,7 @@ def located_if_told(machine: Machine, session: Session) -> Machine:
 
 def located_at_work(machine: Machine, session: Session) -> Machine:
     """Do the same, and refuse with ``CheckFailed`` a machine that is off, which would be waited for in vain."""
-    if isinstance(session.driver, Moves):
+    if isinstance(session.driver, TracksAddress):
         state = state_of(machine, session)
         if state in _OFF:
             raise _off(machine, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymachine.driver import CarriedFile, FirstBoot, Foresees, Prospect
+from pymachine.driver import CarriedFile, FirstBoot, PlannedInstance, PlansBeforeBoot
 from pymachine.engine.bundle import NEVER_RUN, STAGING, Bundle, first_boot_watch
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.progress import ProgressReader, raise_for
@@ -13,7 +13,7 @@ from pymachine.errors import EngineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import CARRIED, SETUP_DEADLINE, SetUpEngine, bundle_for
-from pymachine.steps.host import Memory, Reach, Survey, request_at_work
+from pymachine.steps.host import HandleRecorder, Reach, Survey, request_at_work
 from pymachine.steps.login import HOST_KEY, login_of, new_keys, with_login
 from pymachine.steps.power import await_engine
 from pymachine.steps.session import Session, advanced
@@ -40,8 +40,8 @@ class Foresee:
         """Keep each remembered handle, and both keys before anything is opened by them."""
         machine = session.save(machine, new_keys(session.secrets(machine), LOGIN_KEY, HOST_KEY))
         session.login = login_of(session.secrets(machine))
-        memory = Memory(machine, session)
-        assert isinstance(session.driver, Foresees)
+        memory = HandleRecorder(machine, session)
+        assert isinstance(session.driver, PlansBeforeBoot)
         request = request_at_work(machine, self._options, session, self.title)
         session.prospect = session.driver.foresee(request, memory.remember)
         return with_login(_foreseen(memory.machine, session.prospect), session)
@@ -96,7 +96,7 @@ class SetUp:
         return SetUpEngine().run(machine, session)
 
 
-def _foreseen(machine: Machine, prospect: Prospect) -> Machine:
+def _foreseen(machine: Machine, prospect: PlannedInstance) -> Machine:
     addresses = prospect.addresses or machine.addresses
     machine = machine.with_(handle=prospect.handle, addresses=addresses, told=prospect.addresses or machine.told)
     if prospect.ssh is None:
@@ -105,12 +105,12 @@ def _foreseen(machine: Machine, prospect: Prospect) -> Machine:
     return machine.with_(ssh=prospect.ssh, endpoint=endpoint)
 
 
-def _plannable(machine: Machine, prospect: Prospect) -> bool:
+def _plannable(machine: Machine, prospect: PlannedInstance) -> bool:
     """``auto`` asks the host which packages it can reach; all else can be planned from what the image tells."""
     return bool(prospect.os_release) and (bool(prospect.engine) or machine.engine.install != "auto")
 
 
-def _assumed(machine: Machine, prospect: Prospect) -> HostFacts:
+def _assumed(machine: Machine, prospect: PlannedInstance) -> HostFacts:
     assert prospect.ssh is not None
     user = prospect.ssh.user or "root"
     engine = EngineFacts(unit="docker.service", version=prospect.engine) if prospect.engine else None

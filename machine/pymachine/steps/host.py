@@ -16,7 +16,7 @@ from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.certificates import Certify
 from pymachine.steps.login import with_login
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, advanced
 from pymachine.store.client_files import LOGIN_KEY
 from pymachine.store.homes import home_of
@@ -28,7 +28,7 @@ ADMISSION_PATIENCE = 120.0
 FIRST_PAUSE, LAST_PAUSE = 2.0, 20.0
 
 
-class Memory:
+class HandleRecorder:
     """What a driver remembers while it works: each handle is in the record before the driver goes on."""
 
     def __init__(self, machine: Machine, session: Session) -> None:
@@ -56,7 +56,7 @@ class Allocate:
         """Create, saving each remembered handle at once."""
         request = request_at_work(machine, self._options, session, self.title)
         _refuse_another_host(machine, request, session.driver)
-        memory = Memory(machine, session)
+        memory = HandleRecorder(machine, session)
         instance = session.driver.create(request, memory.remember)
         made = placed(memory.machine, instance)
         made = made if instance.own_key else with_login(made, session)
@@ -232,7 +232,7 @@ def options_on_record(machine: Machine, kind: type) -> Any:
         ) from error
 
 
-def request_for(machine: Machine, options: Any, tools: Tools) -> Request:
+def request_for(machine: Machine, options: Any, tools: Services) -> Request:
     """Return what the driver is asked about, before anything is made for this record."""
     return Request(
         machine.name,

@@ -11,7 +11,7 @@ from pymachine.engine.client import EngineAnswer
 from pymachine.errors import CheckFailed, EngineError, NoSuchMachine, NotSupported, PymachineError
 from pymachine.model import Machine, Phase
 from pymachine.steps.engine import ANSWER_DEADLINE
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session, journalled, working
 from pymachine.tls.clock import clock_skew
 from pymachine.transport import Command
@@ -46,7 +46,7 @@ def refuse_half_removed(machine: Machine) -> None:
 
 
 @contextmanager
-def at_work(machine: Machine, verb: str, driver: Any, tools: Tools) -> Iterator[tuple[Session, Machine]]:
+def at_work(machine: Machine, verb: str, driver: Any, tools: Services) -> Iterator[tuple[Session, Machine]]:
     """Hold the machine's lease, note the verb in the journal and tell the reporter; lend the record as it is then."""
     with working(machine.name, f"{verb} {machine.name}", tools, driver) as session:
         machine = tools.store.get(machine.name)
@@ -55,7 +55,7 @@ def at_work(machine: Machine, verb: str, driver: Any, tools: Tools) -> Iterator[
 
 
 @contextmanager
-def reported(name: str, step: str, tools: Tools) -> Iterator[None]:
+def reported(name: str, step: str, tools: Services) -> Iterator[None]:
     """Tell the reporter of a step that is no ``Step``: that it begins, and how it ends."""
     tools.reporter.started(name, step)
     try:
@@ -67,7 +67,7 @@ def reported(name: str, step: str, tools: Tools) -> Iterator[None]:
 
 
 def await_engine(
-    machine: Machine, tools: Tools, *, patience: float = ENGINE_PATIENCE, pause: float = PAUSE
+    machine: Machine, tools: Services, *, patience: float = ENGINE_PATIENCE, pause: float = PAUSE
 ) -> EngineAnswer | None:
     """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours.
 
@@ -90,7 +90,7 @@ def await_engine(
             tools.sleep(pause)
 
 
-def _refuse_removed(machine: Machine, tools: Tools) -> None:
+def _refuse_removed(machine: Machine, tools: Services) -> None:
     """Whoever waits without the lease may wait for an engine that is gone, or for another machine of that name."""
     if tools.store.get(machine.name).id != machine.id:
         raise NoSuchMachine(f"machine {machine.name} was removed meanwhile, and another was made under its name")

@@ -44,7 +44,7 @@ class AskEngine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Services:
     """The outside world of a verb. ``now`` returns seconds since the epoch."""
 
     store: Store

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pymachine.driver import Driver, FirstBoot, Handle, Login, Prospect
+from pymachine.driver import Driver, FirstBoot, Handle, Login, PlannedInstance
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
 from pymachine.steps.refusal import refusing
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Lease
 from pymachine.store.client_files import located
 from pymachine.transport import Transport
@@ -48,7 +48,7 @@ class Session:
     driver makes a copy of.
     """
 
-    tools: Tools
+    tools: Services
     driver: Driver
     lease: Lease | None = None
     operation: int | None = None
@@ -63,7 +63,7 @@ class Session:
     in_place: bool = False
     moved: bool = False
     plan: SetupPlan | None = None
-    prospect: Prospect | None = None
+    prospect: PlannedInstance | None = None
     login: Login | None = None
     first_boot: FirstBoot | None = None
     source: Handle | None = None
@@ -168,7 +168,7 @@ class Session:
 
 
 @contextmanager
-def working(name: str, purpose: str, tools: Tools, driver: Driver) -> Iterator[Session]:
+def working(name: str, purpose: str, tools: Services, driver: Driver) -> Iterator[Session]:
     """Hold the machine's lease for the length of a verb and close its connection at the end."""
     with tools.store.lease(name, purpose) as lease:
         session = Session(tools, driver, lease)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from pymachine.driver import Driver, InspectsTogether, Status
-    from pymachine.steps.services import Tools
+    from pymachine.steps.services import Services
 
 LEAST = 0.01  # seconds; a deadline of nothing is none
 
@@ -21,7 +21,7 @@ LEAST = 0.01  # seconds; a deadline of nothing is none
 class Inspections:
     """What drivers see of the machines of one list. Nothing is asked, nor a driver loaded, before the first need."""
 
-    def __init__(self, machines: Sequence[Machine], tools: Tools) -> None:
+    def __init__(self, machines: Sequence[Machine], tools: Services) -> None:
         self._machines = [machine for machine in machines if machine.handle is not None]
         self._tools = tools
         self._together: dict[type[Driver], _Together] = {}

@@ -12,14 +12,14 @@ from pymachine.errors import CheckFailed, EngineError, Interrupted, PymachineErr
 from pymachine.interruption import stopped
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.steps.power import at_work
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
 from pymachine.store.client_files import materialised
 from pymachine.swarm.parallel import together
-from pymachine.swarm_api.protocol import LOCKED, PENDING, ClusterEngine, Standing
+from pymachine.swarm_api.protocol import LOCKED, PENDING, ClusterEngine, EngineSwarmState
 from pymachine.swarm_api.recorder import recorded
-from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, Node, Quorum, quorum_of
+from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, Quorum, SwarmNode, quorum_of
 
 UNLOCK_KEY = "swarm-unlock-key"  # among a manager's secrets; empty where its Swarm does not lock itself
 
@@ -38,7 +38,7 @@ class Control:
     machine: str
     cluster: str
 
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[SwarmNode, ...]:
         """Return all nodes."""
         return self.engine.nodes()
 
@@ -46,11 +46,11 @@ class Control:
         """Return the managers, counted."""
         return quorum_of(self.nodes())
 
-    def find(self, node: str) -> Node | None:
+    def find(self, node: str) -> SwarmNode | None:
         """Return a node by its id, or None."""
         return next((found for found in self.nodes() if found.id == node), None)
 
-    def get(self, machine: Machine) -> Node:
+    def get(self, machine: Machine) -> SwarmNode:
         """Return a machine's node. Raises ``CheckFailed`` where it has none in this Swarm."""
         node = next((node for node in self.nodes() if is_node_of(machine, node)), None)
         if node is None:
@@ -61,14 +61,14 @@ class Control:
         return node
 
 
-def is_node_of(machine: Machine, node: Node) -> bool:
+def is_node_of(machine: Machine, node: SwarmNode) -> bool:
     """Whether a node is this machine; by the id on record, or by our label where the record lost it."""
     if machine.swarm is not None:
         return machine.swarm.node == node.id
     return node.labels.get(MACHINE_LABEL) == machine.id
 
 
-def engine_of(machine: Machine, tools: Tools) -> ClusterEngine:
+def engine_of(machine: Machine, tools: Services) -> ClusterEngine:
     """Connect to a machine's engine. Raises ``CheckFailed`` for one that is not ready."""
     if machine.phase is not Phase.READY or machine.endpoint is None:
         raise CheckFailed(
@@ -79,7 +79,7 @@ def engine_of(machine: Machine, tools: Tools) -> ClusterEngine:
 
 
 @contextmanager
-def member_at_work(name: str, verb: str, tools: Tools) -> Iterator[tuple[Session, Machine]]:
+def member_at_work(name: str, verb: str, tools: Services) -> Iterator[tuple[Session, Machine]]:
     """Hold the machine's lease and note the verb in the journal; lend the record as it is then.
 
     What is changed of a Swarm by the session's own tools counts as touched.
@@ -98,7 +98,7 @@ def member_at_work(name: str, verb: str, tools: Tools) -> Iterator[tuple[Session
 
 
 @contextmanager
-def control(tools: Tools, via: Sequence[str], *, unlock: bool = True, last: str = "") -> Iterator[Control]:
+def control(tools: Services, via: Sequence[str], *, unlock: bool = True, last: str = "") -> Iterator[Control]:
     """Lend the first of these managers that has a majority; ``last`` is asked when no other one can.
 
     One that waits to be unlocked is unlocked where the store has the key. Raises ``QuorumLost`` where those that
@@ -129,19 +129,19 @@ def control(tools: Tools, via: Sequence[str], *, unlock: bool = True, last: str 
         yield found[0]
 
 
-def managers_of(cluster: str, tools: Tools) -> list[str]:
+def managers_of(cluster: str, tools: Services) -> list[str]:
     """Return the names of the machines that are on record as managers of a Swarm."""
     return [m.name for m in members_of(cluster, tools) if m.swarm is not None and m.swarm.role == MANAGER]
 
 
-def members_of(cluster: str, tools: Tools) -> list[Machine]:
+def members_of(cluster: str, tools: Services) -> list[Machine]:
     """Return the machines that are on record as members of a Swarm."""
     return [
         machine for machine in readable(tools.store) if machine.swarm is not None and machine.swarm.cluster == cluster
     ]
 
 
-def via_of(machine: Machine, via: Sequence[str], tools: Tools) -> list[str]:
+def via_of(machine: Machine, via: Sequence[str], tools: Services) -> list[str]:
     """Return the managers to ask about a machine: those given, else those on record. Raises ``CheckFailed``."""
     if via:
         return list(via)
@@ -159,7 +159,9 @@ def via_of(machine: Machine, via: Sequence[str], tools: Tools) -> list[str]:
     return found
 
 
-def settled(engine: ClusterEngine, machine: Machine, tools: Tools, *, patience: float = JOIN_PATIENCE) -> Standing:
+def settled(
+    engine: ClusterEngine, machine: Machine, tools: Services, *, patience: float = JOIN_PATIENCE
+) -> EngineSwarmState:
     """Return the engine's place once it is not on its way into a Swarm any more; unlocked, if the key is known.
 
     A manager that restarts without a majority is on its way for ever: after ``patience`` seconds it is told as it is.
@@ -172,7 +174,7 @@ def settled(engine: ClusterEngine, machine: Machine, tools: Tools, *, patience: 
     return standing
 
 
-def unlocked(engine: ClusterEngine, machine: Machine, tools: Tools) -> Standing:
+def unlocked(engine: ClusterEngine, machine: Machine, tools: Services) -> EngineSwarmState:
     """Return the engine's place, unlocked if it was locked. Raises ``EngineError`` where no key on record fits."""
     standing = engine.standing()
     if standing.state != LOCKED:
@@ -186,7 +188,7 @@ def unlocked(engine: ClusterEngine, machine: Machine, tools: Tools) -> Standing:
     return awaited(tools, lambda: _beyond_lock(engine), f"{machine.name} to take part again")
 
 
-def keys_for(machine: Machine, tools: Tools) -> list[str]:
+def keys_for(machine: Machine, tools: Services) -> list[str]:
     """Return the keys that may unlock a machine: its own, then those of the other managers of its Swarm."""
     cluster = machine.swarm.cluster if machine.swarm else ""
     names = [machine.name, *(managers_of(cluster, tools) if cluster else ())]
@@ -195,7 +197,12 @@ def keys_for(machine: Machine, tools: Tools) -> list[str]:
 
 
 def awaited(
-    tools: Tools, look: Callable[[], T | None], what: str, *, patience: float = JOIN_PATIENCE, hint: str | None = None
+    tools: Services,
+    look: Callable[[], T | None],
+    what: str,
+    *,
+    patience: float = JOIN_PATIENCE,
+    hint: str | None = None,
 ) -> T:
     """Look every half second until there is something, and return it. Raises ``EngineError`` after ``patience`` s."""
     end = tools.now() + patience
@@ -217,7 +224,7 @@ def addresses_of(machines: Iterable[Machine]) -> list[str]:
     ]
 
 
-def _controlled(machine: Machine, tools: Tools, *, unlock: bool) -> Control:
+def _controlled(machine: Machine, tools: Services, *, unlock: bool) -> Control:
     engine = engine_of(machine, tools)
     try:
         return Control(engine, machine.name, _cluster_of(engine, machine, tools, unlock=unlock))
@@ -226,7 +233,7 @@ def _controlled(machine: Machine, tools: Tools, *, unlock: bool) -> Control:
         raise
 
 
-def _cluster_of(engine: ClusterEngine, machine: Machine, tools: Tools, *, unlock: bool) -> str:
+def _cluster_of(engine: ClusterEngine, machine: Machine, tools: Services, *, unlock: bool) -> str:
     """Return the id of the Swarm that the engine manages with a majority; it is asked why if it does not."""
     try:
         return engine.cluster().id
@@ -239,7 +246,7 @@ def _cluster_of(engine: ClusterEngine, machine: Machine, tools: Tools, *, unlock
     return engine.cluster().id
 
 
-def _no_manager(machine: Machine, standing: Standing) -> str:
+def _no_manager(machine: Machine, standing: EngineSwarmState) -> str:
     if standing.state == LOCKED:
         return f"{machine.name} is locked"
     trouble = f": {standing.trouble}" if standing.trouble else ""
@@ -259,7 +266,7 @@ def _out_of_control(errors: dict[str, PymachineError]) -> PymachineError:
     return EngineError(f"no manager of the Swarm can be spoken to:{told}", hint="`pymachine ls` shows which are on")
 
 
-def _unlock(engine: ClusterEngine, machine: Machine, tools: Tools) -> bool:
+def _unlock(engine: ClusterEngine, machine: Machine, tools: Services) -> bool:
     for key in keys_for(machine, tools):
         try:
             engine.unlock(key)
@@ -269,6 +276,6 @@ def _unlock(engine: ClusterEngine, machine: Machine, tools: Tools) -> bool:
     return False
 
 
-def _beyond_lock(engine: ClusterEngine) -> Standing | None:
+def _beyond_lock(engine: ClusterEngine) -> EngineSwarmState | None:
     standing = engine.standing()
     return None if standing.state == LOCKED else standing

@@ -12,7 +12,7 @@ from pymachine.errors import EngineError, Interrupted, LeaseHeld, PymachineError
 from pymachine.interruption import unstopped
 from pymachine.model import Machine
 from pymachine.steps.power import await_engine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm.control import awaited, control, engine_of, member_at_work, unlocked, via_of
 from pymachine.swarm.nodes import await_no_tasks
 from pymachine.swarm.quorum import may_rest
@@ -25,7 +25,7 @@ AFTER_PATIENCE = 60.0  # after a failure or Ctrl-C: an engine that restarts at t
 
 
 @contextmanager
-def drained(name: str, tools: Tools, *, via: Sequence[str] = ()) -> Iterator[None]:
+def drained(name: str, tools: Services, *, via: Sequence[str] = ()) -> Iterator[None]:
     """Have the node run no tasks in the block, then wait until it takes part again and give it back its availability.
 
     A manager is refused where the others would be no majority without it; until it is back no other process takes
@@ -46,7 +46,7 @@ def drained(name: str, tools: Tools, *, via: Sequence[str] = ()) -> Iterator[Non
         _give_back(name, tools, via, patience=BACK_PATIENCE)
 
 
-def give_back_left(name: str, tools: Tools, *, via: Sequence[str] = ()) -> None:
+def give_back_left(name: str, tools: Services, *, via: Sequence[str] = ()) -> None:
     """Give back a node that a command which died has left drained; one that is being worked on now is left alone."""
     machine = tools.store.get(name)
     with suppress(LeaseHeld), tools.store.lease(_drain_lease(name), f"activate {name}"):
@@ -56,7 +56,7 @@ def give_back_left(name: str, tools: Tools, *, via: Sequence[str] = ()) -> None:
             _give_back(name, tools, via, patience=BACK_PATIENCE)
 
 
-def upgrade(name: str, tools: Tools, *, version: str | None = None, via: Sequence[str] = ()) -> Machine:
+def upgrade(name: str, tools: Services, *, version: str | None = None, via: Sequence[str] = ()) -> Machine:
     """Upgrade the engine of one node, drained meanwhile; return the machine's record. Leaders are to come last.
 
     A node whose engine is of that version already is only given back its availability, if an earlier call died.
@@ -69,7 +69,7 @@ def upgrade(name: str, tools: Tools, *, version: str | None = None, via: Sequenc
     return tools.store.get(name)
 
 
-def _is_there(name: str, version: str, tools: Tools) -> bool:
+def _is_there(name: str, version: str, tools: Services) -> bool:
     answer = await_engine(tools.store.get(name), tools)
     return answer is not None and matches_version(answer.version, version)
 
@@ -79,7 +79,7 @@ def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:
     return min(left, key=lambda name: (name == view.leader, list(left).index(name)), default=None)
 
 
-def _drain(name: str, tools: Tools, via: Sequence[str], held: ExitStack, sent: threading.Event) -> None:
+def _drain(name: str, tools: Services, via: Sequence[str], held: ExitStack, sent: threading.Event) -> None:
     """Drain the node; ``sent`` before it is told to, and of a manager the managers' lease ``held``."""
     if cluster := _led_by(name, tools, via):
         held.enter_context(quorum_held(cluster, name, "restart of manager", tools))
@@ -96,7 +96,7 @@ def _drain(name: str, tools: Tools, via: Sequence[str], held: ExitStack, sent: t
         await_no_tasks(name, node, manager, tools)
 
 
-def _led_by(name: str, tools: Tools, via: Sequence[str]) -> str:
+def _led_by(name: str, tools: Services, via: Sequence[str]) -> str:
     """Return the id of the Swarm that the machine manages now; empty for a worker."""
     machine = tools.store.get(name)
     with control(tools, via_of(machine, via, tools), last=name) as manager:
@@ -108,7 +108,7 @@ def _drain_lease(name: str) -> str:
     return f"drain:{name}"
 
 
-def _give_back_after(error: BaseException, name: str, tools: Tools, via: Sequence[str]) -> None:
+def _give_back_after(error: BaseException, name: str, tools: Services, via: Sequence[str]) -> None:
     """Give the node back after what went wrong; say so in the error where that cannot be done now.
 
     A refusal promises that nothing was changed: with a node that stays drained it is the failure of a step.
@@ -129,7 +129,7 @@ def _give_back_after(error: BaseException, name: str, tools: Tools, via: Sequenc
         error.hint = "; ".join(filter(None, (error.hint, hint)))
 
 
-def _give_back(name: str, tools: Tools, via: Sequence[str], *, patience: float) -> None:
+def _give_back(name: str, tools: Services, via: Sequence[str], *, patience: float) -> None:
     """Wait until the node takes part again; then it has the availability of before. A stop does not end this."""
     tools = unstopped(tools)
     with member_at_work(name, "activate", tools) as (_, machine):
@@ -142,7 +142,7 @@ def _give_back(name: str, tools: Tools, via: Sequence[str], *, patience: float) 
         )
 
 
-def _given_back(machine: Machine, via: Sequence[str], tools: Tools) -> bool | None:
+def _given_back(machine: Machine, via: Sequence[str], tools: Services) -> bool | None:
     """Give the node back if it and the managers are there: after a restart both may want some seconds."""
     state = _state(machine, tools)
     if state == LOCKED:
@@ -161,7 +161,7 @@ def _given_back(machine: Machine, via: Sequence[str], tools: Tools) -> bool | No
         return None
 
 
-def _state(machine: Machine, tools: Tools) -> str:
+def _state(machine: Machine, tools: Services) -> str:
     """What the engine says of its part; empty where it does not answer."""
     try:
         with engine_of(machine, tools) as engine:

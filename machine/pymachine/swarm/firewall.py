@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pymachine.driver import Interconnects, Opening
+from pymachine.driver import Interconnects, NodePort
 from pymachine.errors import PymachineError
 from pymachine.model import Machine
 from pymachine.steps.session import Session
 
 
-def openings(data_path_port: int) -> tuple[Opening, ...]:
+def openings(data_path_port: int) -> tuple[NodePort, ...]:
     """Return them: managers, gossip, overlay traffic, and that of encrypted networks (Docker's "Swarm" tutorial)."""
     return (
-        Opening("tcp", 2377),
-        Opening("tcp", 7946),
-        Opening("udp", 7946),
-        Opening("udp", data_path_port),
-        Opening("esp"),
+        NodePort("tcp", 2377),
+        NodePort("tcp", 7946),
+        NodePort("udp", 7946),
+        NodePort("udp", data_path_port),
+        NodePort("esp"),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pymachine.errors import CheckFailed
 from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.model import Machine, Membership
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
 from pymachine.swarm.control import UNLOCK_KEY, addresses_of, engine_of, member_at_work, settled
@@ -20,16 +20,16 @@ from pymachine.swarm_api.protocol import (
     DATA_PATH_PORT,
     INACTIVE,
     ClusterEngine,
-    Founding,
+    EngineSwarmState,
     Rotation,
-    Settings,
-    Standing,
+    SwarmInit,
+    SwarmSettings,
 )
 from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER
 
 
 def init(
-    name: str, spec: SwarmSpec, node: NodeSpec, tools: Tools, *, peers: Sequence[str] = (), keep: bool = False
+    name: str, spec: SwarmSpec, node: NodeSpec, tools: Services, *, peers: Sequence[str] = (), keep: bool = False
 ) -> Machine:
     """Make the machine the first manager of a new Swarm, or see that it is; return its record.
 
@@ -53,9 +53,9 @@ def init(
         return machine
 
 
-def settings_of(spec: SwarmSpec) -> Settings:
+def settings_of(spec: SwarmSpec) -> SwarmSettings:
     """Return what can be changed of a Swarm at any time."""
-    return Settings(spec.autolock, spec.task_history, spec.certificate_life, spec.heartbeat)
+    return SwarmSettings(spec.autolock, spec.task_history, spec.certificate_life, spec.heartbeat)
 
 
 def advertised_by(machine: Machine, node: NodeSpec, peers: Iterable[str]) -> str:
@@ -68,12 +68,12 @@ def advertised_by(machine: Machine, node: NodeSpec, peers: Iterable[str]) -> str
 
 def _founding(
     machine: Machine,
-    standing: Standing,
+    standing: EngineSwarmState,
     engine: ClusterEngine,
     wanted: tuple[SwarmSpec, NodeSpec],
     peers: Sequence[Machine],
-    tools: Tools,
-) -> Founding:
+    tools: Services,
+) -> SwarmInit:
     refuse_live_restore(machine.name, standing)
     spec, node = wanted
     advertise = advertised_by(machine, node, addresses_of(peers))
@@ -82,7 +82,7 @@ def _founding(
     if not pools and (pool := free_pool(taken)):
         pools = (pool,)
         tools.reporter.notice(machine.name, f"hosts are in 10.0.0.0/8: overlay networks are taken from {pool}")
-    return Founding(advertise, pools, spec.subnet_size, spec.data_path_port, settings_of(spec))
+    return SwarmInit(advertise, pools, spec.subnet_size, spec.data_path_port, settings_of(spec))
 
 
 def _taken(engine: ClusterEngine, machines: Sequence[Machine]) -> list[tuple[str, str]]:
@@ -91,7 +91,7 @@ def _taken(engine: ClusterEngine, machines: Sequence[Machine]) -> list[tuple[str
     return [*hosts, *((network, "a network of the engine's own") for network in engine.networks())]
 
 
-def _refuse_another(machine: Machine, standing: Standing, engine: ClusterEngine, tools: Tools) -> None:
+def _refuse_another(machine: Machine, standing: EngineSwarmState, engine: ClusterEngine, tools: Services) -> None:
     """Go on with a Swarm that an earlier call began, and with no other one. Raises ``CheckFailed``."""
     if standing.state != ACTIVE or not standing.control:
         raise CheckFailed(

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pymachine.errors import CheckFailed, EngineError, PymachineError
 from pymachine.fleet.inventory.model import NodeSpec
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.swarm.control import (
     JOIN_PATIENCE,
@@ -27,11 +27,11 @@ from pymachine.swarm.nodes import fit, forget, remember, take_role
 from pymachine.swarm.quorum import refuse_live_restore
 from pymachine.swarm.quorum_lease import leads, managers_held
 from pymachine.swarm_api.addresses import overlap
-from pymachine.swarm_api.protocol import ACTIVE, ERROR, INACTIVE, Cluster, ClusterEngine, Standing
-from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, Node
+from pymachine.swarm_api.protocol import ACTIVE, ERROR, INACTIVE, Cluster, ClusterEngine, EngineSwarmState
+from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, SwarmNode
 
 
-def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: bool = False) -> Machine:
+def join(name: str, node: NodeSpec, tools: Services, *, via: Sequence[str], keep: bool = False) -> Machine:
     """Make the machine a node of the Swarm whose managers ``via`` are; return its record.
 
     One that is a node of it already is brought to what ``node`` says, or taken up as it is with ``keep``; one of
@@ -57,7 +57,7 @@ def join(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str], keep: b
         return machine
 
 
-def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Tools) -> Node | None:
+def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Services) -> SwarmNode | None:
     """Return the node that the engine is in this very Swarm already; None once it is in none."""
     standing = unlocked(engine, machine, tools)
     if not _was_struck_off(machine, standing, manager):
@@ -73,13 +73,13 @@ def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Tool
     return None
 
 
-def _was_struck_off(machine: Machine, standing: Standing, manager: Control) -> bool:
+def _was_struck_off(machine: Machine, standing: EngineSwarmState, manager: Control) -> bool:
     """Whether it was a node of this Swarm and is none any more: what it waits for will not come."""
     on_record = machine.swarm is not None and machine.swarm.cluster == manager.cluster
     return on_record and bool(standing.node) and manager.find(standing.node) is None
 
 
-def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> None:
+def _refuse_another(machine: Machine, standing: EngineSwarmState, manager: Control) -> None:
     """Compare identities: only an engine that is no node of another Swarm may leave what it is in and start anew."""
     ours = {node.id for node in manager.nodes()}
     follows_others = bool(standing.managers) and ours.isdisjoint(node for node, _ in standing.managers)
@@ -94,7 +94,7 @@ def _refuse_another(machine: Machine, standing: Standing, manager: Control) -> N
     )
 
 
-def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, session: Session) -> Node:
+def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEngine, session: Session) -> SwarmNode:
     nodes, tools = manager.nodes(), session.tools
     for former in filter(lambda node: _was(machine, node), nodes):
         forget(machine.name, former.id, manager, tools)  # who left stays in the list, and joins under a new id
@@ -114,13 +114,13 @@ def _join(machine: Machine, node: NodeSpec, manager: Control, engine: ClusterEng
         raise
 
 
-def _was(machine: Machine, node: Node) -> bool:
+def _was(machine: Machine, node: SwarmNode) -> bool:
     """Whether a node is what a machine was that is in no Swarm now; it may not have been missed yet."""
     on_record = machine.swarm is not None and machine.swarm.node == node.id
     return on_record or node.labels.get(MACHINE_LABEL) == machine.id
 
 
-def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Tools) -> None:
+def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Services) -> None:
     """A Swarm's pools are for life, so that a host which came later can only be told."""
     for address in addresses_of([machine]):
         pool = next((pool for pool in cluster.pools if overlap(pool, address)), None)
@@ -132,8 +132,8 @@ def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Tools) -> None:
             )
 
 
-def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngine, tools: Tools) -> Node:
-    def look() -> Node | None:
+def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngine, tools: Services) -> SwarmNode:
+    def look() -> SwarmNode | None:
         standing = engine.standing()
         if standing.state != ACTIVE or not standing.node:
             return _not_yet(machine, standing)
@@ -145,7 +145,7 @@ def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngin
     )
 
 
-def _not_yet(machine: Machine, standing: Standing) -> Node | None:
+def _not_yet(machine: Machine, standing: EngineSwarmState) -> SwarmNode | None:
     if standing.state == ERROR:
         raise EngineError(f"{machine.name} was not let in: {standing.trouble}", hint=_ports(machine))
     return None
@@ -164,7 +164,7 @@ def _ports(machine: Machine) -> str:
     )
 
 
-def _addresses(nodes: Sequence[Node]) -> tuple[str, ...]:
+def _addresses(nodes: Sequence[SwarmNode]) -> tuple[str, ...]:
     """Where the managers that answer listen, the leader first."""
     answering = sorted((node for node in nodes if node.reachable), key=lambda node: not node.leader)
     return tuple(node.manager_address for node in answering)

@@ -7,18 +7,18 @@ from contextlib import contextmanager, nullcontext
 
 from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.swarm.control import UNLOCK_KEY, Control, control, engine_of, member_at_work, settled, unlocked, via_of
 from pymachine.swarm.nodes import await_no_tasks, demote, forget
 from pymachine.swarm.quorum import may_go
 from pymachine.swarm.quorum_lease import leads, managers_held, quorum_held
 from pymachine.swarm_api.protocol import INACTIVE, ClusterEngine, NodeChange
-from pymachine.swarm_api.view import Node
+from pymachine.swarm_api.view import SwarmNode
 
 
 def leave(
-    name: str, tools: Tools, *, via: Sequence[str] = (), force: bool = False, dissolve: bool = False
+    name: str, tools: Services, *, via: Sequence[str] = (), force: bool = False, dissolve: bool = False
 ) -> Machine:
     """Take the machine out of its Swarm: drained, demoted, left, down, forgotten; return its record.
 
@@ -44,7 +44,7 @@ def leave(
         return _forgotten(machine, session)
 
 
-def remove_node(node: str, tools: Tools, *, via: Sequence[str]) -> None:
+def remove_node(node: str, tools: Services, *, via: Sequence[str]) -> None:
     """Forget a node by its id whose machine is gone: demoted first if it is a manager, once it is seen down."""
     with control(tools, via) as manager:
         found = manager.find(node)
@@ -55,7 +55,7 @@ def remove_node(node: str, tools: Tools, *, via: Sequence[str]) -> None:
             forget(name, node, manager, tools)
 
 
-def _refuse_unknown_member(machine: Machine, tools: Tools) -> None:
+def _refuse_unknown_member(machine: Machine, tools: Services) -> None:
     """A member that is not on record has managers that are not known either."""
     with engine_of(machine, tools) as engine:
         standing = engine.standing()
@@ -68,7 +68,7 @@ def _refuse_unknown_member(machine: Machine, tools: Tools) -> None:
 
 
 @contextmanager
-def _engine_or_none(machine: Machine, tools: Tools, *, force: bool) -> Iterator[ClusterEngine | None]:
+def _engine_or_none(machine: Machine, tools: Services, *, force: bool) -> Iterator[ClusterEngine | None]:
     """Lend the machine's engine; with ``force``, None where it does not answer."""
     engine: ClusterEngine | None = None
     try:
@@ -96,7 +96,7 @@ def _walk_out(engine: ClusterEngine | None) -> None:
         engine.leave(force=True)
 
 
-def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tools: Tools) -> bool:
+def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tools: Services) -> bool:
     """Leave as the last manager, which ends the Swarm; false where it is not the last. Workers have to be gone."""
     standing = settled(engine, machine, tools)
     if standing.state == INACTIVE:
@@ -116,7 +116,7 @@ def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tool
     return True
 
 
-def _take_out(machine: Machine, engine: ClusterEngine | None, manager: Control, tools: Tools) -> None:
+def _take_out(machine: Machine, engine: ClusterEngine | None, manager: Control, tools: Services) -> None:
     node = _node_on_record(machine, manager)
     if node is not None:
         may_go(machine.name, node, manager.quorum())
@@ -129,7 +129,7 @@ def _take_out(machine: Machine, engine: ClusterEngine | None, manager: Control, 
         forget(machine.name, node.id, manager, tools)
 
 
-def _node_on_record(machine: Machine, manager: Control) -> Node | None:
+def _node_on_record(machine: Machine, manager: Control) -> SwarmNode | None:
     """The node, or None where an earlier call, or somebody else, took it off the list."""
     try:
         return manager.get(machine)

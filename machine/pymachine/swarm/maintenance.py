@@ -18,7 +18,7 @@ from pymachine.errors import PymachineError, QuorumLost
 from pymachine.events import Silent
 from pymachine.model import Machine
 from pymachine.steps.preview import Preview
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm import drain as drained_nodes
 from pymachine.swarm.control import control, engine_of, via_of
 from pymachine.swarm.quorum_lease import quorum_held_for
@@ -29,7 +29,7 @@ from pymachine.swarm_api.view import MANAGER
 NO_DRAIN = "--no-drain goes on without moving its tasks away"
 
 
-def provision_node(name: str, tools: Tools, *, drain: bool = True, **given: Any) -> Machine:
+def provision_node(name: str, tools: Services, *, drain: bool = True, **given: Any) -> Machine:
     """Provision a machine, drained meanwhile if it is a node and its engine restarts; return its record."""
     if not drain or not _takes_part(name, tools):
         with quorum_held_for(name, "provision of manager", tools):
@@ -43,7 +43,7 @@ def provision_node(name: str, tools: Tools, *, drain: bool = True, **given: Any)
         return provision.provision(name, tools, **given)
 
 
-def upgrade_node(name: str, tools: Tools, *, drain: bool = True, version: str | None = None) -> Machine:
+def upgrade_node(name: str, tools: Services, *, drain: bool = True, version: str | None = None) -> Machine:
     """Upgrade a machine's engine, drained meanwhile if it is a node; return its record."""
     if not drain or not _takes_part(name, tools) or not _drainable(name, tools):
         with quorum_held_for(name, "upgrade of manager", tools):
@@ -51,7 +51,7 @@ def upgrade_node(name: str, tools: Tools, *, drain: bool = True, version: str | 
     return drained_nodes.upgrade(name, tools, version=version)
 
 
-def restart_node(name: str, tools: Tools, *, drain: bool = True) -> Machine:
+def restart_node(name: str, tools: Services, *, drain: bool = True) -> Machine:
     """Restart a machine, drained meanwhile if it is a node; return its record."""
     if not drain or not _takes_part(name, tools):
         with quorum_held_for(name, "restart of manager", tools):
@@ -60,25 +60,25 @@ def restart_node(name: str, tools: Tools, *, drain: bool = True) -> Machine:
         return power.restart(name, tools)
 
 
-def stop_node(name: str, tools: Tools) -> Machine:
+def stop_node(name: str, tools: Services) -> Machine:
     """Shut a machine down, a manager while no other process takes one away; return its record."""
     with quorum_held_for(name, "stop of manager", tools):
         return power.stop(name, tools)
 
 
-def kill_node(name: str, tools: Tools) -> Machine:
+def kill_node(name: str, tools: Services) -> Machine:
     """Cut a machine's power, a manager's while no other process takes one away; return its record."""
     with quorum_held_for(name, "kill of manager", tools):
         return power.kill(name, tools)
 
 
-def drained_in(preview: Preview, tools: Tools) -> Preview:
+def drained_in(preview: Preview, tools: Services) -> Preview:
     """Return the preview of a verb with whether the node would be drained for it."""
     drains = interrupt(preview.effects) and _takes_part(preview.machine.name, tools)
     return replace(preview, drained=drains)
 
 
-def turns(names: Sequence[str], tools: Tools) -> list[list[str]]:
+def turns(names: Sequence[str], tools: Services) -> list[list[str]]:
     """Return the names in lists: each list is done one after another, beside the others.
 
     The nodes of one Swarm are in one list, its managers first, the leader last of these.
@@ -90,7 +90,7 @@ def turns(names: Sequence[str], tools: Tools) -> list[list[str]]:
     return [_in_order(line, tools) if len(line) > 1 else line for line in found.values()]
 
 
-def _in_order(names: Sequence[str], tools: Tools) -> list[str]:
+def _in_order(names: Sequence[str], tools: Services) -> list[str]:
     records = {name: tools.store.get(name) for name in names}
     managers = [name for name, machine in records.items() if machine.swarm and machine.swarm.role == MANAGER]
     if len(managers) > 1:
@@ -99,7 +99,7 @@ def _in_order(names: Sequence[str], tools: Tools) -> list[str]:
     return [*managers, *(name for name in names if name not in managers)]
 
 
-def _leader(managers: Sequence[str], tools: Tools) -> str:
+def _leader(managers: Sequence[str], tools: Services) -> str:
     """Who leads; nobody where that cannot be told, which the first drain finds out as well."""
     try:
         return status(tools, managers).leader
@@ -107,7 +107,7 @@ def _leader(managers: Sequence[str], tools: Tools) -> str:
         return ""
 
 
-def _takes_part(name: str, tools: Tools) -> bool:
+def _takes_part(name: str, tools: Services) -> bool:
     """Whether the machine is a node on record and takes part now, by its engine's word or else by the managers'."""
     machine = tools.store.get(name)
     if machine.swarm is None:
@@ -119,7 +119,7 @@ def _takes_part(name: str, tools: Tools) -> bool:
         return _is_counted_on(machine, tools)
 
 
-def _is_counted_on(machine: Machine, tools: Tools) -> bool:
+def _is_counted_on(machine: Machine, tools: Services) -> bool:
     """Whether the managers see a node as ready whose engine does not answer us, its certificate may have ended."""
     try:
         node = status(tools, [machine.name]).node_of(machine.name)
@@ -128,7 +128,7 @@ def _is_counted_on(machine: Machine, tools: Tools) -> bool:
     return node is not None and node.ready
 
 
-def _drainable(name: str, tools: Tools) -> bool:
+def _drainable(name: str, tools: Services) -> bool:
     """Whether a manager can be asked; not where the majority is lost. Raises what keeps the others from answering."""
     machine = tools.store.get(name)
     try:
@@ -143,7 +143,7 @@ def _drainable(name: str, tools: Tools) -> bool:
 
 
 @contextmanager
-def _away(name: str, tools: Tools) -> Iterator[None]:
+def _away(name: str, tools: Services) -> Iterator[None]:
     if not _drainable(name, tools):
         yield
         return

@@ -9,19 +9,19 @@ from dataclasses import replace
 from pymachine.errors import UsageFault
 from pymachine.fleet.inventory.model import NodeSpec
 from pymachine.model import Machine, Membership
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.swarm.control import UNLOCK_KEY, Control, awaited, control, member_at_work, via_of
 from pymachine.swarm.quorum import may_go
 from pymachine.swarm.quorum_lease import managers_held
 from pymachine.swarm_api.protocol import ClusterEngine, NodeChange
-from pymachine.swarm_api.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, OWN_LABELS, WORKER, Node
+from pymachine.swarm_api.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, OWN_LABELS, WORKER, SwarmNode
 from pymachine.swarm_api.view import wanted_labels as labels_with
 
 TASK_PATIENCE = 180.0
 
 
-def adjust(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str] = ()) -> Machine:
+def adjust(name: str, node: NodeSpec, tools: Services, *, via: Sequence[str] = ()) -> Machine:
     """Give a node the role, the availability and the labels of ``node``; return the machine's record.
 
     Labels that an earlier call set and that are not in ``node`` go, those of others stay.
@@ -35,7 +35,7 @@ def adjust(name: str, node: NodeSpec, tools: Tools, *, via: Sequence[str] = ()) 
 
 def change(
     name: str,
-    tools: Tools,
+    tools: Services,
     *,
     role: str | None = None,
     availability: str | None = None,
@@ -54,7 +54,7 @@ def change(
 
 
 def label(
-    name: str, tools: Tools, *, put: Mapping[str, str], drop: Sequence[str] = (), via: Sequence[str] = ()
+    name: str, tools: Services, *, put: Mapping[str, str], drop: Sequence[str] = (), via: Sequence[str] = ()
 ) -> Machine:
     """Set labels of a node and take others off, leaving the rest; return the machine's record."""
     reserved = sorted({*put, *drop}.intersection(OWN_LABELS))
@@ -92,7 +92,7 @@ def take_role(machine: Machine, role: str, manager: Control, session: Session) -
     return machine
 
 
-def remember(machine: Machine, node: Node, manager: Control, session: Session) -> Machine:
+def remember(machine: Machine, node: SwarmNode, manager: Control, session: Session) -> Machine:
     """Save the machine's place in the Swarm, and the key that unlocks it if it is, or is to be, a manager."""
     key = manager.engine.unlock_key().encode() if node.role == MANAGER else b""
     known = session.tools.store.secrets(machine.name).get(UNLOCK_KEY, b"")
@@ -103,7 +103,7 @@ def remember(machine: Machine, node: Node, manager: Control, session: Session) -
 
 
 def _for_role(
-    machine: Machine, role: str | None, via: Sequence[str], tools: Tools
+    machine: Machine, role: str | None, via: Sequence[str], tools: Services
 ) -> AbstractContextManager[Control]:
     """Lend a manager, alone with the managers where there will be one more of them, or one less."""
 
@@ -113,7 +113,7 @@ def _for_role(
     return managers_held(machine, f"change to {role} of", changes, tools, via_of(machine, via, tools))
 
 
-def demote(name: str, node: Node, manager: Control, tools: Tools) -> None:
+def demote(name: str, node: SwarmNode, manager: Control, tools: Services) -> None:
     """Make a manager a worker and wait until the managers count it no more; nothing for one that is none."""
     if node.role == WORKER and not node.is_manager:
         return
@@ -122,7 +122,7 @@ def demote(name: str, node: Node, manager: Control, tools: Tools) -> None:
     awaited(tools, lambda: _no_manager(manager, node.id), f"{name} to be no manager any more")
 
 
-def forget(name: str, node: str, manager: Control, tools: Tools) -> None:
+def forget(name: str, node: str, manager: Control, tools: Services) -> None:
     """Take a node off the list by its id: demoted, seen down, removed. One that is gone is no error."""
     found = manager.find(node)
     if found is None:
@@ -138,7 +138,7 @@ def forget(name: str, node: str, manager: Control, tools: Tools) -> None:
     manager.engine.remove_node(node)
 
 
-def set_availability(machine: Machine, manager: Control, availability: str, tools: Tools) -> None:
+def set_availability(machine: Machine, manager: Control, availability: str, tools: Services) -> None:
     """Set it; a node that is drained keeps no task of a service, which this waits for."""
     node = manager.get(machine)
     manager.engine.change_node(node.id, NodeChange(availability=availability, labels=_not_drained_by_us))
@@ -146,7 +146,7 @@ def set_availability(machine: Machine, manager: Control, availability: str, tool
         await_no_tasks(machine.name, node, manager, tools)
 
 
-def await_no_tasks(name: str, node: Node, manager: Control, tools: Tools) -> None:
+def await_no_tasks(name: str, node: SwarmNode, manager: Control, tools: Services) -> None:
     """Wait until no task of a service is left; those on a node that is down cannot stop and are not waited for."""
     awaited(
         tools,
@@ -157,10 +157,10 @@ def await_no_tasks(name: str, node: Node, manager: Control, tools: Tools) -> Non
     )
 
 
-def _promote(machine: Machine, node: Node, manager: Control, tools: Tools) -> None:
+def _promote(machine: Machine, node: SwarmNode, manager: Control, tools: Services) -> None:
     manager.engine.change_node(node.id, NodeChange(role=MANAGER))
 
-    def arrived() -> Node | None:
+    def arrived() -> SwarmNode | None:
         found = manager.find(node.id)
         return found if found is not None and found.reachable else None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pymachine.errors import CheckFailed
-from pymachine.swarm_api.protocol import Standing
-from pymachine.swarm_api.view import Node, Quorum
+from pymachine.swarm_api.protocol import EngineSwarmState
+from pymachine.swarm_api.view import Quorum, SwarmNode
 
 
-def refuse_live_restore(name: str, standing: Standing) -> None:
+def refuse_live_restore(name: str, standing: EngineSwarmState) -> None:
     """Refuse an engine that keeps containers up while it restarts: as a member it would not start again."""
     if standing.live_restore:
         raise CheckFailed(
@@ -16,7 +16,7 @@ def refuse_live_restore(name: str, standing: Standing) -> None:
         )
 
 
-def may_go(name: str, node: Node, quorum: Quorum) -> None:
+def may_go(name: str, node: SwarmNode, quorum: Quorum) -> None:
     """Refuse to make a manager none any more where the others would be no majority without it."""
     if not node.is_manager:
         return
@@ -34,7 +34,7 @@ def may_go(name: str, node: Node, quorum: Quorum) -> None:
         )
 
 
-def may_rest(name: str, node: Node, quorum: Quorum) -> None:
+def may_rest(name: str, node: SwarmNode, quorum: Quorum) -> None:
     """Refuse to take a manager down for a while where the others are no majority meanwhile.
 
     One or two managers never are: there nothing can be changed while one of them is down, and services run on.

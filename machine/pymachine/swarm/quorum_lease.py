@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pymachine.errors import Interrupted, LeaseHeld
 from pymachine.interruption import stopped
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Holder
 from pymachine.swarm.control import Control, control, is_node_of
 from pymachine.swarm_api.view import MANAGER
@@ -28,7 +28,7 @@ def lease_name(cluster: str) -> str:
 
 
 @contextmanager
-def quorum_held(cluster: str, machine: str, purpose: str, tools: Tools) -> Iterator[None]:
+def quorum_held(cluster: str, machine: str, purpose: str, tools: Services) -> Iterator[None]:
     """Hold the lease while a manager, ``machine``, is away. Waits for whoever holds it.
 
     Raises ``LeaseHeld`` that says who does after 15 minutes; ``Interrupted`` where the work is to stop meanwhile.
@@ -38,7 +38,7 @@ def quorum_held(cluster: str, machine: str, purpose: str, tools: Tools) -> Itera
         yield
 
 
-def quorum_held_for(name: str, purpose: str, tools: Tools) -> AbstractContextManager[None]:
+def quorum_held_for(name: str, purpose: str, tools: Services) -> AbstractContextManager[None]:
     """Return what holds the lease where a machine is a manager on record, and does nothing for any other."""
     machine = tools.store.find(name)
     if machine is None or machine.swarm is None or machine.swarm.role != MANAGER:
@@ -48,7 +48,7 @@ def quorum_held_for(name: str, purpose: str, tools: Tools) -> AbstractContextMan
 
 @contextmanager
 def managers_held(
-    machine: Machine, purpose: str, takes: Callable[[Control], bool], tools: Tools, via: Sequence[str]
+    machine: Machine, purpose: str, takes: Callable[[Control], bool], tools: Services, via: Sequence[str]
 ) -> Iterator[Control]:
     """Lend a manager as ``control`` does, with the lease held where ``takes`` says that a manager comes or goes.
 
@@ -71,7 +71,7 @@ def leads(machine: Machine, manager: Control) -> bool:
     return any(node.is_manager and is_node_of(machine, node) for node in manager.nodes())
 
 
-def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Tools) -> None:
+def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Services) -> None:
     end, waiting = tools.now() + PATIENCE, False
     while True:
         try:

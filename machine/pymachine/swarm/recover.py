@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.fleet.inventory.model import NodeSpec
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm.control import (
     START_PATIENCE,
     UNLOCK_KEY,
@@ -26,8 +26,8 @@ from pymachine.swarm.join import join
 from pymachine.swarm.parallel import together
 from pymachine.swarm.quorum_lease import quorum_held
 from pymachine.swarm.status import status, the_cluster
-from pymachine.swarm_api.protocol import INACTIVE, PENDING, ClusterEngine, Standing
-from pymachine.swarm_api.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, ClusterView, Node
+from pymachine.swarm_api.protocol import INACTIVE, PENDING, ClusterEngine, EngineSwarmState
+from pymachine.swarm_api.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, ClusterView, SwarmNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Loss:
         )
 
 
-def look_at_loss(tools: Tools, names: Sequence[str] = ()) -> Loss:
+def look_at_loss(tools: Services, names: Sequence[str] = ()) -> Loss:
     """Say which managers are left of a Swarm that has no majority. Changes nothing but unlocks them.
 
     Raises ``CheckFailed`` where there is a majority or may be one in a moment, or where no manager is left.
@@ -77,7 +77,7 @@ def look_at_loss(tools: Tools, names: Sequence[str] = ()) -> Loss:
     return Loss(cluster, survivors, lost)
 
 
-def _refuse_locking(survivors: Sequence[str], tools: Tools) -> None:
+def _refuse_locking(survivors: Sequence[str], tools: Services) -> None:
     """An engine cannot start a Swarm anew whose managers lock themselves (moby#36852), and stops at trying to."""
     if any(tools.store.secrets(name).get(UNLOCK_KEY) for name in survivors):
         raise CheckFailed(
@@ -88,7 +88,7 @@ def _refuse_locking(survivors: Sequence[str], tools: Tools) -> None:
         )
 
 
-def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = None) -> ClusterView:
+def recover(tools: Services, names: Sequence[str] = (), *, survivor: str | None = None) -> ClusterView:
     """Make a Swarm whose managers have lost their majority work again around ``survivor``; return how it looks then.
 
     Refused while a majority is there. Managers that are lost are forgotten, those that answer join anew. Where no
@@ -108,7 +108,7 @@ def recover(tools: Tools, names: Sequence[str] = (), *, survivor: str | None = N
     return status(tools, [chosen])
 
 
-def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
+def _go_on_alone(name: str, tools: Services) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
     with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, session.tools) as engine:
         standing = settled(engine, machine, tools, patience=START_PATIENCE)
@@ -124,7 +124,7 @@ def _go_on_alone(name: str, tools: Tools) -> dict[str, NodeSpec]:
         return {node.id: _as_it_was(node) for node in others}
 
 
-def _start_anew(machine: Machine, standing: Standing, engine: ClusterEngine) -> None:
+def _start_anew(machine: Machine, standing: EngineSwarmState, engine: ClusterEngine) -> None:
     try:
         engine.force_new_cluster(standing.address)
     except EngineError as error:
@@ -145,22 +145,22 @@ def _leading(machine: Machine, engine: ClusterEngine) -> Control | None:
     return Control(engine, machine.name, standing.cluster) if alone and standing.cluster else None
 
 
-def _was_manager(node: Node) -> bool:
+def _was_manager(node: SwarmNode) -> bool:
     return node.is_manager or node.role == MANAGER
 
 
-def _as_it_was(node: Node) -> NodeSpec:
+def _as_it_was(node: SwarmNode) -> NodeSpec:
     former = node.labels.get(DRAINED_LABEL, node.availability)
     kept = {k: v for k, v in node.labels.items() if k not in (MACHINE_LABEL, KEYS_LABEL, DRAINED_LABEL)}
     return NodeSpec(MANAGER, kept, former)
 
 
-def _node_id(name: str, tools: Tools) -> str:
+def _node_id(name: str, tools: Services) -> str:
     machine = tools.store.get(name)
     return machine.swarm.node if machine.swarm else ""
 
 
-def _answer(name: str, tools: Tools) -> Standing | None:
+def _answer(name: str, tools: Services) -> EngineSwarmState | None:
     """What a manager that is left says; None where it does not answer, or is none."""
     machine = tools.store.get(name)
     try:
@@ -172,7 +172,7 @@ def _answer(name: str, tools: Tools) -> Standing | None:
     return standing if standing.control or standing.state == PENDING else None
 
 
-def _can_change(name: str, tools: Tools) -> bool:
+def _can_change(name: str, tools: Services) -> bool:
     with engine_of(tools.store.get(name), tools) as engine:
         try:
             engine.nodes()

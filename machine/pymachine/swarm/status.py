@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pymachine.errors import CheckFailed, PymachineError, QuorumLost
 from pymachine.events import looking
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import readable
 from pymachine.swarm.control import Control, control, engine_of, is_node_of, managers_of, members_of
 from pymachine.swarm.parallel import together
-from pymachine.swarm_api.protocol import LOCKED, Standing
-from pymachine.swarm_api.view import MANAGER, ClusterView, Member, Node
+from pymachine.swarm_api.protocol import LOCKED, EngineSwarmState
+from pymachine.swarm_api.view import MANAGER, ClusterView, Member, SwarmNode
 
 
-def status(tools: Tools, names: Sequence[str] = ()) -> ClusterView:
+def status(tools: Services, names: Sequence[str] = ()) -> ClusterView:
     """Look at the Swarm of these machines, or at the one that the store knows of. Changes and unlocks nothing.
 
     Raises ``CheckFailed`` where no machine is a member, or where they are members of several.
@@ -35,7 +35,7 @@ def status(tools: Tools, names: Sequence[str] = ()) -> ClusterView:
         )
 
 
-def the_cluster(tools: Tools, names: Sequence[str] = ()) -> str:
+def the_cluster(tools: Services, names: Sequence[str] = ()) -> str:
     """Return the id of the Swarm meant; empty where the machines named are in none by their records.
 
     Raises ``CheckFailed`` where that is not one, or no machine is named and none is a member.
@@ -53,7 +53,7 @@ def the_cluster(tools: Tools, names: Sequence[str] = ()) -> str:
     return next(iter(found), "")
 
 
-def _view(manager: Control, tools: Tools) -> ClusterView:
+def _view(manager: Control, tools: Services) -> ClusterView:
     nodes = manager.nodes()
     known = readable(tools.store)
     members = tuple(Member(_machine_of(node, known), node) for node in nodes)
@@ -73,7 +73,7 @@ def _view(manager: Control, tools: Tools) -> ClusterView:
     )
 
 
-def _machine_of(node: Node, known: Sequence[Machine]) -> str:
+def _machine_of(node: SwarmNode, known: Sequence[Machine]) -> str:
     return next((machine.name for machine in known if is_node_of(machine, node)), "")
 
 
@@ -81,10 +81,10 @@ def _managers(machines: Sequence[Machine], names: Sequence[str]) -> list[str]:
     return [m.name for m in machines if m.name in names and m.swarm is not None and m.swarm.role == MANAGER]
 
 
-def _standings(names: Sequence[str], tools: Tools) -> dict[str, Standing | None]:
+def _standings(names: Sequence[str], tools: Services) -> dict[str, EngineSwarmState | None]:
     with looking(tools.reporter, "asking managers", names) as seen:
 
-        def ask(name: str) -> Standing | None:
+        def ask(name: str) -> EngineSwarmState | None:
             standing = _standing(name, tools)
             seen(name)
             return standing
@@ -92,7 +92,7 @@ def _standings(names: Sequence[str], tools: Tools) -> dict[str, Standing | None]
         return together(names, ask)
 
 
-def _standing(name: str, tools: Tools) -> Standing | None:
+def _standing(name: str, tools: Services) -> EngineSwarmState | None:
     """What the machine's engine says; None where it does not answer."""
     try:
         with engine_of(tools.store.get(name), tools) as engine:
@@ -101,15 +101,15 @@ def _standing(name: str, tools: Tools) -> Standing | None:
         return None
 
 
-def _locked(standings: dict[str, Standing | None]) -> tuple[str, ...]:
+def _locked(standings: dict[str, EngineSwarmState | None]) -> tuple[str, ...]:
     return tuple(name for name, standing in standings.items() if standing is not None and standing.state == LOCKED)
 
 
-def _silent(standings: dict[str, Standing | None]) -> tuple[str, ...]:
+def _silent(standings: dict[str, EngineSwarmState | None]) -> tuple[str, ...]:
     return tuple(name for name, standing in standings.items() if standing is None)
 
 
-def _too_few(standings: dict[str, Standing | None]) -> bool:
+def _too_few(standings: dict[str, EngineSwarmState | None]) -> bool:
     """Whether those that take part are no majority of the managers on record."""
     active = sum(standing is not None and standing.control for standing in standings.values())
     return 0 < active <= len(standings) // 2

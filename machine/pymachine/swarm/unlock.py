@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from pymachine.errors import EngineError
 from pymachine.fleet.inventory.model import SwarmSpec
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm.control import (
     UNLOCK_KEY,
     Control,
@@ -19,25 +19,25 @@ from pymachine.swarm.control import (
     unlocked,
 )
 from pymachine.swarm.init import settings_of
-from pymachine.swarm_api.protocol import LOCKED, Rotation, Settings
+from pymachine.swarm_api.protocol import LOCKED, Rotation, SwarmSettings
 
 LEASE_PATIENCE = 30.0
 ROTATION_PATIENCE = 180.0
 
 
-def update(spec: SwarmSpec, tools: Tools, *, via: Sequence[str]) -> None:
+def update(spec: SwarmSpec, tools: Services, *, via: Sequence[str]) -> None:
     """Give a Swarm the settings of ``spec`` that can be changed (autolock, history, certificates, heartbeat)."""
     with control(tools, via) as manager:
         _change(manager, settings_of(spec), Rotation(), tools)
 
 
-def rotate(rotation: Rotation, tools: Tools, *, via: Sequence[str]) -> None:
+def rotate(rotation: Rotation, tools: Services, *, via: Sequence[str]) -> None:
     """Make tokens, the unlock key or the certificate authority anew; a new key is stored with every manager.
 
     A new authority is in force when every node has a certificate of it: those that are down are waited for.
     """
     with control(tools, via) as manager:
-        _change(manager, Settings(), rotation, tools)
+        _change(manager, SwarmSettings(), rotation, tools)
         if rotation.authority:
             awaited(
                 tools,
@@ -48,7 +48,7 @@ def rotate(rotation: Rotation, tools: Tools, *, via: Sequence[str]) -> None:
             )
 
 
-def unlock(name: str, tools: Tools, *, key: str | None = None) -> bool:
+def unlock(name: str, tools: Services, *, key: str | None = None) -> bool:
     """Unlock a manager that restarted, with this key or one in the store; return whether it was locked.
 
     A key that fits is stored.
@@ -65,7 +65,7 @@ def unlock(name: str, tools: Tools, *, key: str | None = None) -> bool:
         return True
 
 
-def _change(manager: Control, settings: Settings, rotation: Rotation, tools: Tools) -> None:
+def _change(manager: Control, settings: SwarmSettings, rotation: Rotation, tools: Services) -> None:
     """Change the Swarm while nobody else changes its managers' records, and store the key at once."""
     names = managers_of(manager.cluster, tools)
     with ExitStack() as leases:

@@ -26,9 +26,9 @@ from pymachine.swarm_api.containers import (
 )
 from pymachine.swarm_api.documents import cluster_of, node_of, spec_with, standing_of
 from pymachine.swarm_api.errors import explained, said
-from pymachine.swarm_api.protocol import Cluster, Founding, NodeChange, Rotation, Settings, Standing
+from pymachine.swarm_api.protocol import Cluster, EngineSwarmState, NodeChange, Rotation, SwarmInit, SwarmSettings
 from pymachine.swarm_api.services import STACK_LABEL, Service, service_of
-from pymachine.swarm_api.view import Node
+from pymachine.swarm_api.view import SwarmNode
 
 OLDEST = "1.40"  # engine 19.03: address pools and the data path's port; engines from 29.3 on take no older one either
 CONTACT = 8.0  # seconds for the first answer: a host that is off must not hold up the look for one that is on
@@ -67,7 +67,7 @@ class DockerEngine:
         self._client = client
         self._url = url
 
-    def standing(self) -> Standing:
+    def standing(self) -> EngineSwarmState:
         """Return the engine's place."""
         with explained(self._url):
             return standing_of(self._client.info())
@@ -105,7 +105,7 @@ class DockerEngine:
         with explained(self._url):
             return _lines(self._client.logs(container, stdout=True, stderr=True, tail=lines), lines)
 
-    def init(self, founding: Founding) -> str:
+    def init(self, founding: SwarmInit) -> str:
         """Make the engine the first manager of a new Swarm."""
         with explained(self._url):
             return str(
@@ -156,7 +156,7 @@ class DockerEngine:
         with explained(self._url):
             return str(self._client.get_unlock_key().get("UnlockKey") or "")
 
-    def change_cluster(self, settings: Settings, rotation: Rotation) -> None:
+    def change_cluster(self, settings: SwarmSettings, rotation: Rotation) -> None:
         """Change settings, and make keys anew."""
 
         def attempt() -> None:
@@ -171,7 +171,7 @@ class DockerEngine:
 
         self._unless_stale(attempt)
 
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[SwarmNode, ...]:
         """Return all nodes."""
         with explained(self._url):
             found = [node_of(document) for document in self._client.nodes()]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymachine.swarm_api.protocol import DATA_PATH_PORT, Cluster, Settings, Standing
-from pymachine.swarm_api.view import WORKER, Node
+from pymachine.swarm_api.protocol import DATA_PATH_PORT, Cluster, EngineSwarmState, SwarmSettings
+from pymachine.swarm_api.view import WORKER, SwarmNode
 
 SECOND = 1_000_000_000
 
 Document = Mapping[str, Any]
 
 
-def standing_of(info: Document) -> Standing:
+def standing_of(info: Document) -> EngineSwarmState:
     """Read the answer of ``/info``."""
     swarm = info.get("Swarm") or {}
     known = swarm.get("RemoteManagers") or ()
-    return Standing(
+    return EngineSwarmState(
         state=swarm.get("LocalNodeState") or "inactive",
         node=swarm.get("NodeID", ""),
         cluster=(swarm.get("Cluster") or {}).get("ID", ""),
@@ -30,11 +30,11 @@ def standing_of(info: Document) -> Standing:
     )
 
 
-def node_of(document: Document) -> Node:
+def node_of(document: Document) -> SwarmNode:
     """Read one node of ``/nodes``."""
     spec, status, host = document.get("Spec") or {}, document.get("Status") or {}, document.get("Description") or {}
     manager = document.get("ManagerStatus") or {}
-    return Node(
+    return SwarmNode(
         id=document["ID"],
         hostname=host.get("Hostname", ""),
         role=spec.get("Role", WORKER),
@@ -72,9 +72,9 @@ def cluster_of(document: Document) -> Cluster:
     )
 
 
-def settings_of(spec: Document) -> Settings:
+def settings_of(spec: Document) -> SwarmSettings:
     """Read a Swarm's spec."""
-    return Settings(
+    return SwarmSettings(
         autolock=bool(_part(spec, "EncryptionConfig").get("AutoLockManagers")),
         task_history=_part(spec, "Orchestration").get("TaskHistoryRetentionLimit"),
         certificate_life=_seconds(_part(spec, "CAConfig").get("NodeCertExpiry")),
@@ -82,7 +82,7 @@ def settings_of(spec: Document) -> Settings:
     )
 
 
-def spec_with(spec: Document, settings: Settings, *, new_authority: bool = False) -> dict[str, Any]:
+def spec_with(spec: Document, settings: SwarmSettings, *, new_authority: bool = False) -> dict[str, Any]:
     """Return a Swarm's spec with these settings; ``new_authority`` counts up what makes its CA anew."""
     changed = {key: dict(value) if isinstance(value, Mapping) else value for key, value in spec.items()}
     wanted = (

@@ -11,14 +11,14 @@ from typing import Protocol, Self
 from pymachine.model import Endpoint
 from pymachine.swarm_api.containers import Container
 from pymachine.swarm_api.services import Service
-from pymachine.swarm_api.view import Node
+from pymachine.swarm_api.view import SwarmNode
 
 INACTIVE, PENDING, ACTIVE, ERROR, LOCKED = "inactive", "pending", "active", "error", "locked"
 DATA_PATH_PORT = 4789  # UDP; VXLAN's own (RFC 7348), which engines take unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EngineSwarmState:
     """What an engine says of its own place.
 
     ``state`` is ``inactive``, ``pending``, ``active``, ``error`` or ``locked``. Workers know the ``cluster``'s id as
@@ -38,7 +38,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SwarmSettings:
     """What can be set of a Swarm; None leaves it to the engine, or as it is. Durations are seconds."""
 
     autolock: bool | None = None
@@ -48,14 +48,14 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Founding:
+class SwarmInit:
     """What a new Swarm begins with, and keeps for good. ``pools`` are networks, cut into ``/subnet_size`` pieces."""
 
     advertise: str
     pools: tuple[str, ...] = ()
     subnet_size: int = 24
     data_path_port: int | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: SwarmSettings = field(default_factory=SwarmSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Cluster:
 
     id: str
     autolock: bool = False
-    settings: Settings = field(default_factory=Settings)
+    settings: SwarmSettings = field(default_factory=SwarmSettings)
     pools: tuple[str, ...] = ()
     data_path_port: int = DATA_PATH_PORT
     worker_token: str = field(default="", repr=False)
@@ -101,7 +101,7 @@ class ClusterEngine(Protocol):
     managers only, and raise ``QuorumLost`` where these have no majority.
     """
 
-    def standing(self) -> Standing:
+    def standing(self) -> EngineSwarmState:
         """Return the engine's place."""
 
     def networks(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class ClusterEngine(Protocol):
     def container_logs(self, container: str, lines: int) -> tuple[str, ...]:
         """Return the last lines of a container's log. Raises ``EngineError`` where the engine cannot read it."""
 
-    def init(self, founding: Founding) -> str:
+    def init(self, founding: SwarmInit) -> str:
         """Make the engine the first manager of a new Swarm; return its node id."""
 
     def force_new_cluster(self, advertise: str) -> None:
@@ -136,10 +136,10 @@ class ClusterEngine(Protocol):
     def unlock_key(self) -> str:
         """Return the key that unlocks managers, empty where they do not lock themselves."""
 
-    def change_cluster(self, settings: Settings, rotation: Rotation) -> None:
+    def change_cluster(self, settings: SwarmSettings, rotation: Rotation) -> None:
         """Change settings, and make keys anew."""
 
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[SwarmNode, ...]:
         """Return all nodes, in the order of their host names."""
 
     def change_node(self, node: str, change: NodeChange) -> None:

@@ -17,7 +17,7 @@ WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class SwarmNode:
     """A node as a manager lists it.
 
     ``role`` is the one that is wanted: a node that is demoted has a ``manager_address`` until it is none any more.
@@ -102,7 +102,7 @@ class Member:
     """A node, and the name of its machine; empty where no machine of the store is that node."""
 
     machine: str
-    node: Node
+    node: SwarmNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class ClusterView:
     trouble: str = ""
 
     @property
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[SwarmNode, ...]:
         """All nodes."""
         return tuple(member.node for member in self.members)
 
@@ -146,7 +146,7 @@ class ClusterView:
         return next((member.machine or member.node.hostname for member in self.members if member.node.leader), "")
 
     @property
-    def strangers(self) -> tuple[Node, ...]:
+    def strangers(self) -> tuple[SwarmNode, ...]:
         """The nodes that no machine of the store is."""
         return tuple(member.node for member in self.members if not member.machine)
 
@@ -156,12 +156,12 @@ class ClusterView:
         sound = all(node.ready for node in self.nodes) and self.quorum.holds
         return sound and not (self.missing or self.locked or self.silent)
 
-    def node_of(self, machine: str) -> Node | None:
+    def node_of(self, machine: str) -> SwarmNode | None:
         """Return a machine's node, or None."""
         return next((member.node for member in self.members if member.machine == machine), None)
 
 
-def quorum_of(nodes: tuple[Node, ...]) -> Quorum:
+def quorum_of(nodes: tuple[SwarmNode, ...]) -> Quorum:
     """Count the managers among the nodes."""
     managers = [node for node in nodes if node.is_manager]
     return Quorum(len(managers), sum(node.reachable for node in managers))

@@ -24,9 +24,8 @@ from pymachine.driver import (
     Adopts,
     Alters,
     AuthorisesKey,
-    Collects,
     Driver,
-    Foresees,
+    FindsLeftovers,
     Handle,
     InspectsTogether,
     Instance,
@@ -34,15 +33,16 @@ from pymachine.driver import (
     Leftover,
     Locates,
     Login,
-    Moves,
-    Opening,
+    NodePort,
+    PlannedInstance,
+    PlansBeforeBoot,
     PowerControl,
-    Prospect,
-    Refits,
     Remember,
     Request,
     Resizes,
     Search,
+    TracksAddress,
+    UpdatesInPlace,
 )
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import State
@@ -80,7 +80,7 @@ class DriverContract:
         """Return the order that the tests give."""
         return Request("contract1", "0" * 32, self.options(), 2376, resume, owner=OWNER)
 
-    def foreseen(self, prospect: Prospect) -> None:
+    def foreseen(self, prospect: PlannedInstance) -> None:
         """Prepare the test's world for an instance that is about to boot; needed only by drivers that foresee."""
 
     def create(self, driver: Driver, resume: Mapping[str, Any] | None = None) -> tuple[Instance, list[Any]]:
@@ -91,7 +91,7 @@ class DriverContract:
         """Do the same for any request; somebody else may do the remembering."""
         remembered: list[Any] = []
         remember = remember or (lambda handle: remembered.append(dict(handle)))
-        if isinstance(driver, Foresees):
+        if isinstance(driver, PlansBeforeBoot):
             prospect = driver.foresee(request, remember)
             self.foreseen(prospect)
             request = replace(request, resume=prospect.handle, login=LOGIN)
@@ -114,7 +114,7 @@ class DriverContract:
         if not isinstance(driver, Alters):
             return
         known = {field.name for field in fields(driver.options)}
-        needed: dict[str, type] = {**dict.fromkeys(("cpus", "memory", "disk"), Resizes), "refit": Refits}
+        needed: dict[str, type] = {**dict.fromkeys(("cpus", "memory", "disk"), Resizes), "refit": UpdatesInPlace}
         needed["reach"] = needed["move"] = Locates
         for name, meaning in driver.alters.items():
             assert name in known, f"alters names {name}, which is no option"
@@ -259,7 +259,7 @@ class DriverContract:
 
     def test_finds_what_it_made_where_it_made_it(self) -> None:
         driver = self.driver()
-        if not isinstance(driver, Moves):
+        if not isinstance(driver, TracksAddress):
             return
         made, _ = self.create(driver)
         found = driver.whereabouts(made.handle)
@@ -274,7 +274,7 @@ class DriverContract:
 
     def test_counts_no_machine_that_is_known_as_left_over(self) -> None:
         driver = self.driver()
-        if not isinstance(driver, Collects):
+        if not isinstance(driver, FindsLeftovers):
             return
         before = _ids(self._left(driver, {}))
         request = self.request()
@@ -286,7 +286,7 @@ class DriverContract:
 
     def test_finds_and_discards_what_nobody_knows(self) -> None:
         driver = self.driver()
-        if not isinstance(driver, Collects):
+        if not isinstance(driver, FindsLeftovers):
             return
         before = _ids(self._left(driver, {}))
         count = self.count()
@@ -301,7 +301,7 @@ class DriverContract:
 
     def test_counts_nothing_that_was_adopted_as_left_over(self) -> None:
         driver = self.driver()
-        if not (isinstance(driver, Collects) and isinstance(driver, Adopts)):
+        if not (isinstance(driver, FindsLeftovers) and isinstance(driver, Adopts)):
             return
         before = _ids(self._left(driver, {}))
         made, _ = self.create(driver)
@@ -323,12 +323,12 @@ class DriverContract:
         one, _ = self.create(driver)
         other, _ = self.made(driver, replace(self.request(), name="contract2", machine_id="1" * 32))
         for instance in (one, other, one):
-            driver.interconnect(instance.handle, (Opening("tcp", 2377), Opening("udp", 4789), Opening("esp")))
+            driver.interconnect(instance.handle, (NodePort("tcp", 2377), NodePort("udp", 4789), NodePort("esp")))
         driver.destroy(one.handle)
         driver.destroy(other.handle)
         assert self.count() == before, "what is open between instances must not keep them"
 
-    def _left(self, driver: Collects, known: Mapping[str, Handle]) -> list[Leftover]:
+    def _left(self, driver: FindsLeftovers, known: Mapping[str, Handle]) -> list[Leftover]:
         return list(driver.leftovers(Search(self.options(), self.request().owner, known)))
 
     def _cut_off(self, saved: int) -> list[Any]:

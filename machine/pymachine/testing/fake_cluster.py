@@ -26,17 +26,17 @@ from pymachine.swarm_api.protocol import (
     LOCKED,
     PENDING,
     Cluster,
-    Founding,
+    EngineSwarmState,
     NodeChange,
     Rotation,
-    Settings,
-    Standing,
+    SwarmInit,
+    SwarmSettings,
 )
 from pymachine.swarm_api.services import Service
-from pymachine.swarm_api.view import MANAGER, WORKER, Node
+from pymachine.swarm_api.view import MANAGER, WORKER, SwarmNode
 from pymachine.testing.fake_swarm import (
     FakeHost,
-    State,
+    FakeState,
     Swarm,
     arrive,
     as_listed,
@@ -61,7 +61,7 @@ class FakeClusters:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._memory = State()
+        self._memory = FakeState()
         self._lock = threading.RLock()
 
     def connect(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> FakeEngine:
@@ -99,7 +99,7 @@ class FakeClusters:
             return [swarm.secret(kind) for swarm in state.swarms.values() for kind in kinds]
 
     @contextmanager
-    def lend(self) -> Iterator[State]:
+    def lend(self) -> Iterator[FakeState]:
         """Lend everything, to one at a time."""
         with self._lock:
             if self._path is None:
@@ -109,7 +109,7 @@ class FakeClusters:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 file.seek(0)
                 content = file.read()
-                state = pickle.loads(content) if content else State()  # our own file
+                state = pickle.loads(content) if content else FakeState()  # our own file
                 try:
                     yield state
                 finally:
@@ -125,7 +125,7 @@ class FakeEngine:
         self._clusters = clusters
         self._address = address
 
-    def standing(self) -> Standing:
+    def standing(self) -> EngineSwarmState:
         """Return the engine's place; a join that goes on in the background comes a look nearer."""
         with self._asked("standing") as (state, host):
             go_on_joining(host, state)
@@ -133,7 +133,7 @@ class FakeEngine:
             seat = swarm.seats.get(host.node) if swarm else None
             control = seat is not None and seat.raft
             known = [s for s in swarm.seats.values() if s.raft] if swarm else []
-            return Standing(
+            return EngineSwarmState(
                 state=host.state,
                 node=host.node if host.state == ACTIVE else "",
                 cluster=swarm.id if swarm and control and count(swarm, state).holds else "",
@@ -159,14 +159,14 @@ class FakeEngine:
         with self._asked("container_logs") as (_, host):
             return host.logs.get(container, ())[-lines:]
 
-    def init(self, founding: Founding) -> str:
+    def init(self, founding: SwarmInit) -> str:
         """Begin a Swarm."""
         with self._asked("init") as (state, host):
             refuse_member(host)
             if host.live_restore:
                 raise EngineError("--live-restore daemon configuration is incompatible with swarm mode")
             state.made += 1
-            swarm = Swarm(f"swarm{state.made}", founding, settings=merged(Settings(), founding.settings))
+            swarm = Swarm(f"swarm{state.made}", founding, settings=merged(SwarmSettings(), founding.settings))
             state.swarms[swarm.id] = swarm
             host.advertised = founding.advertise
             return take_seat(host, swarm, state, MANAGER).node.id
@@ -239,7 +239,7 @@ class FakeEngine:
         with self._managing("unlock_key") as (_, _, swarm):
             return swarm.secret("unlock_key") if swarm.settings.autolock else ""
 
-    def change_cluster(self, settings: Settings, rotation: Rotation) -> None:
+    def change_cluster(self, settings: SwarmSettings, rotation: Rotation) -> None:
         """Change settings and keys."""
         with self._managing("change_cluster") as (_, _, swarm):
             swarm.settings = merged(swarm.settings, settings)
@@ -247,7 +247,7 @@ class FakeEngine:
             wanted |= {"unlock_key": rotation.unlock_key, "authority": rotation.authority}
             swarm.generation.update(kind for kind, asked in wanted.items() if asked)
 
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[SwarmNode, ...]:
         """Return all nodes; what was asked of them comes a look nearer."""
         with self._managing("nodes") as (state, _, swarm):
             for seat in swarm.seats.values():
@@ -316,7 +316,7 @@ class FakeEngine:
         self.close()
 
     @contextmanager
-    def _asked(self, what: str) -> Iterator[tuple[State, FakeHost]]:
+    def _asked(self, what: str) -> Iterator[tuple[FakeState, FakeHost]]:
         with self._clusters.lend() as state:
             host = host_at(state, self._address)
             refuse_unreachable(host)
@@ -324,7 +324,7 @@ class FakeEngine:
             yield state, host
 
     @contextmanager
-    def _managing(self, what: str) -> Iterator[tuple[State, FakeHost, Swarm]]:
+    def _managing(self, what: str) -> Iterator[tuple[FakeState, FakeHost, Swarm]]:
         with self._asked(what) as (state, host):
             if host.state == LOCKED:
                 raise EngineError("swarm is encrypted and needs to be unlocked before it can be used")

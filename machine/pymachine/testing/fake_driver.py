@@ -19,10 +19,10 @@ from pymachine.driver import (
     Baking,
     Driver,
     Handle,
+    InPlaceUpdate,
     Instance,
     Listener,
-    Prospect,
-    Refitting,
+    PlannedInstance,
     Remember,
     Request,
     Snapshot,
@@ -71,7 +71,7 @@ class FakeCloud:
         reach: Callable[[str], SshAddress] | None = None,
         certificates: Mapping[str, bytes] | None = None,
         preexisting: bool = False,
-        foreseen: Callable[[Prospect], Prospect] | None = None,
+        foreseen: Callable[[PlannedInstance], PlannedInstance] | None = None,
     ) -> None:
         self.calls: list[str] = []
         self.reach = reach
@@ -265,12 +265,12 @@ class FakeDriver:
         with self.cloud.lend("sizes") as sizes:
             sizes[handle["id"]] = {"cpus": cpus, "memory": memory, "disk": disk}
 
-    def rests(self, handle: Handle, change: Refitting) -> bool:
+    def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Say what the cloud says."""
         self.cloud.called("rests")
         return self.cloud.rests
 
-    def refit(self, handle: Handle, change: Refitting, listener: Listener = NOBODY) -> None:
+    def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
         """Note the new tags of a host that is off, if it has to be."""
         self.cloud.called("refit")
         if self.cloud.rests and self.cloud.hosts()[handle["id"]] is not State.STOPPED:
@@ -313,14 +313,14 @@ class FakeDriver:
 
 
 class _ForeseeingDriver(FakeDriver):
-    def foresee(self, request: Request, remember: Remember) -> Prospect:
+    def foresee(self, request: Request, remember: Remember) -> PlannedInstance:
         """Say where the host will be."""
         self.cloud.called("foresee")
         if request.source is not None:
             self.cloud.copies[request.machine_id] = request.source["id"]
         instance = self.locate(request)
         remember(instance.handle)
-        prospect = Prospect(instance.handle, ssh=instance.ssh, addresses=instance.addresses)
+        prospect = PlannedInstance(instance.handle, ssh=instance.ssh, addresses=instance.addresses)
         return self.cloud.foreseen(prospect) if self.cloud.foreseen else prospect
 
     def check_source(self, handle: Handle) -> None:

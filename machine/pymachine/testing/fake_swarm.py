@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pymachine.errors import EngineError, QuorumLost, Unreachable
 from pymachine.swarm_api.containers import Container
 from pymachine.swarm_api.documents import settings_of, spec_with
-from pymachine.swarm_api.protocol import ACTIVE, INACTIVE, PENDING, Founding, Settings
+from pymachine.swarm_api.protocol import ACTIVE, INACTIVE, PENDING, SwarmInit, SwarmSettings
 from pymachine.swarm_api.services import Service
-from pymachine.swarm_api.view import MANAGER, Node, Quorum
+from pymachine.swarm_api.view import MANAGER, Quorum, SwarmNode
 
 
 @dataclass
@@ -39,10 +39,10 @@ class FakeHost:
 
 
 @dataclass
-class Seat:
+class FakeSeat:
     """A node, the address of its engine, and whether it is a manager by now."""
 
-    node: Node
+    node: SwarmNode
     host: str
     raft: bool
     late: int = 0  # looks until what was asked for is so
@@ -54,9 +54,9 @@ class Swarm:
     """A Swarm: what it began with, its nodes, and how often each of its keys was made anew."""
 
     id: str
-    founding: Founding
-    seats: dict[str, Seat] = field(default_factory=dict)
-    settings: Settings = field(default_factory=Settings)
+    founding: SwarmInit
+    seats: dict[str, FakeSeat] = field(default_factory=dict)
+    settings: SwarmSettings = field(default_factory=SwarmSettings)
     generation: Counter[str] = field(default_factory=Counter)
     tasks: dict[str, int] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Swarm:
 
 
 @dataclass
-class State:
+class FakeState:
     """Everything there is."""
 
     hosts: dict[str, FakeHost] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class State:
     made: int = 0
 
 
-def host_at(state: State, address: str) -> FakeHost:
+def host_at(state: FakeState, address: str) -> FakeHost:
     """Return the engine at an address: one that nobody knew is a new one."""
     return state.hosts.setdefault(address, FakeHost(address, f"host-{address.rpartition('.')[2]}"))
 
@@ -93,13 +93,13 @@ def refuse_member(host: FakeHost) -> None:
         raise EngineError("this node is already part of a swarm")
 
 
-def refuse_want_of_quorum(swarm: Swarm, state: State) -> None:
+def refuse_want_of_quorum(swarm: Swarm, state: FakeState) -> None:
     """Refuse where the managers have no majority."""
     if not count(swarm, state).holds:
         raise QuorumLost("the swarm does not have a leader", hint="start the managers that are off")
 
 
-def let_in(managers: tuple[str, ...], state: State) -> Swarm | None:
+def let_in(managers: tuple[str, ...], state: FakeState) -> Swarm | None:
     """The Swarm of the managers at these addresses, if one of them answers."""
     for swarm in state.swarms.values():
         for seat in swarm.seats.values():
@@ -108,7 +108,7 @@ def let_in(managers: tuple[str, ...], state: State) -> Swarm | None:
     return None
 
 
-def go_on_joining(host: FakeHost, state: State) -> None:
+def go_on_joining(host: FakeHost, state: FakeState) -> None:
     """Let a join that goes on in the background come a look nearer."""
     if host.state != PENDING:
         return
@@ -117,49 +117,49 @@ def go_on_joining(host: FakeHost, state: State) -> None:
         arrive(host, state)
 
 
-def arrive(host: FakeHost, state: State) -> None:
+def arrive(host: FakeHost, state: FakeState) -> None:
     """Make an engine that was let in a node."""
     host.slow = 0
     take_seat(host, state.swarms[host.swarm], state, host.node)
 
 
-def take_seat(host: FakeHost, swarm: Swarm, state: State, role: str) -> Seat:
+def take_seat(host: FakeHost, swarm: Swarm, state: FakeState, role: str) -> FakeSeat:
     """Make an engine a node of a Swarm."""
     state.made += 1
     host.state, host.swarm, host.node = ACTIVE, swarm.id, f"node{state.made}"
-    node = Node(host.node, host.hostname, role, address=host.advertised, engine=host.engine)
+    node = SwarmNode(host.node, host.hostname, role, address=host.advertised, engine=host.engine)
     node = replace(node, manager_address=f"{host.advertised}:2377")
-    seat = Seat(node, host.address, raft=role == MANAGER)
+    seat = FakeSeat(node, host.address, raft=role == MANAGER)
     swarm.seats[node.id] = seat
     swarm.tasks.pop(node.id, None)
     return seat
 
 
-def seat_of(host: FakeHost, swarm: Swarm) -> Seat:
+def seat_of(host: FakeHost, swarm: Swarm) -> FakeSeat:
     """Return an engine's own node."""
     return swarm.seats[host.node]
 
 
-def seat_at(node: str, swarm: Swarm) -> Seat:
+def seat_at(node: str, swarm: Swarm) -> FakeSeat:
     """Return a node by its id."""
     if node not in swarm.seats:
         raise EngineError(f"node {node} not found")
     return swarm.seats[node]
 
 
-def is_up(seat: Seat, swarm: Swarm, state: State) -> bool:
+def is_up(seat: FakeSeat, swarm: Swarm, state: FakeState) -> bool:
     """Whether the engine of a node answers the others."""
     host = state.hosts[seat.host]
     return not host.cut and host.state == ACTIVE and (host.swarm, host.node) == (swarm.id, seat.node.id)
 
 
-def count(swarm: Swarm, state: State) -> Quorum:
+def count(swarm: Swarm, state: FakeState) -> Quorum:
     """Count the managers, and those that answer each other."""
     managers = [seat for seat in swarm.seats.values() if seat.raft]
     return Quorum(len(managers), sum(is_up(seat, swarm, state) for seat in managers))
 
 
-def follow_spec(seat: Seat) -> None:
+def follow_spec(seat: FakeSeat) -> None:
     """Let a role be what its spec says, a look later than it was asked for."""
     if seat.struck or seat.raft == (seat.node.role == MANAGER):
         return
@@ -169,7 +169,7 @@ def follow_spec(seat: Seat) -> None:
         seat.raft = seat.node.role == MANAGER
 
 
-def as_listed(seat: Seat, swarm: Swarm, state: State) -> Node:
+def as_listed(seat: FakeSeat, swarm: Swarm, state: FakeState) -> SwarmNode:
     """Return a node as a manager lists it."""
     up = is_up(seat, swarm, state)
     leader = next((s for s in swarm.seats.values() if s.raft and is_up(s, swarm, state)), None)
@@ -183,6 +183,6 @@ def as_listed(seat: Seat, swarm: Swarm, state: State) -> Node:
     )
 
 
-def merged(settings: Settings, wanted: Settings) -> Settings:
+def merged(settings: SwarmSettings, wanted: SwarmSettings) -> SwarmSettings:
     """Return settings with those that are wanted."""
     return settings_of(spec_with(spec_with({}, settings), wanted))

@@ -27,7 +27,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ADDRESS = SshAddress("192.0.2.1", 22, "root", host_key=HOST_KEY)
 
 Matcher = str | Callable[[Command], bool]
-Answer = Result | Exception | Callable[["Call"], Result]
+Answer = Result | Exception | Callable[["RecordedCall"], Result]
 
 
 def done(stdout: str = "", *, code: int = 0, stderr: str = "") -> Result:
@@ -36,7 +36,7 @@ def done(stdout: str = "", *, code: int = 0, stderr: str = "") -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """A command that was run, and how."""
 
     command: Command
@@ -93,7 +93,7 @@ class FakeTransport(_Closing):
 
     def __init__(self, address: SshAddress = ADDRESS) -> None:
         super().__init__(address)
-        self.calls: list[Call] = []
+        self.calls: list[RecordedCall] = []
         self.uploads: list[Upload] = []
         self.tunnels: dict[tuple[str, int], Tunnel] = {}
         self._rules: list[tuple[Matcher, list[Answer]]] = []
@@ -103,7 +103,7 @@ class FakeTransport(_Closing):
         """Answer commands that hold the text, or for which the function is true.
 
         Several answers are given one after the other, the last one for good. An exception is raised; a function is
-        called with the ``Call``.
+        called with the ``RecordedCall``.
         """
         if not answers:
             raise ValueError("a rule needs at least one answer")
@@ -125,7 +125,7 @@ class FakeTransport(_Closing):
     ) -> Result:
         """Record the command and give its answer; ``on_line`` gets the lines of the answer's output."""
         self._count()
-        call = Call(command, stdin, root, deadline)
+        call = RecordedCall(command, stdin, root, deadline)
         self.calls.append(call)
         result = self._answer_to(call)
         for line in result.text.splitlines() if on_line else ():
@@ -147,7 +147,7 @@ class FakeTransport(_Closing):
             raise Unreachable(f"{self._address.host} cannot reach {host}:{port}")
         return self.tunnels[host, port]
 
-    def _answer_to(self, call: Call) -> Result:
+    def _answer_to(self, call: RecordedCall) -> Result:
         for matcher, answers in self._rules:
             if _matches(matcher, call.command):
                 answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -159,7 +159,7 @@ def _matches(matcher: Matcher, command: Command) -> bool:
     return matcher in command.shell() if isinstance(matcher, str) else matcher(command)
 
 
-def _given(answer: Answer, call: Call) -> Result:
+def _given(answer: Answer, call: RecordedCall) -> Result:
     if isinstance(answer, Exception):
         raise answer
     return answer if isinstance(answer, Result) else answer(call)

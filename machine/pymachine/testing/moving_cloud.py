@@ -13,7 +13,7 @@ from pymachine.driver import (
     Instance,
     Leftover,
     Listener,
-    Opening,
+    NodePort,
     Remember,
     Request,
     Search,
@@ -43,7 +43,7 @@ class MovingCloud(FakeCloud):
         super().__init__(path, reach=SshAddress if with_ssh else None, certificates=certificates)
         self.host_key: str | None = None
         self.own_key = False
-        self.opened: dict[str, tuple[Opening, ...]] = {}
+        self.opened: dict[str, tuple[NodePort, ...]] = {}
 
     @override
     def driver(self) -> type[Driver]:
@@ -127,7 +127,7 @@ class _CloudDriver(FakeDriver):
             self.cloud.move(handle["id"])
         super().start(handle, listener)
 
-    def interconnect(self, handle: Handle, openings: Sequence[Opening]) -> None:
+    def interconnect(self, handle: Handle, openings: Sequence[NodePort]) -> None:
         """Note what was opened."""
         self.cloud.called("interconnect")
         self.cloud.opened[handle["id"]] = tuple(openings)

@@ -16,7 +16,7 @@ Resolve = Callable[[Hop], HostConfig]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class SshRoute:
     """The hosts to pass through, in order, before the last one."""
 
     hops: tuple[HostConfig, ...]
@@ -27,14 +27,14 @@ class Route:
         return ",".join(Hop(hop.host, hop.user, hop.port).text for hop in self.hops)
 
 
-def plan_route(jump: str | None, config: HostConfig, resolve: Resolve) -> Route:
+def plan_route(jump: str | None, config: HostConfig, resolve: Resolve) -> SshRoute:
     """Return the route to the host of ``config``: through ``jump`` if given, else as its configuration says.
 
     Only the first host of a chain is looked up for jump hosts of its own, as ssh -J does: the others are reached
     from the one before. Raises ``UsageFault`` for a loop, or for a ProxyCommand of that first host.
     """
     hops = parse_jump((config.jump if jump is None else jump) or "")
-    return Route(tuple(_expand(hops, resolve, seen=())) if hops else ())
+    return SshRoute(tuple(_expand(hops, resolve, seen=())) if hops else ())
 
 
 def _expand(hops: tuple[Hop, ...], resolve: Resolve, seen: tuple[str, ...]) -> list[HostConfig]:

@@ -63,7 +63,7 @@ def _standard_first() -> tuple[str, ...]:
     return (*names[:place], _STANDARD, *names[place:])
 
 
-class Session(paramiko.Transport):
+class NegotiatedSession(paramiko.Transport):
     """paramiko's session, which keeps what the host offered, and knows Curve25519 by its standard name too."""
 
     _kex_info = _with_standard_name()
@@ -86,7 +86,7 @@ _KEYS = {
 }
 
 
-def lacks_of(session: Session) -> tuple[Lack, ...]:
+def lacks_of(session: NegotiatedSession) -> tuple[Lack, ...]:
     """Return the kinds of algorithms of which the host offers none of ours; none where it offered nothing yet."""
     known = session.get_security_options()
     ours = {

@@ -20,7 +20,7 @@ from pymachine.transport.deadline import Deadline
 from pymachine.transport.dial import dial
 from pymachine.transport.host_keys import Expected, PublicKey
 from pymachine.transport.keys import KeyChoice, KeyRing, public_key
-from pymachine.transport.negotiation import Algorithm, Session, lacks_of, no_common
+from pymachine.transport.negotiation import Algorithm, NegotiatedSession, lacks_of, no_common
 from pymachine.transport.paramiko_errors import quieten, vendor_errors
 from pymachine.transport.proxy import ProgramSocket, program_words
 
@@ -122,12 +122,12 @@ def orders(expected: Expected) -> list[tuple[str, ...]]:
 
 def _shake_hands(
     target: Target, deadline: Deadline, via: paramiko.Transport | None, kinds: tuple[str, ...]
-) -> Session | None:
+) -> NegotiatedSession | None:
     """Return a session with its keys exchanged; None if the host has no host key of these kinds."""
     sock = _carried(target, via, deadline) if via else _greeted(target, deadline)
     try:
         with vendor_errors(f"opening an SSH session to {target.where}"):
-            session = Session(sock)
+            session = NegotiatedSession(sock)
             quieten(session)
             session.get_security_options().key_types = kinds
             session.banner_timeout = session.handshake_timeout = session.auth_timeout = deadline.left
@@ -140,11 +140,11 @@ def _shake_hands(
         raise
 
 
-def _lacks_host_key(session: Session) -> bool:
+def _lacks_host_key(session: NegotiatedSession) -> bool:
     return [lack.kind for lack in lacks_of(session)] == [Algorithm.HOST_KEY]
 
 
-def _exchange_keys(session: Session, target: Target, deadline: Deadline) -> None:
+def _exchange_keys(session: NegotiatedSession, target: Target, deadline: Deadline) -> None:
     # Not start_client's own wait: past its timeout it returns as if all were well.
     done = threading.Event()
     session.start_client(event=done)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pymachine.driver import Adopts, Handle, InspectsTogether, Locates, Login, Moves, PowerControl, Request
+from pymachine.driver import Adopts, Handle, InspectsTogether, Locates, Login, PowerControl, Request, TracksAddress
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine_aws import AwsDriver
 from pymachine_aws.adopt import AdoptedAws
@@ -35,7 +35,7 @@ def taken(region: Region, asked: Request) -> tuple[Any, list[Handle]]:
 
 def test_it_has_the_powers_over_instances_and_stays_when_forgotten() -> None:
     adopted = AwsDriver().adopting()
-    for power in (Locates, Moves, InspectsTogether, PowerControl):
+    for power in (Locates, TracksAddress, InspectsTogether, PowerControl):
         assert isinstance(adopted, power)
     assert not isinstance(adopted, Adopts)
     assert adopted.preexisting

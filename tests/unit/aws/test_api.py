@@ -15,7 +15,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import CheckFailed, DriverError, PymachineError, Unreachable, UsageFault
-from pymachine_aws.api import Account, ApiError, Unsure
+from pymachine_aws.api import ApiError, AwsAccount, Unsure
 from pymachine_aws.handle import Ec2
 from unit.aws_account import Loopback, Reply, error_body, loopback
 
@@ -53,11 +53,11 @@ def aws(running: Loopback) -> Loopback:
     return running
 
 
-def new_account(aws: Loopback, **settings: Any) -> Account:
-    return Account("eu-central-1", endpoint_url=aws.url, **{"retries": 1, "timeout": 5.0, **settings})
+def new_account(aws: Loopback, **settings: Any) -> AwsAccount:
+    return AwsAccount("eu-central-1", endpoint_url=aws.url, **{"retries": 1, "timeout": 5.0, **settings})
 
 
-def account(aws: Loopback, **settings: Any) -> Account:
+def account(aws: Loopback, **settings: Any) -> AwsAccount:
     """The module's own: a new one reads EC2's model again, which takes most of a second."""
     return aws.accounts.setdefault(str(settings), new_account(aws, **settings))
 
@@ -69,11 +69,11 @@ def failure(call: Any) -> PymachineError:
     return failed.value
 
 
-def reading(account: Account) -> PymachineError:
+def reading(account: AwsAccount) -> PymachineError:
     return failure(lambda: account.read("describe_vpcs", "look for a VPC"))
 
 
-def changing(account: Account) -> PymachineError:
+def changing(account: AwsAccount) -> PymachineError:
     return failure(lambda: account.change("stop_instances", "stop i-1", InstanceIds=["i-1"]))
 
 
@@ -194,7 +194,7 @@ def test_a_change_that_is_answered_too_late_is_unsure(aws: Loopback) -> None:
 
 
 def test_a_change_that_never_went_out_is_unreachable_and_not_unsure() -> None:
-    error = changing(Account("eu-central-1", endpoint_url="http://127.0.0.1:1", timeout=2.0))
+    error = changing(AwsAccount("eu-central-1", endpoint_url="http://127.0.0.1:1", timeout=2.0))
 
     assert isinstance(error, Unreachable)
     assert not isinstance(error, Unsure)
@@ -421,7 +421,7 @@ def test_keys_in_the_environment_come_before_the_profile_that_it_names_as_in_bot
 def test_a_region_that_is_none_is_told_with_those_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # keeps the look-up on this computer
 
-    error = reading(Account("eu-central-9", retries=1, timeout=2.0))
+    error = reading(AwsAccount("eu-central-9", retries=1, timeout=2.0))
 
     assert isinstance(error, UsageFault)
     assert "eu-central-1" in str(error.hint)
@@ -430,37 +430,37 @@ def test_a_region_that_is_none_is_told_with_those_like_it(monkeypatch: pytest.Mo
 def test_a_region_that_cannot_be_reached_is_not_called_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 
-    assert isinstance(reading(Account("eu-central-1", retries=1, timeout=2.0)), Unreachable)
+    assert isinstance(reading(AwsAccount("eu-central-1", retries=1, timeout=2.0)), Unreachable)
 
 
 def test_any_name_will_do_for_a_region_at_a_url_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")
 
-    assert isinstance(reading(Account("my-lab-1", retries=1, timeout=2.0)), Unreachable)
+    assert isinstance(reading(AwsAccount("my-lab-1", retries=1, timeout=2.0)), Unreachable)
 
 
 def test_without_any_region_the_option_is_named() -> None:
     with pytest.raises(UsageFault, match="AWS region") as failed:
-        Account(None).region  # noqa: B018
+        AwsAccount(None).region  # noqa: B018
     assert "--aws-region" in str(failed.value.hint)
 
 
 def test_the_region_is_the_profiles_where_none_is_given(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[profile work]\nregion = eu-west-3\n")
 
-    assert Account(None, profile="work").region == "eu-west-3"
+    assert AwsAccount(None, profile="work").region == "eu-west-3"
 
 
 def test_a_url_of_nothing_is_a_wrong_option() -> None:
-    assert isinstance(reading(Account("eu-central-1", endpoint_url="nonsense")), UsageFault)
+    assert isinstance(reading(AwsAccount("eu-central-1", endpoint_url="nonsense")), UsageFault)
 
 
 def test_the_account_of_a_record_is_the_one_it_was_made_in(aws: Loopback) -> None:
     ec2 = Ec2("eu-west-1", "id", endpoint_url=aws.url)
 
-    Account.of(ec2, retries=1).read("describe_vpcs", "look for a VPC")
+    AwsAccount.of(ec2, retries=1).read("describe_vpcs", "look for a VPC")
 
-    assert Account.of(ec2).region == "eu-west-1"
+    assert AwsAccount.of(ec2).region == "eu-west-1"
     assert aws.actions == ["DescribeVpcs"]
 
 
@@ -472,7 +472,7 @@ def test_the_account_of_a_record_is_the_one_it_was_made_in(aws: Loopback) -> Non
     ],
 )
 def test_a_url_of_amazons_is_ec2s_alone_and_any_other_is_all_of_aws(url: str, ssm: str) -> None:
-    here = Account("eu-central-1", endpoint_url=url)
+    here = AwsAccount("eu-central-1", endpoint_url=url)
 
     assert here.url("ec2") == url
     assert here.url("ssm") == ssm

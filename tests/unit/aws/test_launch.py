@@ -14,16 +14,16 @@ from pymachine.errors import CheckFailed, DriverError, UsageFault
 from pymachine_aws import launch as aws_launch
 from pymachine_aws import tags
 from pymachine_aws.api import ApiError
-from pymachine_aws.config import Wanted
+from pymachine_aws.config import LaunchConfig
 from pymachine_aws.error_codes import NoRoom
 from pymachine_aws.handle import Ec2
 from pymachine_aws.launch import Launch, Means
-from pymachine_aws.site import Site, Subnet
+from pymachine_aws.site import Site, VpcSubnet
 from unit.aws_cloud import Cloud, lost, refusal
 from unit.aws_wishes import FIRST, LOGIN, MACHINE, PLAIN, SECOND, SITE, access, request, way
 
 
-def from_here(wanted: Wanted, subnet: Subnet) -> tuple[str, ...]:
+def from_here(wanted: LaunchConfig, subnet: VpcSubnet) -> tuple[str, ...]:
     return wanted.access.allow or ("203.0.113.9/32",)
 
 
@@ -39,7 +39,7 @@ class Creating:
     told: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    def create(self, wanted: Wanted = PLAIN, site: Site = SITE, **changes: Any) -> Instance:
+    def create(self, wanted: LaunchConfig = PLAIN, site: Site = SITE, **changes: Any) -> Instance:
         asked = request(resume=self.handle, progress=self.told.append, notice=self.notices.append, **changes)
         means = Means(self.cloud, self.cloud.time.clock, from_here)
         return Launch(asked, wanted, site, self.remember, means).instance()
@@ -53,7 +53,7 @@ class Creating:
         assert self.handle is not None
         return Ec2.of(self.handle)
 
-    def fail(self, error: BaseException, wanted: Wanted = PLAIN) -> None:
+    def fail(self, error: BaseException, wanted: LaunchConfig = PLAIN) -> None:
         with pytest.raises(type(error)):
             self.create(wanted)
 

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pymachine.errors import UsageFault
-from pymachine_aws.config import PortRange, Volume, Wanted
+from pymachine_aws.config import LaunchConfig, PortRange, Volume
 from pymachine_aws.options import AwsOptions
 from pymachine_aws.parse_options import read_options
 
@@ -20,7 +20,7 @@ SUBNET = "subnet-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
 
 
-def read(**options: Any) -> Wanted:
+def read(**options: Any) -> LaunchConfig:
     return read_options(AwsOptions(**options))
 
 

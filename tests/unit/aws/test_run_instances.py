@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pymachine_aws import tags
-from pymachine_aws.config import Volume, Wanted
+from pymachine_aws.config import LaunchConfig, Volume
 from pymachine_aws.run_instances import Parts, digest_of, run_body
 from pymachine_aws.site import Attempt
 from unit.aws_wishes import FIRST, MACHINE, PLAIN, SECOND, UBUNTU, way
@@ -17,7 +17,7 @@ TAGS = tags.of_machine("node1", MACHINE, "store-1", {})
 PARTS = Parts(TAGS, b"#cloud-config\n", ("sg-1",))
 
 
-def body(wanted: Wanted = PLAIN, attempt: Attempt = FIRST, parts: Parts = PARTS) -> dict[str, Any]:
+def body(wanted: LaunchConfig = PLAIN, attempt: Attempt = FIRST, parts: Parts = PARTS) -> dict[str, Any]:
     return run_body(wanted, attempt, parts)
 
 

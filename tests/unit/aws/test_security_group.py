@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pymachine.driver import Opening
+from pymachine.driver import NodePort
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_aws import security_group, tags
 from pymachine_aws.api import ApiError
@@ -150,7 +150,7 @@ def test_a_group_without_room_for_rules_stops_at_once(cloud: Cloud) -> None:
 
 # Ways between the members of the group.
 
-WAYS = (Opening("tcp", 2377), Opening("udp", 4789), Opening("esp"))
+WAYS = (NodePort("tcp", 2377), NodePort("udp", 4789), NodePort("esp"))
 
 
 def test_ways_between_members_are_open_to_members_alone(cloud: Cloud) -> None:

@@ -18,14 +18,16 @@ import pytest
 from patience import LIMIT
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
 from pymachine_aws import ssh_proxy
-from pymachine_aws.ssh_proxy import Wanted, carry, instance_connect, proxy_words, session_manager
+from pymachine_aws.ssh_proxy import ProxyTarget, carry, instance_connect, proxy_words, session_manager
 from unit.aws_life import Region, ec2, refusal
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJe0S4yS5PyN1Y4yjxJkzMEz1nPUKIiDbkSgXrnJ8V9K"
 
 
-def wanted(port: int = 22, **changes: Any) -> Wanted:
-    return Wanted(**{"instance": "i-1", "user": "ubuntu", "public_key": KEY, "place": ("127.0.0.1", port), **changes})
+def wanted(port: int = 22, **changes: Any) -> ProxyTarget:
+    return ProxyTarget(
+        **{"instance": "i-1", "user": "ubuntu", "public_key": KEY, "place": ("127.0.0.1", port), **changes}
+    )
 
 
 def test_an_instance_that_is_dialled_needs_no_program() -> None:

@@ -12,14 +12,14 @@ from pymachine.driver import Status
 from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import State
 from pymachine.overriding import override
-from pymachine_aws.api import Account
+from pymachine_aws.api import AwsAccount
 from pymachine_aws.errors import Trouble
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import inspect_all, inspect_handles, status_of
 from unit.aws_life import Region, described, ec2, refusal, tagged
 
 
-def looked(region: Account, *machines: Ec2, deadline: float = 5.0) -> list[Status]:
+def looked(region: AwsAccount, *machines: Ec2, deadline: float = 5.0) -> list[Status]:
     return inspect_all(machines, deadline=deadline, account=lambda _first, _timeout: region)
 
 

@@ -12,7 +12,7 @@ from pymachine.cli.fleet_output import raise_for, show_account
 from pymachine.cli.fleet_progress import JsonTeller, PlainTeller
 from pymachine.cli.fleet_progress_live import FleetView
 from pymachine.errors import EngineError, Interrupted, SeveralFailed
-from pymachine.fleet.apply.scheduler import Account, Outcome, Result
+from pymachine.fleet.apply.scheduler import ActionResult, Outcome, RunSummary
 from pymachine.fleet.plan import Action, Chain, Plan, Refusal, payloads
 
 
@@ -38,8 +38,8 @@ def test_two_hundred_machines_fit_on_a_small_terminal() -> None:
         view.started(action.subject, "setting up the engine")
         view.progressed(action.subject, "setting up the engine", "a very long line of progress " * 5)
     first = next(iter(made.actions))
-    view.ended(Result(first, Outcome.FAILED, 3.0, EngineError("the disk is full\nand more")))
-    view.ended(Result(list(made.actions)[1], Outcome.DONE, 3.0))
+    view.ended(ActionResult(first, Outcome.FAILED, 3.0, EngineError("the disk is full\nand more")))
+    view.ended(ActionResult(list(made.actions)[1], Outcome.DONE, 3.0))
     lines = screen(view, console)
     view.close()
     assert len(lines) <= 20
@@ -65,8 +65,8 @@ def test_plain_lines_count_down() -> None:
     made = plan(2)
     teller.planned(made)
     first, second = made.actions
-    teller.ended(Result(first, Outcome.DONE))
-    teller.ended(Result(second, Outcome.SKIPPED, because="create of web-0: failed"))
+    teller.ended(ActionResult(first, Outcome.DONE))
+    teller.ended(ActionResult(second, Outcome.SKIPPED, because="create of web-0: failed"))
     assert stream.getvalue().splitlines() == [
         "[1/2] web-0: create: done",
         "[2/2] web-1: create: skipped: create of web-0: failed",
@@ -77,18 +77,18 @@ def test_json_lines_hold_errors_with_their_hints() -> None:
     stream = io.StringIO()
     teller = JsonTeller(stream)
     (action,) = plan(1).actions
-    teller.ended(Result(action, Outcome.FAILED, 1.25, EngineError("it does not run", hint="look at its log")))
+    teller.ended(ActionResult(action, Outcome.FAILED, 1.25, EngineError("it does not run", hint="look at its log")))
     event = json.loads(stream.getvalue())
     assert (event["event"], event["machine"], event["action"]) == ("ended", "web-0", "create")
     assert (event["outcome"], event["error"], event["hint"]) == ("failed", "it does not run", "look at its log")
 
 
-def account(*outcomes: Outcome) -> Account:
+def account(*outcomes: Outcome) -> RunSummary:
     made = plan(len(outcomes))
-    found = Account(made)
+    found = RunSummary(made)
     for action, outcome in zip(made.actions, outcomes, strict=True):
         error = EngineError("it does not run", hint="look") if outcome is Outcome.FAILED else None
-        found.results[action.id] = Result(action, outcome, 2.0 if outcome is not Outcome.LEFT else 0.0, error)
+        found.results[action.id] = ActionResult(action, outcome, 2.0 if outcome is not Outcome.LEFT else 0.0, error)
     return found
 
 

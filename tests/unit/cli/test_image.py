@@ -13,7 +13,7 @@ from pymachine.cli.dependencies import Wiring
 from pymachine.driver import Driver, Handle
 from pymachine.errors import CheckFailed, DriverMissing
 from pymachine.images.cache import Shelf
-from pymachine.images.image import Known
+from pymachine.images.image import ImageFacts
 from pymachine.testing.fake_driver import FakeCloud
 
 DISK = bytes(510) + b"\x55\xaa" + bytes(1 << 20)
@@ -26,7 +26,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     made = Shelf(tmp_path / "shelf")
     with made.place("one") as place:
         place.part.write_bytes(DISK)
-        place.settle(Known("x86_64", "ID=debian\n", "26.1.5", "built here"), "disk")
+        place.settle(ImageFacts("x86_64", "ID=debian\n", "26.1.5", "built here"), "disk")
     return made
 
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from patience import LIMIT
 from pymachine.cloudinit import (
-    Part,
     SharedFolder,
     UserData,
+    UserDataPart,
     meta_data,
     multipart,
     network_config,
@@ -178,8 +178,8 @@ def test_meta_data_names_instance_and_host_as_text() -> None:
 
 def test_the_same_parts_give_the_same_bytes() -> None:
     parts = [
-        Part("text/x-shellscript", "#!/bin/sh\necho ü\n", "one"),
-        Part("text/cloud-config", "#cloud-config\n", "2"),
+        UserDataPart("text/x-shellscript", "#!/bin/sh\necho ü\n", "one"),
+        UserDataPart("text/cloud-config", "#cloud-config\n", "2"),
     ]
     assert multipart(parts) == multipart(parts)
     assert multipart(parts) != multipart(parts[::-1])
@@ -192,7 +192,9 @@ def test_the_same_parts_give_the_same_bytes() -> None:
 @example("of\r\nDOS\r\n")
 @example("x" * 5000 + "\n\n")
 def test_a_part_arrives_as_it_was_given(text: str) -> None:
-    document = multipart([Part("text/x-shellscript", text, "a"), Part("text/cloud-config", text, "b")])
+    document = multipart(
+        [UserDataPart("text/x-shellscript", text, "a"), UserDataPart("text/cloud-config", text, "b")]
+    )
     # As cloud-init reads it: from text, not from bytes.
     for part in (part for part in email.message_from_string(document.decode()).walk() if not part.is_multipart()):
         content = part.get_payload(decode=True)
@@ -203,8 +205,8 @@ def test_a_part_arrives_as_it_was_given(text: str) -> None:
 def test_a_text_is_not_hidden_from_a_compressor() -> None:
     text = "#!/bin/sh\n" + "".join(f"install --mode 0644 /srv/app/{number}.conf /etc/app/\n" for number in range(900))
     assert len(text) > 41_000
-    assert len(gzip.compress(multipart([Part("text/x-shellscript", text, "a")]))) < len(text) / 5
-    assert len(gzip.compress(multipart([Part("text/x-shellscript", text + "# é", "a")]))) < len(text) / 5
+    assert len(gzip.compress(multipart([UserDataPart("text/x-shellscript", text, "a")]))) < len(text) / 5
+    assert len(gzip.compress(multipart([UserDataPart("text/x-shellscript", text + "# é", "a")]))) < len(text) / 5
 
 
 class TestWithoutCloudInit:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from pymachine.cloudinit import Part, Theirs, UserData, multipart, read_theirs, user_data
+from pymachine.cloudinit import Theirs, UserData, UserDataPart, multipart, read_theirs, user_data
 from pymachine.driver import FirstBoot, Login
 from pymachine.errors import UsageFault
 
@@ -117,10 +117,10 @@ def test_a_script_travels_beside_our_config_and_runs_after_it() -> None:
 def test_the_configs_within_mime_are_merged_and_the_rest_travels() -> None:
     text = multipart(
         (
-            Part("text/cloud-config", "#cloud-config\npackages: [jq]\n", "a"),
-            Part("text/x-shellscript", "#!/bin/sh\n", "b"),
-            Part("text/cloud-config", "#cloud-config\npackages: [git]\nruncmd: [[x]]\n", "c"),
-            Part("text/plain", "#cloud-boothook\n", "d"),
+            UserDataPart("text/cloud-config", "#cloud-config\npackages: [jq]\n", "a"),
+            UserDataPart("text/x-shellscript", "#!/bin/sh\n", "b"),
+            UserDataPart("text/cloud-config", "#cloud-config\npackages: [git]\nruncmd: [[x]]\n", "c"),
+            UserDataPart("text/plain", "#cloud-boothook\n", "d"),
         )
     ).decode()
     ours, *rest = parts_of(user_data(OURS, read(text)))
@@ -203,7 +203,7 @@ TEMPLATED = "## template: jinja\n#!/bin/sh\necho {{ v1.region }}\n"
 
 
 def test_a_template_of_a_script_is_carried_for_the_machine_to_render() -> None:
-    for text in (TEMPLATED, multipart([Part("text/jinja2", TEMPLATED, "a")]).decode()):
+    for text in (TEMPLATED, multipart([UserDataPart("text/jinja2", TEMPLATED, "a")]).decode()):
         (part,) = read(text).parts
         assert (part.kind, part.text) == ("text/jinja2", TEMPLATED)
 
@@ -211,19 +211,19 @@ def test_a_template_of_a_script_is_carried_for_the_machine_to_render() -> None:
 @pytest.mark.parametrize("frequency", ["boot", "instance", "once"])
 def test_a_script_keeps_how_often_it_runs(frequency: str) -> None:
     kind = f"text/x-shellscript-per-{frequency}"
-    (part,) = read(multipart([Part(kind, "#!/bin/sh\n", "a")]).decode()).parts
+    (part,) = read(multipart([UserDataPart(kind, "#!/bin/sh\n", "a")]).decode()).parts
     assert part.kind == kind
 
 
 def test_a_template_within_mime_is_refused_as_well() -> None:
-    text = multipart([Part("text/cloud-config", "## template: jinja\n#cloud-config\n", "a")]).decode()
+    text = multipart([UserDataPart("text/cloud-config", "## template: jinja\n#cloud-config\n", "a")]).decode()
     with pytest.raises(UsageFault, match=r"user.yaml, part 1, line 1: ## template"):
         read(text)
 
 
 def test_a_part_of_a_foreign_type_is_refused() -> None:
     with pytest.raises(UsageFault, match="part 1: type text/html"):
-        read(multipart([Part("text/html", "<p>", "a")]).decode())
+        read(multipart([UserDataPart("text/html", "<p>", "a")]).decode())
 
 
 @pytest.mark.parametrize("text", ["power_state: {mode: reboot}", "package_reboot_if_required: true"])

@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from pymachine.engine.daemon_keys import KEYS, NUMBERS, Shape, check_keys
+from pymachine.engine.daemon_keys import KEYS, NUMBERS, ValueShape, check_keys
 from pymachine.engine.exec_start import SWITCHES
 from pymachine.engine.options import LIST_KEYS, wanted_config
 from pymachine.errors import UsageFault
 from pymachine.model import EngineSpec
 
-GOOD: dict[Shape, Any] = {
-    Shape.TEXT: "a", Shape.TRUTH: True, Shape.NUMBER: 1, Shape.SIZE: "64M", Shape.TEXTS: ["https://a"],
-    Shape.TABLE: {"a": "b"}, Shape.TABLES: [{"base": "10.0.0.0/8", "size": 24}],
+GOOD: dict[ValueShape, Any] = {
+    ValueShape.TEXT: "a", ValueShape.TRUTH: True, ValueShape.NUMBER: 1, ValueShape.SIZE: "64M", ValueShape.TEXTS: ["https://a"],
+    ValueShape.TABLE: {"a": "b"}, ValueShape.TABLES: [{"base": "10.0.0.0/8", "size": 24}],
 }  # fmt: skip
 
 
 # Shapes of keys that a value of another shape's example is right for.
 LIKE = {
-    Shape.TEXT: (Shape.TEXT, Shape.SIZE), Shape.SIZE: (Shape.TEXT, Shape.SIZE),
-    Shape.NUMBER: (Shape.NUMBER, Shape.SIZE),
+    ValueShape.TEXT: (ValueShape.TEXT, ValueShape.SIZE), ValueShape.SIZE: (ValueShape.TEXT, ValueShape.SIZE),
+    ValueShape.NUMBER: (ValueShape.NUMBER, ValueShape.SIZE),
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ LIKE = {
 def test_every_key_takes_its_shape_and_no_other(key: str) -> None:
     for shape, value in GOOD.items():
         fits = KEYS[key] in LIKE.get(shape, (shape,))
-        if key == "insecure-registries" and shape is Shape.TEXTS:
+        if key == "insecure-registries" and shape is ValueShape.TEXTS:
             value = ["a:5000"]
         if fits:
             check_keys({key: value})
@@ -82,6 +82,6 @@ def test_options_are_held_to_the_same_table() -> None:
 
 
 def test_the_tables_of_flags_agree_with_that_of_keys() -> None:
-    assert {key for key in LIST_KEYS.values() if KEYS.get(key) is not Shape.TEXTS} == set()
+    assert {key for key in LIST_KEYS.values() if KEYS.get(key) is not ValueShape.TEXTS} == set()
     flags_alone = {"validate", "version", "help"}
-    assert {flag for flag in SWITCHES - flags_alone if KEYS.get(flag) is not Shape.TRUTH} == set()
+    assert {flag for flag in SWITCHES - flags_alone if KEYS.get(flag) is not ValueShape.TRUTH} == set()

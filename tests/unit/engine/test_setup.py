@@ -10,7 +10,7 @@ from pymachine.engine.effects import Effect, effects_of
 from pymachine.engine.facts import HostFacts
 from pymachine.engine.host_facts import Asked, EngineFacts, Firewall, Neighbour, NeighbourKind
 from pymachine.engine.live_restore import LiveRestore
-from pymachine.engine.manifest import Opening
+from pymachine.engine.manifest import FirewalldPort
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
 from pymachine.engine.os_family import DockerRepo
 from pymachine.engine.setup import SetupPlan, plan_setup
@@ -350,7 +350,7 @@ class TestHost:
 
         plan = plan_setup(machine(port=2400), fresh(firewall=firewall))
 
-        assert plan.firewall.opens == plan.manifest.opening == Opening(2400, "internal")
+        assert plan.firewall.opens == plan.manifest.opening == FirewalldPort(2400, "internal")
         assert Effect.OPEN_PORT in effects_of(plan.changes)
 
     def test_proxies_are_given_in_both_spellings(self) -> None:

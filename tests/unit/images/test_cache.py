@@ -14,15 +14,15 @@ import pytest
 from patience import LIMIT
 from pymachine.errors import CheckFailed, PymachineError, UsageFault
 from pymachine.images.cache import Shelf
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 
 DISK = bytes(510) + b"\x55\xaa" + bytes(1 << 20)
 
 
-def put(shelf: Shelf, name: str, content: bytes = DISK, known: Known | None = None) -> Image:
+def put(shelf: Shelf, name: str, content: bytes = DISK, known: ImageFacts | None = None) -> Image:
     with shelf.place(name) as place:
         place.part.write_bytes(content)
-        return place.settle(known or Known(), "the test's disk")
+        return place.settle(known or ImageFacts(), "the test's disk")
 
 
 def begin(shelf: Shelf, error: BaseException, *, resume: bool = False) -> None:
@@ -38,7 +38,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def test_an_image_is_found_with_all_that_is_known_of_it(shelf: Shelf) -> None:
-    known = Known("aarch64", "ID=debian\n", "26.1.5", "somewhere")
+    known = ImageFacts("aarch64", "ID=debian\n", "26.1.5", "somewhere")
     made = put(shelf, "one", known=known)
     found = shelf.find("one")
     assert found == made
@@ -105,7 +105,7 @@ def test_two_at_once_make_it_once(shelf: Shelf) -> None:
             both_know.wait(LIMIT)
             made.append(content)
             place.part.write_bytes(content)
-            return place.settle(Known(), "disk")
+            return place.settle(ImageFacts(), "disk")
 
     both_know = threading.Event()
     with ThreadPoolExecutor(2) as pool:

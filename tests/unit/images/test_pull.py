@@ -10,7 +10,7 @@ import pytest
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.images.cache import Shelf
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 from pymachine.images.pull import baked_name, baked_origin, look_up, resolve
 from pymachine.images.qcow2 import MAGIC
 from pymachine_kvm.driver import KvmDriver
@@ -32,19 +32,19 @@ def both(shelf: Shelf, reference: str, arch: str = "x86_64") -> Image:
 
 
 def test_an_alias_stands_for_the_image_that_was_built_for_it(shelf: Shelf) -> None:
-    made = put(shelf, "debian-13-docker", known=Known(engine="26.1.5"))
+    made = put(shelf, "debian-13-docker", known=ImageFacts(engine="26.1.5"))
     assert both(shelf, "debian-13") == made
 
 
 def test_an_alias_stands_for_the_image_of_the_machines_architecture(shelf: Shelf) -> None:
     put(shelf, "debian-13")
-    arm = put(shelf, "debian-13-aarch64", known=Known(arch="aarch64"))
+    arm = put(shelf, "debian-13-aarch64", known=ImageFacts(arch="aarch64"))
     assert both(shelf, "debian-13-aarch64", arch="aarch64") == arm
 
 
 def test_what_was_baked_stands_in_for_its_image(shelf: Shelf) -> None:
     plain = put(shelf, "own")
-    baked = put(shelf, baked_name(plain), known=Known(engine="26.1.5", origin=baked_origin(plain.digest)))
+    baked = put(shelf, baked_name(plain), known=ImageFacts(engine="26.1.5", origin=baked_origin(plain.digest)))
     assert both(shelf, "own") == baked
 
 
@@ -80,7 +80,7 @@ def test_a_create_is_refused_for_what_its_alias_stands_for(tmp_path: Path, monke
     with Shelf(tmp_path).place("debian-13-docker") as place:
         header = struct.pack(">4sIQIIQI", MAGIC, 3, 0, 0, 16, 3 << 30, 0)
         place.part.write_bytes(header.ljust(3 << 16, b"\0"))
-        place.settle(Known(engine="26.1.5"), "the test's disk")
+        place.settle(ImageFacts(engine="26.1.5"), "the test's disk")
     options = KvmOptions(kvm_uri="test:///default", kvm_disk="1G", kvm_arch="x86_64")
     with pytest.raises(CheckFailed) as refused:
         KvmDriver().check(Request("node1", "0" * 32, options, 2376))

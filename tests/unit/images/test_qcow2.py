@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed
-from pymachine.images.qcow2 import Shape, shape_of
+from pymachine.images.qcow2 import DiskFormat, shape_of
 
 CLUSTER_BITS = 16
 GIB = 1 << 30
@@ -30,7 +30,7 @@ def raw(*, size: int = 4 << 20, partition_end: int = 4 << 20, kind: int = 0x83) 
     return bytes(disk)
 
 
-def shape(tmp_path: Path, content: bytes) -> Shape:
+def shape(tmp_path: Path, content: bytes) -> DiskFormat:
     path = tmp_path / "disk.img"
     path.write_bytes(content)
     return shape_of(path)
@@ -38,11 +38,11 @@ def shape(tmp_path: Path, content: bytes) -> Shape:
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_qcow2_tells_the_size_of_its_disk(tmp_path: Path, version: int) -> None:
-    assert shape(tmp_path, qcow2(version=version, size=5 * GIB)) == Shape("qcow2", 5 * GIB)
+    assert shape(tmp_path, qcow2(version=version, size=5 * GIB)) == DiskFormat("qcow2", 5 * GIB)
 
 
 def test_a_raw_disk_is_as_large_as_its_file(tmp_path: Path) -> None:
-    assert shape(tmp_path, raw()) == Shape("raw", 4 << 20)
+    assert shape(tmp_path, raw()) == DiskFormat("raw", 4 << 20)
 
 
 def test_the_entry_that_stands_in_for_a_gpt_may_claim_more_than_there_is(tmp_path: Path) -> None:

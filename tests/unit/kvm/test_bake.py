@@ -12,7 +12,7 @@ import pytest
 from pymachine.driver import Baking, Request
 from pymachine.errors import CheckFailed
 from pymachine.images.cache import Shelf
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 from pymachine.images.pull import baked_origin, import_file
 from pymachine.sizes import MIB
 from pymachine_kvm import KvmDriver
@@ -31,13 +31,13 @@ class Kitchen:
     connection: Any
     shelf: Shelf
 
-    def put(self, name: str, known: Known, content: bytes = DISK) -> Image:
+    def put(self, name: str, known: ImageFacts, content: bytes = DISK) -> Image:
         with self.shelf.place(name, reuse=True) as place:
             place.part.write_bytes(content)
             return place.settle(known, "the test's disk")
 
     def baked(self, plain: Image, engine: str = "26.1.5") -> Image:
-        return self.put(f"{plain.name}-docker", Known(engine=engine, origin=baked_origin(plain.digest)))
+        return self.put(f"{plain.name}-docker", ImageFacts(engine=engine, origin=baked_origin(plain.digest)))
 
     def baking(self, **options: Any) -> Baking | None:
         given = KvmOptions(kvm_uri="test:///default", kvm_arch="x86_64", **{"kvm_image": "plain", **options})
@@ -56,7 +56,7 @@ def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kitchen
 
 
 def test_the_machine_for_it_has_nothing_of_the_users_and_a_small_disk(kitchen: Kitchen, tmp_path: Path) -> None:
-    kitchen.put("plain", Known())
+    kitchen.put("plain", ImageFacts())
     (tmp_path / "theirs").write_text("#cloud-config\npackages: [htop]\n")
     baking = kitchen.baking(
         kvm_bake=True,
@@ -73,7 +73,7 @@ def test_the_machine_for_it_has_nothing_of_the_users_and_a_small_disk(kitchen: K
 
 
 def test_its_disk_is_never_larger_than_the_users(kitchen: Kitchen) -> None:
-    kitchen.put("plain", Known())
+    kitchen.put("plain", ImageFacts())
     baking = kitchen.baking(kvm_disk="1500M")
     assert baking is not None
     assert baking.options.kvm_disk == "1500M"
@@ -85,12 +85,12 @@ def test_who_does_not_ask_gets_nothing_baked_and_libvirt_is_not_asked() -> None:
 
 
 def test_an_image_with_an_engine_is_not_baked(kitchen: Kitchen) -> None:
-    kitchen.put("plain", Known(engine="26.1.5"))
+    kitchen.put("plain", ImageFacts(engine="26.1.5"))
     assert kitchen.baking() is None
 
 
 def test_what_was_baked_is_not_baked_again_and_its_image_is_taken_from_then_on(kitchen: Kitchen) -> None:
-    plain = kitchen.put("plain", Known())
+    plain = kitchen.put("plain", ImageFacts())
     assert kitchen.resolve("plain") == "plain"
     kitchen.baked(plain)
     assert kitchen.baking() is None
@@ -108,8 +108,8 @@ def test_the_image_of_a_file_is_baked_too(kitchen: Kitchen, tmp_path: Path) -> N
 
 
 def test_an_image_that_was_renewed_is_baked_anew(kitchen: Kitchen) -> None:
-    kitchen.baked(kitchen.put("plain", Known()))
-    kitchen.put("plain", Known(), DISK + bytes(512))
+    kitchen.baked(kitchen.put("plain", ImageFacts()))
+    kitchen.put("plain", ImageFacts(), DISK + bytes(512))
     assert kitchen.resolve("plain") == "plain"
     baking = kitchen.baking()
     assert baking is not None
@@ -119,7 +119,7 @@ def test_an_image_that_was_renewed_is_baked_anew(kitchen: Kitchen) -> None:
 def test_an_image_of_that_name_that_was_not_baked_is_neither_taken_nor_replaced(
     kitchen: Kitchen, tmp_path: Path
 ) -> None:
-    kitchen.put("plain", Known())
+    kitchen.put("plain", ImageFacts())
     file = tmp_path / "disk.raw"
     file.write_bytes(DISK)
     import_file(kitchen.shelf, file, "plain-docker", arch="x86_64", digest=None)
@@ -129,5 +129,5 @@ def test_an_image_of_that_name_that_was_not_baked_is_neither_taken_nor_replaced(
 
 
 def test_the_name_of_a_base_tells_which_image_it_holds(kitchen: Kitchen) -> None:
-    plain = kitchen.put("plain", Known())
+    plain = kitchen.put("plain", ImageFacts())
     assert baked_origin(digest_in(base_name(plain))) == baked_origin(plain.digest)

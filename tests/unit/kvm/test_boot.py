@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from patience import AGES, LIMIT, gives_up, until
 from pymachine.errors import CheckFailed, DriverError
-from pymachine_kvm.boot import Ended, follow, has_banner, scaled, ssh_address, why_stopped
+from pymachine_kvm.boot import BootEnded, follow, has_banner, scaled, ssh_address, why_stopped
 from pymachine_kvm.boot_log import LONGEST_LINE, MANY_LINES, Lines, Progress, Story, phase_of
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import libvirt
@@ -391,4 +391,4 @@ def test_an_address_that_cannot_be_resolved_is_not_reached() -> None:
 
 
 def test_the_end_of_a_view_has_a_reason() -> None:
-    assert Ended("gone").hint is None
+    assert BootEnded("gone").hint is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymachine_kvm.boot import Again, Ended, Seen, seen_out
+from pymachine_kvm.boot import Again, BootEnded, Seen, seen_out
 from pymachine_kvm.panic import RESETS, Resets, ends_panic
 
 RUNNING = (1, 1)
@@ -93,7 +93,7 @@ def test_an_emulated_guest_that_panics_before_it_runs_a_program_is_reset_and_boo
 def test_one_that_panics_every_time_is_given_up() -> None:
     guest = Guest(*([KERNEL, NO_TIMER] for _ in range(RESETS + 1)))
 
-    assert isinstance(seen_of(guest)[-1], Ended)
+    assert isinstance(seen_of(guest)[-1], BootEnded)
     assert guest.done == ["reset"] * RESETS + ["destroy"]
 
 
@@ -111,5 +111,5 @@ def test_any_other_panic_ends_at_once_with_the_guest_off(boot: list[str], emulat
     *lines, end = seen_of(guest, emulated=emulated)
 
     assert lines == boot
-    assert isinstance(end, Ended)
+    assert isinstance(end, BootEnded)
     assert guest.done == ["destroy"]

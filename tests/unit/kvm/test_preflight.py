@@ -16,15 +16,15 @@ from pymachine.sizes import GIB
 from pymachine_kvm.base_images import MARK, base_name
 from pymachine_kvm.handle import Vm, volume_names
 from pymachine_kvm.host_facts import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
-from pymachine_kvm.kvm_device import OPEN_THE_NODE, Account, Node
+from pymachine_kvm.kvm_device import OPEN_THE_NODE, DeviceFile, QemuAccount
 from pymachine_kvm.libvirt_api import connect
-from pymachine_kvm.options import KvmOptions, Wanted, read_options
-from pymachine_kvm.preflight import LEAST_IMAGE, ROOM_FOR_ENGINE, ROOM_TO_WORK, Finding, check, drops, findings
+from pymachine_kvm.options import DomainConfig, KvmOptions, read_options
+from pymachine_kvm.preflight import LEAST_IMAGE, ROOM_FOR_ENGINE, ROOM_TO_WORK, PreflightFault, check, drops, findings
 from pymachine_kvm.virtualization import Promise
 
 OWN = Vm("qemu:///system", "0" * 32, "node1", "default", "disk", "seed", "52:54:00:00:00:01")
-QEMU = Account("libvirt-qemu", 64055, frozenset({107}))
-CLOSED = Node(0o20600, 0, 0, QEMU)
+QEMU = QemuAccount("libvirt-qemu", 64055, frozenset({107}))
+CLOSED = DeviceFile(0o20600, 0, 0, QEMU)
 IMAGE = Image("debian-13", Path("/shelf/debian-13.img"), "ab" * 32, "qcow2", GIB, 3 * GIB)
 FACTS = Facts(
     uri="qemu:///system",
@@ -32,7 +32,7 @@ FACTS = Facts(
     session=False,
     root=False,
     version=11_000_000,
-    promise=Promise("x86_64", frozenset({"x86_64"}), local=True, node=Node(0o20666, 0, 0, QEMU)),
+    promise=Promise("x86_64", frozenset({"x86_64"}), local=True, node=DeviceFile(0o20666, 0, 0, QEMU)),
     emulated=frozenset({"x86_64"}),
     cpus=4,
     memory=8 * GIB,
@@ -46,11 +46,11 @@ ARM_IMAGE = replace(IMAGE, arch="aarch64")
 ARM = replace(FACTS, promise=replace(FACTS.promise, arch="aarch64"), emulated=frozenset({"x86_64", "aarch64"}))
 
 
-def wanted(**options: Any) -> Wanted:
+def wanted(**options: Any) -> DomainConfig:
     return read_options(KvmOptions(**options))
 
 
-def found(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> list[Finding]:
+def found(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> list[PreflightFault]:
     return list(findings(facts, wanted(**options), image, OWN))
 
 
@@ -59,13 +59,13 @@ def values(message: str) -> list[str]:
     return [word for word in message.split() if word.startswith("--") or any(letter.isdigit() for letter in word)]
 
 
-def refused(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> Finding:
+def refused(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> PreflightFault:
     (finding,) = found(facts, image=image, **options)
     assert finding.refuses
     return finding
 
 
-def warned(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> Finding:
+def warned(facts: Facts, *, image: Image | None = IMAGE, **options: Any) -> PreflightFault:
     (finding,) = found(facts, image=image, **options)
     assert not finding.refuses
     return finding

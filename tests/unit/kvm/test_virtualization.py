@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed
-from pymachine_kvm.kvm_device import Account, Node, account, kvm_node, qemu_account
+from pymachine_kvm.kvm_device import DeviceFile, QemuAccount, account, kvm_node, qemu_account
 from pymachine_kvm.kvm_probe import Answer, BootDisk, ask_guest, domain_xml
 from pymachine_kvm.libvirt_api import connect, libvirt
 from pymachine_kvm.virtualization import Host, Promise, decide, host_of, insist, read_capabilities, ruled_out, settle
 from pymachine_kvm.virtualization_cache import AGAIN_AFTER, Verdict, Verdicts
 
-QEMU = Account("libvirt-qemu", 64055, frozenset({107, 64055}))
-OPEN = Node(0o20660, 0, 107, QEMU)
-CLOSED = Node(0o20600, 0, 0, QEMU)
+QEMU = QemuAccount("libvirt-qemu", 64055, frozenset({107, 64055}))
+OPEN = DeviceFile(0o20660, 0, 107, QEMU)
+CLOSED = DeviceFile(0o20600, 0, 0, QEMU)
 PROMISING = Promise("x86_64", frozenset({"x86_64"}), local=True, node=OPEN)
 HOST = Host("qemu:///system", "machine-id", ("6.12", "11003000", "10000002"))
 CAPABILITIES = """<capabilities>
@@ -91,18 +91,18 @@ def test_a_promise_is_left_for_a_guest_to_prove(promise: Promise) -> None:
 @pytest.mark.parametrize(
     ("node", "openable"),
     [
-        (Node(0o20666, 0, 0, QEMU), True),
-        (Node(0o20660, 0, 107, QEMU), True),
-        (Node(0o20660, 0, 36, QEMU), False),
-        (Node(0o20640, 0, 107, QEMU), False),
-        (Node(0o20600, 0, 107, QEMU), False),
-        (Node(0o20606, 0, 107, QEMU), False),
-        (Node(0o20600, 64055, 0, QEMU), True),
-        (Node(0o20600, 0, 0, Account("root", 0, frozenset({0}))), True),
-        (Node(0o20600, 0, 0, None), True),
+        (DeviceFile(0o20666, 0, 0, QEMU), True),
+        (DeviceFile(0o20660, 0, 107, QEMU), True),
+        (DeviceFile(0o20660, 0, 36, QEMU), False),
+        (DeviceFile(0o20640, 0, 107, QEMU), False),
+        (DeviceFile(0o20600, 0, 107, QEMU), False),
+        (DeviceFile(0o20606, 0, 107, QEMU), False),
+        (DeviceFile(0o20600, 64055, 0, QEMU), True),
+        (DeviceFile(0o20600, 0, 0, QemuAccount("root", 0, frozenset({0}))), True),
+        (DeviceFile(0o20600, 0, 0, None), True),
     ],
 )
-def test_a_device_opens_as_the_kernel_reads_its_mode(node: Node, openable: bool) -> None:
+def test_a_device_opens_as_the_kernel_reads_its_mode(node: DeviceFile, openable: bool) -> None:
     assert node.openable is openable
 
 
@@ -111,12 +111,12 @@ def test_a_device_opens_as_the_kernel_reads_its_mode(node: Node, openable: bool)
     [
         (OPEN, ""),
         (CLOSED, "sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm"),
-        (Node(0o20660, 0, 0, QEMU), "sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm"),
-        (Node(0o20660, 0, 1, QEMU), f"sudo usermod -aG {grp.getgrgid(1).gr_name} libvirt-qemu"),
-        (Node(0o20660, 0, 99999, QEMU), "sudo usermod -aG 99999 libvirt-qemu"),
+        (DeviceFile(0o20660, 0, 0, QEMU), "sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm"),
+        (DeviceFile(0o20660, 0, 1, QEMU), f"sudo usermod -aG {grp.getgrgid(1).gr_name} libvirt-qemu"),
+        (DeviceFile(0o20660, 0, 99999, QEMU), "sudo usermod -aG 99999 libvirt-qemu"),
     ],
 )
-def test_a_closed_device_has_a_command_that_opens_it(node: Node, command: str) -> None:
+def test_a_closed_device_has_a_command_that_opens_it(node: DeviceFile, command: str) -> None:
     assert node.mend == command
 
 

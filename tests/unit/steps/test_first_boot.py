@@ -11,7 +11,7 @@ import pytest
 from typing_extensions import override
 
 from pymachine.create import create
-from pymachine.driver import Prospect, Request
+from pymachine.driver import PlannedInstance, Request
 from pymachine.errors import CheckFailed, DriverError, EngineError, StepFailed, TlsError, Unreachable
 from pymachine.model import Endpoint, Phase
 from pymachine.store.client_files import LOGIN_KEY, located
@@ -28,11 +28,11 @@ STEPS = [
 ]  # fmt: skip
 
 
-def with_engine(seen: Prospect) -> Prospect:
+def with_engine(seen: PlannedInstance) -> PlannedInstance:
     return replace(seen, os_release=DEBIAN, engine="26.1.5")
 
 
-def without_engine(seen: Prospect) -> Prospect:
+def without_engine(seen: PlannedInstance) -> PlannedInstance:
     return replace(seen, os_release=DEBIAN)
 
 
@@ -43,7 +43,7 @@ def is_watch(command: Command) -> bool:
 
 @pytest.fixture
 def foreseeing(tmp_path: Path) -> Callable[..., World]:
-    def make(foreseen: Callable[[Prospect], Prospect] = with_engine) -> World:
+    def make(foreseen: Callable[[PlannedInstance], PlannedInstance] = with_engine) -> World:
         world = World(tmp_path / "store", preexisting=False)
         world.cloud.foreseen = foreseen
         world.answer(is_watch, DONE)

@@ -11,7 +11,7 @@ import pytest
 
 from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.model import Endpoint
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm import change, init, join, leave, status
 from pymachine.swarm.control import UNLOCK_KEY
 from pymachine.swarm_api.protocol import ClusterEngine
@@ -49,7 +49,7 @@ class Mortal:
         self._engine.close()
 
 
-def mortal(world: SwarmWorld, calls: int, *, after: bool) -> Tools:
+def mortal(world: SwarmWorld, calls: int, *, after: bool) -> Services:
     """The tools of a process that dies at that call."""
     life = [calls]
 
@@ -59,23 +59,23 @@ def mortal(world: SwarmWorld, calls: int, *, after: bool) -> Tools:
     return replace(world.tools, connect_cluster=connect)
 
 
-def found(world: SwarmWorld, tools: Tools) -> None:
+def found(world: SwarmWorld, tools: Services) -> None:
     init("m1", SwarmSpec(autolock=True), MANAGER, tools, peers=["m2"])
 
 
-def enter(world: SwarmWorld, tools: Tools) -> None:
+def enter(world: SwarmWorld, tools: Services) -> None:
     join("m2", MANAGER, tools, via=["m1"])
 
 
-def work(world: SwarmWorld, tools: Tools) -> None:
+def work(world: SwarmWorld, tools: Services) -> None:
     join("w1", WORKER, tools, via=["m1"])
 
 
-def go(world: SwarmWorld, tools: Tools) -> None:
+def go(world: SwarmWorld, tools: Services) -> None:
     leave("m3", tools)
 
 
-def rise(world: SwarmWorld, tools: Tools) -> None:
+def rise(world: SwarmWorld, tools: Services) -> None:
     change("w1", tools, role="manager")
 
 

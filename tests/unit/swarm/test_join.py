@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.driver import Opening
+from pymachine.driver import NodePort
 from pymachine.errors import CheckFailed, DriverError, EngineError, LeaseHeld, UsageFault
 from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.swarm import init, join, leave, status
@@ -40,7 +40,7 @@ def test_who_founds_or_joins_has_the_ways_between_nodes_opened_first(world: Swar
     init("m1", SwarmSpec(data_path_port=5789), MANAGER, world.tools)
     join("w1", WORKER, world.tools, via=["m1"])
     assert cloud.opened == dict.fromkeys(("m1", "w1"), openings(5789))
-    assert Opening("udp", 5789) in cloud.opened["w1"]
+    assert NodePort("udp", 5789) in cloud.opened["w1"]
     init("m1", SwarmSpec(data_path_port=5789), MANAGER, world.tools)
     join("w1", WORKER, world.tools, via=["m1"])
     assert cloud.calls.count("interconnect") == 2, "for members it was done"

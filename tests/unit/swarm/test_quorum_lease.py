@@ -14,7 +14,7 @@ from patience import LIMIT
 from pymachine import swarm
 from pymachine.errors import CheckFailed, Interrupted, LeaseHeld
 from pymachine.fleet.inventory.model import NodeSpec
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store.sqlite import SqliteStore
 from pymachine.swarm.quorum_lease import PATIENCE, lease_name
 from unit.swarming import MANAGER, SwarmWorld
@@ -37,15 +37,15 @@ def _pause(seconds: float) -> None:
     threading.Event().wait(min(seconds, 0.01))
 
 
-def _drained(name: str) -> Callable[[Tools], object]:
-    def work(tools: Tools) -> None:
+def _drained(name: str) -> Callable[[Services], object]:
+    def work(tools: Services) -> None:
         with swarm.drained(name, tools):
             pass
 
     return work
 
 
-TAKING: dict[str, Callable[[Tools], object]] = {
+TAKING: dict[str, Callable[[Services], object]] = {
     "drain": _drained("m2"),
     "leave": lambda tools: swarm.leave("m2", tools),
     "demote": lambda tools: swarm.change("m2", tools, role="worker"),
@@ -83,7 +83,7 @@ def test_what_takes_a_manager_away_waits_for_the_other_process(world: SwarmWorld
         lambda tools: swarm.join("x", WORKER, tools, via=["m1"]),
     ],
 )
-def test_workers_and_labels_wait_for_nobody(world: SwarmWorld, work: Callable[[Tools], object]) -> None:
+def test_workers_and_labels_wait_for_nobody(world: SwarmWorld, work: Callable[[Services], object]) -> None:
     world.swarm(3, 1)
     world.machines("x")
     with world.store.lease(lease_name(_cluster(world)), "restart of manager m1"):
@@ -135,7 +135,7 @@ def test_two_stores_of_one_folder_never_have_two_managers_away(world: SwarmWorld
     most = 0
     lock = threading.Lock()
 
-    def work(name: str, tools: Tools) -> None:
+    def work(name: str, tools: Services) -> None:
         nonlocal most
         with swarm.drained(name, tools):
             with lock:

@@ -13,7 +13,7 @@ from patience import LIMIT
 from pymachine.errors import EngineError, QuorumLost, Unreachable
 from pymachine.model import Endpoint
 from pymachine.swarm_api import connect
-from pymachine.swarm_api.protocol import ClusterEngine, Founding, NodeChange, Rotation, Settings
+from pymachine.swarm_api.protocol import ClusterEngine, NodeChange, Rotation, SwarmInit, SwarmSettings
 from unit.stub_swarm_engine import StubEngine, serving
 
 SPEC = {
@@ -82,7 +82,9 @@ def test_a_manager_that_calls_itself_unspecified_has_the_address_of_its_raft(
 
 def test_init_says_all_that_cannot_be_changed_later(stub: StubEngine, engine: ClusterEngine) -> None:
     stub.answer("POST /swarm/init", (200, "n1"))
-    founding = Founding("192.0.2.7", ("10.80.0.0/16",), 26, 4790, Settings(autolock=True, certificate_life=3600))
+    founding = SwarmInit(
+        "192.0.2.7", ("10.80.0.0/16",), 26, 4790, SwarmSettings(autolock=True, certificate_life=3600)
+    )
     assert engine.init(founding) == "n1"
     body = stub.asked[-1][2]
     assert body["AdvertiseAddr"] == "192.0.2.7"
@@ -96,7 +98,7 @@ def test_init_says_all_that_cannot_be_changed_later(stub: StubEngine, engine: Cl
 
 def test_init_on_an_address_of_the_new_family_listens_there(stub: StubEngine, engine: ClusterEngine) -> None:
     stub.answer("POST /swarm/init", (200, "n1"))
-    engine.init(Founding("fd00::7"))
+    engine.init(SwarmInit("fd00::7"))
     assert stub.asked[-1][2]["ListenAddr"] == "[::]:2377"
 
 
@@ -139,7 +141,7 @@ def test_a_new_authority_is_asked_for_by_counting_up_and_the_rest_stays(
 ) -> None:
     stub.answer("GET /swarm", (200, SWARM))
     stub.answer("POST /swarm/update", (200, ""))
-    engine.change_cluster(Settings(task_history=9), Rotation(worker_token=True, authority=True))
+    engine.change_cluster(SwarmSettings(task_history=9), Rotation(worker_token=True, authority=True))
     (_, query, body) = stub.asked_for("POST /swarm/update")[0]
     assert "rotateWorkerToken=True" in query
     assert "rotateManagerToken=False" in query

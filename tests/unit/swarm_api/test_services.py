@@ -17,7 +17,7 @@ from pymachine.fleet.apply.scheduler import Bounds, Outcome, Quiet
 from pymachine.fleet.apply.status import overview
 from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet
-from pymachine.fleet.plan import Kind
+from pymachine.fleet.plan import ActionKind
 from pymachine.swarm_api import connect
 from pymachine.swarm_api.containers import Container, missing_from
 from pymachine.swarm_api.protocol import ClusterEngine
@@ -196,7 +196,7 @@ def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, s
         services["shop_web"] = replace(services["shop_web"], running=1, failure=CRASH)
         del services["shop_db"]
     made = world.plan(shop)
-    assert kinds(made) == {"stack shop": [Kind.DEPLOY]}
+    assert kinds(made) == {"stack shop": [ActionKind.DEPLOY]}
     (action,) = made.actions
     assert action.reasons == ("shop_web: 1 of 3 tasks run: task: non-zero exit (1)", "shop_db: it is not there")
     assert world.work is not None
@@ -266,7 +266,7 @@ def test_plan_drift_and_status_see_containers_that_do_not_run(
     told = f"{(container or missing).name}: {(container or missing).in_words()}"
     made = world.plan(local)
     (action,) = made.actions
-    assert (action.kind, action.reasons) == (Kind.DEPLOY, (told,))
+    assert (action.kind, action.reasons) == (ActionKind.DEPLOY, (told,))
     assert world.work is not None
     records = records_of(world.tools)
     found = drift(local, records, world.work.known, made, {})

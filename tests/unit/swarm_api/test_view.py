@@ -13,8 +13,8 @@ from pymachine.swarm_api.view import (
     MACHINE_LABEL,
     ClusterView,
     Member,
-    Node,
     Quorum,
+    SwarmNode,
     node_document,
     quorum_of,
     wanted_labels,
@@ -26,8 +26,8 @@ def numbers(quorum: Quorum) -> list[str]:
     return re.findall(r"\d+", quorum.in_words())
 
 
-def manager(name: str, *, up: bool = True, leader: bool = False) -> Node:
-    return Node(
+def manager(name: str, *, up: bool = True, leader: bool = False) -> SwarmNode:
+    return SwarmNode(
         name, name, "manager", state="ready" if up else "down", manager_address="192.0.2.1:2377", reachable=up,
         leader=leader,
     )  # fmt: skip
@@ -53,7 +53,7 @@ def test_the_majority_in_words_advises_odd_counts() -> None:
 
 
 def test_a_node_that_is_being_demoted_counts_until_it_is_none() -> None:
-    leaving = Node("n2", "n2", "worker", manager_address="192.0.2.2:2377", reachable=True)
+    leaving = SwarmNode("n2", "n2", "worker", manager_address="192.0.2.2:2377", reachable=True)
     assert quorum_of((manager("n1"), leaving)) == Quorum(2, 2)
 
 
@@ -65,15 +65,15 @@ def test_labels_of_before_go_and_those_of_others_stay() -> None:
 
 
 def test_a_view_is_healthy_when_every_node_is_there() -> None:
-    whole = ClusterView("c", (Member("m1", manager("m1", leader=True)), Member("w1", Node("w1", "w1"))), "m1")
+    whole = ClusterView("c", (Member("m1", manager("m1", leader=True)), Member("w1", SwarmNode("w1", "w1"))), "m1")
     assert whole.healthy
     assert whole.leader == "m1"
     assert not ClusterView("c", whole.members, "m1", missing=("w2",)).healthy
-    assert not ClusterView("c", (*whole.members, Member("w2", Node("w2", "w2", state="down"))), "m1").healthy
+    assert not ClusterView("c", (*whole.members, Member("w2", SwarmNode("w2", "w2", state="down"))), "m1").healthy
 
 
 def test_a_node_of_no_machine_is_a_stranger_with_null_in_json() -> None:
-    member = Member("", Node("n1", "host", labels={MACHINE_LABEL: "id", "tier": "web"}))
+    member = Member("", SwarmNode("n1", "host", labels={MACHINE_LABEL: "id", "tier": "web"}))
     assert ClusterView("c", (member,)).strangers == (member.node,)
     document = node_document(member)
     assert (document["machine"], document["labels"], document["reachable"]) == (None, {"tier": "web"}, None)

@@ -16,7 +16,7 @@ from pymachine.errors import CheckFailed, UsageFault
 
 if TYPE_CHECKING:
     from pymachine.cli.fleet_summary import Course
-    from pymachine.fleet.apply.scheduler import Account
+    from pymachine.fleet.apply.scheduler import RunSummary
     from pymachine.fleet.plan import Plan
 
 ROUNDS = 3  # what was off or locked shows only once it is on: then there is more to do
@@ -101,7 +101,7 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
         raise_for(course.accounts[-1] if course.accounts else None, made, "destroy")
 
 
-def _done_in(accounts: Sequence[Account]) -> list[str]:
+def _done_in(accounts: Sequence[RunSummary]) -> list[str]:
     """Return what earlier rounds brought to its end."""
     from pymachine.fleet.apply.scheduler import Outcome
 
@@ -155,7 +155,7 @@ def _agreed(app: App, course: Course, given: Mapping[str, Any]) -> bool:
     return agreed
 
 
-def _carried_out(fleet: Opened, made: Plan, given: Mapping[str, Any]) -> Account:
+def _carried_out(fleet: Opened, made: Plan, given: Mapping[str, Any]) -> RunSummary:
     from pymachine.cli.fleet_output import show_account
     from pymachine.fleet.apply.scheduler import Bounds
 

@@ -17,7 +17,7 @@ from pymachine.events import Reporter, looking
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
-    from pymachine.fleet.apply.remote_commands import Said
+    from pymachine.fleet.apply.remote_commands import CommandOutput
     from pymachine.fleet.apply.status import Overview
 
 STATUS_DEADLINE = 10.0
@@ -153,11 +153,11 @@ def _reachable(opened_fleet: Opened) -> list[Machine]:
 
 
 def _asked(
-    machines: Sequence[Machine], ask: Callable[[Machine], Said], given: Mapping[str, Any], reporter: Reporter
-) -> tuple[dict[str, Said], dict[str, PymachineError]]:
+    machines: Sequence[Machine], ask: Callable[[Machine], CommandOutput], given: Mapping[str, Any], reporter: Reporter
+) -> tuple[dict[str, CommandOutput], dict[str, PymachineError]]:
     from pymachine.fleet.apply.parallel import spread
 
-    said: dict[str, Said] = {}
+    said: dict[str, CommandOutput] = {}
     failures: dict[str, PymachineError] = {}
     with looking(reporter, "waiting for machines", [machine.name for machine in machines]) as seen:
         for machine, answer in spread(machines, ask, given["parallel"]):
@@ -170,7 +170,7 @@ def _asked(
     return {name: said[name] for name in order if name in said}, failures
 
 
-def _told(app: App, said: Mapping[str, Said], failures: dict[str, PymachineError], *, as_json: bool) -> None:
+def _told(app: App, said: Mapping[str, CommandOutput], failures: dict[str, PymachineError], *, as_json: bool) -> None:
     from pymachine.fleet.apply.remote_commands import grouped
 
     app.settle()

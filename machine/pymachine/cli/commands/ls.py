@@ -28,7 +28,7 @@ LAYOUT = Layout(("ACTIVE", "DRIVER", "DOCKER"), below="ERRORS")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MachineRow:
     """One machine in the list; ``errors`` are sentences, ``seconds`` how long it took to answer."""
 
     name: str
@@ -45,7 +45,7 @@ class Row:
     seconds: float | None = None
 
 
-Filter = Callable[[Row], bool]
+Filter = Callable[[MachineRow], bool]
 
 
 @command()
@@ -90,11 +90,11 @@ class _Filters:
         """Whether machines have to be looked at."""
         return "state" in self._by_key
 
-    def may_accept(self, row: Row) -> bool:
+    def may_accept(self, row: MachineRow) -> bool:
         """Whether what is on record fits."""
         return all(any(f(row) for f in some) for key, some in self._by_key.items() if key != "state")
 
-    def accept(self, row: Row) -> bool:
+    def accept(self, row: MachineRow) -> bool:
         """Whether everything fits."""
         return all(any(f(row) for f in some) for some in self._by_key.values())
 
@@ -137,12 +137,12 @@ _FILTERS: Mapping[str, Callable[[str], Filter]] = {
 _KEYS = "filter by " + ", ".join(_FILTERS)
 
 
-def _unseen(record: Machine | Broken) -> Row:
+def _unseen(record: Machine | Broken) -> MachineRow:
     """Return what a record says, before anybody looked at the machine."""
     if isinstance(record, Broken):
         reason = f"{record.reason}; `pymachine rm -f {record.name}` forgets it"
-        return Row(record.name, driver="?", state=State.ERROR, errors=(reason,))
-    return Row(
+        return MachineRow(record.name, driver="?", state=State.ERROR, errors=(reason,))
+    return MachineRow(
         record.name,
         driver=record.driver,
         url=url_or_none(record),
@@ -152,7 +152,7 @@ def _unseen(record: Machine | Broken) -> Row:
     )
 
 
-def _seen(app: App, records: Sequence[Machine | Broken], timeout: float) -> list[Row]:
+def _seen(app: App, records: Sequence[Machine | Broken], timeout: float) -> list[MachineRow]:
     from pymachine.probe import look_at
 
     machines = [record for record in records if not isinstance(record, Broken)]
@@ -202,13 +202,13 @@ def _first_end(machine: Machine) -> str | None:
     return min(filter(None, ends), default=None)
 
 
-def _with(row: Row, **changes: Any) -> Row:
+def _with(row: MachineRow, **changes: Any) -> MachineRow:
     from dataclasses import replace
 
     return replace(row, **changes)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: MachineRow) -> tuple[str, ...]:
     return (
         row.name,
         "*" if row.active else "-",

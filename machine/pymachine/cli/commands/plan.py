@@ -12,7 +12,7 @@ from pymachine.cli.options import JSON, command
 from pymachine.cli.output import columns, dump, say
 
 if TYPE_CHECKING:
-    from pymachine.fleet.apply.drift import Difference
+    from pymachine.fleet.apply.drift import Drift
 
 UNSEEN = 5
 
@@ -69,7 +69,7 @@ def drift(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: in
     return UNSEEN if found else 0
 
 
-def _differences(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int) -> list[Difference]:
+def _differences(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int) -> list[Drift]:
     from pymachine.fleet.apply.drift import ask_all, drift
     from pymachine.fleet.apply.survey import records_of
 

@@ -20,7 +20,7 @@ from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
     from pymachine.steps.preview import Preview
-    from pymachine.steps.services import Tools
+    from pymachine.steps.services import Services
 
 WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers call these options
 
@@ -131,7 +131,7 @@ def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_
     show_plans([found[name] for name in wanted], as_json=as_json)
 
 
-def _work(app: App, names: Sequence[str], verb: Callable[[str, Tools], Machine], as_json: bool) -> None:
+def _work(app: App, names: Sequence[str], verb: Callable[[str, Services], Machine], as_json: bool) -> None:
     from pymachine.swarm import turns
 
     began = app.wiring.now()

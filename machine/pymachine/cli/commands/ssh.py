@@ -58,7 +58,7 @@ def scp(app: App, /, places: tuple[str, ...], **flags: bool) -> None:
     if not names:
         raise UsageFault("scp needs a machine at one end", hint="write NAME:PATH for a path on a machine")
     machines = {name: located(app.store, one(app, name)) for name in names}
-    ends = [shell.Place(end.path, machines[end.machine].name, end.user) if end.machine else end for end in ends]
+    ends = [shell.CopyEnd(end.path, machines[end.machine].name, end.user) if end.machine else end for end in ends]
     config = shell.write_ssh_config(app.folder, list({m.name: m for m in machines.values()}.values()))
     letters = {"recursive": "-r", "quiet": "-q", "preserve": "-p"}
     words = shell.scp_words(config, [letter for flag, letter in letters.items() if flags[flag]], ends)

@@ -16,7 +16,7 @@ from pymachine import expansion
 from pymachine.errors import PymachineError
 from pymachine.fleet.apply.compose_variables import Missing, missing
 from pymachine.fleet.apply.private_files import private_folder, quoted, write
-from pymachine.fleet.apply.subprocesses import Ended, NotInstalled, RunProgram
+from pymachine.fleet.apply.subprocesses import CompletedProgram, NotInstalled, RunProgram
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan.observed import Unresolved, Why
 from pymachine.shell import docker_environ
@@ -175,13 +175,13 @@ class Compose:
         told = _document(ended.output)["services"]["values"]["environment"]
         return {key: str(told[f"v{number}"]).replace("$$", "$").encode() for number, key in enumerate(variables)}
 
-    def _config(self, stack: StackSpec, words: Sequence[str], given: bytes | None = None) -> Ended:
+    def _config(self, stack: StackSpec, words: Sequence[str], given: bytes | None = None) -> CompletedProgram:
         folder = Path(stack.files[0]).parent
         return self._run(["docker", "compose", *words], self.environ_of(stack), folder, given)
 
     def _run(
         self, words: list[str], environ: Mapping[str, str], folder: Path | None = None, given: bytes | None = None
-    ) -> Ended:
+    ) -> CompletedProgram:
         return self.run(words, environ, deadline=DEADLINE, folder=folder, given=given, apart=True)
 
 
@@ -214,7 +214,7 @@ def _of_tables(part: Any) -> bool:
     return isinstance(part, dict) and all(isinstance(entry, dict) for entry in part.values())
 
 
-def _refused(stack: StackSpec, ended: Ended) -> Unresolved:
+def _refused(stack: StackSpec, ended: CompletedProgram) -> Unresolved:
     return Unresolved(Why.REFUSED, f"Compose refuses the files of stack {stack.name}: {_last(ended)}")
 
 
@@ -243,7 +243,7 @@ def _unset(stack: StackSpec, without: Missing) -> Unresolved:
     )
 
 
-def _last(ended: Ended) -> str:
+def _last(ended: CompletedProgram) -> str:
     told = [line for line in ended.lines if line and "level=warning" not in line]
     return told[-1] if told else f"it ended with code {ended.code}"
 

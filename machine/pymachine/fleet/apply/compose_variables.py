@@ -16,14 +16,14 @@ from typing import Any
 
 from pymachine.errors import PymachineError
 from pymachine.fleet.apply.private_files import private_folder, quoted, write
-from pymachine.fleet.apply.subprocesses import Ended
+from pymachine.fleet.apply.subprocesses import CompletedProgram
 from pymachine.strict_json import parse_json
 
 EMPTY = json.dumps({"services": {"none": {"image": "none"}}}).encode()  # a document that has no variables
 MOST = 5  # names in one answer
 _ENV_FILE, _FILE = "--env-file", "-f"
 
-Ask = Callable[[Sequence[str], bytes | None], Ended]  # words of Compose, and its input
+Ask = Callable[[Sequence[str], bytes | None], CompletedProgram]  # words of Compose, and its input
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, s
     return found
 
 
-def _said(ended: Ended) -> Sequence[str]:
+def _said(ended: CompletedProgram) -> Sequence[str]:
     """Return the lines of a question that was answered. Raises ``CouldNotAsk``."""
     if ended.code:
         last = next((line for line in reversed(ended.lines) if line), f"it ended with code {ended.code}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pymachine.errors import Interrupted, PymachineError
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store.client_files import materialised
 from pymachine.swarm_api.containers import Container, unsettled_in
 from pymachine.swarm_api.protocol import ClusterEngine
@@ -40,7 +40,7 @@ class Deployment:
         return unsettled_of(name, self.services, engine.services(name))
 
 
-def converge(made: Deployment, tools: Tools, stopped: Callable[[], bool]) -> None:
+def converge(made: Deployment, tools: Services, stopped: Callable[[], bool]) -> None:
     """Wait until all of a stack is settled, at most ``wait`` seconds of the stack; not at all for 0.
 
     Raises ``PymachineError`` that names what is not, each with its last error and the last lines of its log;
@@ -62,7 +62,7 @@ def converge(made: Deployment, tools: Tools, stopped: Callable[[], bool]) -> Non
             )
 
 
-def _awaited(made: Deployment, engine: ClusterEngine, tools: Tools, stopped: Callable[[], bool]) -> Sequence[Part]:
+def _awaited(made: Deployment, engine: ClusterEngine, tools: Services, stopped: Callable[[], bool]) -> Sequence[Part]:
     stack = made.stack
     end, since, before = tools.now() + stack.wait, None, ""
     while True:

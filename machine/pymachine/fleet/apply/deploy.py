@@ -15,7 +15,7 @@ from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
 from pymachine.shell import docker_environ
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store.client_files import materialised
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
@@ -26,7 +26,7 @@ _VERBS = ("deploy", "rm", "up", "down", "build")
 class Docker:
     """The docker client, pointed at machines. ``environ`` is that of this process."""
 
-    tools: Tools
+    tools: Services
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: RunProgram = run_program
 

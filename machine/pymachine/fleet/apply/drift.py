@@ -10,23 +10,24 @@ from pymachine.errors import PymachineError, TlsError
 from pymachine.events import looking
 from pymachine.fleet.apply.parallel import spread
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
-from pymachine.fleet.plan import Finding, Kind, Known, Plan
+from pymachine.fleet.plan import ActionKind, Observed, ObservedMachine, Plan
 from pymachine.fleet.plan.membership import SWARM
 from pymachine.fleet.plan.stacks import unsettled_parts
 from pymachine.model import Machine, Phase
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store.client_files import materialised
 from pymachine.swarm_api.view import ClusterView
 
 ASK_DEADLINE = 20.0
 STACK = "stack"
 _SEATS = (
-    Kind.UNLOCK, Kind.INIT, Kind.SETTINGS, Kind.JOIN, Kind.PROMOTE, Kind.DEMOTE, Kind.ADJUST, Kind.LEAVE, Kind.FORGET,
+    ActionKind.UNLOCK, ActionKind.INIT, ActionKind.SETTINGS, ActionKind.JOIN, ActionKind.PROMOTE,
+    ActionKind.DEMOTE, ActionKind.ADJUST, ActionKind.LEAVE, ActionKind.FORGET,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Drift:
     """One thing that is not as the inventory says.
 
     ``part`` is ``host``, ``engine``, ``daemon.json``, ``certificates``, ``swarm`` or
@@ -41,28 +42,28 @@ class Difference:
 
 
 def drift(
-    fleet: Fleet, records: Mapping[str, Machine], known: Known, made: Plan, answers: Mapping[str, str]
-) -> list[Difference]:
+    fleet: Fleet, records: Mapping[str, Machine], known: Observed, made: Plan, answers: Mapping[str, str]
+) -> list[Drift]:
     """Return all differences, machine by machine. ``answers`` say what is wrong with the certificate of an engine."""
-    found: list[Difference] = []
+    found: list[Drift] = []
     for spec in fleet.machines:
         found += _of_machine(spec, records.get(spec.name), known.findings.get(spec.name), answers)
         found += _of_seat(spec.name, made)
     listed = {spec.name for spec in fleet.machines}
     surplus = [name for name, m in records.items() if fleet.name and m.fleet == fleet.name and name not in listed]
-    found += [Difference(name, "host", "it is not in the inventory") for name in surplus]
+    found += [Drift(name, "host", "it is not in the inventory") for name in surplus]
     others = [chain.subject for chain in made.chains if chain.subject not in {*listed, *surplus}]
     found += [difference for subject in others for difference in _of_seat(subject, made)]
     return [*found, *_of_swarm(known.view), *_of_stacks(fleet, known)]
 
 
-def _of_swarm(view: ClusterView | None) -> Iterator[Difference]:
+def _of_swarm(view: ClusterView | None) -> Iterator[Drift]:
     """A Swarm that cannot be changed, or that no manager could tell of."""
     if view is not None and (view.quorum_lost or view.trouble):
-        yield Difference(SWARM, SWARM, view.trouble or view.quorum.in_words(), unseen=not view.quorum_lost)
+        yield Drift(SWARM, SWARM, view.trouble or view.quorum.in_words(), unseen=not view.quorum_lost)
 
 
-def _of_stacks(fleet: Fleet, known: Known) -> Iterator[Difference]:
+def _of_stacks(fleet: Fleet, known: Observed) -> Iterator[Drift]:
     """Services on the Swarm, and containers on machines, of stacks that were deployed where they are to be."""
     for stack in fleet.stacks:
         before = known.memory.stacks.get(stack.name)
@@ -71,12 +72,12 @@ def _of_stacks(fleet: Fleet, known: Known) -> Iterator[Difference]:
         found = unsettled_parts(stack, known)
         if found is None:
             what = "containers" if stack.on else "services"
-            yield Difference(stack.name, STACK, f"its {what} could not be asked for", unseen=True)
+            yield Drift(stack.name, STACK, f"its {what} could not be asked for", unseen=True)
         for part in found or ():
-            yield Difference(stack.name, STACK, f"{part.name}: {part.in_words()}")
+            yield Drift(stack.name, STACK, f"{part.name}: {part.in_words()}")
 
 
-def ask_all(machines: Iterable[Machine], tools: Tools, width: int) -> dict[str, str]:
+def ask_all(machines: Iterable[Machine], tools: Services, width: int) -> dict[str, str]:
     """Ask engines over TLS, and return what is wrong with the certificates of those that show another one."""
     asked = [m for m in machines if m.phase is Phase.READY and m.endpoint is not None and m.certificates is not None]
     found = {}
@@ -88,46 +89,46 @@ def ask_all(machines: Iterable[Machine], tools: Tools, width: int) -> dict[str, 
     return found
 
 
-def _ask(machine: Machine, tools: Tools) -> PymachineError | None:
+def _ask(machine: Machine, tools: Services) -> PymachineError | None:
     assert machine.endpoint is not None
     tools.ask_engine(machine.endpoint, materialised(tools.store, machine.name), deadline=ASK_DEADLINE)
     return None
 
 
 def _of_machine(
-    spec: MachineSpec, machine: Machine | None, finding: Finding | None, answers: Mapping[str, str]
-) -> Iterator[Difference]:
+    spec: MachineSpec, machine: Machine | None, finding: ObservedMachine | None, answers: Mapping[str, str]
+) -> Iterator[Drift]:
     name = spec.name
     if machine is None:
-        yield Difference(name, "host", "it is missing: not created yet")
+        yield Drift(name, "host", "it is missing: not created yet")
         return
     if machine.phase is not Phase.READY:
-        yield Difference(name, "host", f"it is half-made ({machine.phase})")
+        yield Drift(name, "host", f"it is half-made ({machine.phase})")
         return
     if finding is None or not finding.seen:
         state = f"it is {finding.state.lower()}" if finding else "it was not looked at"
         reason = f": {finding.reason}" if finding and finding.reason else ""
-        yield Difference(name, "host", state + reason, unseen=True)
+        yield Drift(name, "host", state + reason, unseen=True)
         return
     yield from _of_engine(spec, finding)
     if name in answers:
-        yield Difference(name, "certificates", answers[name])
+        yield Drift(name, "certificates", answers[name])
 
 
-def _of_engine(spec: MachineSpec, finding: Finding) -> Iterator[Difference]:
+def _of_engine(spec: MachineSpec, finding: ObservedMachine) -> Iterator[Drift]:
     wanted = spec.engine.version
     if wanted and not matches_version(finding.engine, wanted):
-        yield Difference(spec.name, "engine", f"version {finding.engine or 'none'}, wanted {wanted}")
+        yield Drift(spec.name, "engine", f"version {finding.engine or 'none'}, wanted {wanted}")
     if finding.refusal:
-        yield Difference(spec.name, "engine", finding.refusal)
+        yield Drift(spec.name, "engine", finding.refusal)
     for change in (*finding.differences, *finding.renewals):
-        yield Difference(spec.name, change.aspect, change.in_words())
+        yield Drift(spec.name, change.aspect, change.in_words())
 
 
-def _of_seat(subject: str, made: Plan) -> Iterator[Difference]:
+def _of_seat(subject: str, made: Plan) -> Iterator[Drift]:
     for chain in made.chains:
         if chain.subject == subject:
             for action in chain.actions:
                 if action.kind in _SEATS:
                     for reason in action.reasons:
-                        yield Difference(subject, SWARM, reason)
+                        yield Drift(subject, SWARM, reason)

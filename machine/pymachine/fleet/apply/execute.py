@@ -9,8 +9,8 @@ from typing import Any
 
 from pymachine import power, provision, swarm
 from pymachine.bake import bake_and_create
-from pymachine.create import Order
-from pymachine.driver import Locates, Refits, Refitting
+from pymachine.create import CreateRequest
+from pymachine.driver import InPlaceUpdate, Locates, UpdatesInPlace
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.fleet.apply.convergence import STEP, Deployment, converge
 from pymachine.fleet.apply.deploy import Docker
@@ -18,26 +18,26 @@ from pymachine.fleet.apply.hooks import Hooks
 from pymachine.fleet.apply.state import Notebook
 from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
-from pymachine.fleet.plan import Action, Deployed, Kind, Payload, payloads
+from pymachine.fleet.plan import Action, ActionKind, Deployed, Payload, payloads
 from pymachine.interruption import unstopped
 from pymachine.model import Machine, Phase
 from pymachine.remove import remove
 from pymachine.resize import Size, resize
 from pymachine.steps.host import options_on_record, placed, request_for
 from pymachine.steps.power import handle_of, reported
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import journalled, working
 from pymachine.swarm_api.view import MANAGER
 
-Act = Callable[["Hands", Action, Any], None]  # with the payload of its kind
+Act = Callable[["ActionRunner", Action, Any], None]  # with the payload of its kind
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
+class ActionRunner:
     """What actions are done with."""
 
     fleet: Fleet
-    tools: Tools
+    tools: Services
     notebook: Notebook
     hooks: Hooks
     docker: Docker
@@ -90,19 +90,19 @@ class Hands:
                 power.start(action.subject, unstopped(self.tools))
 
 
-def _create(hands: Hands, action: Action, payload: Payload) -> None:
+def _create(hands: ActionRunner, action: Action, payload: Payload) -> None:
     order = _order(hands, action.subject)
     hands.hooks.before("create", action.subject, hands.tools.store.find(action.subject))
     hands.hooks.after("create", action.subject, bake_and_create(order, hands.tools))
 
 
-def _order(hands: Hands, name: str) -> Order:
+def _order(hands: ActionRunner, name: str) -> CreateRequest:
     spec = hands.spec(name)
     options = hands.tools.load_driver(spec.driver).options(**spec.options)
-    return Order(name, spec.driver, options, spec.engine, spec.labels, fleet=hands.fleet.name)
+    return CreateRequest(name, spec.driver, options, spec.engine, spec.labels, fleet=hands.fleet.name)
 
 
-def _remake(hands: Hands, action: Action, payload: payloads.Remake) -> None:
+def _remake(hands: ActionRunner, action: Action, payload: payloads.Remake) -> None:
     """Clear away what is left and make it anew; a node that nobody can take off the list now is forgotten later."""
     machine = hands.tools.store.find(action.subject)
     if machine is not None:  # else an earlier try came that far
@@ -110,7 +110,7 @@ def _remake(hands: Hands, action: Action, payload: payloads.Remake) -> None:
     _create(hands, action, payload)
 
 
-def _taken_out(hands: Hands, machine: Machine) -> bool:
+def _taken_out(hands: ActionRunner, machine: Machine) -> bool:
     """Take a node whose host is gone off the list; whether that could be done."""
     if machine.swarm is None or machine.phase is not Phase.READY:
         return True
@@ -122,7 +122,7 @@ def _taken_out(hands: Hands, machine: Machine) -> bool:
     return True
 
 
-def _replace(hands: Hands, action: Action, payload: payloads.Replace) -> None:
+def _replace(hands: ActionRunner, action: Action, payload: payloads.Replace) -> None:
     if hands.tools.store.find(action.subject) is not None:  # else an earlier try came that far
         _take_out(hands, action.subject, lost=payload.lost)
         gone = remove(action.subject, hands.tools, force=payload.lost)
@@ -131,7 +131,7 @@ def _replace(hands: Hands, action: Action, payload: payloads.Replace) -> None:
     _create(hands, action, payload)
 
 
-def _remove(hands: Hands, action: Action, payload: payloads.Remove) -> None:
+def _remove(hands: ActionRunner, action: Action, payload: payloads.Remove) -> None:
     machine = hands.tools.store.find(action.subject)
     if machine is None:
         return
@@ -142,11 +142,11 @@ def _remove(hands: Hands, action: Action, payload: payloads.Remove) -> None:
     hands.hooks.after("remove", machine.name, machine)
 
 
-def _leave(hands: Hands, action: Action, payload: payloads.Leave) -> None:
+def _leave(hands: ActionRunner, action: Action, payload: payloads.Leave) -> None:
     _take_out(hands, action.subject)
 
 
-def _take_out(hands: Hands, name: str, *, lost: bool = False, dissolve: bool = False) -> None:
+def _take_out(hands: ActionRunner, name: str, *, lost: bool = False, dissolve: bool = False) -> None:
     machine = hands.tools.store.get(name)
     if machine.swarm is None:
         return
@@ -154,16 +154,16 @@ def _take_out(hands: Hands, name: str, *, lost: bool = False, dissolve: bool = F
     swarm.leave(machine.name, hands.tools, via=via, force=lost, dissolve=dissolve)
 
 
-def _adopt(hands: Hands, action: Action, payload: payloads.Adopt) -> None:
+def _adopt(hands: ActionRunner, action: Action, payload: payloads.Adopt) -> None:
     _record(hands, action.subject, lambda machine: machine.with_(fleet=hands.fleet.name))
 
 
-def _relabel(hands: Hands, action: Action, payload: payloads.Relabel) -> None:
+def _relabel(hands: ActionRunner, action: Action, payload: payloads.Relabel) -> None:
     labels = hands.spec(action.subject).labels
     _record(hands, action.subject, lambda machine: _with_options(machine, payload.options).with_(labels=labels))
 
 
-def _reach(hands: Hands, action: Action, payload: payloads.Reach) -> None:
+def _reach(hands: ActionRunner, action: Action, payload: payloads.ChangeLogin) -> None:
     """Take the new way to the same host, once it has been gone."""
     spec = hands.spec(action.subject)
     driver = hands.tools.driver(spec.driver)
@@ -181,12 +181,12 @@ def _reach(hands: Hands, action: Action, payload: payloads.Reach) -> None:
         session.save(moved)
 
 
-def _move(hands: Hands, action: Action, payload: payloads.Move) -> None:
+def _move(hands: ActionRunner, action: Action, payload: payloads.Move) -> None:
     with hands.resting(action):
         provision.provision(action.subject, hands.tools, reach=payload.options)
 
 
-def _record(hands: Hands, name: str, change: Callable[[Machine], Machine]) -> None:
+def _record(hands: ActionRunner, name: str, change: Callable[[Machine], Machine]) -> None:
     machine = hands.tools.store.get(name)
     with working(name, f"change {name}", hands.tools, hands.tools.driver_of(machine)) as session:
         session.save(change(hands.tools.store.get(name)))
@@ -196,23 +196,23 @@ def _with_options(machine: Machine, given: Mapping[str, Any]) -> Machine:
     return machine.with_(options={**machine.options, **given})
 
 
-def _start(hands: Hands, action: Action, payload: payloads.Start) -> None:
+def _start(hands: ActionRunner, action: Action, payload: payloads.Start) -> None:
     power.start(action.subject, hands.tools)
 
 
-def _resize(hands: Hands, action: Action, payload: payloads.Resize) -> None:
+def _resize(hands: ActionRunner, action: Action, payload: payloads.Resize) -> None:
     size = Size(payload.cpus, payload.memory, payload.disk)
     with hands.switched_off(action):
         resize(action.subject, size, hands.tools)
         _record(hands, action.subject, lambda machine: _with_options(machine, payload.options))
 
 
-def _refit(hands: Hands, action: Action, payload: payloads.Refit) -> None:
+def _refit(hands: ActionRunner, action: Action, payload: payloads.Refit) -> None:
     """Have the driver change the instance, switched off meanwhile where that has to be."""
     name, tools = action.subject, hands.tools
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
-    if not isinstance(driver, Refits):
+    if not isinstance(driver, UpdatesInPlace):
         raise NotSupported(f"driver {machine.driver} cannot change {name}", hint="use --replace")
     change = _refitting(hands, machine, tuple(payload.options))
     with (
@@ -227,27 +227,27 @@ def _refit(hands: Hands, action: Action, payload: payloads.Refit) -> None:
             session.save(_with_options(machine, payload.options))
 
 
-def _refitting(hands: Hands, machine: Machine, names: tuple[str, ...]) -> Refitting:
+def _refitting(hands: ActionRunner, machine: Machine, names: tuple[str, ...]) -> InPlaceUpdate:
     kind = hands.tools.load_driver(machine.driver).options
     after = kind(**hands.spec(machine.name).options)
-    return Refitting(options_on_record(machine, kind), after, names, machine.engine.port)
+    return InPlaceUpdate(options_on_record(machine, kind), after, names, machine.engine.port)
 
 
-def _install(hands: Hands, action: Action, payload: payloads.Install) -> None:
+def _install(hands: ActionRunner, action: Action, payload: payloads.Install) -> None:
     provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
 
 
-def _configure(hands: Hands, action: Action, payload: payloads.Configure) -> None:
+def _configure(hands: ActionRunner, action: Action, payload: payloads.Configure) -> None:
     with hands.resting(action):
         provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
 
 
-def _renew(hands: Hands, action: Action, payload: payloads.Renew) -> None:
+def _renew(hands: ActionRunner, action: Action, payload: payloads.Renew) -> None:
     with hands.resting(action):
         provision.provision(action.subject, hands.tools)
 
 
-def _upgrade(hands: Hands, action: Action, payload: payloads.Upgrade) -> None:
+def _upgrade(hands: ActionRunner, action: Action, payload: payloads.UpgradeEngine) -> None:
     name, version = action.subject, payload.version
     if action.drains:
         swarm.upgrade(name, hands.tools, version=version, via=hands.via() or [name])
@@ -255,40 +255,42 @@ def _upgrade(hands: Hands, action: Action, payload: payloads.Upgrade) -> None:
         provision.upgrade(name, hands.tools, version=version)
 
 
-def _init(hands: Hands, action: Action, payload: payloads.Init) -> None:
+def _init(hands: ActionRunner, action: Action, payload: payloads.Init) -> None:
     spec = hands.fleet.swarm or SwarmSpec()
     peers = [m.name for m in hands.fleet.machines if m.swarm and hands.tools.store.find(m.name)]
     swarm.init(action.subject, spec, hands.node(action.subject), hands.tools, peers=peers)
     hands.notebook.given(spec)
 
 
-def _settings(hands: Hands, action: Action, payload: payloads.Settings) -> None:
+def _settings(hands: ActionRunner, action: Action, payload: payloads.UpdateSwarm) -> None:
     spec = hands.fleet.swarm or SwarmSpec()
     with reported(hands.fleet.name, action.title, hands.tools):
         swarm.update(spec, hands.tools, via=hands.via())
     hands.notebook.given(spec)
 
 
-def _join(hands: Hands, action: Action, payload: payloads.Join) -> None:
+def _join(hands: ActionRunner, action: Action, payload: payloads.Join) -> None:
     name = action.subject
     swarm.join(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
 
 
-def _adjust(hands: Hands, action: Action, payload: payloads.Adjust | payloads.Promote | payloads.Demote) -> None:
+def _adjust(
+    hands: ActionRunner, action: Action, payload: payloads.Adjust | payloads.Promote | payloads.Demote
+) -> None:
     name = action.subject
     swarm.adjust(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
 
 
-def _unlock(hands: Hands, action: Action, payload: payloads.Unlock) -> None:
+def _unlock(hands: ActionRunner, action: Action, payload: payloads.Unlock) -> None:
     swarm.unlock(action.subject, hands.tools)
 
 
-def _forget(hands: Hands, action: Action, payload: payloads.Forget) -> None:
+def _forget(hands: ActionRunner, action: Action, payload: payloads.Forget) -> None:
     with reported(hands.fleet.name, action.title, hands.tools):
         swarm.remove_node(action.subject, hands.tools, via=hands.via())
 
 
-def _deploy(hands: Hands, action: Action, payload: payloads.Deploy) -> None:
+def _deploy(hands: ActionRunner, action: Action, payload: payloads.Deploy) -> None:
     stack = hands.stack(action.subject)
     with reported(stack.name, action.title, hands.tools):
         if stack.on:
@@ -312,7 +314,7 @@ def _speaker(name: str) -> str:
     return name
 
 
-def _withdraw(hands: Hands, action: Action, payload: payloads.Withdraw) -> None:
+def _withdraw(hands: ActionRunner, action: Action, payload: payloads.Withdraw) -> None:
     name, on = action.subject, payload.on
     with reported(name, action.title, hands.tools):
         if on:
@@ -330,17 +332,17 @@ _ACTS: Mapping[type[Payload], Act] = {
     payloads.Replace: _replace,
     payloads.Adopt: _adopt,
     payloads.Start: _start,
-    payloads.Reach: _reach,
+    payloads.ChangeLogin: _reach,
     payloads.Move: _move,
     payloads.Resize: _resize,
     payloads.Refit: _refit,
     payloads.Install: _install,
     payloads.Configure: _configure,
     payloads.Renew: _renew,
-    payloads.Upgrade: _upgrade,
+    payloads.UpgradeEngine: _upgrade,
     payloads.Relabel: _relabel,
     payloads.Init: _init,
-    payloads.Settings: _settings,
+    payloads.UpdateSwarm: _settings,
     payloads.Join: _join,
     payloads.Promote: _adjust,
     payloads.Demote: _adjust,
@@ -354,6 +356,6 @@ _ACTS: Mapping[type[Payload], Act] = {
 }
 
 
-def known_kinds() -> Sequence[Kind]:
+def known_kinds() -> Sequence[ActionKind]:
     """Return the kinds that can be done: all of them."""
     return tuple(payload.kind for payload in _ACTS)

@@ -10,20 +10,20 @@ from pymachine.errors import CheckFailed, LeaseHeld
 from pymachine.fleet.apply.compose import Compose
 from pymachine.fleet.apply.connections import Connections
 from pymachine.fleet.apply.deploy import Docker
-from pymachine.fleet.apply.execute import Hands
+from pymachine.fleet.apply.execute import ActionRunner
 from pymachine.fleet.apply.hooks import Hooks
 from pymachine.fleet.apply.logs import Logs, Watched
-from pymachine.fleet.apply.scheduler import Account, Bounds, Outcome, Run, Tell
+from pymachine.fleet.apply.scheduler import Bounds, Outcome, Run, RunSummary, Tell
 from pymachine.fleet.apply.selectors import limited
 from pymachine.fleet.apply.state import Notebook, note_name
 from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.fleet.apply.survey import WIDTH, look_at, records_of
 from pymachine.fleet.inventory.model import Fleet
-from pymachine.fleet.plan import ONE_BY_ONE, Batch, Finding, Kind, Known, Plan, Traits, plan
+from pymachine.fleet.plan import ONE_BY_ONE, ActionKind, Batch, Observed, ObservedMachine, Plan, Traits, plan
 from pymachine.fleet.plan.machines import host_part
 from pymachine.fleet.plan.membership import SWARM
 from pymachine.model import Machine, SshAddress
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.store import Holder
 from pymachine.store.client_files import located
 
@@ -44,7 +44,7 @@ class FleetWork:
     """
 
     def __init__(
-        self, fleet: Fleet, tools: Tools, computer: Computer, reveal: Callable[[], Fleet] | None = None
+        self, fleet: Fleet, tools: Services, computer: Computer, reveal: Callable[[], Fleet] | None = None
     ) -> None:
         self.fleet = fleet
         self._reveal = reveal
@@ -54,9 +54,9 @@ class FleetWork:
         self._watched = Watched(tools.reporter, self.logs)
         self.tools = replace(tools, connect=self.connections, reporter=self._watched)
         self._computer = computer
-        self.known = Known()
+        self.known = Observed()
 
-    def look(self, *, stacks: bool = True) -> Known:
+    def look(self, *, stacks: bool = True) -> Observed:
         """Look at everything and keep what was found; without ``stacks`` at what these come to not."""
         fleet = self.fleet if stacks else replace(self.fleet, stacks=())
         compose = Compose(self._computer.environ, self._computer.run)
@@ -81,12 +81,14 @@ class FleetWork:
         stacks = set(self.known.memory.stacks)
         return self._kept(_removing(limited(made, names | stacks), stacks))
 
-    def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> Account:
+    def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> RunSummary:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
         notebook = Notebook(self.fleet.name, self.tools.store)
         hooks = Hooks(self.fleet, self.tools.reporter, self._computer.environ, self._computer.run)
         docker = Docker(self.tools, self._computer.environ, self._computer.run)
-        hands = Hands(_waiting(self.fleet, bounds.wait), self.tools, notebook, hooks, docker, self._watched.stopped)
+        hands = ActionRunner(
+            _waiting(self.fleet, bounds.wait), self.tools, notebook, hooks, docker, self._watched.stopped
+        )
         hooks.before("apply")
         account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
         notebook.ended((*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals)))
@@ -113,12 +115,12 @@ class FleetWork:
         self.connections.close(keep=self._addresses(made))
         return made
 
-    def _settle(self, machine: Machine, finding: Finding, traits: Mapping[str, Traits]) -> None:
+    def _settle(self, machine: Machine, finding: ObservedMachine, traits: Mapping[str, Traits]) -> None:
         """Close the connection to a host with nothing to do at once: a thousand idle ones cost more than the look."""
         spec = self._specs.get(machine.name)
         if spec is None or machine.ssh is None:
             return
-        known = Known({machine.name: finding}, traits=traits)
+        known = Observed({machine.name: finding}, traits=traits)
         ssh = located(self.tools.store, machine).ssh
         if ssh is not None and not host_part(spec, machine, self.fleet.name, known).actions:
             self.connections.forget(ssh)
@@ -129,7 +131,7 @@ class FleetWork:
         machines = [m for m in records_of(self.tools).values() if m.name in subjects and m.ssh is not None]
         return [ssh for m in machines if (ssh := located(self.tools.store, m).ssh) is not None]
 
-    def _write_errors(self, account: Account) -> None:
+    def _write_errors(self, account: RunSummary) -> None:
         for result in account.having(Outcome.FAILED):
             assert result.error is not None
             self.logs.write(result.action.subject, f"{result.action.title} failed: {result.error.message}")
@@ -143,7 +145,7 @@ def _waiting(fleet: Fleet, wait: int | None) -> Fleet:
 
 
 @contextmanager
-def leased(fleet: str, purpose: str, tools: Tools) -> Iterator[None]:
+def leased(fleet: str, purpose: str, tools: Services) -> Iterator[None]:
     """Hold the fleet for one command. Raises ``LeaseHeld`` that says who works on it."""
     name = note_name(fleet)
     try:
@@ -172,7 +174,7 @@ def refuse(made: Plan, *, replace: bool) -> None:
     whole = [refusal for refusal in made.refusals if refusal.subject == SWARM]
     if whole:
         raise CheckFailed(whole[0].message, hint=whole[0].hint or None)
-    replacements = made.of(Kind.REPLACE)
+    replacements = made.of(ActionKind.REPLACE)
     if replacements and not replace:
         lines = [f"\n  {action.subject}: {', '.join(action.reasons)}" for action in replacements]
         raise CheckFailed(
@@ -190,7 +192,7 @@ def _removing(made: Plan, stacks: Set[str]) -> Plan:
     chains = tuple(
         replace(chain, actions=tuple(replace(action, causes=("it is destroyed",)) for action in chain.actions))
         for chain in made.chains
-        if all(action.kind in (Kind.REMOVE, Kind.WITHDRAW) for action in chain.actions)
+        if all(action.kind in (ActionKind.REMOVE, ActionKind.WITHDRAW) for action in chain.actions)
     )
     return replace(made, chains=chains, refusals=told, unseen={}, notes=(), partial=False)
 

@@ -8,40 +8,42 @@ from dataclasses import dataclass
 from pymachine.errors import CheckFailed
 from pymachine.fleet.apply.deploy import Docker
 from pymachine.model import Machine
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.transport import Command
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandOutput:
     """What a command printed on both outputs, and its exit code."""
 
     code: int
     text: str
 
 
-def run_on(machine: Machine, line: str, tools: Tools, *, deadline: float, root: bool = False) -> Said:
+def run_on(machine: Machine, line: str, tools: Services, *, deadline: float, root: bool = False) -> CommandOutput:
     """Run a line of shell on the machine's host. Raises ``TransportError`` where it cannot be reached."""
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
         result = session.transport(machine).run(Command.script(line), deadline=deadline, root=root)
     finally:
         session.disconnect()
-    return Said(result.exit_code, "\n".join(filter(None, (result.text.rstrip(), result.error_text.rstrip()))))
+    return CommandOutput(
+        result.exit_code, "\n".join(filter(None, (result.text.rstrip(), result.error_text.rstrip())))
+    )
 
 
-def docker_on(machine: Machine, words: Sequence[str], client: Docker, *, deadline: float) -> Said:
+def docker_on(machine: Machine, words: Sequence[str], client: Docker, *, deadline: float) -> CommandOutput:
     """Run the docker client against the machine's engine."""
     if machine.endpoint is None:
         raise CheckFailed(f"machine {machine.name} is not ready ({machine.phase})")
     ended = client.run(["docker", *words], client.environ_for(machine), deadline=deadline)
-    return Said(ended.code, "\n".join(ended.lines).rstrip())
+    return CommandOutput(ended.code, "\n".join(ended.lines).rstrip())
 
 
-def grouped(said: Mapping[str, Said]) -> list[tuple[list[str], Said]]:
+def grouped(said: Mapping[str, CommandOutput]) -> list[tuple[list[str], CommandOutput]]:
     """Return the answers, each with all machines that gave it, in the order in which they first came."""
-    groups: dict[Said, list[str]] = {}
+    groups: dict[CommandOutput, list[str]] = {}
     for name, answer in said.items():
         groups.setdefault(answer, []).append(name)
     return [(names, answer) for answer, names in groups.items()]

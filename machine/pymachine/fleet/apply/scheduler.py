@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ActionResult:
     """An action, what became of it after how many ``seconds``, and why."""
 
     action: Action
@@ -58,7 +58,7 @@ class Tell(Protocol):
     def began(self, action: Action) -> None:
         """An action begins."""
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ActionResult) -> None:
         """An action ended, or will not be begun."""
 
 
@@ -68,23 +68,23 @@ class Quiet:
     def began(self, action: Action) -> None:
         """Ignore."""
 
-    def ended(self, result: Result) -> None:
+    def ended(self, result: ActionResult) -> None:
         """Ignore."""
 
 
 @dataclass
-class Account:
+class RunSummary:
     """Everything that became of a plan, in the order in which it ended."""
 
     plan: Plan
-    results: dict[str, Result] = field(default_factory=dict)
+    results: dict[str, ActionResult] = field(default_factory=dict)
     interrupted: bool = False
 
-    def __iter__(self) -> Iterator[Result]:
+    def __iter__(self) -> Iterator[ActionResult]:
         """All results in the order of the plan."""
         return (self.results[action.id] for action in self.plan.actions if action.id in self.results)
 
-    def having(self, *outcomes: Outcome) -> list[Result]:
+    def having(self, *outcomes: Outcome) -> list[ActionResult]:
         """Return the results with these outcomes."""
         return [result for result in self if result.outcome in outcomes]
 
@@ -98,7 +98,7 @@ class Run:
     """One plan at work. ``work`` does an action in a thread; ``stop`` is called when no further step is to begin."""
 
     def __init__(self, plan: Plan, work: Callable[[Action], None], bounds: Bounds, tell: Tell) -> None:
-        self.account = Account(plan)
+        self.account = RunSummary(plan)
         self._work = work
         self._bounds = bounds
         self._tell = tell
@@ -126,7 +126,7 @@ class Run:
         self._over = threading.Event()
         self._bug: BaseException | None = None
 
-    def go(self, stop: Callable[[], None]) -> Account:
+    def go(self, stop: Callable[[], None]) -> RunSummary:
         """Run until nothing can be begun any more. At Ctrl-C what runs comes to its next safe point; at a second one
         it is left to itself, to be gone on with by the next apply."""
         # In a thread of its own: in this one Ctrl-C could come between an answer and what follows from it.
@@ -147,10 +147,10 @@ class Run:
             self._tell.ended(result)
         return self.account
 
-    def _left(self, action: Action) -> Result:
+    def _left(self, action: Action) -> ActionResult:
         if action.id in self._running:
-            return Result(action, Outcome.STOPPED, because="left to itself")
-        return Result(action, Outcome.LEFT, because="not begun")
+            return ActionResult(action, Outcome.STOPPED, because="left to itself")
+        return ActionResult(action, Outcome.LEFT, because="not begun")
 
     def _await(self) -> None:
         """Wait for the end; in slices, since a signal that another thread takes would not end one long wait."""
@@ -198,17 +198,17 @@ class Run:
             error = fault
         self._ended.put((action.id, time.monotonic() - began, error))
 
-    def _result(self, name: str, seconds: float, error: BaseException | None) -> Result:
+    def _result(self, name: str, seconds: float, error: BaseException | None) -> ActionResult:
         action = self._open[name]
         if error is None:
-            return Result(action, Outcome.DONE, seconds)
+            return ActionResult(action, Outcome.DONE, seconds)
         if isinstance(error, Interrupted):
-            return Result(action, Outcome.STOPPED, seconds, because=error.message)
+            return ActionResult(action, Outcome.STOPPED, seconds, because=error.message)
         if isinstance(error, PymachineError):
-            return Result(action, Outcome.FAILED, seconds, error)
+            return ActionResult(action, Outcome.FAILED, seconds, error)
         raise error
 
-    def _end(self, result: Result) -> None:
+    def _end(self, result: ActionResult) -> None:
         """Note a result, and what follows from it: others may begin now, or never."""
         ended = deque([result])
         while ended:
@@ -222,13 +222,13 @@ class Run:
             self._tell.ended(result)
             ended.extend(self._skipped_by(result))
 
-    def _skipped_by(self, result: Result) -> Iterator[Result]:
+    def _skipped_by(self, result: ActionResult) -> Iterator[ActionResult]:
         for name in self._blocks[result.action.id]:
             if name not in self._open:
                 continue
             self._blocked_by[name].discard(result.action.id)
             if result.outcome is not Outcome.DONE and result.action.id in self._needs[name]:
                 because = f"{result.action.title} of {result.action.subject}: {result.outcome}"
-                yield Result(self._open[name], Outcome.SKIPPED, because=because)
+                yield ActionResult(self._open[name], Outcome.SKIPPED, because=because)
             elif not self._blocked_by[name]:
                 self._ready.append(name)

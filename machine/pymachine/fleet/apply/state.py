@@ -9,7 +9,7 @@ from typing import Any
 
 from pymachine.documents import from_document, to_document
 from pymachine.fleet.inventory.model import SwarmSpec
-from pymachine.fleet.plan import Deployed, Memory
+from pymachine.fleet.plan import Deployed, FleetState
 from pymachine.store import Store
 
 
@@ -18,7 +18,7 @@ def note_name(fleet: str) -> str:
     return f"fleet:{fleet}"
 
 
-def memory_of(fleet: str, store: Store) -> Memory:
+def memory_of(fleet: str, store: Store) -> FleetState:
     """Return what was noted of a fleet."""
     return _noted(fleet, store).memory
 
@@ -37,8 +37,8 @@ class _Noted:
     failed: tuple[str, ...] = ()
 
     @property
-    def memory(self) -> Memory:
-        return Memory(self.stacks, self.swarm)
+    def memory(self) -> FleetState:
+        return FleetState(self.stacks, self.swarm)
 
 
 def _noted(fleet: str, store: Store) -> _Noted:
@@ -75,16 +75,16 @@ class Notebook:
         with self._lock:
             self._store.keep(note_name(self._fleet), {})
 
-    def _change(self, change: Callable[[Memory], Memory]) -> None:
+    def _change(self, change: Callable[[FleetState], FleetState]) -> None:
         with self._lock:
             memory = change(memory_of(self._fleet, self._store))
             self._write(memory, failed_of(self._fleet, self._store))
 
-    def _write(self, memory: Memory, failed: tuple[str, ...]) -> None:
+    def _write(self, memory: FleetState, failed: tuple[str, ...]) -> None:
         document: dict[str, Any] = {**to_document(memory), "failed": list(failed)}
         self._store.keep(note_name(self._fleet), {key: value for key, value in document.items() if value})
 
 
-def _with(memory: Memory, name: str, stack: Deployed | None) -> dict[str, Deployed]:
+def _with(memory: FleetState, name: str, stack: Deployed | None) -> dict[str, Deployed]:
     kept = {key: value for key, value in memory.stacks.items() if key != name}
     return kept if stack is None else {**kept, name: stack}

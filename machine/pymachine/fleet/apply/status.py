@@ -9,17 +9,17 @@ from pymachine.errors import PymachineError
 from pymachine.fleet.apply.state import failed_of, memory_of
 from pymachine.fleet.apply.survey import projects_of, records_of, services_of
 from pymachine.fleet.inventory.model import Fleet
-from pymachine.fleet.plan import Memory
+from pymachine.fleet.plan import FleetState
 from pymachine.model import Machine, State
 from pymachine.probe import Look, look_at
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.swarm import status
 from pymachine.swarm_api.containers import Container
 from pymachine.swarm_api.view import ClusterView
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MachineStatusRow:
     """A machine of the fleet; ``remark`` is what somebody should look at."""
 
     name: str
@@ -47,13 +47,13 @@ class Overview:
     ``quorum_lost`` says that nothing in the Swarm can be changed.
     """
 
-    machines: tuple[Row, ...]
+    machines: tuple[MachineStatusRow, ...]
     swarm: str = ""
     services: tuple[ServiceRow, ...] = ()
     quorum_lost: bool = False
 
 
-def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) -> Overview:
+def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: float) -> Overview:
     """Look at the machines within ``deadline`` seconds, and at the Swarm that they form."""
     records, wanted = records_of(tools), set(names)
     listed = {spec.name: spec.driver for spec in fleet.machines if spec.name in wanted}
@@ -72,7 +72,7 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Tools, deadline: float) 
     return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost)
 
 
-def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Tools) -> tuple[ServiceRow, ...]:
+def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Services) -> tuple[ServiceRow, ...]:
     """Ask for the services of the stacks meant that were deployed."""
     memory = memory_of(fleet.name, tools.store)
     names = [name for name, before in memory.stacks.items() if not before.on and name in wanted]
@@ -90,11 +90,11 @@ def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: T
     return (*rows, *(ServiceRow(name, "0/0", "none of its services is there") for name in lost))
 
 
-def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools: Tools) -> tuple[ServiceRow, ...]:
+def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools: Services) -> tuple[ServiceRow, ...]:
     """Ask for the containers of the stacks meant that were deployed on machines, and count them by their services."""
     memory = memory_of(fleet.name, tools.store)
     deployed = {name: before for name, before in memory.stacks.items() if before.on and name in wanted}
-    found = projects_of(Memory(deployed), machines, tools)
+    found = projects_of(FleetState(deployed), machines, tools)
     return tuple(row for name in deployed for row in _project(name, deployed[name].on, found.get(name)))
 
 
@@ -115,7 +115,7 @@ def _counted(name: str, containers: Sequence[Container]) -> ServiceRow:
     return ServiceRow(name, f"{len(containers) - len(ill)}/{len(containers)}", told)
 
 
-def _swarm(machines: list[Machine], tools: Tools) -> tuple[ClusterView | None, str]:
+def _swarm(machines: list[Machine], tools: Services) -> tuple[ClusterView | None, str]:
     members = [machine.name for machine in machines if machine.swarm is not None]
     if not members:
         return None, ""
@@ -133,13 +133,13 @@ def _row(
     looks: Mapping[str, Look],
     view: ClusterView | None,
     remark: str = "",
-) -> Row:
+) -> MachineStatusRow:
     machine = records.get(name)
     if machine is None:
-        return Row(name, driver, "-", remark="not created yet")
+        return MachineStatusRow(name, driver, "-", remark="not created yet")
     look = looks[name]
     address = machine.endpoint.host if machine.endpoint else machine.ssh.host if machine.ssh else ""
-    return Row(
+    return MachineStatusRow(
         name, driver, look.state, look.engine or machine.engine_version or "", _seat(machine, view), address,
         remark or look.reason,
     )  # fmt: skip
@@ -154,7 +154,9 @@ def _seat(machine: Machine, view: ClusterView | None) -> str:
     return ", ".join((role, *others))
 
 
-def _with_failure(row: Row, failed: Iterable[str]) -> Row:
+def _with_failure(row: MachineStatusRow, failed: Iterable[str]) -> MachineStatusRow:
     if row.name not in failed or row.remark:
         return row
-    return Row(row.name, row.driver, row.state, row.engine, row.seat, row.address, "the last apply failed here")
+    return MachineStatusRow(
+        row.name, row.driver, row.state, row.engine, row.seat, row.address, "the last apply failed here"
+    )

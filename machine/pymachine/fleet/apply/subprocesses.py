@@ -25,7 +25,7 @@ class NotInstalled(PymachineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CompletedProgram:
     """How a program ended: its exit code and the last lines of what it printed, on both outputs.
 
     ``output`` is its standard output where that was asked for ``apart``; ``lines`` are of standard error then.
@@ -49,7 +49,7 @@ class RunProgram(Protocol):
         on_line: Callable[[str], None] | None = None,
         given: bytes | None = None,
         apart: bool = False,
-    ) -> Ended:
+    ) -> CompletedProgram:
         """Run it and wait for its end, at most ``deadline`` seconds. ``given`` is its input, by default none.
 
         Raises ``DeadlineExceeded``, ``NotInstalled`` where there is no such program, and ``PymachineError`` where it
@@ -66,7 +66,7 @@ def run_program(  # noqa: PLR0913 - as subprocess.run has them
     on_line: Callable[[str], None] | None = None,
     given: bytes | None = None,
     apart: bool = False,
-) -> Ended:
+) -> CompletedProgram:
     """Run a program in a group of its own, so that all of it can be ended with it."""
     process = _started(words, environ, folder, given=given is not None, apart=apart)
     lines: deque[str] = deque(maxlen=KEPT)
@@ -86,7 +86,7 @@ def run_program(  # noqa: PLR0913 - as subprocess.run has them
             thread.join(1.0)  # a child that lives on may keep the pipe open
     if len(output) > MOST:
         raise PymachineError(f"{words[0]} printed more than {MOST >> 20} MiB")
-    return Ended(code, tuple(lines), bytes(output))
+    return CompletedProgram(code, tuple(lines), bytes(output))
 
 
 def _started(

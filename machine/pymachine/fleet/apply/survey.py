@@ -15,13 +15,13 @@ from pymachine.fleet.apply.compose import Compose, Composed
 from pymachine.fleet.apply.parallel import spread
 from pymachine.fleet.apply.state import memory_of
 from pymachine.fleet.inventory.model import Fleet, StackSpec
-from pymachine.fleet.plan import Finding, Known, Memory, Traits, Unresolved
+from pymachine.fleet.plan import FleetState, Observed, ObservedMachine, Traits, Unresolved
 from pymachine.fleet.plan.hosts import read_host
 from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.steps.certificates import sans_of
 from pymachine.steps.host import look
-from pymachine.steps.services import Tools
+from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.steps.status import Inspections
 from pymachine.store import readable
@@ -40,23 +40,23 @@ _NO_PROBE = EngineSpec(install="distro")
 _TELLING = (State.STOPPED, State.PAUSED, State.SAVED, State.MISSING)
 
 
-def records_of(tools: Tools) -> dict[str, Machine]:
+def records_of(tools: Services) -> dict[str, Machine]:
     """Return all records that can be read, by name."""
     return {machine.name: machine for machine in readable(tools.store)}
 
 
-Settle = Callable[[Machine, Finding, Mapping[str, Traits]], None]
+Settle = Callable[[Machine, ObservedMachine, Mapping[str, Traits]], None]
 
 
 def look_at(
     fleet: Fleet,
     records: Mapping[str, Machine],
-    tools: Tools,
+    tools: Services,
     *,
     compose: Compose,
     width: int = WIDTH,
     settle: Settle | None = None,
-) -> Known:
+) -> Observed:
     """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing.
 
     ``settle`` is told of each machine that was found, as soon as it was. ``compose`` resolves the stacks.
@@ -66,9 +66,9 @@ def look_at(
     ready = [machine for machine in members if machine.phase is Phase.READY]
     traits = traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools)
     inspections = Inspections(ready, tools)
-    findings: dict[str, Finding] = {}
+    findings: dict[str, ObservedMachine] = {}
 
-    def look_at_one(machine: Machine) -> Finding:
+    def look_at_one(machine: Machine) -> ObservedMachine:
         return find(machine, wanted.get(machine.name, machine.engine), tools, inspections)
 
     with looking(tools.reporter, "looking at machines", [machine.name for machine in ready]) as seen:
@@ -81,7 +81,7 @@ def look_at(
     view = _view([machine for machine in members if machine.swarm is not None], tools)
     on_swarm = any(not before.on for before in memory.stacks.values())
     resolved = _resolved(fleet, compose, tools)
-    return Known(
+    return Observed(
         findings,
         view,
         traits,
@@ -95,7 +95,7 @@ def look_at(
     )
 
 
-def _resolved(fleet: Fleet, compose: Compose, tools: Tools) -> list[tuple[StackSpec, Composed | Unresolved]]:
+def _resolved(fleet: Fleet, compose: Compose, tools: Services) -> list[tuple[StackSpec, Composed | Unresolved]]:
     found = []
     with looking(tools.reporter, "reading stacks", [stack.name for stack in fleet.stacks]) as seen:
         for stack in fleet.stacks:
@@ -104,7 +104,7 @@ def _resolved(fleet: Fleet, compose: Compose, tools: Tools) -> list[tuple[StackS
     return found
 
 
-def traits_of(drivers: Iterable[str], tools: Tools) -> dict[str, Traits]:
+def traits_of(drivers: Iterable[str], tools: Services) -> dict[str, Traits]:
     """Return what plans have to know of drivers; one of a record that is not installed is left out."""
     found = {}
     for name in dict.fromkeys(drivers):
@@ -116,7 +116,7 @@ def traits_of(drivers: Iterable[str], tools: Tools) -> dict[str, Traits]:
     return found
 
 
-def find(machine: Machine, wanted: EngineSpec, tools: Tools, inspections: Inspections) -> Finding:
+def find(machine: Machine, wanted: EngineSpec, tools: Services, inspections: Inspections) -> ObservedMachine:
     """Look at one machine. Raises ``PymachineError`` where neither its host nor its driver can tell."""
     driver = tools.driver_of(machine)
     if (off := _switched_off(machine, driver, inspections)) is not None:
@@ -137,7 +137,7 @@ def find(machine: Machine, wanted: EngineSpec, tools: Tools, inspections: Inspec
     )
 
 
-def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[Change, ...]:
+def renewals_of(machine: Machine, wanted: EngineSpec, tools: Services) -> tuple[Change, ...]:
     """Return which certificates of a machine are to be made anew, and why."""
     if machine.certificates is None:
         return ()
@@ -145,7 +145,7 @@ def renewals_of(machine: Machine, wanted: EngineSpec, tools: Tools) -> tuple[Cha
     return renewals(needs(machine.certificates, sans_of(machine.with_(engine=wanted)), now))
 
 
-def services_of(view: ClusterView, tools: Tools) -> tuple[Service, ...] | None:
+def services_of(view: ClusterView, tools: Services) -> tuple[Service, ...] | None:
     """Return the services of all stacks of a Swarm; None where they could not be asked for."""
     machine = tools.store.find(view.spoken_to) if view.spoken_to else None
     if machine is None or machine.endpoint is None:
@@ -159,7 +159,7 @@ def services_of(view: ClusterView, tools: Tools) -> tuple[Service, ...] | None:
 
 
 def projects_of(
-    memory: Memory, machines: Iterable[Machine], tools: Tools, width: int = WIDTH
+    memory: FleetState, machines: Iterable[Machine], tools: Services, width: int = WIDTH
 ) -> dict[str, tuple[Container, ...] | None]:
     """Return the containers of stacks deployed on these machines; None where they could not be asked for."""
     there = {machine.name: machine for machine in machines}
@@ -168,7 +168,7 @@ def projects_of(
     return {name: None if isinstance(found, PymachineError) else found for (name, _), found in asked}
 
 
-def _containers(project: str, machine: Machine, tools: Tools) -> tuple[Container, ...]:
+def _containers(project: str, machine: Machine, tools: Services) -> tuple[Container, ...]:
     if machine.endpoint is None:
         raise Unreachable(f"no engine of {machine.name} is on record")
     folder = materialised(tools.store, machine.name)
@@ -176,33 +176,33 @@ def _containers(project: str, machine: Machine, tools: Tools) -> tuple[Container
         return engine.containers(project)
 
 
-def _view(members: list[Machine], tools: Tools) -> ClusterView | None:
+def _view(members: list[Machine], tools: Services) -> ClusterView | None:
     return status(tools, [machine.name for machine in members]) if members else None
 
 
-def _switched_off(machine: Machine, driver: Driver, inspections: Inspections) -> Finding | None:
+def _switched_off(machine: Machine, driver: Driver, inspections: Inspections) -> ObservedMachine | None:
     """Ask a driver that has power over its machines before anything waits for one that is off."""
     if not isinstance(driver, PowerControl) or machine.handle is None:
         return None
     found = inspections.status(machine, time.monotonic() + INSPECT_DEADLINE)
-    return Finding(found.state, found.detail) if found.state in _TELLING else None
+    return ObservedMachine(found.state, found.detail) if found.state in _TELLING else None
 
 
-def _by_engine(machine: Machine, tools: Tools) -> Finding:
+def _by_engine(machine: Machine, tools: Services) -> ObservedMachine:
     """A machine without a host of ours: only its engine can be asked."""
     if machine.endpoint is None:
-        return Finding(State.UNKNOWN, "neither a host nor an engine is on record")
+        return ObservedMachine(State.UNKNOWN, "neither a host nor an engine is on record")
     answer = tools.ask_engine(machine.endpoint, materialised(tools.store, machine.name), deadline=ASK_DEADLINE)
-    return Finding(State.RUNNING, engine=answer.version)
+    return ObservedMachine(State.RUNNING, engine=answer.version)
 
 
-def _explained(machine: Machine, driver: Driver, error: Unreachable) -> Finding:
+def _explained(machine: Machine, driver: Driver, error: Unreachable) -> ObservedMachine:
     """Tell a host that is gone from one that does not answer, by what the driver sees."""
     found = driver.inspect(machine.handle, deadline=INSPECT_DEADLINE) if machine.handle is not None else None
     state = found.state if found is not None and found.state in _TELLING else State.UNREACHABLE
-    return Finding(state, error.message)
+    return ObservedMachine(state, error.message)
 
 
-def _failed(error: PymachineError) -> Finding:
+def _failed(error: PymachineError) -> ObservedMachine:
     state = State.UNREACHABLE if isinstance(error, Unreachable) else State.ERROR
-    return Finding(state, error.message)
+    return ObservedMachine(state, error.message)

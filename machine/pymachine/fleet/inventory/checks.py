@@ -36,7 +36,7 @@ def hooks_of(value: Value | None, reading: Reading) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seats:
+class WantedNodes:
     """Who is to be in the Swarm, in order; ``certain`` says that it is known of every machine."""
 
     managers: tuple[str, ...]
@@ -50,7 +50,7 @@ class Seats:
         return self.certain and not self.managers
 
 
-def swarm_of(value: Value | None, seats: Seats, reading: Reading) -> SwarmSpec | None:
+def swarm_of(value: Value | None, seats: WantedNodes, reading: Reading) -> SwarmSpec | None:
     """Return the Swarm, None where no machine is to be in one."""
     given = value is not None and not is_null(value)
     found = SWARM.read(value, reading) if value is not None and given else {}
@@ -113,7 +113,7 @@ def _live_restore(machine: MachineSpec) -> bool:
 
 
 def stacks_of(
-    value: Value | None, names: Sequence[str] | None, seats: Seats, reading: Reading
+    value: Value | None, names: Sequence[str] | None, seats: WantedNodes, reading: Reading
 ) -> tuple[StackSpec, ...]:
     """Return the stacks. ``names`` are those of all machines, None while some could not be read."""
     if value is None or is_null(value):

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pymachine.errors import DriverMissing
 from pymachine.fleet.inventory.context import Reading, Surroundings
-from pymachine.fleet.inventory.fields import Kind, Number, Several, Text, Truth, choices_of
+from pymachine.fleet.inventory.fields import FieldType, Number, Several, Text, Truth, choices_of
 from pymachine.fleet.inventory.sections import Key, Section
 from pymachine.fleet.inventory.yaml_nodes import ABSENT, Value
 
@@ -97,7 +97,7 @@ def _key(name: str, option: Field[Any], hint: Any) -> Key:
     return Key(name, _kind(option, hint), help, bool(option.metadata.get("required")), option.metadata.get("refused"))
 
 
-def _kind(option: Field[Any], hint: Any) -> Kind:
+def _kind(option: Field[Any], hint: Any) -> FieldType:
     if get_origin(hint) in (Union, UnionType):
         hint = next(part for part in get_args(hint) if part is not NoneType)
     if get_origin(hint) is tuple:
@@ -107,8 +107,8 @@ def _kind(option: Field[Any], hint: Any) -> Kind:
     return _single(hint)
 
 
-def _single(hint: Any) -> Kind:
+def _single(hint: Any) -> FieldType:
     if get_origin(hint) is Literal:
         return Text(choices=choices_of(get_args(hint)))
-    numbers: dict[Any, Kind] = {bool: Truth(), int: Number(), float: Number(fraction=True)}
+    numbers: dict[Any, FieldType] = {bool: Truth(), int: Number(), float: Number(fraction=True)}
     return numbers.get(hint, Text())

@@ -10,7 +10,7 @@ from pymachine.fleet.inventory.model import Spot
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class InventoryFault:
     """One thing to say about one place."""
 
     spot: Spot
@@ -30,7 +30,7 @@ def where(spot: Spot) -> str:
 class InventoryFaults(UsageFault):
     """An inventory that cannot be used; ``findings`` are sorted by their places."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[InventoryFault]) -> None:
         lines = [finding.line for finding in findings]
         if len(lines) > 1:
             lines.insert(0, f"{len(lines)} faults in the inventory")
@@ -45,21 +45,21 @@ class Findings:
 
     def __init__(self, files: Sequence[str]) -> None:
         self._place = {file: number for number, file in enumerate(files)}
-        self._faults: dict[Finding, None] = {}
-        self._warnings: dict[Finding, None] = {}
-        self._withheld: dict[Finding, None] = {}
+        self._faults: dict[InventoryFault, None] = {}
+        self._warnings: dict[InventoryFault, None] = {}
+        self._withheld: dict[InventoryFault, None] = {}
 
     def fault(self, spot: Spot, message: str, hint: str | None = None) -> None:
         """Note a fault. A hint follows it on the same line."""
-        self._faults[Finding(spot, f"{message}: {hint}" if hint else message)] = None
+        self._faults[InventoryFault(spot, f"{message}: {hint}" if hint else message)] = None
 
     def warn(self, spot: Spot, message: str) -> None:
         """Note something that works and is unwise all the same."""
-        self._warnings[Finding(spot, message)] = None
+        self._warnings[InventoryFault(spot, message)] = None
 
     def withhold(self, spot: Spot, message: str) -> None:
         """Note what is a fault only beside others, or once a secret is wanted."""
-        self._withheld[Finding(spot, message)] = None
+        self._withheld[InventoryFault(spot, message)] = None
 
     @property
     def any(self) -> bool:
@@ -72,7 +72,7 @@ class Findings:
         return tuple(finding.line for finding in self._sorted(self._warnings))
 
     @property
-    def withheld(self) -> tuple[Finding, ...]:
+    def withheld(self) -> tuple[InventoryFault, ...]:
         """What is no fault yet, sorted by place."""
         return tuple(self._sorted(self._withheld))
 
@@ -81,9 +81,9 @@ class Findings:
         if self._faults:
             raise InventoryFaults(self._sorted(self._faults | self._withheld))
 
-    def _sorted(self, found: dict[Finding, None]) -> list[Finding]:
+    def _sorted(self, found: dict[InventoryFault, None]) -> list[InventoryFault]:
         return sorted(found, key=self._order)
 
-    def _order(self, finding: Finding) -> tuple[int, int, int]:
+    def _order(self, finding: InventoryFault) -> tuple[int, int, int]:
         spot = finding.spot
         return self._place.get(spot.file, len(self._place)), spot.line, spot.column

@@ -38,7 +38,7 @@ _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-class Kind(Protocol):
+class FieldType(Protocol):
     """What a key takes."""
 
     def read(self, value: Value, reading: Reading) -> Any:
@@ -155,7 +155,7 @@ class Duration:
 class Several:
     """A list of one kind; one value alone stands for a list of it. Comes to a tuple."""
 
-    kind: Kind
+    kind: FieldType
     least: int = 0
 
     def read(self, value: Value, reading: Reading) -> Any:
@@ -232,7 +232,7 @@ class Pairs:
 class Converted:
     """Another kind, whose values are put into another form."""
 
-    kind: Kind
+    kind: FieldType
     convert: Callable[[Any], Any]
 
     def read(self, value: Value, reading: Reading) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pymachine.fleet.inventory.checks import (
-    Seats,
+    WantedNodes,
     fleet_name,
     hooks_of,
     no_live_restore,
@@ -16,13 +16,13 @@ from pymachine.fleet.inventory.checks import (
 )
 from pymachine.fleet.inventory.context import Reading, Secrets, Surroundings
 from pymachine.fleet.inventory.driver_keys import Drivers
-from pymachine.fleet.inventory.errors import Finding, Findings, InventoryFaults, where
+from pymachine.fleet.inventory.errors import Findings, InventoryFault, InventoryFaults, where
 from pymachine.fleet.inventory.keys import TOP
 from pymachine.fleet.inventory.machine_specs import Specs
 from pymachine.fleet.inventory.machines import Draft, Entries
 from pymachine.fleet.inventory.model import Fleet, Spot
 from pymachine.fleet.inventory.yaml_nodes import Items, Scalar, Table, Value, is_null, merged, near
-from pymachine.fleet.inventory.yaml_reader import Source, compose
+from pymachine.fleet.inventory.yaml_reader import YamlFile, compose
 
 APPENDED = ("machines", "stacks")
 
@@ -36,7 +36,7 @@ class Inventory:
 
     fleet: Fleet
     warnings: tuple[str, ...] = ()
-    missing: tuple[Finding, ...] = ()
+    missing: tuple[InventoryFault, ...] = ()
     _reveal: Callable[[], Fleet] | None = field(default=None, repr=False, compare=False)
 
     def check_secrets(self) -> None:
@@ -53,7 +53,7 @@ class Inventory:
         return self.fleet if self._reveal is None else self._reveal()
 
 
-def load(sources: Sequence[Source], surroundings: Surroundings) -> Inventory:
+def load(sources: Sequence[YamlFile], surroundings: Surroundings) -> Inventory:
     """Read an inventory of one or several files, but no secret.
 
     Raises ``InventoryFaults`` with everything that is wrong.
@@ -67,7 +67,9 @@ def load(sources: Sequence[Source], surroundings: Surroundings) -> Inventory:
     return Inventory(fleet, found.warnings, found.withheld, reveal if reading.has_secrets else None)
 
 
-def _loaded(sources: Sequence[Source], surroundings: Surroundings, secrets: Secrets | None) -> tuple[Fleet, Reading]:
+def _loaded(
+    sources: Sequence[YamlFile], surroundings: Surroundings, secrets: Secrets | None
+) -> tuple[Fleet, Reading]:
     findings = Findings([source.name for source in sources])
     reading = Reading(findings, surroundings, secrets)
     tables = [table for source in sources if (table := compose(source, surroundings.environ, findings)) is not None]
@@ -129,7 +131,7 @@ def _fleet(table: Table, first: str, reading: Reading) -> Fleet:
     return Fleet(name, machines, swarm, stacks, hooks, folder)
 
 
-def _seats(drafts: Sequence[Draft], specs: Specs, *, certain: bool) -> Seats:
+def _seats(drafts: Sequence[Draft], specs: Specs, *, certain: bool) -> WantedNodes:
     managers = tuple(name for name, node in specs.nodes.items() if node.role == "manager")
     workers = tuple(name for name, node in specs.nodes.items() if node.role == "worker")
-    return Seats(managers, workers, {draft.name: draft.spot for draft in drafts}, certain)
+    return WantedNodes(managers, workers, {draft.name: draft.spot for draft in drafts}, certain)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.fleet.inventory.context import Reading
-from pymachine.fleet.inventory.fields import Kind, Schema, refuse
+from pymachine.fleet.inventory.fields import FieldType, Schema, refuse
 from pymachine.fleet.inventory.yaml_nodes import ABSENT, NULL, Scalar, Table, Value, is_null, near
 
 
@@ -15,7 +15,7 @@ class Key:
     """One key of a section: what it takes and what it is for. ``refused`` says what to do instead of giving it."""
 
     name: str
-    kind: Kind
+    kind: FieldType
     help: str
     required: bool = False
     refused: str | None = None

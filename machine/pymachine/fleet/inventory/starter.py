@@ -82,7 +82,7 @@ swarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StarterMachine:
     """A machine of a starter. ``notes`` become comments before it."""
 
     name: str
@@ -102,7 +102,7 @@ def from_hosts(fleet: str, texts: Sequence[str]) -> str:
 
     Raises ``UsageFault`` for a host that cannot be read, or one given twice.
     """
-    entries: list[Entry] = []
+    entries: list[StarterMachine] = []
     for text in texts:
         entry = _host_entry(text, [other.name for other in entries])
         if any(entry.options == other.options for other in entries):
@@ -124,11 +124,11 @@ def from_docker_machine(fleet: str, configs: Mapping[str, Mapping[str, Any]]) ->
 
     Raises ``UsageFault`` if none can be taken over; those that cannot are told of in comments.
     """
-    entries: list[Entry] = []
+    entries: list[StarterMachine] = []
     left_out: list[str] = []
     for name, config in configs.items():
         entry = _machine_entry(name, config)
-        if isinstance(entry, Entry):
+        if isinstance(entry, StarterMachine):
             entries.append(entry)
         else:
             left_out.append(f"{name}: {entry}")
@@ -140,13 +140,13 @@ def from_docker_machine(fleet: str, configs: Mapping[str, Mapping[str, Any]]) ->
     return _written(fleet, entries, swarm=False, notes=left_out)
 
 
-def _host_entry(text: str, taken: Sequence[str]) -> Entry:
+def _host_entry(text: str, taken: Sequence[str]) -> StarterMachine:
     hops = parse_jump(text)
     if len(hops) != 1:
         raise UsageFault(f"{text!r} is not a host", hint="give user@host[:port]")
     given = {"host": hops[0].host, "user": hops[0].user, "port": hops[0].port}
     options = {key: value for key, value in given.items() if value is not None}
-    return Entry(_name_for(hops[0].host, taken), "ssh", options)
+    return StarterMachine(_name_for(hops[0].host, taken), "ssh", options)
 
 
 def _name_for(host: str, taken: Sequence[str]) -> str:
@@ -161,7 +161,7 @@ def _name_for(host: str, taken: Sequence[str]) -> str:
     return check_name(name)
 
 
-def _machine_entry(name: str, config: Mapping[str, Any]) -> Entry | str:
+def _machine_entry(name: str, config: Mapping[str, Any]) -> StarterMachine | str:
     """Return a docker-machine machine as an entry, or the reason why it cannot be one."""
     driver, raw = config.get("DriverName"), config.get("Driver")
     if not isinstance(driver, str) or not isinstance(raw, Mapping):
@@ -175,7 +175,7 @@ def _machine_entry(name: str, config: Mapping[str, Any]) -> Entry | str:
         notes = (f"made by driver {driver}, which pymachine does not have: taken as a host with SSH", *notes)
     if ours != name:
         notes = (f"docker-machine calls it {name}; an underscore may not be in a host name", *notes)
-    return Entry(ours, _DRIVERS.get(driver, "ssh"), options, notes, _engine_of(config))
+    return StarterMachine(ours, _DRIVERS.get(driver, "ssh"), options, notes, _engine_of(config))
 
 
 def _by_address(raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -238,7 +238,7 @@ def _engine_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value}
 
 
-def _written(fleet: str, entries: Sequence[Entry], *, swarm: bool, notes: Sequence[str] = ()) -> str:
+def _written(fleet: str, entries: Sequence[StarterMachine], *, swarm: bool, notes: Sequence[str] = ()) -> str:
     lines = [HEAD, f"fleet: {_scalar(fleet)}\n", "machines:"]
     lines += [f"  # left out: {_one_line(note)}" for note in notes]
     for number, entry in enumerate(entries):

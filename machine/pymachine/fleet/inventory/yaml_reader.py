@@ -21,14 +21,14 @@ _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class YamlFile:
     """One file of an inventory: its name as people know it, ``-`` for standard input, and its text."""
 
     name: str
     text: str
 
 
-def compose(source: Source, environ: Mapping[str, str], findings: Findings) -> Table | None:
+def compose(source: YamlFile, environ: Mapping[str, str], findings: Findings) -> Table | None:
     """Return the mapping that a file holds; None, and a fault noted, where it holds none."""
     try:
         node = _parsed(source, findings)
@@ -46,7 +46,7 @@ def compose(source: Source, environ: Mapping[str, str], findings: Findings) -> T
     return None
 
 
-def _parsed(source: Source, findings: Findings) -> yaml.Node | None:
+def _parsed(source: YamlFile, findings: Findings) -> yaml.Node | None:
     if len(source.text) > expansion.TEXT_LIMIT:
         findings.fault(Spot(source.name, 1, 1), f"the file is longer than {expansion.TEXT_LIMIT >> 20} MiB")
         return None
@@ -62,7 +62,7 @@ def _empty() -> yaml.Node:
     return yaml.MappingNode("tag:yaml.org,2002:map", [], mark, mark)
 
 
-def _explained(source: Source, error: yaml.YAMLError) -> tuple[Spot, str]:
+def _explained(source: YamlFile, error: yaml.YAMLError) -> tuple[Spot, str]:
     """Return place and reason. libyaml and PyYAML word them differently: PyYAML's are shown, wherever it runs."""
     try:
         yaml.compose(source.text, yaml.SafeLoader)

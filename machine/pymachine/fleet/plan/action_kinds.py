@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ActionKind(StrEnum):
     """What an action does."""
 
     CREATE = "create"
@@ -38,24 +38,24 @@ class Kind(StrEnum):
     WITHDRAW = "withdraw"
 
 
-IN_WORDS: Mapping[Kind, str] = {
-    Kind.RESUME: "go on with the create",
-    Kind.ADOPT: "take into the fleet",
-    Kind.REMAKE: "make anew",
-    Kind.REACH: "change how it is reached",
-    Kind.MOVE: "follow the host to where it is now",
-    Kind.REFIT: "change the instance",
-    Kind.INSTALL: "install the engine again",
-    Kind.CONFIGURE: "configure the engine",
-    Kind.RENEW: "renew certificates",
-    Kind.UPGRADE: "upgrade the engine",
-    Kind.RELABEL: "label the machine",
-    Kind.INIT: "found the Swarm",
-    Kind.SETTINGS: "change the Swarm",
-    Kind.JOIN: "join the Swarm",
-    Kind.ADJUST: "change the node",
-    Kind.LEAVE: "leave the Swarm",
-    Kind.FORGET: "forget the node",
-    Kind.DEPLOY: "deploy the stack",
-    Kind.WITHDRAW: "remove the stack",
+IN_WORDS: Mapping[ActionKind, str] = {
+    ActionKind.RESUME: "go on with the create",
+    ActionKind.ADOPT: "take into the fleet",
+    ActionKind.REMAKE: "make anew",
+    ActionKind.REACH: "change how it is reached",
+    ActionKind.MOVE: "follow the host to where it is now",
+    ActionKind.REFIT: "change the instance",
+    ActionKind.INSTALL: "install the engine again",
+    ActionKind.CONFIGURE: "configure the engine",
+    ActionKind.RENEW: "renew certificates",
+    ActionKind.UPGRADE: "upgrade the engine",
+    ActionKind.RELABEL: "label the machine",
+    ActionKind.INIT: "found the Swarm",
+    ActionKind.SETTINGS: "change the Swarm",
+    ActionKind.JOIN: "join the Swarm",
+    ActionKind.ADJUST: "change the node",
+    ActionKind.LEAVE: "leave the Swarm",
+    ActionKind.FORGET: "forget the node",
+    ActionKind.DEPLOY: "deploy the stack",
+    ActionKind.WITHDRAW: "remove the stack",
 }

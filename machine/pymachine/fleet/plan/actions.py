@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pymachine.difference import Difference
 from pymachine.engine.effects import Change, Effect, interrupt
-from pymachine.fleet.plan.action_kinds import IN_WORDS, Kind
+from pymachine.fleet.plan.action_kinds import IN_WORDS, ActionKind
 from pymachine.fleet.plan.payloads import Payload
 
 Cause = str | Difference | Change
@@ -48,7 +48,7 @@ class Action:
     interruption: Interruption = NOTHING_STOPS
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ActionKind:
         """What kind of action it is."""
         return self.payload.kind
 
@@ -127,6 +127,6 @@ class Plan:
         """Whether all is as it should be, as far as that could be seen."""
         return not (self.chains or self.refusals)
 
-    def of(self, *kinds: Kind) -> list[Action]:
+    def of(self, *kinds: ActionKind) -> list[Action]:
         """Return the actions of these kinds."""
         return [action for action in self.actions if action.kind in kinds]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
-from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Plan
 from pymachine.fleet.plan.holds import held_back
 from pymachine.fleet.plan.interruptions import with_interruptions
-from pymachine.fleet.plan.machines import Part, host_part
-from pymachine.fleet.plan.membership import Seating, seat_all
+from pymachine.fleet.plan.machines import MachineActions, host_part
+from pymachine.fleet.plan.membership import MembershipActions, seat_all
 from pymachine.fleet.plan.nodes import members_of, nodes_of, outage
-from pymachine.fleet.plan.observed import Known
-from pymachine.fleet.plan.order import ONE_BY_ONE, Batch, Order, chained
+from pymachine.fleet.plan.observed import Observed
+from pymachine.fleet.plan.order import ONE_BY_ONE, ActionOrder, Batch, chained
 from pymachine.fleet.plan.removals import is_manager, removals
 from pymachine.fleet.plan.stacks import plan_stacks
 from pymachine.model import Machine
 from pymachine.swarm_api.view import MANAGER
 
 
-def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batch = ONE_BY_ONE) -> Plan:
+def plan(fleet: Fleet, records: Mapping[str, Machine], known: Observed, batch: Batch = ONE_BY_ONE) -> Plan:
     """Return what has to be done to the fleet, and why; the same input gives the same plan.
 
     ``records`` are all of the store by name, also those of nobody's fleet; these are never removed. ``batch`` says
@@ -37,7 +37,7 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
     found.update(stacks.actions)
     nodes = nodes_of(records, known)
     held = held_back(found, nodes, members_of(records))
-    ordered = Order(chained(held.actions), nodes, _leading(records, known), batch).applied()
+    ordered = ActionOrder(chained(held.actions), nodes, _leading(records, known), batch).applied()
     chains = with_interruptions(ordered, known)
     refusals = [refusal for part in parts.values() for refusal in part.refusals]
     actions = [action for chain in chains for action in chain.actions]
@@ -53,18 +53,18 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Known, batch: Batc
 
 def _merged(host: tuple[Action, ...], seat: tuple[Action, ...]) -> tuple[Action, ...]:
     """Whoever becomes a manager does so before its engine restarts, whoever ceases to be one does so after."""
-    arrives = [action for action in seat if action.kind in (Kind.PROMOTE, Kind.UNLOCK)]
+    arrives = [action for action in seat if action.kind in (ActionKind.PROMOTE, ActionKind.UNLOCK)]
     later = [action for action in seat if action not in arrives]
     return (*arrives, *host, *later)
 
 
-def _remade(parts: Mapping[str, Part], seating: Seating) -> list[str]:
+def _remade(parts: Mapping[str, MachineActions], seating: MembershipActions) -> list[str]:
     anew = [name for name, part in parts.items() if part.makes]
-    founded = any(action.kind is Kind.INIT for actions in seating.actions.values() for action in actions)
+    founded = any(action.kind is ActionKind.INIT for actions in seating.actions.values() for action in actions)
     return [*anew, *([""] if founded else [])]
 
 
-def _leading(records: Mapping[str, Machine], known: Known) -> list[str]:
+def _leading(records: Mapping[str, Machine], known: Observed) -> list[str]:
     return [name for name, machine in records.items() if is_manager(machine, known)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pymachine.fleet.plan import payloads
-from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Refusal
 from pymachine.fleet.plan.nodes import RAFT_LEAST, Nodes
 from pymachine.swarm_api.view import MANAGER
@@ -29,7 +29,7 @@ def held_back(found: Found, nodes: Nodes, members: frozenset[str]) -> Held:
     if nodes.view is None:
         return Held(found)
     if not nodes.view.spoken_to:
-        if _comes(found, Kind.INIT):  # that Swarm is gone with its machines
+        if _comes(found, ActionKind.INIT):  # that Swarm is gone with its machines
             return Held(found)
         return _until_spoken_to(found, members)
     quorum = nodes.view.quorum
@@ -52,20 +52,21 @@ def _until_spare(found: Found, nodes: Nodes) -> Held:
     )
     kept, gone = _without_interruptions(found, managers)
     quorum = nodes.view.quorum
-    if gone and _comes(found, Kind.START):
+    if gone and _comes(found, ActionKind.START):
         return Held(kept, (), (f"restarted once all managers answer: {', '.join(gone)}",), partial=True)
     why = f"{quorum.reachable} of {quorum.managers} managers answer, {quorum.needed} must: none may be away"
     return Held(kept, tuple(Refusal(name, why, "start the managers that do not answer first") for name in gone))
 
 
-def _comes(found: Found, *kinds: Kind) -> bool:
+def _comes(found: Found, *kinds: ActionKind) -> bool:
     return any(action.kind in kinds for actions in found.values() for action in actions)
 
 
 def _manager_comes(found: Found) -> bool:
     actions = (action for actions in found.values() for action in actions)
     return any(
-        action.kind is Kind.PROMOTE or (isinstance(action.payload, payloads.Join) and action.payload.role == MANAGER)
+        action.kind is ActionKind.PROMOTE
+        or (isinstance(action.payload, payloads.Join) and action.payload.role == MANAGER)
         for action in actions
     )
 

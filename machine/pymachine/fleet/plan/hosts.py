@@ -11,14 +11,14 @@ from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import stops_containers
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine.fleet.plan.observed import Finding, Seat
+from pymachine.fleet.plan.observed import NodeStatus, ObservedMachine
 from pymachine.model import EngineSpec, Machine, State
 from pymachine.swarm_api.protocol import INACTIVE
 
 
 def read_host(
     machine: Machine, wanted: EngineSpec, facts: HostFacts, *, own_host: bool, renewals: Sequence[Change] = ()
-) -> Finding:
+) -> ObservedMachine:
     """Return how the host is, against the engine that is wanted there.
 
     ``own_host`` says that pymachine made the host; ``renewals`` are its certificates that are to be new. Versions are
@@ -26,7 +26,7 @@ def read_host(
     """
     engine = facts.engine
     version = engine.version if engine else ""
-    finding = Finding(
+    finding = ObservedMachine(
         State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals), addresses=facts.addresses,
         bridges=facts.bridges, containers=_others(facts), services=_services(facts), bare=engine is None,
         vacant=_vacant(facts),
@@ -58,9 +58,9 @@ def _services(facts: HostFacts) -> tuple[str, ...]:
     return tuple(sorted(set(facts.engine.tasks.values()))) if facts.engine else ()
 
 
-def _seat(facts: HostFacts) -> Seat:
+def _seat(facts: HostFacts) -> NodeStatus:
     swarm: Mapping[str, Any] = (facts.engine.info.get("Swarm") if facts.engine else None) or {}
-    return Seat(
+    return NodeStatus(
         state=str(swarm.get("LocalNodeState") or "inactive"),
         node=str(swarm.get("NodeID") or ""),
         cluster=str((swarm.get("Cluster") or {}).get("ID") or ""),

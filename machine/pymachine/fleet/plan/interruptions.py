@@ -8,7 +8,7 @@ from dataclasses import replace
 from pymachine.engine.effects import Effect
 from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.actions import NOTHING_STOPS, Action, Chain, Interruption
-from pymachine.fleet.plan.observed import Known
+from pymachine.fleet.plan.observed import Observed
 
 # After these nothing that ran on the host does.
 _ENDS = frozenset(
@@ -17,7 +17,7 @@ _ENDS = frozenset(
 _RESTARTS = frozenset({Effect.RESTART_ENGINE, Effect.MAY_RESTART_ENGINE})
 
 
-def with_interruptions(chains: Iterable[Chain], known: Known) -> tuple[Chain, ...]:
+def with_interruptions(chains: Iterable[Chain], known: Observed) -> tuple[Chain, ...]:
     """Return the chains, each of their actions with what it interrupts."""
     return tuple(
         replace(chain, actions=tuple(replace(one, interruption=_of(one, known)) for one in chain.actions))
@@ -25,7 +25,7 @@ def with_interruptions(chains: Iterable[Chain], known: Known) -> tuple[Chain, ..
     )
 
 
-def _of(action: Action, known: Known) -> Interruption:
+def _of(action: Action, known: Observed) -> Interruption:
     if isinstance(action.payload, payloads.Withdraw):
         services = known.services or ()
         return Interruption(services=tuple(s.name for s in services if s.stack == action.subject))

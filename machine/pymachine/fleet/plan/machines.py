@@ -12,20 +12,20 @@ from pymachine.engine.options import wanted_config
 from pymachine.errors import UsageFault
 from pymachine.fleet.inventory.model import MachineSpec
 from pymachine.fleet.plan import payloads
-from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Cause, Refusal
 from pymachine.fleet.plan.diff import Changed, changed_engine, changed_options, engine_differences, label_differences
-from pymachine.fleet.plan.observed import ANEW, MOVE, REACH, RECORD, REFIT, SIZE, Finding, Known
+from pymachine.fleet.plan.observed import ANEW, MOVE, REACH, RECORD, REFIT, SIZE, Observed, ObservedMachine
 from pymachine.fleet.plan.payloads import Payload
 from pymachine.model import Machine, Phase, State
 
 _NO_ENGINE = "there is no engine on its host any more"
 _ASLEEP = (State.STOPPED, State.PAUSED, State.SAVED)
-MAKING = (Kind.CREATE, Kind.RESUME, Kind.REMAKE, Kind.REPLACE)
+MAKING = (ActionKind.CREATE, ActionKind.RESUME, ActionKind.REMAKE, ActionKind.REPLACE)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MachineActions:
     """What is to be done to a machine's host and engine; ``unseen`` why that is not known."""
 
     actions: tuple[Action, ...] = ()
@@ -40,15 +40,15 @@ class Part:
     @property
     def makes(self) -> bool:
         """Whether the machine is made, or made anew, or has an empty engine put on it."""
-        return any(action.kind in (*MAKING, Kind.INSTALL) for action in self.actions)
+        return any(action.kind in (*MAKING, ActionKind.INSTALL) for action in self.actions)
 
     @property
     def starts(self) -> bool:
         """Whether more of it shows once it is on, or can be reached."""
-        return any(action.kind in (Kind.START, Kind.REACH, Kind.MOVE) for action in self.actions)
+        return any(action.kind in (ActionKind.START, ActionKind.REACH, ActionKind.MOVE) for action in self.actions)
 
 
-def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Known) -> Part:
+def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Observed) -> MachineActions:
     """Compare a machine of the inventory with its record and with what was found."""
     if machine is None:
         return _created(spec)
@@ -68,7 +68,7 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Kno
     return _kept(spec, machine, changed, known)
 
 
-def _created(spec: MachineSpec) -> Part:
+def _created(spec: MachineSpec) -> MachineActions:
     """A machine that is not there yet; its address may be known all the same."""
     given = [str(spec.options["ssh_host"])] if "ssh_host" in spec.options else []
     try:
@@ -80,7 +80,7 @@ def _created(spec: MachineSpec) -> Part:
     return _one(payloads.Create(), spec, f"driver {spec.driver}")
 
 
-def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
+def _half_made(spec: MachineSpec, machine: Machine, known: Observed) -> MachineActions:
     if machine.phase is Phase.REMOVING:
         return _one(payloads.Remake(), spec, "it is half-removed")
     if not _same_driver(spec.driver, machine.driver, known):
@@ -89,29 +89,29 @@ def _half_made(spec: MachineSpec, machine: Machine, known: Known) -> Part:
     return _one(payloads.Resume(), spec, where)
 
 
-def _replaced(spec: MachineSpec, known: Known, *causes: Cause) -> Part:
+def _replaced(spec: MachineSpec, known: Observed, *causes: Cause) -> MachineActions:
     """Another machine in its place; of one that does not answer nobody can take leave."""
     finding = known.findings.get(spec.name)
     payload = payloads.Replace(lost=finding is not None and not finding.seen)
-    return Part((Action(payload, spec.name, causes),))
+    return MachineActions((Action(payload, spec.name, causes),))
 
 
-def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Known) -> Part:
+def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Observed) -> MachineActions:
     """A machine that stays what it is: look at how it was found."""
-    finding = known.findings.get(spec.name) or Finding(State.UNKNOWN, "it was not looked at")
+    finding = known.findings.get(spec.name) or ObservedMachine(State.UNKNOWN, "it was not looked at")
     made_by_us = not known.traits[spec.driver].preexisting and not machine.adopted
     if finding.state is State.MISSING and made_by_us:
         return _one(payloads.Remake(), spec, "its host is gone")
     first = _recorded(spec, machine, changed, finding)
     if finding.state in _ASLEEP and made_by_us:
-        return Part((*first, _action(payloads.Start(), spec, f"it is {finding.state.lower()}")))
+        return MachineActions((*first, _action(payloads.Start(), spec, f"it is {finding.state.lower()}")))
     if not finding.seen:
         elsewhere = REACH in changed.causes or MOVE in changed.causes
-        return Part(first, unseen="" if elsewhere else _why_unseen(finding))
+        return MachineActions(first, unseen="" if elsewhere else _why_unseen(finding))
     return _looked_at(spec, machine, changed, finding, first)
 
 
-def _recorded(spec: MachineSpec, machine: Machine, changed: Changed, finding: Finding) -> tuple[Action, ...]:
+def _recorded(spec: MachineSpec, machine: Machine, changed: Changed, finding: ObservedMachine) -> tuple[Action, ...]:
     """What changes the record alone, and how the machine is reached."""
     actions = [] if machine.fleet else [_action(payloads.Adopt(), spec, "it is on record and belongs to no fleet")]
     labels = label_differences(spec.labels, machine.labels)
@@ -123,16 +123,16 @@ def _recorded(spec: MachineSpec, machine: Machine, changed: Changed, finding: Fi
         causes = (*changed.causes[MOVE], *changed.causes.get(REACH, ()))
         actions.append(Action(payloads.Move(options, lost=not finding.seen), spec.name, causes))
     elif REACH in changed.causes:
-        actions.append(Action(payloads.Reach(changed.values[REACH]), spec.name, changed.causes[REACH]))
+        actions.append(Action(payloads.ChangeLogin(changed.values[REACH]), spec.name, changed.causes[REACH]))
     return tuple(actions)
 
 
 def _looked_at(
-    spec: MachineSpec, machine: Machine, changed: Changed, finding: Finding, first: Sequence[Action]
-) -> Part:
+    spec: MachineSpec, machine: Machine, changed: Changed, finding: ObservedMachine, first: Sequence[Action]
+) -> MachineActions:
     refusal = _refusal(spec, finding)
     if refusal is not None:
-        return Part(tuple(first), (refusal,))
+        return MachineActions(tuple(first), (refusal,))
     actions = list(first)
     if changed.sizes:
         resize = payloads.Resize(**changed.sizes, options=changed.values[SIZE])
@@ -140,10 +140,10 @@ def _looked_at(
     if REFIT in changed.causes:
         actions.append(Action(payloads.Refit(changed.values[REFIT]), spec.name, changed.causes[REFIT]))
     upgrade = _upgrade(spec, finding)
-    return Part((*actions, *_configured(spec, machine, finding, upgrades=bool(upgrade)), *upgrade))
+    return MachineActions((*actions, *_configured(spec, machine, finding, upgrades=bool(upgrade)), *upgrade))
 
 
-def _refusal(spec: MachineSpec, finding: Finding) -> Refusal | None:
+def _refusal(spec: MachineSpec, finding: ObservedMachine) -> Refusal | None:
     if finding.refusal:
         return Refusal(spec.name, finding.refusal, finding.refusal_hint)
     wanted = spec.engine.version
@@ -160,14 +160,16 @@ def _is_older(wanted: str, present: str) -> bool:
     return not matches_version(present, wanted) and compare_versions(wanted, present) < 0
 
 
-def _upgrade(spec: MachineSpec, finding: Finding) -> tuple[Action, ...]:
+def _upgrade(spec: MachineSpec, finding: ObservedMachine) -> tuple[Action, ...]:
     wanted = spec.engine.version
     if not wanted or not finding.engine or matches_version(finding.engine, wanted):
         return ()
-    return (_action(payloads.Upgrade(wanted), spec, difference("engine", finding.engine, wanted)),)
+    return (_action(payloads.UpgradeEngine(wanted), spec, difference("engine", finding.engine, wanted)),)
 
 
-def _configured(spec: MachineSpec, machine: Machine, finding: Finding, *, upgrades: bool) -> tuple[Action, ...]:
+def _configured(
+    spec: MachineSpec, machine: Machine, finding: ObservedMachine, *, upgrades: bool
+) -> tuple[Action, ...]:
     changes = changed_engine(spec.engine, machine.engine)
     causes: tuple[Cause, ...] = engine_differences(changes, machine.engine) or finding.differences
     if spec.engine.version != machine.engine.version and not upgrades:
@@ -184,13 +186,13 @@ def _configured(spec: MachineSpec, machine: Machine, finding: Finding, *, upgrad
     return (Action(payload, spec.name, (*causes, *finding.renewals)),)
 
 
-def _same_driver(one: str, other: str, known: Known) -> bool:
+def _same_driver(one: str, other: str, known: Observed) -> bool:
     """Whether two names mean one driver: aliases have the same class of options."""
     first, second = known.traits.get(one), known.traits.get(other)
     return one == other or (first is not None and second is not None and first.options is second.options)
 
 
-def _why_unseen(finding: Finding) -> str:
+def _why_unseen(finding: ObservedMachine) -> str:
     return finding.reason or f"it is {finding.state.lower()}"
 
 
@@ -198,9 +200,9 @@ def _action(payload: Payload, spec: MachineSpec, *causes: Cause) -> Action:
     return Action(payload, spec.name, causes)
 
 
-def _one(payload: Payload, spec: MachineSpec, *causes: Cause) -> Part:
-    return Part((_action(payload, spec, *causes),))
+def _one(payload: Payload, spec: MachineSpec, *causes: Cause) -> MachineActions:
+    return MachineActions((_action(payload, spec, *causes),))
 
 
-def _refused(name: str, message: str, hint: str) -> Part:
-    return Part(refusals=(Refusal(name, message, hint),))
+def _refused(name: str, message: str, hint: str) -> MachineActions:
+    return MachineActions(refusals=(Refusal(name, message, hint),))

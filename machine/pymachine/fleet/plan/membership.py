@@ -12,11 +12,11 @@ from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec
 from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.actions import Action, Cause, Refusal
 from pymachine.fleet.plan.diff import label_differences
-from pymachine.fleet.plan.machines import Part
-from pymachine.fleet.plan.observed import Finding, Known
+from pymachine.fleet.plan.machines import MachineActions
+from pymachine.fleet.plan.observed import Observed, ObservedMachine
 from pymachine.model import Machine
 from pymachine.swarm_api.addresses import check_pools
-from pymachine.swarm_api.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, ClusterView, Node, wanted_labels
+from pymachine.swarm_api.view import DRAINED_LABEL, MACHINE_LABEL, MANAGER, ClusterView, SwarmNode, wanted_labels
 
 SWARM = "swarm"  # the subject of what concerns the Swarm as a whole
 ACTIVE, LOCKED, INACTIVE = "active", "locked", "inactive"
@@ -25,7 +25,7 @@ _FOR_GOOD = ("address_pools", "subnet_size", "data_path_port")
 
 
 @dataclass(frozen=True, slots=True)
-class Seating:
+class MembershipActions:
     """What the Swarm asks for: actions by the machine or node that they concern."""
 
     actions: Mapping[str, tuple[Action, ...]]
@@ -34,13 +34,15 @@ class Seating:
     partial: bool = False
 
 
-def seat_all(fleet: Fleet, records: Mapping[str, Machine], parts: Mapping[str, Part], known: Known) -> Seating:
+def seat_all(
+    fleet: Fleet, records: Mapping[str, Machine], parts: Mapping[str, MachineActions], known: Observed
+) -> MembershipActions:
     """Compare the places that machines have with those that they shall have."""
     view = known.view if _survives(fleet, records, parts, known.view) else None
     wanted = [spec for spec in fleet.machines if spec.swarm is not None]
     if view is None:
         clash = _clash(fleet, wanted, records, known)
-        return Seating({}, (clash,)) if clash else _founded(wanted, parts, known)
+        return MembershipActions({}, (clash,)) if clash else _founded(wanted, parts, known)
     if not view.spoken_to:
         return _unspoken(view, parts)
     found: dict[str, tuple[Action, ...]] = {}
@@ -56,11 +58,11 @@ def seat_all(fleet: Fleet, records: Mapping[str, Machine], parts: Mapping[str, P
     found.update(_forgotten(view, records))
     if settings := _settings(fleet, known):
         found[SWARM] = settings
-    return Seating(found, tuple(refusals), _unchangeable(fleet, known))
+    return MembershipActions(found, tuple(refusals), _unchangeable(fleet, known))
 
 
 def _survives(
-    fleet: Fleet, records: Mapping[str, Machine], parts: Mapping[str, Part], view: ClusterView | None
+    fleet: Fleet, records: Mapping[str, Machine], parts: Mapping[str, MachineActions], view: ClusterView | None
 ) -> bool:
     """Whether a machine that is a member stays: else the Swarm is gone with its machines."""
     if view is None:
@@ -71,23 +73,25 @@ def _survives(
     return any(m.swarm and name in names and not parts[name].makes for name, m in records.items())
 
 
-def _founded(wanted: Sequence[MachineSpec], parts: Mapping[str, Part], known: Known) -> Seating:
+def _founded(
+    wanted: Sequence[MachineSpec], parts: Mapping[str, MachineActions], known: Observed
+) -> MembershipActions:
     """No Swarm is there: the first manager founds it, the others join."""
     able = [spec for spec in wanted if not parts[spec.name].blocked]
     managers = [spec for spec in able if spec.swarm and spec.swarm.role == MANAGER]
     if not managers:
-        return Seating({}, notes=("no manager of the Swarm can be worked on",) if wanted else ())
+        return MembershipActions({}, notes=("no manager of the Swarm can be worked on",) if wanted else ())
     founder = min(managers, key=lambda spec: not _controls(known.findings.get(spec.name)))
     first = Action(payloads.Init(), founder.name, ("the fleet has no Swarm yet",))
     actions = {founder.name: (first,)}
     for spec in able:
         if spec is not founder and spec.swarm is not None:
             actions[spec.name] = (_join(spec.name, spec.swarm, "the Swarm is new"),)
-    return Seating(actions)
+    return MembershipActions(actions)
 
 
 def _clash(
-    fleet: Fleet, wanted: Sequence[MachineSpec], records: Mapping[str, Machine], known: Known
+    fleet: Fleet, wanted: Sequence[MachineSpec], records: Mapping[str, Machine], known: Observed
 ) -> Refusal | None:
     """Refuse pools in which a host or a network of an engine lies, as founding the Swarm would."""
     if fleet.swarm is None or not fleet.swarm.address_pools:
@@ -100,7 +104,7 @@ def _clash(
     return None
 
 
-def _taken(spec: MachineSpec, machine: Machine | None, known: Known) -> list[tuple[str, str]]:
+def _taken(spec: MachineSpec, machine: Machine | None, known: Observed) -> list[tuple[str, str]]:
     """Return what is known of a machine's addresses and networks, with whose they are: found, on record, or given."""
     finding = known.findings.get(spec.name)
     reached = [machine.endpoint.host] if machine and machine.endpoint else []
@@ -113,24 +117,26 @@ def _taken(spec: MachineSpec, machine: Machine | None, known: Known) -> list[tup
     ]
 
 
-def _controls(finding: Finding | None) -> bool:
+def _controls(finding: ObservedMachine | None) -> bool:
     return finding is not None and finding.seat.state == ACTIVE and finding.seat.control
 
 
-def _unspoken(view: ClusterView, parts: Mapping[str, Part]) -> Seating:
+def _unspoken(view: ClusterView, parts: Mapping[str, MachineActions]) -> MembershipActions:
     """No manager can tell how the Swarm is: unlock it, wait for machines that start, or give up."""
     if view.locked:
         locked = {name: (_unlock(name),) for name in view.locked}
-        return Seating(locked, notes=("the Swarm shows once its managers are unlocked",), partial=True)
+        return MembershipActions(locked, notes=("the Swarm shows once its managers are unlocked",), partial=True)
     if any(part.starts for part in parts.values()):
-        return Seating({}, notes=("the Swarm shows once its machines are on",), partial=True)
+        return MembershipActions({}, notes=("the Swarm shows once its machines are on",), partial=True)
     hint = (
         "`pymachine swarm recover` leads through it" if view.lost else "`pymachine swarm status` shows its managers"
     )
-    return Seating({}, (Refusal(SWARM, view.trouble, hint),))
+    return MembershipActions({}, (Refusal(SWARM, view.trouble, hint),))
 
 
-def _elsewhere(spec: MachineSpec, finding: Finding | None, view: ClusterView, part: Part) -> Refusal | None:
+def _elsewhere(
+    spec: MachineSpec, finding: ObservedMachine | None, view: ClusterView, part: MachineActions
+) -> Refusal | None:
     """Refuse a machine that is to join and is in another Swarm."""
     if spec.swarm is None or finding is None or part.makes or view.node_of(spec.name):
         return None
@@ -144,7 +150,7 @@ def _elsewhere(spec: MachineSpec, finding: Finding | None, view: ClusterView, pa
 
 
 def _seat(
-    spec: MachineSpec, machine: Machine | None, view: ClusterView, part: Part, known: Known
+    spec: MachineSpec, machine: Machine | None, view: ClusterView, part: MachineActions, known: Observed
 ) -> tuple[Action, ...]:
     node = view.node_of(spec.name) if machine is not None else None
     if spec.swarm is None:
@@ -162,7 +168,7 @@ def _seat(
 
 
 def _sitting(
-    spec: MachineSpec, wanted: NodeSpec, machine: Machine, node: Node, finding: Finding | None
+    spec: MachineSpec, wanted: NodeSpec, machine: Machine, node: SwarmNode, finding: ObservedMachine | None
 ) -> tuple[Action, ...]:
     """A machine that is a node: look at its part."""
     state = finding.seat.state if finding else ACTIVE
@@ -177,7 +183,7 @@ def _sitting(
     return (Action(payloads.Adjust(), spec.name, causes),) if causes else ()
 
 
-def _node_causes(wanted: NodeSpec, machine: Machine, node: Node) -> tuple[Cause, ...]:
+def _node_causes(wanted: NodeSpec, machine: Machine, node: SwarmNode) -> tuple[Cause, ...]:
     labels = wanted_labels(node.labels, wanted.labels, machine.id)
     causes: tuple[Cause, ...] = (
         label_differences(labels, node.labels, "node label") if labels != dict(node.labels) else ()
@@ -193,7 +199,7 @@ def _unlock(name: str) -> Action:
     return Action(payloads.Unlock(), name, ("its engine restarted and locked itself",))
 
 
-def _forget(node: Node) -> Action:
+def _forget(node: SwarmNode) -> Action:
     return Action(payloads.Forget(), node.id, (f"node {node.hostname}: its machine is gone",))
 
 
@@ -212,7 +218,7 @@ def _forgotten(view: ClusterView, records: Mapping[str, Machine]) -> dict[str, t
     return {node.hostname or node.id: (_forget(node),) for node in gone}
 
 
-def _settings(fleet: Fleet, known: Known) -> tuple[Action, ...]:
+def _settings(fleet: Fleet, known: Observed) -> tuple[Action, ...]:
     """Settings of the Swarm that are other ones than it was given last."""
     if fleet.swarm is None or known.view is None:
         return ()
@@ -222,14 +228,14 @@ def _settings(fleet: Fleet, known: Known) -> tuple[Action, ...]:
     causes = tuple(
         difference(key.replace("_", " "), before[key], wanted[key]) for key in wanted if before[key] != wanted[key]
     )
-    return (Action(payloads.Settings(), SWARM, causes),) if causes else ()
+    return (Action(payloads.UpdateSwarm(), SWARM, causes),) if causes else ()
 
 
-def _last(known: Known, wanted: Mapping[str, object]) -> dict[str, object]:
+def _last(known: Observed, wanted: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in known.memory.swarm.items() if key in wanted}
 
 
-def _unchangeable(fleet: Fleet, known: Known) -> tuple[str, ...]:
+def _unchangeable(fleet: Fleet, known: Observed) -> tuple[str, ...]:
     if fleet.swarm is None:
         return ()
     wanted, last = to_document(fleet.swarm), known.memory.swarm

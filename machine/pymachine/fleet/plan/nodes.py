@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pymachine.fleet.plan import payloads
-from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action
-from pymachine.fleet.plan.observed import Known
+from pymachine.fleet.plan.observed import Observed
 from pymachine.model import Machine
 from pymachine.swarm_api.view import ClusterView
 
 _ACTIVE = "active"  # what an engine calls itself that takes part
-_LEAVING = (Kind.LEAVE, Kind.REMOVE)
+_LEAVING = (ActionKind.LEAVE, ActionKind.REMOVE)
 _MOST = 4  # names in a sentence
 RAFT_LEAST = 3  # managers, of which one may be away
 
@@ -59,7 +59,7 @@ class Nodes:
         return action.interrupts or action.kind in _LEAVING
 
 
-def nodes_of(records: Iterable[str], known: Known) -> Nodes:
+def nodes_of(records: Iterable[str], known: Observed) -> Nodes:
     """Return the nodes among these machines."""
     seated: dict[str, bool] = {}
     strange: dict[str, bool] = {}

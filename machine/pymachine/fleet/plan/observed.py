@@ -25,7 +25,7 @@ ANEW = "anew"  # another machine: what is said of no option
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class NodeStatus:
     """What a host's engine says of its place in a Swarm, as ``swarm_api.protocol.Standing`` does."""
 
     state: str = "inactive"
@@ -35,7 +35,7 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ObservedMachine:
     """How a machine on record was found.
 
     Only one in state ``RUNNING`` was looked at; of others ``reason`` says why not. ``engine`` is the version found.
@@ -51,7 +51,7 @@ class Finding:
     changes: tuple[Change, ...] = ()
     refusal: str = ""
     refusal_hint: str = ""
-    seat: Seat = field(default_factory=Seat)
+    seat: NodeStatus = field(default_factory=NodeStatus)
     addresses: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     containers: tuple[str, ...] | None = None
@@ -123,7 +123,7 @@ class Deployed:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class FleetState:
     """What is remembered of a fleet besides its machines: its stacks, and the settings its Swarm was given last."""
 
     stacks: Mapping[str, Deployed] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Observed:
     """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name.
 
     ``wanted`` are what the services of stacks on the Swarm are called, by stack, ``services`` how they are; None
@@ -140,10 +140,10 @@ class Known:
     ``unresolved``. ``no_compose`` says why Compose cannot be used, None where it was not asked for or is there.
     """
 
-    findings: Mapping[str, Finding] = field(default_factory=dict)
+    findings: Mapping[str, ObservedMachine] = field(default_factory=dict)
     view: ClusterView | None = None
     traits: Mapping[str, Traits] = field(default_factory=dict)
-    memory: Memory = field(default_factory=Memory)
+    memory: FleetState = field(default_factory=FleetState)
     digests: Mapping[str, str] = field(default_factory=dict)
     wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
     services: tuple[Service, ...] | None = None

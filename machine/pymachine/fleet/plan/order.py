@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pymachine.fleet.plan import payloads
-from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Chain
 from pymachine.fleet.plan.nodes import RAFT_LEAST, Nodes
 from pymachine.fleet.plan.payloads import Payload
 from pymachine.swarm_api.view import MANAGER
 
-_ARRIVALS = (Kind.INIT, Kind.JOIN, Kind.PROMOTE)
-_DEPARTURES = (Kind.DEMOTE, Kind.LEAVE, Kind.REMOVE)
-_LAST = (Kind.DEPLOY,)
+_ARRIVALS = (ActionKind.INIT, ActionKind.JOIN, ActionKind.PROMOTE)
+_DEPARTURES = (ActionKind.DEMOTE, ActionKind.LEAVE, ActionKind.REMOVE)
+_LAST = (ActionKind.DEPLOY,)
 # What a majority of the managers has to agree to, besides departures.
-_AGREED = (Kind.JOIN, Kind.PROMOTE, Kind.ADJUST, Kind.SETTINGS, Kind.FORGET)
+_AGREED = (ActionKind.JOIN, ActionKind.PROMOTE, ActionKind.ADJUST, ActionKind.SETTINGS, ActionKind.FORGET)
 
 Links = dict[str, tuple[str, ...]]
 
@@ -52,7 +52,7 @@ class Batch:
 ONE_BY_ONE = Batch()
 
 
-class Order:
+class ActionOrder:
     """Chains, and what is added to their actions' needs and waits."""
 
     def __init__(
@@ -78,13 +78,13 @@ class Order:
         self._deploy_last()
         return tuple(Chain(chain.subject, tuple(map(self._linked, chain.actions))) for chain in self._chains)
 
-    def _actions(self, *kinds: Kind) -> list[Action]:
+    def _actions(self, *kinds: ActionKind) -> list[Action]:
         return [action for chain in self._chains for action in chain.actions if action.kind in kinds]
 
     def _found(self) -> None:
         """Whoever joins needs a Swarm to join."""
-        founded = [action.id for action in self._actions(Kind.INIT)]
-        for action in self._actions(Kind.JOIN, Kind.FORGET, Kind.SETTINGS):
+        founded = [action.id for action in self._actions(ActionKind.INIT)]
+        for action in self._actions(ActionKind.JOIN, ActionKind.FORGET, ActionKind.SETTINGS):
             self._need(action, founded)
 
     def _arrive_one_by_one(self) -> None:
@@ -101,8 +101,8 @@ class Order:
         arrivals = [action for action in chain.actions if self._is_arrival(action)]
         if not arrivals:
             return None
-        replaced = [action for action in chain.actions if action.kind is Kind.REPLACE]
-        stage = 2 if replaced else {Kind.INIT: -1, Kind.JOIN: 0}.get(arrivals[0].kind, 1)
+        replaced = [action for action in chain.actions if action.kind is ActionKind.REPLACE]
+        stage = 2 if replaced else {ActionKind.INIT: -1, ActionKind.JOIN: 0}.get(arrivals[0].kind, 1)
         return stage, (replaced or arrivals)[0], arrivals[-1]
 
     def _is_arrival(self, action: Action) -> bool:
@@ -123,7 +123,9 @@ class Order:
         for before, chain in pairwise(turns):
             self._need(_restarts_of(chain)[0], [_restarts_of(before)[-1].id])
         self._roll(workers, [_restarts_of(chain)[-1].id for chain in turns[-1:]])
-        gone = [chain for chain in managers if _restarts_of(chain)[0].kind is Kind.REPLACE]  # to be no manager again
+        gone = [
+            chain for chain in managers if _restarts_of(chain)[0].kind is ActionKind.REPLACE
+        ]  # to be no manager again
         if self._nodes.managers - len(gone) < RAFT_LEAST:
             self._restart_alone(turns, rolling)
 
@@ -150,16 +152,16 @@ class Order:
         """Whether a node's tasks have to move for what is done to its engine."""
         if chain.subject not in self._nodes or not _restarts_of(chain):
             return False
-        return _restarts_of(chain)[0].kind is not Kind.REPLACE or self._arrival(chain) is None
+        return _restarts_of(chain)[0].kind is not ActionKind.REPLACE or self._arrival(chain) is None
 
     def _rests_as_manager(self, chain: Chain) -> bool:
-        promoted = any(action.kind is Kind.PROMOTE for action in chain.actions)
+        promoted = any(action.kind is ActionKind.PROMOTE for action in chain.actions)
         return promoted or self._nodes.leads(chain.subject)
 
     def _depart_last(self) -> None:
         """Whoever goes, goes when those that stay are there: managers one by one, and only if all arrived."""
         going = [action for chain in self._chains for action in chain.actions if action.kind in _DEPARTURES]
-        leading = [action for action in going if action.kind is Kind.DEMOTE or action.subject in self._managers]
+        leading = [action for action in going if action.kind is ActionKind.DEMOTE or action.subject in self._managers]
         joins = [action.id for action in self._actions(*_ARRIVALS)]
         arrived = [action.id for action in self._actions(*_ARRIVALS) if self._is_arrival(action)]
         restarts = [action.id for chain in self._chains if self._restarts(chain) for action in _restarts_of(chain)]
@@ -180,16 +182,16 @@ class Order:
 
     def _deploy_last(self) -> None:
         """Stacks come when the machines are as they shall be, and go before their machines do."""
-        stacks = self._actions(Kind.DEPLOY, Kind.WITHDRAW)
+        stacks = self._actions(ActionKind.DEPLOY, ActionKind.WITHDRAW)
         others = [action.id for chain in self._chains for action in chain.actions if action not in stacks]
-        founded = [action.id for action in self._actions(Kind.INIT)]
-        withdrawn = [action.id for action in self._actions(Kind.WITHDRAW)]
+        founded = [action.id for action in self._actions(ActionKind.INIT)]
+        withdrawn = [action.id for action in self._actions(ActionKind.WITHDRAW)]
         for action in self._actions(*_LAST):
             on = action.payload.on if isinstance(action.payload, payloads.Deploy) else ""
             own = [a.id for chain in self._chains if chain.subject == on for a in chain.actions]
             self._need(action, own if on else founded)
             self._wait(action, others)
-        for action in self._actions(Kind.REMOVE):
+        for action in self._actions(ActionKind.REMOVE):
             self._wait(action, withdrawn)
 
     def _need(self, action: Action, ids: Iterable[str]) -> None:
@@ -223,7 +225,7 @@ def _restarts_of(chain: Chain) -> list[Action]:
 
 def _back(chain: Chain) -> Action:
     """Return the action after which a worker takes part again: one that was replaced has to join first."""
-    return [action for action in chain.actions if action.interrupts or action.kind is Kind.JOIN][-1]
+    return [action for action in chain.actions if action.interrupts or action.kind is ActionKind.JOIN][-1]
 
 
 def chained(parts: Mapping[str, Sequence[Action]]) -> tuple[Chain, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pymachine.engine.effects import Effect, interrupt
-from pymachine.fleet.plan.action_kinds import Kind
+from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.overriding import override
 
 
@@ -18,7 +18,7 @@ from pymachine.overriding import override
 class Payload:
     """What all have in common."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[ActionKind]
     always: ClassVar[tuple[Effect, ...]] = ()
 
     @property
@@ -31,35 +31,35 @@ class Payload:
 class Create(Payload):
     """Make a machine."""
 
-    kind = Kind.CREATE
+    kind = ActionKind.CREATE
 
 
 @dataclass(frozen=True, slots=True)
 class Resume(Payload):
     """Go on with a create that stopped."""
 
-    kind = Kind.RESUME
+    kind = ActionKind.RESUME
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt(Payload):
     """Take a machine on record into the fleet."""
 
-    kind = Kind.ADOPT
+    kind = ActionKind.ADOPT
 
 
 @dataclass(frozen=True, slots=True)
 class Remake(Payload):
     """Clear away what is left of a machine whose host is gone, and make it again."""
 
-    kind = Kind.REMAKE
+    kind = ActionKind.REMAKE
 
 
 @dataclass(frozen=True, slots=True)
 class Replace(Payload):
     """Remove a machine and make another one in its place. ``lost``: the one that goes does not answer."""
 
-    kind = Kind.REPLACE
+    kind = ActionKind.REPLACE
     always = (Effect.REPLACE_HOST,)
     lost: bool = False
 
@@ -68,14 +68,14 @@ class Replace(Payload):
 class Start(Payload):
     """Switch a machine on."""
 
-    kind = Kind.START
+    kind = ActionKind.START
 
 
 @dataclass(frozen=True, slots=True)
-class Reach(Payload):
+class ChangeLogin(Payload):
     """Log in another way; ``options`` of the driver say which."""
 
-    kind = Kind.REACH
+    kind = ActionKind.REACH
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -86,7 +86,7 @@ class Move(Payload):
     ``lost``: it does not answer where it was.
     """
 
-    kind = Kind.MOVE
+    kind = ActionKind.MOVE
     always = (Effect.CHANGE_ADDRESS, Effect.MAY_RESTART_ENGINE)
     options: Mapping[str, Any] = field(default_factory=dict)
     lost: bool = False
@@ -96,7 +96,7 @@ class Move(Payload):
 class Resize(Payload):
     """Give a machine other sizes; ``memory`` and ``disk`` are bytes, None stays. ``options`` go on record."""
 
-    kind = Kind.RESIZE
+    kind = ActionKind.RESIZE
     always = (Effect.SWITCH_OFF,)
     cpus: int | None = None
     memory: int | None = None
@@ -108,7 +108,7 @@ class Resize(Payload):
 class Refit(Payload):
     """Have the driver change the instance. Whether it has to be off for that only the driver can tell."""
 
-    kind = Kind.REFIT
+    kind = ActionKind.REFIT
     always = (Effect.MAY_SWITCH_OFF,)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -120,7 +120,7 @@ class Install(Payload):
     ``found`` are the effects that the set-up has.
     """
 
-    kind = Kind.INSTALL
+    kind = ActionKind.INSTALL
     changes: Mapping[str, Any] = field(default_factory=dict)
     found: tuple[Effect, ...] = ()
 
@@ -135,7 +135,7 @@ class Install(Payload):
 class Configure(Payload):
     """Set the engine up with ``changes``, fields of its ``EngineSpec``; ``found`` are the effects that this has."""
 
-    kind = Kind.CONFIGURE
+    kind = ActionKind.CONFIGURE
     changes: Mapping[str, Any] = field(default_factory=dict)
     found: tuple[Effect, ...] = ()
 
@@ -150,7 +150,7 @@ class Configure(Payload):
 class Renew(Payload):
     """Set the engine up with new certificates; ``found`` are the effects that this has."""
 
-    kind = Kind.RENEW
+    kind = ActionKind.RENEW
     found: tuple[Effect, ...] = ()
 
     @property
@@ -161,10 +161,10 @@ class Renew(Payload):
 
 
 @dataclass(frozen=True, slots=True)
-class Upgrade(Payload):
+class UpgradeEngine(Payload):
     """Bring the engine to ``version``."""
 
-    kind = Kind.UPGRADE
+    kind = ActionKind.UPGRADE
     always = (Effect.RESTART_ENGINE,)
     version: str = ""
 
@@ -173,7 +173,7 @@ class Upgrade(Payload):
 class Relabel(Payload):
     """Change the record: its labels, and those ``options`` that concern nothing but the record."""
 
-    kind = Kind.RELABEL
+    kind = ActionKind.RELABEL
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -181,28 +181,28 @@ class Relabel(Payload):
 class Unlock(Payload):
     """Unlock a manager that restarted."""
 
-    kind = Kind.UNLOCK
+    kind = ActionKind.UNLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class Init(Payload):
     """Found the Swarm."""
 
-    kind = Kind.INIT
+    kind = ActionKind.INIT
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(Payload):
+class UpdateSwarm(Payload):
     """Give the Swarm its settings."""
 
-    kind = Kind.SETTINGS
+    kind = ActionKind.SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
 class Join(Payload):
     """Join the Swarm as ``role``."""
 
-    kind = Kind.JOIN
+    kind = ActionKind.JOIN
     role: str
 
 
@@ -210,35 +210,35 @@ class Join(Payload):
 class Promote(Payload):
     """Make a worker a manager."""
 
-    kind = Kind.PROMOTE
+    kind = ActionKind.PROMOTE
 
 
 @dataclass(frozen=True, slots=True)
 class Demote(Payload):
     """Make a manager a worker."""
 
-    kind = Kind.DEMOTE
+    kind = ActionKind.DEMOTE
 
 
 @dataclass(frozen=True, slots=True)
 class Adjust(Payload):
     """Change a node's labels or its availability."""
 
-    kind = Kind.ADJUST
+    kind = ActionKind.ADJUST
 
 
 @dataclass(frozen=True, slots=True)
 class Leave(Payload):
     """Leave the Swarm."""
 
-    kind = Kind.LEAVE
+    kind = ActionKind.LEAVE
 
 
 @dataclass(frozen=True, slots=True)
 class Forget(Payload):
     """Take a node off the list whose machine is gone."""
 
-    kind = Kind.FORGET
+    kind = ActionKind.FORGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class Remove(Payload):
     was there before its machine stays, with ``keeps_host``.
     """
 
-    kind = Kind.REMOVE
+    kind = ActionKind.REMOVE
     member: bool = False
     dissolve: bool = False
     lost: bool = False
@@ -266,7 +266,7 @@ class Remove(Payload):
 class Deploy(Payload):
     """Deploy a stack ``on`` a machine, or in the Swarm where that is empty; ``digest`` is of what goes into it."""
 
-    kind = Kind.DEPLOY
+    kind = ActionKind.DEPLOY
     digest: str
     on: str = ""
 
@@ -275,6 +275,6 @@ class Deploy(Payload):
 class Withdraw(Payload):
     """Remove a stack from where it is: ``on`` a machine, or where that is empty in the Swarm."""
 
-    kind = Kind.WITHDRAW
+    kind = ActionKind.WITHDRAW
     always = (Effect.STOP_CONTAINERS,)
     on: str = ""

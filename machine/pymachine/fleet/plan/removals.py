@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.actions import Action
-from pymachine.fleet.plan.observed import Known
+from pymachine.fleet.plan.observed import Observed
 from pymachine.model import Machine
-from pymachine.swarm_api.view import MANAGER, Node
+from pymachine.swarm_api.view import MANAGER, SwarmNode
 
 
-def removals(fleet: Fleet, records: Mapping[str, Machine], known: Known) -> list[Action]:
+def removals(fleet: Fleet, records: Mapping[str, Machine], known: Observed) -> list[Action]:
     """Return the removals, in the order in which they may happen: workers, managers that are down, the others.
 
     Only machines whose record names this very fleet are ever removed.
@@ -24,7 +24,7 @@ def removals(fleet: Fleet, records: Mapping[str, Machine], known: Known) -> list
     return [_removal(machine, known, dissolves=machine is last) for machine in surplus]
 
 
-def is_manager(machine: Machine, known: Known) -> bool:
+def is_manager(machine: Machine, known: Observed) -> bool:
     """Whether a machine counts among the managers of its Swarm, by the Swarm's word or else by its record."""
     node = _node(machine, known)
     if node is not None:
@@ -32,7 +32,7 @@ def is_manager(machine: Machine, known: Known) -> bool:
     return machine.swarm is not None and machine.swarm.role == MANAGER
 
 
-def _rank(machine: Machine, known: Known) -> int:
+def _rank(machine: Machine, known: Observed) -> int:
     if not is_manager(machine, known):
         return 0
     node = _node(machine, known)
@@ -41,7 +41,7 @@ def _rank(machine: Machine, known: Known) -> int:
     return 3 if node is not None and node.leader else 2
 
 
-def _node(machine: Machine, known: Known) -> Node | None:
+def _node(machine: Machine, known: Observed) -> SwarmNode | None:
     return known.view.node_of(machine.name) if known.view else None
 
 
@@ -51,7 +51,7 @@ def _last_manager(fleet: Fleet, surplus: Sequence[Machine]) -> Machine | None:
     return managers[-1] if managers and not fleet.managers else None
 
 
-def _removal(machine: Machine, known: Known, *, dissolves: bool) -> Action:
+def _removal(machine: Machine, known: Observed, *, dissolves: bool) -> Action:
     finding = known.findings.get(machine.name)
     lost = finding is not None and not finding.seen
     traits = known.traits.get(machine.driver)

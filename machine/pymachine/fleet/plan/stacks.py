@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pymachine.fleet.inventory.model import Fleet, StackSpec
 from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.actions import Action, Refusal
-from pymachine.fleet.plan.observed import Deployed, Known, Unresolved
+from pymachine.fleet.plan.observed import Deployed, Observed, Unresolved
 from pymachine.model import Machine
 from pymachine.swarm_api.containers import Container, unsettled_in
 from pymachine.swarm_api.services import Service, unsettled_of
@@ -23,7 +23,7 @@ class Stacks:
     notes: tuple[str, ...] = ()
 
 
-def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, remade: Iterable[str]) -> Stacks:
+def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Observed, remade: Iterable[str]) -> Stacks:
     """Return what is to be done. ``remade`` are machines that are made again, and ``""`` where the Swarm is.
 
     A stack whose files Compose could not resolve is neither deployed nor moved.
@@ -44,7 +44,7 @@ def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Known, rema
     return Stacks(found, tuple(refusals), _unasked(known))
 
 
-def _unasked(known: Known) -> tuple[str, ...]:
+def _unasked(known: Observed) -> tuple[str, ...]:
     """Say what could not be asked for where a manager, or the machine of a stack, answers."""
     silent = [name for name, found in known.projects.items() if found is None]
     told = (f"how the containers of {', '.join(silent)} are could not be asked",) if silent else ()
@@ -59,7 +59,7 @@ def _refusal(name: str, why: Unresolved) -> Refusal:
 
 
 def _deployed(
-    spec: StackSpec, records: Mapping[str, Machine], known: Known, anew: frozenset[str]
+    spec: StackSpec, records: Mapping[str, Machine], known: Observed, anew: frozenset[str]
 ) -> tuple[Action, ...]:
     before, on = known.memory.stacks.get(spec.name), spec.on or ""
     if spec.name in known.unresolved:
@@ -76,12 +76,12 @@ def _deployed(
     return (Action(payloads.Deploy(digest, on), spec.name, reasons),) if reasons else ()
 
 
-def _unsettled(spec: StackSpec, known: Known) -> tuple[str, ...]:
+def _unsettled(spec: StackSpec, known: Observed) -> tuple[str, ...]:
     """Say of services and containers what is not as it should be; nothing where they could not be asked for."""
     return tuple(f"{part.name}: {part.in_words()}" for part in unsettled_parts(spec, known) or ())
 
 
-def unsettled_parts(spec: StackSpec, known: Known) -> Sequence[Service | Container] | None:
+def unsettled_parts(spec: StackSpec, known: Observed) -> Sequence[Service | Container] | None:
     """Return the services on the Swarm, or the containers on a machine, that are not as they should be.
 
     None where they could not be asked for.
@@ -93,12 +93,12 @@ def unsettled_parts(spec: StackSpec, known: Known) -> Sequence[Service | Contain
     return None if found is None else unsettled_in(spec.name, wanted, found)
 
 
-def _is_there(before: Deployed, records: Mapping[str, Machine], known: Known) -> bool:
+def _is_there(before: Deployed, records: Mapping[str, Machine], known: Observed) -> bool:
     """Whether what was deployed can still be: a machine or Swarm that is gone took it along."""
     return bool(before.place) and before.place == _place(before.on, records, known)
 
 
-def _place(on: str, records: Mapping[str, Machine], known: Known) -> str:
+def _place(on: str, records: Mapping[str, Machine], known: Observed) -> str:
     if on:
         return records[on].id if on in records else ""
     return known.view.id if known.view else ""

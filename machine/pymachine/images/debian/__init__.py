@@ -11,7 +11,7 @@ from pymachine.images.debian.disk import MIB, PARTITION_START, SECTOR, write_boo
 from pymachine.images.debian.programs import Progress, require, run
 from pymachine.images.debian.recipe import Recipe
 from pymachine.images.debian.tree import Workshop, boot_files, engine_version, grow, os_release, seal, workshop
-from pymachine.images.image import Image, Known
+from pymachine.images.image import Image, ImageFacts
 
 # What a build runs, and Debian's package of each.
 PROGRAMS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
@@ -35,7 +35,7 @@ def build(recipe: Recipe, shelf: Shelf, name: str, environ: Mapping[str, str], p
         progress("writing the image")
         _convert(shop.disk, place.part)
         progress("putting it on the shelf")
-        known = Known("x86_64", os_release(shop.tree), engine_version(shop.tree), _origin(recipe))
+        known = ImageFacts("x86_64", os_release(shop.tree), engine_version(shop.tree), _origin(recipe))
         return place.settle(known, f"what was built of {recipe.release.name}")
 
 

@@ -19,7 +19,7 @@ _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+\S")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DebianSource:
     """One address and suite of an apt source."""
 
     uri: str
@@ -70,11 +70,11 @@ def _dump() -> str:
     return done.stdout
 
 
-def _address(known: tuple[Source, ...], ending: str) -> str | None:
+def _address(known: tuple[DebianSource, ...], ending: str) -> str | None:
     return next((source.uri for source in known if source.path.endswith(ending)), None)
 
 
-def _in_force(folder: Path) -> Iterator[Source]:
+def _in_force(folder: Path) -> Iterator[DebianSource]:
     """Yield every binary source, in apt's own order of files."""
     for path in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))):
         if path.suffix == ".list" and path.is_file():
@@ -83,19 +83,19 @@ def _in_force(folder: Path) -> Iterator[Source]:
             yield from _deb822(path.read_text(errors="replace"))
 
 
-def _one_line(text: str) -> Iterator[Source]:
+def _one_line(text: str) -> Iterator[DebianSource]:
     for line in text.splitlines():
         found = _ONE_LINE.match(line.strip())
         if found:
-            yield Source(found[1], found[2])
+            yield DebianSource(found[1], found[2])
 
 
-def _deb822(text: str) -> Iterator[Source]:
+def _deb822(text: str) -> Iterator[DebianSource]:
     for fields in _stanzas(text):
         wanted = "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() != "no"
         for uri in fields.get("uris", "").split() if wanted else ():
             for suite in fields.get("suites", "").split():
-                yield Source(uri, suite)
+                yield DebianSource(uri, suite)
 
 
 def _stanzas(text: str) -> Iterator[dict[str, str]]:

@@ -17,7 +17,7 @@ from pymachine.fleet.apply.scheduler import Outcome
 from pymachine.fleet.apply.selectors import limited
 from pymachine.fleet.apply.state import failed_of, note_name
 from pymachine.fleet.inventory.model import Fleet, NodeSpec, SwarmSpec
-from pymachine.fleet.plan import Kind
+from pymachine.fleet.plan import ActionKind
 from pymachine.model import EngineSpec, Phase, State
 from pymachine.steps.engine import SetUpEngine
 from unit.fleets import fleet, kinds, stack
@@ -38,7 +38,7 @@ def applied(world: FleetWorld, wanted: Fleet = TRIO) -> FleetWorld:
 
 
 def test_every_kind_of_action_can_be_done() -> None:
-    assert set(known_kinds()) == set(Kind)
+    assert set(known_kinds()) == set(ActionKind)
 
 
 def test_a_fleet_is_made_and_needs_nothing_more(world: FleetWorld) -> None:
@@ -67,7 +67,7 @@ def test_a_new_fleet_opens_one_connection_a_host(world: FleetWorld) -> None:
 def test_a_change_changes_exactly_what_differs(world: FleetWorld) -> None:
     applied(world)
     changed = moved(TRIO, "web-1", swarm=NodeSpec("worker", {"tier": "web"}))
-    assert kinds(world.plan(changed)) == {"web-1": [Kind.ADJUST]}
+    assert kinds(world.plan(changed)) == {"web-1": [ActionKind.ADJUST]}
     applied(world, changed)
     assert world.plan(changed).changes_nothing
 
@@ -96,7 +96,7 @@ def test_an_instance_is_changed_as_it_runs_or_drained_and_off(world: FleetWorld,
     world.reporter.events.clear()
     world.cloud.rests = rests
     changed = moved(TRIO, "web-1", options={"fake_address": "192.0.2.2", "fake_tags": ("blue",)})
-    assert kinds(world.plan(changed)) == {"web-1": [Kind.REFIT]}
+    assert kinds(world.plan(changed)) == {"web-1": [ActionKind.REFIT]}
     applied(world, changed)
     machine = world.store.get("web-1")
     assert world.cloud.tags(machine.id) == machine.options["fake_tags"] == ["blue"]
@@ -139,7 +139,7 @@ def test_one_host_that_fails_stops_only_itself(world: FleetWorld) -> None:
     assert outcomes["join:web-2"] is Outcome.DONE
     assert failed_of("shop", world.store) == ("web-1",)
     world.broken.clear()
-    assert kinds(world.plan(TRIO)) == {"web-1": [Kind.RESUME, Kind.JOIN]}
+    assert kinds(world.plan(TRIO)) == {"web-1": [ActionKind.RESUME, ActionKind.JOIN]}
     applied(world)
     assert failed_of("shop", world.store) == ()
 
@@ -173,7 +173,7 @@ def test_a_machine_whose_host_vanished_is_made_anew(world: FleetWorld) -> None:
     world.cloud.set_state(former.id, None)
     world.host_facts.pop("192.0.2.2")
     world.cut("web-1")
-    assert kinds(world.plan(TRIO)) == {"web-1": [Kind.REMAKE, Kind.JOIN]}
+    assert kinds(world.plan(TRIO)) == {"web-1": [ActionKind.REMAKE, ActionKind.JOIN]}
     applied(world)
     assert world.store.get("web-1").id != former.id
     assert world.plan(TRIO).changes_nothing
@@ -252,7 +252,7 @@ def test_a_computer_without_compose_is_seen_by_the_plan(world: FleetWorld, compo
     assert [(refusal.subject, refusal.message) for refusal in made.refusals] == [
         ("stack shop", "the docker client of this computer has no Compose")
     ]
-    assert not made.of(Kind.DEPLOY)
+    assert not made.of(ActionKind.DEPLOY)
     assert limited(made, {"shop"}).refusals == made.refusals
 
 
@@ -276,7 +276,7 @@ def test_destroying_tells_of_a_stack_that_cannot_be_taken_down(world: FleetWorld
     with FleetWork(wanted, world.tools, world.computer) as work:
         made = work.plan_removal(frozenset({"mgr", "web-1", "web-2", "metrics"}))
     assert not made.refusals
-    assert made.of(Kind.WITHDRAW)
+    assert made.of(ActionKind.WITHDRAW)
 
 
 def test_what_compose_refuses_is_refused_by_the_plan(world: FleetWorld, compose: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_stack_whose_file_changed_is_deployed_again(world: FleetWorld, compose
     wanted = replace(TRIO, stacks=(shop,))
     applied(world, wanted)
     compose.write_text("services: {web: {image: busybox}}\n")
-    assert kinds(world.plan(wanted)) == {"stack shop": [Kind.DEPLOY]}
+    assert kinds(world.plan(wanted)) == {"stack shop": [ActionKind.DEPLOY]}
 
 
 def test_a_stack_on_one_machine_is_compose_up_and_down(world: FleetWorld, compose: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_manager_that_died_is_replaced_by_one_on_another_host(tmp_path: Path) 
     world.cut("mgr-1")
     assert "mgr-1" in world.plan(three).unseen
     moved_away = moved(three, "mgr-1", options={"fake_address": "192.0.2.11"})
-    assert kinds(world.plan(moved_away)) == {"mgr-1": [Kind.REPLACE, Kind.JOIN]}
+    assert kinds(world.plan(moved_away)) == {"mgr-1": [ActionKind.REPLACE, ActionKind.JOIN]}
     applied(world, moved_away)
     assert world.plan(moved_away).changes_nothing
     assert world.work is not None

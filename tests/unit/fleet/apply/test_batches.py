@@ -18,7 +18,7 @@ from pymachine.fleet.plan import ONE_BY_ONE, Batch
 from pymachine.model import EngineSpec
 from pymachine.overriding import override
 from pymachine.testing.fake_cluster import FakeClusters
-from pymachine.testing.fake_swarm import State
+from pymachine.testing.fake_swarm import FakeState
 from pymachine.testing.fake_transport import FakeTransport
 from pymachine.transport import Result
 from unit.fleets import fleet
@@ -36,7 +36,7 @@ class CountingClusters(FakeClusters):
 
     @contextmanager
     @override
-    def lend(self) -> Iterator[State]:
+    def lend(self) -> Iterator[FakeState]:
         with super().lend() as state:
             yield state
             seats = [seat for swarm in state.swarms.values() for seat in swarm.seats.values()]

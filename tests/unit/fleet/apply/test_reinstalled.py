@@ -9,7 +9,7 @@ import pytest
 
 from pymachine.engine.effects import Effect
 from pymachine.fleet.inventory.model import Fleet
-from pymachine.fleet.plan import Kind, Plan
+from pymachine.fleet.plan import ActionKind, Plan
 from pymachine.model import EngineSpec
 from pymachine.swarm import status
 from pymachine.swarm_api.protocol import INACTIVE
@@ -40,7 +40,7 @@ def installed_again(world: FleetWorld, name: str, *, purged: bool = False) -> No
         host.cut, host.containers = True, ()
 
 
-def kinds(made: Plan) -> dict[str, list[Kind]]:
+def kinds(made: Plan) -> dict[str, list[ActionKind]]:
     return {chain.subject: [action.kind for action in chain.actions] for chain in made.chains}
 
 
@@ -55,7 +55,7 @@ def test_a_node_is_installed_and_joins_again(name: str, purged: bool, world: Fle
     applied(world, WHOLE)
     installed_again(world, name, purged=purged)
     made = world.plan(WHOLE)
-    assert kinds(made) == {name: [Kind.INSTALL, Kind.JOIN]}
+    assert kinds(made) == {name: [ActionKind.INSTALL, ActionKind.JOIN]}
     first = next(made.actions)
     assert (first.drains, first.interrupts) == (False, False)
     assert Effect.RESTART_ENGINE not in first.effects
@@ -88,7 +88,7 @@ def test_the_only_node_founds_its_swarm_again(world: FleetWorld) -> None:
     single = fleet(MANAGERS[0])
     applied(world, single)
     installed_again(world, "m1")
-    assert kinds(world.plan(single)) == {"m1": [Kind.INSTALL, Kind.INIT]}
+    assert kinds(world.plan(single)) == {"m1": [ActionKind.INSTALL, ActionKind.INIT]}
     applied(world, single)
     assert world.plan(single).changes_nothing
 
@@ -100,7 +100,7 @@ def test_the_stack_of_a_machine_is_deployed_again(world: FleetWorld, tmp_path: P
     )
     applied(world, alone)
     installed_again(world, "db")
-    assert kinds(world.plan(alone)) == {"db": [Kind.INSTALL], "stack shop": [Kind.DEPLOY]}
+    assert kinds(world.plan(alone)) == {"db": [ActionKind.INSTALL], "stack shop": [ActionKind.DEPLOY]}
     applied(world, alone)
     assert world.plan(alone).changes_nothing
 
@@ -115,7 +115,7 @@ def test_a_node_whose_engine_left_is_configured_without_a_drain(world: FleetWorl
         machines=tuple(replace(m, engine=EngineSpec(env=("A=b",))) if m.name == "w1" else m for m in WHOLE.machines),
     )
     made = world.plan(wanted)
-    assert kinds(made) == {"w1": [Kind.CONFIGURE, Kind.JOIN]}
+    assert kinds(made) == {"w1": [ActionKind.CONFIGURE, ActionKind.JOIN]}
     assert not any(action.drains for action in made.actions)
     slept(world)
     applied(world, wanted)

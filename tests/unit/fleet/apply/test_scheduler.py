@@ -12,7 +12,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import EngineError, Interrupted
-from pymachine.fleet.apply.scheduler import Account, Bounds, Outcome, Quiet, Run
+from pymachine.fleet.apply.scheduler import Bounds, Outcome, Quiet, Run, RunSummary
 from pymachine.fleet.plan import Action, Chain, Payload, Plan, payloads
 from pymachine.overriding import override
 from unit.calls import calls_of
@@ -35,11 +35,11 @@ def run(
     width: int = 10,
     max_failures: int | None = None,
     stop: Callable[[], None] = lambda: None,
-) -> Account:
+) -> RunSummary:
     return Run(made, work, Bounds(width, max_failures), Quiet()).go(stop)
 
 
-def outcomes(account: Account) -> dict[str, Outcome]:
+def outcomes(account: RunSummary) -> dict[str, Outcome]:
     return {result.action.id: result.outcome for result in account}
 
 
@@ -186,7 +186,7 @@ def test_a_bug_is_no_failure_of_a_machine() -> None:
 def test_what_a_machine_takes_to_schedule_does_not_grow_with_their_number() -> None:
     def calls(size: int) -> int:
         made = plan(*((action(f"n{n}"), action(f"n{n}", payloads.Join("worker"))) for n in range(size)))
-        account: list[Account] = []
+        account: list[RunSummary] = []
         counted = calls_of(lambda: account.append(run(made, lambda action: None, width=50)))
         assert len(account[0].having(Outcome.DONE)) == 2 * size
         return counted

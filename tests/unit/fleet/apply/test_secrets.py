@@ -11,9 +11,9 @@ import pytest
 from pymachine.fleet.apply.fleet import FleetWork
 from pymachine.fleet.apply.scheduler import Bounds, Quiet
 from pymachine.fleet.inventory import InventoryFaults
-from pymachine.fleet.inventory.errors import Finding
+from pymachine.fleet.inventory.errors import InventoryFault
 from pymachine.fleet.inventory.model import Fleet, Spot
-from pymachine.fleet.plan import Kind
+from pymachine.fleet.plan import ActionKind
 from pymachine.model import EngineSpec
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, calls_of, machine
@@ -48,7 +48,7 @@ class Shop:
 
 
 def locked() -> Fleet:
-    raise InventoryFaults([Finding(Spot("f.yaml", 1, 1), "token: no such file")])
+    raise InventoryFaults([InventoryFault(Spot("f.yaml", 1, 1), "token: no such file")])
 
 
 @pytest.fixture
@@ -85,11 +85,15 @@ def test_a_secret_that_cannot_be_read_stops_a_plan_before_any_host_is_looked_at(
 def test_what_goes_goes_without_secrets(shop: Shop) -> None:
     with shop.work(locked) as work:
         made = work.plan_removal(frozenset({"db-1", "db-2"}))
-        assert kinds(made) == {"db-1": [Kind.REMOVE], "db-2": [Kind.REMOVE], "stack shop": [Kind.WITHDRAW]}
+        assert kinds(made) == {
+            "db-1": [ActionKind.REMOVE],
+            "db-2": [ActionKind.REMOVE],
+            "stack shop": [ActionKind.WITHDRAW],
+        }
         assert not work.apply(made, Bounds(), Quiet()).unfinished
     assert shop.world.store.records() == []
 
 
 def test_what_stays_is_not_taken_for_changed_without_its_secrets(shop: Shop) -> None:
     with shop.work(locked) as work:
-        assert kinds(work.plan_removal(frozenset({"db-2"}))) == {"db-2": [Kind.REMOVE]}
+        assert kinds(work.plan_removal(frozenset({"db-2"}))) == {"db-2": [ActionKind.REMOVE]}

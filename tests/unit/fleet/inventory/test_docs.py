@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pymachine.fleet.inventory import Source, Surroundings, load
+from pymachine.fleet.inventory import Surroundings, YamlFile, load
 from pymachine.fleet.inventory.keys import COMMON, ENGINE, EVENTS, NODE, STACK, SWARM
 from pymachine_aws.options import AwsOptions
 from pymachine_kvm.options import KvmOptions
@@ -21,7 +21,7 @@ def test_the_example_loads() -> None:
     example = DOCS.read_text().partition("```yaml\n")[2].partition("```")[0]
     names = ("/inv/shop/compose.yaml", "/inv/metrics/compose.yaml", "/inv/secrets/db", "/inv/notify.sh")
     files = Files(dict.fromkeys(names, ""), {"/inv/notify.sh"})
-    inventory = load([Source("docs.yaml", example)], Surroundings({}, tuple(KINDS), KINDS.__getitem__, files))
+    inventory = load([YamlFile("docs.yaml", example)], Surroundings({}, tuple(KINDS), KINDS.__getitem__, files))
     assert inventory.warnings == ()
     assert len(inventory.fleet.machines) == 24
     assert inventory.fleet.machines[9].options["aws_zone"] == ("b",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymachine.fleet.inventory import NodeSpec, Source, SwarmSpec, load
+from pymachine.fleet.inventory import NodeSpec, SwarmSpec, YamlFile, load
 from pymachine.model import EngineSpec
 from unit.inventories import Files, faults, fleet, machines, surroundings
 
@@ -95,7 +95,7 @@ def test_options_are_values_of_the_drivers_fields() -> None:
 
 def test_an_option_that_names_a_file_is_relative_to_its_inventory() -> None:
     text = "fleet: f\nmachines: [{name: n, driver: cloud, cloud: {key: keys/id}}]\n"
-    found = load([Source("sub/f.yaml", text)], surroundings()).fleet
+    found = load([YamlFile("sub/f.yaml", text)], surroundings()).fleet
     assert found.machines[0].options == {"cloud_key": "/inv/sub/keys/id"}
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from properties import examples
-from pymachine.fleet.inventory import Inventory, InventoryFaults, Source, load
+from pymachine.fleet.inventory import Inventory, InventoryFaults, YamlFile, load
 from unit.inventories import Files, surroundings
 
 GOOD = """\
@@ -60,7 +60,7 @@ VALUES = st.recursive(
 
 def outcome(text: str) -> Inventory | InventoryFaults:
     try:
-        inventory = load([Source("f.yaml", text)], AROUND)
+        inventory = load([YamlFile("f.yaml", text)], AROUND)
         inventory.revealed()
         return inventory
     except InventoryFaults as faults:

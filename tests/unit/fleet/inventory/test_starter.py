@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pymachine.errors import UsageFault
-from pymachine.fleet.inventory import Fleet, Source, Surroundings, load, starter
+from pymachine.fleet.inventory import Fleet, Surroundings, YamlFile, load, starter
 from pymachine_aws.options import AwsOptions
 from pymachine_kvm.options import KvmOptions
 from pymachine_ssh import SshOptions
@@ -18,7 +18,7 @@ KINDS: dict[str, type] = {"ssh": SshOptions, "kvm": KvmOptions, "aws": AwsOption
 
 
 def loaded(text: str, files: Files | None = None) -> Fleet:
-    inventory = load([Source("s.yaml", text)], Surroundings({}, tuple(KINDS), KINDS.__getitem__, files or Files()))
+    inventory = load([YamlFile("s.yaml", text)], Surroundings({}, tuple(KINDS), KINDS.__getitem__, files or Files()))
     assert inventory.warnings == ()
     return inventory.fleet
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pymachine.fleet.inventory.model import Fleet
-from pymachine.fleet.plan import ONE_BY_ONE, Batch, Kind, Known, Plan, plan
+from pymachine.fleet.plan import ONE_BY_ONE, ActionKind, Batch, Observed, Plan, plan
 from pymachine.model import EngineSpec
 from unit.fleets import TRAITS, Sim, fleet, ordered, spec
 
@@ -23,11 +23,11 @@ Waits = dict[str, tuple[str, ...]]
 def planned(wanted: Fleet, batch: Batch, standing: Fleet = ALL) -> Plan:
     sim = Sim()
     sim.apply(standing)
-    known = Known(sim.findings, sim.view, TRAITS, sim.memory, sim.digests)
+    known = Observed(sim.findings, sim.view, TRAITS, sim.memory, sim.digests)
     return plan(wanted, sim.records, known, batch)
 
 
-def waits_of(made: Plan, *kinds: Kind) -> Waits:
+def waits_of(made: Plan, *kinds: ActionKind) -> Waits:
     return {action.subject: action.waits for action in made.of(*kinds) if action.subject in WORKERS}
 
 
@@ -38,31 +38,31 @@ def restarts(*among: str) -> Fleet:
 
 
 def test_one_by_one_each_worker_waits_for_the_one_before() -> None:
-    assert waits_of(planned(RESTARTED, ONE_BY_ONE), Kind.UPGRADE) == {
+    assert waits_of(planned(RESTARTED, ONE_BY_ONE), ActionKind.UPGRADE) == {
         "w1": (LEADER,), "w2": ("upgrade:w1",), "w3": ("upgrade:w2",), "w4": ("upgrade:w3",), "w5": ("upgrade:w4",),
     }  # fmt: skip
 
 
 def test_two_at_once_each_worker_waits_for_the_second_before() -> None:
     made = planned(RESTARTED, Batch(2))
-    assert waits_of(made, Kind.UPGRADE) == {
+    assert waits_of(made, ActionKind.UPGRADE) == {
         "w1": (LEADER,), "w2": (LEADER,), "w3": ("upgrade:w1",), "w4": ("upgrade:w2",), "w5": ("upgrade:w3",),
     }  # fmt: skip
-    assert all(not action.needs for action in made.of(Kind.UPGRADE) if action.subject in WORKERS)
+    assert all(not action.needs for action in made.of(ActionKind.UPGRADE) if action.subject in WORKERS)
 
 
 @pytest.mark.parametrize("batch", [Batch(5), Batch(100), Batch(100, percent=True)])
 def test_a_batch_of_all_waits_for_the_managers_alone(batch: Batch) -> None:
-    assert waits_of(planned(RESTARTED, batch), Kind.UPGRADE) == dict.fromkeys(WORKERS, (LEADER,))
+    assert waits_of(planned(RESTARTED, batch), ActionKind.UPGRADE) == dict.fromkeys(WORKERS, (LEADER,))
 
 
 def test_a_batch_of_all_waits_for_nothing_where_no_manager_restarts() -> None:
-    assert waits_of(planned(restarts(*WORKERS), Batch(100)), Kind.UPGRADE) == dict.fromkeys(WORKERS, ())
+    assert waits_of(planned(restarts(*WORKERS), Batch(100)), ActionKind.UPGRADE) == dict.fromkeys(WORKERS, ())
 
 
 def test_managers_restart_one_by_one_whatever_the_batch() -> None:
     def links(batch: Batch) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        upgrades = planned(RESTARTED, batch).of(Kind.UPGRADE)
+        upgrades = planned(RESTARTED, batch).of(ActionKind.UPGRADE)
         return [(action.id, action.needs, action.waits) for action in upgrades if action.subject in MANAGERS]
 
     assert links(Batch(3)) == links(ONE_BY_ONE)
@@ -73,7 +73,7 @@ def test_managers_restart_one_by_one_whatever_the_batch() -> None:
 
 def test_a_percentage_is_one_of_the_workers_that_restart() -> None:
     """Of four, not of five: half of them are two."""
-    assert waits_of(planned(restarts("w1", "w2", "w4", "w5"), Batch(50, percent=True)), Kind.UPGRADE) == {
+    assert waits_of(planned(restarts("w1", "w2", "w4", "w5"), Batch(50, percent=True)), ActionKind.UPGRADE) == {
         "w1": (), "w2": (), "w4": ("upgrade:w1",), "w5": ("upgrade:w2",),
     }  # fmt: skip
 
@@ -89,13 +89,13 @@ def test_a_percentage_is_rounded_up_and_at_least_one(percent: int, workers: int,
 def test_what_is_left_out_leaves_no_gap() -> None:
     """Who waits for one that does not come waits for nobody: both beside it would restart at once."""
     made = planned(RESTARTED, Batch(1, among=frozenset({"m1", "w1", "w3", "w5"})))
-    assert waits_of(made, Kind.UPGRADE) == {
+    assert waits_of(made, ActionKind.UPGRADE) == {
         "w1": (LEADER,), "w2": (), "w3": ("upgrade:w1",), "w4": (), "w5": ("upgrade:w3",),
     }  # fmt: skip
 
 
 def test_a_manager_alone_needs_none_that_is_left_out() -> None:
-    upgrades = planned(RESTARTED, Batch(1, among=frozenset({"m1", "m3", "w1"}))).of(Kind.UPGRADE)
+    upgrades = planned(RESTARTED, Batch(1, among=frozenset({"m1", "m3", "w1"}))).of(ActionKind.UPGRADE)
     needs = {action.id: action.needs for action in upgrades if action.subject in MANAGERS}
     assert needs == {"upgrade:m2": (), "upgrade:m3": (), LEADER: ("upgrade:m3",)}
 
@@ -103,7 +103,7 @@ def test_a_manager_alone_needs_none_that_is_left_out() -> None:
 def test_a_worker_that_is_replaced_has_joined_before_the_next_one_goes() -> None:
     west = tuple(replace(m, options={"fake_zone": "west"}) if m.name in WORKERS else m for m in ALL.machines)
     made = planned(replace(ALL, machines=west), Batch(2))
-    assert waits_of(made, Kind.REPLACE) == {
+    assert waits_of(made, ActionKind.REPLACE) == {
         "w1": (), "w2": (), "w3": ("join:w1",), "w4": ("join:w2",), "w5": ("join:w3",),
     }  # fmt: skip
     assert len(ordered(made)) == 2 * len(WORKERS)

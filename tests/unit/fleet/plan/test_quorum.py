@@ -12,7 +12,7 @@ from properties import examples
 from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.errors import CheckFailed
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
-from pymachine.fleet.plan import Action, Batch, Kind, Plan, Seat, payloads, plan
+from pymachine.fleet.plan import Action, ActionKind, Batch, NodeStatus, Plan, payloads, plan
 from pymachine.model import EngineSpec, State
 from pymachine.swarm.quorum import may_rest
 from pymachine.swarm_api.view import ClusterView, quorum_of
@@ -27,7 +27,15 @@ ENGINES = [
     EngineSpec(version="28.5.2"),
 ]
 # What a Swarm without a majority cannot do.
-TALKS = (Kind.JOIN, Kind.ADJUST, Kind.PROMOTE, Kind.DEMOTE, Kind.LEAVE, Kind.REMOVE, Kind.SETTINGS)
+TALKS = (
+    ActionKind.JOIN,
+    ActionKind.ADJUST,
+    ActionKind.PROMOTE,
+    ActionKind.DEMOTE,
+    ActionKind.LEAVE,
+    ActionKind.REMOVE,
+    ActionKind.SETTINGS,
+)
 OPTIONS: list[dict[str, Any]] = [{}, {}, {"fake_size": 4}, {"fake_tags": ("a",)}, {"fake_zone": "west"}]
 
 
@@ -268,7 +276,7 @@ def test_nodes_of_a_swarm_that_is_not_on_record_take_turns_as_well() -> None:
     plain = [spec(f"m{number}") for number in range(3)]
     sim.apply(fleet(*plain))
     for name in ("m0", "m1", "m2"):
-        sim.findings[name] = replace(sim.findings[name], seat=Seat("active", name, "c", control=True))
+        sim.findings[name] = replace(sim.findings[name], seat=NodeStatus("active", name, "c", control=True))
     made = planned(sim, *with_env(*plain))
     assert sorted(action.needs for action in made.actions) == [(), ("configure:m0",), ("configure:m1",)]
     assert not any(action.drains for action in made.actions)
