@@ -99,8 +99,11 @@ class TestSockets:
 
         assert "curl" in (refused(host.look()).hint or "")
 
-    def test_the_client_asks_where_curl_is_not(self, host: Surveyed) -> None:
+    @pytest.mark.parametrize("curl", [None, "#!/bin/sh\necho 'option --unix-socket: is unknown' >&2\nexit 2\n"])
+    def test_the_client_asks_where_curl_is_not_or_is_too_old(self, host: Surveyed, curl: str | None) -> None:
         host.without("curl")
+        if curl:
+            host.program("curl", curl)
         pid = host.dockerd("srv/docker.sock")
         host.engine(pid)
         host.program(
@@ -300,6 +303,9 @@ class TestFirewalld:
         assert plan.manifest.opening is None
 
     def test_a_zone_that_cannot_be_asked_is_not_guessed(self, host: Surveyed) -> None:
+        self._host(host)
+        host.program("ip", "#!/bin/sh\nexit 1\n")
+        assert "firewalld" in refused(host.look()).message
         self._host(host)
         assert "eth3" in refused(host.look(environ={"SSH_CONNECTION": "a 1 fd00::5 22"})).message
 

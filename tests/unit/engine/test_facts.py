@@ -28,7 +28,8 @@ FACTS = (
     "os_release", "arch", "kernel", "init", "hostname", "etc_hosts", "debian_version", "addresses", "clock", "ipv6",
     "uid", "user", "groups", "free", "listening", "listeners", "cloud_init", "tools", "ufw", "docker_sources",
     "repository", "daemon_json", "info", "containers", "manifest", "unit_properties", "unit_text", "package",
-    "dockerd_version", "cmdline", "unit_environment",
+    "dockerd_version", "cmdline", "unit_environment", "links", "networks", "default_routes", "neighbours",
+    "unit_states", "firewall", "sockets", "socket_units", "os_fields",
 )  # fmt: skip
 
 
@@ -179,6 +180,16 @@ WRONG = {
     "clock": ["9" * 400, "9" * 30 + ".5"],
 }
 ENGINE = {"unit": "docker.service", "dockerd": "/usr/bin/dockerd"}
+WRONG |= {
+    "links": [
+        "{}",
+        "[1]",
+        '[{"ifname": 5}]',
+        '[{"ifname": "a", "addr_info": [{"local": 1}]}]',
+        '[{"ifname": "a", "linkinfo": 1}]',
+    ],
+    "networks": ["{}", "[1]", '[{"Id": 5}]', '[{"Id": "a", "Options": 1}]', '[{"Driver": "bridge"}]'],
+}
 WRONG_OF_ENGINE = {
     "info": ['[1]', '{"Swarm": 5}', '{"Swarm": {"NodeID": 5}}', '{"Driver": []}', '{"Images": "x"}',
              '{"Swarm": {"Cluster": "x"}}', '{"LiveRestoreEnabled": "yes"}'],

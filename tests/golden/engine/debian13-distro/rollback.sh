@@ -217,7 +217,7 @@ engine_pid() {
 }
 
 # sockets_of PID: the unix sockets that it listens on; a name outside of all folders has an @ before it. Those of its
-# plugins and networks are not the engine's. The first were opened last: what systemd handed over comes after them, and
+# networks and metrics are not the engine's. The first were opened last: what systemd handed over comes after them, and
 # is not served by an engine that was not told to.
 sockets_of() {
     {
@@ -229,7 +229,7 @@ sockets_of() {
             number = own[$7]
             for (i = 0; i < 7; i++) sub(/^[^ ]+ +/, "")
             if ($0 != "") print number, $0
-        }' | grep -v -e /libnetwork/ -e /metrics.sock -e /plugins/ | sort -rn | sed 's/^[0-9]* //' | head -n 8
+        }' | grep -v -e /docker/libnetwork/ -e /docker/metrics.sock | sort -rn | sed 's/^[0-9]* //' | head -n 8
 }
 
 # place_of PID SOCKET: the same socket by a name that holds outside of the folders that the process sees.
@@ -241,17 +241,22 @@ place_of() {
     esac
 }
 
-# ask PLACE PATH [COMMAND]: what the engine at a socket answers; COMMAND says it through the client, on hosts without curl.
+# ask PLACE PATH [COMMAND]: what the engine at a socket answers; COMMAND says it through the client, on hosts without curl
+# or with one that knows no such sockets.
 ask() {
+    asked=127
     if command -v curl >/dev/null 2>&1; then
         how=--unix-socket
         case $1 in @*) how=--abstract-unix-socket ;; esac
-        curl -s -g --noproxy '*' --max-time 20 "$how" "${1#@}" "http://localhost$2"
-    elif [ -n "${3-}" ] && command -v docker >/dev/null 2>&1; then
+        asked=0
+        curl -s -g --noproxy '*' --max-time 20 "$how" "${1#@}" "http://localhost$2" || asked=$?
+    fi
+    case $asked in 2 | 126 | 127) ;; *) return "$asked" ;; esac
+    if [ -n "${3-}" ] && command -v docker >/dev/null 2>&1; then
         # shellcheck disable=SC2086 # the words of a constant
         bounded env DOCKER_HOST="unix://$1" $3
     else
-        return 127
+        return "$asked"
     fi
 }
 
@@ -262,7 +267,7 @@ ask_for_info() {
     while IFS= read -r candidate; do
         [ -n "$candidate" ] || continue
         said=$(ask "$(place_of "$1" "$candidate")" /info 'docker info --format {{json .}}' </dev/null 2>/dev/null) || true
-        case $said in *'"DockerRootDir"'*) sock=$candidate && return 0 ;; esac
+        case $said in *'"DockerRootDir":"/'* | *'"DockerRootDir": "/'*) sock=$candidate && return 0 ;; esac
     done <<END_OF_SOCKETS
 $listens
 END_OF_SOCKETS
