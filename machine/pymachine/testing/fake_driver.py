@@ -51,6 +51,14 @@ class FakeOptions:
     fake_account: str | None = field(default=None, metadata=option("whose host it is", env="FAKE_ACCOUNT"))
 
 
+def host_id(handle: Mapping[str, Any]) -> str:
+    """Return the id in a handle of this driver. Raises ``DriverError`` for a handle that is not one of its own."""
+    found = handle.get("id")
+    if not isinstance(found, str):
+        raise DriverError("the handle has no id of a host", hint="was it made by another driver?")
+    return found
+
+
 class FakeCloud:
     """Where fake hosts live: in memory, or in a JSON file that several processes share.
 
@@ -175,7 +183,7 @@ class FakeDriver:
         self.cloud.called("create")
         handle = request.resume or {"id": request.machine_id, "address": request.options.fake_address}
         remember(handle)
-        self.cloud.set_state(handle["id"], State.RUNNING)
+        self.cloud.set_state(host_id(handle), State.RUNNING)
         self.cloud.called("remembered")
         return self._instance(handle, request)
 
@@ -187,12 +195,12 @@ class FakeDriver:
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Return the host's state."""
         self.cloud.called("inspect")
-        return Status(self.cloud.hosts().get(handle["id"], State.MISSING))
+        return Status(self.cloud.hosts().get(host_id(handle), State.MISSING))
 
     def destroy(self, handle: Handle) -> None:
         """Make the host vanish."""
         self.cloud.called("destroy")
-        self.cloud.set_state(handle["id"], None)
+        self.cloud.set_state(host_id(handle), None)
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch on."""
@@ -215,7 +223,7 @@ class FakeDriver:
     def snapshot(self, handle: Handle, name: str) -> None:
         """Keep the host's state."""
         self.cloud.called("snapshot")
-        state = self.cloud.hosts()[handle["id"]]
+        state = self.cloud.hosts()[host_id(handle)]
         with self._kept(handle) as kept:
             if name in kept:
                 raise DriverError(f"there is a snapshot {name} already", hint="another name")
@@ -226,7 +234,7 @@ class FakeDriver:
         self.cloud.called("restore")
         with self._kept(handle) as kept:
             state = State(_known(kept, name)["state"])
-        self.cloud.set_state(handle["id"], state)
+        self.cloud.set_state(host_id(handle), state)
         return state
 
     def snapshots(self, handle: Handle) -> tuple[Snapshot, ...]:
@@ -249,7 +257,7 @@ class FakeDriver:
         """Return what the host printed."""
         self.cloud.called("console_log")
         with self.cloud.lend("consoles") as consoles:
-            return str(consoles.get(handle["id"], "")).encode()
+            return str(consoles.get(host_id(handle), "")).encode()
 
     def attach(self, handle: Handle, keys: int, screen: int) -> None:
         """Echo what is typed, until the first Ctrl-]."""
@@ -260,10 +268,10 @@ class FakeDriver:
     def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
         """Note the size of a host that is off."""
         self.cloud.called("resize")
-        if self.cloud.hosts()[handle["id"]] is not State.STOPPED:
+        if self.cloud.hosts()[host_id(handle)] is not State.STOPPED:
             raise CheckFailed("the host is switched on", hint="stop it first")
         with self.cloud.lend("sizes") as sizes:
-            sizes[handle["id"]] = {"cpus": cpus, "memory": memory, "disk": disk}
+            sizes[host_id(handle)] = {"cpus": cpus, "memory": memory, "disk": disk}
 
     def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Say what the cloud says."""
@@ -273,10 +281,10 @@ class FakeDriver:
     def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
         """Note the new tags of a host that is off, if it has to be."""
         self.cloud.called("refit")
-        if self.cloud.rests and self.cloud.hosts()[handle["id"]] is not State.STOPPED:
+        if self.cloud.rests and self.cloud.hosts()[host_id(handle)] is not State.STOPPED:
             raise DriverError("the host is switched on", hint="stop it first")
         with self.cloud.lend("tags") as tags:
-            tags[handle["id"]] = list(change.after.fake_tags)
+            tags[host_id(handle)] = list(change.after.fake_tags)
 
     def baking(self, request: Request) -> Baking | None:
         """Want the cloud's image of the smallest host, until it was kept."""
@@ -288,18 +296,18 @@ class FakeDriver:
     def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
         """Switch off and keep."""
         self._switch("keep", handle, State.STOPPED)
-        self.cloud.kept.append((handle["id"], baked))
+        self.cloud.kept.append((host_id(handle), baked))
 
     @contextmanager
     def _kept(self, handle: Handle) -> Iterator[dict[str, Any]]:
         with self.cloud.lend("snapshots") as snapshots:
-            yield snapshots.setdefault(handle["id"], {})
+            yield snapshots.setdefault(host_id(handle), {})
 
     def _switch(self, operation: str, handle: Handle, state: State) -> None:
         self.cloud.called(operation)
-        if handle["id"] not in self.cloud.hosts():
-            raise DriverError(f"there is no host {handle['id']}", hint="look at what became of it")
-        self.cloud.set_state(handle["id"], state)
+        if host_id(handle) not in self.cloud.hosts():
+            raise DriverError(f"there is no host {host_id(handle)}", hint="look at what became of it")
+        self.cloud.set_state(host_id(handle), state)
 
     def _instance(self, handle: Mapping[str, Any], request: Request) -> Instance:
         address = str(handle["address"])
@@ -326,7 +334,7 @@ class _ForeseeingDriver(FakeDriver):
     def check_source(self, handle: Handle) -> None:
         """Refuse a host that is not off."""
         self.cloud.called("check_source")
-        if self.cloud.hosts()[handle["id"]] is not State.STOPPED:
+        if self.cloud.hosts()[host_id(handle)] is not State.STOPPED:
             raise CheckFailed("the host is switched on", hint="stop it first")
 
 

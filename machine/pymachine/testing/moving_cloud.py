@@ -22,7 +22,7 @@ from pymachine.driver import (
 from pymachine.errors import CheckFailed
 from pymachine.model import Endpoint, SshAddress, State
 from pymachine.overriding import override
-from pymachine.testing.fake_driver import FakeCloud, FakeDriver
+from pymachine.testing.fake_driver import FakeCloud, FakeDriver, host_id
 
 __all__ = ["MovingCloud"]
 
@@ -123,14 +123,14 @@ class _CloudDriver(FakeDriver):
     @override
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch on, at another address; one that is on stays where it is."""
-        if self.cloud.hosts().get(handle["id"]) is not State.RUNNING:
-            self.cloud.move(handle["id"])
+        if self.cloud.hosts().get(host_id(handle)) is not State.RUNNING:
+            self.cloud.move(host_id(handle))
         super().start(handle, listener)
 
     def interconnect(self, handle: Handle, openings: Sequence[NodePort]) -> None:
         """Note what was opened."""
         self.cloud.called("interconnect")
-        self.cloud.opened[handle["id"]] = tuple(openings)
+        self.cloud.opened[host_id(handle)] = tuple(openings)
 
     def adopting(self) -> Driver:
         """Return the driver for hosts of others."""
@@ -151,11 +151,11 @@ class _CloudDriver(FakeDriver):
         return self._found(handle)
 
     def _status(self, handle: Handle) -> Status:
-        state = self.cloud.hosts().get(handle["id"], State.MISSING)
-        return Status(state, (self.cloud.address(handle["id"]),) if state is State.RUNNING else ())
+        state = self.cloud.hosts().get(host_id(handle), State.MISSING)
+        return Status(state, (self.cloud.address(host_id(handle)),) if state is State.RUNNING else ())
 
     def _found(self, handle: Handle) -> Instance:
-        address = self.cloud.address(handle["id"])
+        address = self.cloud.address(host_id(handle))
         if self.cloud.reach is None:
             certificates = self.cloud.certificates
             return Instance(handle, endpoint=Endpoint(address), addresses=(address,), certificates=certificates)

@@ -14,6 +14,8 @@ from patience import LIMIT
 from pymachine import swarm
 from pymachine.errors import CheckFailed, Interrupted, LeaseHeld
 from pymachine.fleet.inventory.model import NodeSpec
+from pymachine.interruption import Stoppable
+from pymachine.overriding import override
 from pymachine.steps.services import Services
 from pymachine.store.sqlite import SqliteStore
 from pymachine.swarm.quorum_lease import PATIENCE, lease_name
@@ -118,13 +120,14 @@ def test_the_quorum_is_counted_after_the_wait(world: SwarmWorld) -> None:
 def test_an_apply_that_is_to_stop_waits_no_longer(world: SwarmWorld) -> None:
     world.swarm(3)
 
-    class Stopped(type(world.tools.reporter)):  # type: ignore[misc]
-        def stopped(self) -> bool:
-            return True
+    class StopsAsItWaits(Stoppable):
+        @override
+        def notice(self, machine: str, message: str) -> None:
+            self.stop()
 
     began = world.tools.now()
     with world.store.lease(lease_name(_cluster(world)), "restart of manager m1"), pytest.raises(Interrupted):
-        _drained("m2")(replace(world.tools, reporter=Stopped()))
+        _drained("m2")(replace(world.tools, reporter=StopsAsItWaits(world.tools.reporter)))
     assert world.tools.now() - began < PATIENCE
 
 
