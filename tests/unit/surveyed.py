@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -86,22 +86,33 @@ with Server({address!r}, Answer) as server:
 """
 
 
-class Surveyed:
-    """The host. Everything of it is below ``root``; what it started ends with ``close``."""
+def link_tools(folder: Path, *, without: Collection[str] = ()) -> Path:
+    """Fill a folder with links to the programs of this machine that a host has as well, and return it."""
+    folder.mkdir()
+    names: set[str] = {*NOT_OURS, *without}
+    for source in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        for tool in os.scandir(source):
+            if tool.name not in names:
+                names.add(tool.name)
+                (folder / tool.name).symlink_to(tool.path)
+    return folder
 
-    def __init__(self, root: Path) -> None:
+
+class Surveyed:
+    """The host. Everything of it is below ``root`` but for ``tools``, the programs that it shares with others.
+
+    What it started ends with ``close``.
+    """
+
+    def __init__(self, root: Path, tools: Path) -> None:
         self.root = root
         self.units = root / "units"
         self.programs = root / "programs"
-        self._tools = root / "tools"
+        self._tools = tools
         self._started: list[subprocess.Popen[bytes]] = []
         self._folders: list[Path] = []
-        for folder in (self.units, self.programs, self._tools, root / "run/systemd/system", root / "etc"):
+        for folder in (self.units, self.programs, root / "proc", root / "run/systemd/system", root / "etc"):
             folder.mkdir(parents=True)
-        for source in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
-            for tool in Path(source).iterdir():
-                if tool.name not in NOT_OURS and not (self._tools / tool.name).is_symlink():
-                    (self._tools / tool.name).symlink_to(tool)
         self.write("etc/os-release", "ID=debian\nVERSION_ID=12\nVERSION_CODENAME=bookworm\n")
         self.program("systemctl", SYSTEMCTL.format(units=self.units))
 
@@ -121,8 +132,7 @@ class Surveyed:
 
     def without(self, *tools: str) -> None:
         """Take tools off the host."""
-        for tool in tools:
-            (self._tools / tool).unlink(missing_ok=True)
+        self._tools = link_tools(self.root / "tools", without=tools)
 
     def unit(self, name: str, *, listing: str = "", **properties: Any) -> None:
         """Have systemd know a unit with these properties; several values of one make several lines."""
@@ -152,6 +162,7 @@ class Surveyed:
         file.chmod(0o755)
         self._started.append(subprocess.Popen([file, *words], user=user, stdin=subprocess.PIPE))
         pid = self._started[-1].pid
+        (self.root / "proc" / str(pid)).symlink_to(f"/proc/{pid}")
         until(lambda: Path(f"/proc/{pid}/comm").read_text().strip() == name[:15], name)
         return pid
 
@@ -187,6 +198,10 @@ class Surveyed:
         text = text.replace(USUAL_PATH, f"PATH={self.programs}:{self._tools}")
         places = "|".join(map(re.escape, PLACES))
         text = re.sub(rf"(?<![\w/])({places})", lambda found: f"{self.root}{found[0]}", text)
+        # Of all processes of this machine, those that were started for this host are its own.
+        assert text.count("in /proc/[0-9]*") == 2
+        text = text.replace("/proc/[0-9]*", f"{self.root}/proc/[0-9]*")
+        text = text.replace("${process#/proc/}", f"${{process#{self.root}/proc/}}")
         shell = shutil.which("dash") or "/bin/sh"
         env = {**os.environ, **environ}
         done = subprocess.run(

@@ -18,12 +18,17 @@ from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.engine.upgrade import plan_upgrade
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec, Machine
-from unit.surveyed import INFO, Surveyed
+from unit.surveyed import INFO, Surveyed, link_tools
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return link_tools(tmp_path_factory.mktemp("shared") / "tools")
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Surveyed]:
-    made = Surveyed(tmp_path)
+def host(tmp_path: Path, tools: Path) -> Iterator[Surveyed]:
+    made = Surveyed(tmp_path, tools)
     yield made
     made.close()
 
