@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500), pytest.mark.soak(500)]
 
 NAMES = ("vm-plain", "vm-data")
 USER_DATA = "#cloud-config\nfinal_message: the owner's own\n"
-# What a user, an administrator and the engine see of the machine; what differs from machine to machine is left out.
+# What a user, an administrator and the engine see of the machine; what differs from machine to machine is left out,
+# and so is what lasts one boot (/run: the first start of the engine is hurried without cloud-init).
 LOOK = r"""
 name=$(cat /etc/hostname)
 show() {
@@ -36,7 +37,8 @@ show apt apt-config dump DPkg::Lock::Timeout
 show disk sh -c 'lsblk -nro NAME,SIZE,MOUNTPOINTS /dev/vda; df -B1 --output=size /'
 show engine sh -c 'cat /etc/docker/daemon.json; find /etc/docker /var/lib/pymachine -not -path "*/backup/*" \
     -not -name instance-id | sort | xargs stat -c "%n %U:%G %a"'
-show unit sh -c 'systemctl cat docker.service | grep -v ^#; systemctl is-enabled docker.service docker.socket'
+show unit sh -c 'cat /usr/lib/systemd/system/docker.service /etc/systemd/system/docker.service.d/*;
+    systemctl is-enabled docker.service docker.socket'
 show listening sh -c 'ss -Hltn | sed "s/ \+/ /g" | cut -d" " -f4 | sort'
 show failed systemctl --failed --no-legend
 """
