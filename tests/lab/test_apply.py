@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from lab.client import docker_cli
 from lab.core import Lab
 from lab.fleets import BUSYBOX, STACK, LabFleet
 from lab.workstation import Workstation
+from pymachine.steps.engine import SetUpEngine
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -211,6 +214,32 @@ def test_a_host_that_is_down_is_told_and_the_rest_goes_on(fleet: LabFleet, tmp_p
     finally:
         fleet.entries["web-2"] = kept
         fleet.hosts["web-1"].exec("systemctl start ssh")
+
+
+@pytest.mark.soak(60)
+@pytest.mark.parametrize("moment", ["swarm drain", SetUpEngine.title, "starting the engine"])
+def test_ctrl_c_gives_the_only_manager_back(fleet: LabFleet, moment: str) -> None:
+    fleet.entries["mgr"] = f"swarm: manager, engine: {{env: ['AT={moment}']}}"
+    fleet.write()
+    words = fleet.user.command("--progress", "plain", "apply", "-y", "-f", str(fleet.file))
+    with subprocess.Popen(
+        words, env=fleet.user.env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as run:
+        assert run.stdout is not None
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if moment in line:
+                run.send_signal(signal.SIGINT)
+                break
+        said.extend(run.stdout)
+    assert run.returncode == 130, "".join(said)
+    told = next(line for line in said if line.startswith("error: interrupted; "))
+    assert "mgr" in told
+    assert fleet.nodes("mgr")["mgr"]["availability"] == "active"
+    fleet.apply()
+    assert fleet.nodes("mgr")["mgr"]["availability"] == "active"
+    assert fleet.planned() == {}
 
 
 @pytest.mark.soak(90)

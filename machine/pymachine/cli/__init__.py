@@ -24,6 +24,8 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
 
     if argv is None:
         _collect_less_often()
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     _print_paths_as_they_are(sys.stdout)
     try:
@@ -44,6 +46,22 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
 
         return unwritable(error)
     return 0
+
+
+def _open_closed_streams() -> None:
+    """Have streams that the caller closed lead nowhere.
+
+    Else the next file that is opened, the store's say, has their number, and a program that is started writes there.
+    """
+    import os
+    import sys
+
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - stays open
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _quick_answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence | None":

@@ -14,6 +14,7 @@ from pymachine.engine.option_values import (
     check_pair,
     check_registry,
     check_san,
+    check_source,
     check_url,
     check_version,
     check_word,
@@ -142,6 +143,7 @@ def labels_of(pairs: Sequence[str]) -> dict[str, str]:
 
 def _source(text: str) -> dict[str, Any]:
     if is_known_source(text):
+        check_source(text, "--engine-install", hidden_user)
         return {"install": text, "install_script": None}
     path = user_path(text)
     try:
@@ -150,7 +152,7 @@ def _source(text: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = (getattr(error, "strerror", None) or "it is no text").lower()
         raise UsageFault(
-            f"--engine-install {text}: {reason}",
+            f"--engine-install {hidden_user(text)}: {reason}",
             hint=f"give {', '.join(SOURCES)}, an https:// URL, or the file of a script",
         ) from None
     return {"install": f"script:{path.name}", "install_script": script}

@@ -100,6 +100,11 @@ def check_url(
     return check
 
 
+def check_source(text: str, what: str, shown: Callable[[str], str] = str) -> str:
+    """Return a source of the engine, one word or a URL. Raises ``UsageFault`` for a URL that is none."""
+    return text if text in SOURCES else check_url(what, shown=shown)(text)
+
+
 def check_registry(what: str) -> Callable[[str], str]:
     """Return a check that returns ``HOST[:PORT]`` or a network, or raises ``UsageFault``."""
 

@@ -146,6 +146,20 @@ def test_a_reader_that_goes_away_ends_the_telling_and_not_the_work(
     assert [row["state"] for row in json.loads(found.stdout)] == ["Stopped", "Stopped"]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_file_of_ours(closed: str, tmp_path: Path) -> None:
+    """The next file that is opened would have their number: the store itself."""
+    environ = {**os.environ, "MACHINE_STORAGE_PATH": str(tmp_path / "store"), "FAKE_CLOUD": str(tmp_path / "cloud")}
+    world = Path(__file__).parents[2] / "transcripts" / "fakeworld.py"
+    script = f'"$0" "$1" create -d fake --debug a {closed}'
+    ended = subprocess.run(["sh", "-c", script, sys.executable, world], env=environ, timeout=LIMIT, check=False)
+    assert ended.returncode == 0
+    found = subprocess.run(
+        [sys.executable, world, "ls", "-q"], capture_output=True, text=True, env=environ, timeout=LIMIT, check=True
+    )
+    assert found.stdout == "a\n"
+
+
 def test_a_failure_has_its_own_code_whoever_reads_it(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "pymachine", "-s", str(tmp_path), "inspect", "none"]
     read, write = os.pipe()

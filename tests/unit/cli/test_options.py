@@ -189,7 +189,8 @@ def test_only_options_of_the_engine_can_be_put_back(flag: str) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"install": "/"}, {"install": "auto "}, {"config": "/"}, {"version": "26.1; rm"}, {"port": 70000},
+        {"install": "/"}, {"install": "auto "}, {"install": "http://u:p@x y/z"}, {"install": "ftp://u:p@x"},
+        {"config": "/"}, {"version": "26.1; rm"}, {"port": 70000},
         {"channel": "a b"}, {"storage_driver": "../x"}, {"labels": ("=v",)}, {"env": ("A B=c",)},
         {"env": ("A=b\rC=d",)}, {"env": ("A",)},
         {"registry_mirrors": ("ftp://m",)}, {"registry_mirrors": ("https://",)}, {"registry_mirrors": ("https://m:x",)},

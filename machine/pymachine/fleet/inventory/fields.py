@@ -25,6 +25,7 @@ from pymachine.fleet.inventory.yaml_nodes import (
     Value,
     named,
 )
+from pymachine.redaction import hidden_user
 
 Schema = dict[str, Any]
 Check = Callable[[str], Any]
@@ -278,6 +279,8 @@ def checked(value: Value, check: Check, reading: Reading, text: str | None = Non
         message = fault.message
         if isinstance(value, Scalar) and value.changed and given:
             message = message.replace(repr(given), repr(value.source)).replace(given, value.source)
+        elif ":" in given.rpartition("@")[0]:  # a password, maybe
+            message = message.replace(given, hidden_user(given))
         reading.fault(value, message, fault.hint)
         return ABSENT
 

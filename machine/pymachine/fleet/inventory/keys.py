@@ -12,6 +12,7 @@ from pymachine.engine.option_values import (
     SOURCES,
     check_registry,
     check_san,
+    check_source,
     check_url,
     check_variable,
     check_version,
@@ -106,8 +107,11 @@ class Install:
     def read(self, value: Value, reading: Reading) -> Any:
         """Return ``install`` and ``install_script`` of ``EngineSpec``."""
         text = Text().read(value, reading)
-        if text is ABSENT or is_known_source(text):
-            return text if text is ABSENT else {"install": text}
+        if text is ABSENT:
+            return text
+        if is_known_source(text):
+            source = checked(value, lambda given: check_source(given, "install"), reading, text)
+            return source if source is ABSENT else {"install": source}
         if "/" not in text and "." not in text:
             reading.fault(value, f"{text!r} is no source", f"give {', '.join(SOURCES)}, a URL or a file")
             return ABSENT

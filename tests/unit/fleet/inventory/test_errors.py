@@ -241,6 +241,14 @@ def test_faults_are_a_usage_fault_whose_message_has_a_line_for_each() -> None:
     assert len(caught.value.message.splitlines()) == 4
 
 
+@pytest.mark.parametrize("key", ["http_proxy", "install", "repo_url"])
+def test_a_password_in_a_url_that_is_none_is_not_shown_in_a_fault(key: str) -> None:
+    text = f"fleet: f\nmachines: [{{name: n, driver: fake, engine: {{{key}: 'http://user:hun@ter2@pro xy'}}}}]\n"
+    (line,) = faults(text)
+    assert not {"hun", "ter2"} & set(line.replace("@", " ").replace(":", " ").split())
+    assert "pro xy" in line
+
+
 def test_the_value_of_a_variable_is_not_shown_in_a_fault() -> None:
     text = "fleet: f\nmachines: [{name: n, driver: fake, engine: {http_proxy: '${PROXY}'}}]\n"
     (line,) = faults(text, around=surroundings({"PROXY": "user:hunter2@proxy"}))
