@@ -84,7 +84,10 @@ def _refusal(refusals: list[PreflightFault]) -> CheckFailed:
     if len(refusals) == 1:
         return CheckFailed(refusals[0].message, hint=refusals[0].hint)
     lines = (f"{finding.message}: {finding.hint}" for finding in refusals)
-    return CheckFailed("\n  ".join((f"{len(refusals)} things are in the way", *lines)))
+    return CheckFailed(
+        "\n  ".join((f"{len(refusals)} things are in the way", *lines)),
+        hint="mend all of them, then give the same command again",
+    )
 
 
 def findings(facts: Facts, wanted: DomainConfig, image: Image | None, own: PlannedDomain) -> Iterator[PreflightFault]:

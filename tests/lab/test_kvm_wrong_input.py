@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,9 +26,18 @@ Refused = Callable[..., str]
 
 
 @pytest.fixture
-def pool(virtual: Virtual, tmp_path: Path) -> Iterator[Path]:
+def reachable() -> Iterator[Path]:
+    """A folder that QEMU's user may enter, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(prefix="pymachine-lab-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def pool(virtual: Virtual, reachable: Path) -> Iterator[Path]:
     """The folder of a pool that nobody else puts anything into."""
-    folder = tmp_path / "pool"
+    folder = reachable / "pool"
     folder.mkdir()
     virtual.virsh("pool-create-as", POOL, "dir", "--target", str(folder))
     yield folder
@@ -82,6 +93,12 @@ def test_a_disk_smaller_than_its_image(refused: Refused) -> None:
     assert "3" in told
 
 
+def test_a_pool_that_qemu_does_not_get_to(refused: Refused, reachable: Path) -> None:
+    reachable.chmod(0o700)
+    told = refused()
+    assert f"u:libvirt-qemu:x {reachable}" in told
+
+
 def test_more_memory_than_the_host_has(refused: Refused) -> None:
     assert "memory" in refused("--kvm-memory", "900G")
 
@@ -132,9 +149,9 @@ def test_the_name_of_a_domain_that_is_not_ours(
 
 
 @pytest.fixture
-def small_pool(tmp_path: Path, virtual: Virtual) -> Iterator[str]:
+def small_pool(reachable: Path, virtual: Virtual) -> Iterator[str]:
     """A pool on a file system of 64 MiB."""
-    folder = tmp_path / "small"
+    folder = reachable / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], check=True, timeout=20)
     virtual.virsh("pool-create-as", SMALL_POOL, "dir", "--target", str(folder))
