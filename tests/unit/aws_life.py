@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymachine.driver import Listener
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2

@@ -11,7 +11,7 @@ from pymachine import expansion
 from pymachine.cli import main
 from pymachine.cloudinit.user_data import read_theirs
 from pymachine.errors import UsageFault
-from pymachine.overriding import override
+from pymachine.override import override
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{former}'] * 10)}]\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from pymachine.cli.deferred import DeferredReporter
 from pymachine.cli.dependencies import Wiring
-from pymachine.overriding import override
+from pymachine.override import override
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON
 from pymachine.cli.output import dump, say
 from pymachine.cli.plan_output import next_line, ready_line, show_plans
 from pymachine.errors import UsageFault
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:

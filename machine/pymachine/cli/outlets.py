@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from pymachine.overriding import override
+from pymachine.override import override
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -14,7 +14,7 @@ from pymachine.cli.dependencies import Wiring
 from pymachine.cli.errors import conclude
 from pymachine.cli.options import GLOBAL_OPTIONS, with_options
 from pymachine.cli.quick import COMPLETION
-from pymachine.overriding import override
+from pymachine.override import override
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -21,7 +21,7 @@ from pymachine.driver import (
 )
 from pymachine.errors import CheckFailed
 from pymachine.model import Endpoint, SshAddress, State
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine.testing.fake_driver import FakeCloud, FakeDriver, host_id
 
 __all__ = ["MovingCloud"]

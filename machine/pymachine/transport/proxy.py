@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pymachine.errors import TransportError, Unreachable, UsageFault
-from pymachine.overriding import override
+from pymachine.override import override
 
 END_PATIENCE = 1.0  # seconds for a program whose input has ended, before it is told to end, and before it is killed
 EXIT_PATIENCE = 0.3  # seconds between the end of a program's output and its exit code

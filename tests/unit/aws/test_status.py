@@ -11,7 +11,7 @@ from patience import AGES, LIMIT, gives_up
 from pymachine.driver import Status
 from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import State
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.errors import Trouble
 from pymachine_aws.handle import Ec2

@@ -19,7 +19,7 @@ from pymachine.cli.dependencies import Wiring
 from pymachine.documents import to_document
 from pymachine.errors import EngineError
 from pymachine.model import Certificates, Endpoint, Machine, Phase, SshAddress
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine.proxies import no_proxy
 from pymachine.store.sqlite import SqliteStore
 

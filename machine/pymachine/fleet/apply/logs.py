@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pymachine.events import Reporter
 from pymachine.interruption import Stoppable
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine.printable import printable
 from pymachine.store.errors import translated
 from pymachine.store.folder import make_private

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pymachine.engine.effects import Effect, interrupt
 from pymachine.fleet.plan.action_kinds import ActionKind
-from pymachine.overriding import override
+from pymachine.override import override
 
 
 @dataclass(frozen=True, slots=True)

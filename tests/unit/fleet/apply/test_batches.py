@@ -16,7 +16,7 @@ from pymachine.errors import UsageFault
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ONE_BY_ONE, Batch
 from pymachine.model import EngineSpec
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine.testing.fake_cluster import FakeClusters
 from pymachine.testing.fake_swarm import FakeState
 from pymachine.testing.fake_transport import FakeTransport

@@ -14,7 +14,7 @@ from patience import LIMIT
 from pymachine.errors import EngineError, Interrupted
 from pymachine.fleet.apply.scheduler import Bounds, Outcome, Quiet, Run, RunSummary
 from pymachine.fleet.plan import Action, Chain, Payload, Plan, payloads
-from pymachine.overriding import override
+from pymachine.override import override
 from unit.calls import calls_of
 
 CREATE = payloads.Create()
