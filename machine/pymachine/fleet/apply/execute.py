@@ -233,7 +233,7 @@ def _refitting(hands: ActionRunner, machine: Machine, names: tuple[str, ...]) ->
     return InPlaceUpdate(options_on_record(machine, kind), after, names, machine.engine.port)
 
 
-def _install(hands: ActionRunner, action: Action, payload: payloads.Install) -> None:
+def _install(hands: ActionRunner, action: Action, payload: payloads.InstallEngine) -> None:
     provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
 
 
@@ -336,7 +336,7 @@ _ACTS: Mapping[type[Payload], Act] = {
     payloads.Move: _move,
     payloads.Resize: _resize,
     payloads.Refit: _refit,
-    payloads.Install: _install,
+    payloads.InstallEngine: _install,
     payloads.Configure: _configure,
     payloads.Renew: _renew,
     payloads.UpgradeEngine: _upgrade,

@@ -180,7 +180,7 @@ def _configured(
     found = finding.effects
     if finding.bare:
         causes = (_NO_ENGINE, *causes)
-        payload: Payload = payloads.Install(changes, found)
+        payload: Payload = payloads.InstallEngine(changes, found)
     else:
         payload = payloads.Configure(changes, found) if causes else payloads.Renew(found)
     return (Action(payload, spec.name, (*causes, *finding.renewals)),)

@@ -114,7 +114,7 @@ class Refit(Payload):
 
 
 @dataclass(frozen=True, slots=True)
-class Install(Payload):
+class InstallEngine(Payload):
     """Set a host up again that has lost its engine, with ``changes``; nothing runs there that it could interrupt.
 
     ``found`` are the effects that the set-up has.
