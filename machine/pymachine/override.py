@@ -1,7 +1,7 @@
 """``typing.override``, which Python has from 3.12 on.
 
-Not ``typing_extensions`` when a program runs: with it each command but the quick ones starts 0.025 s later (CPU time on
-Python 3.11; 0.113 s without), for a decorator that only a type checker reads.
+Not ``typing_extensions`` when a program runs: with it each command but the quick ones starts 0.025 s later (CPU
+time on Python 3.11; 0.113 s without), for a decorator that only a type checker reads.
 """
 
 from typing import TYPE_CHECKING, TypeVar
