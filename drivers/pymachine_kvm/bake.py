@@ -11,7 +11,7 @@ from pymachine.driver import Baked, Baking, Listener, Request
 from pymachine.errors import CheckFailed
 from pymachine.images.cache import Shelf, check_name
 from pymachine.images.image import Image, ImageFacts
-from pymachine.images.pull import baked_name, baked_origin, is_baked
+from pymachine.images.pull import baked_name, baked_origin, is_baked, resolve
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm import clone, power, storage, virtualization
 from pymachine_kvm.base_images import digest_in
@@ -32,7 +32,7 @@ def baking_of(connection: Any, request: Request, wanted: DomainConfig) -> Baking
     """
     shelf = Shelf.default(os.environ)
     arch = wanted.arch or virtualization.promise_of(connection, None).arch
-    image = shelf.resolve(wanted.image, arch=arch, progress=request.progress)
+    image = resolve(shelf, wanted.image, arch=arch, progress=request.progress)
     if image.engine:
         return None
     _refuse_taken(shelf, image)

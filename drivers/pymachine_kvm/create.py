@@ -12,6 +12,7 @@ from pymachine.driver import Instance, PlannedInstance, Remember, Request
 from pymachine.errors import DriverError
 from pymachine.images.cache import Shelf
 from pymachine.images.image import Image
+from pymachine.images.pull import resolve
 from pymachine.model import Endpoint, SshAddress
 from pymachine_kvm import clone, domain, preflight, seed, storage, usernet, virtualization
 from pymachine_kvm.base_images import base_format, base_name, ensure_base
@@ -117,7 +118,7 @@ class Making:
 
     def _image(self, vm: Vm) -> Image:
         shelf = Shelf.default(os.environ)
-        return shelf.resolve(self.wanted.image, arch=vm.arch, progress=self.request.progress)
+        return resolve(shelf, self.wanted.image, arch=vm.arch, progress=self.request.progress)
 
     def _pool(self, vm: Vm) -> Any:
         return storage.ensure_pool(self.connection, vm.pool, self.request.notice)

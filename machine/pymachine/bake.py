@@ -17,8 +17,9 @@ from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
 from pymachine.steps.engine import SETUP_DEADLINE, run_bundle
 from pymachine.steps.host import look, request_for
+from pymachine.steps.journal import journalled
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, journalled, timestamp, working
+from pymachine.steps.session import Session, timestamp, working
 from pymachine.templates import render
 from pymachine.transport import Command
 

@@ -15,9 +15,10 @@ from pymachine.steps.clone import OwnIdentity, TakeOver
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.first_boot import Foresee
 from pymachine.steps.host import Allocate, Reach, options_on_record
+from pymachine.steps.journal import journalled
 from pymachine.steps.power import handle_of, incapable
 from pymachine.steps.services import Services
-from pymachine.steps.session import Step, journalled, timestamp, working
+from pymachine.steps.session import Step, timestamp, working
 
 SOURCE = "cloned_from"  # in the record of a clone: the id of the machine that it is a copy of
 

@@ -16,11 +16,12 @@ from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.first_boot import Carry, Foresee, SetUp
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
+from pymachine.steps.journal import journalled
 from pymachine.steps.login import MakeLogin, authorises_key
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.refusal import refusing
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, Step, journalled, timestamp, working
+from pymachine.steps.session import Session, Step, timestamp, working
 from pymachine.store import readable
 
 

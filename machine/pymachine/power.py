@@ -16,9 +16,10 @@ from pymachine.errors import (
 )
 from pymachine.model import Machine, State
 from pymachine.steps.address import located, settled
+from pymachine.steps.journal import journalled
 from pymachine.steps.power import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, journalled, working
+from pymachine.steps.session import Session, working
 from pymachine.transport import Command, Transport
 
 LOOK_DEADLINE = 5.0

@@ -15,10 +15,11 @@ from pymachine.steps.address import located_at_work, settled
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
 from pymachine.steps.host import Reach, Survey, look
+from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.relocation import changes_between, relocated
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, Step, journalled, working
+from pymachine.steps.session import Session, Step, working
 
 
 def provision(

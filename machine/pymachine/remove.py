@@ -12,9 +12,10 @@ from pymachine.model import Machine, Phase, State
 from pymachine.steps.address import located_if_told, state_of
 from pymachine.steps.engine import run_bundle
 from pymachine.steps.host import look
+from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, Step, journalled, working
+from pymachine.steps.session import Session, Step, working
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,15 +195,6 @@ class Shelf:
                 )
             CachedImage(image, state.st_mtime_ns).write(self._document(image.name))
 
-    def resolve(self, reference: str, *, arch: str, progress: Progress = silent) -> Image:
-        """Return the image that a name, alias, file or URL stands for; fetched or copied here if need be.
-
-        See ``pymachine.images.pull``, which does it.
-        """
-        from pymachine.images.pull import resolve
-
-        return resolve(self, reference, arch=arch, progress=progress)
-
     @contextmanager
     def place(
         self, name: str, progress: Progress = silent, *, resume: bool = False, reuse: bool = False

@@ -11,8 +11,9 @@ from pymachine.engine.client import EngineAnswer
 from pymachine.errors import CheckFailed, EngineError, NoSuchMachine, NotSupported, PymachineError
 from pymachine.model import Machine, Phase
 from pymachine.steps.engine import ANSWER_DEADLINE
+from pymachine.steps.journal import journalled
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, journalled, working
+from pymachine.steps.session import Session, working
 from pymachine.tls.clock import clock_skew
 from pymachine.transport import Command
 

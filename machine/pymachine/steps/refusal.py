@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from pymachine.errors import Interrupted, PymachineError, refuses, too_late
 from pymachine.model import Machine, Phase, State
-
-if TYPE_CHECKING:
-    from pymachine.steps.session import Session
+from pymachine.steps.session import Session
 
 LOOK_DEADLINE = 20.0
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from pymachine.driver import Driver, FirstBoot, Handle, Login, PlannedInstance
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
-from pymachine.steps.refusal import refusing
 from pymachine.steps.services import Services
 from pymachine.store import Lease
 from pymachine.store.client_files import located
@@ -147,7 +146,7 @@ class Session:
         try:
             machine = self.save(step.run(machine, self))
         except (PymachineError, KeyboardInterrupt) as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             reporter.failed(machine.name, step.title, reason)
             if not isinstance(error, UsageFault | CheckFailed):  # a refusal is no fault of the machine
                 self.note_fault(machine, step.title, reason)
@@ -178,24 +177,6 @@ def working(name: str, purpose: str, tools: Services, driver: Driver) -> Iterato
             session.disconnect()
 
 
-@contextmanager
-def journalled(
-    session: Session, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None
-) -> Iterator[None]:
-    """Note the verb in the journal and how it ends (see ``refusing``). A crash leaves the entry open."""
-    store = session.tools.store
-    session.verb = kind
-    session.operation = store.begin(machine, kind, payload)
-    try:
-        with refusing(session, machine):
-            yield
-    except (PymachineError, KeyboardInterrupt) as error:
-        with suppress(StoreError):  # a full disk, say, must not hide why the verb failed
-            store.finish(session.operation, "failed", _reason(error))
-        raise
-    store.finish(session.operation, "done")
-
-
 def advanced(machine: Machine, phase: Phase) -> Machine:
     """Return the record in ``phase``, unless it has come further already."""
     return machine if _ORDER.index(machine.phase) >= _ORDER.index(phase) else replace(machine, phase=phase)
@@ -210,7 +191,8 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return what the journal and the record say of why a verb stopped."""
     return error.message if isinstance(error, PymachineError) else "interrupted"
 
 

@@ -13,7 +13,7 @@ from pymachine.driver import Baking, Request
 from pymachine.errors import CheckFailed
 from pymachine.images.cache import Shelf
 from pymachine.images.image import Image, ImageFacts
-from pymachine.images.pull import baked_origin, import_file
+from pymachine.images.pull import baked_origin, import_file, resolve
 from pymachine.sizes import MIB
 from pymachine_kvm import KvmDriver
 from pymachine_kvm.bake import baking_of
@@ -45,7 +45,7 @@ class Kitchen:
         return baking_of(self.connection, request, read_options(given))
 
     def resolve(self, name: str, arch: str = "x86_64") -> str:
-        return self.shelf.resolve(name, arch=arch).name
+        return resolve(self.shelf, name, arch=arch).name
 
 
 @pytest.fixture
