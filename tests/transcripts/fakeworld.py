@@ -128,12 +128,12 @@ def _made_cloud(name: str) -> FakeCloud:
 
 def _empty_cloud(name: str) -> FakeCloud:
     from pymachine.testing.fake_driver import FakeCloud
-    from pymachine.testing.moving_cloud import MovingCloud
+    from pymachine.testing.mobile_cloud import MobileCloud
 
     file = Path(os.environ["FAKE_CLOUD"])
     if name == "fake":
         return FakeCloud(file, certificates=CERTIFICATES)
-    return MovingCloud(file.with_suffix(".moving"), with_ssh=False, certificates=CERTIFICATES)
+    return MobileCloud(file.with_suffix(".moving"), with_ssh=False, certificates=CERTIFICATES)
 
 
 if __name__ == "__main__":

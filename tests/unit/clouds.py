@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from pymachine.driver import Driver
 from pymachine.steps.services import Services
-from pymachine.testing.moving_cloud import MovingCloud
+from pymachine.testing.mobile_cloud import MobileCloud
 from unit.world import World
 
 
@@ -19,7 +19,7 @@ class CloudWorld(World):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, preexisting=False)
-        self.cloud = self.moving = MovingCloud()
+        self.cloud = self.moving = MobileCloud()
         self.loader: Callable[[str], type[Driver]] | None = None
 
     @property

@@ -21,7 +21,7 @@ from pymachine.errors import TlsError, Unreachable
 from pymachine.model import Endpoint, SshAddress, State
 from pymachine.testing.fake_driver import FakeDriver
 from pymachine.testing.fake_transport import HOST_KEY, FakeTransport, RecordedCall, done
-from pymachine.testing.moving_cloud import MovingCloud, _AdoptingDriver, _CloudDriver
+from pymachine.testing.mobile_cloud import MobileCloud, _AdoptingDriver, _CloudDriver
 from pymachine.transport import Result
 from unit.world import DEBIAN, ENGINE, is_look, is_rollback, is_run
 
@@ -73,7 +73,7 @@ class Host:
         self.files = self.before
 
 
-class Premises(MovingCloud):
+class Premises(MobileCloud):
     """A cloud, a hypervisor and two racks. Each launch makes another host; ``made_for`` says for which machine.
 
     Bare metal is reached at an address of the rack, the others where they are now.

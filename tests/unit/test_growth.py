@@ -22,7 +22,7 @@ from pymachine.errors import Unreachable
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.store import client_files
 from pymachine.store.sqlite import SqliteStore
-from pymachine.testing.moving_cloud import MovingCloud
+from pymachine.testing.mobile_cloud import MobileCloud
 from unit.calls import calls_of
 
 SIZES = (30, 60, 120)
@@ -46,7 +46,7 @@ class Fleet:
 
     def __init__(self, folder: Path, size: int) -> None:
         self.store, self.inventory = folder / "store", folder / "fleet.yaml"
-        self.cloud = MovingCloud()
+        self.cloud = MobileCloud()
         self.kind = self.cloud.driver()
         lines = ["fleet: shop", "defaults: {driver: ssh, ssh: {user: ops}, labels: {a: b}}", "machines:"]
         with SqliteStore.open(self.store) as store:

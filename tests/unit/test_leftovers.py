@@ -21,7 +21,7 @@ from pymachine.model import Machine, State
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_asker import FakeAsker
 from pymachine.testing.fake_driver import FakeOptions
-from pymachine.testing.moving_cloud import MovingCloud
+from pymachine.testing.mobile_cloud import MobileCloud
 from unit.clouds import CloudWorld
 
 Run = Callable[..., int]
@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> CloudWorld:
     return CloudWorld(tmp_path / "cloud")
 
 
-def forgotten(cloud: MovingCloud, host: str, owner: str) -> None:
+def forgotten(cloud: MobileCloud, host: str, owner: str) -> None:
     """Have the cloud hold a host that a store made and does not know any more."""
     cloud.set_state(host, State.RUNNING)
     cloud.marks(host, owner)
@@ -110,8 +110,8 @@ class TestDiscarding:
 
 class TestCommand:
     @pytest.fixture
-    def cloud(self) -> MovingCloud:
-        return MovingCloud()
+    def cloud(self) -> MobileCloud:
+        return MobileCloud()
 
     @pytest.fixture
     def asker(self) -> FakeAsker:
@@ -127,18 +127,18 @@ class TestCommand:
             return store.identity
 
     @pytest.fixture
-    def run(self, cloud: MovingCloud, asker: FakeAsker, folder: Path) -> Run:
+    def run(self, cloud: MobileCloud, asker: FakeAsker, folder: Path) -> Run:
         kind = cloud.driver()
         wiring = Wiring(asker=asker, load_driver=lambda _: kind, driver_names=lambda: ["fake"])
         return lambda *words: main(["-s", str(folder), "gc", *words], wiring=wiring)
 
     @pytest.fixture
-    def lost(self, cloud: MovingCloud, owner: str) -> None:
+    def lost(self, cloud: MobileCloud, owner: str) -> None:
         forgotten(cloud, "lost", owner)
         forgotten(cloud, "colleague", "another store")
 
     @pytest.mark.usefixtures("lost")
-    def test_lists_ours_and_removes_nothing(self, run: Run, cloud: MovingCloud, capsys: Capture) -> None:
+    def test_lists_ours_and_removes_nothing(self, run: Run, cloud: MobileCloud, capsys: Capture) -> None:
         assert run("-d", "fake") == 0
         told = capsys.readouterr()
         assert [line.split() for line in told.out.splitlines()] == [
@@ -163,27 +163,27 @@ class TestCommand:
         assert capsys.readouterr().out == "nothing is left over\n"
 
     @pytest.mark.usefixtures("lost")
-    def test_removes_ours_after_a_yes(self, run: Run, cloud: MovingCloud, asker: FakeAsker, capsys: Capture) -> None:
+    def test_removes_ours_after_a_yes(self, run: Run, cloud: MobileCloud, asker: FakeAsker, capsys: Capture) -> None:
         assert run("-d", "fake", "--remove") == 0
         assert list(cloud.hosts()) == ["colleague"]
         assert "instance lost (lost) in east" in asker.asked[0]
         assert capsys.readouterr().out == "instance lost (lost) in east is removed\n"
 
     @pytest.mark.usefixtures("lost")
-    def test_removes_nothing_after_a_no(self, cloud: MovingCloud, folder: Path, capsys: Capture) -> None:
+    def test_removes_nothing_after_a_no(self, cloud: MobileCloud, folder: Path, capsys: Capture) -> None:
         kind = cloud.driver()
         wiring = Wiring(asker=FakeAsker(), load_driver=lambda _: kind)
         assert main(["-s", str(folder), "gc", "-d", "fake", "--remove"], wiring=wiring) == 0
         assert (len(cloud.hosts()), capsys.readouterr().out) == (2, "")
 
     @pytest.mark.usefixtures("lost")
-    def test_removes_without_a_question(self, run: Run, cloud: MovingCloud, asker: FakeAsker) -> None:
+    def test_removes_without_a_question(self, run: Run, cloud: MobileCloud, asker: FakeAsker) -> None:
         assert run("-d", "fake", "--remove", "-y", "--any-store") == 0
         assert (cloud.hosts(), asker.asked) == ({}, [])
 
     @pytest.mark.usefixtures("lost")
     def test_does_not_remove_what_found_a_machine_while_the_question_stood(
-        self, run: Run, cloud: MovingCloud, folder: Path, asker: FakeAsker
+        self, run: Run, cloud: MobileCloud, folder: Path, asker: FakeAsker
     ) -> None:
         def adopted_meanwhile(question: str, *, instead: str) -> bool:
             with SqliteStore.open(folder) as store:
@@ -195,7 +195,7 @@ class TestCommand:
         assert len(cloud.hosts()) == 2
 
     @pytest.mark.usefixtures("lost")
-    def test_a_failure_is_told_with_what_it_was(self, run: Run, cloud: MovingCloud, capsys: Capture) -> None:
+    def test_a_failure_is_told_with_what_it_was(self, run: Run, cloud: MobileCloud, capsys: Capture) -> None:
         cloud.fail("discard", DriverError("still in use", hint="try again in a minute"))
         assert run("-d", "fake", "--remove", "-y") == 5
         assert capsys.readouterr().err.splitlines()[-2:] == [
@@ -204,7 +204,7 @@ class TestCommand:
 
     @pytest.mark.usefixtures("lost")
     def test_a_record_that_cannot_be_read_stops_the_removal(
-        self, run: Run, cloud: MovingCloud, folder: Path, capsys: Capture
+        self, run: Run, cloud: MobileCloud, folder: Path, capsys: Capture
     ) -> None:
         with SqliteStore.open(folder) as store:
             store.put(Machine("node1", "id1", "fake"))

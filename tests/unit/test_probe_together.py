@@ -21,7 +21,7 @@ from pymachine.fleet.inventory import Fleet
 from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.probe import Look, look_at
 from pymachine.steps.services import Services
-from pymachine.testing.moving_cloud import MovingCloud
+from pymachine.testing.mobile_cloud import MobileCloud
 from unit.clouds import CloudWorld
 
 ANSWER = EngineAnswer("26.1.5", "1.45", "1.24", "linux", "amd64", 0.25)
@@ -32,7 +32,7 @@ class Several:
 
     def __init__(self, folder: Path) -> None:
         self.world = CloudWorld(folder)
-        self.cloud: MovingCloud = self.world.moving
+        self.cloud: MobileCloud = self.world.moving
         self.kind = self.cloud.driver()
         self.loaded: list[str] = []
         self.error: PymachineError = Unreachable("no answer")

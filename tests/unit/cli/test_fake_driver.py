@@ -14,7 +14,7 @@ from pymachine.errors import DriverError
 from pymachine.model import SshAddress, State
 from pymachine.testing.contract import DriverContract
 from pymachine.testing.fake_driver import FakeCloud, FakeOptions
-from pymachine.testing.moving_cloud import MovingCloud
+from pymachine.testing.mobile_cloud import MobileCloud
 
 
 class TestFakeDriver(DriverContract):
@@ -39,10 +39,10 @@ class TestFakeDriver(DriverContract):
         return len(self.cloud.hosts())
 
 
-class TestMovingCloud(DriverContract):
+class TestMobileCloud(DriverContract):
     @pytest.fixture(autouse=True, params=["memory", "file"])
     def _cloud(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-        self.cloud = MovingCloud(tmp_path / "cloud.json" if request.param == "file" else None)
+        self.cloud = MobileCloud(tmp_path / "cloud.json" if request.param == "file" else None)
 
     @override
     def driver(self) -> Driver:
@@ -57,10 +57,10 @@ class TestMovingCloud(DriverContract):
         return len(self.cloud.hosts())
 
 
-def _suite(change: Callable[[type[Driver]], type[Driver]]) -> TestMovingCloud:
+def _suite(change: Callable[[type[Driver]], type[Driver]]) -> TestMobileCloud:
     """The suite over a driver that breaks a promise."""
-    suite = TestMovingCloud()
-    suite.cloud = MovingCloud()
+    suite = TestMobileCloud()
+    suite.cloud = MobileCloud()
     kind = change(suite.cloud.driver())
     suite.driver = lambda: kind()  # type: ignore[method-assign]
     return suite

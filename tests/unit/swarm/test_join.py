@@ -13,7 +13,7 @@ from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.swarm import init, join, leave, status
 from pymachine.swarm.control import UNLOCK_KEY
 from pymachine.swarm.firewall import openings
-from pymachine.testing.moving_cloud import MovingCloud
+from pymachine.testing.mobile_cloud import MobileCloud
 from unit.swarming import MANAGER, WORKER, SwarmWorld
 
 
@@ -35,7 +35,7 @@ def test_init_makes_a_manager_and_remembers_which_node_it_is(world: SwarmWorld) 
 
 
 def test_who_founds_or_joins_has_the_ways_between_nodes_opened_first(world: SwarmWorld) -> None:
-    world.cloud = cloud = MovingCloud()
+    world.cloud = cloud = MobileCloud()
     world.machines("m1", "w1")
     init("m1", SwarmSpec(data_path_port=5789), MANAGER, world.tools)
     join("w1", WORKER, world.tools, via=["m1"])
@@ -47,7 +47,7 @@ def test_who_founds_or_joins_has_the_ways_between_nodes_opened_first(world: Swar
 
 
 def test_ways_that_cannot_be_opened_are_told_of_and_tried(world: SwarmWorld) -> None:
-    world.cloud = cloud = MovingCloud()
+    world.cloud = cloud = MobileCloud()
     world.machines("m1")
     cloud.fail("interconnect", DriverError("you may not"))
     assert init("m1", SwarmSpec(), MANAGER, world.tools).swarm is not None

@@ -167,7 +167,11 @@ class File:
 
 
 ENGINE = Section((
-    Key("install", InstallSource(), "Where the engine comes from: auto, docker, distro, none, a URL, or a script's file."),
+    Key(
+        "install",
+        InstallSource(),
+        "Where the engine comes from: auto, docker, distro, none, a URL, or a script's file.",
+    ),
     Key("version", Text(check_version, examples=("26.1", "28.0.4")), "Version of the engine, 26.1 say."),
     Key("channel", Text(check_word, examples=("stable", "test")), "Channel of Docker's repository."),
     Key("repo_url", Text(check_url("repo_url")), "A mirror of Docker's repository."),

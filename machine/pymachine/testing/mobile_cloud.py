@@ -24,12 +24,12 @@ from pymachine.model import Endpoint, SshAddress, State
 from pymachine.override import override
 from pymachine.testing.fake_driver import FakeCloud, FakeDriver, host_id
 
-__all__ = ["MovingCloud"]
+__all__ = ["MobileCloud"]
 
 PUBLIC = "198.51.100."  # TEST-NET-2 (RFC 5737)
 
 
-class MovingCloud(FakeCloud):
+class MobileCloud(FakeCloud):
     """Hosts let in ``Request.login``, and have another address of ``198.51.100.0/24`` after each start.
 
     ``host_key`` is what the cloud says of its hosts' keys, ``own_key`` that they do not let in ours. Hosts of others
@@ -93,7 +93,7 @@ class MovingCloud(FakeCloud):
 class _CloudDriver(FakeDriver):
     """What the powers of clouds do here."""
 
-    cloud: ClassVar[MovingCloud]
+    cloud: ClassVar[MobileCloud]
     authorises_key: ClassVar[bool] = True
 
     @override
