@@ -15,7 +15,7 @@ from pymachine import swarm
 from pymachine.errors import CheckFailed, Interrupted, LeaseHeld
 from pymachine.fleet.inventory.model import NodeSpec
 from pymachine.interruption import Stoppable
-from pymachine.overriding import override
+from pymachine.override import override
 from pymachine.steps.services import Services
 from pymachine.store.sqlite import SqliteStore
 from pymachine.swarm.quorum_lease import PATIENCE, lease_name
