@@ -58,7 +58,7 @@ def _die(user: Workstation, event: str, step: str, count: int, create: list[str]
 def _one_machine(virtual: Virtual) -> None:
     there = virtual.leftovers(NAME)
     assert there["domains"] == {NAME}
-    assert len(there["volumes"]) == 3, "a disk, a seed, a console log"
+    assert len(there["volumes"]) == 4, "a disk, a seed, a console log, a card"
     assert len(there["reservations"]) == 1
 
 
@@ -121,7 +121,7 @@ def test_rm_of_what_was_half_removed_by_hand_is_no_error(tiny_user: Workstation,
 
 def test_what_a_cut_off_run_of_these_tests_left_is_swept(tiny_user: Workstation, virtual: Virtual) -> None:
     _die(tiny_user, *WHILE_IT_BOOTS[0], tinyhost.kvm(NAME))
-    assert len(sweep(virtual, (NAME,))) == 5, "a domain, three volumes and a reservation"
+    assert len(sweep(virtual, (NAME,))) == 6, "a domain, four volumes and a reservation"
     assert not any(virtual.leftovers(NAME).values())
 
 
