@@ -60,14 +60,14 @@ def unlock(app: App, names: Sequence[str]) -> None:
 
 
 def unlock_swarms(app: App, names: Sequence[str]) -> None:
-    """Take the leases on the managers of these machines' Swarms, if --force-unlock was given."""
+    """Take the leases on these machines' nodes and on the managers of their Swarms, if --force-unlock was given."""
     if not app.force_unlock:
         return
-    from pymachine.swarm.quorum_lease import lease_name
+    from pymachine.swarm.quorum_lease import drain_lease, lease_name
 
-    clusters = [m.swarm.cluster for m in readable(app.store) if m.name in names and m.swarm is not None]
-    for cluster in dict.fromkeys(clusters):
-        _take_lease(app, lease_name(cluster))
+    seats = {m.name: m.swarm.cluster for m in readable(app.store) if m.name in names and m.swarm is not None}
+    for name in (*map(drain_lease, seats), *map(lease_name, dict.fromkeys(seats.values()))):
+        _take_lease(app, name)
 
 
 def _take_lease(app: App, name: str) -> None:

@@ -16,7 +16,7 @@ from pymachine.steps.services import Services
 from pymachine.swarm.control import awaited, control, engine_of, member_at_work, unlocked, via_of
 from pymachine.swarm.nodes import await_no_tasks
 from pymachine.swarm.quorum import may_rest
-from pymachine.swarm.quorum_lease import leads, quorum_held
+from pymachine.swarm.quorum_lease import drain_held, leads, quorum_held
 from pymachine.swarm_api.protocol import ACTIVE, LOCKED, NodeChange
 from pymachine.swarm_api.view import DRAINED_LABEL, ClusterView
 
@@ -35,7 +35,7 @@ def drained(name: str, tools: Services, *, via: Sequence[str] = ()) -> Iterator[
     """
     sent = threading.Event()
     with ExitStack() as held:
-        held.enter_context(tools.store.lease(_drain_lease(name), f"drain {name}"))
+        held.enter_context(drain_held(name, tools))
         try:
             _drain(name, tools, via, held, sent)
             yield
@@ -49,7 +49,7 @@ def drained(name: str, tools: Services, *, via: Sequence[str] = ()) -> Iterator[
 def give_back_left(name: str, tools: Services, *, via: Sequence[str] = ()) -> None:
     """Give back a node that a command which died has left drained; one that is being worked on now is left alone."""
     machine = tools.store.get(name)
-    with suppress(LeaseHeld), tools.store.lease(_drain_lease(name), f"activate {name}"):
+    with suppress(LeaseHeld), drain_held(name, tools):
         with control(tools, via_of(machine, via, tools), last=name) as manager:
             left = DRAINED_LABEL in manager.get(machine).labels
         if left:
@@ -101,11 +101,6 @@ def _led_by(name: str, tools: Services, via: Sequence[str]) -> str:
     machine = tools.store.get(name)
     with control(tools, via_of(machine, via, tools), last=name) as manager:
         return manager.cluster if leads(machine, manager) else ""
-
-
-def _drain_lease(name: str) -> str:
-    """Return the name of the lease of whoever has drained a machine; no machine can have it."""
-    return f"drain:{name}"
 
 
 def _give_back_after(error: BaseException, name: str, tools: Services, via: Sequence[str]) -> None:

@@ -27,6 +27,23 @@ def lease_name(cluster: str) -> str:
     return f"swarm:{cluster}"
 
 
+def drain_lease(machine: str) -> str:
+    """Return the name of the lease of whoever has drained a machine's node; no machine can have it."""
+    return f"drain:{machine}"
+
+
+@contextmanager
+def drain_held(machine: str, tools: Services) -> Iterator[None]:
+    """Hold a machine's node while it is drained for something. Raises ``LeaseHeld`` that says who does."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(tools.store.lease(drain_lease(machine), f"drain {machine}"))
+        except LeaseHeld as error:
+            holder = tools.store.holder(drain_lease(machine))
+            raise _drained_by(machine, holder) if holder else error from None
+        yield
+
+
 @contextmanager
 def quorum_held(cluster: str, machine: str, purpose: str, tools: Services) -> Iterator[None]:
     """Hold the lease while a manager, ``machine``, is away. Waits for whoever holds it.
@@ -95,6 +112,14 @@ def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Servi
 
 def _who(holder: Holder) -> str:
     return f"{holder.user}@{holder.host}, process {holder.pid} ({holder.purpose}), since {holder.since}"
+
+
+def _drained_by(machine: str, holder: Holder) -> LeaseHeld:
+    return LeaseHeld(
+        f"machine {machine} is drained by {_who(holder)}",
+        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        lease=holder.name,
+    )
 
 
 def _held(holder: Holder) -> LeaseHeld:

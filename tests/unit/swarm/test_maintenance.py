@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from pymachine.errors import CheckFailed, EngineError, Interrupted, PymachineError, StepFailed
+from pymachine.errors import CheckFailed, EngineError, Interrupted, LeaseHeld, PymachineError, StepFailed
 from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.interruption import Stoppable
 from pymachine.model import Endpoint
@@ -28,6 +28,7 @@ from pymachine.swarm import (
 )
 from pymachine.swarm.control import UNLOCK_KEY
 from pymachine.swarm.drain import give_back_left
+from pymachine.swarm.quorum_lease import drain_lease
 from pymachine.testing.fake_cluster import FakeEngine
 from unit.swarming import MANAGER, SwarmWorld
 from unit.world import NOW
@@ -151,6 +152,16 @@ def test_what_one_that_died_has_left_is_given_back_and_what_is_worked_on_is_not(
     with pytest.raises(Died), drained("w1", world.tools):
         raise Died
     give_back_left("w1", world.tools)
+    assert availability(world, "w1") == "active"
+
+
+def test_a_node_is_drained_for_one_thing_at_a_time(world: SwarmWorld) -> None:
+    world.swarm(1, 1)
+    with drained("w1", world.tools):
+        with pytest.raises(LeaseHeld) as held, drained("w1", world.tools):
+            pytest.fail("it was let in")
+        assert held.value.lease == drain_lease("w1")
+        assert availability(world, "w1") == "drain"
     assert availability(world, "w1") == "active"
 
 
