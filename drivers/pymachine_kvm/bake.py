@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pymachine.driver import Baked, Baking, Listener, Request
 from pymachine.errors import CheckFailed
@@ -17,13 +16,14 @@ from pymachine_kvm import clone, power, storage, virtualization
 from pymachine_kvm.base_images import digest_in
 from pymachine_kvm.handle import Vm, origin_name
 from pymachine_kvm.libvirt_api import translated
+from pymachine_kvm.libvirt_types import Connection, StorageVolume
 from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.upload import CHUNK
 
 ROOM_FOR_ENGINE = 2 * GIB  # packages while they are fetched and unpacked
 
 
-def baking_of(connection: Any, request: Request, wanted: DomainConfig) -> Baking | None:
+def baking_of(connection: Connection, request: Request, wanted: DomainConfig) -> Baking | None:
     """Return what to bake for the request; None where its image has an engine, by an earlier baking or its own.
 
     The machine for it has nothing of the user's: no user-data and no folders. Its disk is small, since no machine
@@ -48,7 +48,7 @@ def baking_of(connection: Any, request: Request, wanted: DomainConfig) -> Baking
     return Baking(baked_name(image), options)
 
 
-def keep(connection: Any, vm: Vm, baked: Baked, listener: Listener) -> None:
+def keep(connection: Connection, vm: Vm, baked: Baked, listener: Listener) -> None:
     """Shut the machine down, and put a copy of its disk on the shelf of this computer.
 
     The copy, without a base under it, is made in the pool first and removed with the machine; libvirt then hands it
@@ -67,7 +67,7 @@ def keep(connection: Any, vm: Vm, baked: Baked, listener: Listener) -> None:
         place.settle(known, f"the disk of {vm.name}")
 
 
-def download(connection: Any, volume: Any, file: Path) -> None:
+def download(connection: Connection, volume: StorageVolume, file: Path) -> None:
     """Write the volume's file into a new one of ours. Raises ``DriverError``, and ``OSError`` of our own file."""
     with translated(f"downloading volume {volume.name()!r}"), file.open("wb") as target:
         stream = connection.newStream(0)

@@ -11,12 +11,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import PurePath
-from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError
 from pymachine.images.image import Image
 from pymachine_kvm.definitions import definitions
 from pymachine_kvm.libvirt_api import OPERATION_INVALID, code_of, translated
+from pymachine_kvm.libvirt_types import Connection, StoragePool
 from pymachine_kvm.locks import exclusive
 from pymachine_kvm.storage import (
     backing_path,
@@ -59,13 +59,13 @@ def base_format(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def has_base(pool: Any, image: Image) -> bool:
+def has_base(pool: StoragePool, image: Image) -> bool:
     """Return whether the pool has the image complete."""
     name = base_name(image)
     return find_volume(pool, name) is not None and find_volume(pool, name + MARK) is not None
 
 
-def ensure_base(connection: Any, pool: Any, image: Image, progress: Progress) -> str:
+def ensure_base(connection: Connection, pool: StoragePool, image: Image, progress: Progress) -> str:
     """Return the name of the image's base, uploaded where the pool does not have it whole. Repeatable.
 
     Raises ``CheckFailed`` before anything is made where the pool has no room, ``DriverError`` where it fills up on
@@ -84,7 +84,7 @@ def ensure_base(connection: Any, pool: Any, image: Image, progress: Progress) ->
     return name
 
 
-def base_users(connection: Any, pool: Any, name: str) -> tuple[str, ...]:
+def base_users(connection: Connection, pool: StoragePool, name: str) -> tuple[str, ...]:
     """Return who stands on a base: names of machines, and of volumes that no machine has as its disk."""
     volume = find_volume(pool, name)
     if volume is None:
@@ -97,7 +97,7 @@ def base_users(connection: Any, pool: Any, name: str) -> tuple[str, ...]:
     return tuple(sorted({user for user, paths in machines.items() if paths} | {PurePath(path).name for path in left}))
 
 
-def drop_base(connection: Any, pool: Any, name: str) -> bool:
+def drop_base(connection: Connection, pool: StoragePool, name: str) -> bool:
     """Remove a base and its mark; False where there was none. Raises ``CheckFailed`` while something stands on it."""
     with exclusive(connection, f"base {pool.name()} {name}", deadline=PATIENCE):
         refresh(pool)
@@ -110,7 +110,7 @@ def drop_base(connection: Any, pool: Any, name: str) -> bool:
         return remove_volume(pool, name)
 
 
-def _make_base(connection: Any, pool: Any, image: Image, progress: Progress) -> None:
+def _make_base(connection: Connection, pool: StoragePool, image: Image, progress: Progress) -> None:
     name = base_name(image)
     if base_users(connection, pool, name):  # machines boot from it: it is whole, only its mark was removed
         make_volume(pool, name + MARK, 0)
@@ -130,7 +130,7 @@ def taken_up(image: Image) -> int:
         return image.size
 
 
-def _remove_half(pool: Any, name: str) -> None:
+def _remove_half(pool: StoragePool, name: str) -> None:
     """Remove what a create left that was cut off. libvirt refuses where one of another host still uploads it."""
     try:
         remove_volume(pool, name)
@@ -142,7 +142,7 @@ def _remove_half(pool: Any, name: str) -> None:
         ) from error
 
 
-def _fill(connection: Any, pool: Any, image: Image, progress: Progress) -> None:
+def _fill(connection: Connection, pool: StoragePool, image: Image, progress: Progress) -> None:
     name = base_name(image)
     volume = make_volume(pool, name, image.virtual_size, format=image.format, mode=_READABLE)
     told = _Told(image, progress)
@@ -155,7 +155,7 @@ def _fill(connection: Any, pool: Any, image: Image, progress: Progress) -> None:
     progress(f"uploaded {image.name}: {mebibytes(told.travelled)} in {told.seconds:.1f} s")
 
 
-def _try_to_remove(pool: Any, name: str) -> None:
+def _try_to_remove(pool: StoragePool, name: str) -> None:
     """Give back the space of a failed upload at once; the failure itself is what is reported."""
     with suppress(DriverError):
         remove_volume(pool, name)
@@ -181,7 +181,7 @@ class _Told:
             self._progress(f"uploading {self._image.name}: {percent} % of {mebibytes(self._image.size)}")
 
 
-def _backings(connection: Any) -> Iterator[tuple[str, str]]:
+def _backings(connection: Connection) -> Iterator[tuple[str, str]]:
     """Yield the path of each volume in a running pool, and of what it stands on."""
     with translated("looking at the storage pools"):
         pools = [pool for pool in connection.listAllStoragePools() if pool.isActive()]
@@ -191,7 +191,7 @@ def _backings(connection: Any) -> Iterator[tuple[str, str]]:
             yield volume.path(), backing_path(volume)
 
 
-def _disks_of_domains(connection: Any) -> Iterator[tuple[str, set[str]]]:
+def _disks_of_domains(connection: Connection) -> Iterator[tuple[str, set[str]]]:
     """Yield each domain's name, and the path of every file that its disks are made of."""
     for root in definitions(connection):
         sources: list[ET.Element] = root.findall("devices/disk//source")

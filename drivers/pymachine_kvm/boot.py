@@ -18,6 +18,7 @@ from pymachine_kvm import libvirt_api
 from pymachine_kvm.boot_log import SSH, Lines, Story
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import libvirt
+from pymachine_kvm.libvirt_types import Connection, Domain
 from pymachine_kvm.panic import Resets, ends_panic
 from pymachine_kvm.power import cut
 
@@ -59,7 +60,7 @@ class GuestConsole:
     whose console cannot be had (somebody else is attached to it) reads as silent.
     """
 
-    def __init__(self, conn: Any, domain: Any) -> None:
+    def __init__(self, conn: Connection, domain: Domain) -> None:
         self._lines = Lines()
         self._stream = _open_console(conn, domain)
 
@@ -94,7 +95,7 @@ class GuestConsole:
             return b""
 
 
-def _open_console(conn: Any, domain: Any) -> Any:
+def _open_console(conn: Connection, domain: Domain) -> Any:
     try:
         stream = conn.newStream(libvirt().VIR_STREAM_NONBLOCK)
         domain.openConsole(None, stream, 0)
@@ -163,7 +164,7 @@ def has_banner(host: str, port: int, deadline: float = BANNER_DEADLINE) -> bool:
         return False
 
 
-def why_stopped(domain: Any) -> BootEnded | None:
+def why_stopped(domain: Domain) -> BootEnded | None:
     """Return why a domain makes no progress any more, None for one that runs or was paused on purpose."""
     module = libvirt()
     state, reason = domain.state()
@@ -186,7 +187,7 @@ _OFF = {
 }
 
 
-def _why_paused(domain: Any, reason: int) -> BootEnded | None:
+def _why_paused(domain: Domain, reason: int) -> BootEnded | None:
     module = libvirt()
     if reason == module.VIR_DOMAIN_PAUSED_IOERROR:
         return _disk_fault(domain)
@@ -200,7 +201,7 @@ def _why_paused(domain: Any, reason: int) -> BootEnded | None:
     return None
 
 
-def _disk_fault(domain: Any) -> BootEnded:
+def _disk_fault(domain: Domain) -> BootEnded:
     full = libvirt().VIR_DOMAIN_DISK_ERROR_NO_SPACE
     disks = domain.diskErrors()
     if full in disks.values():
@@ -239,7 +240,7 @@ def _watch(vm: Vm, connect: Connect, seen: queue.SimpleQueue[Seen], done: thread
 
 
 def seen_out(
-    conn: Any, domain: Any, put: Callable[[Seen], None], pause: Callable[[float], bool], resets: Resets
+    conn: Connection, domain: Domain, put: Callable[[Seen], None], pause: Callable[[float], bool], resets: Resets
 ) -> None:
     """Pass on what a domain prints, and why it stopped if it does; ``pause(seconds)`` true ends it.
 
@@ -264,7 +265,7 @@ def seen_out(
         console.close()
 
 
-def _given_up(domain: Any, resets: Resets, put: Callable[[Seen], None]) -> BootEnded | None:
+def _given_up(domain: Domain, resets: Resets, put: Callable[[Seen], None]) -> BootEnded | None:
     if resets.reset():
         put(Again("its kernel panicked"))
         return None

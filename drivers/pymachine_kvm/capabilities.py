@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pymachine_kvm.libvirt_api import is_local, is_session, libvirt
+from pymachine_kvm.libvirt_types import Connection
 from pymachine_kvm.options import Mount
 
 MACHINES = {"x86_64": "q35", "aarch64": "virt"}
@@ -16,7 +17,7 @@ _SESSION_VIRTIOFS = 10_000_000  # libvirt 10.0.0 runs virtiofsd for a user; befo
 _READONLY_VIRTIOFS = 11_000_000  # 11.0.0 has it read-only
 
 
-def choices(connection: Any, arch: str, virt_type: str, device: str, name: str) -> frozenset[str]:
+def choices(connection: Connection, arch: str, virt_type: str, device: str, name: str) -> frozenset[str]:
     """Return the values that a device's setting may have; none where libvirt does not tell."""
     try:
         text = connection.getDomainCapabilities(None, arch, MACHINES[arch], virt_type)
@@ -27,7 +28,11 @@ def choices(connection: Any, arch: str, virt_type: str, device: str, name: str) 
 
 
 def folder_sharing(
-    connection: Any, arch: str, virt_type: str, mounts: tuple[Mount, ...], registered: tuple[Path, ...] = _REGISTERED
+    connection: Connection,
+    arch: str,
+    virt_type: str,
+    mounts: tuple[Mount, ...],
+    registered: tuple[Path, ...] = _REGISTERED,
 ) -> Literal["virtiofs", "9p"]:
     """Return how folders of the daemon's host are shown in a machine: one way for all of them.
 

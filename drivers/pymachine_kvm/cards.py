@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pymachine.documents import from_document
 from pymachine.errors import PymachineError
@@ -16,6 +15,7 @@ from pymachine.strict_json import parse_json
 from pymachine_kvm.console import content_of
 from pymachine_kvm.handle import CARD, Vm, card_name
 from pymachine_kvm.libvirt_api import translated
+from pymachine_kvm.libvirt_types import Connection, StoragePool
 from pymachine_kvm.ownership import Keeper, is_id
 from pymachine_kvm.storage import find_volume, put_seed, remove_volume
 
@@ -30,19 +30,19 @@ class Card:
     keeper: Keeper
 
 
-def put_card(connection: Any, pool: Any, card: Card) -> None:
+def put_card(connection: Connection, pool: StoragePool, card: Card) -> None:
     """Lay a card into the pool, unless it lies there. Raises ``DriverError``."""
     name = card_name(card.vm.name, card.vm.id)
     if find_volume(pool, name) is None:
         put_seed(connection, pool, name, json.dumps(asdict(card)).encode())
 
 
-def remove_card(pool: Any, vm: Vm) -> bool:
+def remove_card(pool: StoragePool, vm: Vm) -> bool:
     """Take a machine's card away; False where there was none."""
     return remove_volume(pool, card_name(vm.name, vm.id))
 
 
-def cards(connection: Any, notice: Callable[[str], None]) -> Iterator[Card]:
+def cards(connection: Connection, notice: Callable[[str], None]) -> Iterator[Card]:
     """Yield the cards of all pools that run; one that cannot be read is noticed.
 
     Needs a connection that may write: libvirt lets no other read what a volume holds.

@@ -15,11 +15,12 @@ from pymachine_kvm import storage
 from pymachine_kvm.base_images import MARK
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import translated
+from pymachine_kvm.libvirt_types import Connection, StoragePool
 from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.status import required
 
 
-def check_source(connection: Any, source: Vm) -> None:
+def check_source(connection: Connection, source: Vm) -> None:
     """Raise ``CheckFailed`` for a machine that is on or saved: its disk alone is not all of it."""
     domain = required(connection, source)
     with translated(f"looking at {source.name}"):
@@ -31,7 +32,7 @@ def check_source(connection: Any, source: Vm) -> None:
         )
 
 
-def like(connection: Any, source: Vm, wanted: DomainConfig) -> DomainConfig:
+def like(connection: Connection, source: Vm, wanted: DomainConfig) -> DomainConfig:
     """Return the options with the place and the sizes of the source; it may have been resized since its create."""
     domain = required(connection, source)
     disk = _disk(storage.find_pool(connection, source.pool), source)
@@ -61,7 +62,9 @@ def taken_over(vm: Vm, source: Vm, origin: str) -> Vm:
     )
 
 
-def copy_disk(connection: Any, pool: Any, source: Vm, origin: str, progress: Callable[[str], None]) -> None:
+def copy_disk(
+    connection: Connection, pool: StoragePool, source: Vm, origin: str, progress: Callable[[str], None]
+) -> None:
     """Copy the source's disk to the volume ``origin``, unless that was done. Takes as long as the copying.
 
     A copy that was cut off has no mark beside it, and is made again. Raises ``CheckFailed`` where the source is not
@@ -80,14 +83,14 @@ def copy_disk(connection: Any, pool: Any, source: Vm, origin: str, progress: Cal
     storage.make_volume(pool, origin + MARK, 0)
 
 
-def _disk(pool: Any, source: Vm) -> Any:
+def _disk(pool: StoragePool | None, source: Vm) -> Any:
     disk = None if pool is None else storage.find_volume(pool, source.disk)
     if disk is None:
         raise DriverError(f"the disk of {source.name} is gone", hint=f"`pymachine rm {source.name}` clears up")
     return disk
 
 
-def _size_of_copy(pool: Any, disk: Any, source: Vm) -> int:
+def _size_of_copy(pool: StoragePool, disk: Any, source: Vm) -> int:
     """Return how many bytes the copy takes at most: what the disk holds, and the image under it."""
     base = storage.find_volume(pool, source.base) if source.base else None
     with translated(f"looking at the disk of {source.name}"):

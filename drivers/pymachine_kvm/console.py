@@ -15,6 +15,7 @@ from typing import Any
 from pymachine.errors import CheckFailed
 from pymachine_kvm.handle import Vm, volume_names
 from pymachine_kvm.libvirt_api import GONE, code_of, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain, StorageVolume
 from pymachine_kvm.status import required
 from pymachine_kvm.storage import find_pool, refresh
 
@@ -29,7 +30,7 @@ def log_name(vm: Vm) -> str:
     return f"{volume_names(vm.name, vm.id)[0].removesuffix('.qcow2')}-console.log"
 
 
-def console_log(conn: Any, vm: Vm) -> bytes:
+def console_log(conn: Connection, vm: Vm) -> bytes:
     """Return what is kept of the machine's console, oldest first; empty where nothing was.
 
     Needs a connection that may write: libvirt lets no other download.
@@ -43,7 +44,7 @@ def console_log(conn: Any, vm: Vm) -> bytes:
         return b"".join(content_of(conn, volume) for volume in sorted(parts, key=_age, reverse=True))
 
 
-def attach(conn: Any, vm: Vm, keys: int, screen: int) -> None:
+def attach(conn: Connection, vm: Vm, keys: int, screen: int) -> None:
     """Connect two file descriptors to the console until Ctrl-] comes, the keys end, or the machine stops.
 
     Whoever is attached already is cut off: libvirt has one console for one person. Raises ``CheckFailed`` for a
@@ -54,13 +55,13 @@ def attach(conn: Any, vm: Vm, keys: int, screen: int) -> None:
         _Line(stream, keys, screen).carry()
 
 
-def _age(volume: Any) -> int:
+def _age(volume: StorageVolume) -> int:
     """Return how old a part of the log is: the newest has no number."""
     number = volume.name().rpartition(".")[2]
     return int(number) + 1 if number.isdigit() else 0
 
 
-def content_of(conn: Any, volume: Any, limit: int = 0) -> bytes:
+def content_of(conn: Connection, volume: StorageVolume, limit: int = 0) -> bytes:
     """Return what a volume holds, its first ``limit`` bytes where that is given; empty where it is gone."""
     pieces: list[bytes] = []
     stream = conn.newStream()
@@ -75,7 +76,7 @@ def content_of(conn: Any, volume: Any, limit: int = 0) -> bytes:
 
 
 @contextmanager
-def _opened(conn: Any, domain: Any, vm: Vm) -> Iterator[Any]:
+def _opened(conn: Connection, domain: Domain, vm: Vm) -> Iterator[Any]:
     module = libvirt()
     with translated(f"opening the console of {vm.name}"):
         if not domain.isActive():

@@ -23,6 +23,7 @@ from pymachine_kvm.dhcp import choose_mac, find_address, reserve
 from pymachine_kvm.handle import Vm, origin_name, volume_names
 from pymachine_kvm.kvm_probe import BootDisk, ask_guest
 from pymachine_kvm.libvirt_api import is_session, translated
+from pymachine_kvm.libvirt_types import Connection, StoragePool
 from pymachine_kvm.network import ensure_network
 from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.ownership import Keeper
@@ -38,14 +39,14 @@ class Making:
     ``source`` is the machine that it begins as a copy of; otherwise it begins with an image.
     """
 
-    connection: Any
+    connection: Connection
     request: Request
     wanted: DomainConfig
     remember: Remember
     source: Vm | None = None
 
     @classmethod
-    def of(cls, connection: Any, request: Request, wanted: DomainConfig, remember: Remember) -> Self:
+    def of(cls, connection: Connection, request: Request, wanted: DomainConfig, remember: Remember) -> Self:
         """Return the create that the request asks for; a copy has the sizes of its source."""
         if request.source is None:
             return cls(connection, request, wanted, remember)
@@ -133,7 +134,7 @@ class Making:
         network = ensure_network(self.connection, vm.network, self.request.notice)
         return vm.with_(address=reserve(self.connection, vm) if network.reserves else "")
 
-    def _with_virt_type(self, vm: Vm, pool: Any) -> Vm:
+    def _with_virt_type(self, vm: Vm, pool: StoragePool) -> Vm:
         if vm.virt_type and self.wanted.virt_type in ("auto", vm.virt_type):
             return vm
         disk = BootDisk(
@@ -154,7 +155,7 @@ class Making:
         with translated(f"looking at {vm.name}"):
             return found is not None and bool(found.isActive())
 
-    def _make(self, vm: Vm, pool: Any) -> None:
+    def _make(self, vm: Vm, pool: StoragePool) -> None:
         self.request.progress("making the disk")
         storage.make_disk(pool, vm, self.wanted.disk)
         self._write_seed(vm, pool, secret=True)
@@ -177,7 +178,7 @@ class Making:
 
         return reached
 
-    def _write_seed(self, vm: Vm, pool: Any, *, secret: bool) -> None:
+    def _write_seed(self, vm: Vm, pool: StoragePool, *, secret: bool) -> None:
         """Write the seed; not ``secret`` is the one that stays: same instance, without keys and set-up."""
         login, first_boot = self.request.login, self.request.first_boot
         assert login is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from typing import Any
 
 from pymachine_kvm.libvirt_api import NO_DOMAIN, code_of, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection
 
 
-def definitions(connection: Any) -> Iterator[ET.Element]:
+def definitions(connection: Connection) -> Iterator[ET.Element]:
     """Yield the root element of each domain's XML; one that is removed meanwhile is left out."""
     with translated("looking at the domains"):
         for domain in connection.listAllDomains():

@@ -17,13 +17,14 @@ from pymachine_kvm.dhcp_release import give_back
 from pymachine_kvm.handle import Vm, mac_of
 from pymachine_kvm.ipam import HostEntry, Subnet, bridge_of, free_address, read_subnet
 from pymachine_kvm.libvirt_api import is_local, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, LibvirtNetwork
 from pymachine_kvm.locks import exclusive
 from pymachine_kvm.network import Notice, ensure_network, entries_by_place, entries_of, look_up, xml_of
 
 _ATTEMPTS = 5  # at an address that somebody else takes at the same moment
 
 
-def choose_mac(connection: Any, machine_id: str, network: str = "") -> str:
+def choose_mac(connection: Connection, machine_id: str, network: str = "") -> str:
     """Return a MAC address for a new machine: one that no other domain, and no reservation of the network, has."""
     taken = set(_macs_of_domains(connection, but=machine_id))
     found = look_up(connection, network) if network else None
@@ -32,7 +33,7 @@ def choose_mac(connection: Any, machine_id: str, network: str = "") -> str:
     return next(mac for mac in (mac_of(machine_id, attempt) for attempt in count()) if mac not in taken)
 
 
-def reserve(connection: Any, vm: Vm) -> str:
+def reserve(connection: Connection, vm: Vm) -> str:
     """Reserve an address for the machine's MAC, under its name, and return it. Repeatable: it stays the same.
 
     The entry is written into the running network and into its definition, so that it outlives both. Raises
@@ -49,7 +50,7 @@ def reserve(connection: Any, vm: Vm) -> str:
     )
 
 
-def keep(connection: Any, vm: Vm, notice: Notice) -> None:
+def keep(connection: Connection, vm: Vm, notice: Notice) -> None:
     """See that a started machine will be found where it was: its network is up, its reservation there.
 
     What was removed by hand is put back. Raises ``DriverError`` where the address is no longer the network's to give,
@@ -66,7 +67,7 @@ def keep(connection: Any, vm: Vm, notice: Notice) -> None:
         )
 
 
-def release(connection: Any, vm: Vm) -> None:
+def release(connection: Connection, vm: Vm) -> None:
     """Take back the machine's reservation, the entry with its MAC and its name and no other, and end its lease.
 
     Gone is no error. A lease that cannot be ended (on another host, say) ends by itself within an hour.
@@ -81,7 +82,7 @@ def release(connection: Any, vm: Vm) -> None:
             _end_leases(network, vm)
 
 
-def find_address(connection: Any, vm: Vm) -> str:
+def find_address(connection: Connection, vm: Vm) -> str:
     """Return the address that the running machine has now, empty while nobody knows.
 
     Asked are the network's leases (the newest), the agent in the guest, and the host's ARP table, in this order.
@@ -90,7 +91,7 @@ def find_address(connection: Any, vm: Vm) -> str:
     return next((address for source in sources if (address := source(connection, vm))), "")
 
 
-def _end_leases(network: Any, vm: Vm) -> None:
+def _end_leases(network: LibvirtNetwork, vm: Vm) -> None:
     xml = xml_of(network)
     subnet = read_subnet(xml)
     if subnet is None:
@@ -100,14 +101,14 @@ def _end_leases(network: Any, vm: Vm) -> None:
             give_back(lease["ipaddr"], vm.mac, server=str(subnet.gateway), bridge=bridge_of(xml))
 
 
-def _required(connection: Any, name: str) -> Any:
+def _required(connection: Connection, name: str) -> Any:
     network = look_up(connection, name)
     if network is None:
         raise DriverError(f"network {name!r} is gone from libvirt", hint="give the same command again")
     return network
 
 
-def _own_entry(network: Any, vm: Vm) -> HostEntry | None:
+def _own_entry(network: LibvirtNetwork, vm: Vm) -> HostEntry | None:
     return next((entry for entry in entries_of(network) if _is_of(entry, vm)), None)
 
 
@@ -115,7 +116,7 @@ def _is_of(entry: HostEntry, vm: Vm) -> bool:
     return entry.mac == vm.mac and entry.name == vm.name
 
 
-def _new_entry(network: Any, vm: Vm) -> HostEntry:
+def _new_entry(network: LibvirtNetwork, vm: Vm) -> HostEntry:
     subnet, entries = read_subnet(xml_of(network)), entries_of(network)
     if subnet is None:
         raise DriverError(f"network {vm.network!r} has no DHCP of libvirt's to reserve an address in")
@@ -145,7 +146,7 @@ def _refuse_foreign(vm: Vm, entries: list[HostEntry]) -> None:
             )
 
 
-def _write(network: Any, entry: HostEntry) -> bool:
+def _write(network: LibvirtNetwork, entry: HostEntry) -> bool:
     """Write the entry wherever it is missing; False, with nothing left, where others were quicker."""
     for place, entries in entries_by_place(network):
         if entry not in entries and not _added(network, entry, place):
@@ -154,13 +155,13 @@ def _write(network: Any, entry: HostEntry) -> bool:
     return all(entry in entries for _, entries in entries_by_place(network))
 
 
-def _withdraw(network: Any, entry: HostEntry) -> None:
+def _withdraw(network: LibvirtNetwork, entry: HostEntry) -> None:
     for place, entries in entries_by_place(network):
         if entry in entries:
             _update(network, "DELETE", entry, place)
 
 
-def _added(network: Any, entry: HostEntry, place: int) -> bool:
+def _added(network: LibvirtNetwork, entry: HostEntry, place: int) -> bool:
     try:
         _update(network, "ADD_LAST", entry, place)
     except DriverError as error:
@@ -170,7 +171,7 @@ def _added(network: Any, entry: HostEntry, place: int) -> bool:
     return True
 
 
-def _update(network: Any, command: str, entry: HostEntry, place: int) -> None:
+def _update(network: LibvirtNetwork, command: str, entry: HostEntry, place: int) -> None:
     module = libvirt()
     with translated(f"network {network.name()!r}, reservation of {entry.ip}"):
         network.update(
@@ -182,11 +183,11 @@ def _update(network: Any, command: str, entry: HostEntry, place: int) -> None:
         )
 
 
-def _leases_of_others(network: Any, vm: Vm) -> Iterator[str]:
+def _leases_of_others(network: LibvirtNetwork, vm: Vm) -> Iterator[str]:
     return (lease["ipaddr"] for lease in _leases(network) if lease["mac"].lower() != vm.mac)
 
 
-def _leases(network: Any, mac: str | None = None) -> list[dict[str, Any]]:
+def _leases(network: LibvirtNetwork, mac: str | None = None) -> list[dict[str, Any]]:
     """Return the leases of now; none where the network keeps none (a bridge, or libvirt's test driver)."""
     try:
         return list(network.DHCPLeases(mac) if mac else network.DHCPLeases())
@@ -194,22 +195,22 @@ def _leases(network: Any, mac: str | None = None) -> list[dict[str, Any]]:
         return []
 
 
-def _leased(connection: Any, vm: Vm) -> str:
+def _leased(connection: Connection, vm: Vm) -> str:
     network = look_up(connection, vm.network) if vm.network else None
     leases = _leases(network, vm.mac) if network is not None else []
     known = [lease for lease in leases if lease["type"] == libvirt().VIR_IP_ADDR_TYPE_IPV4]
     return str(max(known, key=lambda lease: lease["expirytime"])["ipaddr"]) if known else ""
 
 
-def _told_by_agent(connection: Any, vm: Vm) -> str:
+def _told_by_agent(connection: Connection, vm: Vm) -> str:
     return _of_interface(connection, vm, libvirt().VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
 
 
-def _seen_by_arp(connection: Any, vm: Vm) -> str:
+def _seen_by_arp(connection: Connection, vm: Vm) -> str:
     return _of_interface(connection, vm, libvirt().VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP)
 
 
-def _of_interface(connection: Any, vm: Vm, source: int) -> str:
+def _of_interface(connection: Connection, vm: Vm, source: int) -> str:
     """Return the first IPv4 address of the device with our MAC: a guest with an engine has bridges of its own."""
     try:
         devices = connection.lookupByUUIDString(vm.uuid).interfaceAddresses(source).values()
@@ -220,7 +221,7 @@ def _of_interface(connection: Any, vm: Vm, source: int) -> str:
     return next((str(a["addr"]) for a in addresses if a["type"] == libvirt().VIR_IP_ADDR_TYPE_IPV4), "")
 
 
-def _macs_of_domains(connection: Any, *, but: str) -> Iterator[str]:
+def _macs_of_domains(connection: Connection, *, but: str) -> Iterator[str]:
     for root in definitions(connection):
         if uuid_of(root) != but:
             yield from (mac.get("address", "").lower() for mac in root.findall("devices/interface/mac"))

@@ -17,6 +17,7 @@ from pymachine_kvm.capabilities import folder_sharing
 from pymachine_kvm.console import log_name
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import found, translated
+from pymachine_kvm.libvirt_types import Connection, Domain, StoragePool
 from pymachine_kvm.options import DomainConfig, Mount
 from pymachine_kvm.ownership import NOBODY, Keeper, is_ours, mark
 from pymachine_kvm.storage import folder_of, volume_path
@@ -54,7 +55,7 @@ class DomainSpec:
 
 
 def spec_of(
-    connection: Any, vm: Vm, wanted: DomainConfig, pool: Any, engine_port: int, keeper: Keeper = NOBODY
+    connection: Connection, vm: Vm, wanted: DomainConfig, pool: StoragePool, engine_port: int, keeper: Keeper = NOBODY
 ) -> DomainSpec:
     """Return what the machine's domain will be. Its volumes must be there. ``engine_port`` is the one inside."""
     ports = forwards(vm, engine_port)
@@ -99,7 +100,7 @@ def domain_xml(spec: DomainSpec) -> str:
     )
 
 
-def define(connection: Any, spec: DomainSpec) -> Any:
+def define(connection: Connection, spec: DomainSpec) -> Any:
     """Define the machine's domain, anew where it is defined already, and return it.
 
     Raises ``CheckFailed`` where its name or UUID is somebody else's.
@@ -109,7 +110,7 @@ def define(connection: Any, spec: DomainSpec) -> Any:
         return connection.defineXML(domain_xml(spec))
 
 
-def find_own(connection: Any, vm: Vm) -> Any:
+def find_own(connection: Connection, vm: Vm) -> Any:
     """Return the machine's domain, None where it is not defined. Works read-only.
 
     Raises ``CheckFailed`` where a domain of that name or UUID is not this machine's.
@@ -125,7 +126,7 @@ def find_own(connection: Any, vm: Vm) -> Any:
     return domain
 
 
-def _is_own(domain: Any, vm: Vm) -> bool:
+def _is_own(domain: Domain, vm: Vm) -> bool:
     with translated(f"looking at domain {vm.name!r}"):
         return bool(domain.UUIDString() == vm.uuid) and is_ours(domain, vm)
 

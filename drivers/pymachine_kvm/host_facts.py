@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pymachine.images.image import Image
 from pymachine_kvm import routes, virtualization
@@ -18,6 +18,7 @@ from pymachine_kvm.folders import UNASKED, closed_to, nearest
 from pymachine_kvm.ipam import bridge_of, clash, read_subnet
 from pymachine_kvm.kvm_device import QEMU_CONF, account, qemu_account, text_of
 from pymachine_kvm.libvirt_api import found, is_local, is_session, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection
 from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.storage import DEFAULT, SYSTEM_FOLDER
 from pymachine_kvm.virtualization import Promise
@@ -91,7 +92,7 @@ class Facts:
     rules: tuple[str, ...] | None = None
 
 
-def look_around(conn: Any, wanted: DomainConfig, name: str) -> Facts:
+def look_around(conn: Connection, wanted: DomainConfig, name: str) -> Facts:
     """Look up everything that the checks judge. Raises ``DriverError`` where libvirt fails."""
     with translated("looking at the libvirt host"):
         capabilities = conn.getCapabilities()
@@ -140,13 +141,13 @@ def _known(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def _emulator(conn: Any, arch: str) -> Emulator | None:
+def _emulator(conn: Connection, arch: str) -> Emulator | None:
     machine = "virt" if arch == "aarch64" else "q35"
     text = _known(lambda: conn.getDomainCapabilities(None, arch, machine, "qemu", 0))
     return None if text is None else read_emulator(text)
 
 
-def _free_memory(conn: Any) -> int | None:
+def _free_memory(conn: Connection) -> int | None:
     """Return what a guest could have at once: free memory and what the host would give up for it."""
     stats = _known(lambda: conn.getMemoryStats(libvirt().VIR_NODE_MEMORY_STATS_ALL_CELLS, 0))
     if not stats or "free" not in stats:
@@ -154,7 +155,7 @@ def _free_memory(conn: Any) -> int | None:
     return int(stats["free"] + stats.get("buffers", 0) + stats.get("cached", 0)) * KIB
 
 
-def _network(conn: Any, name: str) -> NetworkFacts:
+def _network(conn: Connection, name: str) -> NetworkFacts:
     network = conn.networkLookupByName(name)
     xml, active = network.XMLDesc(0), bool(network.isActive())
     bridge, subnet = bridge_of(xml), read_subnet(xml)
@@ -164,7 +165,7 @@ def _network(conn: Any, name: str) -> NetworkFacts:
     return NetworkFacts(active, bridge, reserves=True, clash=clash(subnet.network, others))
 
 
-def look_at_pool(conn: Any, name: str) -> PoolFacts | None:
+def look_at_pool(conn: Connection, name: str) -> PoolFacts | None:
     """Return what a pool is like, None where there is none; libvirt's errors are the caller's to translate."""
     pool = found(lambda: conn.storagePoolLookupByName(name))
     if pool is None:
@@ -176,7 +177,7 @@ def look_at_pool(conn: Any, name: str) -> PoolFacts | None:
     return _reached(conn, PoolFacts(int(pool.info()[3]), frozenset(pool.listVolumes()), folder))
 
 
-def _reached(conn: Any, pool: PoolFacts) -> PoolFacts:
+def _reached(conn: Connection, pool: PoolFacts) -> PoolFacts:
     """Add whether QEMU gets there; of another host only that one knows."""
     if not is_local(conn):
         return pool

@@ -23,6 +23,7 @@ from pymachine.templates import render
 from pymachine_kvm.boot import POLL, BootEnded, GuestConsole, why_stopped
 from pymachine_kvm.boot_log import Progress
 from pymachine_kvm.libvirt_api import GONE, code_of, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain
 
 DEADLINE = 25.0
 MEMORY_MIB = 512
@@ -54,7 +55,7 @@ class BootDisk:
         return self.uefi or self.arch == "aarch64"
 
 
-def ask_guest(conn: Any, disk: BootDisk, *, deadline: float = DEADLINE, virt_type: str = "kvm") -> Answer:
+def ask_guest(conn: Connection, disk: BootDisk, *, deadline: float = DEADLINE, virt_type: str = "kvm") -> Answer:
     """Boot a disk under hardware virtualisation and say whether its Linux makes progress.
 
     Takes as long as the kernel takes to its first program (a few seconds), or ``deadline`` seconds. Leaves nothing.
@@ -67,7 +68,7 @@ def ask_guest(conn: Any, disk: BootDisk, *, deadline: float = DEADLINE, virt_typ
 
 
 @contextmanager
-def _running(conn: Any, disk: BootDisk, virt_type: str) -> Iterator[Any]:
+def _running(conn: Connection, disk: BootDisk, virt_type: str) -> Iterator[Any]:
     """Make the guest, stopped before its first instruction so that the console misses nothing."""
     module = libvirt()
     flags = module.VIR_DOMAIN_START_AUTODESTROY | module.VIR_DOMAIN_START_PAUSED
@@ -87,7 +88,7 @@ def domain_xml(name: str, disk: BootDisk, virt_type: str = "kvm") -> str:
     )
 
 
-def _watch(conn: Any, domain: Any, deadline: float) -> str:
+def _watch(conn: Connection, domain: Domain, deadline: float) -> str:
     console, progress = GuestConsole(conn, domain), Progress()
     try:
         with translated("watching a guest under hardware virtualisation"):
@@ -104,7 +105,7 @@ def _watch(conn: Any, domain: Any, deadline: float) -> str:
     return f"a Linux guest printed {progress.so_far()} within {deadline:.0f} s"
 
 
-def _stopped(domain: Any) -> BootEnded | None:
+def _stopped(domain: Domain) -> BootEnded | None:
     """Return why the guest stopped; a transient one that ended does not exist any more."""
     try:
         return why_stopped(domain)
@@ -126,7 +127,7 @@ def _in_short(message: str) -> str:
     return text if own == message else f"QEMU does not run: {text[:160].removeprefix('error: ')}"
 
 
-def _remove(conn: Any, domain: Any, text: str, disk: BootDisk) -> None:
+def _remove(conn: Connection, domain: Domain, text: str, disk: BootDisk) -> None:
     """End the guest; only a persistent domain takes its firmware's variables with it, so it is made one before."""
     module = libvirt()
     with suppress(module.libvirtError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from pymachine.driver import Leftover, Search
@@ -16,6 +15,7 @@ from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm.cards import Card, cards
 from pymachine_kvm.handle import Vm, volume_names
 from pymachine_kvm.libvirt_api import GONE, code_of, connect, is_session, translated
+from pymachine_kvm.libvirt_types import Connection, Domain
 from pymachine_kvm.options import read_options
 from pymachine_kvm.ownership import Keeper, Mark, mark_of
 from pymachine_kvm.remove import remove
@@ -79,7 +79,7 @@ def _whose(keeper: Keeper, search: Search) -> _Whose | None:
     return _Whose(ours=True, word="its store is gone")
 
 
-def _all(connection: Any, uri: str, search: Search) -> list[Card]:
+def _all(connection: Connection, uri: str, search: Search) -> list[Card]:
     """Return every machine of a host, each once: as its card tells, for the host by the address that we have."""
     told = {card.vm.id: Card(card.vm.with_(uri=uri), card.keeper) for card in cards(connection, search.notice)}
     for marked in _of_domains(connection, uri, search.notice):
@@ -89,7 +89,7 @@ def _all(connection: Any, uri: str, search: Search) -> list[Card]:
     return list(told.values())
 
 
-def _of_domains(connection: Any, uri: str, notice: Callable[[str], None]) -> Iterator[Card]:
+def _of_domains(connection: Connection, uri: str, notice: Callable[[str], None]) -> Iterator[Card]:
     """Yield what the domains that carry a mark are parts of; a copy that somebody made of one is not ours."""
     with translated("looking at the domains"):
         domains = connection.listAllDomains()
@@ -104,7 +104,7 @@ def _of_domains(connection: Any, uri: str, notice: Callable[[str], None]) -> Ite
                 notice(error.message)
 
 
-def _vm_of(connection: Any, domain: Any, marked: Mark, uri: str) -> Vm:
+def _vm_of(connection: Connection, domain: Domain, marked: Mark, uri: str) -> Vm:
     """Return a machine by its domain alone, which may have another name by now; errors are libvirt's."""
     root = ET.fromstring(domain.XMLDesc(0))
     disk, seed = volume_names(marked.name, marked.id)
@@ -121,7 +121,7 @@ def _vm_of(connection: Any, domain: Any, marked: Mark, uri: str) -> Vm:
     )
 
 
-def _pool_of(connection: Any, root: ET.Element) -> str:
+def _pool_of(connection: Connection, root: ET.Element) -> str:
     """Return the name of the pool whose folder the machine's disk is in, running or not; empty where it is gone."""
     source = root.find("devices/disk/source")
     folder = "" if source is None else source.get("file", "").rpartition("/")[0]
@@ -131,7 +131,7 @@ def _pool_of(connection: Any, root: ET.Element) -> str:
     )
 
 
-def _leftover(connection: Any, vm: Vm, whose: _Whose) -> Leftover:
+def _leftover(connection: Connection, vm: Vm, whose: _Whose) -> Leftover:
     details = (_state(connection, vm), f"in pool {vm.pool}" if vm.pool else "", whose.word)
     return Leftover(
         kind=KIND,
@@ -144,7 +144,7 @@ def _leftover(connection: Any, vm: Vm, whose: _Whose) -> Leftover:
     )
 
 
-def _state(connection: Any, vm: Vm) -> str:
+def _state(connection: Connection, vm: Vm) -> str:
     domain = find(connection, vm)
     if domain is None:
         return "without a domain"

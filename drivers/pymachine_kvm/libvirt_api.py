@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
+from pymachine_kvm.libvirt_types import Connection
 
 T = TypeVar("T")
 
@@ -127,12 +128,12 @@ def found(look_up: Callable[[], T], gone: frozenset[int] = GONE) -> T | None:
         return None
 
 
-def is_local(connection: Any) -> bool:
+def is_local(connection: Connection) -> bool:
     """Return whether the daemon runs on this host."""
     return not urlsplit(connection.getURI()).hostname
 
 
-def is_session(connection: Any) -> bool:
+def is_session(connection: Connection) -> bool:
     """Return whether this is a user's own daemon. Root's ``qemu:///session`` is the system's: libvirt's rule."""
     own = urlsplit(connection.getURI()).path.endswith("/session")
     return own and not (is_local(connection) and os.geteuid() == 0)
@@ -172,7 +173,7 @@ def _open_into(outcome: Future[Any], way: _Way) -> None:
         outcome.set_exception(error)
 
 
-def _keep_alive(connection: Any, interval: int) -> None:
+def _keep_alive(connection: Connection, interval: int) -> None:
     try:
         connection.setKeepAlive(interval, ALIVE_COUNT)
     except libvirt().libvirtError as error:
@@ -193,7 +194,7 @@ def _run_events() -> None:
     threading.Thread(target=run, name="libvirt-events", daemon=True).start()
 
 
-def _close(connection: Any) -> None:
+def _close(connection: Connection) -> None:
     try:
         connection.close()
     except libvirt().libvirtError:  # the daemon is gone: so is the connection

@@ -9,15 +9,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from pymachine.errors import DeadlineExceeded, DriverError
 from pymachine.images.lock import held
+from pymachine_kvm.libvirt_types import Connection
 
 
 @contextmanager
 def exclusive(
-    connection: Any, what: str, *, deadline: float = 60.0, waiting: Callable[[], None] | None = None
+    connection: Connection, what: str, *, deadline: float = 60.0, waiting: Callable[[], None] | None = None
 ) -> Iterator[None]:
     """Hold the lock on ``what`` ("network default") of this daemon; processes of other hosts are not kept out.
 

@@ -14,6 +14,7 @@ from pymachine_kvm import routes
 from pymachine_kvm.definitions import definitions
 from pymachine_kvm.ipam import HostEntry, bridge_of, claimed_subnets, clash, free_subnet, moved, read_subnet
 from pymachine_kvm.libvirt_api import INVALID_ARGUMENT, NO_NETWORK, code_of, found, is_local, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, LibvirtNetwork
 from pymachine_kvm.locks import exclusive
 
 DEFAULT = "default"  # the one network that is ours to make and to move: every libvirt installation begins with it
@@ -47,7 +48,7 @@ HERE = Kernel()
 
 
 def ensure_network(
-    connection: Any, name: str, notice: Notice, *, ours: str = DEFAULT, kernel: Kernel = HERE
+    connection: Connection, name: str, notice: Notice, *, ours: str = DEFAULT, kernel: Kernel = HERE
 ) -> Network:
     """Return the network, started (now and at every boot of its host) when it was not.
 
@@ -67,7 +68,7 @@ def ensure_network(
         return _describe(network)
 
 
-def find_network(connection: Any, name: str) -> Network | None:
+def find_network(connection: Connection, name: str) -> Network | None:
     """Return the network as it is now, None where there is none that is up. Works read-only."""
     network = look_up(connection, name)
     with translated(f"looking at network {name!r}"):
@@ -78,8 +79,8 @@ def find_network(connection: Any, name: str) -> Network | None:
 class _Place:
     """A network, among others of its daemon; where that is on this host, its kernel routes to it or past it."""
 
-    connection: Any
-    network: Any
+    connection: Connection
+    network: LibvirtNetwork
     kernel: Kernel
 
     @property
@@ -159,7 +160,7 @@ def _redefine(place: _Place, target: IPv4Network) -> Any:
         return place.connection.networkDefineXML(xml)
 
 
-def _missing(connection: Any, name: str) -> CheckFailed:
+def _missing(connection: Connection, name: str) -> CheckFailed:
     with translated("listing networks"):
         names = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none at all"
     return CheckFailed(
@@ -168,7 +169,7 @@ def _missing(connection: Any, name: str) -> CheckFailed:
     )
 
 
-def _make(connection: Any, name: str, kernel: Kernel, notice: Notice) -> Any:
+def _make(connection: Connection, name: str, kernel: Kernel, notice: Notice) -> Any:
     subnet = _chosen_subnet(connection, kernel, 24, but=name)
     with translated(f"making network {name!r}"):
         network = connection.networkDefineXML(_network_xml(name, subnet))
@@ -183,7 +184,7 @@ def _network_xml(name: str, subnet: IPv4Network) -> str:
     )
 
 
-def _chosen_subnet(connection: Any, kernel: Kernel, prefix: int, *, but: str) -> IPv4Network:
+def _chosen_subnet(connection: Connection, kernel: Kernel, prefix: int, *, but: str) -> IPv4Network:
     """Return a subnet that no route of this host and no other network of libvirt's touches.
 
     Raises ``CheckFailed`` where there is none, and where this host could not be asked for its routes.
@@ -204,12 +205,12 @@ def _chosen_subnet(connection: Any, kernel: Kernel, prefix: int, *, but: str) ->
     return subnet
 
 
-def _host_routes(connection: Any, kernel: Kernel) -> tuple[routes.HostRoute, ...] | None:
+def _host_routes(connection: Connection, kernel: Kernel) -> tuple[routes.HostRoute, ...] | None:
     """Return the routes of the daemon's host; none are known of another host, None where this one does not tell."""
     return routes.host_routes(kernel.routes) if is_local(connection) else ()
 
 
-def _claimed(connection: Any, *, but: str) -> dict[IPv4Network, str]:
+def _claimed(connection: Connection, *, but: str) -> dict[IPv4Network, str]:
     """Return the subnets of all networks but one, as they run and as they are defined, with the networks' names."""
     with translated("looking at the networks"):
         others = [network for network in connection.listAllNetworks() if network.name() != but]
@@ -217,7 +218,7 @@ def _claimed(connection: Any, *, but: str) -> dict[IPv4Network, str]:
     return {subnet: name for name, text in texts for subnet in claimed_subnets(text)}
 
 
-def _texts_of(network: Any) -> Iterator[str]:
+def _texts_of(network: LibvirtNetwork) -> Iterator[str]:
     """Yield a network's XML as it runs and as it is defined; nothing of one that is removed meanwhile."""
     try:
         yield str(network.XMLDesc(0))
@@ -228,7 +229,7 @@ def _texts_of(network: Any) -> Iterator[str]:
             raise
 
 
-def _start(network: Any, name: str, notice: Notice) -> None:
+def _start(network: LibvirtNetwork, name: str, notice: Notice) -> None:
     with translated(f"starting network {name!r}"):
         if not network.isActive():
             network.create()
@@ -237,25 +238,25 @@ def _start(network: Any, name: str, notice: Notice) -> None:
             network.setAutostart(1)
 
 
-def _describe(network: Any) -> Network:
+def _describe(network: LibvirtNetwork) -> Network:
     xml = xml_of(network)
     subnet = read_subnet(xml)
     return Network(network.name(), bridge_of(xml), subnet.network if subnet else None)
 
 
-def look_up(connection: Any, name: str) -> Any:
+def look_up(connection: Connection, name: str) -> Any:
     """Return libvirt's network, None where there is none of that name."""
     with translated(f"looking for network {name!r}"):
         return found(lambda: connection.networkLookupByName(name))
 
 
-def xml_of(network: Any) -> str:
+def xml_of(network: LibvirtNetwork) -> str:
     """Return the network's XML: as it runs, or as it is defined where it does not run."""
     with translated(f"looking at network {network.name()!r}"):
         return str(network.XMLDesc(0))
 
 
-def entries_by_place(network: Any) -> Iterator[tuple[int, tuple[HostEntry, ...]]]:
+def entries_by_place(network: LibvirtNetwork) -> Iterator[tuple[int, tuple[HostEntry, ...]]]:
     """Yield each place that keeps reservations, as ``network.update`` names it, with those that it has now."""
     module = libvirt()
     with translated(f"looking at network {network.name()!r}"):
@@ -265,7 +266,7 @@ def entries_by_place(network: Any) -> Iterator[tuple[int, tuple[HostEntry, ...]]
             yield module.VIR_NETWORK_UPDATE_AFFECT_CONFIG, _hosts(_definition(network))
 
 
-def _definition(network: Any) -> str:
+def _definition(network: LibvirtNetwork) -> str:
     """Return the XML that the network will start with; libvirt's errors are the caller's to translate."""
     module = libvirt()
     try:
@@ -281,11 +282,11 @@ def _hosts(xml: str) -> tuple[HostEntry, ...]:
     return subnet.hosts if subnet else ()
 
 
-def entries_of(network: Any) -> list[HostEntry]:
+def entries_of(network: LibvirtNetwork) -> list[HostEntry]:
     """Return every reservation of the network; one that is both in force and defined twice."""
     return [entry for _, entries in entries_by_place(network) for entry in entries]
 
 
-def _networks_of_domains(connection: Any) -> Iterator[set[str]]:
+def _networks_of_domains(connection: Connection) -> Iterator[set[str]]:
     for root in definitions(connection):
         yield {source.get("network", "") for source in root.findall("devices/interface/source")}

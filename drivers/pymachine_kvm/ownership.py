@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
-from typing import Any
 
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import libvirt
+from pymachine_kvm.libvirt_types import Domain
 
 NAMESPACE = "urn:pymachine:kvm:1"
 PREFIX = "pymachine"  # how virsh shows the namespace
@@ -44,7 +44,7 @@ def mark(vm: Vm, keeper: Keeper = NOBODY) -> str:
     return ET.tostring(element, encoding="unicode")
 
 
-def mark_of(domain: Any) -> Mark | None:
+def mark_of(domain: Domain) -> Mark | None:
     """Return the mark of a domain, None where it has none; libvirt's errors are the caller's to translate."""
     module = libvirt()
     try:
@@ -63,7 +63,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def is_ours(domain: Any, vm: Vm) -> bool:
+def is_ours(domain: Domain, vm: Vm) -> bool:
     """Whether the domain carries the mark of this machine; libvirt's errors are the caller's to translate."""
     found = mark_of(domain)
     return found is not None and found.id == vm.id

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from pymachine_kvm.boot_log import begins_kernel, begins_programs
+from pymachine_kvm.libvirt_types import Domain
 
 RESETS = 3
 
@@ -27,7 +27,7 @@ class Resets:
     seen with QEMU 7.2). Nothing can be lost by it: no file system was mounted.
     """
 
-    def __init__(self, domain: Any, *, emulated: bool) -> None:
+    def __init__(self, domain: Domain, *, emulated: bool) -> None:
         self._domain = domain
         self._left = RESETS if emulated else 0
         self._in_kernel = False

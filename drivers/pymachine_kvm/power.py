@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError
 from pymachine.model import State
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import NO_DOMAIN, OPERATION_INVALID, code_of, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain
 from pymachine_kvm.status import required, state, state_of
 
 SHUTDOWN_PATIENCE = 90.0
@@ -41,7 +41,7 @@ class Clock:
 REAL = Clock()
 
 
-def start(conn: Any, vm: Vm, *, clock: Clock = REAL) -> None:
+def start(conn: Connection, vm: Vm, *, clock: Clock = REAL) -> None:
     """Switch the machine on; a paused or sleeping one goes on, a saved one is restored. Does not wait for its boot.
 
     Raises ``DriverError`` where it is gone, and where the fault of a disk that paused it is still there.
@@ -57,7 +57,7 @@ def start(conn: Any, vm: Vm, *, clock: Clock = REAL) -> None:
             _go_on(domain, vm, clock)
 
 
-def stop(conn: Any, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL) -> None:
+def stop(conn: Connection, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL) -> None:
     """Press the power button and wait for the guest to follow; cut the power of one that does not, and say so.
 
     An emulated guest gets twice as long. Off already is no error.
@@ -69,7 +69,7 @@ def stop(conn: Any, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL)
             cut(domain, clock=clock)
 
 
-def kill(conn: Any, vm: Vm, *, clock: Clock = REAL) -> None:
+def kill(conn: Connection, vm: Vm, *, clock: Clock = REAL) -> None:
     """Cut the power; of a saved machine, drop the memory that was saved. Off already is no error."""
     domain = required(conn, vm)
     with translated(f"killing {vm.name}"):
@@ -78,7 +78,7 @@ def kill(conn: Any, vm: Vm, *, clock: Clock = REAL) -> None:
             domain.managedSaveRemove()
 
 
-def restart(conn: Any, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL) -> None:
+def restart(conn: Connection, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL) -> None:
     """Stop and start, with a new QEMU and what changed in the definition. Does not wait for the boot.
 
     A saved machine is woken first, so that it can shut down in order and not merely go on.
@@ -89,7 +89,7 @@ def restart(conn: Any, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = RE
     start(conn, vm, clock=clock)
 
 
-def cut(domain: Any, *, clock: Clock = REAL) -> None:
+def cut(domain: Domain, *, clock: Clock = REAL) -> None:
     """Destroy a domain; off, or gone, already is no error. libvirt's own errors come through.
 
     libvirt gives up on a QEMU that does not end within some seconds, so it is asked for longer.
@@ -107,7 +107,7 @@ def cut(domain: Any, *, clock: Clock = REAL) -> None:
             return
 
 
-def _create(domain: Any) -> None:
+def _create(domain: Domain) -> None:
     try:
         domain.create()
     except libvirt().libvirtError as error:
@@ -115,7 +115,7 @@ def _create(domain: Any) -> None:
             raise
 
 
-def _go_on(domain: Any, vm: Vm, clock: Clock) -> None:
+def _go_on(domain: Domain, vm: Vm, clock: Clock) -> None:
     """Wake the guest. One that a fault of its host's disk had paused must stay awake: it tries its write again."""
     faulty = state_of(domain)[0] is State.ERROR
     _wake(domain)
@@ -127,7 +127,7 @@ def _go_on(domain: Any, vm: Vm, clock: Clock) -> None:
             )
 
 
-def _wake(domain: Any) -> None:
+def _wake(domain: Domain) -> None:
     module = libvirt()
     number = domain.state()[0]
     if number == module.VIR_DOMAIN_PAUSED:
@@ -136,7 +136,7 @@ def _wake(domain: Any) -> None:
         domain.pMWakeup()
 
 
-def _shut_down(domain: Any, patience: float, clock: Clock) -> bool:
+def _shut_down(domain: Domain, patience: float, clock: Clock) -> bool:
     """Return whether the guest followed the button. Only a guest that runs can: a paused one is woken first."""
     next_press = 0.0
     for passed in clock.ticks(patience):
@@ -148,24 +148,24 @@ def _shut_down(domain: Any, patience: float, clock: Clock) -> bool:
     return not domain.isActive()
 
 
-def _press(domain: Any) -> None:
+def _press(domain: Domain) -> None:
     with suppress(libvirt().libvirtError):  # it ends just now, or cannot be woken; the deadline deals with both
         _wake(domain)
         domain.shutdown()
 
 
-def _await_off(domain: Any, vm: Vm, clock: Clock) -> None:
+def _await_off(domain: Domain, vm: Vm, clock: Clock) -> None:
     """Let a guest that is shutting down do so: it cannot be started before, nor go on."""
     for _ in clock.ticks(_patience(vm)):
         if not _stopping(domain):
             return
 
 
-def _stopping(domain: Any) -> bool:
+def _stopping(domain: Domain) -> bool:
     return bool(domain.state()[0] == libvirt().VIR_DOMAIN_SHUTDOWN)
 
 
-def _crashed(domain: Any) -> bool:
+def _crashed(domain: Domain) -> bool:
     return bool(domain.state()[0] == libvirt().VIR_DOMAIN_CRASHED)
 
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from pymachine.errors import CheckFailed
@@ -20,6 +20,7 @@ from pymachine_kvm.base_images import taken_up
 from pymachine_kvm.handle import volume_names
 from pymachine_kvm.host_facts import Facts, PoolFacts, has_base, look_around, look_at_pool
 from pymachine_kvm.libvirt_api import translated
+from pymachine_kvm.libvirt_types import Connection
 from pymachine_kvm.options import DomainConfig
 from pymachine_kvm.virtualization import mend, why_not
 
@@ -52,7 +53,7 @@ class PreflightFault:
 
 
 def check(
-    conn: Any, wanted: DomainConfig, image: Image | None, own: PlannedDomain, notice: Callable[[str], None]
+    conn: Connection, wanted: DomainConfig, image: Image | None, own: PlannedDomain, notice: Callable[[str], None]
 ) -> None:
     """Look at the host, and refuse what cannot work; nothing is changed.
 
@@ -66,7 +67,7 @@ def check(
     _refuse(found)
 
 
-def check_image(conn: Any, wanted: DomainConfig, image: Image, arch: str, own: PlannedDomain) -> None:
+def check_image(conn: Connection, wanted: DomainConfig, image: Image, arch: str, own: PlannedDomain) -> None:
     """Judge an image that has just been fetched, before it is copied anywhere. Raises ``CheckFailed``."""
     with translated("looking at the libvirt host"):
         found = look_at_pool(conn, wanted.pool)

@@ -11,6 +11,7 @@ from pymachine_kvm.console import log_name
 from pymachine_kvm.dhcp import release
 from pymachine_kvm.handle import Vm, origin_name, volume_names
 from pymachine_kvm.libvirt_api import GONE, code_of, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain, StoragePool
 from pymachine_kvm.ownership import is_ours
 from pymachine_kvm.power import cut
 from pymachine_kvm.status import find
@@ -21,7 +22,7 @@ _INVALID_ARGUMENT = 8  # VIR_ERR_INVALID_ARG: an undefine flag that this libvirt
 _KEPT_BESIDE = ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "NVRAM", "CHECKPOINTS_METADATA", "TPM")
 
 
-def remove(conn: Any, vm: Vm) -> None:
+def remove(conn: Connection, vm: Vm) -> None:
     """Remove the domain, its snapshots, saved memory, firmware variables, volumes and reservation.
 
     What is gone already is no error. A domain of its UUID without our mark, and volumes with other names than a
@@ -38,7 +39,7 @@ def remove(conn: Any, vm: Vm) -> None:
         remove_card(pool, vm)
 
 
-def _remove_domain(domain: Any, vm: Vm) -> None:
+def _remove_domain(domain: Domain, vm: Vm) -> None:
     with translated(f"removing {vm.name}"):
         if not is_ours(domain, vm):
             raise DriverError(
@@ -49,7 +50,7 @@ def _remove_domain(domain: Any, vm: Vm) -> None:
         _undefine(domain)
 
 
-def _undefine(domain: Any) -> None:
+def _undefine(domain: Domain) -> None:
     """Undefine the domain with all that libvirt keeps beside it, as far as this libvirt knows each kind."""
     module = libvirt()
     for flags in _ladder():
@@ -73,7 +74,7 @@ def _ladder() -> list[int]:
     return steps[::-1]
 
 
-def _opened(conn: Any, vm: Vm) -> Any:
+def _opened(conn: Connection, vm: Vm) -> Any:
     """Return the machine's pool, started and as it is now; None where it is gone."""
     pool = find_pool(conn, vm.pool)
     if pool is None:
@@ -85,7 +86,7 @@ def _opened(conn: Any, vm: Vm) -> Any:
     return pool
 
 
-def _remove_volumes(pool: Any, vm: Vm) -> None:
+def _remove_volumes(pool: StoragePool, vm: Vm) -> None:
     with translated(f"looking at pool {vm.pool!r}"):
         names = [volume.name() for volume in pool.listAllVolumes()]
     for name in names:

@@ -8,12 +8,13 @@ from pymachine.errors import CheckFailed, DriverError, PymachineError, too_late
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain, StorageVolume
 from pymachine_kvm.options import LEAST_MEMORY
 from pymachine_kvm.status import required
 from pymachine_kvm.storage import find_pool, find_volume
 
 
-def resize(conn: Any, vm: Vm, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
+def resize(conn: Connection, vm: Vm, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
     """Set processors, memory and disk (bytes) where given; the guest finds them at its next start.
 
     All of it is checked before any of it is done. Raises ``CheckFailed`` for a machine that is on or saved, for more
@@ -32,7 +33,7 @@ def resize(conn: Any, vm: Vm, *, cpus: int | None, memory: int | None, disk: int
         raise too_late(error, "resizing", "its disk has the new size") if grown else error from error
 
 
-def _reshape(domain: Any, vm: Vm, cpus: int | None, memory: int | None) -> None:
+def _reshape(domain: Domain, vm: Vm, cpus: int | None, memory: int | None) -> None:
     with translated(f"resizing {vm.name}"):
         if cpus is not None:
             _set_cpus(domain, cpus)
@@ -40,7 +41,7 @@ def _reshape(domain: Any, vm: Vm, cpus: int | None, memory: int | None) -> None:
             _set_memory(domain, memory)
 
 
-def _require_off(domain: Any, vm: Vm) -> None:
+def _require_off(domain: Domain, vm: Vm) -> None:
     with translated(f"looking at {vm.name}"):
         if domain.isActive():
             raise CheckFailed(
@@ -53,14 +54,14 @@ def _require_off(domain: Any, vm: Vm) -> None:
             )
 
 
-def _check_cpus(conn: Any, vm: Vm, cpus: int) -> None:
+def _check_cpus(conn: Connection, vm: Vm, cpus: int) -> None:
     with translated("asking how many processors a machine may have"):
         most = int(conn.getMaxVcpus(vm.virt_type or None))
     if not 1 <= cpus <= most:
         raise CheckFailed(f"a machine cannot have {cpus} processors here", hint=f"give 1 to {most}")
 
 
-def _check_memory(conn: Any, memory: int) -> None:
+def _check_memory(conn: Connection, memory: int) -> None:
     with translated("asking for the host's memory"):
         host = int(conn.getInfo()[1]) * MIB
     if memory > host:
@@ -73,7 +74,7 @@ def _check_memory(conn: Any, memory: int) -> None:
         )
 
 
-def _disk(conn: Any, vm: Vm) -> Any:
+def _disk(conn: Connection, vm: Vm) -> Any:
     pool = find_pool(conn, vm.pool)
     volume = None if pool is None else find_volume(pool, vm.disk)
     if volume is None:
@@ -81,7 +82,7 @@ def _disk(conn: Any, vm: Vm) -> Any:
     return volume
 
 
-def _grow(volume: Any, vm: Vm, disk: int) -> bool:
+def _grow(volume: StorageVolume, vm: Vm, disk: int) -> bool:
     """Grow the disk; whether that had to be done."""
     with translated(f"looking at the disk of {vm.name}"):
         now = int(volume.info()[1])
@@ -109,14 +110,14 @@ def _explained(error: DriverError, vm: Vm) -> PymachineError:
     )
 
 
-def _set_cpus(domain: Any, cpus: int) -> None:
+def _set_cpus(domain: Domain, cpus: int) -> None:
     """The most that it may have first: it takes what it has down with it, and is no less than that."""
     config = libvirt().VIR_DOMAIN_AFFECT_CONFIG
     domain.setVcpusFlags(cpus, config | libvirt().VIR_DOMAIN_VCPU_MAXIMUM)
     domain.setVcpusFlags(cpus, config)
 
 
-def _set_memory(domain: Any, memory: int) -> None:
+def _set_memory(domain: Domain, memory: int) -> None:
     """The same for memory, which libvirt counts in KiB."""
     config = libvirt().VIR_DOMAIN_AFFECT_CONFIG
     domain.setMemoryFlags(memory >> 10, config | libvirt().VIR_DOMAIN_MEM_MAXIMUM)

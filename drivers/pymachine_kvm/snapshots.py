@@ -12,6 +12,7 @@ from pymachine.errors import CheckFailed, DriverError, NotSupported, PymachineEr
 from pymachine.model import State
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import code_of, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain
 from pymachine_kvm.status import required, state_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -27,7 +28,7 @@ _STATES = {
 }
 
 
-def snapshot(conn: Any, vm: Vm, name: str) -> None:
+def snapshot(conn: Connection, vm: Vm, name: str) -> None:
     """Keep the machine's disk, and its memory where it runs; it stands still meanwhile.
 
     Raises ``UsageFault`` for a name that cannot be one, ``DriverError`` for one that is taken, ``CheckFailed`` for a
@@ -45,7 +46,7 @@ def snapshot(conn: Any, vm: Vm, name: str) -> None:
         raise _explained(error, vm) from error
 
 
-def restore(conn: Any, vm: Vm, name: str) -> State:
+def restore(conn: Connection, vm: Vm, name: str) -> State:
     """Go back to a snapshot and return the state then: running where it was kept running, else off.
 
     What the disk holds now is lost, and so is saved memory: libvirt keeps it, and would start it on the disk of then.
@@ -66,7 +67,7 @@ def restore(conn: Any, vm: Vm, name: str) -> State:
         return state_of(domain)[0]
 
 
-def snapshots(conn: Any, vm: Vm) -> tuple[Snapshot, ...]:
+def snapshots(conn: Connection, vm: Vm) -> tuple[Snapshot, ...]:
     """Return the machine's snapshots, oldest first. Works read-only."""
     domain = required(conn, vm)
     with translated(f"listing the snapshots of {vm.name}"):
@@ -74,7 +75,7 @@ def snapshots(conn: Any, vm: Vm) -> tuple[Snapshot, ...]:
     return tuple(sorted(found, key=lambda one: one.created))
 
 
-def drop_snapshot(conn: Any, vm: Vm, name: str) -> None:
+def drop_snapshot(conn: Connection, vm: Vm, name: str) -> None:
     """Forget a snapshot and give its place in the disk back. Raises ``DriverError`` for an unknown name."""
     domain = required(conn, vm)
     with translated(f"dropping snapshot {name} of {vm.name}"):
@@ -90,7 +91,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _refuse(domain: Any, vm: Vm, name: str) -> None:
+def _refuse(domain: Domain, vm: Vm, name: str) -> None:
     if _find(domain, name) is not None:
         raise DriverError(
             f"{vm.name} has a snapshot {name} already",
@@ -116,7 +117,7 @@ def _definition(domain_xml: str, name: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _find(domain: Any, name: str) -> Any:
+def _find(domain: Domain, name: str) -> Any:
     module = libvirt()
     try:
         return domain.snapshotLookupByName(name)
@@ -126,7 +127,7 @@ def _find(domain: Any, name: str) -> Any:
         return None
 
 
-def _required(domain: Any, vm: Vm, name: str) -> Any:
+def _required(domain: Domain, vm: Vm, name: str) -> Any:
     kept = _find(domain, name)
     if kept is None:
         raise DriverError(

@@ -10,12 +10,13 @@ from pymachine.model import State
 from pymachine_kvm.dhcp import find_address
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import found, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, Domain
 from pymachine_kvm.usernet import LOOPBACK
 
 DISK_FULL = "the disk of its host is full"
 
 
-def state(conn: Any, vm: Vm) -> Status:
+def state(conn: Connection, vm: Vm) -> Status:
     """Return how the machine is; ``State.MISSING`` where libvirt does not know it. Works read-only."""
     domain = find(conn, vm)
     if domain is None:
@@ -25,13 +26,13 @@ def state(conn: Any, vm: Vm) -> Status:
     return Status(now, _addresses(conn, vm) if now is State.RUNNING else (), detail)
 
 
-def find(conn: Any, vm: Vm) -> Any:
+def find(conn: Connection, vm: Vm) -> Any:
     """Return the machine's domain, None where there is none."""
     with translated(f"looking for {vm.name}"):
         return found(lambda: conn.lookupByUUIDString(vm.uuid))
 
 
-def required(conn: Any, vm: Vm) -> Any:
+def required(conn: Connection, vm: Vm) -> Any:
     """Return the machine's domain. Raises ``DriverError`` where there is none."""
     domain = find(conn, vm)
     if domain is None:
@@ -42,7 +43,7 @@ def required(conn: Any, vm: Vm) -> Any:
     return domain
 
 
-def state_of(domain: Any) -> tuple[State, str]:
+def state_of(domain: Domain) -> tuple[State, str]:
     """Return a domain's state and what is to be said of it; libvirt's errors are the caller's to translate."""
     module = libvirt()
     number, reason = domain.state()
@@ -68,7 +69,7 @@ def _off(reason: int) -> tuple[State, str]:
     }.get(reason, "")
 
 
-def _paused(domain: Any, reason: int) -> tuple[State, str]:
+def _paused(domain: Domain, reason: int) -> tuple[State, str]:
     module = libvirt()
     if reason == module.VIR_DOMAIN_PAUSED_IOERROR:
         return State.ERROR, _disk_fault(domain)
@@ -81,7 +82,7 @@ def _paused(domain: Any, reason: int) -> tuple[State, str]:
     return State.PAUSED, ""
 
 
-def _disk_fault(domain: Any) -> str:
+def _disk_fault(domain: Domain) -> str:
     """Say why QEMU paused a guest that wrote to its disk."""
     module = libvirt()
     try:
@@ -93,7 +94,7 @@ def _disk_fault(domain: Any) -> str:
     return "its host cannot read or write its disk"
 
 
-def _addresses(conn: Any, vm: Vm) -> tuple[str, ...]:
+def _addresses(conn: Connection, vm: Vm) -> tuple[str, ...]:
     if not vm.network:
         return (LOOPBACK,)
     address = vm.address or find_address(conn, vm)

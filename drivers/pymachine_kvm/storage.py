@@ -16,6 +16,7 @@ from pymachine.templates import render
 from pymachine.user_path import user_path
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import NO_VOLUME, code_of, found, is_local, is_session, libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, StoragePool, StorageVolume
 from pymachine_kvm.locks import exclusive
 from pymachine_kvm.upload import pieces_of, upload
 
@@ -36,7 +37,7 @@ class Backing:
     format: str
 
 
-def ensure_pool(connection: Any, name: str, notice: Notice) -> Any:
+def ensure_pool(connection: Connection, name: str, notice: Notice) -> Any:
     """Return the pool, started (now and at every boot of its host) when it was not; ``default`` is made if missing.
 
     Raises ``CheckFailed`` for another one that is missing and for one that is no folder.
@@ -49,13 +50,13 @@ def ensure_pool(connection: Any, name: str, notice: Notice) -> Any:
     return pool
 
 
-def find_pool(connection: Any, name: str) -> Any:
+def find_pool(connection: Connection, name: str) -> Any:
     """Return libvirt's pool, None where there is none of that name."""
     with translated(f"looking for pool {name!r}"):
         return found(lambda: connection.storagePoolLookupByName(name))
 
 
-def refresh(pool: Any) -> None:
+def refresh(pool: StoragePool) -> None:
     """Make libvirt look at the pool's folder anew; left out while somebody uploads, or where we may only read."""
     try:
         pool.refresh(0)
@@ -63,14 +64,14 @@ def refresh(pool: Any) -> None:
         return
 
 
-def room(pool: Any) -> int:
+def room(pool: StoragePool) -> int:
     """Return how many bytes are free on the file system under the pool."""
     refresh(pool)
     with translated(f"looking at pool {pool.name()!r}"):
         return int(pool.info()[3])
 
 
-def require_room(pool: Any, size: int, what: str) -> None:
+def require_room(pool: StoragePool, size: int, what: str) -> None:
     """Raise ``CheckFailed`` unless ``size`` bytes are free for ``what`` ("the image debian-13")."""
     free = room(pool)
     if free < size:
@@ -85,26 +86,32 @@ def mebibytes(size: int) -> str:
     return f"{size / (1 << 20):,.0f} MiB"
 
 
-def folder_of(pool: Any) -> str:
+def folder_of(pool: StoragePool) -> str:
     """Return the path of the pool's folder on the daemon's host."""
     with translated(f"looking at pool {pool.name()!r}"):
         return ET.fromstring(pool.XMLDesc(0)).findtext("target/path") or ""
 
 
-def find_volume(pool: Any, name: str) -> Any:
+def find_volume(pool: StoragePool, name: str) -> Any:
     """Return libvirt's volume, None where there is none of that name."""
     with translated(f"looking for volume {name!r} in pool {pool.name()!r}"):
         return found(lambda: pool.storageVolLookupByName(name), _NO_VOLUME)  # a pool that is gone is another matter
 
 
-def volume_path(pool: Any, name: str) -> str:
+def volume_path(pool: StoragePool, name: str) -> str:
     """Return the path of a volume on the daemon's host. Raises ``DriverError`` where there is none."""
     with translated(f"volume {name!r} in pool {pool.name()!r}"):
         return str(pool.storageVolLookupByName(name).path())
 
 
 def make_volume(
-    pool: Any, name: str, capacity: int, *, format: str = "raw", mode: str = _PRIVATE, backing: Backing | None = None
+    pool: StoragePool,
+    name: str,
+    capacity: int,
+    *,
+    format: str = "raw",
+    mode: str = _PRIVATE,
+    backing: Backing | None = None,
 ) -> Any:
     """Make an empty volume; ``capacity`` in bytes, taken up only as it is written. Raises ``DriverError``."""
     xml = volume_xml(name, capacity, format=format, mode=mode, backing=backing)
@@ -127,7 +134,7 @@ def volume_xml(
     )
 
 
-def make_disk(pool: Any, vm: Vm, size: int) -> str:
+def make_disk(pool: StoragePool, vm: Vm, size: int) -> str:
     """Make the machine's disk of ``size`` bytes on top of its base, and return its path. Repeatable.
 
     A disk that is there already stays if it stands on this base: it may hold a machine that has booted. Raises
@@ -143,13 +150,13 @@ def make_disk(pool: Any, vm: Vm, size: int) -> str:
     return volume_path(pool, vm.disk)
 
 
-def backing_path(volume: Any) -> str:
+def backing_path(volume: StorageVolume) -> str:
     """Return the path of what a volume stands on, empty for nothing."""
     with translated(f"looking at volume {volume.name()!r}"):
         return ET.fromstring(volume.XMLDesc(0)).findtext("backingStore/path") or ""
 
 
-def put_seed(connection: Any, pool: Any, name: str, content: bytes) -> str:
+def put_seed(connection: Connection, pool: StoragePool, name: str, content: bytes) -> str:
     """Make or replace a volume that holds exactly ``content``, readable by its owner alone; return its path."""
     remove_volume(pool, name)
     volume = make_volume(pool, name, len(content))
@@ -157,7 +164,7 @@ def put_seed(connection: Any, pool: Any, name: str, content: bytes) -> str:
     return volume_path(pool, name)
 
 
-def remove_volume(pool: Any, name: str) -> bool:
+def remove_volume(pool: StoragePool, name: str) -> bool:
     """Remove a volume; False where it was gone already."""
     volume = find_volume(pool, name)
     if volume is None:
@@ -171,7 +178,7 @@ def remove_volume(pool: Any, name: str) -> bool:
     return True
 
 
-def _make_pool(connection: Any, name: str, notice: Notice) -> Any:
+def _make_pool(connection: Connection, name: str, notice: Notice) -> Any:
     if name != DEFAULT:
         with translated("listing pools"):
             names = ", ".join(sorted(pool.name() for pool in connection.listAllStoragePools())) or "none at all"
@@ -188,7 +195,7 @@ def _make_pool(connection: Any, name: str, notice: Notice) -> Any:
     return pool
 
 
-def _backing(pool: Any, name: str, size: int) -> Backing:
+def _backing(pool: StoragePool, name: str, size: int) -> Backing:
     volume = find_volume(pool, name)
     if volume is None:
         raise DriverError(
@@ -204,7 +211,7 @@ def _backing(pool: Any, name: str, size: int) -> Backing:
     return Backing(path, name.rpartition(".")[2])
 
 
-def _default_folder(connection: Any) -> str:
+def _default_folder(connection: Connection) -> str:
     """Return where libvirt itself keeps images: its security profiles allow QEMU to read there."""
     if not is_session(connection):
         return SYSTEM_FOLDER
@@ -217,7 +224,7 @@ def _default_folder(connection: Any) -> str:
     return str(user_path(data) / "libvirt/images")
 
 
-def _start_pool(pool: Any, name: str, notice: Notice) -> None:
+def _start_pool(pool: StoragePool, name: str, notice: Notice) -> None:
     with translated(f"starting pool {name!r}"):
         if not pool.isActive():
             pool.create(0)
@@ -226,7 +233,7 @@ def _start_pool(pool: Any, name: str, notice: Notice) -> None:
             pool.setAutostart(1)
 
 
-def _refuse_other_kinds(pool: Any, name: str) -> None:
+def _refuse_other_kinds(pool: StoragePool, name: str) -> None:
     with translated(f"looking at pool {name!r}"):
         kind = ET.fromstring(pool.XMLDesc(0)).get("type", "")
     if kind not in _FOLDERS:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pymachine.errors import DriverError
 from pymachine.images.image import Image
 from pymachine_kvm.libvirt_api import libvirt, translated
+from pymachine_kvm.libvirt_types import Connection, StorageVolume, Stream
 
 CHUNK = 262120  # what one message of libvirt's protocol carries
 Piece = bytes | int  # bytes, or the length of a hole
@@ -21,7 +22,7 @@ Passed = Callable[[int, int], None]  # bytes of the file done with, and bytes of
 _ZEROS = bytes(1 << 20)
 
 
-def upload(connection: Any, volume: Any, pieces: Iterable[Piece], *, size: int) -> None:
+def upload(connection: Connection, volume: StorageVolume, pieces: Iterable[Piece], *, size: int) -> None:
     """Write the pieces, ``size`` bytes in all, into the volume from its beginning.
 
     Raises ``DriverError``, also when the pool fills up on the way; what was written till then stays.
@@ -96,7 +97,7 @@ def _hash(update: Callable[[bytes], None], piece: Piece) -> None:
         update(_ZEROS[: piece - start])
 
 
-def _send(stream: Any, piece: Piece) -> None:
+def _send(stream: Stream, piece: Piece) -> None:
     if isinstance(piece, int):
         stream.sendHole(piece)
         return
@@ -105,7 +106,7 @@ def _send(stream: Any, piece: Piece) -> None:
         sent += stream.send(piece[sent:])
 
 
-def _abort(stream: Any) -> None:
+def _abort(stream: Stream) -> None:
     try:
         stream.abort()
     except libvirt().libvirtError:  # it has ended by itself: that is what is reported

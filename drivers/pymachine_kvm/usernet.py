@@ -12,13 +12,13 @@ import shutil
 import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from pymachine.errors import CheckFailed
 from pymachine_kvm.capabilities import choices
 from pymachine_kvm.definitions import definitions
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import is_local
+from pymachine_kvm.libvirt_types import Connection
 
 LOOPBACK = "127.0.0.1"
 SSH_PORT = 22
@@ -31,7 +31,7 @@ _SLOT = "0x10"
 _HOSTFWD = re.compile(r"hostfwd=tcp:[^:]*:(\d+)-")
 
 
-def choose_ports(connection: Any, count: int, ports: Sequence[int] = PORTS) -> tuple[int, ...]:
+def choose_ports(connection: Connection, count: int, ports: Sequence[int] = PORTS) -> tuple[int, ...]:
     """Return ports of loopback that nobody listens on and no domain of this daemon will. Nothing holds them.
 
     They are drawn at random, so that two creates at once do not meet. Raises ``CheckFailed`` for a daemon of
@@ -47,14 +47,14 @@ def choose_ports(connection: Any, count: int, ports: Sequence[int] = PORTS) -> t
     return tuple(port for port, _ in zip(candidates, range(count), strict=False))
 
 
-def taken_ports(connection: Any) -> Iterator[int]:
+def taken_ports(connection: Connection) -> Iterator[int]:
     """Yield the ports that domains of this daemon forward, running or not."""
     for root in definitions(connection):
         yield from (int(found) for found in _HOSTFWD.findall(ET.tostring(root, encoding="unicode")))
         yield from (int(span.get("start", "0")) for span in root.findall("devices/interface/portForward/range"))
 
 
-def needs_passt(connection: Any, arch: str, virt_type: str) -> bool:
+def needs_passt(connection: Connection, arch: str, virt_type: str) -> bool:
     """Return whether passt has to do it: libvirt offers it, it is there, and QEMU has no user network of its own.
 
     An older libvirt does not tell of either; its QEMU has the user network.

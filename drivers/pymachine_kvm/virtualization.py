@@ -14,12 +14,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pymachine.errors import CheckFailed
 from pymachine_kvm.kvm_device import DeviceFile, kvm_node, text_of
 from pymachine_kvm.kvm_probe import Answer
 from pymachine_kvm.libvirt_api import is_local, is_session, translated
+from pymachine_kvm.libvirt_types import Connection
 from pymachine_kvm.virtualization_cache import Verdict, Verdicts
 
 
@@ -52,7 +52,9 @@ class Host:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def settle(conn: Any, wanted: str, arch: str | None, ask: Callable[[], Answer], notice: Callable[[str], None]) -> str:
+def settle(
+    conn: Connection, wanted: str, arch: str | None, ask: Callable[[], Answer], notice: Callable[[str], None]
+) -> str:
     """Return ``kvm`` or ``qemu`` for a wanted ``auto``, ``kvm`` or ``qemu``; ``arch`` None is the host's own.
 
     ``ask`` boots a guest under hardware virtualisation (``probe.ask_guest``), on a host that promises it and was not
@@ -123,7 +125,7 @@ def mend(promise: Promise) -> str:
     return closed or "--kvm-virt-type qemu emulates, about ten times slower"
 
 
-def promise_of(conn: Any, arch: str | None) -> Promise:
+def promise_of(conn: Connection, arch: str | None) -> Promise:
     """Ask the host what it promises."""
     with translated("asking libvirt for its capabilities"):
         own, offered = read_capabilities(conn.getCapabilities())
@@ -141,7 +143,7 @@ def read_capabilities(text: str) -> tuple[str, frozenset[str]]:
     return root.findtext("host/cpu/arch", ""), frozenset(offered)
 
 
-def host_of(conn: Any) -> Host:
+def host_of(conn: Connection) -> Host:
     """Return what tells this host and its software from others.
 
     libvirt invents the host's UUID at each start where the firmware has none; of this host the machine-id is better.

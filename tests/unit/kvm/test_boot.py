@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from typing_extensions import override
@@ -280,7 +280,7 @@ def test_a_guest_that_stopped_is_not_waited_for(state: tuple[int, int], reason: 
 
 
 def test_a_full_disk_is_told_from_a_broken_one() -> None:
-    ended = why_stopped(FakeDomain((3, 5), faults={"vda": 2}))
+    ended = why_stopped(cast(Any, FakeDomain((3, 5), faults={"vda": 2})))
 
     assert ended is not None
     assert " full" in ended.reason
@@ -289,7 +289,7 @@ def test_a_full_disk_is_told_from_a_broken_one() -> None:
 
 @pytest.mark.parametrize("state", [(1, 1), (3, 1), (3, 11), (4, 0)])
 def test_a_guest_that_runs_starts_ends_or_was_paused_on_purpose_goes_on(state: tuple[int, int]) -> None:
-    assert why_stopped(FakeDomain(state)) is None
+    assert why_stopped(cast(Any, FakeDomain(state))) is None
 
 
 def test_libvirt_that_goes_away_ends_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -73,14 +73,14 @@ def test_the_log_is_read_oldest_part_first() -> None:
         FakeLog(name, b"newest"), FakeLog(f"{name}.1", b"oldest "), FakeLog(f"{name}.0", b"older "),
         FakeLog(log_name(other), b"another's"), FakeLog(vm.disk, b"disk"),
     )  # fmt: skip
-    assert console_log(host, vm) == b"oldest older newest"
+    assert console_log(cast(Any, host), vm) == b"oldest older newest"
     assert host.refreshed == 1, "libvirt does not know of the file before it has looked"
 
 
 def test_a_part_that_is_turned_over_meanwhile_is_left_out() -> None:
     vm = a_vm()
     host = FakeHost(FakeLog(f"{log_name(vm)}.0", None), FakeLog(log_name(vm), b"new"))
-    assert console_log(host, vm) == b"new"
+    assert console_log(cast(Any, host), vm) == b"new"
 
 
 def test_a_machine_that_never_ran_has_an_empty_log() -> None:
@@ -137,7 +137,7 @@ def pipes() -> Iterator[tuple[int, int, int, int]]:
 def attached(stream: FakeStream, keys: int, screen: int) -> FakeGuest:
     guest = FakeGuest(RUNNING)
     guest.stream = stream
-    attach(guest, a_vm(), keys, screen)
+    attach(cast(Any, guest), a_vm(), keys, screen)
     assert stream.aborted
     return guest
 

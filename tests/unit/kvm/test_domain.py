@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -112,13 +113,13 @@ def test_ports_that_are_listened_on_or_promised_are_left_out() -> None:
         listened, free = server.getsockname()[1], closing.getsockname()[1]
         closing.close()
 
-        assert choose_ports(Defined(session_domain(23022)), 2, [listened, 23022, free]) == (free,)
+        assert choose_ports(cast(Any, Defined(session_domain(23022))), 2, [listened, 23022, free]) == (free,)
 
 
 def test_the_ports_of_every_domain_are_known_however_they_are_forwarded() -> None:
     connection = Defined(session_domain(23022, 23376), session_domain(23400, passt=True), domain("x", VM.uuid))
 
-    assert set(taken_ports(connection)) == {23022, 23376, 23400}
+    assert set(taken_ports(cast(Any, connection))) == {23022, 23376, 23400}
 
 
 def test_a_daemon_of_another_host_has_no_loopback_for_us() -> None:
@@ -127,7 +128,7 @@ def test_a_daemon_of_another_host_has_no_loopback_for_us() -> None:
             return "qemu+ssh://me@far/session"
 
     with pytest.raises(CheckFailed, match="loopback"):
-        choose_ports(Far(), 2)
+        choose_ports(cast(Any, Far()), 2)
 
 
 def test_a_machine_with_a_network_forwards_nothing() -> None:
@@ -178,14 +179,14 @@ def test_folders_are_shown_as_this_libvirt_can_and_the_host_guards_them(
     (tmp_path / "50-virtiofsd.json").touch()
     connection = Told("filesystem", "driverType", "path virtiofs", version=version, uri=uri)
 
-    assert folder_sharing(connection, "x86_64", "qemu", mounts, (tmp_path,)) == kind
+    assert folder_sharing(cast(Any, connection), "x86_64", "qemu", mounts, (tmp_path,)) == kind
 
 
 def test_without_virtiofsd_or_virtiofs_it_is_9p(tmp_path: Path) -> None:
     with_it = Told("filesystem", "driverType", "path virtiofs")
     (other := tmp_path / "other").mkdir()
 
-    assert folder_sharing(with_it, "x86_64", "qemu", (RW,), (other,)) == "9p"
+    assert folder_sharing(cast(Any, with_it), "x86_64", "qemu", (RW,), (other,)) == "9p"
     with node(tmp_path) as connection:  # the test driver tells of no capabilities
         assert folder_sharing(connection, "x86_64", "qemu", (RW,), (tmp_path,)) == "9p"
 
@@ -194,9 +195,10 @@ def test_passt_is_taken_only_where_qemu_has_no_user_network(tmp_path: Path, monk
     (tmp_path / "passt").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     answers = [
-        needs_passt(Told("interface", "backendType", v), "x86_64", "kvm") for v in ("default passt", "passt", "")
+        needs_passt(cast(Any, Told("interface", "backendType", v)), "x86_64", "kvm")
+        for v in ("default passt", "passt", "")
     ]
     monkeypatch.setenv("PATH", "")
 
     assert answers == [False, True, False]
-    assert not needs_passt(Told("interface", "backendType", "passt"), "x86_64", "kvm")
+    assert not needs_passt(cast(Any, Told("interface", "backendType", "passt")), "x86_64", "kvm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -148,4 +148,4 @@ class At:
     ],
 )
 def test_where_a_daemon_is_and_whose(uri: str, local: bool, session: bool) -> None:
-    assert (is_local(At(uri)), is_session(At(uri))) == (local, session)
+    assert (is_local(cast(Any, At(uri))), is_session(cast(Any, At(uri)))) == (local, session)

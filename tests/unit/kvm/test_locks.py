@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -55,10 +56,13 @@ def test_what_another_process_holds_is_waited_for_and_given_up_at_the_deadline()
     with held_elsewhere("network default") as holder:
         with (
             pytest.raises(DriverError, match="network default: another pymachine"),
-            exclusive(At(), "network default", deadline=0.2, waiting=lambda: waited.append("once")),
+            exclusive(cast(Any, At()), "network default", deadline=0.2, waiting=lambda: waited.append("once")),
         ):
             pass
-        with exclusive(At(), "network lab"), exclusive(At("qemu:///session"), "network default"):
+        with (
+            exclusive(cast(Any, At()), "network lab"),
+            exclusive(cast(Any, At("qemu:///session")), "network default"),
+        ):
             pass
         holder.communicate()
 
@@ -70,7 +74,7 @@ def test_a_holder_that_is_killed_holds_nothing() -> None:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
 
-        with exclusive(At(), "pool default", deadline=LIMIT):
+        with exclusive(cast(Any, At()), "pool default", deadline=LIMIT):
             pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def kernel(tmp_path: Path) -> Kernel:
 
 def bring_up(connection: object, name: str, kernel: Kernel) -> tuple[Network, list[str]]:
     notices: list[str] = []
-    found = ensure_network(connection, name, notices.append, kernel=Place(kernel.command, kernel.devices))
+    found = ensure_network(cast(Any, connection), name, notices.append, kernel=Place(kernel.command, kernel.devices))
     return found, notices
 
 

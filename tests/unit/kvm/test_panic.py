@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from pymachine_kvm.boot import Again, BootEnded, Seen, seen_out
@@ -65,7 +67,13 @@ def seen_of(guest: Guest, *, emulated: bool = True) -> list[Seen]:
     """Return what is passed on until it ends, or has looked more often than any of these needs."""
     seen: list[Seen] = []
     looks = iter([False] * 2 * (RESETS + 2))
-    seen_out(guest, guest, seen.append, lambda _: next(looks, True), Resets(guest, emulated=emulated))
+    seen_out(
+        cast(Any, guest),
+        cast(Any, guest),
+        seen.append,
+        lambda _: next(looks, True),
+        Resets(cast(Any, guest), emulated=emulated),
+    )
     return seen
 
 

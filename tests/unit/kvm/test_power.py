@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_a_saved_machine_is_restored() -> None:
 
 def test_restarting_a_saved_machine_boots_it_anew() -> None:
     domain = FakeDomain(OFF, saved=True, heeds=True)
-    power.restart(domain, a_vm(), clock=FakeTime().clock)
+    power.restart(cast(Any, domain), a_vm(), clock=FakeTime().clock)
     assert domain.calls == ["create", "shutdown", "create"]
 
 
@@ -81,7 +81,7 @@ def test_a_machine_that_is_gone_cannot_be_switched(verb: Callable[..., None]) ->
 def test_a_guest_that_follows_the_button_is_not_cut_off() -> None:
     domain, time, said = FakeDomain(RUNNING), FakeTime(), list[str]()
     time.at(40.0, domain.end)
-    power.stop(domain, a_vm(), Listener(notice=said.append), clock=time.clock)
+    power.stop(cast(Any, domain), a_vm(), Listener(notice=said.append), clock=time.clock)
     assert domain.calls == ["shutdown"] * 3, "a guest that boots does not hear the first press"
     assert 40.0 <= time.seconds < 41.0
     assert said == []
@@ -90,7 +90,7 @@ def test_a_guest_that_follows_the_button_is_not_cut_off() -> None:
 @pytest.mark.parametrize(("virt_type", "patience"), [("kvm", 90), ("qemu", 180)])
 def test_a_guest_that_does_not_follow_is_cut_off_with_a_word(virt_type: str, patience: int) -> None:
     domain, time, said = FakeDomain(RUNNING), FakeTime(), list[str]()
-    power.stop(domain, a_vm(virt_type=virt_type), Listener(notice=said.append), clock=time.clock)
+    power.stop(cast(Any, domain), a_vm(virt_type=virt_type), Listener(notice=said.append), clock=time.clock)
     assert domain.calls[-1] == "destroy"
     assert domain.calls.count("destroy") == 1
     assert patience <= time.seconds < patience + 1
@@ -99,40 +99,40 @@ def test_a_guest_that_does_not_follow_is_cut_off_with_a_word(virt_type: str, pat
 
 def test_a_paused_guest_is_woken_so_that_it_can_follow() -> None:
     domain = FakeDomain(PAUSED, heeds=True)
-    power.stop(domain, a_vm(), clock=FakeTime().clock)
+    power.stop(cast(Any, domain), a_vm(), clock=FakeTime().clock)
     assert domain.calls == ["resume", "shutdown"]
 
 
 def test_a_sleeping_guest_is_woken() -> None:
     domain = FakeDomain(VIRT.VIR_DOMAIN_PMSUSPENDED)
-    power.start(domain, a_vm(), clock=FakeTime().clock)
+    power.start(cast(Any, domain), a_vm(), clock=FakeTime().clock)
     assert (domain.calls, domain.number) == (["wake"], RUNNING)
 
 
 def test_a_guest_that_is_shutting_down_is_let_finish_and_then_started() -> None:
     domain, time = FakeDomain(VIRT.VIR_DOMAIN_SHUTDOWN), FakeTime()
     time.at(5.0, domain.end)
-    power.start(domain, a_vm(), clock=time.clock)
+    power.start(cast(Any, domain), a_vm(), clock=time.clock)
     assert (domain.calls, domain.number) == (["create"], RUNNING)
 
 
 def test_a_crashed_guest_is_started_anew() -> None:
     domain = FakeDomain(VIRT.VIR_DOMAIN_CRASHED)
-    power.start(domain, a_vm(), clock=FakeTime().clock)
+    power.start(cast(Any, domain), a_vm(), clock=FakeTime().clock)
     assert domain.calls == ["destroy", "create"]
 
 
 def test_a_guest_that_its_full_disk_pauses_again_is_not_started() -> None:
     domain = FakeDomain(PAUSED, VIRT.VIR_DOMAIN_PAUSED_IOERROR, FULL)
     with pytest.raises(DriverError, match=DISK_FULL) as caught:
-        power.start(domain, a_vm(), clock=FakeTime().clock)
+        power.start(cast(Any, domain), a_vm(), clock=FakeTime().clock)
     assert "free space" in str(caught.value.hint)
 
 
 def test_a_guest_whose_disk_has_room_again_goes_on() -> None:
     domain = FakeDomain(PAUSED, VIRT.VIR_DOMAIN_PAUSED_IOERROR)
     time = FakeTime()
-    power.start(domain, a_vm(), clock=time.clock)
+    power.start(cast(Any, domain), a_vm(), clock=time.clock)
     assert domain.number == RUNNING
     assert time.seconds >= power.RESUME_PATIENCE, "one look is too soon to know"
 
@@ -140,14 +140,14 @@ def test_a_guest_whose_disk_has_room_again_goes_on() -> None:
 @pytest.mark.parametrize("stuck", [1, 5])
 def test_a_qemu_that_does_not_end_at_once_is_killed_again(stuck: int) -> None:
     domain = FakeDomain(RUNNING, stuck=stuck)
-    power.kill(domain, a_vm(), clock=FakeTime().clock)
+    power.kill(cast(Any, domain), a_vm(), clock=FakeTime().clock)
     assert domain.calls == ["destroy"] * (stuck + 1)
 
 
 def test_a_qemu_that_never_ends_is_told_of() -> None:
     domain, time = FakeDomain(RUNNING, stuck=10_000), FakeTime()
     with pytest.raises(DriverError, match="Failed to terminate process"):
-        power.kill(domain, a_vm(), clock=time.clock)
+        power.kill(cast(Any, domain), a_vm(), clock=time.clock)
     assert time.seconds <= power.KILL_PATIENCE
 
 
@@ -172,14 +172,14 @@ def test_a_qemu_that_never_ends_is_told_of() -> None:
     ],
 )  # fmt: skip
 def test_a_state_of_libvirt_has_a_word_of_ours(domain: FakeDomain, expected: State, detail: str) -> None:
-    status = state(domain, a_vm(network=""))
+    status = state(cast(Any, domain), a_vm(network=""))
     assert status.state is expected
     assert bool(status.detail) is bool(detail)
     assert status.detail.endswith(detail)
 
 
 def test_a_machine_that_libvirt_does_not_know_is_missing() -> None:
-    assert state(NoDomains(), a_vm()).state is State.MISSING
+    assert state(cast(Any, NoDomains()), a_vm()).state is State.MISSING
 
 
 @pytest.mark.parametrize(
@@ -187,5 +187,5 @@ def test_a_machine_that_libvirt_does_not_know_is_missing() -> None:
     [({"network": ""}, ("127.0.0.1",)), ({"address": "192.168.122.7"}, ("192.168.122.7",))],
 )
 def test_a_running_machine_has_an_address(changes: dict[str, Any], addresses: tuple[str, ...]) -> None:
-    assert state(FakeDomain(RUNNING), a_vm(**changes)).addresses == addresses
-    assert state(FakeDomain(OFF), a_vm(**changes)).addresses == ()
+    assert state(cast(Any, FakeDomain(RUNNING)), a_vm(**changes)).addresses == addresses
+    assert state(cast(Any, FakeDomain(OFF)), a_vm(**changes)).addresses == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -144,6 +144,6 @@ class OldDomain:
 @pytest.mark.parametrize("known", [EVERY_FLAG, 0x17, 0x7, 0x3, 0x1, 0x0])
 def test_an_old_libvirt_is_asked_for_as_much_as_it_knows(known: int) -> None:
     domain = OldDomain(known)
-    remove._undefine(domain)
+    remove._undefine(cast(Any, domain))
     assert domain.tried[0] == EVERY_FLAG
     assert domain.tried[-1] == known

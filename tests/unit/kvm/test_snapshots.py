@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_a_saved_machine_cannot_be_kept_without_its_memory() -> None:
 @pytest.mark.parametrize("name", ["", "1", "20261125", "-x", ".x", "a b", "a/b", "a\n", "ä", "a" * 64])
 def test_a_name_that_libvirt_or_qemu_would_take_for_something_else_is_refused(name: str) -> None:
     with pytest.raises(UsageFault, match="the name"):
-        snapshots.snapshot(None, a_vm(), name)
+        snapshots.snapshot(cast(Any, None), a_vm(), name)
 
 
 @pytest.mark.parametrize("name", ["a", "1a", "before-upgrade", "2026-11-25-091038", "v1.2_x"])
@@ -152,17 +152,17 @@ class Refusing:
 )
 def test_what_qemu_cannot_keep_is_refused_with_the_way_out(text: str, reason: str) -> None:
     with pytest.raises(NotSupported, match=reason) as caught:
-        snapshots.snapshot(Refusing(LibvirtError(84, text)), a_vm(), "one")
+        snapshots.snapshot(cast(Any, Refusing(LibvirtError(84, text))), a_vm(), "one")
     assert caught.value.hint
 
 
 def test_any_other_refusal_comes_through() -> None:
     with pytest.raises(DriverError, match="No space left on device"):
-        snapshots.snapshot(Refusing(LibvirtError(1, "savevm: No space left on device")), a_vm(), "one")
+        snapshots.snapshot(cast(Any, Refusing(LibvirtError(1, "savevm: No space left on device"))), a_vm(), "one")
 
 
 def test_a_machine_whose_definition_changed_since_is_taken_back_by_force() -> None:
     domain = Refusing(LibvirtError(snapshots._RISKY, "revert requires force"))
-    assert snapshots.restore(domain, a_vm(), "one") is State.RUNNING
+    assert snapshots.restore(cast(Any, domain), a_vm(), "one") is State.RUNNING
     assert len(domain.flags) == 2
     assert domain.flags[1]

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -309,7 +310,7 @@ def never() -> Answer:
 
 
 def test_emulation_that_was_asked_for_asks_nobody() -> None:
-    assert settle(None, "qemu", None, never, nothing_said) == "qemu"
+    assert settle(cast(Any, None), "qemu", None, never, nothing_said) == "qemu"
 
 
 def test_what_works_is_emulation_where_libvirt_offers_nothing_else(
@@ -391,7 +392,7 @@ class Refusing:
 def test_a_guest_that_does_not_start_is_an_answer_where_kvm_is_to_blame(
     message: str, fault: str, lasting: bool
 ) -> None:
-    answer = ask_guest(Refusing(message), BootDisk("/kvm/base.qcow2", "qcow2"))
+    answer = ask_guest(cast(Any, Refusing(message)), BootDisk("/kvm/base.qcow2", "qcow2"))
 
     assert fault in answer.fault
     assert answer.lasting is lasting
