@@ -60,9 +60,9 @@ class AwsDriver(Instances):
         if ec2.group:
             security_group.interconnect(AwsAccount.of(ec2), ec2.vpc, openings, self.clock)
 
-    def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
+    def needs_power_off(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Say whether EC2 has to switch it off for other options."""
-        return modify.rests(Ec2.of(handle), change)
+        return modify.needs_power_off(Ec2.of(handle), change)
 
     def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
         """Give it another type, disk, tags or openings."""

@@ -32,17 +32,17 @@ PAUSE = 3.0
 ANEW = "`pymachine apply --replace` makes another instance"
 
 
-def rests(ec2: Ec2, change: InPlaceUpdate, account: AwsAccount | None = None) -> bool:
+def needs_power_off(ec2: Ec2, change: InPlaceUpdate, account: AwsAccount | None = None) -> bool:
     """Return whether the instance has to be off: for another type, and for a larger disk, which grows at a boot.
 
     Raises ``CheckFailed`` for a type that it cannot become, a disk that would shrink, and a spot instance that would
     have to be stopped.
     """
     work = _Refit(ec2, change, account or AwsAccount.of(ec2))
-    resting = work.other_type() is not None or work.is_larger()
-    if resting and work.described.get("InstanceLifecycle") == "spot":
+    power_off = work.other_type() is not None or work.is_larger()
+    if power_off and work.described.get("InstanceLifecycle") == "spot":
         raise CheckFailed(f"{ec2.instance} is a spot instance, which cannot be stopped to be changed", hint=ANEW)
-    return resting
+    return power_off
 
 
 def refit(

@@ -57,19 +57,19 @@ def test_what_can_be_changed_are_options(driver: AwsDriver) -> None:
 
 def test_another_type_needs_the_instance_off_and_is_there_afterwards(driver: AwsDriver, ec2: Ec2Server) -> None:
     instance, other = made(driver), change(aws_instance_type=("t3.large",))
-    assert driver.rests(instance.handle, other)
+    assert driver.needs_power_off(instance.handle, other)
     with pytest.raises(DriverError, match="'stopped'"):
         driver.refit(instance.handle, other)
     driver.stop(instance.handle)
     driver.refit(instance.handle, other)
     driver.start(instance.handle)
     assert described(ec2, instance)["InstanceType"] == "t3.large"
-    assert not driver.rests(instance.handle, other), "it is so already"
+    assert not driver.needs_power_off(instance.handle, other), "it is so already"
 
 
 def test_one_more_type_to_try_changes_nothing(driver: AwsDriver, ec2: Ec2Server) -> None:
     instance, other = made(driver), change(aws_instance_type=("t3.large", "t3.small"))
-    assert not driver.rests(instance.handle, other)
+    assert not driver.needs_power_off(instance.handle, other)
     driver.refit(instance.handle, other)
     assert described(ec2, instance)["InstanceType"] == "t3.small"
     assert ec2.calls("ModifyInstanceAttribute") == []
@@ -85,13 +85,13 @@ def test_the_first_type_that_fits_is_taken(driver: AwsDriver, ec2: Ec2Server) ->
 def test_a_type_of_another_architecture_is_refused_before_anything_is_stopped(driver: AwsDriver) -> None:
     instance = made(driver)
     with pytest.raises(CheckFailed, match=r" x86_64 in us-east-1a, .* t4g\.small") as caught:
-        driver.rests(instance.handle, change(aws_instance_type=("t4g.small",)))
+        driver.needs_power_off(instance.handle, change(aws_instance_type=("t4g.small",)))
     assert "--replace" in str(caught.value.hint)
 
 
 def test_a_larger_disk_grows_at_a_boot_and_once(driver: AwsDriver, ec2: Ec2Server) -> None:
     instance, other = made(driver), change(aws_root_size="40G", aws_volume_throughput=250)
-    assert driver.rests(instance.handle, other)
+    assert driver.needs_power_off(instance.handle, other)
     for _ in range(2):
         driver.refit(instance.handle, other)
     assert (volume(ec2)["Size"], volume(ec2)["Throughput"]) == (40, 250)
@@ -100,7 +100,7 @@ def test_a_larger_disk_grows_at_a_boot_and_once(driver: AwsDriver, ec2: Ec2Serve
 
 def test_a_faster_disk_is_one_as_it_runs(driver: AwsDriver, ec2: Ec2Server) -> None:
     instance, other = made(driver), change(aws_volume_iops=4000)
-    assert not driver.rests(instance.handle, other)
+    assert not driver.needs_power_off(instance.handle, other)
     driver.refit(instance.handle, other)
     assert volume(ec2)["Iops"] == 4000
 
@@ -108,7 +108,7 @@ def test_a_faster_disk_is_one_as_it_runs(driver: AwsDriver, ec2: Ec2Server) -> N
 def test_a_disk_does_not_shrink(driver: AwsDriver) -> None:
     instance = made(driver)
     with pytest.raises(CheckFailed, match=" 16 to 10 GiB"):
-        driver.rests(instance.handle, change(aws_root_size="10G"))
+        driver.needs_power_off(instance.handle, change(aws_root_size="10G"))
 
 
 def test_a_second_change_within_six_hours_is_explained(driver: AwsDriver) -> None:
@@ -123,13 +123,13 @@ def test_a_spot_instance_is_not_stopped_to_be_changed(driver: AwsDriver) -> None
     spot = replace(MADE, aws_spot=True)
     instance = made(driver, spot)
     with pytest.raises(CheckFailed, match="spot instance"):
-        driver.rests(instance.handle, change(spot, aws_root_size="20G"))
-    assert not driver.rests(instance.handle, change(spot, aws_tag=()))
+        driver.needs_power_off(instance.handle, change(spot, aws_root_size="20G"))
+    assert not driver.needs_power_off(instance.handle, change(spot, aws_tag=()))
 
 
 def test_tags_come_and_go_on_all_that_carries_them_and_ours_stay(driver: AwsDriver, ec2: Ec2Server) -> None:
     instance, other = made(driver), change(aws_tag=("team=blue", "cost centre=4711"))
-    assert not driver.rests(instance.handle, other)
+    assert not driver.needs_power_off(instance.handle, other)
     before = tags(ec2, volume(ec2)["VolumeId"])
     driver.refit(instance.handle, other)
     found = described(ec2, instance)

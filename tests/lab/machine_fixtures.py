@@ -196,7 +196,7 @@ def _take_terminal() -> None:
 
 
 def _dialogue(terminal: int, lines: list[str], end: float) -> str:
-    """Read the screen; whenever it rests at a question or a prompt, type the next line."""
+    """Read the screen; whenever it needs_power_off at a question or a prompt, type the next line."""
     screen = answered = b""
     while time.monotonic() < end:
         if not select.select([terminal], [], [], ECHO_PAUSE)[0]:

@@ -145,7 +145,7 @@ class InPlaceUpdate:
 class UpdatesInPlace(Protocol):
     """A driver that can give an instance those of its options another value that ``alters`` calls ``refit``."""
 
-    def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
+    def needs_power_off(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Return whether the instance has to be switched off meanwhile. Changes nothing.
 
         Raises ``CheckFailed`` for a change that cannot be made to this instance.

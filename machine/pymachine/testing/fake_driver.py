@@ -69,7 +69,7 @@ class FakeCloud:
     ``lacking`` names methods that its driver does not have. ``copies`` says whose disk a host began with, by ids.
     ``bakes`` names the image that its creates want baked, ``kept`` holds what was, and whose disk by its id.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
-    ``requests`` are those of every ``create``. ``rests`` says whether a host has to be off to be given other tags.
+    ``requests`` are those of every ``create``. ``needs_power_off`` says whether a host has to be off to be given other tags.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class FakeCloud:
         self.lacking: set[str] = set()
         self.copies: dict[str, str] = {}
         self.bakes = ""
-        self.rests = False
+        self.needs_power_off = False
         self.kept: list[tuple[str, Baked]] = []
         self._path = path
         self._memory: dict[str, Any] = {}
@@ -273,15 +273,15 @@ class FakeDriver:
         with self.cloud.lend("sizes") as sizes:
             sizes[host_id(handle)] = {"cpus": cpus, "memory": memory, "disk": disk}
 
-    def rests(self, handle: Handle, change: InPlaceUpdate) -> bool:
+    def needs_power_off(self, handle: Handle, change: InPlaceUpdate) -> bool:
         """Say what the cloud says."""
-        self.cloud.called("rests")
-        return self.cloud.rests
+        self.cloud.called("needs_power_off")
+        return self.cloud.needs_power_off
 
     def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
         """Note the new tags of a host that is off, if it has to be."""
         self.cloud.called("refit")
-        if self.cloud.rests and self.cloud.hosts()[host_id(handle)] is not State.STOPPED:
+        if self.cloud.needs_power_off and self.cloud.hosts()[host_id(handle)] is not State.STOPPED:
             raise DriverError("the host is switched on", hint="stop it first")
         with self.cloud.lend("tags") as tags:
             tags[host_id(handle)] = list(change.after.fake_tags)

@@ -74,7 +74,7 @@ class ActionRunner:
         """Return the names of the managers to ask, without the one that is concerned."""
         return [machine.name for machine in self.managers() if machine.name != but]
 
-    def resting(self, action: Action) -> AbstractContextManager[None]:
+    def drained(self, action: Action) -> AbstractContextManager[None]:
         """Have a node run no tasks while its engine restarts."""
         if not action.drains:
             return nullcontext()
@@ -83,7 +83,7 @@ class ActionRunner:
     @contextmanager
     def switched_off(self, action: Action) -> Iterator[None]:
         """Have a machine be off, with no tasks on it before, and on again whatever happens."""
-        with self.resting(action):
+        with self.drained(action):
             power.stop(action.subject, self.tools)
             try:
                 yield
@@ -183,7 +183,7 @@ def _reach(hands: ActionRunner, action: Action, payload: payloads.ChangeLogin) -
 
 
 def _move(hands: ActionRunner, action: Action, payload: payloads.Move) -> None:
-    with hands.resting(action):
+    with hands.drained(action):
         provision.provision(action.subject, hands.tools, reach=payload.options)
 
 
@@ -217,7 +217,7 @@ def _refit(hands: ActionRunner, action: Action, payload: payloads.Refit) -> None
         raise NotSupported(f"driver {machine.driver} cannot change {name}", hint="use --replace")
     change = _refitting(hands, machine, tuple(payload.options))
     with (
-        hands.switched_off(action) if driver.rests(handle_of(machine), change) else nullcontext(),
+        hands.switched_off(action) if driver.needs_power_off(handle_of(machine), change) else nullcontext(),
         reported(name, action.title, tools),
         working(name, f"refit {name}", tools, driver) as session,
     ):
@@ -239,12 +239,12 @@ def _install(hands: ActionRunner, action: Action, payload: payloads.InstallEngin
 
 
 def _configure(hands: ActionRunner, action: Action, payload: payloads.Configure) -> None:
-    with hands.resting(action):
+    with hands.drained(action):
         provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
 
 
 def _renew(hands: ActionRunner, action: Action, payload: payloads.Renew) -> None:
-    with hands.resting(action):
+    with hands.drained(action):
         provision.provision(action.subject, hands.tools)
 
 

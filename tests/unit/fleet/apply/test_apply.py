@@ -90,11 +90,11 @@ def test_a_size_changes_with_the_machine_off(world: FleetWorld) -> None:
     assert world.store.get("db").options["fake_size"] == 4
 
 
-@pytest.mark.parametrize("rests", [False, True])
-def test_an_instance_is_changed_as_it_runs_or_drained_and_off(world: FleetWorld, rests: bool) -> None:
+@pytest.mark.parametrize("needs_power_off", [False, True])
+def test_an_instance_is_changed_as_it_runs_or_drained_and_off(world: FleetWorld, needs_power_off: bool) -> None:
     applied(world)
     world.reporter.events.clear()
-    world.cloud.rests = rests
+    world.cloud.needs_power_off = needs_power_off
     changed = moved(TRIO, "web-1", options={"fake_address": "192.0.2.2", "fake_tags": ("blue",)})
     assert kinds(world.plan(changed)) == {"web-1": [ActionKind.REFIT]}
     applied(world, changed)
@@ -103,13 +103,13 @@ def test_an_instance_is_changed_as_it_runs_or_drained_and_off(world: FleetWorld,
     assert world.cloud.hosts()[machine.id] is State.RUNNING
     steps = [event.step for event in world.reporter.events if event.machine == "web-1" and event.kind == "finished"]
     around = ["swarm drain", "stop", "change the instance", "start", "swarm activate"]
-    assert [step for step in steps if step in around] == (around if rests else ["change the instance"])
+    assert [step for step in steps if step in around] == (around if needs_power_off else ["change the instance"])
     assert world.plan(changed).changes_nothing
 
 
 def test_an_instance_that_cannot_be_changed_is_left_on(world: FleetWorld) -> None:
     applied(world)
-    world.cloud.rests = True
+    world.cloud.needs_power_off = True
     world.cloud.fail("refit", DriverError("no such tag"))
     changed = moved(TRIO, "web-1", options={"fake_address": "192.0.2.2", "fake_tags": ("blue",)})
     assert world.apply(changed).unfinished == ("web-1",)
