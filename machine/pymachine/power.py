@@ -15,7 +15,7 @@ from pymachine.errors import (
     Unreachable,
 )
 from pymachine.model import Machine, State
-from pymachine.steps.address import located, settled
+from pymachine.steps.address import located, with_address_certified
 from pymachine.steps.journal import journalled
 from pymachine.steps.power import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
 from pymachine.steps.services import Services
@@ -52,7 +52,7 @@ def start(name: str, tools: Services) -> Machine:
             found = located(machine, session)
             if asleep:
                 right_clock(found, session)
-        machine = settled(found, session) if found != machine else machine
+        machine = with_address_certified(found, session) if found != machine else machine
     return _answering(machine, tools)
 
 
@@ -77,7 +77,7 @@ def restart(name: str, tools: Services) -> Machine:
                 _reboot(machine, session)
             session.touched = True
             found = located(machine, session)
-        machine = settled(found, session) if found != machine else machine
+        machine = with_address_certified(found, session) if found != machine else machine
     return _answering(machine, tools)
 
 
@@ -126,7 +126,7 @@ def _answering(machine: Machine, tools: Services) -> Machine:
 def _followed_again(name: str, tools: Services) -> Machine:
     tools.reporter.notice(name, "its engine shows a certificate that is not for where it is now")
     with _at_work(name, "start", tools) as (session, machine):
-        return settled(located(machine, session), session)
+        return with_address_certified(located(machine, session), session)
 
 
 def _mended(name: str, tools: Services) -> Machine:

@@ -11,7 +11,7 @@ from pymachine.engine.options import wanted_config
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
 from pymachine.errors import CheckFailed, NotSupported
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.steps.address import located_at_work, settled
+from pymachine.steps.address import located_at_work, with_address_certified
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
 from pymachine.steps.host import Reach, Survey, look
@@ -88,7 +88,7 @@ def upgrade(name: str, tools: Services, *, version: str | None = None) -> Machin
         machine = _upgradable(tools.store.get(name))
         with journalled(session, machine, "upgrade"):
             found = located_at_work(machine, session)
-            machine = settled(found, session) if found != machine else machine
+            machine = with_address_certified(found, session) if found != machine else machine
             return session.perform((Reach(), Upgrade(version), Verify(), Complete()), machine)
 
 

@@ -59,7 +59,7 @@ def state_of(machine: Machine, session: Session) -> State:
         return State.UNKNOWN
 
 
-def settled(machine: Machine, session: Session) -> Machine:
+def with_address_certified(machine: Machine, session: Session) -> Machine:
     """Have the engine show a certificate for where it is now, and return the record.
 
     Can be repeated, wherever it was cut off. One that is half-made is left to the command that makes it.

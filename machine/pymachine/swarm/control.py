@@ -159,7 +159,7 @@ def via_of(machine: Machine, via: Sequence[str], tools: Services) -> list[str]:
     return found
 
 
-def settled(
+def joined_state(
     engine: ClusterEngine, machine: Machine, tools: Services, *, patience: float = JOIN_PATIENCE
 ) -> EngineSwarmState:
     """Return the engine's place once it is not on its way into a Swarm any more; unlocked, if the key is known.
@@ -240,7 +240,7 @@ def _cluster_of(engine: ClusterEngine, machine: Machine, tools: Services, *, unl
     except QuorumLost:
         raise
     except EngineError:
-        standing = settled(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.standing()
+        standing = joined_state(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.standing()
     if not standing.control:
         raise CheckFailed(_no_manager(machine, standing), hint="`pymachine swarm status` shows the managers")
     return engine.cluster().id

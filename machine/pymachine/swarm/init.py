@@ -10,7 +10,7 @@ from pymachine.model import Machine, Membership
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
-from pymachine.swarm.control import UNLOCK_KEY, addresses_of, engine_of, member_at_work, settled
+from pymachine.swarm.control import UNLOCK_KEY, addresses_of, engine_of, joined_state, member_at_work
 from pymachine.swarm.firewall import open_to_neighbours
 from pymachine.swarm.nodes import fit
 from pymachine.swarm.quorum import refuse_live_restore
@@ -38,7 +38,7 @@ def init(
     is a manager already is brought to what ``spec`` and ``node`` say, or left as it is with ``keep``.
     """
     with member_at_work(name, "init", tools) as (session, machine), engine_of(machine, session.tools) as engine:
-        standing = settled(engine, machine, tools)
+        standing = joined_state(engine, machine, tools)
         if standing.state == INACTIVE:
             others = [tools.store.get(peer) for peer in peers if peer != name]
             open_to_neighbours(machine, spec.data_path_port or DATA_PATH_PORT, session)

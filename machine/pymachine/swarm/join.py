@@ -17,8 +17,8 @@ from pymachine.swarm.control import (
     addresses_of,
     awaited,
     engine_of,
+    joined_state,
     member_at_work,
-    settled,
     unlocked,
 )
 from pymachine.swarm.firewall import open_to_neighbours
@@ -61,7 +61,7 @@ def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Serv
     """Return the node that the engine is in this very Swarm already; None once it is in none."""
     standing = unlocked(engine, machine, tools)
     if not _was_struck_off(machine, standing, manager):
-        standing = settled(engine, machine, tools)
+        standing = joined_state(engine, machine, tools)
     if standing.state == INACTIVE:
         refuse_live_restore(machine.name, standing)
         return None

@@ -9,7 +9,16 @@ from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import Machine
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
-from pymachine.swarm.control import UNLOCK_KEY, Control, control, engine_of, member_at_work, settled, unlocked, via_of
+from pymachine.swarm.control import (
+    UNLOCK_KEY,
+    Control,
+    control,
+    engine_of,
+    joined_state,
+    member_at_work,
+    unlocked,
+    via_of,
+)
 from pymachine.swarm.nodes import await_no_tasks, demote, forget
 from pymachine.swarm.quorum import may_go
 from pymachine.swarm.quorum_lease import leads, managers_held, quorum_held
@@ -98,7 +107,7 @@ def _walk_out(engine: ClusterEngine | None) -> None:
 
 def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tools: Services) -> bool:
     """Leave as the last manager, which ends the Swarm; false where it is not the last. Workers have to be gone."""
-    standing = settled(engine, machine, tools)
+    standing = joined_state(engine, machine, tools)
     if standing.state == INACTIVE:
         return machine.swarm is None or via_of(machine, via, tools) == [machine.name]
     if not standing.control:

@@ -18,9 +18,9 @@ from pymachine.swarm.control import (
     Control,
     awaited,
     engine_of,
+    joined_state,
     managers_of,
     member_at_work,
-    settled,
 )
 from pymachine.swarm.join import join
 from pymachine.swarm.parallel import together
@@ -111,7 +111,7 @@ def recover(tools: Services, names: Sequence[str] = (), *, survivor: str | None 
 def _go_on_alone(name: str, tools: Services) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
     with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, session.tools) as engine:
-        standing = settled(engine, machine, tools, patience=START_PATIENCE)
+        standing = joined_state(engine, machine, tools, patience=START_PATIENCE)
         _start_anew(machine, standing, engine)
         manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")
         key = engine.unlock_key().encode()
@@ -165,7 +165,7 @@ def _answer(name: str, tools: Services) -> EngineSwarmState | None:
     machine = tools.store.get(name)
     try:
         with engine_of(machine, tools) as engine:
-            standing = settled(engine, machine, tools, patience=START_PATIENCE)
+            standing = joined_state(engine, machine, tools, patience=START_PATIENCE)
     except PymachineError:
         return None
     # One that restarted without the others waits for them, and does not call itself a manager meanwhile.
