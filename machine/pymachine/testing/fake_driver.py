@@ -69,7 +69,7 @@ class FakeCloud:
     ``lacking`` names methods that its driver does not have. ``copies`` says whose disk a host began with, by ids.
     ``bakes`` names the image that its creates want baked, ``kept`` holds what was, and whose disk by its id.
     ``foreseen`` makes it a cloud that knows its hosts before they boot, and completes what it knows of them;
-    ``requests`` are those of every ``create``. ``needs_power_off`` says whether a host has to be off to be given other tags.
+    ``requests`` are those of every ``create``. ``needs_power_off``: a host has to be off to be given other tags.
     """
 
     def __init__(
