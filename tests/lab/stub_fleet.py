@@ -27,6 +27,7 @@ FACTS = {
     "os_release": 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n', "init": "systemd",
     "unit": "docker.service", "dockerd": "/usr/sbin/dockerd", "dockerd_version": "Docker version 26.1.5, build 1",
     "package": "docker.io 26.1.5", "unit_text": UNIT, "unit_properties": "ActiveState=active",
+    "info": json.dumps({"Swarm": {"LocalNodeState": "inactive"}}), "containers": "[]",
 }  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def _populate(stubs: Stubs, count: int) -> None:
             facts = {**FACTS, "hostname": name, "repository": ""}
             setup = plan_setup(machine, parse_facts(told({**facts, "complete": "yes"})))
             facts |= {"manifest": setup.manifest.text(), "daemon_json": setup.config.final.decode()}
-            facts |= {"info": json.dumps({"Swarm": {"LocalNodeState": "inactive"}}), "complete": "yes"}
+            facts |= {"complete": "yes"}
             (stubs.folder / "facts" / address).write_text(told(facts))
             lines.append(f"  - {{name: {name}, ssh: {{host: {address}, port: {stubs.port}}}}}")
     (stubs.folder / "fleet.yaml").write_text("\n".join(lines) + "\n")

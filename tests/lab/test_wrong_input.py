@@ -64,12 +64,15 @@ def test_a_key_that_the_host_does_not_know(bare: Host, workstation: Workstation,
 
 
 def test_unsupported_operating_system(bare: Host, workstation: Workstation) -> None:
+    # A system of an unknown name counts by its package manager: this one has none that is known.
     bare.exec("cp -a --remove-destination $(readlink -f /etc/os-release) /etc/os-release.kept")
     bare.exec("printf 'ID=plan9\\nNAME=\"Plan 9\"\\nVERSION_ID=4\\n' > /etc/os-release.new")
     bare.exec("mv /etc/os-release /etc/os-release.link; mv /etc/os-release.new /etc/os-release")
+    bare.exec("mv /usr/bin/apt-get /usr/bin/apt-get.kept")
     try:
         assert "plan9" in _refused(workstation, 3, *_at(bare, workstation), "node1")
     finally:
+        bare.exec("mv /usr/bin/apt-get.kept /usr/bin/apt-get")
         bare.exec("mv /etc/os-release.link /etc/os-release; rm /etc/os-release.kept")
 
 
