@@ -61,10 +61,15 @@ def manifest_of(host: Host) -> dict[str, Any]:
     return {name: value for name, value in manifest.items() if name not in ("hosts_before", "hostname_before")}
 
 
+# Whose first boot a host without cloud-init has done, and a folder that a set-up over SSH keeps its lock in.
+OF_ONE_WAY = ("/var/lib/pymachine/instance-id ", "ls: cannot access '/run/pymachine'", "/run/pymachine")
+
+
 def traces(host: Host) -> list[str]:
     """What is there once what follows the engine in the background is there as well."""
     host.finish_extras()
     lines = host.exec(FILES, check=False, timeout=120).stdout.splitlines()
+    lines = [line for line in lines if not line.startswith(OF_ONE_WAY)]
     at = next(number for number, line in enumerate(lines) if line.startswith(MANIFEST))
     return [*lines[: at + 1], *lines[at + 2 :]]
 

@@ -20,7 +20,8 @@ from lab.workstation import Workstation
 pytestmark = [pytest.mark.lab, pytest.mark.soak(150)]
 
 FreshHost = Callable[..., Host]
-NAMES = ("mgr", "one", "two")
+# Not those of the hosts that other tests of Swarms share: one lab has them all.
+NAMES = ("leader", "left", "right")
 WEB = "mkdir /www && echo here > /www/index.html && exec httpd -f -p 80 -h /www"
 
 
@@ -34,12 +35,12 @@ def test_a_rolling_upgrade_leaves_no_request_without_an_answer(
     workstation.pymachine("swarm", "create", *NAMES)
     publish = ("--publish", "mode=host,target=80,published=8088", "--mode", "global", "--endpoint-mode", "dnsrr")
     words = ("service", "create", "--detach", "--name", "web", "--no-resolve-image", "--stop-grace-period", "1s")
-    workstation.docker("mgr", *words, *publish, "busybox:swarm", "sh", "-c", WEB)
+    workstation.docker("leader", *words, *publish, "busybox:swarm", "sh", "-c", WEB)
     _until(lambda: all(_answers(host) for host in hosts.values()))
 
     with _asking(list(hosts.values())) as failures:
         told = workstation.pymachine("swarm", "upgrade").stdout.splitlines()
-    assert [line.split()[0] for line in told] == ["one", "two", "mgr"], "the leader is last"
+    assert [line.split()[0] for line in told] == ["left", "right", "leader"], "the leader is last"
     assert failures[1:] == [], f"{len(failures) - 1} of {failures[0]} requests found nobody"
     assert int(failures[0]) > 20
     status = workstation.pymachine("swarm", "status", "--json").stdout
