@@ -55,10 +55,13 @@ def first_boot_of(workstation: Workstation, name: str, os_release: str, *, early
     return FirstBoot(files, bundle.run.shell(), early=early)
 
 
+OF_BEFORE = ("hosts_before", "hostname_before", "hostname_text", "hostname_created")
+
+
 def manifest_of(host: Host) -> dict[str, Any]:
     """What is on record there, without what was there before: that differs, and nobody could have known it."""
     manifest: dict[str, Any] = json.loads(host.exec(f"cat {MANIFEST}").stdout)
-    return {name: value for name, value in manifest.items() if name not in ("hosts_before", "hostname_before")}
+    return {name: value for name, value in manifest.items() if name not in OF_BEFORE}
 
 
 # Whose first boot a host without cloud-init has done, and a folder that a set-up over SSH keeps its lock in.
