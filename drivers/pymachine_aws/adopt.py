@@ -25,7 +25,7 @@ _ID = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
 
 
 class AdoptedAws(Instances):
-    """Takes over an instance that is there, and lets go of it again. Changes nothing of it in EC2, nor its groups.
+    """Takes over an instance that is there, and releases it again. Changes nothing of it in EC2, nor its groups.
 
     Of the options, those that say where it is and how it is reached count.
     """
@@ -79,7 +79,7 @@ def _running(account: AwsAccount, wanted: LaunchConfig, request: Request) -> Des
     found = find_instance(account, name)
     if found is None:
         raise CheckFailed(
-            f"EC2 knows no instance {name} in {account.region}", hint="is it in another region? give --aws-region"
+            f"EC2 knows no instance {name} in {account.region}", hint="if it is in another region, give --aws-region"
         )
     if state_of(found) != "running":
         raise CheckFailed(f"{name} is {state_of(found)}", hint=_HINTS.get(state_of(found)))
@@ -125,8 +125,8 @@ def _handle(account: AwsAccount, wanted: LaunchConfig, request: Request, user: s
 def _login_key(request: Request) -> str:
     if request.login is None:
         raise NotSupported(
-            f"{request.adopted} cannot be looked at beforehand: EC2 Instance Connect lets in a key of ours only",
-            hint="leave out --dry-run",
+            f"{request.adopted} cannot be examined beforehand: EC2 Instance Connect accepts only pymachine's key",
+            hint="omit --dry-run",
         )
     return request.login.public_key.strip()
 
@@ -141,5 +141,5 @@ def _with_key(found: Instance, wanted: LaunchConfig) -> Instance:
 _HINTS = {
     "stopped": "start it first: `aws ec2 start-instances`",
     "stopping": "wait until it is stopped, then start it",
-    "pending": "it is on its way: give the same command again in a moment",
+    "pending": "its state is changing: run the same command again in a moment",
 }

@@ -50,7 +50,7 @@ def host_key(
         if clock.now() + PAUSE > end:
             raise DriverError(
                 f"the console of {ec2.instance} shows no SSH host key after {deadline:.0f} s",
-                hint="an image without cloud-init never shows it: --aws-host-key first-contact does without",
+                hint="an image without cloud-init never shows it: --aws-host-key first-contact does not need it",
             )
         clock.sleep(PAUSE)
 

@@ -122,7 +122,7 @@ def wait_running(account: AwsAccount, ec2: Ec2, clock: AwsClock, progress: Calla
         clock.sleep(wait.next_pause())
     raise DriverError(
         f"{ec2.instance} in {ec2.region} does not run after {PATIENCE:.0f} s",
-        hint="the same create goes on with it; `pymachine rm` removes it",
+        hint="the same create continues it; `pymachine rm` removes it",
     )
 
 
@@ -209,7 +209,7 @@ _ENDED = ("shutting-down", "terminated")
 _FIELDS = {"public": "PublicIpAddress", "private": "PrivateIpAddress"}
 _WORDS = {"public": "public IPv4", "private": "private IPv4", "ipv6": "IPv6"}
 _REMEDIES = {
-    "public": "its subnet gives out none: take another --aws-subnet, or --aws-address private",
-    "private": "take --aws-address ipv6",
-    "ipv6": "its subnet has no IPv6 block, or it was launched without --aws-ipv6: take --aws-address public",
+    "public": "its subnet assigns none: use another --aws-subnet, or --aws-address private",
+    "private": "use --aws-address ipv6",
+    "ipv6": "its subnet has no IPv6 block, or it was launched without --aws-ipv6: use --aws-address public",
 }

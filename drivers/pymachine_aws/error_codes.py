@@ -79,7 +79,7 @@ _ENDS = {
     "VolumeLimitExceeded": "the account's quota of EBS storage is used up: ask for more, or remove volumes",
     "Client.InternalError": "usually a KMS key that EC2 may not use: see --aws-kms-key and the key's policy",
     "InvalidSnapshot.NotFound": "the image's snapshot is gone or not shared with you: take another --aws-image",
-    "UserInitiatedShutdown": "somebody terminated it; the same create makes another one",
+    "UserInitiatedShutdown": "it was terminated; the same create makes another one",
     "InstanceInitiatedShutdown": "it shut itself down: its console output may say why",
 }
 

@@ -81,7 +81,7 @@ def not_authorised(error: Exception, call: AwsCall, decoded: Mapping[str, Any] |
     hint = f"a policy denies {action}: have it changed" if denied else f"have {action} allowed by an IAM policy"
     encoded = authorisation_message(error)
     if encoded and not decoded:
-        hint += f"; `aws sts decode-authorization-message --encoded-message {encoded}` tells why"
+        hint += f"; `aws sts decode-authorization-message --encoded-message {encoded}` shows why"
     return ApiError(f"{call.failed}: {text}", code=code_of(error), hint=hint)
 
 
@@ -125,7 +125,7 @@ def _refused(error: Exception, call: AwsCall, now: datetime) -> PymachineError:
     code = code_of(error)
     if getattr(error, "operation_name", "") in _CREDENTIALS_OF:
         hint = _ROLE if code in _NOT_ALLOWED else _again(call)
-        return CheckFailed(f"{call.failed}: no credentials could be had: {_message(error)} ({code})", hint=hint)
+        return CheckFailed(f"{call.failed}: no credentials could be obtained: {_message(error)} ({code})", hint=hint)
     if _is_about_keys(code, error):
         return _not_counting(error, code, now, call)
     if code in _NOT_ALLOWED:
@@ -146,15 +146,15 @@ def _not_counting(error: Exception, code: str, now: datetime, call: AwsCall) -> 
     if code in _SIGNATURE and skew is not None and abs(skew) > SKEW_ALLOWED:
         side = "behind" if skew > 0 else "ahead of"
         return CheckFailed(
-            f"{call.failed}: this computer's clock is {_span(abs(skew))} {side} AWS's, which takes five minutes",
-            hint="set the clock (`timedatectl set-ntp true`), then give the same command again",
+            f"{call.failed}: this computer's clock is {_span(abs(skew))} {side} AWS's, which tolerates five minutes",
+            hint="set the clock (`timedatectl set-ntp true`), then run the same command again",
         )
     if code in _EXPIRED:
         return CheckFailed(f"{call.failed}: the AWS credentials have expired ({code})", hint=_again(call))
     return CheckFailed(
         f"{call.failed}: AWS does not accept these credentials: {_message(error)} ({code})",
-        hint="`aws sts get-caller-identity` must work; are the keys complete and still active, and is the region "
-        "switched on for the account?",
+        hint="`aws sts get-caller-identity` must work; check that the keys are complete and active, and that the "
+        "region is enabled for the account",
     )
 
 
@@ -182,7 +182,7 @@ def _is_server_fault(error: Exception, code: str) -> bool:
 
 def _server_fault(error: Exception, call: AwsCall, code: str) -> Unreachable:
     kind = Unsure if call.changes else Trouble
-    return kind(f"{call.failed}: AWS has trouble of its own: {_message(error)} ({code})", hint=_SAME)
+    return kind(f"{call.failed}: AWS has an internal error: {_message(error)} ({code})", hint=_SAME)
 
 
 def plain(code: str) -> str:
@@ -197,18 +197,18 @@ def hint_of(code: str) -> str | None:
 
 def _hint(code: str, error: Exception) -> str | None:
     if code in _THROTTLED:
-        return "too many calls at once for this account: wait a minute, then give the same command again"
+        return "too many calls at once for this account: wait a minute, then run the same command again"
     if code == "OptInRequired":
         link = _LINK.search(_message(error))
         return f"accept the terms at {link[0].rstrip('.')}" if link else "subscribe to it in the AWS console first"
     return hint_of(code)
 
 
-_ROLE = "have these credentials allowed to take that role, or give another --aws-profile"
-_SAME = "give the same command again: it goes on where this one stopped"
+_ROLE = "allow these credentials to assume that role, or give another --aws-profile"
+_SAME = "run the same command again: it continues where this one stopped"
 _QUOTA = ": ask for more (Service Quotas in the AWS console), or remove what is not needed"
-_NO_ROOM = "no room there now: give further --aws-zone or --aws-instance-type, or try again later"
-_NO_VOLUME = "no room for its disk there now: give further --aws-zone, or another --aws-volume-type"
+_NO_ROOM = "no capacity there now: give additional --aws-zone or --aws-instance-type, or try again later"
+_NO_VOLUME = "no capacity for its disk there now: give additional --aws-zone, or another --aws-volume-type"
 _OFFERINGS = "`aws ec2 describe-instance-type-offerings --location-type availability-zone` lists the zones of a type"
 _GROUPS = "`aws ec2 describe-security-groups` lists the groups of the region"
 _HINTS = {
@@ -219,7 +219,7 @@ _HINTS = {
     "SecurityGroupLimitExceeded": "the quota of security groups is used up: --aws-security-group names one",
     "RulesPerSecurityGroupLimitExceeded": "the security group has no room for further rules" + _QUOTA,
     "PendingVerification": "AWS still verifies this account for the region; it may take some hours",
-    "AuthFailure": "has its owner shared it with this account?",
+    "AuthFailure": "its owner may not have shared it with this account",
     "Blocked": "AWS has blocked the account: open a case with its support",
     "InsufficientInstanceCapacity": _NO_ROOM,
     "InsufficientHostCapacity": _NO_ROOM,
@@ -231,7 +231,7 @@ _HINTS = {
     "SpotInstanceTermination": _NO_ROOM,
     "Unsupported": _OFFERINGS,
     "InsufficientFreeAddressesInSubnet": "the subnet has no free addresses: give another --aws-subnet",
-    "SpotMaxPriceTooLow": "raise --aws-spot-price or leave it out",
+    "SpotMaxPriceTooLow": "raise --aws-spot-price or omit it",
     "InvalidInstanceType": "`aws ec2 describe-instance-types` lists the types of the region",
     "InvalidAMIID": "AMIs are of one region: give one of this region, or an alias such as ubuntu-24.04",
     "InvalidSubnetID": "`aws ec2 describe-subnets` lists the subnets of the region",
@@ -246,7 +246,7 @@ _HINTS = {
 
 def _again(call: AwsCall) -> str:
     profile = f" --profile {call.profile}" if call.profile else ""
-    return f"log in again (`aws sso login{profile}`, or new keys), then give the same command again"
+    return f"log in again (`aws sso login{profile}`, or new keys), then run the same command again"
 
 
 def _no_keys(error: Exception, call: AwsCall) -> PymachineError:
@@ -271,12 +271,13 @@ def _stale_keys(error: Exception, call: AwsCall) -> PymachineError:
 
 def _unread_keys(error: Exception, call: AwsCall) -> PymachineError:
     return CheckFailed(
-        f"{call.failed}: no credentials could be had: {_line(error)}", hint="`aws sts get-caller-identity` must work"
+        f"{call.failed}: no credentials could be obtained: {_line(error)}",
+        hint="`aws sts get-caller-identity` must work",
     )
 
 
 def _bad_settings(error: Exception, call: AwsCall) -> PymachineError:
-    return UsageFault(f"the AWS configuration cannot be used: {_line(error)}", hint="mend ~/.aws/config")
+    return UsageFault(f"the AWS configuration cannot be used: {_line(error)}", hint="correct ~/.aws/config")
 
 
 def _no_region(error: Exception, call: AwsCall) -> PymachineError:
@@ -284,7 +285,7 @@ def _no_region(error: Exception, call: AwsCall) -> PymachineError:
 
 
 def _bad_region(error: Exception, call: AwsCall) -> PymachineError:
-    return UsageFault(f"--aws-region: {call.place!r} is no region", hint="write it like eu-central-1")
+    return UsageFault(f"--aws-region: {call.place!r} is not a valid region", hint="write it like eu-central-1")
 
 
 def _bad_endpoint(error: Exception, call: AwsCall) -> PymachineError:
@@ -294,14 +295,14 @@ def _bad_endpoint(error: Exception, call: AwsCall) -> PymachineError:
 def _not_connected(error: Exception, call: AwsCall) -> PymachineError:
     return Unreachable(
         f"{call.failed}: {call.endpoint} cannot be reached: {_line(error)}",
-        hint="are network, DNS and proxy (HTTPS_PROXY) in order, and the region's name and --aws-endpoint-url right?",
+        hint="check the network, DNS, proxy (HTTPS_PROXY), region and --aws-endpoint-url",
     )
 
 
 def _not_trusted(error: Exception, call: AwsCall) -> PymachineError:
     return Unreachable(
         f"{call.failed}: no trusted connection to {call.endpoint}: {_line(error)}",
-        hint="AWS_CA_BUNDLE names the certificates to trust, a company's proxy's say",
+        hint="AWS_CA_BUNDLE names the certificates to trust, e.g. those of a company's proxy",
     )
 
 

@@ -19,5 +19,5 @@ def refuse_another_account(account: AwsAccount, ec2: Ec2) -> None:
         raise DriverError(
             f"{ec2.instance or 'the instance'} is in the AWS account {ec2.account}, "
             f"and these credentials are of {here}",
-            hint="take the credentials, or the AWS_PROFILE, that it was created with",
+            hint="use the credentials, or the AWS_PROFILE, that it was created with",
         )

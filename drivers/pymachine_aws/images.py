@@ -99,7 +99,7 @@ def check_name(text: str, flag: str) -> str:
     if name in ALIASES or AMI.fullmatch(name):
         return name
     if name.startswith("ami-"):
-        raise UsageFault(f"{flag}: {text!r} is no AMI's id", hint="one looks like ami-0123456789abcdef0")
+        raise UsageFault(f"{flag}: {text!r} is not a valid AMI ID", hint="one looks like ami-0123456789abcdef0")
     near = difflib.get_close_matches(name, ALIASES, n=1)
     known = f"known are {', '.join(ALIASES)}, and AMIs such as ami-0123456789abcdef0"
     raise UsageFault(f"{flag}: no image {text!r}", hint=f"did you mean {near[0]}? {known}" if near else known)

@@ -17,7 +17,7 @@ def read_cidr(text: str, flag: str) -> str:
         network = ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
         raise UsageFault(
-            f"{flag}: {text!r} is no range of addresses", hint="write it like 203.0.113.0/24 or 2001:db8::/32"
+            f"{flag}: {text!r} is not a valid address range", hint="write it like 203.0.113.0/24 or 2001:db8::/32"
         ) from None
     if "/" in text and not _is_exact(text.strip()):
         raise UsageFault(
@@ -31,12 +31,12 @@ def read_ports(text: str, flag: str) -> PortRange:
     """Return ``8080``, ``53/udp`` or ``8000-8100``, TCP unless said. Raises ``UsageFault``."""
     match = _PORT.fullmatch(text.strip().lower())
     if not match:
-        raise UsageFault(f"{flag}: {text!r} is no port", hint="write 8080, 53/udp or 8000-8100")
+        raise UsageFault(f"{flag}: {text!r} is not a valid port", hint="write 8080, 53/udp or 8000-8100")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= 65535 or not 1 <= last <= 65535:
         raise UsageFault(f"{flag}: {text!r} is out of range", hint="ports are 1 to 65535")
     if first > last:
-        raise UsageFault(f"{flag}: {text!r} runs backwards", hint=f"write {last}-{first}")
+        raise UsageFault(f"{flag}: {text!r} is in descending order", hint=f"write {last}-{first}")
     return PortRange(first, last, match[3] or "tcp")
 
 

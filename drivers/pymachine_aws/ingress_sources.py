@@ -23,7 +23,7 @@ def sources_of(wanted: LaunchConfig, subnet: VpcSubnet) -> tuple[str, ...]:
     source = source_cidr(_first_host(there)) if there else None
     if source is None:
         raise DriverError(
-            f"this computer has no way to {there or 'addresses'} of {subnet.id}, which would tell its own address",
+            f"this computer has no route to {there or 'addresses'} of {subnet.id}, which would show its own address",
             hint="give --aws-allow with the addresses that may reach the machine, such as 10.0.0.0/8",
         )
     return (source,)

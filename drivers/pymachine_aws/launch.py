@@ -64,7 +64,7 @@ class Launch:
     def instance(self) -> Instance:
         """Return the instance, running: found again, or launched.
 
-        Raises ``DriverError``; what was made by then is remembered, and the same create goes on with it.
+        Raises ``DriverError``; what was made by then is remembered, and the same create continues it.
         """
         known = self._known()
         self._prepare()
@@ -105,7 +105,7 @@ class Launch:
         left = self._ec2.vpc
         if left != self._site.vpc:
             self._keep(vpc=self._site.vpc, group="")
-        self._request.progress("opening ports for us alone")
+        self._request.progress("opening ports for this computer only")
         group = security_group.ensure(self._account, self._site.vpc, self._rules(), self._clock)
         self._groups = (group,)
         if group != self._ec2.group:
@@ -135,7 +135,7 @@ class Launch:
         try:
             return self._run_on(found)
         except NoRoom as none:
-            self._request.notice(f"{none.message}: another one takes its place")
+            self._request.notice(f"{none.message}: another one replaces it")
             self._begin_anew()
             return None
 
@@ -143,7 +143,7 @@ class Launch:
         if known and describe.state_of(known) in describe.KEPT:
             return known
         if known:
-            self._request.notice(f"{self._ec2.instance} is gone: another one takes its place")
+            self._request.notice(f"{self._ec2.instance} is gone: another one replaces it")
             self._begin_anew()
         if self._ec2.token and self._begun() is None:
             return self._launched_otherwise()
@@ -162,7 +162,7 @@ class Launch:
             self._begin_anew()
             return None
         self._keep(instance=found[0]["InstanceId"])
-        self._request.notice(f"{self._ec2.instance} was launched with other options, and stays as it is")
+        self._request.notice(f"{self._ec2.instance} was launched with other options, and is not changed")
         return found[0]
 
     def _run_on(self, found: Described) -> Described:
@@ -238,7 +238,7 @@ class Launch:
     def _weighed(self, error: ApiError | Unreachable) -> Described | None:
         """See to what asking again needs, if that is worth it, else raise; return what turned out to be there."""
         if not isinstance(error, ApiError):
-            self._request.progress(f"asking again for the same instance: {error.message}")
+            self._request.progress(f"requesting the same instance again: {error.message}")
         elif error_codes.lacks_room(error.code):
             raise NoRoom(error.message, code=error.code) from error
         elif error.code in error_codes.GROUP_GONE and not self._site.groups:
@@ -297,7 +297,7 @@ class Launch:
 def _refuse_another_region(ec2: Ec2, region: str, name: str) -> None:
     if ec2.region != region and (ec2.token or ec2.vpc or ec2.key_pair):
         raise CheckFailed(
-            f"machine {name} is half-made in {ec2.region}, and {region} is asked for",
+            f"machine {name} is half-made in {ec2.region}, but {region} is requested",
             hint=f"give --aws-region {ec2.region}, or `pymachine rm {name}` first",
         )
 
@@ -316,9 +316,9 @@ _WORDS = {
 def _no_room(full: Sequence[tuple[Attempt, NoRoom]], wanted: LaunchConfig) -> ApiError:
     """Return one error for all attempts, with what mends each."""
     quota = all(none.reach is RefusalScope.QUOTA for _, none in full)
-    first = "the account's quota leaves no room for the instance:" if quota else "there is no room for the instance:"
+    first = "the account's quota does not allow the instance:" if quota else "there is no capacity for the instance:"
     hints = [none.hint for _, none in full if none.hint]
     if "spot" in wanted.markets and "" not in wanted.markets:
-        hints.append("--aws-spot-fallback takes an on-demand instance then")
+        hints.append("--aws-spot-fallback uses an on-demand instance in that case")
     lines = (f"{_place(attempt)}: {none.message}" for attempt, none in full)
     return ApiError("\n  ".join((first, *lines)), code=full[-1][1].code, hint="; ".join(dict.fromkeys(hints)) or None)

@@ -52,7 +52,7 @@ def find(search: Search, account: AwsAccount | None = None, now: datetime | None
         try:
             found += looked.result()
         except PymachineError as error:
-            search.notice(f"not looked in {place.account.region}: {error.message}")
+            search.notice(f"not searched {place.account.region}: {error.message}")
     return found
 
 

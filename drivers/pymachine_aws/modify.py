@@ -78,7 +78,7 @@ class _Refit:
             step()
         if self._ec2.group and not self._names.isdisjoint(ACCESS):
             self._open(clock)
-            listener.notice("its group is shared: what it let in before is still let in")
+            listener.notice("its group is shared: what it allowed before is still allowed")
 
     def other_type(self) -> str | None:
         """Return the type that it is to become, None where it has one of those that are asked for."""
@@ -166,8 +166,8 @@ def _reshape(account: AwsAccount, volume: str, wanted: Volume, clock: AwsClock) 
 def _explained(error: ApiError, volume: str) -> DriverError:
     if error.code in ("VolumeModificationRateExceeded", "IncorrectModificationState"):
         return DriverError(
-            f"EBS does not change {volume} again so soon: {error.message}",
-            hint="a volume can be changed once in six hours, and after the last change is through: apply again then",
+            f"EBS does not change {volume} again yet: {error.message}",
+            hint="a volume can be changed once in six hours, after the last change is complete: apply again then",
         )
     return error
 
@@ -181,9 +181,9 @@ def _await_shape(account: AwsAccount, volume: str, clock: AwsClock) -> None:
         if state in ("optimizing", "completed"):
             return
         if state == "failed":
-            raise DriverError(f"EBS could not change {volume}: {found[-1].get('StatusMessage') or 'it says not why'}")
+            raise DriverError(f"EBS could not change {volume}: {found[-1].get('StatusMessage') or 'no reason given'}")
         clock.sleep(PAUSE)
-    raise DriverError(f"EBS has not changed {volume} within {RESHAPING:.0f} s", hint="apply again goes on waiting")
+    raise DriverError(f"EBS has not changed {volume} within {RESHAPING:.0f} s", hint="apply again continues waiting")
 
 
 def _parts_of(described: Described) -> Sequence[str]:

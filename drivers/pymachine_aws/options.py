@@ -12,7 +12,7 @@ DEFAULT_TYPES = ("t3.small",)
 CHECKIP_URL = "https://checkip.amazonaws.com"
 
 _CREDENTIALS = (
-    "a command line can be read by others: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --aws-profile"
+    "other users can read a command line: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --aws-profile"
 )
 
 
@@ -67,7 +67,7 @@ class AwsOptions:
     aws_security_group: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "security group that is there already, by id or name, and is left as it is [default: one of our own]",
+            "existing security group, by ID or name; it is not changed [default: one made by pymachine]",
             metavar="GROUP",
             env="AWS_SECURITY_GROUP",
             aliases=("--amazonec2-security-group",),
@@ -76,7 +76,7 @@ class AwsOptions:
     aws_allow: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "addresses that our own security group lets in [default: the address that you come from]",
+            "addresses that pymachine's security group allows [default: your public address]",
             metavar="CIDR",
             env="PYMACHINE_AWS_ALLOW",
         ),
@@ -84,7 +84,7 @@ class AwsOptions:
     aws_open_port: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "further port to open to these addresses: 8080, 53/udp, 8000-8100",
+            "additional port to open to these addresses: 8080, 53/udp, 8000-8100",
             metavar="PORT[/udp]",
             aliases=("--amazonec2-open-port",),
         ),
@@ -92,7 +92,7 @@ class AwsOptions:
     aws_image: str = field(
         default=DEFAULT_IMAGE,
         metadata=option(
-            "what it boots: an AMI, or an alias: ubuntu-26.04, -24.04, -22.04, debian-13, -12, al2023",
+            "image to boot: an AMI, or an alias: ubuntu-26.04, -24.04, -22.04, debian-13, -12, al2023",
             metavar="IMAGE",
             env="AWS_AMI",
             aliases=("--aws-ami", "--amazonec2-ami"),
@@ -101,7 +101,7 @@ class AwsOptions:
     aws_instance_type: tuple[str, ...] = field(
         default=DEFAULT_TYPES,
         metadata=option(
-            "instance type; several are tried in turn when there is no room",
+            "instance type; several are tried in turn if there is no capacity",
             metavar="TYPE",
             env="AWS_INSTANCE_TYPE",
             aliases=("--amazonec2-instance-type",),
@@ -123,7 +123,7 @@ class AwsOptions:
         ),
     )
     aws_volume_iops: int | None = field(
-        default=None, metadata=option("I/O operations a second of the root volume", metavar="N")
+        default=None, metadata=option("I/O operations per second of the root volume", metavar="N")
     )
     aws_volume_throughput: int | None = field(
         default=None, metadata=option("throughput of the root volume in MiB/s", metavar="N")
@@ -142,18 +142,18 @@ class AwsOptions:
         ),
     )
     aws_spot: bool = field(
-        default=False, metadata=option("take spare capacity (spot)", aliases=("--amazonec2-request-spot-instance",))
+        default=False, metadata=option("use a spot instance", aliases=("--amazonec2-request-spot-instance",))
     )
     aws_spot_price: str | None = field(
         default=None,
         metadata=option(
-            "most to pay an hour for spot, in dollars [default: the on-demand price]",
+            "maximum spot price per hour, in dollars [default: the on-demand price]",
             metavar="PRICE",
             aliases=("--amazonec2-spot-price",),
         ),
     )
     aws_spot_fallback: bool = field(
-        default=False, metadata=option("take an on-demand instance when there is no spot capacity")
+        default=False, metadata=option("use an on-demand instance if there is no spot capacity")
     )
     aws_instance_profile: str | None = field(
         default=None,
@@ -176,7 +176,7 @@ class AwsOptions:
     aws_user_data: str | None = field(
         default=None,
         metadata=option(
-            "cloud-config file or script to merge into ours",
+            "cloud-config file or script to merge into pymachine's",
             metavar="FILE",
             env="AWS_USERDATA",
             aliases=("--amazonec2-userdata",),
@@ -185,19 +185,19 @@ class AwsOptions:
     aws_key_pair: str | None = field(
         default=None,
         metadata=option(
-            "EC2 key pair that opens the host as well [default: none, cloud-init puts our key there]",
+            "additional EC2 key pair for the host [default: none, cloud-init installs pymachine's key]",
             metavar="NAME",
             env="AWS_KEYPAIR_NAME",
             aliases=("--amazonec2-keypair-name",),
         ),
     )
     aws_import_key: bool = field(
-        default=False, metadata=option("bring our key as an EC2 key pair, for images without cloud-init")
+        default=False, metadata=option("install pymachine's key as an EC2 key pair, for images without cloud-init")
     )
     aws_ssh_key: str | None = field(
         default=None,
         metadata=option(
-            "private key file that opens the host as well; the way in to an adopted instance",
+            "additional private key file for the host; required for an adopted instance",
             metavar="FILE",
             env="AWS_SSH_KEYPATH",
             aliases=("--amazonec2-ssh-keypath",),
@@ -224,7 +224,7 @@ class AwsOptions:
     aws_ssh_via: Literal["direct", "instance-connect", "ssm"] = field(
         default="direct",
         metadata=option(
-            "way in for SSH: direct; instance-connect, which sends a key that counts for a minute; or ssm, through "
+            "SSH connection: direct; instance-connect, which sends a key valid for a minute; or ssm, through "
             "Session Manager and its plugin",
             metavar="WAY",
             env="PYMACHINE_AWS_SSH_VIA",
@@ -233,7 +233,7 @@ class AwsOptions:
     aws_host_key: Literal["first-contact", "console"] = field(
         default="first-contact",
         metadata=option(
-            "where the host's SSH key is learned: at first contact, or from the instance's console output before",
+            "source of the host's SSH key: first contact, or the instance's console output before it",
             metavar="FROM",
             env="PYMACHINE_AWS_HOST_KEY",
         ),
@@ -241,7 +241,7 @@ class AwsOptions:
     aws_address: Literal["public", "private", "ipv6"] = field(
         default="public",
         metadata=option(
-            "address to use of the instance: public, private, or ipv6", metavar="KIND", env="PYMACHINE_AWS_ADDRESS"
+            "address of the instance to use: public, private, or ipv6", metavar="KIND", env="PYMACHINE_AWS_ADDRESS"
         ),
     )
     aws_use_private_address: bool = field(
@@ -250,19 +250,19 @@ class AwsOptions:
     )
     aws_private_address_only: bool = field(
         default=False,
-        metadata=option("have no public address at all", aliases=("--amazonec2-private-address-only",)),
+        metadata=option("assign no public address", aliases=("--amazonec2-private-address-only",)),
     )
-    aws_ipv6: bool = field(default=False, metadata=option("give it an IPv6 address of the subnet"))
+    aws_ipv6: bool = field(default=False, metadata=option("assign an IPv6 address of the subnet"))
     aws_metadata_hops: int = field(
-        default=2, metadata=option("hops to the metadata service (IMDSv2); 1 keeps containers out", metavar="N")
+        default=2, metadata=option("hop limit of the metadata service (IMDSv2); 1 denies containers", metavar="N")
     )
     aws_monitoring: bool = field(
-        default=False, metadata=option("detailed monitoring, which costs", aliases=("--amazonec2-monitoring",))
+        default=False, metadata=option("detailed monitoring (charged)", aliases=("--amazonec2-monitoring",))
     )
     aws_ebs_optimized: bool = field(
         default=False,
         metadata=option(
-            "ask for EBS optimisation, which newer types have anyway",
+            "enable EBS optimisation; newer types always have it",
             aliases=("--amazonec2-use-ebs-optimized-instance",),
         ),
     )
@@ -277,9 +277,7 @@ class AwsOptions:
     )
     aws_checkip_url: str = field(
         default=CHECKIP_URL,
-        metadata=option(
-            "page that tells which address you come from", metavar="URL", env="PYMACHINE_AWS_CHECKIP_URL"
-        ),
+        metadata=option("page that returns your public address", metavar="URL", env="PYMACHINE_AWS_CHECKIP_URL"),
     )
     aws_retries: int = field(
         default=8,
@@ -288,7 +286,7 @@ class AwsOptions:
     aws_insecure_transport: bool = field(
         default=False,
         metadata=option(
-            "let the endpoint's URL begin with http:",
+            "allow an http: URL as the endpoint",
             env="AWS_INSECURE_TRANSPORT",
             aliases=("--amazonec2-insecure-transport",),
         ),
@@ -296,7 +294,7 @@ class AwsOptions:
     aws_security_group_readonly: bool = field(
         default=False,
         metadata=option(
-            "of no effect: given groups are never edited",
+            "no effect: given groups are never changed",
             env="AWS_SECURITY_GROUP_READONLY",
             aliases=("--amazonec2-security-group-readonly",),
         ),
@@ -307,6 +305,6 @@ class AwsOptions:
     aws_block_duration: str | None = field(
         default=None,
         metadata=refused(
-            "--amazonec2-block-duration-minutes", "AWS no longer sells spot instances for a fixed time: leave it out"
+            "--amazonec2-block-duration-minutes", "AWS no longer offers spot instances for a fixed time: omit it"
         ),
     )

@@ -25,7 +25,7 @@ _ID = "(?:[0-9a-f]{8}|[0-9a-f]{17})"
 _PRICE = re.compile(r"\d{1,4}(\.\d{1,10})?")
 _PROFILE = re.compile(r"[\w+=,.@-]{1,128}|arn:aws[a-z-]*:iam::\d{12}:instance-profile/[\w+=,.@/-]+", re.ASCII)
 _MOST_TRIES = 50
-_LESS = "leave one of the two out"
+_LESS = "omit one of the two"
 
 
 def read_options(options: AwsOptions) -> LaunchConfig:
@@ -59,7 +59,7 @@ def _check_contradictions(options: AwsOptions) -> None:
     """Raise ``UsageFault`` for options that exclude each other."""
     spot, groups = _is_spot(options), bool(options.aws_security_group)
     private = options.aws_use_private_address
-    edit = "the groups of --aws-security-group are left as they are: open it there, or leave them out"
+    edit = "the groups of --aws-security-group are not changed: open it there, or omit them"
     excluded = (
         (options.aws_spot_fallback and not spot, "--aws-spot-fallback", "--aws-spot is not given", "add --aws-spot"),
         (private and options.aws_address == "ipv6", "--aws-use-private-address", "--aws-address is ipv6", _LESS),
@@ -84,12 +84,12 @@ def _region(name: str | None) -> str | None:
         raise UsageFault(
             f"--aws-region: {name!r} is a zone", hint=f"give --aws-region {name[:-1]} --aws-zone {name[-1]}"
         )
-    raise UsageFault(f"--aws-region: {name!r} is no region", hint="write it like eu-central-1")
+    raise UsageFault(f"--aws-region: {name!r} is not a valid region", hint="write it like eu-central-1")
 
 
 def _named(name: str | None, flag: str) -> str | None:
     if name is not None and (not name.strip() or not name.isprintable()):
-        raise UsageFault(f"{flag}: {name!r} is no name", hint="give a name, or leave it out")
+        raise UsageFault(f"{flag}: {name!r} is not a valid name", hint="give a name, or omit it")
     return name
 
 
@@ -120,7 +120,7 @@ def _endpoint(options: AwsOptions) -> str | None:
     if scheme == "http" and not options.aws_insecure_transport and not _is_here(url):
         raise UsageFault(
             f"--aws-endpoint-url: {url} would send requests in clear",
-            hint="give an https: URL, or --aws-insecure-transport where that is meant",
+            hint="give an https: URL, or --aws-insecure-transport if that is intended",
         )
     return url.rstrip("/")
 
@@ -128,7 +128,7 @@ def _endpoint(options: AwsOptions) -> str | None:
 def _checkip(url: str) -> str:
     if _web_address(url, "--aws-checkip-url") == "http" and not _is_here(url):
         raise UsageFault(
-            f"--aws-checkip-url: anybody on the way could change what {url} says", hint="give an https: URL"
+            f"--aws-checkip-url: the answer of {url} could be changed in transit", hint="give an https: URL"
         )
     return url
 
@@ -141,7 +141,9 @@ def _web_address(url: str, flag: str) -> str:
     except ValueError:  # a port that is no number
         usable = False
     if not usable or not url.isprintable() or " " in url or parts.username is not None:
-        raise UsageFault(f"{flag}: {url!r} is no URL of a web server", hint="write it like https://host:port")
+        raise UsageFault(
+            f"{flag}: {url!r} is not a valid URL of a web server", hint="write it like https://host:port"
+        )
     return parts.scheme
 
 
@@ -171,7 +173,9 @@ def _groups(names: tuple[str, ...]) -> tuple[str, ...]:
         if name.startswith("sg-"):  # AWS keeps this beginning for ids
             _one(name, re.compile(f"sg-{_ID}"), "--aws-security-group", "sg-0123456789abcdef0, or give its name")
         elif not name.strip() or len(name) > 255 or not name.isprintable():
-            raise UsageFault(f"--aws-security-group: {name[:40]!r} is no group", hint="give its id or its name")
+            raise UsageFault(
+                f"--aws-security-group: {name[:40]!r} is not a valid security group", hint="give its id or its name"
+            )
     return tuple(dict.fromkeys(names))
 
 
@@ -231,7 +235,9 @@ def _price(text: str | None) -> str | None:
         return None
     bare = text.strip().removeprefix("$")
     if not _PRICE.fullmatch(bare) or float(bare) == 0:
-        raise UsageFault(f"--aws-spot-price: {text!r} is no price", hint="give dollars an hour, such as 0.05")
+        raise UsageFault(
+            f"--aws-spot-price: {text!r} is not a valid price", hint="give dollars an hour, such as 0.05"
+        )
     return bare
 
 

@@ -58,7 +58,7 @@ def _attempts(
         raise CheckFailed(f"{_names(kinds)} cannot have IPv6 addresses", hint="give a newer --aws-instance-type")
     markets = [(market, kind) for market in wanted.markets for kind in kinds if kind.spot or market != "spot"]
     if not markets:
-        raise CheckFailed(f"{_names(kinds)} cannot be had as spot instances", hint="leave --aws-spot out")
+        raise CheckFailed(f"{_names(kinds)} cannot be had as spot instances", hint="omit --aws-spot")
     fitting = _fitting_images(account, wanted, kinds)
     return tuple(
         Attempt(kind.name, fitting[kind.name], subnet, market)
@@ -91,7 +91,7 @@ def _check_device(found: Mapping[str, AmiChoice], wanted: LaunchConfig) -> None:
         if wanted.volume.device not in (None, image.device):
             raise CheckFailed(
                 f"--aws-device-name: the root of {image.id} is {image.device}, not {wanted.volume.device}",
-                hint="leave it out: the image tells",
+                hint="omit it: the image defines it",
             )
 
 
@@ -100,7 +100,7 @@ def _offered_nowhere(kinds: Sequence[InstanceType], subnets: Sequence[VpcSubnet]
     return CheckFailed(
         f"{_names(kinds)} is not offered in {zones}",
         hint="give another --aws-zone or --aws-instance-type; `aws ec2 describe-instance-type-offerings "
-        "--location-type availability-zone` tells where",
+        "--location-type availability-zone` shows where",
     )
 
 
@@ -142,7 +142,7 @@ def _no_group(account: AwsAccount, vpc: str, name: str) -> CheckFailed:
         f"there is no security group {name} in {vpc}",
         hint=f"did you mean {near[0]}?"
         if near
-        else "`aws ec2 describe-security-groups` lists them; leave it out for one of our own",
+        else "`aws ec2 describe-security-groups` lists them; omit it to use one made by pymachine",
     )
 
 
@@ -154,5 +154,5 @@ def _check_key_pair(account: AwsAccount, wanted: LaunchConfig) -> None:
     if not account.read("describe_key_pairs", f"look for key pair {name}", Filters=filters).get("KeyPairs"):
         raise CheckFailed(
             f"there is no key pair {name} in {account.region}",
-            hint="`aws ec2 describe-key-pairs` lists them; or leave it out: cloud-init brings our key",
+            hint="`aws ec2 describe-key-pairs` lists them; or omit it: cloud-init installs pymachine's key",
         )

@@ -146,7 +146,7 @@ class _Switch:
                 raise self._fell_back()
         raise DriverError(
             f"{self._ec2.instance} does not run after {START_PATIENCE:.0f} s",
-            hint="`pymachine start` goes on waiting",
+            hint="`pymachine start` continues waiting",
         )
 
     def stop(self, patience: float) -> None:
@@ -162,7 +162,7 @@ class _Switch:
                 self._call("stop_instances", "stop")
         raise DriverError(
             f"{self._ec2.instance} is still {self._told} after {STOP_PATIENCE:.0f} s",
-            hint="EC2 goes on with it; one that stays so for long is a case for AWS's support",
+            hint="EC2 is still working on it; if it stays so, contact AWS support",
         )
 
     def reboot(self) -> None:
@@ -174,9 +174,9 @@ class _Switch:
             self._listener.progress("its SSH port cannot be seen from here: giving the reboot some time")
             self._watch.clock.sleep(BLIND_PAUSE)
             return
-        self._listener.progress("waiting for it to go down and come back")
-        self._await_port(place, False, "was told to reboot and does not go down")
-        self._await_port(place, True, "went down to reboot and does not come back")
+        self._listener.progress("waiting for the reboot")
+        self._await_port(place, False, "was told to reboot and did not shut down")
+        self._await_port(place, True, "shut down to reboot and did not come back")
 
     def _await_port(self, place: tuple[str, int], wanted: bool, otherwise: str) -> None:
         for _ in self._watch.ticks(REBOOT_PATIENCE, GLANCE):
@@ -201,7 +201,7 @@ class _Switch:
                 raise
             raise DriverError(
                 f"EC2 has no room to start {self._ec2.instance} now: {error.message}",
-                hint="its type and zone are settled: try again later, or change its type in AWS's console",
+                hint="its type and zone are fixed: try again later, or change its type in AWS's console",
             ) from error
 
     def _call(self, operation: str, verb: str, **how: Any) -> bool:
@@ -223,7 +223,7 @@ class _Switch:
         if self._described.get("InstanceLifecycle") == "spot":
             why = "a one-time spot instance runs until it is terminated"
         elif self._described.get("RootDeviceType") == "instance-store":
-            why = "its root disk is an instance store, which goes with the power"
+            why = "its root disk is an instance store, which is lost when it stops"
         else:
             return error
         return NotSupported(f"{self._ec2.instance} cannot be stopped: {why}", hint="`pymachine rm` terminates it")

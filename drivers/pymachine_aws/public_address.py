@@ -48,7 +48,7 @@ def cidr_of(answer: str, where: str) -> str:
     except ValueError:
         raise DriverError(f"{where} does not answer with an address: {text[:40]!r}", hint=_GIVE) from None
     if address.is_unspecified or address.is_multicast:
-        raise DriverError(f"{where} answers with {address}, from which nobody comes", hint=_GIVE)
+        raise DriverError(f"{where} answers with {address}, which is not a public address", hint=_GIVE)
     return _range(address)
 
 
@@ -65,6 +65,6 @@ def _fetched(url: str, deadline: float) -> str:
             return str(answer.read(_LONGEST).decode("ascii", "replace"))
     except urllib.error.HTTPError as error:
         with error:
-            raise DriverError(f"{url} does not tell our address: HTTP {error.code}", hint=_GIVE) from None
+            raise DriverError(f"{url} does not return our public address: HTTP {error.code}", hint=_GIVE) from None
     except (OSError, ValueError) as error:  # URLError is an OSError; a cut-off answer is one, too
-        raise Unreachable(f"{url} does not tell our address: {error}", hint=_GIVE) from error
+        raise Unreachable(f"{url} does not return our public address: {error}", hint=_GIVE) from error

@@ -100,7 +100,7 @@ class _Removal:
             if self._clock.now() > end:
                 ids = ", ".join(each["InstanceId"] for each in left)
                 raise DriverError(
-                    f"{ids} is still shutting down after {ENDING:.0f} s, and has our security group",
+                    f"{ids} is still shutting down after {ENDING:.0f} s, and uses our security group",
                     hint="the same rm, later, removes the group as well",
                 )
             self._clock.sleep(pause)
@@ -112,5 +112,5 @@ def protected(instance: str, region: str) -> DriverError:
     return DriverError(
         f"{instance} is protected against termination",
         hint=f"`aws ec2 modify-instance-attribute --region {region} --instance-id {instance} "
-        "--no-disable-api-termination` lifts it, then remove the machine again",
+        "--no-disable-api-termination` disables that, then remove the machine again",
     )

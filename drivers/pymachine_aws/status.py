@@ -56,7 +56,7 @@ def inspect_all(
     groups = _by_place(machines)
     for place, group in groups.items():
         asking = _Asking(place, group, account, deadline, clock)
-        # A look-up of a name knows no deadline: a thread that is late is left to itself.
+        # A look-up of a name knows no deadline: a thread that is late is left as it is.
         threading.Thread(target=asking.put_answer, args=(answers,), daemon=True).start()
     found = dict(_in_time(answers, len(groups), end))
     return [_status_in(found.get(_place(ec2)), ec2, deadline) for ec2 in machines]

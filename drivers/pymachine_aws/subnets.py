@@ -51,7 +51,7 @@ def _check_vpc(found: Sequence[Described], wanted: LaunchConfig) -> None:
     vpcs = {str(each["VpcId"]): str(each["SubnetId"]) for each in reversed(found)}
     if wanted.vpc and set(vpcs) != {wanted.vpc}:
         other, name = next((vpc, name) for vpc, name in vpcs.items() if vpc != wanted.vpc)
-        raise CheckFailed(f"subnet {name} is of {other}, not of {wanted.vpc}", hint="leave --aws-vpc out")
+        raise CheckFailed(f"subnet {name} is of {other}, not of {wanted.vpc}", hint="omit --aws-vpc")
     if len(vpcs) > 1:
         raise UsageFault(
             f"--aws-subnet: the subnets are of several VPCs: {', '.join(sorted(vpcs))}",
@@ -151,7 +151,7 @@ def _tests(zones: Sequence[str], wanted: LaunchConfig) -> list[_Test]:
         ),
     ]
     if wanted.way.ipv6:
-        tests.append((_has_ipv6, "has an IPv6 block", "associate one, or leave IPv6 out"))
+        tests.append((_has_ipv6, "has an IPv6 block", "associate one, or omit IPv6"))
     return tests
 
 

@@ -19,11 +19,11 @@ def read_tags(given: Iterable[str], flag: str) -> dict[str, str]:
     for key, value in _pairs(given, flag):
         _check(key, value, flag)
         if key in found:
-            raise UsageFault(f"{flag}: key {key!r} is given twice", hint="leave one of them out")
+            raise UsageFault(f"{flag}: key {key!r} is given twice", hint="omit one of them")
         found[key] = value
     room = MOST - len(tags.of_machine("", "", "x", {}))
     if len(found) > room:
-        raise UsageFault(f"{flag}: {len(found)} tags are too many", hint=f"there is room for {room} besides ours")
+        raise UsageFault(f"{flag}: {len(found)} tags are too many", hint=f"{room} are allowed besides pymachine's")
     return found
 
 
@@ -47,7 +47,7 @@ def _check(key: str, value: str, flag: str) -> None:
     if not key:
         raise UsageFault(f"{flag}: the value {value!r} has no key", hint="write KEY=VALUE")
     if key.lower().startswith(_RESERVED):
-        raise UsageFault(f"{flag}: {key!r} begins with a reserved word", hint="choose another key")
+        raise UsageFault(f"{flag}: {key!r} starts with a reserved word", hint="choose another key")
     if len(key) > _LONGEST_KEY:
         raise UsageFault(f"{flag}: key {key[:20]}… has {len(key)} characters", hint=f"{_LONGEST_KEY} are allowed")
     if len(value) > _LONGEST_VALUE:

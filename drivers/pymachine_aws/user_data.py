@@ -64,7 +64,7 @@ def second_keys(path: str | None) -> list[str]:
     if key.public is None:
         raise UsageFault(
             f"{path} is encrypted in a way that hides its public key",
-            hint=f"put that beside it: `ssh-keygen -y -f {path} >{path}.pub`",
+            hint=f"write it to a file beside it: `ssh-keygen -y -f {path} >{path}.pub`",
         )
     return [key.public.line]
 
@@ -74,5 +74,5 @@ def _too_large(composed: Composition, plain: int, packed: int) -> UsageFault:
     return UsageFault(
         f"the user-data is {plain} bytes, {packed} compressed, and EC2 takes {LIMIT}: "
         f"{ours} of them are ours, {plain - ours} come from {_FILE}",
-        hint="have the host fetch what is large, from S3 say, instead of carrying it",
+        hint="let the host download large files, e.g. from S3",
     )

@@ -57,7 +57,7 @@ def read_volume(options: AwsOptions) -> Volume:
 
 def _kind(name: str) -> VolumeType:
     if name in ("st1", "sc1"):
-        raise UsageFault(f"--aws-volume-type: nothing boots from {name}", hint="give gp3")
+        raise UsageFault(f"--aws-volume-type: {name} cannot be a boot volume", hint="give gp3")
     if name not in KINDS:
         raise UsageFault(f"--aws-volume-type: no type {name!r}", hint=f"types: {', '.join(KINDS)}")
     return KINDS[name]
@@ -82,7 +82,7 @@ def _check_size(volume: Volume, kind: VolumeType) -> None:
 def _check_iops(volume: Volume, kind: VolumeType) -> None:
     if volume.iops is None:
         if kind.needs_iops:
-            raise UsageFault(f"--aws-volume-type: {volume.kind} needs --aws-volume-iops", hint="give it, or take gp3")
+            raise UsageFault(f"--aws-volume-type: {volume.kind} needs --aws-volume-iops", hint="give it, or use gp3")
         return
     if kind.iops is None:
         raise UsageFault(f"--aws-volume-iops: {volume.kind} takes none", hint="--aws-volume-type gp3, io1 or io2")
@@ -115,9 +115,9 @@ def _check_range(value: int, limits: tuple[int, int], flag: str, kind: str) -> N
 
 def _check_rest(volume: Volume) -> None:
     if volume.kms_key is not None and not volume.encrypted:
-        raise UsageFault("--aws-kms-key: the volume is not to be encrypted", hint="leave one of the two out")
+        raise UsageFault("--aws-kms-key: the volume is not encrypted", hint="omit one of the two")
     if volume.kms_key is not None and not volume.kms_key.strip():
         raise UsageFault("--aws-kms-key: it is empty", hint="give a key's id, ARN or alias/NAME")
     device = volume.device
     if device is not None and (not device.removeprefix("/dev/").isalnum()):
-        raise UsageFault(f"--aws-device-name: {device!r} is no device", hint="leave it out: the image tells")
+        raise UsageFault(f"--aws-device-name: {device!r} is not a valid device", hint="omit it: the image defines it")

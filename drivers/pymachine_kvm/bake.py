@@ -87,6 +87,6 @@ def _refuse_taken(shelf: Shelf, image: Image) -> None:
     taken = shelf.find(name)
     if taken is not None and not is_baked(taken):
         raise CheckFailed(
-            f"image {image.name} would be baked into image {name}, and there is another of that name",
-            hint=f"`--kvm-image {name}` takes that one; or `pymachine image rm {name}` first",
+            f"image {image.name} would be baked into image {name}, and there is another one of that name",
+            hint=f"`--kvm-image {name}` uses that one; or `pymachine image rm {name}` first",
         )

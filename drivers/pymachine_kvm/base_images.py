@@ -138,7 +138,7 @@ def _remove_half(pool: StoragePool, name: str) -> None:
         if code_of(error) != OPERATION_INVALID:
             raise
         raise DriverError(
-            f"volume {name!r} is being uploaded from another host", hint="give the same command again when it is done"
+            f"volume {name!r} is being uploaded from another host", hint="run the same command again when it is done"
         ) from error
 
 

@@ -171,7 +171,7 @@ def why_stopped(domain: Domain) -> BootEnded | None:
     if state == module.VIR_DOMAIN_PAUSED:
         return _why_paused(domain, reason)
     if state == module.VIR_DOMAIN_CRASHED:
-        return BootEnded("its system crashed", "`pymachine console` shows the last it printed")
+        return BootEnded("its system crashed", "`pymachine console` shows its last output")
     if state == module.VIR_DOMAIN_SHUTOFF:
         return BootEnded(_OFF.get(reason, "it was switched off"))
     return None  # one that is about to be off (VIR_DOMAIN_SHUTDOWN) says why once it is
@@ -180,7 +180,7 @@ def why_stopped(domain: Domain) -> BootEnded | None:
 # virDomainShutoffReason
 _OFF = {
     1: "it shut itself down",
-    2: "somebody switched it off",
+    2: "it was switched off",
     3: "QEMU crashed",
     6: "QEMU failed to start it",
     8: "the libvirt daemon shut it down",
@@ -192,7 +192,7 @@ def _why_paused(domain: Domain, reason: int) -> BootEnded | None:
     if reason == module.VIR_DOMAIN_PAUSED_IOERROR:
         return _disk_fault(domain)
     if reason == module.VIR_DOMAIN_PAUSED_CRASHED:
-        return BootEnded("its system crashed", "`pymachine console` shows the last it printed")
+        return BootEnded("its system crashed", "`pymachine console` shows its last output")
     if reason == module.VIR_DOMAIN_PAUSED_UNKNOWN:
         return BootEnded(
             "QEMU paused it over an internal error (hardware virtualisation fails on this host)",
@@ -208,7 +208,7 @@ def _disk_fault(domain: Domain) -> BootEnded:
         disk = next(name for name, fault in disks.items() if fault == full)
         return BootEnded(
             f"its host's disk is full: writing to {disk} failed",
-            "free space where the pool lies, then `virsh resume` it or create it again",
+            "free space in the pool, then `virsh resume` it or create it again",
         )
     return BootEnded(
         "it was paused over an input/output error of its disk", "its host's kernel log says more (`dmesg`)"
@@ -270,7 +270,7 @@ def _given_up(domain: Domain, resets: Resets, put: Callable[[Seen], None]) -> Bo
         put(Again("its kernel panicked"))
         return None
     cut(domain)
-    return BootEnded("its kernel panicked, and it was switched off", "`pymachine console` shows all it printed")
+    return BootEnded("its kernel panicked, and it was switched off", "`pymachine console` shows its whole output")
 
 
 def _arrived(seen: queue.SimpleQueue[Seen], story: Story, reached: Callable[[], bool], patience: float) -> bool:
@@ -305,10 +305,10 @@ def _unreached(vm: Vm, story: Story, patience: float) -> DriverError:
     return _fault(
         f"no SSH from {host or 'it'} port {port} within {patience:.0f} s",
         story,
-        "--kvm-boot-timeout gives it longer; `pymachine console` shows all it printed",
+        "--kvm-boot-timeout waits longer; `pymachine console` shows its whole output",
     )
 
 
 def _fault(reason: str, story: Story, hint: str | None) -> DriverError:
-    where = f"the guest stopped at: {story.phase}" if story.phase else "the guest printed nothing that is known"
+    where = f"the guest stopped at: {story.phase}" if story.phase else "the guest printed nothing recognisable"
     return DriverError("\n  | ".join((f"{reason}; {where}", *story.last)), hint=hint)

@@ -57,7 +57,7 @@ def cards(connection: Connection, notice: Callable[[str], None]) -> Iterator[Car
             if content:  # else it is gone
                 yield _read(content, volume.name())
         except (PymachineError, ValueError, TypeError, KeyError, AttributeError) as error:
-            notice(f"volume {volume.name()!r} does not tell whose it is: {error}")
+            notice(f"volume {volume.name()!r} does not name its owner: {error}")
 
 
 def _read(content: bytes, name: str) -> Card:

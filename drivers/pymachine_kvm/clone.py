@@ -28,7 +28,7 @@ def check_source(connection: Connection, source: Vm) -> None:
     if not at_rest:
         raise CheckFailed(
             f"{source.name} is not switched off",
-            hint=f"`pymachine stop {source.name}` first: only a disk at rest is copied whole",
+            hint=f"`pymachine stop {source.name}` first: only the disk of a stopped machine can be copied",
         )
 
 
@@ -86,7 +86,9 @@ def copy_disk(
 def _disk(pool: StoragePool | None, source: Vm) -> Any:
     disk = None if pool is None else storage.find_volume(pool, source.disk)
     if disk is None:
-        raise DriverError(f"the disk of {source.name} is gone", hint=f"`pymachine rm {source.name}` clears up")
+        raise DriverError(
+            f"the disk of {source.name} is gone", hint=f"`pymachine rm {source.name}` removes what is left"
+        )
     return disk
 
 

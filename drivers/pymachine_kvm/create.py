@@ -193,8 +193,8 @@ class Making:
             address = find_address(self.connection, vm)
             if not address:
                 raise DriverError(
-                    f"{vm.name} runs, and nobody knows its address",
-                    hint="its network must tell of leases, or its image carry the QEMU guest agent",
+                    f"{vm.name} runs, but its address is unknown",
+                    hint="its network must report leases, or its image include the QEMU guest agent",
                 )
             vm = self._kept(vm.with_(address=address))
         found = _prospect(vm, self.request.engine_port)

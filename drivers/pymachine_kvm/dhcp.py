@@ -45,9 +45,7 @@ def reserve(connection: Connection, vm: Vm) -> str:
             entry = _own_entry(network, vm) or _new_entry(network, vm)
             if _write(network, entry):
                 return entry.ip
-    raise DriverError(
-        f"network {vm.network!r}: every address that was free a moment ago was taken by others", hint="try again"
-    )
+    raise DriverError(f"network {vm.network!r}: every address that was free a moment ago was taken", hint="try again")
 
 
 def keep(connection: Connection, vm: Vm, notice: Notice) -> None:
@@ -63,7 +61,7 @@ def keep(connection: Connection, vm: Vm, notice: Notice) -> None:
         release(connection, vm)
         raise DriverError(
             f"network {vm.network!r} cannot give {vm.name} its address {vm.address} any more",
-            hint=f"`virsh net-edit {vm.network}` moves the network back; or remove the machine and create it anew",
+            hint=f"`virsh net-edit {vm.network}` moves the network back; or remove the machine and create it again",
         )
 
 
@@ -104,7 +102,7 @@ def _end_leases(network: LibvirtNetwork, vm: Vm) -> None:
 def _required(connection: Connection, name: str) -> Any:
     network = look_up(connection, name)
     if network is None:
-        raise DriverError(f"network {name!r} is gone from libvirt", hint="give the same command again")
+        raise DriverError(f"network {name!r} no longer exists in libvirt", hint="run the same command again")
     return network
 
 
@@ -142,7 +140,7 @@ def _refuse_foreign(vm: Vm, entries: list[HostEntry]) -> None:
             raise CheckFailed(
                 f"network {vm.network!r} has a reservation that is not this machine's: {entry.xml}",
                 hint="another name; `pymachine gc -d kvm` finds what a lost store left; or `virsh net-update"
-                f' {vm.network} delete ip-dhcp-host "{entry.xml}" --live --config` if nobody needs it',
+                f' {vm.network} delete ip-dhcp-host "{entry.xml}" --live --config` if it is not needed',
             )
 
 

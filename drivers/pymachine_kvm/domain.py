@@ -121,7 +121,7 @@ def find_own(connection: Connection, vm: Vm) -> Any:
         if there is not None and not _is_own(there, vm):
             raise CheckFailed(
                 f"libvirt at {vm.uri} has a domain {vm.name!r} that is not this machine's",
-                hint=f"choose another name; or `virsh -c {vm.uri} undefine {vm.name}` if nobody needs it",
+                hint=f"choose another name; or `virsh -c {vm.uri} undefine {vm.name}` if it is not needed",
             )
     return domain
 

@@ -97,7 +97,7 @@ def account(user: str | int) -> QemuAccount | None:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file, empty where it is not there or not for us to read."""
+    """Return the text of a file, empty where it is missing or not for us to read."""
     try:
         return path.read_text()
     except OSError:

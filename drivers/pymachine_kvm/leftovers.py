@@ -36,7 +36,7 @@ def look(search: Search) -> list[Leftover]:
         try:
             left += _left_at(uri, search)
         except PymachineError as error:
-            search.notice(f"not looked at {uri}: {error.message}")
+            search.notice(f"not searched {uri}: {error.message}")
     return left
 
 

@@ -219,7 +219,7 @@ def _ours(what: str, error: Any) -> PymachineError:
         return CheckFailed(f"{what}: {text}", hint=_RIGHTS)
     if any(sign in text for sign in _LOST):
         return DriverError(
-            f"{what}: libvirt went away: {text}", hint="start libvirt, then give the same command again"
+            f"{what}: libvirt went away: {text}", hint="start libvirt, then run the same command again"
         )
     return DriverError(f"{what}: {text}", hint=_hint(text))
 
@@ -227,7 +227,7 @@ def _ours(what: str, error: Any) -> PymachineError:
 _SCHEMES = ("qemu", "test")
 _RIGHTS = "sudo usermod -aG libvirt $USER, then log in again; or --kvm-uri qemu:///session"
 _KNOWN = (
-    ("No space left", "free space in the pool's folder, then give the same command again"),
+    ("No space left", "free space in the pool's folder, then run the same command again"),
     ("not enough free space", "choose another pool (--kvm-pool), or free space in this one"),
     ("Cannot allocate memory", "give it less memory (--kvm-memory), or stop another machine"),
     ("cannot set up guest memory", "give it less memory (--kvm-memory), or stop another machine"),
@@ -266,7 +266,7 @@ def _unopened(uri: str, error: Any) -> CheckFailed:
 def _hint_for_daemon(path: str) -> str:
     if path.endswith("/session"):
         return "apt install libvirt-daemon libvirt-daemon-driver-qemu qemu-system"
-    return "sudo systemctl start libvirtd; if it is not there: apt install libvirt-daemon-system qemu-system"
+    return "sudo systemctl start libvirtd; if it is not installed: apt install libvirt-daemon-system qemu-system"
 
 
 def _hint_for_remote(parts: SplitResult, uri: str) -> str:

@@ -21,7 +21,7 @@ def exclusive(
 ) -> Iterator[None]:
     """Hold the lock on ``what`` ("network default") of this daemon; processes of other hosts are not kept out.
 
-    ``waiting`` is called once where somebody else holds it. The kernel gives it back when its holder dies.
+    ``waiting`` is called once where somebody else holds it. The kernel releases it when its holder dies.
     Raises ``DriverError`` after ``deadline`` seconds.
     """
     name = hashlib.sha256(f"{connection.getURI()} {what}".encode()).hexdigest()[:16]
@@ -43,5 +43,5 @@ def lock_folder() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise DriverError(f"{folder} belongs to somebody else", hint=f"remove {folder}, or set XDG_RUNTIME_DIR")
+        raise DriverError(f"{folder} belongs to another user", hint=f"remove {folder}, or set XDG_RUNTIME_DIR")
     return folder

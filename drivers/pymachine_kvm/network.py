@@ -148,7 +148,7 @@ def _keep_or_refuse(place: _Place, what: str, notice: Notice) -> Any:
     if place.active:
         notice(f"{what}: machines there may not be reached")
         return place.network
-    raise CheckFailed(what, hint=f"`virsh net-edit {place.name}` moves it; another one: --kvm-network")
+    raise CheckFailed(what, hint=f"`virsh net-edit {place.name}` moves it; or choose another one: --kvm-network")
 
 
 def _redefine(place: _Place, target: IPv4Network) -> Any:

@@ -35,7 +35,7 @@ class KvmOptions:
     kvm_disk: str = field(
         default="20G",
         metadata=option(
-            "size of the disk; it takes up only what is written to it",
+            "size of the disk; space is used only as it is written",
             metavar="SIZE",
             env="PYMACHINE_KVM_DISK",
             aliases=("--kvm-disk-size",),
@@ -44,7 +44,7 @@ class KvmOptions:
     kvm_image: str = field(
         default=DEFAULT_IMAGE,
         metadata=option(
-            "what it boots: a name of `image ls`, an alias such as debian-13, a file, or a URL",
+            "image to boot: a name of `image ls`, an alias such as debian-13, a file, or a URL",
             metavar="IMAGE",
             env="PYMACHINE_KVM_IMAGE",
         ),
@@ -66,32 +66,34 @@ class KvmOptions:
     )
     kvm_virt_type: Literal["auto", "kvm", "qemu"] = field(
         default="auto",
-        metadata=option("hardware virtualisation (kvm), emulation (qemu), or what works (auto)", metavar="TYPE"),
+        metadata=option("hardware virtualisation (kvm), emulation (qemu), or whichever works (auto)", metavar="TYPE"),
     )
     kvm_user_data: str | None = field(
-        default=None, metadata=option("cloud-config file to merge into ours", metavar="FILE")
+        default=None, metadata=option("cloud-config file to merge into pymachine's", metavar="FILE")
     )
     kvm_firmware: Literal["bios", "uefi", "auto"] = field(
-        default="auto", metadata=option("firmware: bios, uefi, or what suits the architecture (auto)", metavar="KIND")
+        default="auto", metadata=option("firmware: bios, uefi, or by architecture (auto)", metavar="KIND")
     )
     kvm_arch: str | None = field(
         default=None, metadata=option("architecture: x86_64, aarch64  [default: the host's]", metavar="ARCH")
     )
-    kvm_autostart: bool = field(default=False, metadata=option("start it when its host boots"))
+    kvm_autostart: bool = field(default=False, metadata=option("start the machine when its host boots"))
     kvm_mount: tuple[str, ...] = field(
-        default=(), metadata=option("folder of the host to show in the machine", metavar="HOST:GUEST[:ro]")
+        default=(), metadata=option("folder of the host to mount in the machine", metavar="HOST:GUEST[:ro]")
     )
-    kvm_ssh_user: str = field(default=DEFAULT_USER, metadata=option("account to make for logging in", metavar="USER"))
+    kvm_ssh_user: str = field(
+        default=DEFAULT_USER, metadata=option("account to create for logging in", metavar="USER")
+    )
     kvm_boot_timeout: int = field(
         default=300,
         metadata=option(
-            "seconds that a boot may take; three times as many when emulated",
+            "seconds that a boot may take; tripled when emulated",
             metavar="SECONDS",
             env="PYMACHINE_KVM_BOOT_TIMEOUT",
         ),
     )
     kvm_bake: bool = field(
-        default=False, metadata=option("keep an image with the engine inside for the next create of this image")
+        default=False, metadata=option("keep an image with the engine for the next create of this image")
     )
 
 
@@ -157,7 +159,7 @@ def read_options(options: KvmOptions) -> DomainConfig:
 def _size(text: str, flag: str, *, least: int) -> int:
     size = parse_size(text, flag)
     if size < least:
-        raise UsageFault(f"{flag}: {text} is too little", hint=f"give at least {least // MIB}M")
+        raise UsageFault(f"{flag}: {text} is too small", hint=f"give at least {least // MIB}M")
     return size
 
 
@@ -175,7 +177,7 @@ def _seconds(seconds: int) -> float:
 
 def _given(text: str, flag: str) -> str:
     if not text.strip() or "\0" in text or "\n" in text:
-        raise UsageFault(f"{flag}: {text!r} names nothing", hint="`pymachine create -d kvm --help` has examples")
+        raise UsageFault(f"{flag}: {text!r} has no name", hint="`pymachine create -d kvm --help` has examples")
     return text
 
 
@@ -207,6 +209,8 @@ def _mount(text: str, number: int) -> Mount:
     parts = text.split(":")
     mode = parts.pop() if len(parts) == 3 and parts[-1] in ("ro", "rw") else "rw"
     if len(parts) != 2 or not parts[1].startswith("/") or "\n" in text:
-        raise UsageFault(f"--kvm-mount: {text!r} is no mount", hint="write HOST:GUEST or HOST:GUEST:ro, GUEST from /")
+        raise UsageFault(
+            f"--kvm-mount: {text!r} is not a valid mount", hint="write HOST:GUEST or HOST:GUEST:ro, GUEST from /"
+        )
     source = str(user_path(parts[0]).absolute())
     return Mount(source, parts[1], mode == "ro", f"pymachine{number}")

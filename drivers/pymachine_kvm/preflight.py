@@ -86,8 +86,8 @@ def _refusal(refusals: list[PreflightFault]) -> CheckFailed:
         return CheckFailed(refusals[0].message, hint=refusals[0].hint)
     lines = (f"{finding.message}: {finding.hint}" for finding in refusals)
     return CheckFailed(
-        "\n  ".join((f"{len(refusals)} things are in the way", *lines)),
-        hint="mend all of them, then give the same command again",
+        "\n  ".join((f"{len(refusals)} problems must be solved first", *lines)),
+        hint="mend all of them, then run the same command again",
     )
 
 
@@ -113,8 +113,8 @@ def session_of_root(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFau
     """For root libvirt takes ``qemu:///session`` for the system's daemon: never what was meant."""
     if wanted.session and facts.local and facts.root:
         yield PreflightFault(
-            f"{wanted.uri}: root has no session of its own, libvirt takes the system's daemon for it",
-            "give --kvm-uri qemu:///system, or do it as an ordinary user",
+            f"{wanted.uri}: root has no session of its own, libvirt uses the system's daemon instead",
+            "give --kvm-uri qemu:///system, or run it as an ordinary user",
         )
 
 
@@ -148,7 +148,7 @@ def processors(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     elif wanted.cpus > facts.cpus:
         yield PreflightFault(
             f"{wanted.cpus} virtual processors on a host that has {facts.cpus} slow each other down",
-            f"--kvm-cpus {facts.cpus} is the most that helps",
+            f"--kvm-cpus {facts.cpus} is the useful maximum",
             refuses=False,
         )
 
@@ -178,7 +178,7 @@ def firmware(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
             f"{facts.uri} has no UEFI firmware for {arch}", f"on that host: apt install {package}{instead}"
         )
     if wanted.firmware == "bios" and arch == "aarch64":
-        yield PreflightFault("--kvm-firmware bios: aarch64 boots by UEFI alone", "leave --kvm-firmware out")
+        yield PreflightFault("--kvm-firmware bios: aarch64 boots by UEFI alone", "omit --kvm-firmware")
 
 
 def disk(wanted: DomainConfig, image: Image | None, arch: str) -> Iterator[PreflightFault]:
@@ -241,13 +241,13 @@ def room(pool: PoolFacts, wanted: DomainConfig, image: Image | None, own: Planne
     needed = upload + min(wanted.disk, ROOM_TO_WORK + (0 if image and image.engine else ROOM_FOR_ENGINE))
     if pool.free < needed:
         yield PreflightFault(
-            f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine takes {_size(needed)} to begin with",
+            f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine needs {_size(needed)} at first",
             "free space there (`pymachine image rm` drops images), or choose another: --kvm-pool",
         )
     elif pool.free < upload + wanted.disk:
         yield PreflightFault(
             f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine's disk may grow to {_size(wanted.disk)}",
-            "a machine whose host is full is paused; --kvm-disk makes it smaller",
+            "a machine is paused when its host's disk is full; --kvm-disk makes it smaller",
             refuses=False,
         )
 
@@ -267,7 +267,7 @@ def mounts(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """Folders to show in the machine that are not there; on another host only QEMU can tell."""
     for mount in wanted.mounts if facts.local else ():
         if not Path(mount.source).is_dir():
-            yield PreflightFault(f"--kvm-mount: {mount.source} is no folder", f"mkdir -p '{mount.source}'")
+            yield PreflightFault(f"--kvm-mount: {mount.source} is not a folder", f"mkdir -p '{mount.source}'")
 
 
 def closed_device(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:

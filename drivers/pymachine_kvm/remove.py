@@ -43,7 +43,8 @@ def _remove_domain(domain: Domain, vm: Vm) -> None:
     with translated(f"removing {vm.name}"):
         if not is_ours(domain, vm):
             raise DriverError(
-                f"the domain {domain.name()} has the UUID of {vm.name}, but not its mark: somebody else made it",
+                f"the domain {domain.name()} has the UUID of {vm.name}, but not its metadata: "
+                "another program made it",
                 hint=f"`virsh dumpxml {vm.uuid}` shows it; `pymachine rm -f` forgets the machine and leaves it",
             )
         cut(domain)

@@ -45,11 +45,11 @@ def _require_off(domain: Domain, vm: Vm) -> None:
     with translated(f"looking at {vm.name}"):
         if domain.isActive():
             raise CheckFailed(
-                f"{vm.name} is switched on", hint=f"`pymachine stop {vm.name}` first: sizes change while it is off"
+                f"{vm.name} is switched on", hint=f"`pymachine stop {vm.name}` first: it must be off to be resized"
             )
         if domain.hasManagedSaveImage():
             raise CheckFailed(
-                f"{vm.name} is saved: its memory of then has the size of then",
+                f"{vm.name} is saved: its memory cannot be resized",
                 hint=f"`pymachine start {vm.name}` and `pymachine stop {vm.name}` first",
             )
 
@@ -69,16 +69,16 @@ def _check_memory(conn: Connection, memory: int) -> None:
             f"{memory // MIB} MiB of memory are more than the host has", hint=f"give at most {host // MIB}M"
         )
     if memory < LEAST_MEMORY:
-        raise CheckFailed(
-            f"{memory // MIB} MiB of memory are too little", hint=f"give {LEAST_MEMORY // MIB}M or more"
-        )
+        raise CheckFailed(f"{memory // MIB} MiB of memory are too few", hint=f"give {LEAST_MEMORY // MIB}M or more")
 
 
 def _disk(conn: Connection, vm: Vm) -> Any:
     pool = find_pool(conn, vm.pool)
     volume = None if pool is None else find_volume(pool, vm.disk)
     if volume is None:
-        raise DriverError(f"pool {vm.pool!r} has no disk {vm.disk} any more", hint="`pymachine rm` clears up")
+        raise DriverError(
+            f"pool {vm.pool!r} has no disk {vm.disk} any more", hint="`pymachine rm` removes what is left"
+        )
     return volume
 
 

@@ -99,7 +99,7 @@ def _refuse(domain: Domain, vm: Vm, name: str) -> None:
         )
     if domain.hasManagedSaveImage():
         raise CheckFailed(
-            f"{vm.name} is saved: a snapshot would keep its disk without the memory that goes with it",
+            f"{vm.name} is saved: a snapshot would have its disk without its memory",
             hint=f"`pymachine start {vm.name}` first",
         )
 
@@ -147,13 +147,17 @@ def _described(kept: Any) -> Snapshot:
     )
 
 
-_WITHOUT_MEMORY = "stop it first: a snapshot of a stopped machine keeps no memory"
+_WITHOUT_MEMORY = "stop it first: a snapshot of a stopped machine has no memory"
 # A word of QEMU's or libvirt's refusal, what it comes from, and the way out.
 _LIMITS = (
-    ("pflash", "its UEFI variables are in a file that holds none", "machines with --kvm-firmware bios can be kept"),
+    (
+        "pflash",
+        "its UEFI variables are in a file without snapshot support",
+        "machines with --kvm-firmware bios can have snapshots",
+    ),
     ("VirtFS", "a folder of its host is mounted", _WITHOUT_MEMORY),
     ("vhost-user-fs", "it shares a folder of its host", _WITHOUT_MEMORY),
-    ("invtsc", "its processor counts time in a way that cannot be kept", _WITHOUT_MEMORY),
+    ("invtsc", "its processor's clock (invariant TSC) cannot be saved", _WITHOUT_MEMORY),
 )
 
 

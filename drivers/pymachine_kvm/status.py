@@ -38,7 +38,7 @@ def required(conn: Connection, vm: Vm) -> Any:
     if domain is None:
         raise DriverError(
             f"libvirt at {vm.uri} has no domain {vm.name} any more",
-            hint="somebody removed it by hand; `pymachine rm` clears away what is left",
+            hint="it was removed outside pymachine; `pymachine rm` removes what is left",
         )
     return domain
 
@@ -56,7 +56,7 @@ def state_of(domain: Domain) -> tuple[State, str]:
         module.VIR_DOMAIN_BLOCKED: (State.RUNNING, ""),  # Xen's word for a guest that waits
         module.VIR_DOMAIN_SHUTDOWN: (State.STOPPING, ""),
         module.VIR_DOMAIN_CRASHED: (State.ERROR, "the guest crashed"),
-        module.VIR_DOMAIN_PMSUSPENDED: (State.PAUSED, "it sleeps"),
+        module.VIR_DOMAIN_PMSUSPENDED: (State.PAUSED, "it is suspended"),
     }.get(number, (State.UNKNOWN, ""))
 
 

@@ -40,7 +40,7 @@ class Backing:
 def ensure_pool(connection: Connection, name: str, notice: Notice) -> Any:
     """Return the pool, started (now and at every boot of its host) when it was not; ``default`` is made if missing.
 
-    Raises ``CheckFailed`` for another one that is missing and for one that is no folder.
+    Raises ``CheckFailed`` for another one that is missing and for one that is not a folder.
     """
     with exclusive(connection, f"pool {name}"):
         pool = find_pool(connection, name) or _make_pool(connection, name, notice)
@@ -199,7 +199,7 @@ def _backing(pool: StoragePool, name: str, size: int) -> Backing:
     volume = find_volume(pool, name)
     if volume is None:
         raise DriverError(
-            f"base image {name!r} is gone from pool {pool.name()!r}", hint="the same command again uploads it anew"
+            f"base image {name!r} is gone from pool {pool.name()!r}", hint="the same command again uploads it again"
         )
     with translated(f"looking at volume {name!r}"):
         path, least = volume.path(), volume.info()[1]
@@ -217,7 +217,7 @@ def _default_folder(connection: Connection) -> str:
         return SYSTEM_FOLDER
     if not is_local(connection):
         raise CheckFailed(
-            f"{connection.getURI()} has no storage pool, and only that host knows where one may be",
+            f"{connection.getURI()} has no storage pool, and only that host knows where to create one",
             hint="`virsh pool-define-as default dir --target FOLDER` there",
         )
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"

@@ -40,7 +40,7 @@ def choose_ports(connection: Connection, count: int, ports: Sequence[int] = PORT
     if not is_local(connection):
         raise CheckFailed(
             f"{connection.getURI()}: machines of a user's daemon are reached through its host's loopback",
-            hint="use qemu+ssh://USER@HOST/system, whose machines have addresses",
+            hint="use qemu+ssh://USER@HOST/system, where machines have addresses",
         )
     taken = set(taken_ports(connection))
     candidates = (port for port in random.sample(ports, len(ports)) if port not in taken and _is_free(port))

@@ -120,7 +120,7 @@ def mend(promise: Promise) -> str:
     """Return what to do where it would not work."""
     if promise.refuted and not ruled_out(promise):
         kept = Verdicts.default(os.environ).path
-        return f"--kvm-virt-type qemu emulates, about ten times slower; to have a guest asked again: rm '{kept}'"
+        return f"--kvm-virt-type qemu emulates, about ten times slower; to probe with a guest again: rm '{kept}'"
     closed = promise.node.mend if promise.node else ""
     return closed or "--kvm-virt-type qemu emulates, about ten times slower"
 

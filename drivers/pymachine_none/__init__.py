@@ -25,7 +25,7 @@ _SIZE_LIMIT = 1_048_576
 _HINTS = {
     "ssh": "for a host reached over SSH: pymachine create -d ssh --ssh-host HOST NAME",
     "unix": "a local engine needs no machine: unset DOCKER_HOST, or use a docker context",
-    "http": "an engine without TLS gives root to anybody who reaches it; set up TLS and give tcp://HOST:2376",
+    "http": "an engine without TLS gives root to every client; set up TLS and give tcp://HOST:2376",
 }
 
 
@@ -33,12 +33,10 @@ _HINTS = {
 class NoneOptions:
     """Where the engine answers, and the client files it wants."""
 
-    url: str = field(
-        default="", metadata=option("where the engine answers", metavar="tcp://HOST:PORT", required=True)
-    )
+    url: str = field(default="", metadata=option("URL of the engine", metavar="tcp://HOST:PORT", required=True))
     tls_ca_cert: str | None = field(
         default=None,
-        metadata=option("certificate of the authority to trust", metavar="FILE", env="MACHINE_TLS_CA_CERT"),
+        metadata=option("CA certificate to trust", metavar="FILE", env="MACHINE_TLS_CA_CERT"),
     )
     tls_client_cert: str | None = field(
         default=None, metadata=option("client certificate", metavar="FILE", env="MACHINE_TLS_CLIENT_CERT")
@@ -88,7 +86,7 @@ def _endpoint(text: str) -> Endpoint:
         url = urlsplit(text)
         port = url.port
     except ValueError as error:
-        raise UsageFault(f"{text!r} is no URL: {error}", hint="give tcp://HOST:PORT") from error
+        raise UsageFault(f"{text!r} is not a valid URL: {error}", hint="give tcp://HOST:PORT") from error
     if url.scheme not in ("tcp", "https"):
         hint = _HINTS.get(url.scheme, "give tcp://HOST:PORT")
         raise UsageFault(f"{text!r} is not an address of an engine over TLS", hint=hint)
@@ -133,8 +131,8 @@ def _read_pem(path: Path) -> bytes:
     if b"ENCRYPTED" in data:
         _refuse(
             path,
-            "has a passphrase, which the docker client cannot ask for",
-            "take it off: openssl pkey -in FILE -out NEW",
+            "has a passphrase, which the docker client cannot prompt for",
+            "remove it: openssl pkey -in FILE -out NEW",
         )
     return data
 
@@ -176,7 +174,7 @@ def _fault(life: tuple[datetime, datetime]) -> str:
 def _mend(fault: str, otherwise: str) -> str:
     if not fault.startswith(_EARLY):
         return otherwise
-    return f"this computer's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: is it right?"
+    return f"this computer's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: check it"
 
 
 _EARLY = "is not valid before"
@@ -193,7 +191,7 @@ def _check_pair(options: Any) -> None:
     except (ssl.SSLError, OSError, ValueError):
         _refuse(
             options.tls_client_cert,
-            f"and {options.tls_client_key} are no certificate and key that belong together",
+            f"and {options.tls_client_key} are not a certificate and its key",
             "give the cert.pem and key.pem of one client",
         )
 

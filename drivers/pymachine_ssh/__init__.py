@@ -54,7 +54,7 @@ class SshOptions:
     ssh_key: str | None = field(
         default=None,
         metadata=option(
-            "private key file, offered alone [default: ~/.ssh/config, the agent, ~/.ssh/id_*]",
+            "private key file, the only one offered [default: ~/.ssh/config, the agent, ~/.ssh/id_*]",
             metavar="FILE",
             env="GENERIC_SSH_KEY",
             aliases=("--generic-ssh-key",),
@@ -63,7 +63,7 @@ class SshOptions:
     ssh_jump: str | None = field(
         default=None,
         metadata=option(
-            "jump hosts to go through, joined by commas; none goes straight",
+            "jump hosts, separated by commas; none connects directly",
             metavar="[USER@]HOST[:PORT]",
             env="PYMACHINE_SSH_JUMP",
         ),
@@ -115,7 +115,7 @@ class SshDriver:
         found = _resolved(address)
         if "%" in found.host:
             raise UsageFault(
-                f"{found.host} is an address on one network link, and no docker client can use it",
+                f"{found.host} is a link-local address, which docker clients cannot use",
                 hint="give an address that is routed, or a host name",
             )
         hop = _first_hop(address.jump if address.jump is not None else found.jump)

@@ -71,7 +71,7 @@ def bake_and_create(order: CreateRequest, tools: Services) -> Machine:
 class TakeSetUpOff:
     """Take off the machine what the set-up put there for it; its engine stays."""
 
-    title = "taking the set-up off"
+    title = "removing the set-up"
 
     def needs(self, machine: Machine) -> bool:
         """Every one."""

@@ -68,7 +68,7 @@ def _begun(name: str, source: Machine, tools: Services) -> Machine:
         return _new(name, source, tools)
     if found.phase in (Phase.READY, Phase.REMOVING) or found.extra.get(SOURCE) != source.id:
         raise CheckFailed(
-            f"machine {found.name} exists already ({found.phase})",
+            f"machine {found.name} already exists ({found.phase})",
             hint=f"`pymachine rm {found.name}` removes it; or give the clone another name",
         )
     return found

@@ -105,14 +105,14 @@ def _begun(order: CreateRequest, tools: Services) -> Machine:
         return _new(order, tools)
     if found.phase is Phase.READY:
         raise CheckFailed(
-            f"machine {found.name} exists already",
+            f"machine {found.name} already exists",
             hint=f"`pymachine provision {found.name}` sets it up again, `pymachine rm {found.name}` removes it",
         )
     if found.phase is Phase.REMOVING or (found.driver, found.adopted) != (order.driver, order.adopted):
         of = f", of {found.adopted}" if found.adopted else ""
         raise CheckFailed(
             f"machine {found.name} is half-{_half(found)} (driver {found.driver}{of}, {found.phase})",
-            hint=f"`pymachine rm {found.name}` clears it away",
+            hint=f"`pymachine rm {found.name}` removes it",
         )
     # Without the endpoint: the port may be another one now.
     found = found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels, endpoint=None)
@@ -127,7 +127,7 @@ def _refuse_adopted(order: CreateRequest, tools: Services) -> None:
         if record.name.lower() != order.name.lower() and tools.same_driver(record.driver, order.driver):
             raise CheckFailed(
                 f"{order.adopted} is machine {record.name} already",
-                hint=f"`pymachine rm {record.name}` lets go of it",
+                hint=f"`pymachine rm {record.name}` releases it",
             )
 
 

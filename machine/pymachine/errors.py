@@ -148,7 +148,7 @@ class RemoteCommandFailed(PymachineError):
     """
 
     def __init__(self, command: str, exit_code: int, lines: tuple[str, ...] = (), *, hint: str | None = None) -> None:
-        text = f"`{command}` ended with code {exit_code}"
+        text = f"`{command}` exited with code {exit_code}"
         super().__init__("\n  ".join((text, *lines)), hint=hint)
         self.command = command
         self.remote_exit_code = exit_code

@@ -36,7 +36,7 @@ class Stoppable:
     def started(self, machine: str, step: str) -> None:
         """Pass it on, unless all is to stop."""
         if self._stopped.is_set():
-            raise Interrupted(f"interrupted before {step}", hint="give the command again to go on")
+            raise Interrupted(f"interrupted before {step}", hint="run the command again to continue")
         self._reporter.started(machine, step)
 
     def progressed(self, machine: str, step: str, message: str) -> None:

@@ -18,7 +18,7 @@ def collector(name: str, tools: Services) -> FindsLeftovers:
     driver: Driver = tools.driver(name)
     if not isinstance(driver, FindsLeftovers):
         raise NotSupported(
-            f"driver {name} does not look for leftovers",
+            f"driver {name} does not support finding leftovers",
             hint="it keeps nothing beside its machines: `pymachine ls` shows them",
         )
     return driver
@@ -37,7 +37,7 @@ def leftovers(driver: str, options: Any, tools: Services) -> Sequence[Leftover]:
             tools.reporter.notice(driver, line)
         told.add(line)
 
-    with looking(tools.reporter, "looking for what is left over"):
+    with looking(tools.reporter, "searching for leftovers"):
         return _found(of_driver, driver, options, tools, notice)
 
 
@@ -84,8 +84,8 @@ def _refuse_unreadable(tools: Services) -> None:
     names = unreadable(tools)
     if names:
         raise CheckFailed(
-            f"nothing is removed while a record cannot be read ({', '.join(names)}): nobody knows what it owns",
-            hint=f"put a backup of the store in its place, or forget it: pymachine rm -f {' '.join(names)}",
+            f"nothing is removed while a record cannot be read ({', '.join(names)}): what it owns is unknown",
+            hint=f"restore a backup of the store, or remove the record: pymachine rm -f {' '.join(names)}",
         )
 
 

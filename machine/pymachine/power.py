@@ -86,7 +86,9 @@ def _at_work(name: str, purpose: str, tools: Services) -> Iterator[tuple[Session
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     if machine.ssh is None and not isinstance(driver, PowerControl):
-        raise NotSupported(f"driver {machine.driver} has no power over {name}: only its address is on record")
+        raise NotSupported(
+            f"driver {machine.driver} cannot control the power of {name}: only its address is on record"
+        )
     with working(name, f"{purpose} {name}", tools, driver) as session:
         machine = tools.store.get(name)
         if purpose in _UP:
@@ -124,7 +126,7 @@ def _answering(machine: Machine, tools: Services) -> Machine:
 
 
 def _followed_again(name: str, tools: Services) -> Machine:
-    tools.reporter.notice(name, "its engine shows a certificate that is not for where it is now")
+    tools.reporter.notice(name, "its engine's certificate does not cover its current address")
     with _at_work(name, "start", tools) as (session, machine):
         return with_address_certified(located(machine, session), session)
 
@@ -152,13 +154,13 @@ def _send(machine: Machine, session: Session, command: Command) -> None:
     transport, session.touched = session.transport(machine), True
     result = transport.run(command, root=True, deadline=30.0)
     if result.exit_code:
-        raise TransportError(f"the host did not take the command: {result.error_text.strip()[-300:]}")
+        raise TransportError(f"the host rejected the command: {result.error_text.strip()[-300:]}")
 
 
 def _reboot(machine: Machine, session: Session) -> None:
     before = _boot(session.transport(machine))
     if before is None:
-        raise TransportError(f"{machine.name} cannot tell one boot from the next: its /proc cannot be read")
+        raise TransportError(f"{machine.name} cannot detect a reboot: its /proc cannot be read")
     _send(machine, session, _REBOOT)
     session.disconnect()
     end = session.tools.now() + UP_PATIENCE

@@ -44,7 +44,7 @@ class Look:
 def look_at(machines: Sequence[Machine], tools: Services, timeout: float) -> dict[str, Look]:
     """Look at all machines and return what was found within ``timeout`` seconds, by name; late ones as ``TIMEOUT``.
 
-    Returns in time whatever hangs: a probe that does not come back is left to itself.
+    Returns in time whatever hangs: a probe that does not come back is left as it is.
     """
     names = [machine.name for machine in machines]
     watch = _Watch(tools, Inspections(machines, tools), time.monotonic() + timeout)
@@ -138,7 +138,7 @@ class _Probe:
         seconds = time.monotonic() - began
         address = self._moved_to(status)
         if address:
-            reason = f"it moved to {address}: `pymachine start {self.machine.name}` follows it"
+            reason = f"it moved to {address}: `pymachine start {self.machine.name}` updates its address"
             return Look(status.state, reason=reason, seconds=seconds, moved=True)
         return Look(status.state, reason=status.detail, seconds=seconds)
 

@@ -157,7 +157,7 @@ def _tell_of_cut_off(machine: Machine, tools: Services) -> None:
             tools.store.finish(operation.id, "failed", "cut off")
             tools.reporter.notice(
                 machine.name,
-                f"a provision was cut off while changing {', '.join(changes)}: give its options again to have them",
+                f"a provision was interrupted while changing {', '.join(changes)}: repeat its options to apply them",
             )
 
 
@@ -167,7 +167,7 @@ def _provisionable(machine: Machine) -> SshAddress:
     if machine.ssh is None:
         raise NotSupported(
             f"machine {machine.name} (driver {machine.driver}) has no host that pymachine could set up",
-            hint="its engine is somebody else's: only its address is on record",
+            hint="its engine is managed elsewhere: only its address is on record",
         )
     return machine.ssh
 
@@ -182,5 +182,5 @@ def _upgradable(machine: Machine) -> Machine:
 def _not_ready(machine: Machine) -> CheckFailed:
     removing = machine.phase is Phase.REMOVING
     verb = "adopt" if machine.adopted else "create"
-    way_on = f"`pymachine rm {machine.name}` goes on with it" if removing else f"give its {verb} command again first"
+    way_on = f"`pymachine rm {machine.name}` continues it" if removing else f"run its {verb} command again first"
     return CheckFailed(f"machine {machine.name} is not ready ({machine.phase})", hint=way_on)

@@ -40,7 +40,7 @@ def remove(name: str, tools: Services, *, force: bool = False, purge: bool = Fal
         if not force:
             raise
         tools.store.remove(name)
-        return Removal(name, ("the record could not be read: its host, if any, was left alone",))
+        return Removal(name, ("the record could not be read: its host, if any, was not changed",))
     if not force:
         _refuse_member(machine)
     return _remove(machine, tools, force=force, purge=purge)
@@ -51,7 +51,7 @@ def _refuse_member(machine: Machine) -> None:
     if machine.swarm is not None and machine.phase is Phase.READY:
         raise CheckFailed(
             f"machine {machine.name} is a {machine.swarm.role} of a Swarm",
-            hint=f"`pymachine swarm leave {machine.name}` takes it out first; `pymachine rm -f` does not care",
+            hint=f"`pymachine swarm leave {machine.name}` leaves the Swarm; `pymachine rm -f` removes it anyway",
         )
 
 
@@ -59,7 +59,11 @@ def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Previe
     """Say what ``remove`` would do. Looks at the host where there is one, changes nothing."""
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
-    changes = [Change("forget the machine", "its record, certificates and client files leave the store", Aspect.HOST)]
+    changes = [
+        Change(
+            "forget the machine", "its record, certificates and client files are deleted from the store", Aspect.HOST
+        )
+    ]
     if not driver.preexisting:
         why = f"driver {machine.driver} made it"
         changes.insert(0, Change("destroy the host", why, Aspect.HOST, (Effect.DELETE_HOST,)))
@@ -80,7 +84,7 @@ def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Previe
 class CleanHost:
     """Take the set-up off a host that was there before and stays."""
 
-    title = "taking the set-up off the host"
+    title = "removing the set-up from the host"
 
     def __init__(self, *, purge: bool) -> None:
         self._purge = purge
@@ -105,7 +109,7 @@ class Destroy:
     """Have the driver remove what it made, or let go of what was there before."""
 
     def __init__(self, driver: Driver) -> None:
-        self.title = "giving the host back" if driver.preexisting else "removing the host"
+        self.title = "releasing the host" if driver.preexisting else "removing the host"
 
     def needs(self, machine: Machine) -> bool:
         """Every machine whose driver remembered anything."""
@@ -160,14 +164,16 @@ def _perform(step: Step, machine: Machine, session: Session, left: list[str], *,
         # A bug of a driver must not make a machine that nobody can forget; Ctrl-C and a lost lease end the command.
         if not force or isinstance(error, PymachineError):
             raise
-        left.append(f"what a bug in driver {machine.driver} kept from going: {type(error).__name__}: {error}")
+        left.append(
+            f"what a bug in driver {machine.driver} prevented from being removed: {type(error).__name__}: {error}"
+        )
     return session.tools.store.get(machine.name)
 
 
 def _with_way_out(error: PymachineError, machine: Machine) -> PymachineError:
     if not isinstance(error, StepFailed):
         return error
-    way_out = f"`pymachine rm -f {machine.name}` forgets the machine and leaves on the host what is there"
+    way_out = f"`pymachine rm -f {machine.name}` removes the record and leaves the host unchanged"
     return StepFailed(error.step, error.cause, hint=way_out)
 
 

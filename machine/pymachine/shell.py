@@ -58,7 +58,7 @@ def parse_place(text: str) -> CopyEnd:
     """
     before, colon, path = text.partition(":")
     if not text or (colon and not before):
-        raise UsageFault(f"{text!r} is no place to copy from or to", hint="write NAME:PATH, or a local path")
+        raise UsageFault(f"{text!r} is not a valid source or destination", hint="write NAME:PATH, or a local path")
     if not colon or "/" in before:
         return CopyEnd(text)
     user, _, machine = before.rpartition("@")
@@ -148,8 +148,8 @@ def _address(machine: Machine) -> SshAddress:
     key = machine.ssh.host_key
     if key is None or key.startswith("SHA256:"):
         raise CheckFailed(
-            f"the host of {machine.name} was never reached, so its key is not known",
-            hint="give its create command again",
+            f"the host of {machine.name} was never reached, so its key is unknown",
+            hint="run its create command again",
         )
     return machine.ssh
 

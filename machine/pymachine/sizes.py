@@ -16,7 +16,7 @@ def parse_size(text: str, flag: str) -> int:
     """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts MiB. Raises ``UsageFault``."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
-        raise UsageFault(f"{flag}: {text!r} is no size", hint="write it like 2G or 512M")
+        raise UsageFault(f"{flag}: {text!r} is not a valid size", hint="write it like 2G or 512M")
     return int(float(match[1]) * (_UNITS[match[2].upper()] if match[2] else MIB))
 
 

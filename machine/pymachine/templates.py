@@ -84,7 +84,7 @@ def xml(value: object) -> str:
     """
     text = str(value)
     if strange := _NOT_XML.search(text):
-        raise ValueError(f"{text!r} cannot be written in XML: it holds {strange[0]!r}")
+        raise ValueError(f"{text!r} cannot be written in XML: it contains {strange[0]!r}")
     return text.translate(_XML)
 
 

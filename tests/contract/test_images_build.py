@@ -76,7 +76,7 @@ def test_the_image_says_what_it_is(image: Image) -> None:
 def test_the_steps_are_told(image: Image) -> None:
     told = build_log().read_text()
     assert "installing remaining packages inside the chroot" in told
-    assert "putting it on the shelf" in told
+    assert "storing the image" in told
 
 
 def test_nothing_is_left_but_the_image(image: Image) -> None:

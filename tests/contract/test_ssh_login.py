@@ -86,7 +86,7 @@ def test_a_server_without_room_is_worth_another_try(client: Client, address: Add
 
 
 def test_a_service_that_is_not_ssh_is_recognised_and_not_retried(client: Client, address: Address) -> None:
-    greeting, said = b"220 mail.example.org ESMTP\r\n", "is no SSH server: it says '220 mail"
+    greeting, said = b"220 mail.example.org ESMTP\r\n", "is not an SSH server: it says '220 mail"
     with listening(greeting, close=False) as port, pytest.raises(TransportError, match=said) as fault:
         client(address(port=port), retry_for=30)
     assert not fault.value.retryable

@@ -93,7 +93,7 @@ def awaited(look: Callable[[], bool], what: str, patience: float = 60) -> None:
     """Wait until something is so."""
     end = time.monotonic() + patience
     while not look():
-        assert time.monotonic() < end, f"waited {patience} s for {what}"
+        assert time.monotonic() < end, f"timed out after {patience} s waiting for {what}"
         time.sleep(0.5)
 
 

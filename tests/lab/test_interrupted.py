@@ -21,7 +21,7 @@ DIE_AT = Path(__file__).with_name("die_at.py")
 OURS = "find / -xdev -iname '*pymachine*' ! -path '/proc/*' 2>/dev/null; true"
 
 STEPS = [
-    "allocating the host",
+    "checking the host",
     "connecting over SSH",
     "surveying the host",
     "issuing certificates",

@@ -28,17 +28,17 @@ BEFORE_IT_RUNS = [
     ("progressed", "preparing", 1),
     ("finished", "preparing", 1),
     ("started", "planning the set-up", 1),
-    ("started", "allocating the host", 1),
-    ("progressed", "allocating the host", 1),  # before the disk is made
-    ("progressed", "allocating the host", 2),  # before the domain is defined
-    ("progressed", "allocating the host", 3),  # before it is switched on
+    ("started", "checking the host", 1),
+    ("progressed", "checking the host", 1),  # before the disk is made
+    ("progressed", "checking the host", 2),  # before the domain is defined
+    ("progressed", "checking the host", 3),  # before it is switched on
 ]
 WHILE_IT_BOOTS = [
-    ("progressed", "allocating the host", 4),
-    ("progressed", "allocating the host", 3),
+    ("progressed", "checking the host", 4),
+    ("progressed", "checking the host", 3),
 ]
 ONCE_IT_ANSWERS = [
-    ("finished", "allocating the host", 1),
+    ("finished", "checking the host", 1),
     ("started", "setting up the engine", 1),
     ("started", "asking the engine over TLS", 1),
     ("started", "completing", 1),

@@ -130,7 +130,7 @@ def _kill_libvirt(person: Ordinary, create: list[str]) -> None:
         seen = process.stderr.read()
         assert process.wait(120) == 1, seen
     assert "libvirt went away" in seen, seen
-    assert "give the command again" in seen or "give the same command again" in seen
+    assert "run the command again" in seen or "run the same command again" in seen
 
 
 def _nothing_left(person: Ordinary, name: str) -> None:

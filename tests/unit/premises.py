@@ -150,7 +150,7 @@ class Premises(MobileCloud):
         return transport_to(self.content[host], address, now)
 
     def ask(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineAnswer:
-        """Ask the engine that is there, as TLS does. Raises ``Unreachable``, ``TlsError``."""
+        """Ask the installed engine, as TLS does. Raises ``Unreachable``, ``TlsError``."""
         host = self.running_at(endpoint.host)
         server = self.content[host].files.get("server.pem") if host else None
         if server is None:

@@ -29,7 +29,7 @@ from pymachine.transport.key_pair import public_line
 from unit.world import World, is_run
 
 STEPS = [
-    "preparing", "allocating the host", "connecting over SSH", "giving it an identity of its own",
+    "preparing", "checking the host", "connecting over SSH", "giving it a new identity",
     "surveying the host", "issuing certificates", "setting up the engine", "asking the engine over TLS", "completing",
 ]  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_it_waits_for_whoever_works_on_the_source(source: World) -> None:
 def test_a_machine_that_is_no_clone_of_it_is_left_alone(changes: dict[str, object], source: World) -> None:
     made = clone("node1", "node2", source.tools)
     source.store.put(replace(made, **{"phase": Phase.ALLOCATED, **changes}))  # type: ignore[arg-type]
-    with pytest.raises(CheckFailed, match="exists already"):
+    with pytest.raises(CheckFailed, match="already exists"):
         clone("node1", "node2", source.tools)
 
 

@@ -170,7 +170,7 @@ class TestRefusal:
     @pytest.mark.parametrize("name", ["node1", "NODE1"])
     def test_of_a_name_that_is_taken_in_any_case(self, name: str, world: World) -> None:
         machine = world.made()
-        with pytest.raises(CheckFailed, match="machine node1 exists already") as caught:
+        with pytest.raises(CheckFailed, match="machine node1 already exists") as caught:
             create(world.order(name), world.tools)
         assert "pymachine provision node1" in (caught.value.hint or "")
         assert (world.store.records(), world.cloud.calls) == ([machine], [])

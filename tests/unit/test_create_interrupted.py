@@ -21,7 +21,7 @@ class TestInterrupted:
     def stop_at(world: World, step: str) -> None:
         stop = KeyboardInterrupt()
         places: dict[str, Callable[[], object]] = {
-            "allocating the host": lambda: world.cloud.fail("remembered", stop),
+            "checking the host": lambda: world.cloud.fail("remembered", stop),
             "connecting over SSH": lambda: world.refused.append(stop),
             "surveying the host": lambda: world.answer(is_look, _raising(stop)),
             "setting up the engine": lambda: world.answer(is_run, _raising(stop)),

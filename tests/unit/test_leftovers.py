@@ -160,7 +160,7 @@ class TestCommand:
 
     def test_says_that_there_is_nothing(self, run: Run, capsys: Capture) -> None:
         assert run("-d", "fake") == 0
-        assert capsys.readouterr().out == "nothing is left over\n"
+        assert capsys.readouterr().out == "there are no leftovers\n"
 
     @pytest.mark.usefixtures("lost")
     def test_removes_ours_after_a_yes(self, run: Run, cloud: MobileCloud, asker: FakeAsker, capsys: Capture) -> None:

@@ -149,7 +149,7 @@ class TestHost:
     def test_is_given_back_and_not_removed(self, world: World) -> None:
         world.made()
         remove("node1", world.tools)
-        assert world.reporter.steps("node1") == [CleanHost.title, "giving the host back"]
+        assert world.reporter.steps("node1") == [CleanHost.title, "releasing the host"]
 
 
 class TestCloud:

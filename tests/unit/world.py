@@ -33,7 +33,7 @@ ENGINE = {
     "info": '{"ServerVersion": "26.1.5"}', "containers": "[]",
 }  # fmt: skip
 STEPS_ON_A_HOST = [
-    "allocating the host", "connecting over SSH", "surveying the host", "issuing certificates",
+    "checking the host", "connecting over SSH", "surveying the host", "issuing certificates",
     "setting up the engine", "asking the engine over TLS", "completing",
 ]  # fmt: skip
 

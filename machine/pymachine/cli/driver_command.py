@@ -29,17 +29,20 @@ DRIVER_PARAMS = "pymachine.driver_params"
 
 DRIVER_OPTIONS = (
     click.option(
-        *DRIVER_FLAGS, "driver", metavar="DRIVER", help="What makes or finds the host.  [env: MACHINE_DRIVER]"
+        *DRIVER_FLAGS,
+        "driver",
+        metavar="DRIVER",
+        help="Driver that creates or connects to the host.  [env: MACHINE_DRIVER]",
     ),
     click.option(
-        "--driver-opt", "driver_opts", multiple=True, metavar="KEY=VALUE", help="A driver's option by its name."
+        "--driver-opt", "driver_opts", multiple=True, metavar="KEY=VALUE", help="Driver option, by its name."
     ),
 )
 # What `create` and `adopt` take beside the driver's own.
 ORDER_OPTIONS = (
     *DRIVER_OPTIONS,
     click.option(
-        "--label", "machine_labels", multiple=True, metavar="KEY=VALUE", help="A label of the machine, for `ls`."
+        "--label", "machine_labels", multiple=True, metavar="KEY=VALUE", help="Label of the machine, for `ls`."
     ),
     *engine_options(new=True),
     FORCE_UNLOCK,

@@ -123,7 +123,7 @@ def options_instance(
     try:
         return kind(**{name: value for name, value in values.items() if value is not None})
     except TypeError as error:
-        raise DriverError(f"the options of driver {driver!r} cannot be made: {error}") from error
+        raise DriverError(f"the options of driver {driver!r} are invalid: {error}") from error
 
 
 def _option(field: Field[Any], hint: Any) -> DriverOption:

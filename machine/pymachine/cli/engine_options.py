@@ -34,7 +34,7 @@ CLASSIC_SWARM = (
     "--swarm-strategy", "--swarm-host", "--swarm-opt", "--swarm-join-opt",
 )  # fmt: skip
 
-VERSION = click.option("--engine-version", "version", metavar="VERSION", help="Version of the engine, 26.1 say.")
+VERSION = click.option("--engine-version", "version", metavar="VERSION", help="Engine version, e.g. 26.1.")
 
 
 def engine_options(*, new: bool) -> Sequence[Callable[[Any], Any]]:
@@ -45,35 +45,38 @@ def engine_options(*, new: bool) -> Sequence[Callable[[Any], Any]]:
 
     return (
         click.option("--engine-install", "install", metavar="SOURCE",
-                     help="Where the engine comes from: auto, docker (Docker's repository), distro, none (it is "
-                     "there), a URL of a script, or a script file."
+                     help="Source of the engine: auto, docker (Docker's repository), distro, none (already "
+                     "installed), the URL of a script, or a script file."
                      + note("default: auto; env: PYMACHINE_ENGINE_INSTALL")),
         click.option("--engine-install-url", "install_url", metavar="URL",
-                     help="The same for a script, as docker-machine called it."
+                     help="Install script; docker-machine's name for --engine-install URL."
                      + note("env: MACHINE_DOCKER_INSTALL_URL")),
         VERSION,
         click.option("--engine-channel", "channel", metavar="CHANNEL",
-                     help="Of Docker's repository." + note("default: stable")),
-        click.option("--engine-repo-url", "repo_url", metavar="URL", help="A mirror of Docker's repository."),
+                     help="Channel of Docker's repository." + note("default: stable")),
+        click.option("--engine-repo-url", "repo_url", metavar="URL", help="Mirror of Docker's package repository."),
         click.option("--engine-port", "port", type=int, metavar="PORT",
-                     help="Of the engine." + note("default: 2376")),
-        click.option("--engine-opt", "opts", multiple=True, metavar="FLAG=VALUE", help="An option of the daemon."),
-        click.option("--engine-label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the engine."),
-        click.option("--engine-env", "env", multiple=True, metavar="KEY=VALUE", help="A variable for the daemon."),
+                     help="TCP port of the engine." + note("default: 2376")),
+        click.option("--engine-opt", "opts", multiple=True, metavar="FLAG=VALUE", help="Option of the daemon."),
+        click.option("--engine-label", "labels", multiple=True, metavar="KEY=VALUE", help="Label of the engine."),
+        click.option("--engine-env", "env", multiple=True, metavar="KEY=VALUE",
+                     help="Environment variable of the daemon."),
         click.option("--engine-insecure-registry", "insecure_registries", multiple=True, metavar="HOST[:PORT]",
-                     help="A registry without proper TLS."),
+                     help="Registry without verified TLS."),
         click.option("--engine-registry-mirror", "registry_mirrors", multiple=True, metavar="URL",
-                     help="A mirror of Docker Hub." + note("env: ENGINE_REGISTRY_MIRROR")),
-        click.option("--engine-storage-driver", "storage_driver", metavar="DRIVER", help="Of the daemon."),
-        click.option("--engine-config", "config", metavar="FILE", help="A daemon.json to merge into the host's."),
+                     help="Mirror of Docker Hub." + note("env: ENGINE_REGISTRY_MIRROR")),
+        click.option("--engine-storage-driver", "storage_driver", metavar="DRIVER",
+                     help="Storage driver of the daemon."),
+        click.option("--engine-config", "config", metavar="FILE", help="File to merge into the host's daemon.json."),
         click.option("--tls-san", "sans", multiple=True, metavar="NAME",
-                     help="A further name or address for TLS."),
-        click.option("--http-proxy", "http_proxy", metavar="URL", help="For the engine and its installation."),
-        click.option("--https-proxy", "https_proxy", metavar="URL", help="For the engine and its installation."),
+                     help="Additional name or address in the server certificate."),
+        click.option("--http-proxy", "http_proxy", metavar="URL", help="Proxy of the engine and its installation."),
+        click.option("--https-proxy", "https_proxy", metavar="URL", help="Proxy of the engine and its installation."),
         click.option("--no-proxy-for", "no_proxy", multiple=True, metavar="HOST,...",
-                     help="Hosts to reach directly."),
+                     help="Hosts to reach without a proxy."),
         click.option("--set-hostname/--keep-hostname", "set_hostname", default=None,
-                     help="Name the host like the machine." + note("default: only where no engine runs yet")),
+                     help="Set the host name to the machine's name."
+                     + note("default: only where no engine runs yet")),
     )  # fmt: skip
 
 
@@ -118,7 +121,7 @@ def new_spec(given: Mapping[str, Any], environ: Mapping[str, str]) -> EngineSpec
 def defaults_of(ctx: click.Context, flags: Sequence[str]) -> dict[str, Any]:
     """Return the fields of ``EngineSpec`` behind these flags of the command, as in a new machine.
 
-    ``flags`` come with or without their dashes. Raises ``UsageFault`` for one that is no option of the engine.
+    ``flags`` come with or without their dashes. Raises ``UsageFault`` for one that is not an engine option.
     """
     settable = {*_CHECKS, "install", "install_url"}
     known = {
@@ -126,7 +129,7 @@ def defaults_of(ctx: click.Context, flags: Sequence[str]) -> dict[str, Any]:
     }
     for flag in flags:
         if flag.removeprefix("--") not in known:
-            raise UsageFault(f"--reset: {flag!r} is no option of the engine", hint=f"it has: {', '.join(known)}")
+            raise UsageFault(f"--reset: {flag!r} is not an engine option", hint=f"it has: {', '.join(known)}")
     new = EngineSpec()
     fields = [name for flag in flags for name in _fields_behind(known[flag.removeprefix("--")])]
     return {name: getattr(new, name) for name in fields}
@@ -150,7 +153,7 @@ def _source(text: str) -> dict[str, Any]:
         with path.open(encoding="utf-8") as file:
             script = file.read(SCRIPT_LIMIT)
     except (OSError, UnicodeDecodeError) as error:
-        reason = (getattr(error, "strerror", None) or "it is no text").lower()
+        reason = (getattr(error, "strerror", None) or "it is not text").lower()
         raise UsageFault(
             f"--engine-install {hidden_user(text)}: {reason}",
             hint=f"give {', '.join(SOURCES)}, an https:// URL, or the file of a script",

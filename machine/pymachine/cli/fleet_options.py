@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 LIMIT = click.option(
     "--limit", "-l", multiple=True, metavar="PATTERN",
-    help="Only these machines and stacks: names, globs, groups, roles; ! leaves out. May be repeated.",
+    help="Only these machines and stacks: names, globs, groups, roles; ! excludes. May be repeated.",
 )  # fmt: skip
 PARALLEL = click.option(
     "--parallel", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
-    help="How many machines are worked on at once.",
+    help="Number of machines to work on at a time.",
 )  # fmt: skip
 WIDE = click.option(
     "--parallel", type=click.IntRange(1, 1000), default=100, show_default=True, metavar="N",
-    help="How many machines are spoken to at once.",
+    help="Number of machines to connect to at a time.",
 )  # fmt: skip
 CHANGES = 6  # the exit code of `plan` and `drift` where there is something
 __all__ = ["CHANGES", "FILES", "LIMIT", "PARALLEL", "WIDE"]
@@ -82,7 +82,7 @@ def opened(
 def named(fleet: Fleet) -> Fleet:
     """Return the fleet. Raises ``UsageFault`` for one without a name: its machines could not be told from others."""
     if not fleet.name:
-        raise UsageFault("the inventory does not name its fleet", hint="begin it with `fleet: NAME`")
+        raise UsageFault("the inventory does not name its fleet", hint="start it with `fleet: NAME`")
     return fleet
 
 
@@ -101,7 +101,7 @@ def parse_batch(text: str, among: Collection[str] | None = None) -> Batch:
     hint = "write 2 or 25%"
     number, percent = _number(text, "--batch", hint)
     if not number:
-        raise UsageFault(f"--batch {text}: no worker could ever restart", hint=hint)
+        raise UsageFault(f"--batch {text}: no worker could restart", hint=hint)
     return Batch(number, percent, among)
 
 

@@ -30,7 +30,7 @@ def show_plan(plan: Plan) -> None:
     elif not plan.refusals and not plan.unseen:
         say(f"fleet {plan.fleet} is as its inventory says: nothing to do")
     for name, reason in plan.unseen.items():
-        note(f"warning: {name} could not be looked at: {reason}")
+        note(f"warning: {name} could not be examined: {reason}")
     for refusal in plan.refusals:
         note(f"warning: {refusal.subject}: {refusal.message}")
     for text in plan.notes:
@@ -134,7 +134,7 @@ def _cell(result: ActionResult) -> str:
         Outcome.FAILED: f"FAILED, {seconds}",
         Outcome.SKIPPED: "skipped",
         Outcome.STOPPED: f"stopped, {seconds}",
-        Outcome.LEFT: "not begun",
+        Outcome.LEFT: "not started",
     }[result.outcome]
 
 
@@ -142,10 +142,10 @@ def raise_for(account: RunSummary | None, plan: Plan, command: str) -> None:
     """Raise ``Interrupted`` or ``SeveralFailed`` with everything that is left to do, if anything is."""
     left = [result.action for result in account.having(Outcome.LEFT)] if account else []
     if account is not None and account.interrupted:
-        raise Interrupted(f"interrupted; {_left_to_do(account)}", hint=f"`pymachine {command}` again goes on")
+        raise Interrupted(f"interrupted; {_left_to_do(account)}", hint=f"run `pymachine {command}` again to continue")
     failures = _failures(account, plan)
     if not failures and left:
-        failures = {left[0].subject: PymachineError("it was not begun")}
+        failures = {left[0].subject: PymachineError("it was not started")}
     if failures:
         raise SeveralFailed(failures)
 
@@ -154,7 +154,7 @@ def _left_to_do(account: RunSummary) -> str:
     """Return what an interrupted run has left, told apart by what became of it; each subject once."""
     told: dict[str, list[str]] = {}
     seen: set[str] = set()
-    for outcome, words in ((Outcome.FAILED, "failed"), (Outcome.STOPPED, "stopped"), (Outcome.LEFT, "not begun")):
+    for outcome, words in ((Outcome.FAILED, "failed"), (Outcome.STOPPED, "stopped"), (Outcome.LEFT, "not started")):
         results = [result for result in account.having(outcome) if result.action.subject not in seen]
         seen.update(result.action.subject for result in results)
         if results:

@@ -165,4 +165,4 @@ def _decoded(data: bytes, limit: int, what: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise UsageFault(f"{what}: it is no text") from None
+        raise UsageFault(f"{what}: it is not text") from None

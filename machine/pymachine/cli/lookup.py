@@ -128,8 +128,10 @@ def _listing(known: Sequence[str]) -> str:
 def _way_on(app: App, machine: Machine) -> str:
     holder = app.store.holder(machine.name)
     if holder is not None:
-        return f"{holder.user}@{holder.host} is at it (pid {holder.pid}: {holder.purpose}); wait for its end"
+        return (
+            f"{holder.user}@{holder.host} is working on it (pid {holder.pid}: {holder.purpose}); wait until it ends"
+        )
     if machine.phase is Phase.REMOVING:
-        return f"`pymachine rm {machine.name}` goes on with it"
+        return f"`pymachine rm {machine.name}` continues it"
     verb = "adopt" if machine.adopted else "create"
-    return f"give its {verb} command again to go on, or `pymachine rm {machine.name}` to undo it"
+    return f"run its {verb} command again to continue, or `pymachine rm {machine.name}` to undo it"

@@ -45,15 +45,15 @@ def _set_force_unlock(ctx: click.Context, param: click.Parameter, value: bool) -
 GLOBAL_OPTIONS: Sequence[Decorator] = (
     click.option(
         "-D", "--debug", is_flag=True, expose_value=False, is_eager=True, callback=_set_debug, envvar="MACHINE_DEBUG",
-        help="Say on standard error what is going on, with tracebacks.  [env: MACHINE_DEBUG]",
+        help="Log to standard error, with tracebacks.  [env: MACHINE_DEBUG]",
     ),
     click.option(
         "-s", "--storage-path", metavar="FOLDER", expose_value=False, is_eager=True, callback=_set_storage,
-        help="Where machines are kept.  [env: MACHINE_STORAGE_PATH]",
+        help="Folder of the machine store.  [env: MACHINE_STORAGE_PATH]",
     ),
     click.option(
         "--progress", type=click.Choice(["auto", "plain", "json", "none"]), expose_value=False, is_eager=True,
-        callback=_set_progress, help="How steps are shown on standard error.",
+        callback=_set_progress, help="Progress display on standard error.",
     ),
 )  # fmt: skip
 
@@ -119,12 +119,10 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 NAME = click.argument("name", required=False, shell_complete=complete_names)
 NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
 JSON = click.option("--json", "as_json", is_flag=True, callback=_set_json, help="Print JSON.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 FORCE_UNLOCK = click.option(
     "--force-unlock", is_flag=True, expose_value=False, callback=_set_force_unlock,
-    help="Take the machine from a process that works on it and hangs.",
+    help="Break the lock of a hung pymachine process.",
 )  # fmt: skip
-NO_DRAIN = click.option(
-    "--no-drain", is_flag=True, help="Do not move the tasks of a Swarm's node away before its engine restarts."
-)
+NO_DRAIN = click.option("--no-drain", is_flag=True, help="Do not drain a Swarm node before its engine restarts.")
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -69,7 +69,7 @@ def after(done: Sequence[str]) -> Iterator[None]:
     except PymachineError as error:
         if not done or not refuses(error):
             raise
-        raise too_late(error, f"stopped after {', '.join(done)}", "the same command goes on") from error
+        raise too_late(error, f"stopped after {', '.join(done)}", "the same command continues") from error
 
 
 class _Crew:
@@ -118,11 +118,11 @@ class _Crew:
         parts = (
             ("failed", [f"{name} ({error.message})" for name, error in failures.items() if name not in stopped]),
             ("stopped", sorted(stopped | (self._open & self._begun))),
-            ("not begun", sorted(self._open - self._begun)),
+            ("not started", sorted(self._open - self._begun)),
         )
         told = "; ".join(f"{words}: {', '.join(names)}" for words, names in parts if names)
         hints = [error.hint for error in failures.values() if isinstance(error, Interrupted) and error.hint]
-        again = "`pymachine ls` shows how far they came; the same command goes on"
+        again = "`pymachine ls` shows how far they came; the same command continues"
         return Interrupted(f"interrupted; {told or 'all were done'}", hint="; ".join(dict.fromkeys((*hints, again))))
 
     def _sort(
@@ -146,7 +146,7 @@ class _Crew:
                 if self._halted.is_set():
                     return
                 self._begun.add(name)
-                outcome = CheckFailed(f"not begun: {failed} failed before it") if failed else self._outcome(name)
+                outcome = CheckFailed(f"not started: {failed} failed before it") if failed else self._outcome(name)
                 failed = failed or (name if isinstance(outcome, BaseException) else "")
                 self._outcomes.put((name, outcome))
 

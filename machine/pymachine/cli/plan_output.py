@@ -50,7 +50,7 @@ def _show(preview: Preview) -> None:
     for announcement in preview.announcements:
         say(f"  note: {announcement}")
     if preview.drained:
-        say("  note: it is a node of a Swarm: its tasks are moved away before, and it is waited for after")
+        say("  note: it is a node of a Swarm: it is drained before, and must rejoin after")
 
 
 def _document(preview: Preview) -> dict[str, object]:

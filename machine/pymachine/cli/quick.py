@@ -1,5 +1,5 @@
 """What is typed all day, answered without click: plain forms of ``env``, ``config``, ``url``, ``ip``, ``ls -q``,
-``--version`` and ``--help``, and ``status`` where the engine answers.
+``--version`` and ``--help``, and ``status`` URL of the engine.
 
 The global options count, before the command or behind it. Anything unusual (other options, a machine that is not
 ready, files that are missing) is left to the full command line, which prints the same (``cli.client_env``). Loads

@@ -24,63 +24,63 @@ COMPLETION_LIMIT = 45  # characters of a command's help beside its name: click's
 # Command → module of pymachine.cli.commands, where the function has the command's name; and the first sentence of its
 # help, so that no command is loaded for a list of all.
 COMMANDS = {
-    "create": ("create", "Make a machine: a host whose Docker engine answers over TLS."),
-    "adopt": ("adopt", "Take over an instance that a driver can find, and did not make."),
-    "ls": ("ls", "List the machines and how they are."),
-    "env": ("env", "Print what points the docker client at a machine."),
+    "create": ("create", "Create a machine: a host whose Docker engine answers over TLS."),
+    "adopt": ("adopt", "Adopt an existing instance that a driver can find."),
+    "ls": ("ls", "List the machines and their states."),
+    "env": ("env", "Print the environment for using a machine with the docker client."),
     "config": ("env", "Print the docker client's options: docker $(pymachine config NAME) ps."),
     "url": ("env", "Print the address of a machine's engine, for DOCKER_HOST."),
-    "ip": ("env", "Print the addresses at which machines are reached, one a line."),
-    "active": ("status", "Print the machine that the docker client of this shell speaks to."),
+    "ip": ("env", "Print the addresses of machines, one per line."),
+    "active": ("status", "Print the machine that this shell's docker client uses."),
     "status": ("status", "Print the state of a machine: Running, Stopped, Unreachable …"),
-    "inspect": ("status", "Print what is on record of a machine, as JSON."),
-    "ssh": ("ssh", "Log in to a machine, or run a command there and end with its exit code."),
-    "scp": ("ssh", "Copy files between here and machines: NAME:PATH there, PATH or localhost:PATH here."),
-    "docker": ("ssh", "Run the docker client of this computer against a machine: pymachine docker NAME ps."),
-    "start": ("power", "Switch machines on and wait for their engines."),
-    "stop": ("power", "Shut machines down in order."),
-    "kill": ("power", "Cut the power of machines."),
+    "inspect": ("status", "Print the record of a machine as JSON."),
+    "ssh": ("ssh", "Log in to a machine, or run a command there and return its exit code."),
+    "scp": ("ssh", "Copy files to and from machines: NAME:PATH is remote, PATH or localhost:PATH is local."),
+    "docker": ("ssh", "Run this computer's docker client against a machine: pymachine docker NAME ps."),
+    "start": ("power", "Start machines and wait for their engines."),
+    "stop": ("power", "Shut machines down gracefully."),
+    "kill": ("power", "Power machines off immediately."),
     "restart": ("power", "Restart machines and wait for their engines."),
-    "snapshot": ("snapshot", "Keep states of a machine, and go back to them."),
-    "console": ("console", "Print what a machine has printed on its console."),
-    "resize": ("resize", "Change the size of machines that are switched off; they have it from the next start on."),
-    "clone": ("clone", "Make a machine as a copy of one that is switched off."),
-    "image": ("image", "Keep images that virtual machines boot."),
-    "provision": ("provision", "Set the engine of machines up again, with options changed where they are given."),
-    "upgrade": ("provision", "Upgrade the engines of machines, to the newest their source offers or to a version."),
-    "plan": ("plan", "Say what `apply` would change, and why."),
-    "apply": ("apply", "Bring a fleet to what its inventory says: machines, their Swarm, its stacks."),
+    "snapshot": ("snapshot", "Create, list, restore and remove snapshots of a machine."),
+    "console": ("console", "Print the console output of a machine."),
+    "resize": ("resize", "Change the size of stopped machines; it takes effect at the next start."),
+    "clone": ("clone", "Create a machine as a copy of a stopped one."),
+    "image": ("image", "Manage the images that virtual machines boot."),
+    "provision": ("provision", "Configure the engines of machines again, with changed options if given."),
+    "upgrade": ("provision", "Upgrade the engines of machines to the newest available or a given version."),
+    "plan": ("plan", "Show what `apply` would change, and why."),
+    "apply": ("apply", "Make a fleet match its inventory: machines, their Swarm, its stacks."),
     "destroy": (
         "apply",
-        "Remove the machines of a fleet: its stacks, its workers, its managers, the last one last.",
+        "Remove a fleet: its stacks, its workers, then its managers.",
     ),
     "drift": (
         "plan",
         "Say what on the hosts differs from the inventory: engines, their options, certificates, places "
         "in the Swarm.",
     ),
-    "fleet": ("fleet", "Look at the machines of an inventory together, and run commands on all of them."),
-    "swarm": ("swarm", "Make machines one Swarm, and look after it."),
+    "fleet": ("fleet", "Show the status of an inventory's machines, and run commands on all of them."),
+    "swarm": ("swarm", "Create and manage a Swarm of machines."),
     "init": (
         "inventory",
-        "Write an inventory to begin with: FILE, pymachine.yaml unless given, which must not be there yet.",
+        "Write a starter inventory to FILE (pymachine.yaml by default), which must not exist yet.",
     ),
-    "inventory": ("inventory", "Check, describe, export and make inventories: files that say what a fleet is to be."),
-    "rm": ("rm", "Remove machines: what create put there, what the driver made, and the record."),
-    "gc": ("gc", "Find what is left in a cloud of machines that no store knows, and remove it."),
+    "inventory": ("inventory", "Check, describe, export and create inventories: files that describe a fleet."),
+    "rm": ("rm", "Remove machines: their set-up, what the driver created, and the record."),
+    "gc": ("gc", "Find, and remove, leftovers in a cloud that no store knows."),
     "version": ("version", "Print the version of pymachine, or of a machine's engine."),
     "completion": ("version", "Print the completion script of a shell."),
-    "help": ("version", "Show all commands, or what one takes."),
+    "help": ("version", "Show all commands, or the help of one."),
 }
 # Words of docker-machine and of neighbouring tools, and what does their job here.
 ELSEWHERE = {
     "list": "`pymachine ls` lists the machines",
     "import": "`pymachine adopt -d DRIVER ID` takes over an instance, `pymachine create -d ssh` any host with SSH",
-    "prune": "`pymachine gc -d DRIVER` finds what is left in a cloud of machines that nobody knows",
+    "prune": "`pymachine gc -d DRIVER` finds leftovers in a cloud that no store knows",
     "remove": "`pymachine rm NAME` removes a machine",
     "delete": "`pymachine rm NAME` removes a machine",
     "use": 'a command cannot change your shell; evaluate its output: eval "$(pymachine env NAME)"',
-    "regenerate-certs": "`pymachine provision NAME` renews certificates that are about to end, "
+    "regenerate-certs": "`pymachine provision NAME` renews certificates that expire soon, "
     "with --new-certificates all of them",
     "mount": "use sshfs with the address that `pymachine ip NAME` prints",
 }
@@ -150,7 +150,7 @@ def _unknown(word: str) -> Exception:
 @click.version_option(__version__, "-v", "--version", message="pymachine %(version)s")
 @click.pass_context
 def pymachine(ctx: click.Context) -> None:
-    """Make Docker hosts, and keep them usable.
+    """Create and maintain Docker hosts.
 
     A name and a driver become a host whose Docker engine answers over TLS.
     """

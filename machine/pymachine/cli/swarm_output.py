@@ -19,7 +19,7 @@ HEADERS = ("MACHINE", "HOSTNAME", "ROLE", "STATE", "AVAILABILITY", "ADDRESS", "E
 def show(view: ClusterView) -> None:
     """Print the nodes, what can still fail, and what is wrong."""
     columns(HEADERS, [_row(member) for member in view.members], Layout(("HOSTNAME", "AVAILABILITY", "ENGINE")))
-    lock = ", managers lock themselves" if view.autolock else ""
+    lock = ", autolock is on" if view.autolock else ""
     say(f"Swarm {view.id}: {view.quorum.in_words()}{lock}")
     for line in _faults(view):
         say(line)
@@ -52,9 +52,9 @@ def trouble_of(view: ClusterView) -> PymachineError:
     """Return the error for a Swarm of which no manager could tell, or none that has a majority."""
     said = "\n  ".join((view.trouble, *_faults(view))) if view.trouble else view.quorum.in_words()
     if view.locked:
-        hint = f"`pymachine swarm unlock {' '.join(view.locked)}` unlocks with the key in the store"
+        hint = f"`pymachine swarm unlock {' '.join(view.locked)}` unlocks them with the key in the store"
     elif view.quorum_lost:
-        hint = "start the managers that do not answer; if they are lost for good: `pymachine swarm recover`"
+        hint = "start the managers that do not answer; if they are permanently lost: `pymachine swarm recover`"
     else:
         hint = "`pymachine ls` shows which machines are on"
     return QuorumLost(said, hint=hint) if view.quorum_lost else EngineError(said, hint=hint)
@@ -74,7 +74,7 @@ def advertised(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         name, sign, address = word.partition("=")
         if not sign or name not in names:
             raise UsageFault(
-                f"--advertise {word}: {name!r} is not among {', '.join(names)}",
+                f"--advertise {word}: {name!r} is not one of {', '.join(names)}",
                 hint="give NAME=ADDRESS for a machine of this command",
             )
         found[name] = check_advertised(name, address)
@@ -92,7 +92,7 @@ def read_labels(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         elif word.endswith("-") and len(word) > 1:
             drop.append(word[:-1])
         else:
-            raise UsageFault(f"{word!r} is no label", hint="KEY=VALUE sets one, KEY- takes it off")
+            raise UsageFault(f"{word!r} is not a valid label", hint="KEY=VALUE sets one, KEY- removes it")
     return put, drop
 
 
@@ -129,6 +129,6 @@ def _row(member: Member) -> tuple[str, ...]:
 def _faults(view: ClusterView) -> list[str]:
     told = [f"{name} is locked: `pymachine swarm unlock {name}`" for name in view.locked]
     told += [f"{name} does not answer" for name in view.silent]
-    told += [f"{name} is a member on record, and no node is it" for name in view.missing]
+    told += [f"{name} is a member on record, but the Swarm has no such node" for name in view.missing]
     strangers = ", ".join(node.hostname for node in view.strangers)
     return [*told, *([f"no machine of this store: {strangers}"] if strangers else [])]

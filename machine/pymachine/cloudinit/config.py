@@ -31,8 +31,8 @@ class SharedFolder:
         """Return its line of fstab as cloud-init's ``mounts`` takes it. Raises ``UsageFault`` for a blank in it."""
         if re.search(r"[\s\\]", self.target):
             raise UsageFault(
-                f"the mount point {self.target!r} holds a blank or a backslash",
-                hint="choose a mount point without; /etc/fstab and cloud-init disagree on how to write it",
+                f"the mount point {self.target!r} contains a blank or a backslash",
+                hint="choose a mount point without them; /etc/fstab and cloud-init disagree on how to write it",
             )
         mode = "ro" if self.read_only else "rw"
         # Without nofail a share that the host no longer offers would keep the machine from booting.

@@ -29,8 +29,8 @@ _SCRIPT_TEMPLATE = re.compile(r"## template: jinja[ \t]*\r?\n#!", re.IGNORECASE)
 _BY_FREQUENCY = tuple(f"{SCRIPT}-per-{frequency}" for frequency in ("boot", "instance", "once"))
 _UNDECIDED = frozenset({"text/plain", "text/x-not-multipart", "application/octet-stream"})
 _POWER = {
-    "power_state": "the machine would go down while it is being set up",
-    "package_reboot_if_required": "the machine would restart while it is being set up",
+    "power_state": "the machine would shut down during set-up",
+    "package_reboot_if_required": "the machine would restart during set-up",
 }
 
 
@@ -75,7 +75,7 @@ def _leaves(message: Message, where: str) -> Iterator[tuple[str, str, str]]:
         try:
             text = content.decode()
         except UnicodeDecodeError:
-            raise UsageFault(f"{where}, part {number}: it is no UTF-8 text", hint="give text parts only") from None
+            raise UsageFault(f"{where}, part {number}: it is not UTF-8 text", hint="give text parts only") from None
         yield part.get_content_type(), part.get_filename() or f"part-{number:03}", text
 
 
@@ -96,7 +96,7 @@ def _kind(text: str, where: str) -> str:
         return TEMPLATE
     for beginning, reason in _REFUSED.items():
         if first.startswith(beginning):
-            raise UsageFault(f"{where}, line 1: {first}: {reason}", hint="write out what it comes to")
+            raise UsageFault(f"{where}, line 1: {first}: {reason}", hint="write out its result")
     for beginning, kind in _KINDS.items():
         if text.startswith(beginning):
             return kind
@@ -109,7 +109,7 @@ def _headless(text: str, where: str) -> UsageFault:
         if line.strip().startswith(("#cloud-config", "#!")):
             return UsageFault(
                 f"{where}, line {number}: {line.strip()} has to be the first line, from its first column",
-                hint="remove what stands before it: cloud-init would ignore the file",
+                hint="remove the lines before it: cloud-init would ignore the file",
             )
     return UsageFault(
         f"{where}: it is neither cloud-config nor a script",

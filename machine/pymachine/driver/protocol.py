@@ -156,7 +156,7 @@ class Driver(Protocol):
 
     ``api`` is the version of this seam the driver was written for. ``options`` is a dataclass whose fields
     carry ``option(...)`` metadata. ``preexisting`` says that the host is there before ``create`` and stays after
-    ``destroy`` (bare metal): the core then looks at the host before it makes anything, gives it back (with
+    ``destroy`` (bare metal): the core then looks at the host before it makes anything, releases it (with
     ``destroy``) when it refuses, and takes its set-up off the host when the machine is removed.
     """
 

@@ -27,7 +27,7 @@ def check_owner(manifest: Manifest | None, name: str, machine_id: str, *, take_o
     if manifest is None or manifest.id == machine_id or take_over:
         return
     raise CheckFailed(
-        f"the host belongs to machine {manifest.name} already",
+        f"the host already belongs to machine {manifest.name}",
         hint=f"remove that one first (pymachine rm {manifest.name}); if its record is gone for good, delete"
         " /var/lib/pymachine/manifest.json on the host",
     )
@@ -74,7 +74,7 @@ def socket_conflicts(engine: EngineFacts | None, previous: Manifest | None) -> l
     if engine is None or previous is not None:
         return []
     return [
-        f"{one.unit} listens on {one.address} already, and who uses it there has no certificate"
+        f"{one.unit} listens on {one.address} already, and its clients there have no certificate"
         for one in engine.socket_units
         if one.is_tcp
     ]
@@ -111,7 +111,7 @@ def storage_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[st
     driver = wanted.get("storage-driver")
     if not driver or not engine.storage_driver or driver == engine.storage_driver or not engine.has_data:
         return []
-    return [f"storage driver {driver} would hide the images and containers that {engine.storage_driver} holds"]
+    return [f"storage driver {driver} would hide the images and containers of {engine.storage_driver}"]
 
 
 def swarm_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
@@ -127,13 +127,13 @@ def check_version(spec: EngineSpec, engine: EngineFacts | None, *, allow_downgra
         return
     if compare_versions(spec.version, engine.version) > 0:
         raise CheckFailed(
-            f"engine {engine.version} is there, {spec.version} is asked for",
-            hint="leave --engine-version away to take it as it is, then use pymachine upgrade",
+            f"engine {engine.version} is installed, {spec.version} is requested",
+            hint="omit --engine-version to use it as it is, then use pymachine upgrade",
         )
     if not allow_downgrade:
         raise CheckFailed(
-            f"engine {engine.version} is there, {spec.version} would be a downgrade",
-            hint="engines cannot read what newer ones wrote; leave --engine-version away",
+            f"engine {engine.version} is installed, {spec.version} would be a downgrade",
+            hint="engines cannot read what newer ones wrote; omit --engine-version",
         )
 
 
@@ -141,8 +141,8 @@ def check_choice_of_version(version: str | None, family: Family | None) -> None:
     """Refuse a version where the package manager offers just one. Raises ``CheckFailed``."""
     if version and family in (Family.ZYPPER, Family.PACMAN, Family.APK):
         raise CheckFailed(
-            f"an engine version cannot be chosen on this system: {family} offers one only",
-            hint="leave --engine-version away",
+            f"this system has a single engine version: {family} offers no others",
+            hint="omit --engine-version",
         )
 
 
@@ -172,6 +172,6 @@ def environment_pairs(assignments: tuple[str, ...]) -> tuple[tuple[str, str], ..
         if not equals or not re.fullmatch(_NAME, name):
             raise CheckFailed(f"engine environment {name!r} is not of the form NAME=value")
         if not passes_on(value):
-            raise CheckFailed(f"engine environment {name} holds a control character, which services are not given")
+            raise CheckFailed(f"engine environment {name} holds a control character, which services cannot be given")
         pairs.append((name, value))
     return tuple(pairs)

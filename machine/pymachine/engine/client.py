@@ -192,7 +192,7 @@ def _parsed(body: bytes, endpoint: Endpoint, seconds: float) -> EngineAnswer:
 
 def _hint_for(status: int, body: bytes) -> str | None:
     if b"HTTP request to an HTTPS server" in body:
-        return "it wants TLS: give certificates"
+        return "it requires TLS: give certificates"
     if status in (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.UNAUTHORIZED):
         return "an authorization plugin or a proxy in front of the engine refuses this client"
     return None

@@ -50,7 +50,7 @@ class CloudInitResult:
         if len(found) > _MOST:
             yield f"cloud-init: {len(found) - _MOST} more: `{LOOK}` on the host"
         elif not found:
-            yield f"cloud-init does not tell what it was: `{LOOK}` on the host"
+            yield f"cloud-init does not report the reason: `{LOOK}` on the host"
 
 
 def read_status(text: str) -> CloudInitResult:

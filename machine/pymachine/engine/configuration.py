@@ -154,7 +154,7 @@ def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides
         found += _engine_conflicts(facts.engine, sides)
     if found:
         raise CheckFailed(
-            f"what is asked for and what is on the host do not go together: {len(found)} conflict"
+            f"{len(found)} requested setting conflict"
             + "s" * (len(found) > 1)
             + "".join(f"\n  {line}" for line in found),
             hint="nothing was changed; change the options, or the configuration on the host",

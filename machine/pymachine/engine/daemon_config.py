@@ -153,7 +153,7 @@ def _unite(base: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping
             united[key] = notes.added[key] = value
         elif there != value:
             where = ".".join((*notes.path, key))
-            notes.conflicts.append(f"{where} is {_shown(there)} there, {_shown(value)} is asked for")
+            notes.conflicts.append(f"{where} is {_shown(there)} on the host, {_shown(value)} is requested")
     return united
 
 
@@ -188,7 +188,7 @@ def label_conflicts(there: Iterable[str], wanted: Iterable[str]) -> list[str]:
     known = dict(label.partition("=")[::2] for label in there)
     pairs = (label.partition("=")[::2] for label in wanted)
     return [
-        f"label {key} is {known[key]!r} there, {value!r} is asked for"
+        f"label {key} is {known[key]!r} on the host, {value!r} is requested"
         for key, value in pairs
         if key in known and known[key] != value
     ]

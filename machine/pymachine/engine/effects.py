@@ -39,12 +39,12 @@ IN_WORDS: Mapping[Effect, str] = {
     Effect.RESTART_ENGINE: "restarts the engine",
     Effect.MAY_RESTART_ENGINE: "may restart the engine",
     Effect.STOP_CONTAINERS: "stops containers",
-    Effect.SWITCH_OFF: "switches the machine off meanwhile",
-    Effect.MAY_SWITCH_OFF: "may switch the machine off meanwhile",
+    Effect.SWITCH_OFF: "stops the machine temporarily",
+    Effect.MAY_SWITCH_OFF: "may stop the machine temporarily",
     Effect.OPEN_PORT: "opens a port",
     Effect.CHANGE_ADDRESS: "changes the address of the engine",
-    Effect.REPLACE_HOST: "deletes the machine with everything on it",
-    Effect.DELETE_HOST: "deletes the host with everything on it",
+    Effect.REPLACE_HOST: "deletes the machine and all its data",
+    Effect.DELETE_HOST: "deletes the host and all its data",
     Effect.DELETE_DATA: "deletes images, containers and volumes",
 }
 

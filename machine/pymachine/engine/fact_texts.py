@@ -54,6 +54,6 @@ def number_of(text: str, name: str, *, base: int = 10, limit: int = 1 << 63) -> 
 def wrong(name: str, found: object) -> EngineError:
     """Return the error for a fact of a wrong shape."""
     return EngineError(
-        f"the host answered {name!r} with {shortened(found)}, which is not what its tools print",
+        f"the host answered {name!r} with {shortened(found)}, which is not the output of its tools",
         hint="is a program of that name on the host replaced by another one? --debug shows the command",
     )

@@ -43,7 +43,7 @@ def plan_firewall(firewall: Firewall, port: int, previous: Manifest | None) -> F
 
 def told_of_ufw(firewall: Firewall, port: int) -> Sequence[str]:
     """Say what the owner of a host with ufw has to do: its rules are theirs."""
-    way = f"let clients in with `ufw allow {port}/tcp`"
+    way = f"allow clients with `ufw allow {port}/tcp`"
     if firewall.ufw is Asked.UNANSWERED:
         return [f"ufw could not be asked whether it is on: if it is, {way}"]
     return [f"ufw is on: {way}"] if firewall.ufw is Asked.ANSWERED and not firewall.ufw_allows else []

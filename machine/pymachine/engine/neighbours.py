@@ -67,7 +67,7 @@ _IN_WORDS: Mapping[NeighbourKind, tuple[str, str]] = {
         "remove podman-docker, then try again; Podman itself may stay",
     ),
     NeighbourKind.SOCKET: (
-        "the socket of Docker's clients belongs to {what}; an engine would take it away from those who use it",
+        "the socket of Docker's clients belongs to {what}; an engine would take it from its users",
         "disable what listens there (for Podman: systemctl disable --now podman.socket), then try again",
     ),
 }
@@ -102,7 +102,7 @@ def check_units(facts: HostFacts) -> None:
 
 def _words(unit: str, state: str) -> str:
     if state == UnitFault.MASKED:
-        return f"{unit} is masked on the host: somebody has forbidden it to start"
+        return f"{unit} is masked on the host, so it cannot start"
     return f"systemd on the host cannot load {unit} ({state})"
 
 
@@ -129,11 +129,11 @@ def check_asked(facts: HostFacts) -> None:
     engine = facts.engine
     if engine is None or engine.asked is not Asked.UNANSWERED:
         return
-    where = ", ".join(engine.sockets) or "no socket that could be found"
+    where = ", ".join(engine.sockets) or "no socket that was found"
     raise CheckFailed(
         f"the engine on the host runs and could not be asked which containers it has (it listens at {where})",
         hint="`docker ps` must answer on the host, by a unix socket, with curl or the docker client installed there;"
-        " an engine that hangs is helped by `systemctl restart docker`",
+        " `systemctl restart docker` restarts a hung engine",
     )
 
 
@@ -141,5 +141,5 @@ def beside(neighbours: Iterable[Neighbour]) -> tuple[str, ...]:
     """Say which other engines run beside the host's own and are left alone."""
     kinds = {NeighbourKind.LOOSE: "another dockerd", NeighbourKind.ROOTLESS: "a rootless Docker engine"}
     return tuple(
-        f"{kinds[one.kind]} runs there too and is left alone: {one.what}" for one in neighbours if one.kind in kinds
+        f"{kinds[one.kind]} also runs there and is not changed: {one.what}" for one in neighbours if one.kind in kinds
     )

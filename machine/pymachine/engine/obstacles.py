@@ -47,8 +47,8 @@ _IN_WORDS: Mapping[Reason, str] = {
     Reason.DANGLING: "is a link that leads to nothing",
     Reason.NO_FILE: "is not a regular file",
     Reason.NO_FOLDER: "is not a folder",
-    Reason.MOUNTED: "is mounted there by itself, so that no other file can take its place",
-    Reason.HARD_LINKED: "has other names (hard links) that would keep the former content",
+    Reason.MOUNTED: "is a mount point, so it cannot be replaced",
+    Reason.HARD_LINKED: "has hard links that would keep the old content",
     Reason.IMMUTABLE: "is immutable or append-only (chattr)",
     Reason.READ_ONLY: "is on a file system that is read-only",
     Reason.DENIED: "cannot be written to even by root; it may be immutable, or its file system denies it",
@@ -75,9 +75,9 @@ def check_replaceable(obstacles: Mapping[str, Obstacle], paths: Iterable[str]) -
         return
     renames = {ETC_HOSTS, ETC_HOSTNAME} & set(paths) & obstacles.keys()
     raise CheckFailed(
-        "what is there cannot be kept as it is:" + "".join(f"\n  {sentence}" for sentence in found),
-        hint="nothing was changed; make way for these files on the host"
-        + (", or leave its name alone with --keep-hostname" if renames else ""),
+        "existing files cannot be backed up:" + "".join(f"\n  {sentence}" for sentence in found),
+        hint="nothing was changed; make these paths writable on the host"
+        + (", or keep its name with --keep-hostname" if renames else ""),
     )
 
 

@@ -29,7 +29,7 @@ def check_version(text: str) -> str:
     """Return the version of an engine. Raises ``UsageFault``."""
     if not DECIMALS.fullmatch(text):
         raise UsageFault(
-            f"{text!r} is no version of an engine", hint="give numbers such as 26.1.5, or 26.1 for its newest"
+            f"{text!r} is not a valid engine version", hint="give numbers such as 26.1.5, or 26.1 for its newest"
         )
     return text
 
@@ -37,7 +37,9 @@ def check_version(text: str) -> str:
 def check_word(text: str) -> str:
     """Return the name of a channel or storage driver. Raises ``UsageFault``."""
     if not WORD.fullmatch(text):
-        raise UsageFault(f"{text!r} is no name of a channel or storage driver", hint="give one word, such as stable")
+        raise UsageFault(
+            f"{text!r} is not a valid name of a channel or storage driver", hint="give one word, such as stable"
+        )
     return text
 
 
@@ -64,7 +66,7 @@ def check_assignment(text: str, what: str) -> str:
         raise UsageFault(f"{what}: a variable without a value", hint=f"write {what} NAME=VALUE")
     check_variable(name, what)
     if not passes_on(value):
-        raise UsageFault(f"{what}: the value of {name} has a control character", hint="services are given none")
+        raise UsageFault(f"{what}: the value of {name} has a control character", hint="services cannot be given any")
     return text
 
 
@@ -94,7 +96,9 @@ def check_url(
         except ValueError:
             proper = False
         if not proper or any(char.isspace() for char in text):
-            raise UsageFault(f"{what}: {shown(text)!r} is no URL", hint=f"write {schemes[0]}://HOST[:PORT]/…")
+            raise UsageFault(
+                f"{what}: {shown(text)!r} is not a valid URL", hint=f"write {schemes[0]}://HOST[:PORT]/…"
+            )
         return text
 
     return check

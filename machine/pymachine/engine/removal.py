@@ -106,7 +106,7 @@ def removal_bundle(plan: RemovalPlan) -> Bundle:
 
 
 def _not_ours(manifest: Manifest) -> str:
-    return f"the host belongs to machine {manifest.name} now and is left as it is"
+    return f"the host now belongs to machine {manifest.name} and is not changed"
 
 
 def _users_text(facts: HostFacts, manifest: Manifest | None, theirs: Config) -> bytes | None:
@@ -176,7 +176,7 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
     found.append(Change("remove the systemd drop-in and the certificates", "the set-up put them there"))
     if plan.hostname:
         what = f"set the host name back to {plan.hostname_before}"
-        found.append(Change(what, f"it was made {plan.hostname}", Aspect.HOST))
+        found.append(Change(what, f"it was changed to {plan.hostname}", Aspect.HOST))
     if plan.group_users:
         what = f"take {', '.join(plan.group_users)} out of group docker"
         found.append(Change(what, "the set-up put it there", Aspect.HOST))
@@ -185,11 +185,11 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
     if plan.purge:
         why = "a set-up of pymachine installed them"
         found.append(Change("purge the engine's packages", why, effects=(Effect.STOP_CONTAINERS,)))
-        why = "--purge: images, containers and volumes go"
+        why = "--purge: images, containers and volumes are deleted"
         found.append(Change(f"delete {plan.data_root}", why, effects=(Effect.DELETE_DATA,)))
     elif facts.engine is not None and facts.engine.active:
         stops = (Effect.STOP_CONTAINERS,) if stops_containers(facts.engine, plan.live_restore) else ()
-        why = "it goes back to its own configuration"
+        why = "it returns to its own configuration"
         found.append(Change("restart the engine once", why, Aspect.RESTART, (*RESTARTING, *stops)))
     return tuple(found)
 
@@ -197,7 +197,7 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
 def _why_kept(facts: HostFacts) -> str:
     manifest = manifest_of(facts)
     if manifest is not None and manifest.fresh:
-        return "the engine came from an install script, which knows how to remove it; it stays, with its data"
+        return "the engine came from an install script, and only that knows how to remove it; it stays, with its data"
     return "the engine was on the host before pymachine and stays, with its data"
 
 

@@ -284,13 +284,13 @@ def _changes(
 def _unfinished_changes(plan: SetupPlan) -> list[Change]:
     if not plan.unfinished:
         return []
-    return [Change(f"finish the installation of {', '.join(plan.unfinished)}", "dpkg was cut off in it")]
+    return [Change(f"finish the installation of {', '.join(plan.unfinished)}", "dpkg was interrupted")]
 
 
 def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     source = plan.source
     if facts.extras:
-        return [Change(f"install {', '.join(facts.extras)}", "this was to follow the engine, and was cut off")]
+        return [Change(f"install {', '.join(facts.extras)}", "this was to follow the engine, and was interrupted")]
     if source.kind == "none" or facts.engine is not None:
         return []
     reason = source.title + (f": {source.reason}" if source.reason else "")
@@ -298,7 +298,7 @@ def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     if source.kind == "docker" and not source.own_repo:
         found.insert(0, Change(f"add the package source {source.place}", "the engine comes from there"))
     if source.extras:
-        found.append(Change(f"install {', '.join(source.extras)} afterwards", "the engine calls them on occasion"))
+        found.append(Change(f"install {', '.join(source.extras)} afterwards", "the engine uses them"))
     if source.kind == "docker" or plan.version:
         found.append(Change(f"hold {', '.join(source.packages)}", "an unattended upgrade would restart the engine"))
     return found
@@ -320,7 +320,7 @@ def _config_change(key: str, config: ConfigPlan) -> Change:
     if key in config.nulls:
         what, why = f"take {key} out of {config.path}", "even null, it keeps dockerd from starting beside a flag"
     elif key in TLS_KEYS and config.protection:
-        what, why = f"take {key} out of {config.path}", "it stands beside the socket that it protects, in the unit"
+        what, why = f"take {key} out of {config.path}", "it belongs to the socket that it protects, in the unit"
     else:
         what, why = f"set {key} in {config.path}", _why(key)
     return Change(what, why, Aspect.CONFIG, RESTARTING, config.changed[key])
@@ -335,7 +335,7 @@ def _environment_changes(plan: SetupPlan, previous: Manifest | None, former: Eng
         return [Change("set the environment of the engine", "as asked for", effects=RESTARTING)]
     if plan.variables and previous and previous.environment_file is None:
         what = f"move the environment of the engine to {ENVIRONMENT_FILE}"
-        return [Change(what, "every account of the host can read what stands in its unit", effects=RESTARTING)]
+        return [Change(what, "every account of the host can read its unit", effects=RESTARTING)]
     return []
 
 
@@ -348,7 +348,7 @@ def _certificate_changes(plan: SetupPlan, previous: Manifest | None, renewals: S
     issued, placed = plan.machine.certificates, previous.server if previous else None
     if renewals or issued is None or placed is None or placed == issued.server:
         return list(renewals)
-    why = "the engine has another one"
+    why = "the engine uses another one"
     return [Change("place the server certificate on record", why, Aspect.CERTIFICATES, RESTARTING)]
 
 
@@ -357,13 +357,13 @@ def _restart(plan: SetupPlan, facts: HostFacts, changes: Sequence[Change]) -> li
     if not causes:
         return []
     stops = (Effect.STOP_CONTAINERS,) if stops_containers(facts.engine, plan.config.live_restore) else ()
-    why = f"it takes up its new {'certificate' if causes == {Aspect.CERTIFICATES} else 'configuration'}"
+    why = f"it applies its new {'certificate' if causes == {Aspect.CERTIFICATES} else 'configuration'}"
     return [Change("restart the engine once", why, Aspect.RESTART, (*RESTARTING, *stops))]
 
 
 def _why(key: str) -> str:
     if key in TLS_KEYS or key == "hosts":
-        return "only clients with a certificate of this machine are let in"
+        return "only clients with a certificate of this machine are accepted"
     return "containers keep running while the engine restarts" if key == "live-restore" else "as asked for"
 
 
@@ -396,7 +396,6 @@ def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
     if plan.source.reason:
         found.insert(0, f"engine: {plan.source.title} ({plan.source.reason})")
     found += [
-        f"the engine listens on {where} without asking for certificates, as it was found"
-        for where in plan.config.open_before
+        f"the engine listens on {where} without TLS authentication, as before" for where in plan.config.open_before
     ]
     return (*found, *beside(facts.neighbours), *told_of_ufw(facts.firewall, plan.machine.engine.port))

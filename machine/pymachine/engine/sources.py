@@ -83,7 +83,7 @@ class EngineSource:
         names = {
             "docker": f"Docker's packages ({self.place})",
             "distro": "the distribution's packages",
-            "none": "the engine that is there",
+            "none": "the installed engine",
             "url": f"the script at {self.script_place}",
             "script": "the given script",
         }
@@ -125,8 +125,8 @@ def _present(wanted: str, facts: HostFacts) -> EngineSource:
     clash = {"docker": "docker-ce", "distro": "; ".join(distro_packages(facts.os)[:1])}.get(wanted)
     if clash and engine.package and engine.package != clash:
         raise CheckFailed(
-            f"{engine.package} {engine.package_version} is installed and would have to go for {clash}",
-            hint="use --engine-install auto to adopt the engine that is there, or remove it yourself first",
+            f"{engine.package} {engine.package_version} is installed and would have to be removed for {clash}",
+            hint="use --engine-install auto to adopt the installed engine, or remove it yourself first",
         )
     owner = f"{engine.package} {engine.package_version}".strip() or engine.dockerd
     return EngineSource("none", reason=owner)
@@ -156,7 +156,7 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> EngineSourc
     if configured and spec.repo_url:
         raise CheckFailed(
             f"Docker's repository is configured on the host already: {', '.join(configured)}",
-            hint="take that source out, or leave --engine-repo-url away to use it as it is",
+            hint="take that source out, or omit --engine-repo-url to use it as it is",
         )
     base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
     companions, extras = _companions(family, facts), _EXTRAS[family]
@@ -187,7 +187,7 @@ def _companions(family: Family, facts: HostFacts) -> tuple[str, ...]:
 
 def _none(spec: EngineSpec, facts: HostFacts) -> EngineSource:
     raise CheckFailed(
-        "there is no Docker engine on the host, and --engine-install none asks for none to be installed",
+        "there is no Docker engine on the host, and --engine-install none does not install one",
         hint="install one first, or use --engine-install auto",
     )
 

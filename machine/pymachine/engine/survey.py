@@ -40,8 +40,8 @@ class SurveyReader:
 
     def late(self) -> DeadlineExceeded:
         """Return the error for a host that took too long, which names where it was."""
-        where = f"it came as far as {self._at}" if self._at else f"{self._told!r} has no end"
+        where = f"it reached {self._at}" if self._at else f"{self._told!r} has no end"
         return DeadlineExceeded(
-            f"the host does not finish telling what it is like: {where}",
+            f"the host did not finish reporting its facts: {where}",
             hint="a file system, a name service or a daemon of the host hangs: the same look by hand shows which",
         )

@@ -84,7 +84,7 @@ def _refuse_expired(folder: Path) -> None:
             begin, end = validity((folder / file).read_text())
         except (ValueError, OSError) as error:
             raise TlsError(
-                f"{folder / file} is no certificate: {_reason(error)}", hint=_again(folder.name)
+                f"{folder / file} is not a valid certificate: {_reason(error)}", hint=_again(folder.name)
             ) from error
         now = datetime.now(UTC)
         if end <= now:
@@ -94,7 +94,7 @@ def _refuse_expired(folder: Path) -> None:
         if begin > now:
             raise TlsError(
                 f"the {what} of {folder.name} is not valid before {begin:%Y-%m-%d %H:%M} UTC",
-                hint=f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC: set it right",
+                hint=f"this computer's clock says {now:%Y-%m-%d %H:%M} UTC: correct it",
             )
 
 
@@ -104,12 +104,12 @@ def _untrusted(endpoint: Endpoint, folder: Path, error: ssl.SSLCertVerificationE
         return TlsError(f"the server certificate of {url} has expired", hint=_again(folder.name))
     if code == _NOT_YET_VALID:
         return TlsError(
-            f"the server certificate of {url} is not valid yet", hint="compare this machine's clock and the host's"
+            f"the server certificate of {url} is not valid yet", hint="compare this computer's clock with the host's"
         )
     if code in _UNKNOWN_AUTHORITY:
         return TlsError(
             f"another engine answers at {url}: its certificate is not from the authority of {folder.name}",
-            hint=f"if the host was set up anew, {_again(folder.name)}; else see which host has that address now",
+            hint=f"if the host was set up again, {_again(folder.name)}; else see which host has that address now",
         )
     return TlsError(f"the server certificate of {url} cannot be trusted: {error.verify_message}")
 
@@ -140,7 +140,7 @@ def _refused(endpoint: Endpoint, folder: Path, error: ssl.SSLError) -> Pymachine
         )
     return TlsError(
         f"{endpoint.url} does not speak TLS ({_words(reason) or error})",
-        hint="an engine without TLS lets anybody in who reaches it; or something else listens on that port",
+        hint="an engine without TLS accepts every client; or something else listens on that port",
     )
 
 
@@ -164,7 +164,7 @@ def _names_shown(endpoint: Endpoint, context: ssl.SSLContext, left: Callable[[],
 
 
 def _again(name: str) -> str:
-    return f"`pymachine provision {name}` makes and installs certificates anew"
+    return f"`pymachine provision {name}` creates and installs new certificates"
 
 
 def _reason(error: Exception) -> str:

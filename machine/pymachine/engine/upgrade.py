@@ -110,7 +110,7 @@ def _source(engine: EngineFacts) -> EngineSource:
     owner = f"belongs to package {engine.package}" if engine.package else "belongs to no package"
     raise CheckFailed(
         f"the engine at {engine.dockerd} {owner}, which pymachine cannot upgrade",
-        hint="upgrade it the way it was installed, then run pymachine provision",
+        hint="upgrade it with the method that installed it, then run pymachine provision",
     )
 
 
@@ -130,6 +130,8 @@ def _changes(spec: EngineSpec, engine: EngineFacts, source: EngineSource, *, sto
     restart = Effect.RESTART_ENGINE if certain else Effect.MAY_RESTART_ENGINE
     effects = (restart, Effect.STOP_CONTAINERS) if stops else (restart,)
     return (
-        Change(f"upgrade {names} to {goal}", f"engine {engine.version} is there; nothing happens if that is it"),
+        Change(
+            f"upgrade {names} to {goal}", f"engine {engine.version} is there; nothing happens if that is the newest"
+        ),
         Change(f"restart the engine once, {unless}", "the new version takes over", Aspect.RESTART, effects),
     )

@@ -143,7 +143,8 @@ class Shelf:
         home = environ.get("HOME", "")
         if not Path(cache).is_absolute() and not Path(home).is_absolute():
             raise UsageFault(
-                "there is no folder to keep images in: HOME is not set", hint=f"set HOME, or {VARIABLE} to a folder"
+                "there is not a folder to keep images in: HOME is not set",
+                hint=f"set HOME, or {VARIABLE} to a folder",
             )
         base = Path(cache) if Path(cache).is_absolute() else Path(home) / ".cache"
         return cls(base / "pymachine" / "images", environ)
@@ -190,7 +191,7 @@ class Shelf:
             state = image.path.stat()
             if digest_of(image.path) != image.digest:
                 raise CheckFailed(
-                    f"image {image.name} is not what was put on the shelf: {image.path} was changed",
+                    f"image {image.name} is not what was stored: {image.path} was changed",
                     hint=f"`pymachine image rm {image.name}`, then pull, build or import it again",
                 )
             CachedImage(image, state.st_mtime_ns).write(self._document(image.name))
@@ -208,7 +209,7 @@ class Shelf:
             there = self.find(name)
             if there is not None and not reuse:
                 hint = f"choose another name, or `pymachine image rm {name}` first"
-                raise CheckFailed(f"there is an image {name} already", hint=hint)
+                raise CheckFailed(f"an image {name} already exists", hint=hint)
             place = ImageSlot(name, self.folder / f"{name}.part", there)
             try:
                 yield place

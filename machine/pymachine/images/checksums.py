@@ -29,7 +29,7 @@ class Digest:
         by_length = next((name for name, length in LENGTHS.items() if length == len(digits)), "")
         found = cls(algorithm.lower() or by_length, digits.lower())
         if LENGTHS.get(found.algorithm) != len(digits) or not re.fullmatch("[0-9a-f]+", found.hex):
-            raise UsageFault(f"{text[:80]!r} is no checksum", hint="write sha256=HEX or sha512=HEX")
+            raise UsageFault(f"{text[:80]!r} is not a valid checksum", hint="write sha256=HEX or sha512=HEX")
         return found
 
     def check(self, path: Path, what: str) -> None:
@@ -39,7 +39,7 @@ class Digest:
         if found != self.hex:
             raise CheckFailed(
                 f"{what} has {self.algorithm} checksum {found[:16]}… instead of {self.hex[:16]}…",
-                hint="it was damaged or replaced on the way, or its vendor is publishing a new one: try again later",
+                hint="it was damaged or replaced in transit, or its vendor is publishing a new one: try again later",
             )
 
 

@@ -87,7 +87,7 @@ def fetch_text(url: str) -> str:
 
 
 def _hint(size: int) -> str | None:
-    return f"the same command goes on after the {size // MIB} MiB that are here" if size else None
+    return f"the same command continues after the {size // MIB} MiB that are here" if size else None
 
 
 @dataclass(slots=True)
@@ -199,7 +199,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         """Return the request to follow with."""
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
-            raise CheckFailed(f"{req.full_url} leads to {newurl}, which is not protected", hint="use another address")
+            raise CheckFailed(
+                f"{req.full_url} redirects to {newurl}, which is not encrypted", hint="use another address"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

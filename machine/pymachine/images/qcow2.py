@@ -55,10 +55,10 @@ def shape_of(path: Path, what: str | None = None) -> DiskFormat:
 
 def _qcow2(path: str, head: bytes, size: int) -> DiskFormat:
     if len(head) < 104:
-        raise CheckFailed(f"{path} breaks off within its header", hint="fetch it again")
+        raise CheckFailed(f"{path} ends within its header", hint="fetch it again")
     _, version, backing, _, cluster_bits, virtual, encryption = _HEADER.unpack_from(head)
     if version not in (2, 3) or not 9 <= cluster_bits <= 21 or not 0 < virtual <= LARGEST_DISK:
-        raise CheckFailed(f"{path} has a qcow2 header that makes no sense", hint="fetch it again")
+        raise CheckFailed(f"{path} has an invalid qcow2 header", hint="fetch it again")
     if backing:
         raise CheckFailed(
             f"{path} is an overlay: most of its content is in another file",
@@ -77,10 +77,10 @@ def _check_features(path: str, features: int) -> None:
     if features & _EXTERNAL_DATA:
         raise CheckFailed(f"{path} keeps its data in another file", hint="convert it with qemu-img convert first")
     if features & _CORRUPT:
-        raise CheckFailed(f"{path} is marked as corrupt", hint=f"`qemu-img check -r all {path}` may mend it")
+        raise CheckFailed(f"{path} is marked as corrupt", hint=f"`qemu-img check -r all {path}` may repair it")
     if features & _DIRTY:
         raise CheckFailed(
-            f"{path} was not closed in order", hint=f"is a machine running on it? else `qemu-img check {path}`"
+            f"{path} was not closed cleanly", hint=f"is a machine running on it? else `qemu-img check {path}`"
         )
 
 

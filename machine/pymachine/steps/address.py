@@ -36,7 +36,7 @@ def located_if_told(machine: Machine, session: Session) -> Machine:
     try:
         return located(machine, session)
     except PymachineError as error:
-        session.tools.reporter.notice(machine.name, f"where it is now could not be asked: {error.message}")
+        session.tools.reporter.notice(machine.name, f"its current address could not be determined: {error.message}")
         return machine
 
 

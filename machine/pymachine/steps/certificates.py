@@ -36,7 +36,7 @@ class Certify:
         made, _ = self._made(machine, session)
         parts = [part for part, file in CERTIFICATE_OF.items() if file in made and made[file] != known.get(file)]
         aged = {need.part: need.reason for need in tls.needs(machine.certificates, sans_of(machine), _now(session))}
-        otherwise = "the authority is a new one" if "ca" in aged else "the one on record does not fit"
+        otherwise = "the authority is a new one" if "ca" in aged else "the one on record does not match"
         return tuple(tls.Need(part, "as asked for" if self._anew else aged.get(part, otherwise)) for part in parts)
 
     def _made(self, machine: Machine, session: Session) -> tuple[Mapping[str, bytes], Certificates]:

@@ -18,7 +18,7 @@ DEADLINE = 120.0
 class OwnIdentity:
     """Take from the host what told the other one from the rest of the world."""
 
-    title = "giving it an identity of its own"
+    title = "giving it a new identity"
 
     def __init__(self, source: Machine) -> None:
         self._source = source
@@ -38,7 +38,7 @@ class OwnIdentity:
         )
         if result.exit_code:
             lines = tuple(result.error_text.strip().splitlines()[-5:])
-            raise RemoteCommandFailed("make the host its own", result.exit_code, lines)
+            raise RemoteCommandFailed("set up the host's identity", result.exit_code, lines)
         return machine
 
 

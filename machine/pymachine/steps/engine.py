@@ -60,7 +60,7 @@ class Verify:
         if isinstance(error, Unreachable) and _listens_at_home(transport, machine.endpoint):
             raise EngineError(
                 f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
-                hint=f"let TCP port {machine.endpoint.port} through the firewalls between here and {machine.name}",
+                hint=f"allow TCP port {machine.endpoint.port} in the firewalls before {machine.name}",
             ) from error
         if session.plan is None:  # an upgrade leaves the configuration alone: there is nothing to put back
             return
@@ -69,7 +69,7 @@ class Verify:
         run_rollback(transport, bundle_for(machine, session))
         session.in_place = False
         session.save(machine)
-        session.tools.reporter.notice(machine.name, "the host's former engine configuration was put back")
+        session.tools.reporter.notice(machine.name, "the host's previous engine configuration was restored")
 
 
 class Complete:
@@ -114,7 +114,7 @@ def run_rollback(transport: Transport, bundle: Bundle) -> None:
     """Have the host put back what the set-up replaced. Raises ``EngineError`` if it could not."""
     result = transport.run(bundle.rollback, root=True, deadline=SETUP_DEADLINE)
     if result.exit_code:
-        raise EngineError(f"the former configuration could not be put back: {result.error_text.strip()[-500:]}")
+        raise EngineError(f"the previous configuration could not be restored: {result.error_text.strip()[-500:]}")
 
 
 def _listens_at_home(transport: Transport, endpoint: Endpoint) -> bool:

@@ -43,7 +43,7 @@ class HandleRecorder:
 class Allocate:
     """Have the driver make the host, or find the one that is there."""
 
-    title = "allocating the host"
+    title = "checking the host"
 
     def __init__(self, options: Any) -> None:
         self._options = options
@@ -166,7 +166,7 @@ def _left_behind(machine: Machine, facts: HostFacts) -> str:
     if not advertised or advertised in facts.addresses:
         return ""
     return (
-        f"the other nodes of its Swarm know it by {advertised}, which it has no more: let it leave and join again "
+        f"the other nodes of its Swarm know it by {advertised}, which it no longer has: let it leave and join again "
         f"(`pymachine swarm leave {machine.name}`, `pymachine swarm join`)"
     )
 
@@ -216,7 +216,7 @@ def _refuse_another_host(machine: Machine, request: Request, driver: Driver) -> 
     wanted = driver.locate(request).ssh if isinstance(driver, Locates) else None
     if wanted is not None and wanted.host != machine.ssh.host:
         raise CheckFailed(
-            f"machine {machine.name} is half-made on {machine.ssh.host}, and {wanted.host} is asked for",
+            f"machine {machine.name} is half-made on {machine.ssh.host}, but {wanted.host} is requested",
             hint=f"`pymachine rm {machine.name}` clears {machine.ssh.host}; then create it on the other one",
         )
 
@@ -227,7 +227,7 @@ def options_on_record(machine: Machine, kind: type) -> Any:
         return from_document(kind, machine.options)
     except (TypeError, ValueError, KeyError) as error:
         raise StoreError(
-            f"the options on record of {machine.name} do not fit driver {machine.driver}: {error}",
+            f"the options on record of {machine.name} do not match driver {machine.driver}: {error}",
             hint="it was made by another version of the driver; `pymachine create` makes a machine like it",
         ) from error
 

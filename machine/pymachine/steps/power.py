@@ -34,7 +34,7 @@ def handle_of(machine: Machine) -> Handle:
     """Return what the driver knows the machine by. Raises ``CheckFailed`` for one that has no host yet."""
     if machine.handle is None:
         raise CheckFailed(
-            f"machine {machine.name} has no host yet", hint="give its create command again to go on with it"
+            f"machine {machine.name} has no host yet", hint="run its create command again to go on with it"
         )
     return dict(machine.handle)
 
@@ -42,7 +42,7 @@ def handle_of(machine: Machine) -> Handle:
 def refuse_half_removed(machine: Machine) -> None:
     """What an ``rm`` has begun is not put to use again. Raises ``CheckFailed``."""
     if machine.phase is Phase.REMOVING:
-        way_on = f"`pymachine rm {machine.name}` goes on with it"
+        way_on = f"`pymachine rm {machine.name}` continues it"
         raise CheckFailed(f"machine {machine.name} is half-removed", hint=way_on)
 
 
@@ -94,7 +94,9 @@ def await_engine(
 def _refuse_removed(machine: Machine, tools: Services) -> None:
     """Whoever waits without the lease may wait for an engine that is gone, or for another machine of that name."""
     if tools.store.get(machine.name).id != machine.id:
-        raise NoSuchMachine(f"machine {machine.name} was removed meanwhile, and another was made under its name")
+        raise NoSuchMachine(
+            f"machine {machine.name} was removed meanwhile, and another one was created with its name"
+        )
 
 
 def right_clock(machine: Machine, session: Session) -> None:

@@ -39,7 +39,7 @@ def _outcome(error: PymachineError, session: Session, machine: Machine) -> Pymac
         return Interrupted(f"interrupted while {step}; machine {machine.name} is on record", hint=hint)
     if session.step:
         session.note_fault(machine, step, error.message)
-    return too_late(error, step, hint or "give the command again to go on")
+    return too_late(error, step, hint or "run the command again to continue")
 
 
 def _remains(session: Session, machine: Machine) -> bool:
@@ -64,7 +64,7 @@ def _taken_back(machine: Machine, session: Session) -> bool:
             session.driver.destroy(machine.handle)
         session.tools.store.remove(machine.name)
     except PymachineError as error:
-        session.tools.reporter.notice(machine.name, f"what was prepared could not be taken back: {error.message}")
+        session.tools.reporter.notice(machine.name, f"the preparation could not be undone: {error.message}")
         return False
     return True
 

@@ -64,7 +64,7 @@ def changes_between(before: Machine, after: Machine) -> tuple[Change, ...]:
         why = f"{_engine(before)} → {_engine(after)}"
         return (Change("change the address of the engine", why, Aspect.HOST, (Effect.CHANGE_ADDRESS,)),)
     if (before.ssh, before.handle) != (after.ssh, after.handle):
-        return (Change("change how it is reached", f"{_way(before)} → {_way(after)}", Aspect.HOST),)
+        return (Change("change the SSH access", f"{_way(before)} → {_way(after)}", Aspect.HOST),)
     return ()
 
 
@@ -74,14 +74,14 @@ def _follows(driver: Driver, machine: Machine, changes: Mapping[str, Any]) -> bo
     if wrong := [name for name in changes if alters.get(name) not in (MOVE, REACH)]:
         flag = f"--{wrong[0].replace('_', '-')}"
         raise NotSupported(
-            f"{flag} is not for {machine.name}: driver {machine.driver} knows itself how its hosts are reached",
-            hint=f"leave {flag} out",
+            f"{flag} is not for {machine.name}: driver {machine.driver} determines how its hosts are reached",
+            hint=f"omit {flag}",
         )
     if machine.phase is not Phase.READY:
         if changes:
             raise CheckFailed(
                 f"machine {machine.name} is not ready ({machine.phase})",
-                hint="give its create command again first, with what is different",
+                hint="run its create command again first, with what is different",
             )
         return False
     return driver.preexisting and not machine.adopted and MOVE in alters.values() and isinstance(driver, Locates)

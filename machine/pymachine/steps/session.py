@@ -23,7 +23,7 @@ _ORDER = tuple(Phase)
 
 class Step(Protocol):
     """One step of a verb. There is no undo: a step that fails half-way puts right what it touched itself, the
-    record stays, and the same command goes on from it."""
+    record stays, and the same command continues from it."""
 
     title: str
 
@@ -128,14 +128,14 @@ class Session:
     def way_on(self, machine: Machine) -> str | None:
         """Return how the verb is gone on with where it stopped, None where there is nothing to say."""
         if self.recorded and self.former is not None and not self.in_place:
-            return "the options it had stay on record: give the same command again to change them"
+            return "the previous options stay on record; run the same command again to change them"
         if self.verb in ("rm", "start"):
-            return f"`pymachine {self.verb} {machine.name}` goes on with it"
+            return f"`pymachine {self.verb} {machine.name}` continues it"
         if self.verb == "restart":
-            return f"`pymachine start {machine.name}` goes on with it"
+            return f"`pymachine start {machine.name}` continues it"
         if self.preflight or machine.phase is Phase.READY:
             return None
-        return f"give the command again to go on, or `pymachine rm {machine.name}` to undo it"
+        return f"run the command again to continue, or `pymachine rm {machine.name}` to undo it"
 
     def _perform_one(self, step: Step, machine: Machine) -> Machine:
         reporter = self.tools.reporter

@@ -80,7 +80,7 @@ def in_memory(identity: str, name: str, files: Mapping[str, bytes]) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise StoreError(f"{folder} belongs to somebody else", hint=f"remove {folder}")
+        raise StoreError(f"{folder} belongs to another user", hint=f"remove {folder}")
     path = client_folder(folder, name)
     if not is_current(path, files):
         _private_folder(folder)

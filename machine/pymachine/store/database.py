@@ -110,7 +110,7 @@ class Database:
         if version > self._newest:
             raise SchemaTooNew(
                 f"{self._path} was written by a newer pymachine (schema {version}, known here: {self._newest})",
-                hint="upgrade pymachine on this machine; until then its machines can be listed and used",
+                hint="upgrade pymachine on this computer; until then its machines can be listed and used",
             )
 
 
@@ -126,14 +126,14 @@ def _refuse_lost(path: Path) -> None:
     if _size(log):
         raise StoreError(
             f"{path} is {state}, but its log {log.name} holds records",
-            hint="put a backup of the database in its place; to begin with an empty store, move the log aside",
+            hint="restore a backup of the database; to start with an empty store, move the log aside",
         )
     with translated(str(certificates)):
         kept = sorted(found.name for found in certificates.iterdir()) if certificates.is_dir() else []
     if names := [name for name in kept if not name.startswith(".")]:
         raise StoreError(
             f"{path} is {state}, but {certificates} has files of {', '.join(names[:5])}",
-            hint=f"put a backup of the database there; to begin with an empty store, move {certificates} aside",
+            hint=f"put a backup of the database there; to start with an empty store, move {certificates} aside",
         )
 
 
@@ -176,7 +176,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application or (objects and not _just_made(connection)):
         raise StoreError(
-            f"{path} is some other program's database",
+            f"{path} is the database of another program",
             hint="choose another folder with --storage-path or MACHINE_STORAGE_PATH",
         )
 

@@ -12,7 +12,7 @@ from pymachine.errors import StoreError, StoreUnwritable
 
 NEARLY_FULL = 1 << 16  # bytes; SQLite reports some writes to a full disk as plain I/O errors
 
-_ROOM = "make room there and give the command again: what was stored before is intact"
+_ROOM = "free space there and run the command again: what was stored before is intact"
 _ELSEWHERE = "make it writable, or choose another folder with --storage-path or MACHINE_STORAGE_PATH"
 
 
@@ -36,7 +36,7 @@ def broken_record(name: str, reason: str) -> StoreError:
     """Return the error for a record that cannot be read."""
     return StoreError(
         f"the record of machine {name} cannot be read: {reason}",
-        hint=f"`pymachine rm -f {name}` forgets it; its host, if any, is left alone",
+        hint=f"`pymachine rm -f {name}` forgets it; its host, if any, is not changed",
     )
 
 
@@ -57,7 +57,7 @@ def _of_sqlite(error: sqlite3.Error, path: str) -> StoreError:
         return StoreUnwritable(f"no space left for {path}", hint=_ROOM)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return StoreError(
-            f"{path} is damaged or no store of pymachine: {error}",
+            f"{path} is damaged or not a pymachine store: {error}",
             hint=f"move it aside and put a backup in its place; `sqlite3 {path} .recover` saves what can be read",
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):

@@ -56,7 +56,7 @@ def _keep_others_out(folder: Path) -> None:
         return
     if not _is_ours_alone(folder, found):
         raise StoreError(
-            f"{folder} is open to other users, and keys are kept in it",
+            f"{folder} is open to other users, but keys are kept in it",
             hint=f"choose a folder of its own, or `chmod 700 {folder}`",
         )
     try:

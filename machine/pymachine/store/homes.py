@@ -56,7 +56,7 @@ def _identity(folder: Path) -> str:
     if _is_there(folder / DATABASE):
         return identity_at(str(folder))
     if _is_there(folder / f"{DATABASE}-wal"):
-        raise StoreError("its database is gone, its log is not")
+        raise StoreError("its database is missing, but its log exists")
     return ""
 
 

@@ -198,7 +198,7 @@ def held_by(holder: Holder) -> LeaseHeld:
     """Return the error for a lease that somebody holds."""
     return LeaseHeld(
         f"machine {holder.name} is being worked on by {_who(holder)} since {holder.since} ({holder.purpose})",
-        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        hint="wait for it to end; if it hangs, end it there, or break its lock with --force-unlock",
         lease=holder.name,
     )
 
@@ -207,7 +207,7 @@ def lost(holder: Holder) -> LeaseHeld:
     """Return the error for a lease that was taken from its holder."""
     return LeaseHeld(
         f"another process took the lease on machine {holder.name}, held since {holder.since} ({holder.purpose})",
-        hint=f"look at what became of it with `pymachine inspect {holder.name}`, then give the command again",
+        hint=f"look at its state with `pymachine inspect {holder.name}`, then run the command again",
         lease=holder.name,
     )
 

@@ -29,6 +29,6 @@ def _homeless() -> Exception:
     from pymachine.errors import StoreError
 
     return StoreError(
-        "there is no folder to keep machines in: HOME is not set",
+        "there is not a folder to keep machines in: HOME is not set",
         hint="set HOME, or MACHINE_STORAGE_PATH to the folder of your machines",
     )

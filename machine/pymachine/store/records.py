@@ -112,7 +112,7 @@ def changed_meanwhile(name: str) -> Conflict:
     """Return the error for a record that is not as it was read."""
     return Conflict(
         f"the record of machine {name} was changed by another process",
-        hint="give the command again if it still applies",
+        hint="run the command again if it still applies",
     )
 
 

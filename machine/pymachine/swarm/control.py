@@ -55,8 +55,8 @@ class Control:
         node = next((node for node in self.nodes() if is_node_of(machine, node)), None)
         if node is None:
             raise CheckFailed(
-                f"{machine.name} is no node of the Swarm of {self.machine}",
-                hint=f"`pymachine swarm join --to {self.machine} {machine.name}` makes it one",
+                f"{machine.name} is not a node of the Swarm of {self.machine}",
+                hint=f"`pymachine swarm join --to {self.machine} {machine.name}` adds it",
             )
         return node
 
@@ -73,7 +73,7 @@ def engine_of(machine: Machine, tools: Services) -> ClusterEngine:
     if machine.phase is not Phase.READY or machine.endpoint is None:
         raise CheckFailed(
             f"machine {machine.name} is not ready ({machine.phase})",
-            hint="give its create command again first",
+            hint="run its create command again first",
         )
     return tools.connect_cluster(machine.endpoint, materialised(tools.store, machine.name), deadline=DEADLINE)
 
@@ -107,7 +107,7 @@ def control(tools: Services, via: Sequence[str], *, unlock: bool = True, last: s
     if not via:
         raise CheckFailed(
             "no manager of this Swarm is on record",
-            hint="`pymachine swarm join --to MANAGER MANAGER` takes up a machine that is one already",
+            hint="`pymachine swarm join --to MANAGER MANAGER` puts a machine on record that is already one",
         )
     first, *others = [*(name for name in dict.fromkeys(via) if name != last), *([last] if last in via else [])]
 
@@ -147,14 +147,14 @@ def via_of(machine: Machine, via: Sequence[str], tools: Services) -> list[str]:
         return list(via)
     if machine.swarm is None:
         raise CheckFailed(
-            f"{machine.name} is no member of a Swarm",
-            hint=f"`pymachine swarm join --to MEMBER {machine.name}` makes it one",
+            f"{machine.name} is not a Swarm member",
+            hint=f"`pymachine swarm join --to MEMBER {machine.name}` adds it",
         )
     found = managers_of(machine.swarm.cluster, tools)
     if not found:
         raise CheckFailed(
             f"no manager of the Swarm of {machine.name} is on record",
-            hint="`pymachine swarm join --to MANAGER MANAGER` takes up a machine that is a manager already",
+            hint="`pymachine swarm join --to MANAGER MANAGER` puts a machine on record that is already a manager",
         )
     return found
 
@@ -182,10 +182,10 @@ def unlocked(engine: ClusterEngine, machine: Machine, tools: Services) -> Engine
     if not _unlock(engine, machine, tools):
         raise EngineError(
             f"{machine.name} is locked, and no key on record unlocks it",
-            hint="`pymachine swarm unlock --key-stdin` takes the key from whoever has it",
+            hint="`pymachine swarm unlock --key-stdin` reads the key from standard input",
         )
     tools.reporter.notice(machine.name, "its Swarm was locked after a restart: unlocked with the key in the store")
-    return awaited(tools, lambda: _beyond_lock(engine), f"{machine.name} to take part again")
+    return awaited(tools, lambda: _beyond_lock(engine), f"{machine.name} to rejoin the Swarm")
 
 
 def keys_for(machine: Machine, tools: Services) -> list[str]:
@@ -208,9 +208,9 @@ def awaited(
     end = tools.now() + patience
     while (found := look()) is None:
         if stopped(tools):
-            raise Interrupted(f"interrupted while waiting for {what}", hint="give the command again to go on")
+            raise Interrupted(f"interrupted while waiting for {what}", hint="run the command again to continue")
         if tools.now() >= end:
-            raise EngineError(f"waited {patience:.0f} s for {what}", hint=hint)
+            raise EngineError(f"timed out after {patience:.0f} s waiting for {what}", hint=hint)
         tools.sleep(PAUSE)
     return found
 
@@ -250,7 +250,7 @@ def _no_manager(machine: Machine, standing: EngineSwarmState) -> str:
     if standing.state == LOCKED:
         return f"{machine.name} is locked"
     trouble = f": {standing.trouble}" if standing.trouble else ""
-    return f"{machine.name} is no manager of a Swarm (its engine is {standing.state}{trouble})"
+    return f"{machine.name} is not a Swarm manager (its engine is {standing.state}{trouble})"
 
 
 def _out_of_control(errors: dict[str, PymachineError]) -> PymachineError:
@@ -262,8 +262,8 @@ def _out_of_control(errors: dict[str, PymachineError]) -> PymachineError:
         return next(iter(errors.values()))
     told = "".join(f"\n  {name}: {error.message}" for name, error in errors.items())
     if all(isinstance(error, CheckFailed) for error in errors.values()):
-        return CheckFailed(f"none of these is a manager that could change the Swarm:{told}")
-    return EngineError(f"no manager of the Swarm can be spoken to:{told}", hint="`pymachine ls` shows which are on")
+        return CheckFailed(f"none of these is a manager that can change the Swarm:{told}")
+    return EngineError(f"no manager of the Swarm can be reached:{told}", hint="`pymachine ls` shows which are on")
 
 
 def _unlock(engine: ClusterEngine, machine: Machine, tools: Services) -> bool:

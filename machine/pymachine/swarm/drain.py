@@ -111,7 +111,7 @@ def _give_back_after(error: BaseException, name: str, tools: Services, via: Sequ
     try:
         _give_back(name, tools, via, patience=AFTER_PATIENCE)
     except (PymachineError, KeyboardInterrupt) as trouble:
-        hint = f"{name} stays drained: the same command gives it back, or `pymachine swarm activate {name}`"
+        hint = f"{name} stays drained: run the same command again, or `pymachine swarm activate {name}`"
         why = trouble.message if isinstance(trouble, PymachineError) else "interrupted again"
         tools.reporter.notice(name, f"it stays drained: {why}")
         if isinstance(error, Interrupted | KeyboardInterrupt):
@@ -131,9 +131,9 @@ def _give_back(name: str, tools: Services, via: Sequence[str], *, patience: floa
         awaited(
             tools,
             lambda: _given_back(machine, via, tools),
-            f"{name} to take part in the Swarm again",
+            f"{name} to rejoin the Swarm",
             patience=patience,
-            hint=f"it stays drained; `pymachine swarm status` shows how it is, `swarm activate {name}` gives it back",
+            hint=f"it stays drained; `pymachine swarm status` shows its state, `swarm activate {name}` activates it",
         )
 
 

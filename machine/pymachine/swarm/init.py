@@ -96,7 +96,7 @@ def _refuse_another(machine: Machine, standing: EngineSwarmState, engine: Cluste
     if standing.state != ACTIVE or not standing.control:
         raise CheckFailed(
             f"{machine.name} is a node of a Swarm already ({standing.state}, no manager)",
-            hint=f"`pymachine swarm leave {machine.name}` takes it out of it",
+            hint=f"`pymachine swarm leave {machine.name}` removes it from it",
         )
     if machine.swarm is not None and machine.swarm.cluster == standing.cluster:
         return
@@ -109,9 +109,11 @@ def _refuse_another(machine: Machine, standing: EngineSwarmState, engine: Cluste
     if strange:
         raise CheckFailed(
             f"{machine.name} is a manager of Swarm {standing.cluster} already, beside {', '.join(strange)}",
-            hint=f"`pymachine swarm join --to {machine.name} {machine.name}` takes it up as it is",
+            hint=f"`pymachine swarm join --to {machine.name} {machine.name}` puts it on record as it is",
         )
-    tools.reporter.notice(machine.name, f"goes on with Swarm {standing.cluster}, of which it is the manager already")
+    tools.reporter.notice(
+        machine.name, f"continues with Swarm {standing.cluster}, of which it is already the manager"
+    )
 
 
 def _remembered(machine: Machine, engine: ClusterEngine, session: Session) -> Machine:

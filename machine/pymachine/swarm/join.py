@@ -90,7 +90,7 @@ def _refuse_another(machine: Machine, standing: EngineSwarmState, manager: Contr
     of = f" {standing.cluster}" if standing.cluster else ""
     raise CheckFailed(
         f"{machine.name} is a node of another Swarm{of}, not of that of {manager.machine} ({manager.cluster})",
-        hint=f"`pymachine swarm leave {machine.name}` takes it out of that one first",
+        hint=f"`pymachine swarm leave {machine.name}` removes it from that one first",
     )
 
 
@@ -141,13 +141,13 @@ def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngin
         return found if found is not None and found.ready and (role != MANAGER or found.reachable) else None
 
     return awaited(
-        tools, look, f"{machine.name} to arrive in the Swarm", patience=JOIN_PATIENCE, hint=_ports(machine)
+        tools, look, f"{machine.name} to appear in the Swarm", patience=JOIN_PATIENCE, hint=_ports(machine)
     )
 
 
 def _not_yet(machine: Machine, standing: EngineSwarmState) -> SwarmNode | None:
     if standing.state == ERROR:
-        raise EngineError(f"{machine.name} was not let in: {standing.trouble}", hint=_ports(machine))
+        raise EngineError(f"{machine.name} was not admitted: {standing.trouble}", hint=_ports(machine))
     return None
 
 

@@ -71,7 +71,7 @@ def _refuse_unknown_member(machine: Machine, tools: Services) -> None:
     if standing.state != INACTIVE:
         raise CheckFailed(
             f"{machine.name} is in a Swarm ({standing.state}) that is not on record",
-            hint="`pymachine swarm join --to MANAGER` takes up a member as it is; or leave by hand: "
+            hint="`pymachine swarm join --to MANAGER` puts a member on record as it is; or leave by hand: "
             f"`pymachine docker {machine.name} swarm leave`",
         )
 
@@ -89,14 +89,14 @@ def _engine_or_none(machine: Machine, tools: Services, *, force: bool) -> Iterat
             engine = None
         if not force:
             raise _with_way_on(error, machine) from error
-        tools.reporter.notice(machine.name, f"taken off the list without being asked: {error.message}")
+        tools.reporter.notice(machine.name, f"removed from the node list without leaving first: {error.message}")
     with nullcontext() if engine is None else engine:
         yield engine
 
 
 def _with_way_on(error: PymachineError, machine: Machine) -> PymachineError:
     if isinstance(error, Unreachable):
-        error.hint = f"`pymachine swarm leave --force {machine.name}` goes on without it"
+        error.hint = f"`pymachine swarm leave --force {machine.name}` continues without it"
     return error
 
 
@@ -118,8 +118,8 @@ def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tool
     others = [node.hostname for node in nodes if node.id != standing.node and node.state != "down"]
     if others:
         raise CheckFailed(
-            f"{machine.name} is the last manager, and {', '.join(others)} would be left without one",
-            hint="name them too: `pymachine swarm leave --dissolve` takes workers out first",
+            f"{machine.name} is the last manager, and {', '.join(others)} would have none",
+            hint="include them: `pymachine swarm leave --dissolve` removes workers first",
         )
     engine.leave(force=True)
     return True

@@ -26,7 +26,7 @@ from pymachine.swarm.status import status
 from pymachine.swarm_api.protocol import ACTIVE
 from pymachine.swarm_api.view import MANAGER
 
-NO_DRAIN = "--no-drain goes on without moving its tasks away"
+NO_DRAIN = "--no-drain continues without moving its tasks away"
 
 
 def provision_node(name: str, tools: Services, *, drain: bool = True, **given: Any) -> Machine:

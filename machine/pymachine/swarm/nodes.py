@@ -119,7 +119,7 @@ def demote(name: str, node: SwarmNode, manager: Control, tools: Services) -> Non
         return
     may_go(name, node, manager.quorum())
     manager.engine.change_node(node.id, NodeChange(role=WORKER))
-    awaited(tools, lambda: _no_manager(manager, node.id), f"{name} to be no manager any more")
+    awaited(tools, lambda: _no_manager(manager, node.id), f"{name} to be demoted")
 
 
 def forget(name: str, node: str, manager: Control, tools: Services) -> None:
@@ -133,7 +133,7 @@ def forget(name: str, node: str, manager: Control, tools: Services) -> None:
         tools,
         lambda: _gone_or_down(manager, node),
         f"{name} to be seen down",
-        hint="a node whose engine still answers has to leave first",
+        hint="a node whose engine still answers must leave first",
     )
     manager.engine.remove_node(node)
 
@@ -153,7 +153,7 @@ def await_no_tasks(name: str, node: SwarmNode, manager: Control, tools: Services
         lambda: _no_tasks(manager, node.id),
         f"the tasks on {name} to stop",
         patience=TASK_PATIENCE,
-        hint=f"`docker node ps` shows them; give the command again to go on, or `pymachine swarm activate {name}`",
+        hint=f"`docker node ps` shows them; run the command again to continue, or `pymachine swarm activate {name}`",
     )
 
 
@@ -167,7 +167,7 @@ def _promote(machine: Machine, node: SwarmNode, manager: Control, tools: Service
     awaited(
         tools,
         arrived,
-        f"{machine.name} to be a manager that the others reach",
+        f"{machine.name} to be a reachable manager",
         hint=f"managers reach each other at TCP port 2377: is it open on {machine.name}?",
     )
 

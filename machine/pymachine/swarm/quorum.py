@@ -11,7 +11,7 @@ def refuse_live_restore(name: str, standing: EngineSwarmState) -> None:
     """Refuse an engine that keeps containers up while it restarts: as a member it would not start again."""
     if standing.live_restore:
         raise CheckFailed(
-            f"the engine of {name} has live-restore on, which no node of a Swarm can have",
+            f"the engine of {name} has live-restore on, which a Swarm node cannot have",
             hint=f"`pymachine provision --engine-opt live-restore=false {name}` turns it off",
         )
 

@@ -104,7 +104,7 @@ def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Servi
                 tools.reporter.notice(machine, f"waits for {_who(holder)}")
         waiting = True
         if stopped(tools):
-            raise Interrupted(f"interrupted before {purpose} of {machine}", hint="give the command again to go on")
+            raise Interrupted(f"interrupted before {purpose} of {machine}", hint="run the command again to continue")
         tools.sleep(PAUSE)
     if waiting:
         tools.reporter.finished(machine, STEP)
@@ -117,14 +117,14 @@ def _who(holder: Holder) -> str:
 def _drained_by(machine: str, holder: Holder) -> LeaseHeld:
     return LeaseHeld(
         f"machine {machine} is drained by {_who(holder)}",
-        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        hint="wait for it to end; if it hangs, end it there, or break its lock with --force-unlock",
         lease=holder.name,
     )
 
 
 def _held(holder: Holder) -> LeaseHeld:
     return LeaseHeld(
-        f"a manager of the same Swarm is being worked on by {_who(holder)}: two at once could cost its quorum",
-        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        f"a manager of the same Swarm is in use by {_who(holder)}: two at once could lose its quorum",
+        hint="wait for it to end; if it hangs, end it there, or break its lock with --force-unlock",
         lease=holder.name,
     )

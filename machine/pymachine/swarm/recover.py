@@ -43,8 +43,8 @@ class Loss:
         managers = len(self.survivors) + len(self.lost)
         alone = "is" if len(self.survivors) == 1 else "are"
         return (
-            f"of {managers} managers {', '.join(self.lost)} cannot be spoken to; {', '.join(self.survivors)} {alone} "
-            "no majority, so nothing in the Swarm can be changed"
+            f"of {managers} managers {', '.join(self.lost)} cannot be reached; {', '.join(self.survivors)} {alone} "
+            "not a majority, so nothing in the Swarm can be changed"
         )
 
 
@@ -64,14 +64,14 @@ def look_at_loss(tools: Services, names: Sequence[str] = ()) -> Loss:
         )
     if not survivors:
         raise CheckFailed(
-            f"no manager is left that could go on: {', '.join(managers) or 'none is on record'}",
-            hint="`pymachine start` those that are only off; else create the Swarm anew",
+            f"no manager is left to recover from: {', '.join(managers) or 'none is on record'}",
+            hint="`pymachine start` those that are only off; else create the Swarm again",
         )
     lost = tuple(name for name in managers if name not in survivors)
     if len(survivors) > len(managers) // 2:
         raise CheckFailed(
             f"{', '.join(survivors)} answer from here and are a majority, but cannot agree on a leader",
-            hint="wait a minute; else see that they reach each other at TCP port 2377",
+            hint="wait a minute; otherwise check that they reach each other at TCP port 2377",
         )
     _refuse_locking(survivors, tools)
     return Loss(cluster, survivors, lost)
@@ -81,8 +81,8 @@ def _refuse_locking(survivors: Sequence[str], tools: Services) -> None:
     """An engine cannot start a Swarm anew whose managers lock themselves (moby#36852), and stops at trying to."""
     if any(tools.store.secrets(name).get(UNLOCK_KEY) for name in survivors):
         raise CheckFailed(
-            f"only {', '.join(survivors)} can be spoken to, which is no majority, and no engine can start a Swarm "
-            "anew whose managers lock themselves",
+            f"only {', '.join(survivors)} can be reached, which is not a majority, and an engine cannot reinitialise "
+            "a Swarm with autolock on",
             hint="bring managers back until a majority answers (`pymachine start`, `pymachine swarm unlock`); if "
             "they are lost for good: `pymachine swarm leave -f --dissolve` all machines, and create the Swarm again",
         )
@@ -98,7 +98,8 @@ def recover(tools: Services, names: Sequence[str] = (), *, survivor: str | None 
     chosen = survivor or loss.survivors[0]
     if chosen not in loss.survivors:
         raise CheckFailed(
-            f"{chosen} is no manager that is left", hint=f"it can be one of these: {', '.join(loss.survivors)}"
+            f"{chosen} is not one of the remaining managers",
+            hint=f"it can be one of these: {', '.join(loss.survivors)}",
         )
     with quorum_held(loss.cluster, chosen, "recovery around", tools):
         formers = _go_on_alone(chosen, tools)
@@ -131,8 +132,8 @@ def _start_anew(machine: Machine, standing: EngineSwarmState, engine: ClusterEng
         if engine.standing().state != INACTIVE:
             raise
         raise EngineError(
-            f"{machine.name} could not start the Swarm anew: {error.message}",
-            hint=f"restart its engine, then it is as before: `pymachine restart {machine.name}`",
+            f"{machine.name} could not reinitialise the Swarm: {error.message}",
+            hint=f"restart its engine to return it to its previous state: `pymachine restart {machine.name}`",
         ) from error
 
 

@@ -44,7 +44,7 @@ def rotate(rotation: Rotation, tools: Services, *, via: Sequence[str]) -> None:
                 lambda: None if manager.engine.cluster().rotating else True,
                 "all nodes to have a certificate of the new authority",
                 patience=ROTATION_PATIENCE,
-                hint="it goes on by itself when the nodes that are down come back, or are removed",
+                hint="it continues when the nodes that are down come back, or are removed",
             )
 
 
@@ -77,4 +77,6 @@ def _change(manager: Control, settings: SwarmSettings, rotation: Rotation, tools
             if tools.store.secrets(name).get(UNLOCK_KEY, b"") != key:
                 tools.store.put(tools.store.get(name), secrets={UNLOCK_KEY: key})
     if settings.autolock and not key:
-        raise EngineError(f"{manager.machine} gave no key although its Swarm locks itself", hint="give it again")
+        raise EngineError(
+            f"{manager.machine} returned no key although its Swarm has autolock on", hint="run it again"
+        )

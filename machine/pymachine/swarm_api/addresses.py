@@ -28,7 +28,7 @@ def advertised(name: str, own: Sequence[str], reached: str, peers: Iterable[str]
     if told is not None and _usable(told) and (told in known or not known):
         return str(told)
     if not known:
-        raise UsageFault(f"no address is known that {name} could tell the other nodes", hint=HINT.format(name=name))
+        raise UsageFault(f"no address is known that {name} can advertise", hint=HINT.format(name=name))
     others = [address for address in map(_address, peers) if address is not None]
     return str(max(known, key=lambda address: _rank(address, others)))
 
@@ -38,8 +38,8 @@ def check_advertised(name: str, address: str) -> str:
     found = _address(address)
     if found is None or not _usable(found):
         raise UsageFault(
-            f"{address!r} is no address that {name} could tell the other nodes",
-            hint="give one of its IP addresses, without a port: it is for life, and names may change",
+            f"{address!r} is not an address that {name} can advertise",
+            hint="give one of its IP addresses, without a port: it cannot be changed later, and names may change",
         )
     return str(found)
 
@@ -55,7 +55,7 @@ def check_pools(pools: Sequence[str], subnet_size: int, taken: Iterable[tuple[st
         if clash is not None:
             raise CheckFailed(
                 f"the pool {clash} holds {place}, {whose}: hosts and services would hide each other",
-                hint=f"give another pool: {_free(taken) or 'one that no host and no network of yours is in'}",
+                hint=f"give another pool: {_free(taken) or 'one without any of your hosts and networks'}",
             )
     return tuple(map(str, networks))
 
@@ -68,7 +68,7 @@ def free_pool(taken: Iterable[tuple[str, str]]) -> str | None:
     found = _free(places)
     if found is None:
         raise CheckFailed(
-            "no private network is free for the Swarm's overlay networks: each of the usual ones holds a host",
+            "no private network is free for the Swarm's overlay networks: each of the usual ones contains a host",
             hint="give one that is: --pool NETWORK, or `address_pool:` in the inventory",
         )
     return found
@@ -84,7 +84,7 @@ def _pool(text: str, subnet_size: int) -> Network:
     try:
         network = ipaddress.ip_network(text)
     except ValueError as error:
-        raise UsageFault(f"{text!r} is no network: {error}", hint="give one such as 10.80.0.0/16") from error
+        raise UsageFault(f"{text!r} is not a valid network: {error}", hint="give one such as 10.80.0.0/16") from error
     if not network.prefixlen <= subnet_size <= 29:
         raise UsageFault(
             f"the pool {network} cannot be cut into networks of /{subnet_size}",

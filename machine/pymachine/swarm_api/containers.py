@@ -45,9 +45,9 @@ class Container:
     def in_words(self) -> str:
         """Return what is to be said of one that is not settled."""
         if not self.id:
-            return "it is not there"
+            return "it does not exist"
         if self.state == "running":
-            told = f"it is {self.health}" if self.health not in ("", "healthy") else "it is restarted again and again"
+            told = f"it is {self.health}" if self.health not in ("", "healthy") else "it restarts repeatedly"
         else:
             told = f"it is {self.state} (exit code {self.code})" if self.code else f"it is {self.state}"
         return f"{told}: {self.error}" if self.error else told
@@ -108,7 +108,7 @@ def _error(state: Mapping[str, Any], health: Mapping[str, Any]) -> str:
     if state.get("Error"):
         told = str(state["Error"])
     elif state.get("OOMKilled"):
-        told = "it was killed for want of memory"
+        told = "it was killed for lack of memory"
     else:
         told = str(checks[-1].get("Output") or "") if checks and state["Status"] == "running" else ""
     return " ".join(told.split())[:_LONGEST]

@@ -48,7 +48,7 @@ def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> Dock
     version = max(version, answer.min_api_version, key=_numbers)  # what a Swarm needs has not changed since 1.40
     if _numbers(version) < _numbers(OLDEST):
         raise EngineError(
-            f"{endpoint.url} speaks API {answer.api_version}, a Swarm is looked after with {OLDEST} or newer",
+            f"{endpoint.url} speaks API {answer.api_version}, a Swarm requires {OLDEST} or newer",
             hint="`pymachine upgrade NAME` brings a newer engine",
         )
     tls = folder is not None and TLSConfig(

@@ -15,10 +15,13 @@ _LEADERLESS = ("does not have a leader", "too few managers", "context deadline e
 _HINTS = (
     ("needs to be unlocked", "`pymachine swarm unlock NAME` unlocks it with the key in the store"),
     ("not a swarm manager", "`pymachine swarm status` shows which machines are managers"),
-    ("live-restore", "a Swarm does not go with it: `pymachine provision NAME --engine-opt live-restore=false`"),
-    ("remote ca", "see that it reaches TCP port 2377 of the managers"),
-    ("firewall-backend", "a Swarm does not go with the engine's nftables backend: take it out of its daemon.json"),
-    ("invalid join token", "the tokens were changed meanwhile: give the command again"),
+    ("live-restore", "it is incompatible with a Swarm: `pymachine provision NAME --engine-opt live-restore=false`"),
+    ("remote ca", "check that it reaches TCP port 2377 of the managers"),
+    (
+        "firewall-backend",
+        "the engine's nftables backend is incompatible with a Swarm: take it out of its daemon.json",
+    ),
+    ("invalid join token", "the tokens were changed meanwhile: run the command again"),
 )
 
 
@@ -30,13 +33,13 @@ def explained(url: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         raise _answered(url, error) from error
     except requests.exceptions.SSLError as error:
-        raise TlsError(f"{url} and its certificates on record do not fit: {_reason(error)}") from error
+        raise TlsError(f"{url} and its certificates on record do not match: {_reason(error)}") from error
     except requests.exceptions.Timeout as error:
         raise Unreachable(f"{url} did not answer in time", hint="the host may be overloaded or cut off") from error
     except requests.exceptions.ConnectionError as error:
         raise Unreachable(f"nothing answers at {url}: {_reason(error)}", hint="does the engine run?") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException, ValueError, KeyError) as error:
-        raise EngineError(f"{url} did not answer as an engine does: {_reason(error)}") from error
+        raise EngineError(f"{url} did not answer like an engine: {_reason(error)}") from error
 
 
 def said(error: docker.errors.APIError) -> str:
@@ -50,8 +53,8 @@ def _answered(url: str, error: docker.errors.APIError) -> PymachineError:
     lower = str(error.explanation).lower()
     if any(sign in lower for sign in _LEADERLESS):
         return QuorumLost(
-            f"the managers of the Swarm have no majority, says {url} ({text.partition('. ')[0].lower()})",
-            hint="start the managers that are off; `pymachine swarm recover` leads on if they are lost for good",
+            f"the managers of the Swarm have no majority, according to {url} ({text.partition('. ')[0].lower()})",
+            hint="start the managers that are off; `pymachine swarm recover` helps if they are permanently lost",
         )
     hint = next((hint for sign, hint in _HINTS if sign in lower), None)
     return EngineError(f"{url} answered {error.response.status_code}: {text}", hint=hint)

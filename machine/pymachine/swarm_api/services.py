@@ -54,7 +54,7 @@ class Service:
     def in_words(self) -> str:
         """Return what is to be said of one that is not settled."""
         if not self.id:
-            return "it is not there"
+            return "it does not exist"
         verb = "are completed" if self.job else "run"
         told = f"{self.running} of {self.wanted} tasks {verb}"
         if self.update in GIVEN_UP or (self.update in UPDATING and self.running >= self.wanted):

@@ -84,13 +84,16 @@ class Quorum:
         if not self.holds:
             return f"{self.reachable} of {self.managers} managers answer, {self.needed} must: the quorum is lost"
         if self.managers == 1:
-            return "1 manager: if it fails nothing can be changed until it is back; 3 managers stand the loss of one"
+            return (
+                "1 manager: if it fails, nothing can be changed until it is back; "
+                "use 3 managers to survive the loss of one"
+            )
         told = f"{self.reachable} of {self.managers} managers answer, {_may_fail(self.spare)}"
         return told if self.managers % 2 else f"{told}; {self._advice()}"
 
     def _advice(self) -> str:
         fewer, more = self.managers - 1, self.managers + 1
-        return f"{self.managers} managers stand no more losses than {fewer} would: {more} stand one more"
+        return f"{self.managers} managers survive no more losses than {fewer} would: {more} survive one more"
 
 
 def _may_fail(spare: int) -> str:

@@ -117,7 +117,7 @@ class DriverContract:
         needed: dict[str, type] = {**dict.fromkeys(("cpus", "memory", "disk"), Resizes), "refit": UpdatesInPlace}
         needed["reach"] = needed["move"] = Locates
         for name, meaning in driver.alters.items():
-            assert name in known, f"alters names {name}, which is no option"
+            assert name in known, f"alters names {name}, which is not an option"
             assert meaning == "record" or meaning in needed, f"no change of an option is {meaning!r}"
             assert isinstance(driver, needed.get(meaning, object)), f"{name}: {meaning} needs {needed.get(meaning)}"
 

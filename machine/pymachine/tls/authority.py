@@ -54,7 +54,7 @@ def _authority(pem: bytes, key_pem: bytes, where: str, key_where: str) -> Author
         )
     if not _may_sign(certificate):
         raise TlsError(
-            f"{where} is no authority: it may not sign certificates",
+            f"{where} is not a certificate authority: it may not sign certificates",
             hint="give a CA certificate (basicConstraints CA:TRUE, keyUsage keyCertSign)",
         )
     return Authority(certificate, pem, key)

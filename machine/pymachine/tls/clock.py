@@ -26,10 +26,10 @@ def check_clock(host_epoch: float | None, before: float, after: float) -> None:
         return
     direction = "ahead of" if skew > 0 else "behind"
     raise CheckFailed(
-        f"the host's clock says {_text(host_epoch)}, this machine's {_text(after)}: "
-        f"the host is {_span(abs(skew))} {direction} this machine, so it would not take certificates made here",
+        f"the host's clock says {_text(host_epoch)}, this computer's {_text(after)}: "
+        f"the host is {_span(abs(skew))} {direction} this computer, so it would reject certificates issued here",
         hint=f"if the host is wrong: `timedatectl set-ntp true` there, or `date -u -s '{_text(after)}'`; "
-        "if this machine is wrong: the same here",
+        "if this computer is wrong: the same here",
     )
 
 

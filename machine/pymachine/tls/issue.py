@@ -54,7 +54,7 @@ def ensure(
 def issue(name: str, sans: Iterable[str], *, now: datetime, authority: Authority | None = None) -> Issued:
     """Make every certificate of a machine, with an authority of its own unless one is given.
 
-    The key of a given authority is not among the files: it belongs to somebody else.
+    The key of a given authority is not among the files: it belongs to another user.
     """
     signer = authority or new_authority(name, now)
     if signer.certificate.not_valid_after_utc <= now:

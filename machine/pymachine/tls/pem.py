@@ -24,7 +24,7 @@ def read_certificates(pem: bytes, where: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise TlsError(
-            f"{where} is no certificate in PEM format", hint="it should begin with -----BEGIN CERTIFICATE-----"
+            f"{where} is not a PEM certificate", hint="it should begin with -----BEGIN CERTIFICATE-----"
         ) from error
 
 
@@ -38,9 +38,9 @@ def read_key(pem: bytes, where: str) -> SigningKey:
             hint=f"`openssl pkey -in {where}` writes it without one",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise TlsError(f"{where} is no private key in PEM format") from error
+        raise TlsError(f"{where} is not a PEM private key") from error
     if not isinstance(key, _KINDS):
-        raise TlsError(f"{where} is a key of a kind that TLS does not use here", hint="use ECDSA, RSA or Ed25519")
+        raise TlsError(f"{where} is a key of an unsupported type", hint="use ECDSA, RSA or Ed25519")
     return key
 
 

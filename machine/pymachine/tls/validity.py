@@ -75,7 +75,7 @@ def verify_set(files: Mapping[str, bytes], *, now: datetime | None = None) -> No
     Takes whole sets and a client's three files alike. Raises ``TlsError`` naming the file at fault.
     """
     if CERTIFICATE_OF["ca"] not in files:
-        raise TlsError("ca.pem is missing", hint="without it, nobody can tell the right engine from another one")
+        raise TlsError("ca.pem is missing", hint="without it, the engine cannot be verified")
     for part in CERTIFICATE_OF:
         _verify_pair(files, part)
         _verify_origin(files, part)
@@ -123,7 +123,7 @@ def _verify_dates(files: Mapping[str, bytes], part: Part, now: datetime) -> None
         raise TlsError(f"{CERTIFICATE_OF[part]} expired on {_end(certificate)}")
     if certificate.not_valid_before_utc > now:
         begin = certificate.not_valid_before_utc.isoformat()
-        raise TlsError(f"{CERTIFICATE_OF[part]} is not valid before {begin}", hint="check this machine's clock")
+        raise TlsError(f"{CERTIFICATE_OF[part]} is not valid before {begin}", hint="check this computer's clock")
 
 
 def _age(part: Part, end: str, now: datetime, own_authority: bool) -> str | None:

@@ -84,7 +84,7 @@ class Transport(Protocol):
         on_line: OnLine | None = None,
         silence: float | None = None,
     ) -> Result:
-        """Run a command under POSIX sh and wait for its end, at most ``deadline`` seconds.
+        """Run a command under POSIX sh and wait for it to finish, at most ``deadline`` seconds.
 
         ``root`` runs it as root: directly for uid 0, else through sudo. ``on_line`` gets each line of standard
         output as it comes, and what there is of the last one at the end. With ``silence``, no more than so many

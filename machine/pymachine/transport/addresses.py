@@ -55,7 +55,7 @@ def check_host(text: str) -> str:
     if ":" in host:
         return _checked_ipv6(host, text)
     if "@" in host:
-        _refuse(text, "give the user apart: --ssh-user")
+        _refuse(text, "give the user separately: --ssh-user")
     if _NUMERIC.fullmatch(host):
         return _checked_ipv4(host, text)
     if host != text or len(host) > NAME_LIMIT or ".." in host or not _NAME.fullmatch(host):
@@ -92,7 +92,7 @@ def _parse_hop(text: str) -> Hop:
     user, at, place_ = rest.rpartition("@")
     host, port = _split_port(place_)
     if port is not None and not port.isdecimal():
-        raise UsageFault(f"jump host {text!r} has no proper port", hint="write [user@]host[:port]")
+        raise UsageFault(f"jump host {text!r} has no valid port", hint="write [user@]host[:port]")
     return Hop(check_host(host), check_user(user) if at else None, check_port(int(port)) if port else None)
 
 
@@ -117,7 +117,7 @@ def _checked_ipv6(host: str, text: str) -> str:
     try:
         address = str(ipaddress.IPv6Address(bare))
     except ValueError:
-        _refuse(text, "an IPv6 address looks like 2001:db8::5; a port is given apart: --ssh-port")
+        _refuse(text, "an IPv6 address looks like 2001:db8::5; give the port separately: --ssh-port")
     if percent and not _ZONE.fullmatch(zone):
         _refuse(text, "after % stands the name of a network interface")
     return address + percent + zone

@@ -64,7 +64,7 @@ def _accepted(session: paramiko.Transport, who: str, identity: Identity, offered
         further = session.auth_publickey(who.rpartition("@")[0], identity.key)
     except paramiko.BadAuthenticationType as error:
         raise AuthFailed(
-            f"{who} takes no keys, only {', '.join(error.allowed_types)}",
+            f"{who} accepts no keys, only {', '.join(error.allowed_types)}",
             hint="allow PubkeyAuthentication for the account on the host",
         ) from error
     except paramiko.AuthenticationException as error:
@@ -80,7 +80,7 @@ def _accepted(session: paramiko.Transport, who: str, identity: Identity, offered
         raise Unreachable(f"{who} closed the connection while logging in") from error
     if further:
         raise AuthFailed(
-            f"{who} asks for more than a key: {', '.join(further)}",
+            f"{who} requires more than a key: {', '.join(further)}",
             hint="only key login is supported; exempt the account from further factors",
         )
     return True

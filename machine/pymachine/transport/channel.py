@@ -68,7 +68,7 @@ class Exchange:
                 self._close_input_when_done(held)
             return self._result(out, err, as_root=password is not None)
         except DeadlineExceeded:
-            out.finish()  # what it was about to say tells where it hangs
+            out.finish()  # what it was about to say shows where it hangs
             raise
         finally:
             self._channel.close()
@@ -140,14 +140,14 @@ class Exchange:
         if status is None and not self._channel.active:
             raise Unreachable(
                 f"{self._what}: the connection was lost",
-                hint="the host may be rebooting or cut off; the command may go on there",
+                hint="the host may be rebooting or cut off; the command may still run there",
             )
         return status
 
     def _never_ran(self, out: bytes, err: bytes, status: int | None, as_root: bool) -> TransportError:
         text = " ".join((out + b"\n" + err.replace(self._line.prompt, b"")).decode(errors="replace").split())
         ended = "without a code" if status is None else f"with code {status}"
-        said = text[-500:] or f"it ended {ended} and said nothing"
+        said = text[-500:] or f"it ended {ended} without output"
         if as_root:
             return SudoFailed(f"{self._what}: cannot become root: {said}", hint=sudo_hint(text))
         return TransportError(
@@ -158,11 +158,11 @@ class Exchange:
     def _check_deadline(self) -> None:
         if self._deadline.passed:
             raise DeadlineExceeded(
-                f"{self._what} did not end within {self._deadline.seconds:g} s", hint="it may go on there"
+                f"{self._what} did not end within {self._deadline.seconds:g} s", hint="it may still run there"
             )
         if self._silence is not None and self._silence.passed:
             raise DeadlineExceeded(
-                f"{self._what} said nothing for {self._silence.seconds:g} s", hint="it may go on there"
+                f"{self._what} printed nothing for {self._silence.seconds:g} s", hint="it may still run there"
             )
 
 
@@ -173,7 +173,7 @@ def sudo_hint(text: str) -> str:
     if "neither sudo" in text:
         return "install sudo on the host, or log in as root: --ssh-user root"
     if "doas" in text:
-        return "doas has to let the account in without a password: `permit nopass` in doas.conf"
+        return "doas must allow the account without a password: `permit nopass` in doas.conf"
     if "sudoers" in text or "not allowed" in text:
         return "add the account to the sudoers on the host, or give another with --ssh-user"
     if "login as" in text or "not available" in text:

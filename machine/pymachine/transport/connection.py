@@ -71,7 +71,7 @@ class SshTransport:
         on_line: OnLine | None = None,
         silence: float | None = None,
     ) -> Result:
-        """Run a command under POSIX sh and wait for its end, at most ``deadline`` seconds.
+        """Run a command under POSIX sh and wait for it to finish, at most ``deadline`` seconds.
 
         As root it goes through sudo, or doas, unless root logged in. A command whose time is up, that keeps
         ``silence`` longer, or whose caller was interrupted loses its channel, but may go on at the host. Of each

@@ -53,7 +53,7 @@ def look_up(host: str, port: int, *, deadline: float) -> list[_Address]:
     except queue.Empty:
         raise Unreachable(
             f"the name server did not answer for {host!r} within {deadline:g} s",
-            hint="give the host's address, or check this machine's network",
+            hint="give the host's address, or check this computer's network",
         ) from None
     if isinstance(found, Exception):
         raise Unreachable(
@@ -158,8 +158,8 @@ class _Race:
             )
         if self._failures:
             return Unreachable(
-                f"no way to {self._where}: {_reason(self._failures[0])}",
-                hint="check the address, and this machine's network and routes",
+                f"cannot reach {self._where}: {_reason(self._failures[0])}",
+                hint="check the address, and this computer's network and routes",
             )
         return Unreachable(
             f"no answer from {self._where} within {time.monotonic() - self._began:.0f} s",

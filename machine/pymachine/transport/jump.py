@@ -42,7 +42,7 @@ def _expand(hops: tuple[Hop, ...], resolve: Resolve, seen: tuple[str, ...]) -> l
     name = f"{first.host}:{first.port}"
     if name in seen or len(seen) >= LONGEST:
         raise UsageFault(
-            f"the jump hosts go round in a circle: {' → '.join((*seen, name))}",
+            f"the jump hosts form a loop: {' → '.join((*seen, name))}",
             hint="give the jump host `ProxyJump none` in ~/.ssh/config",
         )
     before = parse_jump(first.jump or "")
@@ -61,5 +61,5 @@ def _refuse_program(hop: HostConfig) -> None:
     if hop.proxy:
         raise UsageFault(
             f"the SSH configuration of jump host {hop.host} has a ProxyCommand, which is not supported there",
-            hint="use ProxyJump for it, or give the host itself a ProxyCommand that goes the whole way",
+            hint="use ProxyJump for it, or give the host itself a ProxyCommand that covers the whole route",
         )

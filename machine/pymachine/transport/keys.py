@@ -132,7 +132,9 @@ def _unlock(file: KeyFile, asker: Asker) -> _Usable:
             return _load(file, passphrase.encode())
         except _WrongPassphrase:
             continue
-    raise AuthFailed(f"wrong passphrase for {file.path}, {TRIES} times", hint=f"`ssh-add {file.path}` tries it apart")
+    raise AuthFailed(
+        f"wrong passphrase for {file.path}, {TRIES} times", hint=f"`ssh-add {file.path}` tries it separately"
+    )
 
 
 class _WrongPassphrase(Exception):

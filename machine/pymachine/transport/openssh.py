@@ -164,15 +164,15 @@ class OpenSsh:
         """
         where = self._target.where
         if code is None:
-            return Unreachable(f"{where} did not let `ssh` in within {deadline.seconds:g} s: {said or 'no answer'}")
+            return Unreachable(f"{where} did not accept `ssh` within {deadline.seconds:g} s: {said or 'no answer'}")
         if "Permission denied" in said or "Too many authentication failures" in said:
             return AuthFailed(
-                f"{self._target.who} took none of the keys that `ssh` has: {said}",
-                hint="check --ssh-user and --ssh-key; a key with a passphrase has to be in an agent: ssh-add",
+                f"{self._target.who} accepted none of the keys that `ssh` has: {said}",
+                hint="check --ssh-user and --ssh-key; add a key with a passphrase to an agent: ssh-add",
             )
         if "Unable to negotiate" in said or "no matching" in said:
             return NoCommonAlgorithm(f"{where} and `ssh` agree on no algorithm: {said}", hint="`ssh -v` shows more")
-        return Unreachable(f"no way to {where} by `ssh`: {said or f'it ended with code {code}'}")
+        return Unreachable(f"cannot reach {where} by `ssh`: {said or f'it ended with code {code}'}")
 
 
 class MuxChannel:

@@ -36,7 +36,7 @@ def program_words(proxy: Sequence[str], host: str, port: int) -> list[str]:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
         raise UsageFault(
-            f"there is no program {name!r}, which is to connect to {host}", hint="install it, or put it on the PATH"
+            f"there is no program {name!r}, which should connect to {host}", hint="install it, or put it on the PATH"
         )
     return [found, *rest]
 
@@ -79,10 +79,10 @@ class ProgramSocket(socket.socket):
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(EXIT_PATIENCE)
         code = self._process.returncode
-        said = self._last_words() or ("no greeting came in time" if code is None else f"it ended with code {code}")
+        said = self._last_words() or ("no greeting arrived in time" if code is None else f"it ended with code {code}")
         self.close()
         kind = TransportError if code in _LASTING else Unreachable
-        return kind(f"no way to {where} through `{self.name}`: {said}")
+        return kind(f"cannot reach {where} through `{self.name}`: {said}")
 
     def _last_words(self) -> str:
         # Read at a place of its own: the program writes where the file's one position is.

@@ -196,8 +196,8 @@ def _peek(sock: socket.socket, deadline: Deadline) -> bytes | None:
 def _check_greeting(greeting: bytes | None, where: str) -> None:
     if greeting is None:
         raise Unreachable(
-            f"{where} takes connections but sent no SSH greeting in time",
-            hint="check the port; a host that boots looks like this, too",
+            f"{where} accepts connections but sent no SSH greeting in time",
+            hint="check the port; a booting host looks like this, too",
         )
     if not greeting or greeting.startswith(_BUSY):
         raise Unreachable(
@@ -206,7 +206,7 @@ def _check_greeting(greeting: bytes | None, where: str) -> None:
         )
     if not b"SSH-".startswith(greeting[:4]) and b"SSH-" not in greeting:
         said = greeting.splitlines()[0][:60].decode(errors="replace")
-        raise TransportError(f"{where} is no SSH server: it says {said!r}", hint="check the port: --ssh-port")
+        raise TransportError(f"{where} is not an SSH server: it says {said!r}", hint="check the port: --ssh-port")
 
 
 def _carried(target: Target, via: paramiko.Transport, deadline: Deadline) -> paramiko.Channel:
@@ -218,7 +218,7 @@ def _carried(target: Target, via: paramiko.Transport, deadline: Deadline) -> par
             hint="check the address as seen from the jump host, and AllowTcpForwarding there",
         ) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise Unreachable(f"the jump host gave no way to {target.where}: {error}") from error
+        raise Unreachable(f"the jump host cannot reach {target.where}: {error}") from error
 
 
 def mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
@@ -244,7 +244,7 @@ def mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
 
 
 def _way_out(target: Target, shown: PublicKey) -> str:
-    warning = "somebody may be in between; if the host was reinstalled"
+    warning = "the connection may be intercepted; if the host was reinstalled"
     if target.expected.source == "in known_hosts":
         name = target.host if target.port == 22 else f"[{target.host}]:{target.port}"
         return f"{warning}: ssh-keygen -R '{name}'"

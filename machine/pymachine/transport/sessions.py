@@ -125,7 +125,7 @@ class SessionChannel:
 
 def lost(where: str) -> Unreachable:
     """Return what to raise for a connection that is not there any more."""
-    return Unreachable(f"the connection to {where} was lost", hint="give the command again")
+    return Unreachable(f"the connection to {where} was lost", hint="run the command again")
 
 
 def close_all(sessions: Sequence[paramiko.Transport]) -> None:

@@ -147,8 +147,8 @@ def _jump(address: SshAddress) -> str | None:
         return address.jump
     if parse_jump(address.jump or ""):
         raise UsageFault(
-            f"{address.host} cannot be reached through jump hosts and the program {address.proxy[0]!r} at once",
-            hint="leave out the jump hosts",
+            f"{address.host} cannot be reached through both jump hosts and the program {address.proxy[0]!r}",
+            hint="omit the jump hosts",
         )
     return "none"
 

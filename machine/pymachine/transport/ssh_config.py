@@ -103,7 +103,7 @@ def _output(words: list[str], host: str) -> str:
             )
     except subprocess.TimeoutExpired:
         raise UsageFault(
-            f"ssh did not work out the configuration of {host} within {DEADLINE:g} s",
+            f"ssh did not resolve the configuration of {host} within {DEADLINE:g} s",
             hint="look for a slow `Match exec` in ~/.ssh/config",
         ) from None
     if done.returncode:

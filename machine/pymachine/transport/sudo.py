@@ -39,7 +39,7 @@ class SudoPassword:
                 f"sudo refused the password of {self._who}", hint="check it on the host: sudo -k && sudo -v"
             )
         self._asked += 1
-        again = " (that was wrong, once more)" if prompt > 1 else ""
+        again = " (incorrect, try again)" if prompt > 1 else ""
         return self._asker.secret(
             f"sudo password of {self._who}{again}",
             instead="allow the account sudo without a password (NOPASSWD), or log in as root",

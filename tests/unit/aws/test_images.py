@@ -65,7 +65,7 @@ def test_two_architectures_cost_no_more_calls_than_one() -> None:
     assert here.operations == ["get_parameters", "describe_images"]
 
 
-@pytest.mark.parametrize("fault", [refusal("AccessDeniedException"), Unreachable("no way to SSM"), parameters()])
+@pytest.mark.parametrize("fault", [refusal("AccessDeniedException"), Unreachable("cannot reach SSM"), parameters()])
 def test_without_parameters_it_is_the_newest_by_owner_and_name(fault: Answer) -> None:
     here = account({"Images": [an_image(2), an_image(3), an_image(1)]}, fault)
 

@@ -98,7 +98,7 @@ def test_the_table_says_what_became_of_each(capsys: pytest.CaptureFixture[str]) 
         ["web-0", "2 s"],
         ["web-1", "FAILED, 2 s"],
         ["web-2", "skipped"],
-        ["web-3", "not begun"],
+        ["web-3", "not started"],
     ]
 
 

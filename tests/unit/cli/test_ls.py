@@ -73,9 +73,9 @@ def test_a_fault_is_told_with_its_verb_in_one_short_line() -> None:
 
 
 def test_a_short_fault_is_told_whole() -> None:
-    fault = Fault("taking the set-up off the host", "no way to 192.0.2.7:22", AT, "rm")
+    fault = Fault("removing the set-up from the host", "cannot reach 192.0.2.7:22", AT, "rm")
     assert stopped(fault).startswith("rm ")
-    assert stopped(fault).endswith(": no way to 192.0.2.7:22")
+    assert stopped(fault).endswith(": cannot reach 192.0.2.7:22")
 
 
 def test_a_fault_of_before_verbs_were_noted_names_none() -> None:

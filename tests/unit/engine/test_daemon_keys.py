@@ -58,7 +58,7 @@ def test_a_key_of_a_newer_engine_is_left_to_it(key: str) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"registry-mirrors": ["example.com:8080"]}, "registry mirror: 'example.com:8080' is no URL"),
+        ({"registry-mirrors": ["example.com:8080"]}, "registry mirror: 'example.com:8080' is not a valid URL"),
         ({"insecure-registries": ["http://a"]}, "has a scheme"),
         ({"mtu": "1400"}, "is not a whole number: '1400'"),
         ({"mtu": True}, "is not a whole number: True"),

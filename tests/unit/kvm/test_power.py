@@ -167,7 +167,7 @@ def test_a_qemu_that_never_ends_is_told_of() -> None:
         (FakeDomain(OFF, VIRT.VIR_DOMAIN_SHUTOFF_CRASHED), State.STOPPED, "it crashed"),
         (FakeDomain(OFF, saved=True), State.SAVED, ""),
         (FakeDomain(VIRT.VIR_DOMAIN_CRASHED), State.ERROR, " crashed"),
-        (FakeDomain(VIRT.VIR_DOMAIN_PMSUSPENDED), State.PAUSED, "it sleeps"),
+        (FakeDomain(VIRT.VIR_DOMAIN_PMSUSPENDED), State.PAUSED, "it is suspended"),
         (FakeDomain(VIRT.VIR_DOMAIN_NOSTATE), State.UNKNOWN, ""),
     ],
 )  # fmt: skip

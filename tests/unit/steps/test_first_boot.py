@@ -23,7 +23,7 @@ from unit.world import DEBIAN, ENGINE, World, is_look, is_run
 
 DONE = done("@pymachine step starting the engine\n@pymachine done engine=26.1.5\n")
 STEPS = [
-    "preparing", "planning the set-up", "allocating the host", "setting up the engine",
+    "preparing", "planning the set-up", "checking the host", "setting up the engine",
     "asking the engine over TLS", "completing",
 ]  # fmt: skip
 

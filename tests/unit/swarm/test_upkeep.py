@@ -110,7 +110,7 @@ def test_one_that_fails_ends_its_turns_and_no_others() -> None:
         for_each(["a", "b", "c", "d"], work, lambda name, _: told.append(name), turns=[["a", "b", "c"], ["d"]])
     assert sorted(told) == ["a", "d"]
     assert {name: error.message for name, error in caught.value.failures.items()} == {
-        "b": "it is broken", "c": "not begun: b failed before it",
+        "b": "it is broken", "c": "not started: b failed before it",
     }  # fmt: skip
 
 
@@ -148,4 +148,4 @@ def test_ctrl_c_waits_for_those_at_work_and_tells_what_became_of_each() -> None:
             stop=reporter.stop,
         )  # fmt: skip
     told = dict(part.split(": ", 1) for part in caught.value.message.split("; ")[1:])
-    assert told == {"failed": "bad (broken)", "stopped": "a, b", "not begun": "late"}
+    assert told == {"failed": "bad (broken)", "stopped": "a, b", "not started": "late"}

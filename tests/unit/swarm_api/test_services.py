@@ -89,7 +89,7 @@ def test_an_update_that_did_not_end_well_is_not_settled(state: str) -> None:
 
 def test_a_service_that_is_missing_is_not_settled() -> None:
     (missing,) = unsettled_of("shop", ["shop_web"], [Service("s", "shop_web", "another", 1, 1)])
-    assert missing.in_words() == "it is not there"
+    assert missing.in_words() == "it does not exist"
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, s
     made = world.plan(shop)
     assert kinds(made) == {"stack shop": [ActionKind.DEPLOY]}
     (action,) = made.actions
-    assert action.reasons == ("shop_web: 1 of 3 tasks run: task: non-zero exit (1)", "shop_db: it is not there")
+    assert action.reasons == ("shop_web: 1 of 3 tasks run: task: non-zero exit (1)", "shop_db: it does not exist")
     assert world.work is not None
     records = records_of(world.tools)
     found = drift(shop, records, world.work.known, made, {})

@@ -30,7 +30,7 @@ def adopt(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Take over an instance that a driver can find, and did not make.
+    """Adopt an existing instance that a driver can find.
 
     ID is what its cloud calls it; the machine has the same name unless NAME is given. It is set up as bare metal is:
     what runs there goes on, and rm takes the set-up off and leaves the instance. One that stopped half-way goes on
@@ -50,4 +50,4 @@ def _named(name: str | None, instance: str) -> str:
     try:
         return check_name(instance)
     except UsageFault:
-        raise UsageFault(f"{instance!r} cannot be the name of a machine too", hint=f"give one: {USAGE}") from None
+        raise UsageFault(f"{instance!r} cannot also be used as the machine name", hint=f"give one: {USAGE}") from None

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 ROUNDS = 3  # what was off or locked shows only once it is on: then there is more to do
 MAX_FAILURES = click.option(
-    "--max-failures", metavar="N|%", help="Begin no further machine once more than so many have failed."
+    "--max-failures", metavar="N|%", help="Start no further machine once more than this number have failed."
 )
 BATCH = click.option(
     "--batch", metavar="N|%", default="1", show_default=True,
-    help="How many workers of the Swarm are drained at once while their engines restart; % of those that do.",
+    help="Number of Swarm workers to drain at a time while their engines restart; % of those that restart.",
 )  # fmt: skip
 WAIT = click.option(
     "--wait", type=click.IntRange(0), metavar="SECONDS",
-    help="How long the services of a stack may take until they run, whatever the stack says; 0 does not wait.",
+    help="Time to wait until the services of a stack run, overriding the stack's own; 0 does not wait.",
 )  # fmt: skip
-EVENTS = click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
+EVENTS = click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 RUNNING = (FILES, LIMIT, PARALLEL, MAX_FAILURES, YES, EVENTS, FORCE_UNLOCK)
 
 
@@ -39,13 +39,13 @@ RUNNING = (FILES, LIMIT, PARALLEL, MAX_FAILURES, YES, EVENTS, FORCE_UNLOCK)
 @with_options(RUNNING)
 @BATCH
 @WAIT
-@click.option("--only-failed", is_flag=True, help="Only what the last apply did not bring to its end.")
-@click.option("--replace", is_flag=True, help="Make machines anew where nothing less would do.")
+@click.option("--only-failed", is_flag=True, help="Only what the last apply did not finish.")
+@click.option("--replace", is_flag=True, help="Recreate machines that cannot be changed in place (destroys data).")
 @click.pass_obj
 def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
-    """Bring a fleet to what its inventory says: machines, their Swarm, its stacks.
+    """Make a fleet match its inventory: machines, their Swarm, its stacks.
 
-    Shows its plan and asks. One machine that fails stops only what needs it; the same command goes on.
+    Shows its plan and asks. One machine that fails stops only what needs it; the same command continues.
     """
     from pymachine.cli.fleet_output import raise_for
     from pymachine.cli.fleet_progress import choose_teller
@@ -77,7 +77,7 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
 @with_options(RUNNING)
 @click.pass_obj
 def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
-    """Remove the machines of a fleet: its stacks, its workers, its managers, the last one last.
+    """Remove a fleet: its stacks, its workers, then its managers.
 
     Hosts that were there before stay, without what pymachine put on them.
     """

@@ -20,7 +20,7 @@ from pymachine.redaction import machine_document
 @click.argument("name", required=False, metavar="[NEW]")
 @click.pass_obj
 def clone(app: App, source: str | None, name: str | None, as_json: bool) -> None:
-    """Make a machine as a copy of one that is switched off.
+    """Create a machine as a copy of a stopped one.
 
     It has all that is on the other's disk, and certificates, keys, an address and an identity of its own. A clone
     that stopped half-way goes on when it is given again.

@@ -29,19 +29,17 @@ _ORDERS = re.compile(
 
 
 @command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@click.option(
-    "-n", "--tail", type=click.IntRange(min=0), metavar="LINES", help="Only the last lines of what is kept."
-)
-@click.option("-a", "--attach", is_flag=True, help="Type into the console; Ctrl-] leaves it.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the output until Ctrl-C.")
+@click.option("-n", "--tail", type=click.IntRange(min=0), metavar="LINES", help="Show only the last lines.")
+@click.option("-a", "--attach", is_flag=True, help="Attach to the console; Ctrl-] detaches.")
 @NAME
 @click.pass_obj
 def console(app: App, name: str | None, follow: bool, tail: int | None, attach: bool) -> None:
-    """Print what a machine has printed on its console."""
+    """Print the console output of a machine."""
     machine = one(app, name).name
     if attach:
         if follow or tail is not None:
-            raise UsageFault("--attach shows the console itself", hint="leave --follow and --tail away")
+            raise UsageFault("--attach already shows the console", hint="omit --follow and --tail")
         _attach(app, machine)
         return
     _print(app, machine, follow, tail)

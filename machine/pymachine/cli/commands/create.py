@@ -18,7 +18,7 @@ from pymachine.model import check_name
 @click.argument("name", required=False)
 @click.pass_obj
 def create(app: App, /, name: str | None, driver: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Make a machine: a host whose Docker engine answers over TLS.
+    """Create a machine: a host whose Docker engine answers over TLS.
 
     A create that stopped half-way goes on when it is given again.
     """

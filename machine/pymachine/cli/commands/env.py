@@ -28,15 +28,17 @@ CHECK = click.option("--check", is_flag=True, help="Ask the engine over TLS firs
 
 
 @command()
-@click.option("--shell", metavar="SHELL", help="bash, zsh, sh, fish, powershell, cmd, tcsh, emacs.  [default: found]")
-@click.option("-u", "--unset", is_flag=True, help="Print what unsets the variables again.")
+@click.option(
+    "--shell", metavar="SHELL", help="bash, zsh, sh, fish, powershell, cmd, tcsh, emacs.  [default: detected]"
+)
+@click.option("-u", "--unset", is_flag=True, help="Print commands that unset the variables.")
 @click.option("--no-proxy", is_flag=True, help="Add the machine to NO_PROXY; with -u, take it out.")
 @CHECK
 @JSON
 @NAME
 @click.pass_obj
 def env(app: App, /, name: str | None, shell: str | None, unset: bool, **given: bool) -> None:
-    """Print what points the docker client at a machine.
+    """Print the environment for using a machine with the docker client.
 
     For eval: eval "$(pymachine env NAME)"
     """
@@ -91,12 +93,12 @@ def url(app: App, name: str | None, as_json: bool) -> None:
 @NAMES
 @click.pass_obj
 def ip(app: App, names: tuple[str, ...], as_json: bool) -> None:
-    """Print the addresses at which machines are reached, one a line."""
+    """Print the addresses of machines, one per line."""
     found = {name: client_env.address_of(_document(one(app, name))) for name in existing(app, names)}
     unknown = [name for name, address in found.items() if not address]
     if unknown:
         raise PymachineError(
-            f"no address is known of {', '.join(unknown)}", hint="its create did not come that far: give it again"
+            f"no address is known of {', '.join(unknown)}", hint="its create did not get that far: run it again"
         )
     if as_json:
         dump_plain(found)
@@ -132,8 +134,8 @@ def _first_end(machine: Machine) -> str:
 def _mend(machine: Machine, now: float) -> str:
     """Say what to do about dates that are not on record: other files of the engine's, or a clock that is right."""
     if machine.certificates is not None:
-        return f"this computer's clock says {time.strftime('%Y-%m-%d %H:%M', time.gmtime(now))} UTC: is it right?"
-    return f"`pymachine rm {machine.name}`, then create it again with files that its engine takes now"
+        return f"this computer's clock says {time.strftime('%Y-%m-%d %H:%M', time.gmtime(now))} UTC: check it"
+    return f"`pymachine rm {machine.name}`, then create it again with files that its engine accepts now"
 
 
 def _values(app: App, name: str | None, given: Mapping[str, bool]) -> client_env.Values:

@@ -26,7 +26,7 @@ SERVICES = Layout(below="")
 RUN_DEADLINE = 600.0
 DEADLINE = click.option(
     "--timeout", type=click.FloatRange(min=0.1), default=RUN_DEADLINE, show_default=True, metavar="SECONDS",
-    help="How long one machine may take.",
+    help="Time limit for each machine.",
 )  # fmt: skip
 WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- WORD...")
 
@@ -34,7 +34,7 @@ WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- WO
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def fleet(ctx: click.Context) -> None:
-    """Look at the machines of an inventory together, and run commands on all of them."""
+    """Show the status of an inventory's machines, and run commands on all of them."""
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
 
@@ -183,7 +183,7 @@ def _told(app: App, said: Mapping[str, CommandOutput], failures: dict[str, Pymac
             say(f"== {', '.join(names)}{code}")
             if answer.text:
                 say(answer.text)
-    ended = {name: PymachineError(f"it ended with code {a.code}") for name, a in said.items() if a.code}
+    ended = {name: PymachineError(f"it exited with code {a.code}") for name, a in said.items() if a.code}
     if failures or ended:
         raise SeveralFailed({**ended, **failures})
 

@@ -21,13 +21,15 @@ HEADERS = ("KIND", "ID", "NAME", "PLACE", "CREATED", "DETAIL")
 
 @command(DriverCommand)
 @with_options(DRIVER_OPTIONS)
-@click.option("--remove", is_flag=True, help="Remove what is found.")
-@click.option("--any-store", is_flag=True, help="Also what other stores of pymachine left, of colleagues say.")
+@click.option("--remove", is_flag=True, help="Remove the leftovers.")
+@click.option(
+    "--any-store", is_flag=True, help="Include leftovers of other pymachine stores, e.g. those of colleagues."
+)
 @YES
 @JSON
 @click.pass_obj
 def gc(app: App, /, driver: str | None, as_json: bool, **given: Any) -> None:
-    """Find what is left in a cloud of machines that no store knows, and remove it.
+    """Find, and remove, leftovers in a cloud that no store knows.
 
     Finds what pymachine marked as its own, where the driver's options say. Removes nothing unless it is told to.
     """
@@ -57,7 +59,7 @@ def _looked(app: App, driver: str, options: Any, *, any_store: bool) -> Sequence
     found = leftovers(driver, options, app.tools)
     others = 0 if any_store else sum(not leftover.ours for leftover in found)
     if others:
-        note(f"note: {others} more of other stores: --any-store takes them in")
+        note(f"note: {others} more of other stores: --any-store includes them")
     return [leftover for leftover in found if leftover.ours or any_store]
 
 
@@ -65,7 +67,7 @@ def _list(found: Sequence[Leftover], *, as_json: bool, any_store: bool) -> None:
     if as_json:
         dump([_document(leftover) for leftover in found])
     elif not found:
-        say("nothing is left over")
+        say("there are no leftovers")
     else:
         headers = (*HEADERS, "STORE") if any_store else HEADERS
         columns(headers, [_cells(leftover, any_store=any_store) for leftover in found])
@@ -76,7 +78,7 @@ def _agreed(app: App, found: Sequence[Leftover], look: Callable[[], Sequence[Lef
     """Return what may be removed: nothing after a no, else what is still left over after the time that it took."""
     lines = [f"  {_named(leftover)}" for leftover in found]
     question = "\n".join(["About to remove", *lines, "Go on?"])
-    if not app.asker.confirm(question, instead="give -y to remove without a question"):
+    if not app.asker.confirm(question, instead="use -y to remove without confirmation"):
         return []
     still = {(leftover.kind, leftover.id) for leftover in look()}
     return [leftover for leftover in found if (leftover.kind, leftover.id) in still]

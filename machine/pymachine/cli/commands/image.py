@@ -44,7 +44,7 @@ def _complete_images(ctx: click.Context, param: click.Parameter, incomplete: str
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def image(ctx: click.Context) -> None:
-    """Keep images that virtual machines boot."""
+    """Manage the images that virtual machines boot."""
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
 
@@ -62,8 +62,10 @@ def ls(app: App, as_json: bool) -> None:
 
 
 @command()
-@click.option("--from", "mirror", metavar="URL", help="Host to use in place of the vendor's; the paths are the same.")
-@click.option("--again", is_flag=True, help="Fetch it though it is here, and replace it.")
+@click.option(
+    "--from", "mirror", metavar="URL", help="Mirror to use instead of the vendor's host, with the same paths."
+)
+@click.option("--again", is_flag=True, help="Fetch the image even if it is present, and replace it.")
 @with_options((ARCH, JSON))
 @click.argument("name")
 @click.pass_obj
@@ -82,9 +84,13 @@ def pull(app: App, name: str, mirror: str | None, again: bool, arch: str | None,
 
 
 @command()
-@click.option("--with-engine/--without-engine", default=True, show_default=True, help="Put the Docker engine inside.")
-@click.option("--name", metavar="NAME", help="[default: NAME-docker of the release, without engine its own]")
-@click.option("--size", metavar="SIZE", default="3G", show_default=True, help="Size of the disk; machines grow it.")
+@click.option("--with-engine/--without-engine", default=True, show_default=True, help="Include the Docker engine.")
+@click.option(
+    "--name", metavar="NAME", help="[default: NAME-docker of the release; without an engine, the release's name]"
+)
+@click.option(
+    "--size", metavar="SIZE", default="3G", show_default=True, help="Size of the disk; machines can enlarge it."
+)
 @with_options((MIRROR_OPTION, ARCH, JSON))
 @click.argument("release", default="debian-13")
 @click.pass_obj
@@ -113,7 +119,7 @@ def build(app: App, /, release: str, **given: Any) -> None:
 
 
 @command()
-@click.option("--digest", metavar="sha256=HEX", help="Checksum that the file must have.")
+@click.option("--digest", metavar="sha256=HEX", help="Expected checksum of the file.")
 @with_options((ARCH, JSON))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("name")

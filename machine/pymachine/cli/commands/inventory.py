@@ -27,11 +27,11 @@ ORIGINS = (
     click.option("--fleet", metavar="NAME", help="Name of the fleet.  [default: the current folder's]"),
     click.option(
         "--from-docker-machine", "their_store", is_flag=False, flag_value=THEIR_STORE, metavar="[FOLDER]",
-        help=f"Take the machines of a docker-machine store, {THEIR_STORE} unless given.",
+        help=f"Import the machines of a docker-machine store.  [default: {THEIR_STORE}]",
     ),
     click.option(
         "--from-hosts", "host_lists", multiple=True, metavar="FILE",
-        help="Take the hosts listed in a file, one user@host[:port] a line; - is standard input.",
+        help="Import the hosts listed in a file, one user@host[:port] per line; - reads standard input.",
     ),
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ ORIGINS = (
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def inventory(ctx: click.Context) -> None:
-    """Check, describe, export and make inventories: files that say what a fleet is to be."""
+    """Check, describe, export and create inventories: files that describe a fleet."""
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
 
@@ -96,7 +96,7 @@ def _check_stacks(app: App, fleet: Fleet) -> None:
 
 
 @command()
-@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write it for.")
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Output format.")
 @FILES
 @click.pass_obj
 def export(app: App, form: str, files: tuple[str, ...]) -> None:
@@ -142,7 +142,7 @@ for _command in (schema, check, export, import_):
 @click.argument("words", nargs=-1, metavar="[FILE] [USER@HOST[:PORT]]...")
 @click.pass_obj
 def init(app: App, /, words: tuple[str, ...], **origin: Any) -> None:
-    """Write an inventory to begin with: FILE, pymachine.yaml unless given, which must not be there yet.
+    """Write a starter inventory to FILE (pymachine.yaml by default), which must not exist yet.
 
     With hosts, the first of them becomes the manager of the Swarm. A FILE ends in .yaml or .yml.
     """
@@ -211,7 +211,7 @@ def _made(
     from pymachine.fleet.inventory import starter
 
     if their_store is not None and (hosts or host_lists):
-        raise UsageFault("hosts and a docker-machine store do not go together", hint="make two inventories")
+        raise UsageFault("hosts and a docker-machine store cannot be combined", hint="make two inventories")
     if their_store is not None:
         return starter.from_docker_machine(_fleet_name(fleet), _configs(user_path(their_store)))
     listed = [host for name in host_lists for host in starter.hosts_of(_text(name))]
@@ -249,7 +249,9 @@ def _configs(store: Path) -> dict[str, Any]:
 
     folder = store / "machines"
     if not folder.is_dir():
-        raise UsageFault(f"{store} is no docker-machine store: it has no folder `machines`", hint="give its folder")
+        raise UsageFault(
+            f"{store} is not a docker-machine store: it has no folder `machines`", hint="give its folder"
+        )
     found: dict[str, Any] = {}
     for path in sorted(folder.glob("*/config.json")):
         try:
@@ -271,4 +273,4 @@ def _write(path: Path, text: str) -> None:
 
 
 def _there(path: Path) -> CheckFailed:
-    return CheckFailed(f"{path} is there already", hint="name another file; this one is left as it is")
+    return CheckFailed(f"{path} is there already", hint="choose another file; this one is not changed")

@@ -51,16 +51,20 @@ Filter = Callable[[MachineRow], bool]
 @command()
 @click.option("-q", "--quiet", is_flag=True, help="Print names only.")
 @click.option(
-    "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="driver, state, name (a pattern) or label."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Filter by Filter by driver, state, name (a pattern) or label.",
 )
 @click.option(
     "-t", "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT, show_default=True, metavar="SECONDS",
-    help="For all machines together.",
+    help="Time limit for all machines together.",
 )  # fmt: skip
 @JSON
 @click.pass_obj
 def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, as_json: bool) -> None:
-    """List the machines and how they are."""
+    """List the machines and their states."""
     wanted = _Filters(filters)
     records = [record for record in app.store.records() if wanted.may_accept(_unseen(record))]
     if quiet and not wanted.need_state:
@@ -112,7 +116,7 @@ def _by_name(pattern: str) -> Filter:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageFault(f"{pattern!r} is no pattern: {error}", hint="write a regular expression") from None
+        raise UsageFault(f"{pattern!r} is not a valid pattern: {error}", hint="write a regular expression") from None
     return lambda row: compiled.search(row.name) is not None
 
 
@@ -192,7 +196,7 @@ def _expiry(machine: Machine, now: float) -> tuple[str, ...]:
     days = (datetime.fromisoformat(end).timestamp() - now) / 86400
     if days > EXPIRY_WARNING:
         return ()
-    when = f"end in {days:.0f} days" if days > 0 else f"ended on {end[:10]}"
+    when = f"expire in {days:.0f} days" if days > 0 else f"expired on {end[:10]}"
     return (f"certificates {when}: `pymachine provision {machine.name}` renews them",)
 
 

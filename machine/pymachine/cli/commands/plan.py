@@ -24,7 +24,7 @@ UNSEEN = 5
 @JSON
 @click.pass_obj
 def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int, as_json: bool) -> int:
-    """Say what `apply` would change, and why.
+    """Show what `apply` would change, and why.
 
     Ends with 0 where all is as the inventory says, with 6 where something would be done, and with 5 where machines
     could not be looked at.
@@ -50,7 +50,7 @@ def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int
 @JSON
 @click.pass_obj
 def drift(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int, as_json: bool) -> int:
-    """Say what on the hosts differs from the inventory: engines, their options, certificates, places in the Swarm.
+    """Show how hosts differ from the inventory: engines, their options, certificates, Swarm membership.
 
     Ends with 0 where nothing does, with 6 where something does, and with 5 where machines could not be looked at.
     """

@@ -26,7 +26,7 @@ def _switch(app: App, names: tuple[str, ...], verb: str, outcome: str) -> None:
 @NAMES
 @click.pass_obj
 def start(app: App, names: tuple[str, ...]) -> None:
-    """Switch machines on and wait for their engines."""
+    """Start machines and wait for their engines."""
     _switch(app, names, "start", "is running")
 
 
@@ -35,7 +35,7 @@ def start(app: App, names: tuple[str, ...]) -> None:
 @NAMES
 @click.pass_obj
 def stop(app: App, names: tuple[str, ...]) -> None:
-    """Shut machines down in order."""
+    """Shut machines down gracefully."""
     _switch(app, names, "stop", "is stopped")
 
 
@@ -44,7 +44,7 @@ def stop(app: App, names: tuple[str, ...]) -> None:
 @NAMES
 @click.pass_obj
 def kill(app: App, names: tuple[str, ...]) -> None:
-    """Cut the power of machines."""
+    """Power machines off immediately."""
     _switch(app, names, "kill", "is stopped")
 
 

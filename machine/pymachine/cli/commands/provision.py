@@ -29,18 +29,18 @@ WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers
 @with_options(engine_options(new=False))
 @click.option(
     "--reset", multiple=True, metavar="OPTION",
-    help="Put an option of the engine back to its default, engine-label say; a list is empty then.",
+    help="Reset an engine option to its default, e.g. engine-label; a list becomes empty.",
 )  # fmt: skip
 @click.option(
     "--new-certificates", is_flag=True,
-    help="Replace the machine's authority and all its certificates, so that client keys of before are refused.",
+    help="Replace the machine's certificate authority and all its certificates; previous client keys are refused.",
 )  # fmt: skip
-@click.option("--ssh-host", metavar="HOST", help="Where the host is now, which its host key has to prove.")
-@click.option("--ssh-port", type=int, metavar="PORT", help="The port of its SSH server from now on.")
-@click.option("--ssh-user", metavar="USER", help="The account to log in to from now on.")
-@click.option("--ssh-key", metavar="FILE", help="The private key file to log in with from now on.")
-@click.option("--ssh-jump", metavar="[USER@]HOST[:PORT]", help="The jump hosts to go through from now on, or none.")
-@click.option("--ssh-host-key", metavar="KEY", help="The new host key of a host that was installed again: SHA256:…")
+@click.option("--ssh-host", metavar="HOST", help="New address of the host; its host key must match.")
+@click.option("--ssh-port", type=int, metavar="PORT", help="New port of its SSH server.")
+@click.option("--ssh-user", metavar="USER", help="New account to log in to.")
+@click.option("--ssh-key", metavar="FILE", help="New private key file to log in with.")
+@click.option("--ssh-jump", metavar="[USER@]HOST[:PORT]", help="New jump hosts to connect through, or none.")
+@click.option("--ssh-host-key", metavar="KEY", help="New host key of a reinstalled host: SHA256:…")
 @NO_DRAIN
 @FORCE_UNLOCK
 @DRY_RUN
@@ -48,9 +48,9 @@ WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers
 @NAMES
 @click.pass_obj
 def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Set the engine of machines up again, with options changed where they are given.
+    """Configure the engines of machines again, with changed options if given.
 
-    An option that is left out keeps what is on record. Renews certificates that are about to end. Nodes of a Swarm
+    An option that is left out keeps what is on record. Renews certificates that expire soon. Nodes of a Swarm
     whose engines restart for it are drained meanwhile, one after another.
     """
     options, drain = _options(given, names), not given["no_drain"]
@@ -73,7 +73,7 @@ def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool,
 @NAMES
 @click.pass_obj
 def upgrade(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Upgrade the engines of machines, to the newest their source offers or to a version.
+    """Upgrade the engines of machines to the newest available or a given version.
 
     Nodes of a Swarm are drained meanwhile, one after another.
     """
@@ -97,7 +97,9 @@ def _options(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         parse_pin(host_key)
     reach = {name: given[name] for name in WAYS if given[name] is not None}
     if len(names) > 1 and "ssh_host" in reach:
-        raise UsageFault("--ssh-host is where one machine is", hint="give the command for each machine apart")
+        raise UsageFault(
+            "--ssh-host is the address of one machine", hint="run the command for each machine separately"
+        )
     return {
         "reach": reach,
         "spec_changes": _changes(given, given["reset"]),
@@ -112,8 +114,8 @@ def _changes(given: Mapping[str, Any], reset: Sequence[str]) -> dict[str, Any]:
     defaults = defaults_of(click.get_current_context(), reset)
     if both := sorted(changes.keys() & defaults.keys()):
         raise UsageFault(
-            f"an option is given and reset at once ({both[0].replace('_', ' ')})",
-            hint="an option that is given replaces what was on record: leave --reset out",
+            f"an option is both set and reset ({both[0].replace('_', ' ')})",
+            hint="an option that is set replaces the value on record: omit --reset",
         )
     return changes | defaults
 

@@ -15,12 +15,12 @@ from pymachine.sizes import parse_size
 @command()
 @click.option("--cpus", type=click.IntRange(min=1), metavar="N", help="Virtual processors.")
 @click.option("--memory", metavar="SIZE", help="Memory: 4G, 1536M, or a number of MiB.")
-@click.option("--disk", metavar="SIZE", help="Size of the disk, which only grows: 40G.")
+@click.option("--disk", metavar="SIZE", help="Size of the disk; it can only grow: 40G.")
 @FORCE_UNLOCK
 @NAMES
 @click.pass_obj
 def resize(app: App, names: tuple[str, ...], cpus: int | None, memory: str | None, disk: str | None) -> None:
-    """Change the size of machines that are switched off; they have it from the next start on."""
+    """Change the size of stopped machines; it takes effect at the next start."""
     from pymachine.resize import Size
     from pymachine.resize import resize as change
 

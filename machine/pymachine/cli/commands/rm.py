@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @command()
 @YES
-@click.option("-f", "--force", is_flag=True, help="Forget machines whose host cannot be reached; do not ask.")
+@click.option("-f", "--force", is_flag=True, help="Remove machines even if their host cannot be reached; do not ask.")
 @click.option(
     "--purge", is_flag=True, help="Also remove the engine that pymachine installed, with images and volumes."
 )
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_names)
 @click.pass_obj
 def rm(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: bool) -> None:
-    """Remove machines: what create put there, what the driver made, and the record."""
+    """Remove machines: their set-up, what the driver created, and the record."""
     if not names:
         raise UsageFault("rm needs the names of the machines to remove", hint="pymachine rm NAME...")
     wanted = existing(app, names)
@@ -63,7 +63,7 @@ def _agreed(app: App, names: Sequence[str], purge: bool) -> bool:
     lines = [f"  {name}: {_fate(app, name, purge)}" for name in names]
     question = "\n".join(["About to remove", *lines, "Go on?"])
     return app.asker.confirm(
-        question, instead=f"give -y to remove without a question: pymachine rm -y {' '.join(names)}"
+        question, instead=f"use -y to remove without confirmation: pymachine rm -y {' '.join(names)}"
     )
 
 
@@ -72,11 +72,15 @@ def _fate(app: App, name: str, purge: bool) -> str:
     try:
         machine = app.store.get(name)
     except StoreError:
-        return "its record cannot be read, and is forgotten"
+        return "its record cannot be read and is deleted"
     if _stays(app, machine):
         engine = "its engine with all images, containers and volumes" if purge else "pymachine's set-up"
-        return f"{engine} goes, the host stays" if machine.ssh else "it is forgotten, the engine stays as it is"
-    return "its host is destroyed with everything on it"
+        return (
+            f"{engine} is removed, the host stays"
+            if machine.ssh
+            else "its record is deleted, the engine stays as it is"
+        )
+    return "its host is destroyed with all its data"
 
 
 def _stays(app: App, machine: Machine) -> bool:

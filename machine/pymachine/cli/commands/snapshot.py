@@ -21,7 +21,7 @@ LABEL = click.argument("label", metavar="[SNAPSHOT]", required=False)
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def snapshot(ctx: click.Context) -> None:
-    """Keep states of a machine, and go back to them."""
+    """Create, list, restore and remove snapshots of a machine."""
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
 
@@ -71,8 +71,8 @@ def restore(app: App, name: str | None, label: str | None, yes: bool, as_json: b
     if label is None:
         raise _needs_label("restore")
     machine = one(app, name).name
-    instead = f"give -y to go back without a question: pymachine snapshot restore -y {machine} {label}"
-    question = f"What {machine} holds now is lost when it goes back to {label}. Go on?"
+    instead = f"use -y to restore without confirmation: pymachine snapshot restore -y {machine} {label}"
+    question = f"The current state of {machine} is lost when {label} is restored. Continue?"
     if not (yes or app.asker.confirm(question, instead=instead)):
         note("nothing was changed")
         return
@@ -80,7 +80,7 @@ def restore(app: App, name: str | None, label: str | None, yes: bool, as_json: b
     if as_json:
         dump({"machine": machine, "snapshot": label, "state": state})
     else:
-        say(f"{machine} is back at {label}, {_in_words(state)}")
+        say(f"{machine} is restored to {label}, {_in_words(state)}")
 
 
 @command()

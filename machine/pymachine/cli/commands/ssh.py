@@ -28,7 +28,7 @@ RUN_DEADLINE = 86_400.0
 @ARGUMENTS
 @click.pass_obj
 def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
-    """Log in to a machine, or run a command there and end with its exit code.
+    """Log in to a machine, or run a command there and return its exit code.
 
     The arguments are ssh's: options of ssh come first, -- ends them, and the words of the command are joined by
     blanks for the shell over there.
@@ -42,16 +42,16 @@ def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
 
 
 @command()
-@click.option("-r", "--recursive", is_flag=True, help="Copy folders with all that is in them.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@click.option("-p", "--preserve", is_flag=True, help="Keep times and modes.")
+@click.option("-r", "--recursive", is_flag=True, help="Copy folders recursively.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show progress.")
+@click.option("-p", "--preserve", is_flag=True, help="Preserve times and modes.")
 @click.argument("places", nargs=-1, metavar="FROM... TO", shell_complete=complete_names)
 @click.pass_obj
 def scp(app: App, /, places: tuple[str, ...], **flags: bool) -> None:
-    """Copy files between here and machines: NAME:PATH there, PATH or localhost:PATH here."""
+    """Copy files to and from machines: NAME:PATH is remote, PATH or localhost:PATH is local."""
     if len(places) < 2:
         raise UsageFault(
-            "scp needs what to copy and where to", hint="pymachine scp FROM... TO, with NAME:PATH for a machine"
+            "scp needs a source and a destination", hint="pymachine scp FROM... TO, with NAME:PATH for a machine"
         )
     ends = [shell.parse_place(place) for place in places]
     names = list(dict.fromkeys(end.machine for end in ends if end.machine is not None))
@@ -70,7 +70,7 @@ def scp(app: App, /, places: tuple[str, ...], **flags: bool) -> None:
 @ARGUMENTS
 @click.pass_obj
 def docker(app: App, name: str | None, arguments: tuple[str, ...]) -> None:
-    """Run the docker client of this computer against a machine: pymachine docker NAME ps."""
+    """Run this computer's docker client against a machine: pymachine docker NAME ps."""
     machine = ready(app, name)
     rest = arguments[1:] if arguments[:1] == ("--",) else arguments
     warn_of_expiry(app, machine)
@@ -104,7 +104,7 @@ def _without_ssh(app: App, machine: Machine, arguments: Sequence[str]) -> int:
     words = list(arguments[1:] if arguments[:1] == ("--",) else arguments)
     if not words or words[0].startswith("-"):
         raise PymachineError(
-            "there is no ssh on this computer, and only commands can do without", hint=_INSTALL["ssh"]
+            "ssh is not installed on this computer; only commands work without it", hint=_INSTALL["ssh"]
         )
     assert machine.ssh is not None
     notice = app.reporter.notice

@@ -42,11 +42,11 @@ def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
 
 
 @command()
-@click.option("--json", is_flag=True, expose_value=False, help="Print JSON, which it always does.")
+@click.option("--json", is_flag=True, expose_value=False, help="Accepted for consistency; output is always JSON.")
 @NAME
 @click.pass_obj
 def inspect(app: App, name: str | None) -> None:
-    """Print what is on record of a machine, as JSON.
+    """Print the record of a machine as JSON.
 
     What may be secret is left out.
     """
@@ -57,7 +57,7 @@ def inspect(app: App, name: str | None) -> None:
 @JSON
 @click.pass_obj
 def active(app: App, as_json: bool) -> None:
-    """Print the machine that the docker client of this shell speaks to."""
+    """Print the machine that this shell's docker client uses."""
     machine = active_machine(app)
     if machine is None:
         raise PymachineError("no machine is active", hint='eval "$(pymachine env NAME)" makes one active')

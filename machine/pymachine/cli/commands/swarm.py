@@ -32,14 +32,14 @@ from pymachine.swarm_api.view import MANAGER, WORKER
 
 ADVERTISE = click.option(
     "--advertise", multiple=True, metavar="NAME=ADDRESS",
-    help="The address that a machine tells the others, where the one found by rule is not it.",
+    help="Address that a machine advertises to the other nodes, if not the one that is detected.",
 )  # fmt: skip
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def swarm(ctx: click.Context) -> None:
-    """Make machines one Swarm, and look after it."""
+    """Create and manage a Swarm of machines."""
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
 
@@ -51,10 +51,10 @@ def swarm(ctx: click.Context) -> None:
             "--worker", "workers", multiple=True, metavar="NAME", shell_complete=complete_names,
             help="A machine that joins as a worker.",
         ),
-        click.option("--autolock", is_flag=True, help="Managers lock themselves when they restart."),
-        click.option("--pool", "pools", multiple=True, metavar="NETWORK", help="Where overlay networks come from."),
-        click.option("--subnet-size", type=int, default=24, show_default=True, help="Bits of an overlay network."),
-        click.option("--data-path-port", type=click.IntRange(1024, 49151), help="UDP port between nodes.  [4789]"),
+        click.option("--autolock", is_flag=True, help="Enable autolock: managers are locked after a restart."),
+        click.option("--pool", "pools", multiple=True, metavar="NETWORK", help="Address pool for overlay networks."),
+        click.option("--subnet-size", type=int, default=24, show_default=True, help="Prefix length of its subnets."),
+        click.option("--data-path-port", type=click.IntRange(1024, 49151), help="UDP port of overlay data.  [4789]"),
         ADVERTISE,
         FORCE_UNLOCK,
     )
@@ -86,9 +86,13 @@ def create(app: App, /, managers: tuple[str, ...], workers: tuple[str, ...], **g
 @with_options(
     (
         click.option(
-            "--to", "member", metavar="MEMBER", shell_complete=complete_names, help="A machine that is in the Swarm."
+            "--to",
+            "member",
+            metavar="MEMBER",
+            shell_complete=complete_names,
+            help="A machine that is a member of the Swarm.",
         ),
-        click.option("--manager", is_flag=True, help="Join as managers, one after another."),
+        click.option("--manager", is_flag=True, help="Join as managers, one at a time."),
         ADVERTISE,
         FORCE_UNLOCK,
         NAMES,
@@ -111,8 +115,8 @@ def join(app: App, names: tuple[str, ...], member: str | None, manager: bool, ad
 @with_options(
     (
         YES,
-        click.option("-f", "--force", is_flag=True, help="Go on without machines that do not answer."),
-        click.option("--dissolve", is_flag=True, help="Let the last manager leave too, which ends the Swarm."),
+        click.option("-f", "--force", is_flag=True, help="Continue without machines that do not answer."),
+        click.option("--dissolve", is_flag=True, help="Let the last manager leave too; this ends the Swarm."),
         FORCE_UNLOCK,
         NAMES,
     )
@@ -121,11 +125,11 @@ def join(app: App, names: tuple[str, ...], member: str | None, manager: bool, ad
 def leave(app: App, names: tuple[str, ...], yes: bool, force: bool, dissolve: bool) -> None:
     """Take machines out of their Swarm: workers first, then managers one after another."""
     wanted = existing(app, names)
-    instead = f"give -y to end it without a question: pymachine swarm leave -y --dissolve {' '.join(wanted)}"
+    instead = f"use -y to end it without confirmation: pymachine swarm leave -y --dissolve {' '.join(wanted)}"
     if (
         dissolve
         and not yes
-        and not app.asker.confirm("Services and their state end with the Swarm. Go on?", instead=instead)
+        and not app.asker.confirm("Services and their state are lost with the Swarm. Continue?", instead=instead)
     ):
         note("nothing was changed")
         return
@@ -139,9 +143,9 @@ def leave(app: App, names: tuple[str, ...], yes: bool, force: bool, dissolve: bo
 
     managers = [name for name in wanted if (place := tools.store.get(name).swarm) and place.role == MANAGER]
     workers = [name for name in wanted if name not in managers]
-    _each(app, workers, work, "is out of the Swarm")
+    _each(app, workers, work, "has left the Swarm")
     with after(workers):
-        one_by_one(managers, work, lambda name, _: say(f"{name} is out of the Swarm"))
+        one_by_one(managers, work, lambda name, _: say(f"{name} has left the Swarm"))
 
 
 @command()
@@ -164,8 +168,10 @@ def status(app: App, names: tuple[str, ...], as_json: bool) -> None:
 @command()
 @with_options(
     (
-        click.option("--version", metavar="VERSION", help="The engine's version; the newest if it is not given."),
-        click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Workers at once."),
+        click.option("--version", metavar="VERSION", help="Engine version.  [default: the newest]"),
+        click.option(
+            "--batch", type=click.IntRange(1), default=1, show_default=True, help="Number of workers at a time."
+        ),
         FORCE_UNLOCK,
         NAMES,
     )
@@ -205,7 +211,7 @@ def upgrade(app: App, names: tuple[str, ...], version: str | None, batch: int) -
     (
         YES,
         click.option(
-            "--survivor", metavar="NAME", shell_complete=complete_names, help="The manager that is to go on alone."
+            "--survivor", metavar="NAME", shell_complete=complete_names, help="The manager to recover from."
         ),
         FORCE_UNLOCK,
         NAMES,
@@ -221,11 +227,11 @@ def recover(app: App, names: tuple[str, ...], yes: bool, survivor: str | None) -
     loss = verbs.look_at_loss(tools, wanted)
     chosen = survivor or loss.survivors[0]
     note(
-        f"{loss.in_words()}. Services run on. Start the lost managers if you can: then nothing has to be recovered. "
-        f"Else {chosen} goes on alone with what it knows; what only the lost managers agreed on since is gone, and "
-        "they must not come back as they are."
+        f"{loss.in_words()}. Services continue to run. Start the lost managers if possible: "
+        f"then no recovery is needed. Else {chosen} continues alone with its own state; later changes that only the "
+        "lost managers have are lost, and they must not rejoin with their old state."
     )
-    instead = f"give -y to go on without a question: pymachine swarm recover -y --survivor {chosen}"
+    instead = f"use -y to continue without confirmation: pymachine swarm recover -y --survivor {chosen}"
     if not (yes or app.asker.confirm(f"Make {chosen} the only manager?", instead=instead)):
         note("nothing was changed")
         return
@@ -295,12 +301,10 @@ def label(app: App, name: str | None, labels: tuple[str, ...]) -> None:
 @command()
 @with_options(
     (
-        click.option("--worker-token", is_flag=True, help="The token that lets workers in."),
-        click.option("--manager-token", is_flag=True, help="The token that lets managers in."),
-        click.option("--unlock-key", is_flag=True, help="The key that unlocks managers; it is stored with each."),
-        click.option(
-            "--ca", "authority", is_flag=True, help="The certificate authority, and all certificates with it."
-        ),
+        click.option("--worker-token", is_flag=True, help="The join token for workers."),
+        click.option("--manager-token", is_flag=True, help="The join token for managers."),
+        click.option("--unlock-key", is_flag=True, help="The unlock key of managers; it is stored in each record."),
+        click.option("--ca", "authority", is_flag=True, help="The certificate authority and all its certificates."),
         FORCE_UNLOCK,
         click.argument("member", required=False, shell_complete=complete_names),
     )
@@ -317,11 +321,13 @@ def rotate(app: App, /, member: str | None, **given: bool) -> None:
     verbs.rotate(Rotation(**given), app.tools, via=via)
     called = {"worker_token": "worker token", "manager_token": "manager token", "authority": "certificate authority"}
     for what in (name for name, wanted in given.items() if wanted):
-        say(f"the {called.get(what, 'unlock key')} is new")
+        say(f"the {called.get(what, 'unlock key')} was rotated")
 
 
 @command()
-@click.option("--key-stdin", is_flag=True, help="Read the key from standard input; it is stored if it fits.")
+@click.option(
+    "--key-stdin", is_flag=True, help="Read the key from standard input; it is stored if it unlocks the Swarm."
+)
 @FORCE_UNLOCK
 @NAMES
 @click.pass_obj

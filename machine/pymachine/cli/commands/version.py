@@ -53,7 +53,7 @@ def completion(shell: str) -> None:
 @click.argument("topic", required=False, metavar="[COMMAND]")
 @click.pass_context
 def help(ctx: click.Context, topic: str | None) -> None:
-    """Show all commands, or what one takes."""
+    """Show all commands, or the help of one."""
     from pymachine.cli.root import pymachine
 
     parent = ctx.parent

@@ -74,7 +74,7 @@ def _awaited(made: Deployment, engine: ClusterEngine, tools: Services, stopped: 
         if now >= end:
             return unsettled
         if stopped():
-            raise Interrupted(f"interrupted while stack {stack.name} was starting", hint="it goes on by itself")
+            raise Interrupted(f"interrupted while stack {stack.name} was starting", hint="it continues on its own")
         told = ", ".join(map(_briefly, unsettled)) or f"all {'containers' if stack.on else 'services'} run"
         if told != before:
             tools.reporter.progressed(stack.name, STEP, told)

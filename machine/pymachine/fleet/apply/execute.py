@@ -55,7 +55,7 @@ class ActionRunner:
     def node(self, name: str) -> NodeSpec:
         """Return the place that a machine shall have."""
         node = self.spec(name).swarm
-        assert node is not None, "only machines with a place in the Swarm are planned to have one"
+        assert node is not None, "only machines with a Swarm role can be planned for one"
         return node
 
     def stack(self, name: str) -> StackSpec:
@@ -311,7 +311,7 @@ def _deploy(hands: ActionRunner, action: Action, payload: payloads.Deploy) -> No
 
 def _speaker(name: str) -> str:
     if not name:
-        raise CheckFailed("no manager of the Swarm can be spoken to", hint="`pymachine swarm status` shows why")
+        raise CheckFailed("no manager of the Swarm can be reached", hint="`pymachine swarm status` shows why")
     return name
 
 

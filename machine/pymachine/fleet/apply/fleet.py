@@ -162,7 +162,7 @@ def _held(fleet: str, holder: Holder) -> LeaseHeld:
     return LeaseHeld(
         f"fleet {fleet} is being worked on by {holder.user}@{holder.host}, process {holder.pid}, "
         f"since {holder.since} ({holder.purpose})",
-        hint="wait for it to end; if it hangs for good, end it there, or take its lease with --force-unlock",
+        hint="wait for it to end; if it hangs, end it there, or break its lock with --force-unlock",
     )
 
 
@@ -178,8 +178,8 @@ def refuse(made: Plan, *, replace: bool) -> None:
     if replacements and not replace:
         lines = [f"\n  {action.subject}: {', '.join(action.reasons)}" for action in replacements]
         raise CheckFailed(
-            f"only made anew can these be as the inventory says:{''.join(lines)}",
-            hint="--replace removes each of them with everything on it and makes it anew; --limit leaves them out",
+            f"these changes require replacement:{''.join(lines)}",
+            hint="--replace destroys each of them with all its data and recreates it; --limit excludes them",
         )
     if made.refusals and not made.chains:
         told = "".join(f"\n  {refusal.subject}: {refusal.message}" for refusal in made.refusals)

@@ -25,8 +25,8 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"  # what it needs failed
-    STOPPED = "stopped"  # begun, and cut off between two steps or left to itself
-    LEFT = "left"  # not begun
+    STOPPED = "stopped"  # begun, and cut off between two steps or left as it is
+    LEFT = "left"  # not started
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Run:
 
     def go(self, stop: Callable[[], None]) -> RunSummary:
         """Run until nothing can be begun any more. At Ctrl-C what runs comes to its next safe point; at a second one
-        it is left to itself, to be gone on with by the next apply."""
+        it is left as it is, to be gone on with by the next apply."""
         # In a thread of its own: in this one Ctrl-C could come between an answer and what follows from it.
         try:
             self._conductor.start()
@@ -149,8 +149,8 @@ class Run:
 
     def _left(self, action: Action) -> ActionResult:
         if action.id in self._running:
-            return ActionResult(action, Outcome.STOPPED, because="left to itself")
-        return ActionResult(action, Outcome.LEFT, because="not begun")
+            return ActionResult(action, Outcome.STOPPED, because="left as it is")
+        return ActionResult(action, Outcome.LEFT, because="not started")
 
     def _await(self) -> None:
         """Wait for the end; in slices, since a signal that another thread takes would not end one long wait."""

@@ -59,8 +59,9 @@ def _port(service: str, port: Mapping[str, Any]) -> Document:
     address = port.get("host_ip", "")
     if address not in ("", "0.0.0.0", "::"):
         raise CheckFailed(
-            f"service {service} publishes port {port.get('target')} on {address} only, and a Swarm on every address",
-            hint="leave the address out if the port may be open, or put the stack `on` one machine",
+            f"service {service} publishes port {port.get('target')} on {address} only, "
+            "but a Swarm publishes on every address",
+            hint="omit the address if the port may be open, or put the stack `on` one machine",
         )
     found = {key: value for key, value in port.items() if key in ("mode", "target", "published", "protocol")}
     published = str(found.get("published", ""))

@@ -87,7 +87,7 @@ def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: S
         if one.stack in names
     ]
     lost = [name for name in names if not any(one.stack == name for one in found)]
-    return (*rows, *(ServiceRow(name, "0/0", "none of its services is there") for name in lost))
+    return (*rows, *(ServiceRow(name, "0/0", "none of its services exists") for name in lost))
 
 
 def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools: Services) -> tuple[ServiceRow, ...]:

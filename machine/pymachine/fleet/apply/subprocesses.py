@@ -50,7 +50,7 @@ class RunProgram(Protocol):
         given: bytes | None = None,
         apart: bool = False,
     ) -> CompletedProgram:
-        """Run it and wait for its end, at most ``deadline`` seconds. ``given`` is its input, by default none.
+        """Run it and wait for it to finish, at most ``deadline`` seconds. ``given`` is its input, by default none.
 
         Raises ``DeadlineExceeded``, ``NotInstalled`` where there is no such program, and ``PymachineError`` where it
         cannot be run, or where what it prints ``apart`` is larger than 16 MiB.

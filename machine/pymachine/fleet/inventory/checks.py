@@ -87,10 +87,10 @@ def _pools(value: Value, found: Mapping[str, Any], reading: Reading) -> None:
 def _count(count: int, spot: Spot, reading: Reading) -> None:
     if count % 2 == 0:
         reading.findings.warn(
-            spot, f"{count} managers bear the loss of no more than {count - 1} do: use an odd number"
+            spot, f"{count} managers survive the loss of no more than {count - 1} do: use an odd number"
         )
     if count > MANY_MANAGERS:
-        reading.findings.warn(spot, f"{count} managers are slower and hardly safer than {MANY_MANAGERS}")
+        reading.findings.warn(spot, f"{count} managers are slower and no safer in practice than {MANY_MANAGERS}")
 
 
 def no_live_restore(machines: Sequence[MachineSpec], reading: Reading) -> None:
@@ -99,7 +99,7 @@ def no_live_restore(machines: Sequence[MachineSpec], reading: Reading) -> None:
         if machine.swarm and _live_restore(machine):
             reading.fault_at(
                 machine.spot,
-                f"{machine.name} has live-restore and is to be in the Swarm: an engine takes one or other",
+                f"{machine.name} has live-restore and a Swarm role: an engine supports only one of them",
             )
 
 
@@ -129,7 +129,7 @@ def stacks_of(
             continue
         if stack.on is None and seats.vacant:
             reading.fault(
-                item, f"stack {stack.name!r} needs a Swarm, and there is none", "say on which machine: on: NAME"
+                item, f"stack {stack.name!r} needs a Swarm, and there is none", "name its machine: on: NAME"
             )
         first = places.get((stack.name, stack.on))
         if first is not None:

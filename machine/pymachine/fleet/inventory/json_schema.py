@@ -15,7 +15,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 NULL: Schema = {"type": "null"}
 
 SECRET: Schema = {
-    "description": "A value that stays out of the file.",
+    "description": "A value that is kept outside the file.",
     "anyOf": [
         {
             "type": "object",
@@ -53,7 +53,7 @@ def schema_of(drivers: Drivers) -> Schema:
         "title": "pymachine inventory",
         "type": "object",
         "properties": described,
-        "patternProperties": {"^x-": {"description": "Ignored: a place for anchors."}},
+        "patternProperties": {"^x-": {"description": "Ignored; for YAML anchors."}},
         "additionalProperties": False,
         "$defs": {
             "expression": EXPRESSION,
@@ -131,7 +131,7 @@ def _machine(properties: dict[str, Any]) -> Schema:
         "overrides": {
             "type": ["object", "null"],
             "additionalProperties": _ref("override"),
-            "description": "What single machines of the range have otherwise, by their names.",
+            "description": "Settings of single machines of the range, by their names.",
         },
     }
     return {**_mapping({**own, **properties}), "required": ["name"]}

@@ -46,12 +46,12 @@ AVAILABILITIES = ("active", "pause", "drain")
 SMALLEST_SUBNET = 29  # bits: swarmkit refuses smaller overlay subnets than /29
 
 TOP = {
-    "fleet": "Name of the fleet: machines made for it carry it.",
-    "defaults": "What holds for every machine that does not say otherwise; may have sections of several drivers.",
+    "fleet": "Name of the fleet; its machines are tagged with it.",
+    "defaults": "Defaults of every machine; may have sections of several drivers.",
     "machines": "The machines, one by one or as ranges.",
     "swarm": "The Swarm that the machines form.",
     "stacks": "Compose files to deploy.",
-    "hooks": "Programs to run here at certain events.",
+    "hooks": "Programs to run on this computer at certain events.",
 }
 _GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)  # what Compose takes for a project's name
@@ -94,9 +94,11 @@ def check_pool(text: str) -> str:
     try:
         network = ipaddress.IPv4Network(text, strict=False)
     except ValueError:
-        raise UsageFault(f"{text!r} is no IPv4 network", hint="write ADDRESS/BITS, such as 10.80.0.0/16") from None
+        raise UsageFault(
+            f"{text!r} is not a valid IPv4 network", hint="write ADDRESS/BITS, such as 10.80.0.0/16"
+        ) from None
     if str(network) != text:
-        raise UsageFault(f"{text!r} is no network of its own", hint=f"did you mean {network}?")
+        raise UsageFault(f"{text!r} has host bits set", hint=f"did you mean {network}?")
     return text
 
 
@@ -113,7 +115,7 @@ class InstallSource:
             source = checked(value, lambda given: check_source(given, "install"), reading, text)
             return source if source is ABSENT else {"install": source}
         if "/" not in text and "." not in text:
-            reading.fault(value, f"{text!r} is no source", f"give {', '.join(SOURCES)}, a URL or a file")
+            reading.fault(value, f"{text!r} is not a valid source", f"give {', '.join(SOURCES)}, a URL or a file")
             return ABSENT
         path = reading.path(value, text)
         script = checked(value, reading.surroundings.paths.read, reading, path)
@@ -170,56 +172,56 @@ ENGINE = Section((
     Key(
         "install",
         InstallSource(),
-        "Where the engine comes from: auto, docker, distro, none, a URL, or a script's file.",
+        "Source of the engine: auto, docker, distro, none, a URL, or a script file.",
     ),
-    Key("version", Text(check_version, examples=("26.1", "28.0.4")), "Version of the engine, 26.1 say."),
+    Key("version", Text(check_version, examples=("26.1", "28.0.4")), "Engine version, e.g. 26.1."),
     Key("channel", Text(check_word, examples=("stable", "test")), "Channel of Docker's repository."),
-    Key("repo_url", Text(check_url("repo_url")), "A mirror of Docker's repository."),
-    Key("port", Number(1, 65535), "Port of the engine; 2376 unless given."),
+    Key("repo_url", Text(check_url("repo_url")), "Mirror of Docker's package repository."),
+    Key("port", Number(1, 65535), "TCP port of the engine.  Default: 2376."),
     Key("labels", Converted(Pairs(check_key), pairs_of), "Labels of the engine, seen by `docker info`."),
-    Key("env", Converted(Pairs(check_variable, secret=True), pairs_of), "Variables for the daemon."),
-    Key("daemon", Free(), "What to merge into the host's daemon.json, as dockerd knows it."),
+    Key("env", Converted(Pairs(check_variable, secret=True), pairs_of), "Environment variables for the daemon."),
+    Key("daemon", Free(), "Settings to merge into the host's daemon.json."),
     Key("opts", Options(), "Options of the daemon, as flags: log-driver=local."),
     Key("registry_mirrors", Several(Text(check_url("registry mirror"))), "Mirrors of Docker Hub, as URLs."),
     Key("insecure_registries", Several(Text(check_registry("registry"))), "Registries without TLS: HOST[:PORT]."),
     Key("storage_driver", Text(check_word, examples=("overlay2",)), "Storage driver of the daemon."),
-    Key("http_proxy", Text(check_url("http_proxy", PROXIES)), "Proxy for the engine and its installation."),
-    Key("https_proxy", Text(check_url("https_proxy", PROXIES)), "Proxy for the engine and its installation."),
+    Key("http_proxy", Text(check_url("http_proxy", PROXIES)), "Proxy of the engine and its installation."),
+    Key("https_proxy", Text(check_url("https_proxy", PROXIES)), "Proxy of the engine and its installation."),
     Key("no_proxy", Converted(Several(Text()), split_hosts), "Hosts to reach without a proxy."),
-    Key("tls_sans", Several(Text(check_san)), "Further names and addresses for the engine's certificate."),
-    Key("set_hostname", Truth(), "Name the host like the machine; by default only where no engine runs yet."),
+    Key("tls_sans", Several(Text(check_san)), "Additional names and addresses in the engine's certificate."),
+    Key("set_hostname", Truth(), "Name the host like the machine; by default only without a running engine."),
 ))  # fmt: skip
 
 # Keys that are called otherwise in EngineSpec.
 ENGINE_FIELDS = {"daemon": "config", "tls_sans": "sans"}
 
 NODE = Section((
-    Key("role", Text(choices=ROLES), "Its part in the Swarm: manager, worker, or none."),
+    Key("role", Text(choices=ROLES), "Its role in the Swarm: manager, worker, or none."),
     Key("labels", Pairs(check_key), "Labels of the node, for placement constraints."),
-    Key("availability", Text(choices=AVAILABILITIES), "Whether it gets tasks: active, pause or drain."),
-    Key("advertise", Text(check_host), "Address that it tells the others; the one it is reached by unless given."),
+    Key("availability", Text(choices=AVAILABILITIES), "Availability of the node for tasks: active, pause or drain."),
+    Key("advertise", Text(check_host), "Address that it advertises to the other nodes; by default its own address."),
 ), short="role")  # fmt: skip
 
 SWARM = Section((
     Key("autolock", Truth(), "Encrypt the managers' keys; the key to unlock is kept in the store."),
     Key("address_pool", Several(Text(check_pool, examples=("10.80.0.0/16",)), 1),
-        "Networks that overlay networks are taken from; cannot be changed later."),
-    Key("subnet_size", Number(1, SMALLEST_SUBNET), "Bits of the subnets taken from them; 24 unless given."),
-    Key("data_path_port", Number(1024, 49151), "UDP port of overlay traffic; 4789 unless given."),
+        "Address pools of overlay networks; cannot be changed later."),
+    Key("subnet_size", Number(1, SMALLEST_SUBNET), "Prefix length of the subnets taken from them.  Default: 24."),
+    Key("data_path_port", Number(1024, 49151), "UDP port of overlay traffic.  Default: 4789."),
     Key("task_history", Number(0), "Finished tasks to keep for each slot."),
-    Key("certificate_life", Duration(3600), "How long the nodes' certificates last, 90d say."),
-    Key("heartbeat", Duration(1), "Time between the heartbeats of nodes, 5s say."),
+    Key("certificate_life", Duration(3600), "Validity of the nodes' certificates, e.g. 90d."),
+    Key("heartbeat", Duration(1), "Time between heartbeats of nodes, e.g. 5s."),
 ))  # fmt: skip
 
 STACK = Section((
     Key("name", Text(check_stack), "Name of the stack.", required=True),
     Key("file", Several(File(), 1), "Compose file, or several that are merged.", required=True),
-    Key("on", Text(), "Machine to bring it up on with `docker compose`; the Swarm unless given."),
+    Key("on", Text(), "Machine to deploy it on with `docker compose`; by default the Swarm."),
     Key("env_file", Several(File()), "Files with variables for the Compose files."),
     Key("environment", Pairs(check_variable, secret=True), "Variables for the Compose files."),
-    Key("build", Truth(), "Build on the target what the files say to build; true unless given."),
-    Key("prune", Truth(), "Remove services that the files no longer have; true unless given."),
-    Key("wait", Duration(0), "How long its services may take until they run, 5m unless given; 0 does not wait."),
+    Key("build", Truth(), "Build on the target the images that the files build.  Default: true."),
+    Key("prune", Truth(), "Remove services that are no longer in the files.  Default: true."),
+    Key("wait", Duration(0), "Time to wait until its services run; 0 does not wait.  Default: 5m."),
 ))  # fmt: skip
 
 HOOKS = Section(
@@ -228,11 +230,11 @@ HOOKS = Section(
 )
 
 COMMON = (
-    Key("driver", Text(), "What makes or finds the machine: kvm, aws, ssh, …"),
-    Key("engine", ENGINE, "What is wanted of the engine."),
+    Key("driver", Text(), "Driver of the machine: kvm, aws, ssh, …"),
+    Key("engine", ENGINE, "Settings of the engine."),
     Key("labels", Pairs(check_key), "Labels of the machine, for `ls` and `--limit`."),
-    Key("groups", Several(Text(check_group)), "Further names by which `--limit` finds the machine."),
-    Key("swarm", NODE, "Its place in the Swarm: manager, worker, none, or a mapping."),
+    Key("groups", Several(Text(check_group)), "Additional names by which `--limit` selects the machine."),
+    Key("swarm", NODE, "Its role in the Swarm: manager, worker, none, or a mapping."),
 )
 DEFAULTS = Section(COMMON)
 ENTRY = Section(COMMON)

@@ -100,7 +100,7 @@ class Entries:
             texts = checked(scalar, expanded, self.reading)
             if texts is not ABSENT and len(texts) != count:
                 machines = "1 machine" if count == 1 else f"{count} machines"
-                self.reading.fault(scalar, f"{shown(scalar)} comes to {len(texts)} texts, its entry to {machines}")
+                self.reading.fault(scalar, f"{shown(scalar)} expands to {len(texts)} values, its entry to {machines}")
             fine = fine and texts is not ABSENT and len(texts) == count
         return fine
 

@@ -38,7 +38,7 @@ def expanded(text: str) -> tuple[str, ...]:
     for part in parts:
         count *= len(part)
     if count > LIMIT:
-        raise UsageFault(f"{text!r} comes to {count} texts", hint=f"{LIMIT} are allowed")
+        raise UsageFault(f"{text!r} expands to {count} values", hint=f"{LIMIT} are allowed")
     return tuple("".join(chosen) for chosen in product(*parts, [text[end:]]))
 
 

@@ -205,7 +205,7 @@ def _kvm(raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     for key in ("memory", "disk"):
         if isinstance(size := options.get(key), int):
             options[key] = f"{size}M"
-    return options, ("a new machine: docker-machine's own boots an image that cannot be kept up to date",)
+    return options, ("a new machine: docker-machine's own boots an image that gets no updates",)
 
 
 def _picked(raw: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

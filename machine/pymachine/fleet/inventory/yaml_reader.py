@@ -130,7 +130,7 @@ class _Composer:
             return Items(tuple(self.value(item) for item in node.value), spot)
         kind = node.tag.rpartition(":")[2]
         if node.tag.startswith("!"):
-            self.findings.fault(spot, f"tag {node.tag} has no meaning here", "take it away")
+            self.findings.fault(spot, f"tag {node.tag} is not supported", "remove it")
         text = self._filled(node.value, spot) if "$" in node.value else node.value
         return Scalar(node.value, BROKEN, spot, node.value) if text is None else Scalar(text, kind, spot, node.value)
 
@@ -174,7 +174,9 @@ class _Composer:
         if dollar:
             return "$"
         if unfinished:
-            self.findings.fault(spot, "${ begins no variable", "write ${NAME}, ${NAME:-default}, or $$ for a $")
+            self.findings.fault(
+                spot, "${ does not start a variable", "write ${NAME}, ${NAME:-default}, or $$ for a $"
+            )
             return None
         found = self.environ.get(name)
         if found is None and default is None:

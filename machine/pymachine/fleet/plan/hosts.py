@@ -47,7 +47,7 @@ def _vacant(facts: HostFacts) -> bool:
 
 
 def _others(facts: HostFacts) -> tuple[str, ...] | None:
-    """Return the running containers that no Swarm runs; None where the engine that is there did not say."""
+    """Return the running containers that no Swarm runs; None where the installed engine did not say."""
     engine = facts.engine
     if engine is None or not engine.active:
         return ()

@@ -19,7 +19,7 @@ from pymachine.fleet.plan.observed import ANEW, MOVE, REACH, RECORD, REFIT, SIZE
 from pymachine.fleet.plan.payloads import Payload
 from pymachine.model import Machine, Phase, State
 
-_NO_ENGINE = "there is no engine on its host any more"
+_NO_ENGINE = "there is no longer an engine on its host"
 _ASLEEP = (State.STOPPED, State.PAUSED, State.SAVED)
 MAKING = (ActionKind.CREATE, ActionKind.RESUME, ActionKind.REMAKE, ActionKind.REPLACE)
 
@@ -76,7 +76,7 @@ def _created(spec: MachineSpec) -> MachineActions:
     except UsageFault as error:
         return _refused(spec.name, error.message, error.hint or "")
     if clash:
-        return _refused(spec.name, clash[0], "give the engine networks that no host of yours is in")
+        return _refused(spec.name, clash[0], "give the engine networks without any of your hosts")
     return _one(payloads.Create(), spec, f"driver {spec.driver}")
 
 

@@ -80,7 +80,7 @@ def _founded(
     able = [spec for spec in wanted if not parts[spec.name].blocked]
     managers = [spec for spec in able if spec.swarm and spec.swarm.role == MANAGER]
     if not managers:
-        return MembershipActions({}, notes=("no manager of the Swarm can be worked on",) if wanted else ())
+        return MembershipActions({}, notes=("no manager of the Swarm can be changed",) if wanted else ())
     founder = min(managers, key=lambda spec: not _controls(known.findings.get(spec.name)))
     first = Action(payloads.Init(), founder.name, ("the fleet has no Swarm yet",))
     actions = {founder.name: (first,)}
@@ -129,7 +129,9 @@ def _unspoken(view: ClusterView, parts: Mapping[str, MachineActions]) -> Members
     if any(part.starts for part in parts.values()):
         return MembershipActions({}, notes=("the Swarm shows once its machines are on",), partial=True)
     hint = (
-        "`pymachine swarm recover` leads through it" if view.lost else "`pymachine swarm status` shows its managers"
+        "`pymachine swarm recover` helps to recover it"
+        if view.lost
+        else "`pymachine swarm status` shows its managers"
     )
     return MembershipActions({}, (Refusal(SWARM, view.trouble, hint),))
 
@@ -145,7 +147,7 @@ def _elsewhere(
     return Refusal(
         spec.name,
         f"it is a node of another Swarm ({finding.seat.cluster})",
-        f"`pymachine swarm leave {spec.name}` takes it out of that one",
+        f"`pymachine swarm leave {spec.name}` removes it from that one",
     )
 
 
@@ -155,13 +157,9 @@ def _seat(
     node = view.node_of(spec.name) if machine is not None else None
     if spec.swarm is None:
         leaves = node is not None and not part.makes
-        return (
-            (Action(payloads.Leave(), spec.name, ("the inventory has no place for it in the Swarm",)),)
-            if leaves
-            else ()
-        )
+        return (Action(payloads.Leave(), spec.name, ("the inventory gives it no Swarm role",)),) if leaves else ()
     if part.makes or node is None:
-        return (_join(spec.name, spec.swarm, "it is no node of the Swarm"),)
+        return (_join(spec.name, spec.swarm, "it is not a node of the Swarm"),)
     if part.starts or machine is None:
         return ()
     return _sitting(spec, spec.swarm, machine, node, known.findings.get(spec.name))
@@ -175,7 +173,7 @@ def _sitting(
     if state == LOCKED:
         return (_unlock(spec.name),)
     if state == INACTIVE:
-        return (_join(spec.name, wanted, "its engine has left the Swarm"),)
+        return (_join(spec.name, wanted, "its engine is no longer a Swarm member"),)
     causes = _node_causes(wanted, machine, node)
     if node.role != wanted.role:
         payload = payloads.Promote() if wanted.role == MANAGER else payloads.Demote()
@@ -189,7 +187,7 @@ def _node_causes(wanted: NodeSpec, machine: Machine, node: SwarmNode) -> tuple[C
         label_differences(labels, node.labels, "node label") if labels != dict(node.labels) else ()
     )
     if DRAINED_LABEL in node.labels:
-        return (*causes, "it was left drained by a command that was cut off")
+        return (*causes, "it was left drained by an interrupted run")
     if node.availability != wanted.availability:
         return (*causes, difference("availability", node.availability, wanted.availability))
     return causes

@@ -88,8 +88,8 @@ def outage(actions: Sequence[Action], nodes: Nodes) -> tuple[str, ...]:
     told = [_without_quorum(names, count)] if names and 0 < count < RAFT_LEAST else []
     if undrained := list(dict.fromkeys(action.subject for action in away if action.subject in nodes.strange)):
         told.append(
-            f"{_listed(undrained)}: in a Swarm that is not on record, so that tasks are not moved away before; "
-            "`swarm:` in the inventory takes it up"
+            f"{_listed(undrained)}: in a Swarm that is not on record, so it is not drained before; "
+            "`swarm:` in the inventory puts it on record"
         )
     return tuple(told)
 

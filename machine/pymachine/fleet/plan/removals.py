@@ -57,4 +57,4 @@ def _removal(machine: Machine, known: Observed, *, dissolves: bool) -> Action:
     traits = known.traits.get(machine.driver)
     stays = bool(machine.adopted) or (traits is not None and traits.preexisting)
     payload = payloads.Remove(machine.swarm is not None, dissolves, lost, stays)
-    return Action(payload, machine.name, ("it is not in the inventory any more",))
+    return Action(payload, machine.name, ("it is no longer in the inventory",))

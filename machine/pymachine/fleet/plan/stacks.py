@@ -38,7 +38,7 @@ def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Observed, r
         if before.on and known.no_compose is not None:
             refusals.append(_refusal(name, known.no_compose))
             continue
-        reason = "it moves elsewhere" if name in listed else "it is not in the inventory any more"
+        reason = "it moves to another target" if name in listed else "it is no longer in the inventory"
         gone = Action(payloads.Withdraw(before.on), name, (reason,))
         found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
     return Stacks(found, tuple(refusals), _unasked(known))

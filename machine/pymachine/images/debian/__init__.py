@@ -34,7 +34,7 @@ def build(recipe: Recipe, shelf: Shelf, name: str, environ: Mapping[str, str], p
         _write_disk(shop, recipe)
         progress("writing the image")
         _convert(shop.disk, place.part)
-        progress("putting it on the shelf")
+        progress("storing the image")
         known = ImageFacts("x86_64", os_release(shop.tree), engine_version(shop.tree), _origin(recipe))
         return place.settle(known, f"what was built of {recipe.release.name}")
 

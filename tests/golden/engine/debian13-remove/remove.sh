@@ -430,7 +430,7 @@ remove_repository() {
 trap finish EXIT
 trap 'exit 130' HUP INT TERM
 find_engine
-step 'taking the set-up off the host'
+step 'removing the set-up from the host'
 changed=''
 check_config
 # Nothing follows any more; what is being installed comes to its end first.

@@ -36,7 +36,7 @@ WRONG = {
     "[" * 5000: "f.yaml:1:1: the file is nested too deeply",
     "fleet: f\nfleet: f\n": "f.yaml:2:1: key 'fleet' is given twice, first at f.yaml:1:1",
     "fleet: f\n? [a]\n: b\n": "f.yaml:2:3: a key is a single word: quote it if it begins with { or [",
-    "fleet: !env f\n": "f.yaml:1:8: tag !env has no meaning here: take it away",
+    "fleet: !env f\n": "f.yaml:1:8: tag !env is not supported: remove it",
     "fleet: f\n<<: text\n": "f.yaml:2:5: << takes the alias of a mapping: write <<: *NAME",
     # the whole
     NODE: "f.yaml:1:1: key 'fleet' is missing: write fleet: NAME",
@@ -93,17 +93,17 @@ WRONG = {
     # engine
     HEAD + "machines: [{name: n, engine: {vers: 1}}]\n": "f.yaml:3:31: unknown key 'vers': did you mean version?",
     HEAD + "machines: [{name: n, engine: {version: new}}]\n": (
-        "f.yaml:3:40: 'new' is no version of an engine: give numbers such as 26.1.5, or 26.1 for its newest"
+        "f.yaml:3:40: 'new' is not a valid engine version: give numbers such as 26.1.5, or 26.1 for its newest"
     ),
     HEAD + "machines: [{name: n, engine: {port: 99999}}]\n": (
         "f.yaml:3:37: '99999' is out of range: give 1 to 65535"
     ),
     HEAD + "machines: [{name: n, engine: {install: dock}}]\n": (
-        "f.yaml:3:40: 'dock' is no source: give auto, docker, distro, none, a URL or a file"
+        "f.yaml:3:40: 'dock' is not a valid source: give auto, docker, distro, none, a URL or a file"
     ),
     HEAD + "machines: [{name: n, engine: {install: ./no.sh}}]\n": "f.yaml:3:40: /inv/no.sh: no such file",
     HEAD + "machines: [{name: n, engine: {registry_mirrors: m}}]\n": (
-        "f.yaml:3:49: registry mirror: 'm' is no URL: write https://HOST[:PORT]/…"
+        "f.yaml:3:49: registry mirror: 'm' is not a valid URL: write https://HOST[:PORT]/…"
     ),
     HEAD + "machines: [{name: n, engine: {insecure_registries: ['http://r']}}]\n": (
         "f.yaml:3:53: registry 'http://r' has a scheme: give HOST:PORT or a network such as 10.0.0.0/8 alone"
@@ -135,10 +135,10 @@ WRONG = {
     ),
     HEAD + MANAGER + "swarm: {autlock: true}\n": "f.yaml:4:9: unknown key 'autlock': did you mean autolock?",
     HEAD + MANAGER + "swarm: {address_pool: 10.1}\n": (
-        "f.yaml:4:23: '10.1' is no IPv4 network: write ADDRESS/BITS, such as 10.80.0.0/16"
+        "f.yaml:4:23: '10.1' is not a valid IPv4 network: write ADDRESS/BITS, such as 10.80.0.0/16"
     ),
     HEAD + MANAGER + "swarm: {address_pool: 10.1.2.0/16}\n": (
-        "f.yaml:4:23: '10.1.2.0/16' is no network of its own: did you mean 10.1.0.0/16?"
+        "f.yaml:4:23: '10.1.2.0/16' has host bits set: did you mean 10.1.0.0/16?"
     ),
     HEAD + MANAGER + "swarm: {address_pool: [10.1.0.0/16, 10.0.0.0/8]}\n": (
         "f.yaml:4:9: address pools 10.1.0.0/16 and 10.0.0.0/8 overlap"
@@ -152,7 +152,7 @@ WRONG = {
     HEAD + MANAGER + "swarm: {heartbeat: soon}\n": "f.yaml:4:20: 'soon' is not a time such as 90d, 36h or 5s",
     HEAD + MANAGER + "swarm: {data_path_port: 80}\n": "f.yaml:4:25: '80' is out of range: give 1024 to 49151",
     HEAD + "machines: [{name: n, swarm: manager, engine: {daemon: {live-restore: true}}}]\n": (
-        "f.yaml:3:19: n has live-restore and is to be in the Swarm: an engine takes one or other"
+        "f.yaml:3:19: n has live-restore and a Swarm role: an engine supports only one of them"
     ),
     # stacks, hooks
     HEAD + MANAGER + "stacks: s\n": "f.yaml:4:9: 's' is not a list of stacks",
@@ -167,7 +167,7 @@ WRONG = {
     HEAD + MANAGER + "stacks: [{name: s, file: d.yaml}]\n": "f.yaml:4:26: d.yaml: no such file",
     HEAD + MANAGER + "stacks: [{name: s, file: c.yaml, on: m}]\n": "f.yaml:4:38: no machine 'm': there are n",
     HEAD + NODE + "stacks: [{name: s, file: c.yaml}]\n": (
-        "f.yaml:4:10: stack 's' needs a Swarm, and there is none: say on which machine: on: NAME"
+        "f.yaml:4:10: stack 's' needs a Swarm, and there is none: name its machine: on: NAME"
     ),
     HEAD + MANAGER + "stacks: [{name: s, file: c.yaml}, {name: s, file: c.yaml}]\n": (
         "f.yaml:4:35: stack 's' is there already, at f.yaml:4:10"
@@ -179,13 +179,13 @@ WRONG = {
     HEAD + "machines:\n- name: n{3..1}\n": "f.yaml:4:9: {3..1} goes backwards: write {1..3}",
     HEAD + "machines:\n- name: n{1..99999}\n": "f.yaml:4:9: {1..99999} has 99999 items: 10000 are allowed",
     HEAD + "machines:\n- name: n{1..200}-{1..200}\n": (
-        "f.yaml:4:9: 'n{1..200}-{1..200}' comes to 40000 texts: 10000 are allowed"
+        "f.yaml:4:9: 'n{1..200}-{1..200}' expands to 40000 values: 10000 are allowed"
     ),
     HEAD + "machines:\n- name: n{1..3}\n  fake: {address: '192.0.2.{1..2}'}\n": (
-        "f.yaml:5:19: '192.0.2.{1..2}' comes to 2 texts, its entry to 3 machines"
+        "f.yaml:5:19: '192.0.2.{1..2}' expands to 2 values, its entry to 3 machines"
     ),
     HEAD + "machines:\n- name: n\n  labels: {a: '{b,c}'}\n": (
-        "f.yaml:5:15: '{b,c}' comes to 2 texts, its entry to 1 machine"
+        "f.yaml:5:15: '{b,c}' expands to 2 values, its entry to 1 machine"
     ),
     HEAD + "machines:\n- name: n{1..2}\n  overrides: {n3: {}}\n": (
         "f.yaml:5:15: no machine 'n3' in this entry: there are n1, n2"
@@ -198,7 +198,7 @@ WRONG = {
         "f.yaml:3:34: variable NOPE is not set: set it, or write ${NOPE:-default}"
     ),
     HEAD + "machines: [{name: n, labels: {a: '${1}'}}]\n": (
-        "f.yaml:3:34: ${ begins no variable: write ${NAME}, ${NAME:-default}, or $$ for a $"
+        "f.yaml:3:34: ${ does not start a variable: write ${NAME}, ${NAME:-default}, or $$ for a $"
     ),
 }
 

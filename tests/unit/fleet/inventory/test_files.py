@@ -106,7 +106,7 @@ def test_a_command_without_a_secret_is_explained(here: Path, words: tuple[str, .
 
 
 def test_a_command_that_prints_nothing_in_its_time_is_ended(here: Path) -> None:
-    """Also when what it started goes on with its output open."""
+    """Also when what it started keeps its output open."""
     with gives_up(), pytest.raises(PymachineError, match="within 0 s"):
         secret_of(SecretSource(str(here), words=("sh", "-c", "sleep 600 & wait")), os.environ, 0.2)
 

@@ -1,0 +1,53 @@
+"""Phrases that plain technical English does not have: none in messages, helps and pages, ever fewer in docstrings."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PHRASES = (
+    r"(?<!there )\bis no (?!longer\b)", r"\banew\b", r"\bwhoever\b", r",? say\.", r", \w+ say\b", r"\bnot go together\b",
+    r"\bgive (the|its|the same) command\b", r"\bthis machine's clock\b", r"\bmachine's network\b", r"\bcannot reach\b",
+    r"\btakes? leave\b", r"\bstands? the loss\b", r"\bput on the shelf\b", r"\bsomebody else's\b",
+)  # fmt: skip
+IN_COMMENTS = 0  # places in docstrings and comments: as many as there are; it may only go down
+FOUND = re.compile("|".join(PHRASES))
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def sources() -> Iterator[Path]:
+    """Each module of the product."""
+    for folder in ("machine", "drivers", "templates"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def messages(source: str) -> list[str]:
+    """Return the phrases in the texts of a module, without its docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[0] = ast.Pass()
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [match[0] for text in texts for match in FOUND.finditer(text)]
+
+
+def test_no_message_has_such_a_phrase() -> None:
+    found = {str(path.relative_to(ROOT)): messages(path.read_text(encoding="utf-8")) for path in sources()}
+    assert not {path: phrases for path, phrases in found.items() if phrases}
+
+
+def test_fewer_docstrings_and_comments_have_one() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sources()]
+    count = sum(len(FOUND.findall(text)) - len(messages(text)) for text in texts)
+    assert count == IN_COMMENTS, f"IN_COMMENTS is {IN_COMMENTS}, and there are {count}"
+
+
+@pytest.mark.parametrize("text", ["x = f'{x} is not a valid size'", "x = 'made anew'", "x = 'an engine, 26.1 say.'"])
+def test_a_phrase_is_found(text: str) -> None:
+    assert messages(text)
+    assert not messages(f'"""{text[4:]}"""')
