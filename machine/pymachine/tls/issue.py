@@ -60,7 +60,7 @@ def issue(name: str, sans: Iterable[str], *, now: datetime, authority: Authority
     if signer.certificate.not_valid_after_utc <= now:
         raise TlsError(
             f"the authority expired on {signer.certificate.not_valid_after_utc.isoformat()}",
-            hint="ask whoever runs the authority for a certificate that is still valid",
+            hint="ask the operator of the authority for a certificate that is still valid",
         )
     files = {CERTIFICATE_OF["ca"]: signer.pem}
     if authority is None:
