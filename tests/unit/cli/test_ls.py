@@ -61,7 +61,7 @@ def test_a_ready_machine_shows_where_its_last_change_stopped(errors: Callable[[M
 def test_certificates_that_end_soon_come_with_what_renews_them(errors: Callable[[Machine], list[str]]) -> None:
     ends = ("2036-11-25T00:00:00+00:00", "2027-12-25T00:00:00+00:00", "2026-12-05T00:00:00+00:00")
     machine = replace(READY, certificates=Certificates("a", "b", "c", *ends))
-    assert errors(machine) == ["certificates end in 10 days: `pymachine provision node1` renews them"]
+    assert errors(machine) == ["certificates expire in 10 days: `pymachine provision node1` renews them"]
 
 
 def test_a_fault_is_told_with_its_verb_in_one_short_line() -> None:
