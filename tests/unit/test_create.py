@@ -295,12 +295,12 @@ class TestVerification:
         with pytest.raises(StepFailed, match=f"{Verify.title}: {error.message}"):
             create(world.order(), world.tools)
         assert world.ran(is_rollback) == 1
-        assert any("put back" in notice for notice in world.reporter.notices("node1"))
+        assert any("restored" in notice for notice in world.reporter.notices("node1"))
 
     def test_a_rollback_that_fails_is_said(self, world: World) -> None:
         world.engine.errors.append(TlsError("bad"))
         world.answer(is_rollback, done(code=1, stderr="disk full"))
-        with pytest.raises(StepFailed, match="put back: disk full"):
+        with pytest.raises(StepFailed, match="restored: disk full"):
             create(world.order(), world.tools)
 
 

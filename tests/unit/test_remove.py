@@ -222,7 +222,7 @@ class TestRecord:
         with pytest.raises(StoreError):
             remove("node1", world.tools)
         removal = remove("node1", world.tools, force=True)
-        assert "left alone" in removal.left_behind[0]
+        assert "not changed" in removal.left_behind[0]
         assert damaged.removed == ["node1"]
 
     def test_of_a_machine_that_somebody_works_on_stays_even_by_force(self, world: World) -> None:

@@ -56,8 +56,7 @@ COMMANDS = {
     ),
     "drift": (
         "plan",
-        "Say what on the hosts differs from the inventory: engines, their options, certificates, places "
-        "in the Swarm.",
+        "Show how hosts differ from the inventory: engines, their options, certificates, Swarm membership.",
     ),
     "fleet": ("fleet", "Show the status of an inventory's machines, and run commands on all of them."),
     "swarm": ("swarm", "Create and manage a Swarm of machines."),

@@ -181,7 +181,7 @@ def test_flags_are_put_back_to_what_a_new_machine_has() -> None:
 
 @pytest.mark.parametrize("flag", ["dry-run", "ssh-host-key", "engine-lable", ""])
 def test_only_options_of_the_engine_can_be_put_back(flag: str) -> None:
-    with pytest.raises(UsageFault, match="option of") as caught:
+    with pytest.raises(UsageFault, match="engine option") as caught:
         defaults_of(click.Context(provision, **provision.context_settings), [flag])
     assert "engine-label" in (caught.value.hint or "")
 

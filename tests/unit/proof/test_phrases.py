@@ -49,7 +49,7 @@ def test_fewer_docstrings_and_comments_have_one() -> None:
     assert count == IN_COMMENTS, f"IN_COMMENTS is {IN_COMMENTS}, and there are {count}"
 
 
-@pytest.mark.parametrize("text", ["x = f'{x} is not a valid size'", "x = 'made anew'", "x = 'an engine, 26.1 say.'"])
+@pytest.mark.parametrize("text", ["x = f'{x} is no size'", "x = 'made anew'", "x = 'an engine, 26.1 say.'"])
 def test_a_phrase_is_found(text: str) -> None:
     assert messages(text)
     assert not messages(f'"""{text[4:]}"""')

@@ -65,7 +65,7 @@ def test_init_tells_an_address_of_the_host_and_not_that_of_a_translator(world: S
 
 def test_an_address_given_wins_and_has_to_be_one(world: SwarmWorld) -> None:
     world.machines("m1")
-    with pytest.raises(UsageFault, match="no address"):
+    with pytest.raises(UsageFault, match="advertise"):
         init("m1", SwarmSpec(), NodeSpec("manager", advertise="eth0"), world.tools)
     init("m1", SwarmSpec(), NodeSpec("manager", advertise="198.51.100.7"), world.tools)
     assert status(world.tools).nodes[0].address == "198.51.100.7"

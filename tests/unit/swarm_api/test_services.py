@@ -116,7 +116,7 @@ def test_services_are_asked_for_by_their_stack(stub: StubEngine, engine: Cluster
 def test_services_of_a_wrong_shape_are_one_named_error(stub: StubEngine, engine: ClusterEngine, wrong: Any) -> None:
     stub.answer("GET /tasks", (200, []))
     stub.answer("GET /services", (200, wrong))
-    with pytest.raises(EngineError, match="did not answer as an engine does"):
+    with pytest.raises(EngineError, match="did not answer like an engine"):
         engine.services()
 
 

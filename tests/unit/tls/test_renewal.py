@@ -164,7 +164,7 @@ def foreign_key() -> bytes:
         ("cert.pem", lambda files, other: files["cert.pem"][:300], "cert.pem .*certificate"),
         ("key.pem", lambda files, other: files["key.pem"][:100], "key.pem .*private key"),
         ("key.pem", lambda files, other: encrypted(files), "key.pem .*passphrase"),
-        ("key.pem", lambda files, other: foreign_key(), "key.pem .* kind"),
+        ("key.pem", lambda files, other: foreign_key(), "key.pem .* type"),
     ],
 )
 def test_a_set_that_does_not_fit_names_the_file(files, name, make, said) -> None:  # type: ignore[no-untyped-def]
@@ -234,6 +234,6 @@ def test_a_host_that_cannot_tell_its_time_passes() -> None:
 def test_clocks_that_are_apart_are_both_named_with_the_way_out(off: float, said: str) -> None:
     with pytest.raises(CheckFailed, match=said) as caught:
         tls.check_clock(1_800_000_000 + off, 1_799_999_990, 1_800_000_000)
-    assert "this machine's 2027-01-15 08:00:00 UTC" in caught.value.message
+    assert "this computer's 2027-01-15 08:00:00 UTC" in caught.value.message
     assert "timedatectl set-ntp true" in (caught.value.hint or "")
     assert "date -u -s '2027-01-15 08:00:00 UTC'" in (caught.value.hint or "")

@@ -153,7 +153,7 @@ def test_the_first_jump_host_may_have_one_of_its_own() -> None:
 
 @pytest.mark.parametrize("jumps", [{"a": "a"}, {"a": "b", "b": "a"}])
 def test_a_circle_of_jump_hosts_is_refused(jumps: dict[str, str]) -> None:
-    with pytest.raises(UsageFault, match="circle"):
+    with pytest.raises(UsageFault, match="loop"):
         route("a", "web", World(**jumps))
 
 

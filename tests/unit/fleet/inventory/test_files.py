@@ -96,7 +96,7 @@ def test_a_secret_is_a_files_text_without_the_newline_at_its_end(here: Path) -> 
     [
         (("false",), "code 1"),
         (("/nowhere/pass",), "/nowhere/pass "),
-        (("printf", r"\377"), "no text"),
+        (("printf", r"\377"), "not text"),
         (("head", "-c", "70000", "/dev/zero"), "longer than 64 KiB"),
     ],
 )

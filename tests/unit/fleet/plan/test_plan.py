@@ -263,7 +263,7 @@ def test_a_node_left_drained_by_an_upgrade_is_given_back() -> None:
     sim.nodes["web-1"] = replace(node, availability="drain", labels={**node.labels, DRAINED_LABEL: "active"})
     made = sim.plan(TRIO)
     assert kinds(made) == {"web-1": [ActionKind.ADJUST]}
-    assert "cut off" in reasons(made, "web-1")
+    assert "interrupted" in reasons(made, "web-1")
 
 
 def test_an_engine_that_left_by_itself_joins_again() -> None:
