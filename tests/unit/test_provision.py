@@ -196,11 +196,11 @@ class TestFailedChange:
         world.answers.clear()
 
         provision("node1", world.tools)
-        told = [text for text in world.reporter.notices("node1") if "cut off" in text]
+        told = [text for text in world.reporter.notices("node1") if "interrupted" in text]
         assert len(told) == 1
         assert "labels, opts" in told[0]
         provision("node1", world.tools)
-        assert [text for text in world.reporter.notices("node1") if "cut off" in text] == told
+        assert [text for text in world.reporter.notices("node1") if "interrupted" in text] == told
 
     @staticmethod
     def _listening(world: World, port: int) -> Callable[[RecordedCall], Result]:

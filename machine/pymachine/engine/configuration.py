@@ -154,11 +154,13 @@ def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides
         found += _engine_conflicts(facts.engine, sides)
     if found:
         raise CheckFailed(
-            f"{len(found)} requested setting conflict"
-            + "s" * (len(found) > 1)
-            + "".join(f"\n  {line}" for line in found),
+            f"{_conflicting(len(found))} with the host's configuration:" + "".join(f"\n  {line}" for line in found),
             hint="nothing was changed; change the options, or the configuration on the host",
         )
+
+
+def _conflicting(count: int) -> str:
+    return "1 requested setting conflicts" if count == 1 else f"{count} requested settings conflict"
 
 
 def _engine_conflicts(engine: EngineFacts, sides: _Sides) -> list[str]:

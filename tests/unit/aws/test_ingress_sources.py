@@ -25,7 +25,7 @@ def test_a_private_address_is_reached_from_our_own_on_the_way_there() -> None:
 @pytest.mark.parametrize("address", ["private", "ipv6"])
 def test_without_a_way_there_the_user_has_to_say(address: str) -> None:
     wanted = replace(access(allow=()), way=replace(PLAIN.way, address=address))
-    with pytest.raises(DriverError, match="way to") as caught:
+    with pytest.raises(DriverError, match="route to") as caught:
         sources_of(wanted, SUBNET_A)
     assert "--aws-allow" in str(caught.value.hint)
 

@@ -228,6 +228,6 @@ def test_a_part_of_a_foreign_type_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["power_state: {mode: reboot}", "package_reboot_if_required: true"])
 def test_what_would_restart_the_machine_in_the_middle_is_refused(text: str) -> None:
-    with pytest.raises(UsageFault, match="set up"):
+    with pytest.raises(UsageFault, match="set-up"):
         read(f"#cloud-config\n{text}\n")
     assert read("#cloud-config\npackage_reboot_if_required: false\n").configs

@@ -144,7 +144,7 @@ class TestChecks:
         plan_setup(machine(version="26.1"), adopted(version="26.1.5+dfsg1"))
 
     def test_a_version_cannot_be_chosen_where_only_one_is_offered(self) -> None:
-        assert " chosen" in refusal(machine(version="26"), HostFacts.assumed("ID=alpine"))
+        assert " single " in refusal(machine(version="26"), HostFacts.assumed("ID=alpine"))
 
     def test_live_restore_in_a_swarm_is_refused(self) -> None:
         facts = adopted(info={"Swarm": {"LocalNodeState": "active"}})
@@ -165,7 +165,7 @@ class TestConflicts:
 
         text = refusal(machine(opts=("log-driver=none", "debug"), labels=("site=b",)), facts)
 
-        for part in ("log-driver", "label site", "--debug", "tcp://0.0.0.0:2375", "4 conflicts"):
+        for part in ("log-driver", "label site", "--debug", "tcp://0.0.0.0:2375", "4 requested settings"):
             assert part in text
 
     def test_tls_flags_of_docker_machine_are_named_with_their_file(self) -> None:

@@ -85,7 +85,7 @@ def test_the_folder_is_this_users_alone(folder: Path) -> None:
 def test_a_link_in_its_place_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (folder / f"pymachine-kvm-{os.geteuid()}").symlink_to(tmp_path)
 
-    with pytest.raises(DriverError, match="somebody else"):
+    with pytest.raises(DriverError, match="another user"):
         lock_folder()
 
 

@@ -92,7 +92,7 @@ def test_a_domain_without_our_mark_stays_and_so_does_all_beside_it() -> None:
     with defined(vm, marked=False) as (conn, domain):
         domain.create()
         add_volume(conn, vm.disk)
-        with pytest.raises(DriverError, match=" mark"):
+        with pytest.raises(DriverError, match=" metadata"):
             remove.remove(conn, vm)
         assert state(conn, vm).state is State.RUNNING
         assert vm.disk in volume_names_of(conn)
@@ -105,7 +105,7 @@ def test_a_domain_with_the_mark_of_another_machine_stays() -> None:
         module = libvirt()
         xml = f"<machine id='{other.id}'/>"
         domain.setMetadata(module.VIR_DOMAIN_METADATA_ELEMENT, xml, "pymachine", "urn:pymachine:kvm:1", 0)
-        with pytest.raises(DriverError, match=" mark"):
+        with pytest.raises(DriverError, match=" metadata"):
             remove.remove(conn, vm)
 
 

@@ -59,7 +59,7 @@ def test_a_saved_machine_is_refused() -> None:
     ("asked", "reason"),
     [
         ({"memory": 3073 * MIB}, "more than"),  # the test driver's host has 3 GiB
-        ({"memory": 8 * MIB}, "too little"),
+        ({"memory": 8 * MIB}, "too few"),
         ({"cpus": 33}, "cannot have 33 processors"),
         ({"disk": GIB - 1}, "cannot shrink"),
     ],

@@ -147,7 +147,7 @@ class Refusing:
         ("internal snapshots of a VM with pflash based firmware are not supported", "UEFI variables"),
         ("Migration is disabled when VirtFS export path '/srv' is mounted in the guest", "is mounted"),
         ("State blocked by non-migratable device '0000:00:05.0/vhost-user-fs'", " folder"),
-        ("State blocked by non-migratable CPU device (invtsc flag)", "counts time"),
+        ("State blocked by non-migratable CPU device (invtsc flag)", "clock"),
     ],
 )
 def test_what_qemu_cannot_keep_is_refused_with_the_way_out(text: str, reason: str) -> None:

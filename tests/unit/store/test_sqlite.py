@@ -381,7 +381,7 @@ def test_a_full_disk_is_named_and_loses_nothing(small_disk: Path) -> None:
         with pytest.raises(StoreError, match="no space") as caught:
             store.put(machine("big"), secrets={"ca.pem": b"x" * 100_000})
         assert store.find("big") is None
-        assert "make room" in (caught.value.hint or "")
+        assert "free space" in (caught.value.hint or "")
         assert store.get("node1") == read
         assert {file.name: file.read_bytes() for file in path.iterdir()} == CLIENT
         ballast.unlink()
