@@ -165,7 +165,7 @@ class TestConflicts:
 
         text = refusal(machine(opts=("log-driver=none", "debug"), labels=("site=b",)), facts)
 
-        for part in ("log-driver", "label site", "--debug", "tcp://0.0.0.0:2375", "4 requested settings"):
+        for part in ("log-driver", "label site", "--debug", "tcp://0.0.0.0:2375", "4 requested"):
             assert part in text
 
     def test_tls_flags_of_docker_machine_are_named_with_their_file(self) -> None:
