@@ -14,7 +14,7 @@ def refuse_another_account(account: AwsAccount, ec2: Ec2) -> None:
     """
     if not ec2.account:
         return
-    here = account.read("get_caller_identity", "look which account this is", service="sts")["AwsAccount"]
+    here = account.read("get_caller_identity", "look which account this is", service="sts")["Account"]
     if here != ec2.account:
         raise DriverError(
             f"{ec2.instance or 'the instance'} is in the AWS account {ec2.account}, "

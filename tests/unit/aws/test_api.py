@@ -87,8 +87,8 @@ def test_boto3_is_not_loaded_with_the_driver() -> None:
 def test_a_missing_boto3_is_one_line_with_the_command_that_installs_it() -> None:
     code = (
         "import sys; sys.modules['boto3'] = None\n"
-        "from pymachine.errors import DriverMissing\nfrom pymachine_aws.api import Account\n"
-        "try: Account('eu-central-1').read('describe_vpcs', 'look')\n"
+        "from pymachine.errors import DriverMissing\nfrom pymachine_aws.api import AwsAccount\n"
+        "try: AwsAccount('eu-central-1').read('describe_vpcs', 'look')\n"
         "except DriverMissing as error: print(error.hint)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT)
