@@ -22,7 +22,7 @@ def find(ec2: Ec2, account: AwsAccount | None = None) -> Instance:
 def required(account: AwsAccount, ec2: Ec2) -> Described:
     """Return what EC2 tells of the instance. Raises ``DriverError`` where there is none yet, or none any more."""
     if not ec2.instance:
-        raise DriverError("there is no instance yet", hint="run the machine's create command again to go on with it")
+        raise DriverError("there is no instance yet", hint="run the machine's create command again to continue it")
     found = find_instance(account, ec2.instance)
     if found is None:
         raise DriverError(f"EC2 knows no instance {ec2.instance} in {ec2.region}", hint=_HINTS["terminated"])

@@ -85,7 +85,9 @@ def _check_iops(volume: Volume, kind: VolumeType) -> None:
             raise UsageFault(f"--aws-volume-type: {volume.kind} needs --aws-volume-iops", hint="give it, or use gp3")
         return
     if kind.iops is None:
-        raise UsageFault(f"--aws-volume-iops: {volume.kind} takes none", hint="--aws-volume-type gp3, io1 or io2")
+        raise UsageFault(
+            f"--aws-volume-iops: {volume.kind} does not support it", hint="--aws-volume-type gp3, io1 or io2"
+        )
     _check_range(volume.iops, kind.iops, "--aws-volume-iops", volume.kind)
     if volume.iops > max(kind.ratio * volume.size, _BASE_IOPS if volume.kind == "gp3" else 0):
         raise UsageFault(
@@ -98,7 +100,7 @@ def _check_throughput(volume: Volume, kind: VolumeType) -> None:
     if volume.throughput is None:
         return
     if kind.throughput is None:
-        raise UsageFault(f"--aws-volume-throughput: {volume.kind} takes none", hint="--aws-volume-type gp3")
+        raise UsageFault(f"--aws-volume-throughput: {volume.kind} does not support it", hint="--aws-volume-type gp3")
     _check_range(volume.throughput, kind.throughput, "--aws-volume-throughput", volume.kind)
     needed = volume.throughput * _PER_THROUGHPUT
     if (volume.iops or _BASE_IOPS) < needed:

@@ -192,7 +192,7 @@ def _chosen_subnet(connection: Connection, kernel: Kernel, prefix: int, *, but: 
     found = _host_routes(connection, kernel)
     if found is None:
         raise CheckFailed(
-            "this host could not be asked for its routes, and a network that overlaps one cuts off what is there",
+            "this host could not be asked for its routes, and a network that overlaps one cuts off the hosts there",
             hint="`ip -4 -json route show table all` must work (apt install iproute2); or define a network by hand"
             " and give --kvm-network",
         )

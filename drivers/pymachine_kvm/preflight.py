@@ -286,7 +286,7 @@ def forwarding(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     yield PreflightFault(
         f"the Docker engine on this host {what} the traffic of machines on network {wanted.network!r}",
         " && ".join(f"sudo iptables -I DOCKER-USER {way} {bridge or 'virbr0'} -j ACCEPT" for way in ("-i", "-o"))
-        + '; for good: "ip-forward-no-drop": true in /etc/docker/daemon.json (engine 28 and later)',
+        + '; permanently: "ip-forward-no-drop": true in /etc/docker/daemon.json (engine 28 and later)',
         refuses=False,
     )
 

@@ -28,7 +28,7 @@ def check_owner(manifest: Manifest | None, name: str, machine_id: str, *, take_o
         return
     raise CheckFailed(
         f"the host already belongs to machine {manifest.name}",
-        hint=f"remove that one first (pymachine rm {manifest.name}); if its record is gone for good, delete"
+        hint=f"remove that one first (pymachine rm {manifest.name}); if its record is permanently lost, delete"
         " /var/lib/pymachine/manifest.json on the host",
     )
 

@@ -85,7 +85,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each value that is not what dockerd takes for its key; None is not set."""
     return [
-        f"{key} is {_shown(value)}, dockerd takes {KEYS[key].value}"
+        f"{key} is {_shown(value)}, dockerd expects {KEYS[key].value}"
         for key, value in config.items()
         if key in KEYS and value is not None and not _FITS[KEYS[key]](value)
     ]

@@ -170,16 +170,16 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
     if manifest is None and not plan.config_changes:
         return ()
     found = [
-        Change(f"take {key} out of {plan.config_path}", "the set-up put it there", Aspect.CONFIG)
+        Change(f"remove {key} from {plan.config_path}", "the set-up added it", Aspect.CONFIG)
         for key in plan.config_changes
     ]
-    found.append(Change("remove the systemd drop-in and the certificates", "the set-up put them there"))
+    found.append(Change("remove the systemd drop-in and the certificates", "the set-up added them"))
     if plan.hostname:
         what = f"set the host name back to {plan.hostname_before}"
         found.append(Change(what, f"it was changed to {plan.hostname}", Aspect.HOST))
     if plan.group_users:
         what = f"take {', '.join(plan.group_users)} out of group docker"
-        found.append(Change(what, "the set-up put it there", Aspect.HOST))
+        found.append(Change(what, "the set-up added it", Aspect.HOST))
     if plan.repository:
         found.append(Change("remove Docker's package source and release the held packages", "the set-up added them"))
     if plan.purge:

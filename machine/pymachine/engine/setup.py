@@ -318,9 +318,9 @@ def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
 
 def _config_change(key: str, config: ConfigPlan) -> Change:
     if key in config.nulls:
-        what, why = f"take {key} out of {config.path}", "even null, it keeps dockerd from starting beside a flag"
+        what, why = f"remove {key} from {config.path}", "even null, it keeps dockerd from starting beside a flag"
     elif key in TLS_KEYS and config.protection:
-        what, why = f"take {key} out of {config.path}", "it belongs to the socket that it protects, in the unit"
+        what, why = f"remove {key} from {config.path}", "it belongs to the socket that it protects, in the unit"
     else:
         what, why = f"set {key} in {config.path}", _why(key)
     return Change(what, why, Aspect.CONFIG, RESTARTING, config.changed[key])

@@ -34,7 +34,7 @@ def handle_of(machine: Machine) -> Handle:
     """Return what the driver knows the machine by. Raises ``CheckFailed`` for one that has no host yet."""
     if machine.handle is None:
         raise CheckFailed(
-            f"machine {machine.name} has no host yet", hint="run its create command again to go on with it"
+            f"machine {machine.name} has no host yet", hint="run its create command again to continue it"
         )
     return dict(machine.handle)
 
@@ -95,7 +95,7 @@ def _refuse_removed(machine: Machine, tools: Services) -> None:
     """Whoever waits without the lease may wait for an engine that is gone, or for another machine of that name."""
     if tools.store.get(machine.name).id != machine.id:
         raise NoSuchMachine(
-            f"machine {machine.name} was removed meanwhile, and another one was created with its name"
+            f"machine {machine.name} was removed in the meantime, and another one was created with its name"
         )
 
 

@@ -74,7 +74,7 @@ class Services:
         if not isinstance(driver, Adopts):
             raise NotSupported(
                 f"driver {name} cannot adopt {adopted}",
-                hint="`pymachine create -d ssh` takes over any host that lets you in over SSH",
+                hint="`pymachine create -d ssh` takes over any host that you can log in to over SSH",
             )
         return driver.adopting()
 

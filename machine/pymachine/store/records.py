@@ -105,7 +105,7 @@ def no_such(name: str) -> NoSuchMachine:
 
 def already_there(name: str) -> Conflict:
     """Return the error for a new record where there is one."""
-    return Conflict(f"machine {name} was made meanwhile", hint="choose another name, or look at it first")
+    return Conflict(f"machine {name} was created in the meantime", hint="choose another name, or look at it first")
 
 
 def changed_meanwhile(name: str) -> Conflict:

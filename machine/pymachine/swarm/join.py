@@ -128,7 +128,7 @@ def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Services) -> None:
             tools.reporter.notice(
                 machine.name,
                 f"its address {address} lies in {pool}, from which the Swarm takes overlay networks: one that comes "
-                "to hold it hides the host from its tasks; give networks subnets of their own",
+                "to hold it hides the host from its tasks; give networks separate subnets",
             )
 
 

@@ -49,7 +49,7 @@ def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> Dock
     if _numbers(version) < _numbers(OLDEST):
         raise EngineError(
             f"{endpoint.url} speaks API {answer.api_version}, a Swarm requires {OLDEST} or newer",
-            hint="`pymachine upgrade NAME` brings a newer engine",
+            hint="`pymachine upgrade NAME` installs a newer engine",
         )
     tls = folder is not None and TLSConfig(
         client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")), ca_cert=str(folder / "ca.pem"), verify=True

@@ -21,7 +21,7 @@ _HINTS = (
         "firewall-backend",
         "the engine's nftables backend is incompatible with a Swarm: take it out of its daemon.json",
     ),
-    ("invalid join token", "the tokens were changed meanwhile: run the command again"),
+    ("invalid join token", "the tokens were changed in the meantime: run the command again"),
 )
 
 

@@ -217,7 +217,7 @@ class TestConfig:
 
         assert not set(TLS_KEYS) & set(json.loads(second.config.final))
         assert [change.what for change in second.changes if "tlsverify" in change.what] == [
-            "take tlsverify out of /etc/docker/daemon.json"
+            "remove tlsverify from /etc/docker/daemon.json"
         ]
 
     def test_the_flags_of_our_own_drop_in_are_no_conflict(self) -> None:

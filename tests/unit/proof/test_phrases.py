@@ -43,6 +43,12 @@ def test_no_message_has_such_a_phrase() -> None:
     assert not {path: phrases for path, phrases in found.items() if phrases}
 
 
+def test_no_page_has_such_a_phrase() -> None:
+    pages = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+    found = {page.name: [match[0] for match in FOUND.finditer(page.read_text(encoding="utf-8"))] for page in pages}
+    assert not {page: phrases for page, phrases in found.items() if phrases}
+
+
 def test_fewer_docstrings_and_comments_have_one() -> None:
     texts = [path.read_text(encoding="utf-8") for path in sources()]
     count = sum(len(FOUND.findall(text)) - len(messages(text)) for text in texts)

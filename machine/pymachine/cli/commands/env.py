@@ -45,7 +45,7 @@ def env(app: App, /, name: str | None, shell: str | None, unset: bool, **given: 
     kind = _shell(app, shell)
     if unset and name is not None:
         raise UsageFault(
-            "env -u takes no machine name", hint="`pymachine env -u` unsets the variables of any machine"
+            "env -u accepts no machine name", hint="`pymachine env -u` unsets the variables of any machine"
         )
     values = _former(app, given["no_proxy"]) if unset else _values(app, name, given)
     if given["as_json"]:
@@ -71,9 +71,7 @@ def config(app: App, name: str | None, check: bool, as_json: bool) -> None:
         dump(client_env.config_words(_document(machine), certificates))
         return
     if client_env.has_blank(certificates):
-        note(
-            f"note: {certificates} has blanks, which $(…) takes apart: use `pymachine docker {machine.name}` instead"
-        )
+        note(f"note: {certificates} has blanks, which $(…) splits: use `pymachine docker {machine.name}` instead")
     click.echo(client_env.config_text(_document(machine), certificates), nl=False)
 
 

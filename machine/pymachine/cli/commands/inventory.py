@@ -273,4 +273,4 @@ def _write(path: Path, text: str) -> None:
 
 
 def _there(path: Path) -> CheckFailed:
-    return CheckFailed(f"{path} is there already", hint="choose another file; this one is not changed")
+    return CheckFailed(f"{path} already exists", hint="choose another file; this one is not changed")

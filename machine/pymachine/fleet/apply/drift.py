@@ -106,7 +106,7 @@ def _of_machine(
         yield Drift(name, "host", f"it is half-made ({machine.phase})")
         return
     if finding is None or not finding.seen:
-        state = f"it is {finding.state.lower()}" if finding else "it was not looked at"
+        state = f"it is {finding.state.lower()}" if finding else "it was not examined"
         reason = f": {finding.reason}" if finding and finding.reason else ""
         yield Drift(name, "host", state + reason, unseen=True)
         return

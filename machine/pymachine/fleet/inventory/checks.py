@@ -133,7 +133,7 @@ def stacks_of(
             )
         first = places.get((stack.name, stack.on))
         if first is not None:
-            reading.fault(item, f"stack {stack.name!r} is there already, at {where(first)}")
+            reading.fault(item, f"stack {stack.name!r} is already defined at {where(first)}")
         places[stack.name, stack.on] = item.spot
         stacks.append(stack)
     return tuple(stacks)

@@ -138,7 +138,7 @@ class Entries:
         if first is None:
             self.places[name.lower()] = value.spot
             return True
-        self.reading.fault(value, f"machine {name!r} is there already, at {where(first)}")
+        self.reading.fault(value, f"machine {name!r} is already defined at {where(first)}")
         return False
 
     def _known_keys(self, table: Table, own: tuple[str, ...]) -> None:

@@ -98,7 +98,7 @@ def _replaced(spec: MachineSpec, known: Observed, *causes: Cause) -> MachineActi
 
 def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Observed) -> MachineActions:
     """A machine that stays what it is: look at how it was found."""
-    finding = known.findings.get(spec.name) or ObservedMachine(State.UNKNOWN, "it was not looked at")
+    finding = known.findings.get(spec.name) or ObservedMachine(State.UNKNOWN, "it was not examined")
     made_by_us = not known.traits[spec.driver].preexisting and not machine.adopted
     if finding.state is State.MISSING and made_by_us:
         return _one(payloads.Remake(), spec, "its host is gone")

@@ -449,7 +449,7 @@ check_config() {
     [ "$found" = 18de9fb6145d4241ea0886ff594fb2a55ca9ec14e91a5254437857da353c46e7 ] || die "$config was changed by somebody while this was being prepared" 'try again'
 }
 
-# Puts daemon.json back to what is the user's, or takes it away if nothing is; a link that was made meanwhile stays.
+# Puts daemon.json back to what is the user's, or takes it away if nothing is; a link that was created in the meantime stays.
 restore_config() {
     if [ -L "$config" ] && [ ! -f "$here/daemon.json" ]; then
         echo '{}' >"$here/daemon.json"

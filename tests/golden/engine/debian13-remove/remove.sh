@@ -355,7 +355,7 @@ check_config() {
     [ "$found" = 402edb5023d3f342f8aefb44211e1418b5463bba343d556e6917152f2129bfa6 ] || die "$config was changed by somebody while this was being prepared" 'try again'
 }
 
-# Puts daemon.json back to what is the user's, or takes it away if nothing is; a link that was made meanwhile stays.
+# Puts daemon.json back to what is the user's, or takes it away if nothing is; a link that was created in the meantime stays.
 restore_config() {
     if [ -L "$config" ] && [ ! -f "$here/daemon.json" ]; then
         echo '{}' >"$here/daemon.json"

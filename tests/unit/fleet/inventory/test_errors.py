@@ -58,8 +58,8 @@ WRONG = {
     ),
     HEAD + "machines: [{name: [n]}]\n": "f.yaml:3:19: a list is not text",
     HEAD + "machines: [{name: n, drivr: fake}]\n": "f.yaml:3:22: unknown key 'drivr': did you mean driver?",
-    HEAD + "machines:\n- name: n\n- name: N\n": "f.yaml:5:9: machine 'N' is there already, at f.yaml:4:9",
-    HEAD + "machines:\n- name: n{1,1}\n": "f.yaml:4:9: machine 'n1' is there already, at f.yaml:4:9",
+    HEAD + "machines:\n- name: n\n- name: N\n": "f.yaml:5:9: machine 'N' is already defined at f.yaml:4:9",
+    HEAD + "machines:\n- name: n{1,1}\n": "f.yaml:4:9: machine 'n1' is already defined at f.yaml:4:9",
     "fleet: f\nmachines: [{name: n}]\n": (
         "f.yaml:2:19: machine 'n' has no driver: give it one of absent, cloud, fake, generic, ssh"
     ),
@@ -170,7 +170,7 @@ WRONG = {
         "f.yaml:4:10: stack 's' needs a Swarm, and there is none: name its machine: on: NAME"
     ),
     HEAD + MANAGER + "stacks: [{name: s, file: c.yaml}, {name: s, file: c.yaml}]\n": (
-        "f.yaml:4:35: stack 's' is there already, at f.yaml:4:10"
+        "f.yaml:4:35: stack 's' is already defined at f.yaml:4:10"
     ),
     HEAD + "hooks: {after_creat: ./p}\n": "f.yaml:3:9: unknown event 'after_creat': did you mean after_create?",
     HEAD + "hooks: {after_create: ./q}\n": "f.yaml:3:23: ./q: no such file",

@@ -249,7 +249,7 @@ def test_anchors_and_merge_keys_work() -> None:
 
 def test_an_entry_used_twice_by_its_alias_is_a_machine_twice() -> None:
     assert faults("x-a: &a {name: n, driver: fake}\nfleet: f\nmachines: [*a, *a]\n") == [
-        "f.yaml:1:16: machine 'n' is there already, at f.yaml:1:16"
+        "f.yaml:1:16: machine 'n' is already defined at f.yaml:1:16"
     ]
 
 
