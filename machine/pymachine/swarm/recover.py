@@ -83,8 +83,9 @@ def _refuse_locking(survivors: Sequence[str], tools: Services) -> None:
         raise CheckFailed(
             f"only {', '.join(survivors)} can be reached, which is not a majority, and an engine cannot reinitialise "
             "a Swarm with autolock on",
-            hint="bring managers back until a majority answers (`pymachine start`, `pymachine swarm unlock`); if they "
-            "are permanently lost: `pymachine swarm leave -f --dissolve` all machines, and create the Swarm again",
+            hint="bring managers back until a majority answers (`pymachine start`, `pymachine swarm unlock`); "
+            "if they are permanently lost: `pymachine swarm leave -f --dissolve` all machines, "
+            "and create the Swarm again",
         )
 
 

@@ -11,13 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PHRASES = (
-    r"(?<!there )\bis no (?!longer\b)", r"\banew\b", r"\bwhoever\b", r",? say\.", r", \w+ say\b",
+    r"(?<![Tt]here )\bis no (?!longer\b)", r"\banew\b", r"\bwhoever\b", r", [\w.-]+ say\b",
     r"\bnot go together\b",
     r"\bgive (the|its|the same) command\b", r"\bthis machine's clock\b", r"\bmachine's network\b",
     r"\bno way to\b",
     r"\btakes? leave\b", r"\bstands? the loss\b", r"\bput on the shelf\b", r"\bsomebody else's\b",
 )  # fmt: skip
-IN_COMMENTS = 159  # places in docstrings and comments: as many as there are; it may only go down
+IN_COMMENTS = 144  # places in docstrings and comments: as many as there are; it may only go down
 FOUND = re.compile("|".join(PHRASES))
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
