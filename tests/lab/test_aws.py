@@ -133,7 +133,7 @@ def test_a_start_behind_our_back_is_seen_and_followed(ec2: BootingEc2, user: Wor
     client.start_instances(InstanceIds=[instance])
     become(ec2, instance, "running")
     rows = json.loads(user.pymachine("ls", "--json").stdout)
-    assert f"`pymachine start {NAME}` follows it" in json.dumps(rows)
+    assert f"`pymachine start {NAME}` updates its address" in json.dumps(rows)
     user.pymachine("start", NAME)
     after = user.inspect(NAME)
     assert after["endpoint"]["host"] != before["endpoint"]["host"]
