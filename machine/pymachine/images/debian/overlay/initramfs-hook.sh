@@ -43,8 +43,8 @@ for name in $list; do
     done
 done
 
-rm -rf "$DESTDIR"/usr/lib/*-linux-gnu "$DESTDIR/usr/lib/systemd" "$DESTDIR/usr/lib/udev" "$modules/kernel" \
-    "$DESTDIR/usr/lib/modprobe.d" "$DESTDIR/usr/sbin/dmsetup"
+rm -rf "$DESTDIR"/usr/lib/*-linux-gnu "$DESTDIR"/usr/lib64/* "$DESTDIR/usr/lib/systemd" "$DESTDIR/usr/lib/udev" \
+    "$modules/kernel" "$DESTDIR/usr/lib/modprobe.d" "$DESTDIR/usr/sbin/dmsetup"
 for program in kmod udevadm; do
     rm -f "$DESTDIR/usr/bin/$program"
 done
@@ -52,5 +52,9 @@ rm -f "$DESTDIR/usr/sbin/modprobe" "$DESTDIR/usr/sbin/rmmod" "$DESTDIR/usr/sbin/
 for script in init-top/udev init-top/keymap init-top/all_generic_ide init-top/blacklist init-bottom/udev; do
     rm -f "$DESTDIR/scripts/$script"
 done
+# No program may stay whose C library is gone: one that cannot run (fsck, which is added wherever the root file system
+# can be asked for its type, thus in each initrd that the machine itself makes) would keep it from booting.
+find "$DESTDIR/usr/bin" "$DESTDIR/usr/sbin" -type f -exec grep -q -a -F /ld-linux {} \; -delete
+find "$DESTDIR/usr/bin" "$DESTDIR/usr/sbin" -xtype l -delete
 : >"$DESTDIR/conf/modules"
 copy_exec /sbin/blkid /sbin
