@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm import libvirt_api
-from pymachine_kvm.boot_log import SSH, Lines, Story
+from pymachine_kvm.boot_log import SSH, Lines, Story, begins_rescue
 from pymachine_kvm.handle import Vm
 from pymachine_kvm.libvirt_api import libvirt
 from pymachine_kvm.libvirt_types import Connection, Domain
@@ -257,6 +257,10 @@ def seen_out(
                 resets.hear(line)
                 if ends_panic(line):
                     end = _given_up(domain, resets, put)
+                elif begins_rescue(line):
+                    end = BootEnded(
+                        "its boot failed and waits in a rescue shell", "`pymachine console -a` connects you to it"
+                    )
         if rest := console.unfinished():
             put(rest)
         if end:

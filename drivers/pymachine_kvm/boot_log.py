@@ -20,7 +20,7 @@ _ESCAPES = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 # A prompt waits for its answer without ending its line.
-_PROMPT = re.compile(r"\S login: ?$")
+_PROMPT = re.compile(r"\S login: ?$|^\(initramfs\) ?$")
 # A carriage return alone, and the sequences that put the cursor elsewhere (GRUB's menu, SeaBIOS), begin a new line.
 _LINE_ENDS = re.compile(r"\r*\n|\r(?!\n)|\x1b\[\d*(?:;\d*)?[Hf]|\x1b\[2?J")
 
@@ -104,6 +104,15 @@ def begins_kernel(line: str) -> bool:
 def begins_programs(line: str) -> bool:
     """Return whether a line shows that Linux runs programs."""
     return _USER_SPACE.search(line) is not None
+
+
+# The shell of initramfs-tools, dracut's and systemd's: each waits at the console, and SSH will not come.
+_RESCUE = re.compile(r"^\(initramfs\)$|^Entering (emergency|rescue) mode\b|^You are in (emergency|rescue) mode\b")
+
+
+def begins_rescue(line: str) -> bool:
+    """Return whether a line shows that the boot ended in a shell that waits at the console."""
+    return _RESCUE.search(line) is not None
 
 
 class Story:

@@ -29,6 +29,11 @@ OTHERS = [
     "[    1.2] kdump[9]: ---[ end Kernel panic - not syncing: of the boot before ]---",
     "---[ end Kernel panic - not syncing: printed by a program ]---",
 ]
+RESCUE = [
+    "(initramfs) ",
+    "Entering emergency mode. Exit the shell to continue.\n",
+    'You are in emergency mode. After logging in, type "journalctl -xb" to view system logs\n',
+]
 INIT = "[    1.6] Run /init as init process"
 
 
@@ -50,7 +55,10 @@ class Guest:
         return RUNNING
 
     def recv(self, size: int) -> bytes | int:
-        return f"{self.waiting.pop(0)}\n".encode() if self.waiting else NOTHING_YET
+        if not self.waiting:
+            return NOTHING_YET
+        line = self.waiting.pop(0)
+        return line.encode() if line.endswith((" ", "\n")) else f"{line}\n".encode()
 
     def abort(self) -> None:
         """Let go."""
@@ -121,3 +129,13 @@ def test_any_other_panic_ends_at_once_with_the_guest_off(boot: list[str], emulat
     assert lines == boot
     assert isinstance(end, BootEnded)
     assert guest.done == ["destroy"]
+
+
+@pytest.mark.parametrize("prompt", RESCUE)
+def test_a_boot_that_ends_in_a_rescue_shell_ends_at_once_and_leaves_it_to_its_user(prompt: str) -> None:
+    guest = Guest([KERNEL, INIT, prompt])
+
+    *_, end = seen_of(guest)
+
+    assert isinstance(end, BootEnded)
+    assert guest.done == []
