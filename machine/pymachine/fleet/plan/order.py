@@ -141,12 +141,21 @@ class ActionOrder:
             self._wait(action, restarts)
 
     def _roll(self, workers: Sequence[Chain], managers: Sequence[str]) -> None:
-        """Each worker waits for the one a batch before it, so that a slow one holds up nobody beside it."""
+        """Each worker waits for the one a batch before it, so that a slow one holds up nobody beside it.
+
+        One that is replaced and comes back as a manager takes its turn among those that arrive; it is away meanwhile.
+        """
         concerned = [chain for chain in workers if self._batch.concerns(chain.subject)]
         size = self._batch.of(len(concerned))
+        away = [_back(chain).id for chain in self._chains if self._returns_as_manager(chain)]
         for place, chain in enumerate(concerned):
             before = [_back(concerned[place - size]).id] if place >= size else managers
-            self._wait(_restarts_of(chain)[0], before)
+            self._wait(_restarts_of(chain)[0], [*before, *away])
+
+    def _returns_as_manager(self, chain: Chain) -> bool:
+        """Whether a worker is replaced and joins again as a manager."""
+        worker = chain.subject in self._nodes and not self._nodes.leads(chain.subject)
+        return worker and bool(_restarts_of(chain)) and not self._restarts(chain)
 
     def _restarts(self, chain: Chain) -> bool:
         """Whether a node's tasks have to move for what is done to its engine."""

@@ -281,3 +281,15 @@ def test_nodes_of_a_swarm_that_is_not_on_record_take_turns_as_well() -> None:
     assert sorted(action.needs for action in made.actions) == [(), ("configure:m0",), ("configure:m1",)]
     assert not any(action.drains for action in made.actions)
     assert any("record" in note for note in made.notes)
+
+
+def test_a_worker_waits_for_one_that_is_replaced_and_comes_back_as_a_manager() -> None:
+    """It is away like any other worker, although it takes its turn among the managers that arrive."""
+    machines = [spec("m0", "manager"), spec("w0", "worker"), spec("w2", "worker")]
+    sim = Sim()
+    sim.apply(fleet(*machines))
+    sim.findings["w0"] = replace(sim.findings["w0"], changes=(ENDING,))
+    made = planned(sim, *machines[:2], spec("w2", "manager", options={"fake_zone": "west"}))
+    assert {action.id: action.waits for action in made.actions} == {
+        "renew:w0": ("join:w2",), "replace:w2": (), "join:w2": (),
+    }  # fmt: skip
