@@ -27,8 +27,9 @@ KIND = "virtual machine"
 def look(search: Search) -> list[Leftover]:
     """List the machines that are left over: where the options say, and where the store has others.
 
-    Never listed is what another store needs that is known to live. What belongs to one that is known to be gone is
-    ``ours``, as nobody else's. A host besides the first that cannot be asked is noticed. Raises ``DriverError``.
+    Never listed is what another store needs that is known to live. What belongs to any other store is not ``ours``:
+    one whose folder is not there may have been moved. A host besides the first that cannot be asked is noticed.
+    Raises ``DriverError``.
     """
     first, *others = _places(search)
     left = _left_at(first, search)
@@ -76,7 +77,8 @@ def _whose(keeper: Keeper, search: Search) -> _Whose | None:
         return _Whose(ours=True)
     if lives is None:
         return _Whose(ours=False, word="its store may still be there")
-    return _Whose(ours=True, word="its store is gone")
+    # A store that was moved looks the same from here, and nothing brings a disk back.
+    return _Whose(ours=False, word="its store is not there (deleted, or moved)")
 
 
 def _all(connection: Connection, uri: str, search: Search) -> list[Card]:

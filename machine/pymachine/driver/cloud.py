@@ -73,8 +73,7 @@ class Leftover:
 
     ``kind`` is ``instance``, ``volume``, ``security group``, ``key pair`` or ``virtual machine``; ``name`` is what
     its owner calls it, ``id`` what the cloud does; ``created`` is ISO 8601 or empty; ``detail`` is what helps to
-    decide, its price say. ``handle`` is the driver's own. ``ours`` is false for what another store made, unless that
-    one is known to be gone.
+    decide, its price say. ``handle`` is the driver's own. ``ours`` is false for what another store made.
     """
 
     kind: str

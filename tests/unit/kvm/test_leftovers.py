@@ -58,8 +58,8 @@ def test_a_machine_of_ours_that_is_not_on_record_is_left_over_and_one_that_is_is
         assert left(vm, lives=True) == [], "a copy of this store may know it"
 
 
-@pytest.mark.parametrize(("lives", "ours"), [(False, [True]), (None, [False]), (True, [])])
-def test_another_stores_is_ours_where_that_is_gone_and_never_touched_where_it_lives(
+@pytest.mark.parametrize(("lives", "ours"), [(False, [False]), (None, [False]), (True, [])])
+def test_another_stores_is_not_ours_even_where_that_is_gone_and_never_listed_where_it_lives(
     lives: bool | None, ours: list[bool]
 ) -> None:
     vm = a_vm()
