@@ -202,7 +202,7 @@ def _forget(node: SwarmNode) -> Action:
 
 
 def _join(name: str, wanted: NodeSpec, reason: str) -> Action:
-    return Action(payloads.Join(wanted.role), name, (f"{reason}: as {wanted.role}",))
+    return Action(payloads.Join(wanted.role), name, (f"as a {wanted.role}", reason))
 
 
 def _forgotten(view: ClusterView, records: Mapping[str, Machine]) -> dict[str, tuple[Action, ...]]:
