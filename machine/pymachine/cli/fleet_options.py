@@ -35,8 +35,10 @@ WIDE = click.option(
     "--parallel", type=click.IntRange(1, 1000), default=100, show_default=True, metavar="N",
     help="Number of machines to connect to at a time.",
 )  # fmt: skip
-CHANGES = 6  # the exit code of `plan` and `drift` where there is something
-__all__ = ["CHANGES", "FILES", "LIMIT", "PARALLEL", "WIDE"]
+# Exit codes of `plan` and `drift`: something differs; nothing does, but some machines could not be looked at.
+CHANGES = 6
+UNSEEN = 5
+__all__ = ["CHANGES", "FILES", "LIMIT", "PARALLEL", "UNSEEN", "WIDE"]
 
 
 @dataclass(frozen=True, slots=True)

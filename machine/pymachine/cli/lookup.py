@@ -135,3 +135,16 @@ def _way_on(app: App, machine: Machine) -> str:
         return f"`pymachine rm {machine.name}` continues it"
     verb = "adopt" if machine.adopted else "create"
     return f"run its {verb} command again to continue, or `pymachine rm {machine.name}` to undo it"
+
+
+def active_machine(app: App) -> Machine | None:
+    """Return the machine at DOCKER_HOST; of several at one address, the one that DOCKER_MACHINE_NAME names."""
+    wanted = app.environ.get("DOCKER_HOST")
+    found = [machine for machine in readable(app.store) if wanted and url_or_none(machine) == wanted]
+    named = [machine for machine in found if machine.name == app.environ.get("DOCKER_MACHINE_NAME")]
+    return next(iter(named or found), None)
+
+
+def url_or_none(machine: Machine) -> str | None:
+    """Return the address of the engine, if it is known."""
+    return machine.endpoint.url if machine.endpoint else None

@@ -79,7 +79,7 @@ def command(
     context = {"help_option_names": ["-h", "--help"], **settings}
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        made = click.command(function.__name__, cls=kind, context_settings=context)(function)
+        made = click.command(function.__name__.rstrip("_"), cls=kind, context_settings=context)(function)
         made.params.extend(_global_options())
         return made
 

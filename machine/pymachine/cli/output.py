@@ -54,6 +54,11 @@ def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], layout: Layou
         click.echo(line)
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words: 1 machine, 2 machines."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _terminal_width() -> int | None:
     """Return how many columns standard output has, 80 where a terminal does not say; None where it is no terminal."""
     if not sys.stdout.isatty():

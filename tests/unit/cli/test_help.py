@@ -71,7 +71,7 @@ def test_the_list_of_commands_has_the_first_sentence_of_each(name: str) -> None:
     command = pymachine.get_command(click.Context(pymachine, **pymachine.context_settings), name)
     assert command is not None
     assert not command.hidden
-    assert COMMANDS[name][1] == command.get_short_help_str(1000)
+    assert COMMANDS[name] == command.get_short_help_str(1000)
 
 
 def _loaded(environ: dict[str, str], *words: str) -> tuple[str, set[str]]:
@@ -95,6 +95,9 @@ def test_a_list_of_all_commands_loads_none() -> None:
     told, loaded = _loaded({"COLUMNS": "60"}, "--help")
     assert loaded == set()
     assert "  drift " in told
+    told, loaded = _loaded({}, "swarm", "--help")
+    assert loaded == {"pymachine.cli.commands.swarm"}
+    assert "  activate " in told
 
 
 def test_completion_offers_what_click_would() -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.commands.status import active_machine, url_or_none
-from pymachine.cli.lookup import stopped, unready
+from pymachine.cli.lookup import active_machine, stopped, unready, url_or_none
 from pymachine.cli.options import JSON, command
 from pymachine.cli.output import columns, dump, say
 from pymachine.cli.table import Layout

@@ -1,20 +1,13 @@
-"""``plan`` and ``drift``: how a fleet differs from its inventory, and what would be done about it."""
+"""``plan``: what ``apply`` would change, and why."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import CHANGES, FILES, LIMIT, WIDE, opened
+from pymachine.cli.fleet_options import CHANGES, FILES, LIMIT, UNSEEN, WIDE, opened
 from pymachine.cli.options import JSON, command
-from pymachine.cli.output import columns, dump, say
-
-if TYPE_CHECKING:
-    from pymachine.fleet.apply.drift import Drift
-
-UNSEEN = 5
+from pymachine.cli.output import dump
 
 
 @command()
@@ -41,43 +34,3 @@ def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int
     if not made.changes_nothing:
         return CHANGES
     return UNSEEN if made.unseen else 0
-
-
-@command()
-@FILES
-@LIMIT
-@WIDE
-@JSON
-@click.pass_obj
-def drift(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int, as_json: bool) -> int:
-    """Show how hosts differ from the inventory: engines, their options, certificates, Swarm membership.
-
-    Ends with 0 where nothing does, with 6 where something does, and with 5 where machines could not be looked at.
-    """
-    from pymachine.documents import to_document
-
-    found = _differences(app, files, limit, parallel)
-    app.settle()
-    if as_json:
-        dump(to_document(found))
-    elif found:
-        columns(("MACHINE", "PART", "DIFFERENCE"), [(d.machine, d.part, d.detail) for d in found])
-    else:
-        say("nothing differs from the inventory")
-    if any(not difference.unseen for difference in found):
-        return CHANGES
-    return UNSEEN if found else 0
-
-
-def _differences(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int) -> list[Drift]:
-    from pymachine.fleet.apply.drift import ask_all, drift
-    from pymachine.fleet.apply.survey import records_of
-
-    with opened(app, files, limit, looking=parallel) as fleet:
-        made = fleet.work.plan()
-        records = records_of(app.tools)
-        wanted = [records[name] for name in fleet.names if name in records]
-        answers = ask_all(wanted, app.tools, parallel)
-        found = drift(fleet.work.fleet, records, fleet.work.known, made, answers)
-        of_fleet = {spec.name for spec in fleet.work.fleet.machines}
-        return [d for d in found if d.machine in fleet.names or (d.machine not in of_fleet and not limit)]

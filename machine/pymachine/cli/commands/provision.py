@@ -1,26 +1,17 @@
-"""``provision``, ``upgrade``: the engine again, on machines that exist."""
+"""``provision``: the engine's options again, on machines that exist."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.engine_options import VERSION, defaults_of, engine_options, spec_changes
-from pymachine.cli.lookup import existing, unlock
+from pymachine.cli.engine_changes import make_changes, show_changes
+from pymachine.cli.engine_options import defaults_of, engine_options, spec_changes
 from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, NO_DRAIN, command, with_options
-from pymachine.cli.output import dump, say
-from pymachine.cli.parallel import for_each, stoppable
-from pymachine.cli.plan_output import ready_line, show_plans
 from pymachine.errors import UsageFault
-from pymachine.model import Machine
-from pymachine.redaction import machine_document
-
-if TYPE_CHECKING:
-    from pymachine.steps.preview import Preview
-    from pymachine.steps.services import Services
 
 WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers call these options
 
@@ -59,33 +50,9 @@ def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool,
 
     tools = app.tools
     if dry_run:
-        _plan(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json, drain=drain)
+        show_changes(app, names, lambda name: verbs.preview_provision(name, tools, **options), as_json, drain=drain)
     else:
-        _work(app, names, lambda name, tools: provision_node(name, tools, drain=drain, **options), as_json)
-
-
-@command()
-@VERSION
-@NO_DRAIN
-@FORCE_UNLOCK
-@DRY_RUN
-@JSON
-@NAMES
-@click.pass_obj
-def upgrade(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Upgrade the engines of machines to the newest available or a given version.
-
-    Nodes of a Swarm are drained meanwhile, one after another.
-    """
-    wanted, drain = spec_changes({"version": given["version"]}).get("version"), not given["no_drain"]
-    from pymachine import provision as verbs
-    from pymachine.swarm import upgrade_node
-
-    tools = app.tools
-    if dry_run:
-        _plan(app, names, lambda name: verbs.preview_upgrade(name, tools, version=wanted), as_json, drain=drain)
-    else:
-        _work(app, names, lambda name, tools: upgrade_node(name, tools, drain=drain, version=wanted), as_json)
+        make_changes(app, names, lambda name, tools: provision_node(name, tools, drain=drain, **options), as_json)
 
 
 def _options(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -118,37 +85,3 @@ def _changes(given: Mapping[str, Any], reset: Sequence[str]) -> dict[str, Any]:
             hint="an option that is set replaces the value on record: omit --reset",
         )
     return changes | defaults
-
-
-def _plan(app: App, names: Sequence[str], preview: Callable[[str], Preview], as_json: bool, *, drain: bool) -> None:
-    from pymachine.swarm import drained_in
-
-    def look(name: str) -> Preview:
-        return drained_in(preview(name), app.tools) if drain else preview(name)
-
-    found: dict[str, Preview] = {}
-    wanted = existing(app, names)
-    for_each(wanted, look, found.__setitem__)
-    app.settle()
-    show_plans([found[name] for name in wanted], as_json=as_json)
-
-
-def _work(app: App, names: Sequence[str], verb: Callable[[str, Services], Machine], as_json: bool) -> None:
-    from pymachine.swarm import turns
-
-    began = app.wiring.now()
-    done: list[Machine] = []
-
-    def tell(name: str, machine: Machine) -> None:
-        done.append(machine)
-        if not as_json:
-            say(ready_line(machine, app.wiring.now() - began))
-
-    wanted = existing(app, names)
-    unlock(app, wanted)
-    tools, stop = stoppable(app.tools)
-    try:
-        for_each(wanted, lambda name: verb(name, tools), tell, turns=turns(wanted, tools), stop=stop)
-    finally:
-        if as_json:
-            dump([machine_document(machine) for machine in done])

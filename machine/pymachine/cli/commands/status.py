@@ -1,4 +1,4 @@
-"""``status``, ``inspect``, ``active``: one machine, looked at from near."""
+"""``status``: the state of one machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from pymachine.cli.options import JSON, NAME, command
 from pymachine.cli.output import dump, note, say
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError
-from pymachine.model import Machine, State
-from pymachine.redaction import machine_document
-from pymachine.store import readable
+from pymachine.model import State
 
 NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the reason beside them
 
@@ -39,39 +37,3 @@ def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
         raise PymachineError(f"machine {machine.name} could not be asked: {look.reason}")
     if look.reason and look.state in NOT_SEEN and not as_json:
         note(f"{machine.name}: {look.reason}")
-
-
-@command()
-@click.option("--json", is_flag=True, expose_value=False, help="Accepted for consistency; output is always JSON.")
-@NAME
-@click.pass_obj
-def inspect(app: App, name: str | None) -> None:
-    """Print the record of a machine as JSON.
-
-    What may be secret is left out.
-    """
-    dump(machine_document(one(app, name)))
-
-
-@command()
-@JSON
-@click.pass_obj
-def active(app: App, as_json: bool) -> None:
-    """Print the machine that this shell's docker client uses."""
-    machine = active_machine(app)
-    if machine is None:
-        raise PymachineError("no machine is active", hint='eval "$(pymachine env NAME)" makes one active')
-    dump({"name": machine.name, "url": url_or_none(machine)}) if as_json else say(machine.name)
-
-
-def active_machine(app: App) -> Machine | None:
-    """Return the machine at DOCKER_HOST; of several at one address, the one that DOCKER_MACHINE_NAME names."""
-    wanted = app.environ.get("DOCKER_HOST")
-    found = [machine for machine in readable(app.store) if wanted and url_or_none(machine) == wanted]
-    named = [machine for machine in found if machine.name == app.environ.get("DOCKER_MACHINE_NAME")]
-    return next(iter(named or found), None)
-
-
-def url_or_none(machine: Machine) -> str | None:
-    """Return the address of the engine, if it is known."""
-    return machine.endpoint.url if machine.endpoint else None

@@ -1,0 +1,84 @@
+"""Groups of commands found by name: command ``x`` is function ``x`` of module ``x`` in the group's package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymachine.override import override
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETION_LIMIT = 45  # characters of a command's help beside its name: click's own limit
+
+
+class CommandGroup(click.Group):
+    """Commands that are modules of one package, imported when they are called.
+
+    ``summaries`` has the name of each command and the first sentence of its help, so that none is imported for a
+    list of all. A command whose name is a word of Python, such as import, is ``import_`` of ``import_``.
+    """
+
+    def __init__(self, *arguments: Any, package: str, summaries: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.package = package
+        self.summaries = summaries
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of ``summaries``."""
+        return list(self.summaries)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in self.summaries:
+            return None
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command = getattr(import_module(f"{self.package}.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, without importing any."""
+        limit = formatter.width - 6 - max(map(len, self.summaries))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _short(summary, limit)) for name, summary in self.summaries.items()])
+
+    @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, without importing any, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [name for name in self.summaries if name.startswith(incomplete)]
+        offered = [CompletionItem(name, help=_short(self.summaries[name], COMPLETION_LIMIT)) for name in found]
+        return offered + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def group(package: str, summaries: Mapping[str, str]) -> Callable[[Callable[[], None]], CommandGroup]:
+    """Return a decorator that makes a group of a function, with its name and docstring; alone it prints its help."""
+    context = {"help_option_names": ["-h", "--help"]}
+
+    def decorate(function: Callable[[], None]) -> CommandGroup:
+        @click.pass_context
+        def help_alone(ctx: click.Context) -> None:
+            if ctx.invoked_subcommand is None:
+                click.echo(ctx.get_help())
+
+        return CommandGroup(
+            function.__name__, callback=help_alone, help=function.__doc__, invoke_without_command=True,
+            context_settings=context, package=package, summaries=summaries,
+        )  # fmt: skip
+
+    return decorate
+
+
+def _short(summary: str, limit: int) -> str:
+    """Return a summary in at most ``limit`` characters, as click shortens that of a command."""
+    return click.Command(None, help=summary).get_short_help_str(limit)

@@ -1,0 +1,38 @@
+"""``fleet docker``: the docker client against machines of a fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.fleet_options import FILES, LIMIT, WIDE, opened
+from pymachine.cli.options import JSON, command
+from pymachine.cli.remote_commands import DEADLINE, WORDS, ask_all, recorded, tell_all, words_of
+
+
+@command()
+@FILES
+@LIMIT
+@WIDE
+@DEADLINE
+@JSON
+@WORDS
+@click.pass_obj
+def docker(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
+    """Run the docker client against machines of a fleet: pymachine fleet docker -- ps.
+
+    Ends with 5 if it failed on any of them.
+    """
+    from pymachine.fleet.apply.deploy import Docker
+    from pymachine.fleet.apply.remote_commands import docker_on
+
+    words = words_of(given["words"], "fleet docker -- ARGUMENTS")
+    client = Docker(app.tools, app.environ, app.wiring.run)
+    with opened(app, files, limit) as opened_fleet:
+        machines = [m for m in recorded(opened_fleet) if m.endpoint is not None]
+        said, failures = ask_all(
+            machines, lambda m: docker_on(m, words, client, deadline=given["timeout"]), given, app.reporter
+        )
+    tell_all(app, said, failures, as_json=given["as_json"])

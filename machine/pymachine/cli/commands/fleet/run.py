@@ -1,0 +1,45 @@
+"""``fleet run``: one command on machines of a fleet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.fleet_options import FILES, LIMIT, WIDE, Opened, opened
+from pymachine.cli.options import JSON, command
+from pymachine.cli.remote_commands import DEADLINE, WORDS, ask_all, recorded, tell_all, words_of
+from pymachine.model import Machine
+
+
+@command()
+@FILES
+@LIMIT
+@WIDE
+@DEADLINE
+@click.option("--root", is_flag=True, help="Run it as root.")
+@JSON
+@WORDS
+@click.pass_obj
+def run(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
+    """Run a command on machines of a fleet over SSH: pymachine fleet run -- uptime.
+
+    The words are joined by blanks for the shell over there, as ssh does. Machines that answer the same are shown
+    together. Ends with 5 if the command failed on any of them.
+    """
+    from pymachine.fleet.apply.remote_commands import run_on
+
+    line = " ".join(words_of(given["words"], "fleet run -- COMMAND"))
+    timeout, root = given["timeout"], given["root"]
+    with opened(app, files, limit) as opened_fleet:
+        machines = _reachable(opened_fleet)
+        tools = opened_fleet.work.tools
+        said, failures = ask_all(
+            machines, lambda m: run_on(m, line, tools, deadline=timeout, root=root), given, app.reporter
+        )
+    tell_all(app, said, failures, as_json=given["as_json"])
+
+
+def _reachable(opened_fleet: Opened) -> list[Machine]:
+    return [machine for machine in recorded(opened_fleet) if machine.ssh is not None]

@@ -1,0 +1,84 @@
+"""``image rm``: images, and their copies where machines run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from pymachine.cli.app import App
+from pymachine.cli.image_output import shelf_of
+from pymachine.cli.options import command
+from pymachine.cli.output import note, say
+from pymachine.cli.parallel import one_by_one
+from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
+
+if TYPE_CHECKING:
+    from pymachine.driver import Handle, KeepsImages
+    from pymachine.images.image import Image
+
+
+def _complete_images(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names on the shelf."""
+    try:
+        found = shelf_of(ctx.ensure_object(App)).list()
+    except PymachineError:
+        return []
+    return [CompletionItem(image.name) for image in found if image.name.startswith(incomplete)]
+
+
+@command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_images)
+@click.pass_obj
+def rm(app: App, names: tuple[str, ...]) -> None:
+    """Remove images, and their copies where machines run; not under a machine that stands on one."""
+    shelf = shelf_of(app)
+
+    def work(name: str) -> None:
+        found = shelf.entry(name)
+        if found is not None:
+            _drop_copies(app, found)
+        shelf.remove(name)
+
+    one_by_one(list(dict.fromkeys(names)), work, lambda name, _: say(f"image {name} is removed"))
+
+
+def _drop_copies(app: App, found: Image) -> None:
+    """Remove what drivers keep of an image. Raises ``CheckFailed`` while machines stand on it."""
+    for driver, handles in _keepers(app):
+        try:
+            standing = driver.drop_image(found.digest, handles)
+        except (CheckFailed, DriverError) as error:
+            if handles:
+                raise
+            note(f"note: copies of {found.name} were not looked for: {error.message}")
+            continue
+        if standing:
+            raise CheckFailed(
+                f"image {found.name} is under {', '.join(standing)}",
+                hint=f"remove {'it' if len(standing) == 1 else 'them'} first: pymachine rm {' '.join(standing)}",
+            )
+
+
+def _keepers(app: App) -> list[tuple[KeepsImages, Sequence[Handle]]]:
+    """Return the drivers that keep images, kvm in any case, with the handles of their machines."""
+    from pymachine.driver import KeepsImages
+    from pymachine.model import Machine
+
+    handles: dict[str, list[Handle]] = {"kvm": []}
+    for record in app.store.records():
+        if isinstance(record, Machine):
+            handles.setdefault(record.driver, []).extend([record.handle] if record.handle else [])
+    found: list[tuple[KeepsImages, Sequence[Handle]]] = []
+    for name, some in handles.items():
+        try:
+            driver = app.wiring.load_driver(name)()
+        except DriverMissing:
+            if some:
+                raise
+            continue
+        if isinstance(driver, KeepsImages):
+            found.append((driver, some))
+    return found

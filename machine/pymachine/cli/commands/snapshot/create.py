@@ -1,0 +1,31 @@
+"""``snapshot create``: the state of a machine, kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.options import FORCE_UNLOCK, JSON, NAME, command
+from pymachine.cli.output import dump, say
+from pymachine.cli.snapshot_options import LABEL, at_hand
+
+
+@command()
+@FORCE_UNLOCK
+@JSON
+@NAME
+@LABEL
+@click.pass_obj
+def create(app: App, name: str | None, label: str | None, as_json: bool) -> None:
+    """Keep the state of a machine; one that runs is kept with its memory.
+
+    Without a name the snapshot is called after the time (UTC).
+    """
+    from pymachine import snapshots
+
+    chosen = label or datetime.fromtimestamp(app.wiring.now(), UTC).strftime("%Y-%m-%d-%H%M%S")
+    machine = at_hand(app, name)
+    snapshots.snapshot(machine, chosen, app.tools)
+    dump({"machine": machine, "snapshot": chosen}) if as_json else say(f"{machine} is kept as {chosen}")

@@ -1,0 +1,32 @@
+"""``swarm status``: the nodes of a Swarm, and whether its managers are a majority."""
+
+from __future__ import annotations
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.lookup import existing
+from pymachine.cli.options import JSON, NAMES, command
+from pymachine.cli.output import dump
+from pymachine.cli.swarm_output import (
+    show,
+    status_document,
+    trouble_of,
+)
+
+
+@command()
+@JSON
+@NAMES
+@click.pass_obj
+def status(app: App, names: tuple[str, ...], as_json: bool) -> None:
+    """Show a Swarm: its nodes, whether its managers are a majority, and which machines are missing."""
+    from pymachine import swarm as verbs
+
+    view = verbs.status(app.tools, existing(app, names) if names else ())
+    if as_json:
+        dump(status_document(view))
+    elif not view.trouble:
+        show(view)
+    if view.trouble or view.quorum_lost:
+        raise trouble_of(view)

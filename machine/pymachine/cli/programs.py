@@ -1,0 +1,30 @@
+"""This computer's own programs, which take this process's place: standard input, the terminal, signals and exit codes
+are theirs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.errors import PymachineError
+
+ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...")
+INSTALL = {
+    "ssh": "install OpenSSH's client (openssh-client or openssh-clients)",
+    "scp": "install OpenSSH's client (openssh-client or openssh-clients)",
+    "docker": "install the docker client (docker-ce-cli, docker-cli or docker.io)",
+}
+
+
+def become(app: App, words: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Replace this process by a program. Raises ``PymachineError`` if it is not installed."""
+    app.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        app.wiring.replace(words[0], list(words), environ)
+    except FileNotFoundError:
+        raise PymachineError(f"there is no {words[0]} on this computer", hint=INSTALL[words[0]]) from None

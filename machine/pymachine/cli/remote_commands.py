@@ -1,0 +1,84 @@
+"""Commands run on many machines together, and what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.fleet_options import Opened
+from pymachine.cli.output import dump, note, say
+from pymachine.errors import PymachineError, SeveralFailed, UsageFault
+from pymachine.events import Reporter, looking
+from pymachine.model import Machine
+
+if TYPE_CHECKING:
+    from pymachine.fleet.apply.remote_commands import CommandOutput
+
+DEADLINE_SECONDS = 600.0
+DEADLINE = click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=DEADLINE_SECONDS, show_default=True, metavar="SECONDS",
+    help="Time limit for each machine.",
+)  # fmt: skip
+WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- WORD...")
+
+
+def words_of(words: Sequence[str], usage: str) -> list[str]:
+    """Return the words of the command. Raises ``UsageFault`` with the ``usage`` where there are none."""
+    if not words:
+        raise UsageFault("no command given", hint=f"pymachine {usage}")
+    return list(words)
+
+
+def recorded(opened_fleet: Opened) -> list[Machine]:
+    """Return the records of the machines meant; say which are not created yet."""
+    from pymachine.fleet.apply.survey import records_of
+
+    records = records_of(opened_fleet.work.tools)
+    names = [spec.name for spec in opened_fleet.work.fleet.machines if spec.name in opened_fleet.names]
+    missing = [name for name in names if name not in records]
+    if missing:
+        note(f"note: not created yet: {', '.join(missing)}")
+    return [records[name] for name in names if name in records]
+
+
+def ask_all(
+    machines: Sequence[Machine], ask: Callable[[Machine], CommandOutput], given: Mapping[str, Any], reporter: Reporter
+) -> tuple[dict[str, CommandOutput], dict[str, PymachineError]]:
+    """Run it on the machines, as many at a time as --parallel says; return the answers and the errors by machine."""
+    from pymachine.fleet.apply.parallel import spread
+
+    said: dict[str, CommandOutput] = {}
+    failures: dict[str, PymachineError] = {}
+    with looking(reporter, "waiting for machines", [machine.name for machine in machines]) as seen:
+        for machine, answer in spread(machines, ask, given["parallel"]):
+            seen(machine.name)
+            if isinstance(answer, PymachineError):
+                failures[machine.name] = answer
+            else:
+                said[machine.name] = answer
+    order = [machine.name for machine in machines]
+    return {name: said[name] for name in order if name in said}, failures
+
+
+def tell_all(
+    app: App, said: Mapping[str, CommandOutput], failures: dict[str, PymachineError], *, as_json: bool
+) -> None:
+    """Print the answers, equal ones together. Raises ``SeveralFailed`` if it failed on any machine."""
+    from pymachine.fleet.apply.remote_commands import grouped
+
+    app.settle()
+    if as_json:
+        answers = [{"machine": name, "code": answer.code, "output": answer.text} for name, answer in said.items()]
+        dump([*answers, *({"machine": n, "code": None, "error": e.message} for n, e in failures.items())])
+    else:
+        for names, answer in grouped(said):
+            code = f" (exit code {answer.code})" if answer.code else ""
+            say(f"== {', '.join(names)}{code}")
+            if answer.text:
+                say(answer.text)
+    ended = {name: PymachineError(f"it exited with code {a.code}") for name, a in said.items() if a.code}
+    if failures or ended:
+        raise SeveralFailed({**ended, **failures})

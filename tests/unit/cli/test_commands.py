@@ -1,0 +1,84 @@
+"""A command is in the file of its name: ``pymachine x`` in commands/x.py, ``pymachine x y`` in commands/x/y.py."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import pymachine.cli.commands
+from pymachine.cli.command_group import CommandGroup
+from pymachine.cli.root import pymachine as root
+
+FOLDER = Path(pymachine.cli.commands.__path__[0])
+CONTEXT = click.Context(root, **root.context_settings)
+
+
+def commands(group: CommandGroup = root, *above: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Each command there is with its words, groups before their own."""
+    for name in group.list_commands(CONTEXT):
+        command = group.get_command(CONTEXT, name)
+        assert command is not None
+        yield (*above, name), command
+        if isinstance(command, CommandGroup):
+            yield from commands(command, *above, name)
+
+
+COMMANDS = dict(commands())
+
+
+def place(words: tuple[str, ...]) -> str:
+    """The file of a command. ``import`` cannot be a module's name."""
+    path = "/".join("import_" if word == "import" else word for word in words)
+    return f"{path}/__init__.py" if isinstance(COMMANDS[words], click.Group) else f"{path}.py"
+
+
+def misplaced(folder: Path) -> list[str]:
+    """The files that are there for no command, the commands that have no file, and files that hold another one."""
+    places = {place(words): words[-1] for words in COMMANDS}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*.py") if path != folder / "__init__.py"}
+    wrong = sorted(files.keys() ^ places.keys())
+    for file in sorted(files.keys() & places.keys()):
+        made = [node.name for node in ast.parse(files[file].read_text()).body if is_command(node)]
+        if [name.rstrip("_") for name in made] != [places[file]]:
+            wrong.append(f"{file}: {', '.join(made)}")
+    return wrong
+
+
+def is_command(node: ast.stmt) -> bool:
+    """Whether a function is made a command."""
+    makers = {"command", "group"}
+    return isinstance(node, ast.FunctionDef) and any(
+        isinstance(part, ast.Name) and part.id in makers for mark in node.decorator_list for part in ast.walk(mark)
+    )
+
+
+def test_a_command_is_in_the_file_of_its_name() -> None:
+    assert misplaced(FOLDER) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wrong"),
+    [
+        ("shutdown.py", "", "shutdown.py"),
+        ("swarm/heal.py", "", "swarm/heal.py"),
+        ("stop.py", "@command()\n@NAME\ndef halt() -> None: ...\n", "stop.py: stop, halt"),
+    ],
+)
+def test_a_command_in_another_file_is_found(file: str, text: str, wrong: str, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "commands")
+    with (tmp_path / "commands" / file).open("a") as there:
+        there.write(text)
+    assert misplaced(tmp_path / "commands") == [wrong]
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if len(words) > 1], ids=" ".join)
+def test_the_list_of_a_group_has_the_first_sentence_of_each(words: tuple[str, ...]) -> None:
+    group = COMMANDS[words[:-1]]
+    assert isinstance(group, CommandGroup)
+    assert group.summaries[words[-1]] == COMMANDS[words].get_short_help_str(1000)
+    assert COMMANDS[words].name == words[-1]
