@@ -54,7 +54,7 @@ Filter = Callable[[MachineRow], bool]
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Filter by Filter by driver, state, name (a pattern) or label.",
+    help="Filter by driver, state, name (a pattern) or label.",
 )
 @click.option(
     "-t", "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT, show_default=True, metavar="SECONDS",

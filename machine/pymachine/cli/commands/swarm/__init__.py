@@ -13,9 +13,8 @@ COMMANDS = {
     "label": "Set labels of a node, for placement constraints; KEY- takes one off.",
     "leave": "Take machines out of their Swarm: workers first, then managers one after another.",
     "promote": "Make workers managers, one after another.",
-    "recover": "Make a Swarm work again whose managers lost their majority for good: one goes on alone, others join "
-    "anew.",
-    "rotate": "Make keys of a Swarm anew, so that those of before open nothing any more.",
+    "recover": "Recover a Swarm whose managers lost their majority for good: one continues alone, the others rejoin.",
+    "rotate": "Replace keys of a Swarm; the previous ones stop working.",
     "status": "Show a Swarm: its nodes, whether its managers are a majority, and which machines are missing.",
     "unlock": "Unlock managers that restarted, with the key in the store; all that are locked where none is named.",
     "upgrade": "Upgrade the engines of a Swarm: managers one by one, the leader last, then workers; each drained "

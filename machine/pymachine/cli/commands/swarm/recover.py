@@ -27,7 +27,7 @@ from pymachine.cli.swarm_output import (
 )
 @click.pass_obj
 def recover(app: App, names: tuple[str, ...], yes: bool, survivor: str | None) -> None:
-    """Make a Swarm work again whose managers lost their majority for good: one goes on alone, others join anew."""
+    """Recover a Swarm whose managers lost their majority for good: one continues alone, the others rejoin."""
     from pymachine import swarm as verbs
 
     tools = app.tools

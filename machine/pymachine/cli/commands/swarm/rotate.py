@@ -28,7 +28,7 @@ from pymachine.swarm_api.protocol import Rotation
 )
 @click.pass_obj
 def rotate(app: App, /, member: str | None, **given: bool) -> None:
-    """Make keys of a Swarm anew, so that those of before open nothing any more."""
+    """Replace keys of a Swarm; the previous ones stop working."""
     if not any(given.values()):
         raise UsageFault("rotate what?", hint="--worker-token, --manager-token, --unlock-key, --ca")
     from pymachine import swarm as verbs
