@@ -7,6 +7,7 @@ rule of the Swarm forbids it (a last manager, a majority, another cluster), ``Qu
 changed at all, and ``Unreachable``, ``TlsError``, ``EngineError`` as engines do.
 """
 
+from pymachine.swarm.absence import refuse_outage
 from pymachine.swarm.drain import drained, next_manager, upgrade
 from pymachine.swarm.init import init
 from pymachine.swarm.join import join
@@ -39,6 +40,7 @@ __all__ = [
     "next_manager",
     "provision_node",
     "recover",
+    "refuse_outage",
     "remove_node",
     "restart_node",
     "rotate",

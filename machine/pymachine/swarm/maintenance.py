@@ -14,16 +14,16 @@ from typing import Any
 
 from pymachine import power, provision
 from pymachine.engine.effects import interrupt
-from pymachine.errors import PymachineError, QuorumLost
+from pymachine.errors import CheckFailed, PymachineError, QuorumLost
 from pymachine.events import Silent
 from pymachine.model import Machine
 from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
 from pymachine.swarm import drain as drained_nodes
-from pymachine.swarm.control import control, engine_of, via_of
-from pymachine.swarm.quorum_lease import quorum_held_for
+from pymachine.swarm.absence import restarted, taken_down
+from pymachine.swarm.control import control, via_of
+from pymachine.swarm.participation import is_taking_part
 from pymachine.swarm.status import status
-from pymachine.swarm_api.protocol import ACTIVE
 from pymachine.swarm_api.view import MANAGER
 
 NO_DRAIN = "--no-drain continues without moving its tasks away"
@@ -31,50 +31,52 @@ NO_DRAIN = "--no-drain continues without moving its tasks away"
 
 def provision_node(name: str, tools: Services, *, drain: bool = True, **given: Any) -> Machine:
     """Provision a machine, drained meanwhile if it is a node and its engine restarts; return its record."""
-    if not drain or not _takes_part(name, tools):
-        with quorum_held_for(name, "provision of manager", tools):
-            return provision.provision(name, tools, **given)
-    quiet = replace(tools, reporter=Silent())
-    if not interrupt(provision.preview_provision(name, quiet, **given).effects):
+    takes_part = is_taking_part(name, tools)
+    if takes_part is not False and not _interrupted(name, tools, **given):
         machine = provision.provision(name, tools, **given)
-        drained_nodes.give_back_left(name, tools)
+        if takes_part and drain:
+            drained_nodes.give_back_left(name, tools)
         return machine
-    with _away(name, tools):
+    with _away(name, "provision of manager", tools, takes_part, drain=drain):
         return provision.provision(name, tools, **given)
 
 
 def upgrade_node(name: str, tools: Services, *, drain: bool = True, version: str | None = None) -> Machine:
     """Upgrade a machine's engine, drained meanwhile if it is a node; return its record."""
-    if not drain or not _takes_part(name, tools) or not _drainable(name, tools):
-        with quorum_held_for(name, "upgrade of manager", tools):
-            return provision.upgrade(name, tools, version=version)
-    return drained_nodes.upgrade(name, tools, version=version)
+    takes_part = is_taking_part(name, tools)
+    if drain and takes_part and _drainable(name, tools):
+        return drained_nodes.upgrade(name, tools, version=version)
+    with _away(name, "upgrade of manager", tools, takes_part, drain=False if takes_part else drain):
+        return provision.upgrade(name, tools, version=version)
 
 
 def restart_node(name: str, tools: Services, *, drain: bool = True) -> Machine:
     """Restart a machine, drained meanwhile if it is a node; return its record."""
-    if not drain or not _takes_part(name, tools):
-        with quorum_held_for(name, "restart of manager", tools):
-            return power.restart(name, tools)
-    with _away(name, tools):
+    with _away(name, "restart of manager", tools, is_taking_part(name, tools), drain=drain):
         return power.restart(name, tools)
 
 
-def stop_node(name: str, tools: Services) -> Machine:
-    """Shut a machine down, a manager while no other process takes one away; return its record."""
-    with quorum_held_for(name, "stop of manager", tools):
+def stop_node(name: str, tools: Services, *, force: bool = False) -> Machine:
+    """Shut a machine down; return its record. A manager that the quorum needs is refused without ``force``."""
+    with taken_down(name, "stop of manager", tools, force=force):
         return power.stop(name, tools)
 
 
-def kill_node(name: str, tools: Services) -> Machine:
-    """Cut a machine's power, a manager's while no other process takes one away; return its record."""
-    with quorum_held_for(name, "kill of manager", tools):
+def kill_node(name: str, tools: Services, *, force: bool = False) -> Machine:
+    """Cut a machine's power; return its record. A manager that the quorum needs is refused without ``force``."""
+    with taken_down(name, "kill of manager", tools, force=force):
         return power.kill(name, tools)
+
+
+def _interrupted(name: str, tools: Services, **given: Any) -> bool:
+    """Whether a provision restarts the engine."""
+    quiet = replace(tools, reporter=Silent())
+    return interrupt(provision.preview_provision(name, quiet, **given).effects)
 
 
 def drained_in(preview: Preview, tools: Services) -> Preview:
     """Return the preview of a verb with whether the node would be drained for it."""
-    drains = interrupt(preview.effects) and _takes_part(preview.machine.name, tools)
+    drains = interrupt(preview.effects) and is_taking_part(preview.machine.name, tools) is True
     return replace(preview, drained=drains)
 
 
@@ -107,27 +109,6 @@ def _leader(managers: Sequence[str], tools: Services) -> str:
         return ""
 
 
-def _takes_part(name: str, tools: Services) -> bool:
-    """Whether the machine is a node on record and takes part now, by its engine's word or else by the managers'."""
-    machine = tools.store.get(name)
-    if machine.swarm is None:
-        return False
-    try:
-        with engine_of(machine, tools) as engine:
-            return engine.standing().state == ACTIVE
-    except PymachineError:
-        return _is_counted_on(machine, tools)
-
-
-def _is_counted_on(machine: Machine, tools: Services) -> bool:
-    """Whether the managers see a node as ready whose engine does not answer us, its certificate may have ended."""
-    try:
-        node = status(tools, [machine.name]).node_of(machine.name)
-    except PymachineError:
-        return False
-    return node is not None and node.ready
-
-
 def _drainable(name: str, tools: Services) -> bool:
     """Whether a manager can be asked; not where the majority is lost. Raises what keeps the others from answering."""
     machine = tools.store.get(name)
@@ -143,9 +124,13 @@ def _drainable(name: str, tools: Services) -> bool:
 
 
 @contextmanager
-def _away(name: str, tools: Services) -> Iterator[None]:
-    if not _drainable(name, tools):
-        yield
+def _away(name: str, purpose: str, tools: Services, takes_part: bool | None, *, drain: bool) -> Iterator[None]:
+    """Have a machine be away, drained if it takes part in a Swarm. Raises ``CheckFailed`` if that is not known."""
+    if drain and takes_part is None:
+        raise CheckFailed(f"{name} is a Swarm node, and neither its engine nor a manager answers", hint=NO_DRAIN)
+    if drain and takes_part and _drainable(name, tools):
+        with drained_nodes.drained(name, tools):
+            yield
         return
-    with drained_nodes.drained(name, tools):
+    with restarted(name, purpose, tools):
         yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pymachine.errors import CheckFailed
 from pymachine.swarm_api.protocol import EngineSwarmState
-from pymachine.swarm_api.view import Quorum, SwarmNode
+from pymachine.swarm_api.view import RAFT_LEAST, Quorum, SwarmNode
 
 
 def refuse_live_restore(name: str, standing: EngineSwarmState) -> None:
@@ -39,7 +41,7 @@ def may_rest(name: str, node: SwarmNode, quorum: Quorum) -> None:
 
     One or two managers never are: there nothing can be changed while one of them is down, and services run on.
     """
-    if not node.is_manager or quorum.managers < 3:
+    if not node.is_manager or quorum.managers < RAFT_LEAST:
         return
     if quorum.reachable - node.reachable < quorum.needed:
         raise CheckFailed(
@@ -47,3 +49,19 @@ def may_rest(name: str, node: SwarmNode, quorum: Quorum) -> None:
             f"answer, {quorum.needed} must",
             hint="start the managers that do not answer first",
         )
+
+
+def may_be_away(nodes: Mapping[str, SwarmNode], quorum: Quorum, way_on: str = "") -> None:
+    """Refuse to take nodes away together, given by the names of their machines, where the rest has no majority.
+
+    As for ``may_rest``, one or two managers never are; what is lost already cannot be lost by this.
+    """
+    going = [node for node in nodes.values() if node.is_manager and node.reachable]
+    if quorum.managers < RAFT_LEAST or not quorum.holds or quorum.reachable - len(going) >= quorum.needed:
+        return
+    names = ", ".join(name for name, node in nodes.items() if node in going)
+    raise CheckFailed(
+        f"without {names} the Swarm would lose its quorum: {quorum.reachable - len(going)} of {quorum.managers} "
+        f"managers would answer, {quorum.needed} must",
+        hint="; ".join(filter(None, ("start the managers that do not answer first", way_on))),
+    )

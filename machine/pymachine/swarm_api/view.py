@@ -14,6 +14,7 @@ OWN_LABELS = (MACHINE_LABEL, KEYS_LABEL, DRAINED_LABEL)
 
 MANAGER = "manager"
 WORKER = "worker"
+RAFT_LEAST = 3  # managers, of which one may be away
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,4 +15,6 @@ from pymachine.cli.power_switch import switch
 @click.pass_obj
 def start(app: App, names: tuple[str, ...]) -> None:
     """Start machines and wait for their engines."""
-    switch(app, names, "start", "is running")
+    from pymachine import power
+
+    switch(app, names, power.start, "is running")

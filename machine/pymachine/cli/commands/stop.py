@@ -6,13 +6,19 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.options import FORCE_UNLOCK, NAMES, command
-from pymachine.cli.power_switch import switch
+from pymachine.cli.power_switch import FORCE, switch_off
 
 
 @command()
+@FORCE
 @FORCE_UNLOCK
 @NAMES
 @click.pass_obj
-def stop(app: App, names: tuple[str, ...]) -> None:
-    """Shut machines down gracefully."""
-    switch(app, names, "stop", "is stopped")
+def stop(app: App, names: tuple[str, ...], force: bool) -> None:
+    """Shut machines down gracefully.
+
+    Managers without which a Swarm would lose its quorum are refused.
+    """
+    from pymachine.swarm import stop_node
+
+    switch_off(app, names, stop_node, force=force)

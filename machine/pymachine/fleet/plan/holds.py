@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Refusal
-from pymachine.fleet.plan.nodes import RAFT_LEAST, Nodes
-from pymachine.swarm_api.view import MANAGER
+from pymachine.fleet.plan.nodes import Nodes
+from pymachine.swarm_api.view import MANAGER, RAFT_LEAST
 
 Found = Mapping[str, tuple[Action, ...]]
 

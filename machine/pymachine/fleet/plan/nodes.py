@@ -10,12 +10,11 @@ from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action
 from pymachine.fleet.plan.observed import Observed
 from pymachine.model import Machine
-from pymachine.swarm_api.view import ClusterView
+from pymachine.swarm_api.view import RAFT_LEAST, ClusterView
 
 _ACTIVE = "active"  # what an engine calls itself that takes part
 _LEAVING = (ActionKind.LEAVE, ActionKind.REMOVE)
 _MOST = 4  # names in a sentence
-RAFT_LEAST = 3  # managers, of which one may be away
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from itertools import pairwise
 from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Chain
-from pymachine.fleet.plan.nodes import RAFT_LEAST, Nodes
+from pymachine.fleet.plan.nodes import Nodes
 from pymachine.fleet.plan.payloads import Payload
-from pymachine.swarm_api.view import MANAGER
+from pymachine.swarm_api.view import MANAGER, RAFT_LEAST
 
 _ARRIVALS = (ActionKind.INIT, ActionKind.JOIN, ActionKind.PROMOTE)
 _DEPARTURES = (ActionKind.DEMOTE, ActionKind.LEAVE, ActionKind.REMOVE)
