@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,22 +19,11 @@ from pymachine.transport.deadline import Deadline
 from pymachine.transport.host_keys import PublicKey, keys_in
 from pymachine.transport.mux import MuxClient, MuxFault, readable
 from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, config_text, program_text
+from pymachine.transport.openssh_process import awaited, cut, end_softly, last_words, short_folder, started
 from pymachine.transport.session import Target, mismatch, orders
 
 CHUNK = 65_536
-LAST_WORDS = 2000  # bytes
 OPEN_PATIENCE = 10.0  # seconds for the master to answer on its socket
-END_PATIENCE = 2.0
-_LOOK = 0.02
-_LONGEST_SOCKET = 80  # of 107 bytes that a socket's path may have, with the 17 that ssh adds while it makes it
-_PLAIN = re.compile(r"/[A-Za-z0-9/._+-]*", re.ASCII)
-
-# The master would outlive us where we are killed. So it runs beside a shell that waits for the end of a pipe of ours,
-# and then ends everything in the group and takes the folder away.
-_GUARDED = """folder=$1; shift
-exec 3<&0
-( trap '' TERM; read -r _ <&3; rm -rf -- "$folder"; kill -s TERM 0 ) &
-exec "$@" </dev/null 3<&-"""
 
 
 def available() -> bool:
@@ -50,7 +37,7 @@ class OpenSsh:
     def __init__(self, word: str, target: Target, hops: Sequence[JumpHost]) -> None:
         self._target = target
         self._word = word
-        self._files = Files(Path(tempfile.mkdtemp(prefix="pymachine-", dir=_short_folder())))
+        self._files = Files(Path(tempfile.mkdtemp(prefix="pymachine-", dir=short_folder())))
         self._master: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the master
         try:
@@ -100,7 +87,7 @@ class OpenSsh:
         """End the master and take its files away; safe to call twice, from any thread."""
         master, self._master = self._master, None
         if master is not None:
-            _end(master)
+            end_softly(master)
         shutil.rmtree(self._files.folder, ignore_errors=True)
         with suppress(OSError):
             self._errors.close()
@@ -133,25 +120,25 @@ class OpenSsh:
         words = ["-o", "PreferredAuthentications=none", "-o", "StrictHostKeyChecking=accept-new", "-o", asked]
         words = self._words([*words, "-o", f"UserKnownHostsFile={self._files.seen}"], deadline)
         with tempfile.TemporaryFile() as errors:
-            process = _started(self._files, words, errors.fileno())
+            process = started(self._files, words, errors.fileno())
             try:
                 # Not until it ends: a host may let in whoever comes.
-                code = _awaited(process, lambda: bool(keys_in(self._files.seen)), deadline)
+                code = awaited(process, lambda: bool(keys_in(self._files.seen)), deadline)
             finally:
-                _cut(process)
+                cut(process)
             keys = keys_in(self._files.seen)
             if keys or alone:
                 return keys[-1][1] if keys else None
-            raise self._failed(code, _last_words(errors.fileno()), deadline)
+            raise self._failed(code, last_words(errors.fileno()), deadline)
 
     def _start(self, deadline: Deadline) -> None:
         options = ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={self._files.pinned}"]
         words = self._words(["-M", "-S", str(self._files.socket), *options], deadline)
-        self._master = _started(self._files, words, self._errors.fileno())
+        self._master = started(self._files, words, self._errors.fileno())
         # It listens there when it has logged in, and not before.
-        code = _awaited(self._master, self._files.socket.exists, deadline)
+        code = awaited(self._master, self._files.socket.exists, deadline)
         if not self._files.socket.exists():
-            raise self._failed(code, _last_words(self._errors.fileno()), deadline)
+            raise self._failed(code, last_words(self._errors.fileno()), deadline)
 
     def _words(self, options: Sequence[str], deadline: Deadline) -> list[str]:
         limit = ["-o", f"ConnectTimeout={max(math.ceil(deadline.left), 1)}"]
@@ -302,54 +289,3 @@ def _read(descriptor: int | None) -> tuple[bytes, int | None]:
         return data, descriptor
     os.close(descriptor)
     return b"", None
-
-
-def _started(files: Files, words: Sequence[str], errors: int) -> subprocess.Popen[bytes]:
-    """Start ssh in a session of its own: Ctrl-C at the terminal is for us to answer, and needs the host."""
-    return subprocess.Popen(
-        ["sh", "-c", _GUARDED, "sh", str(files.folder), *words],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
-    )  # fmt: skip
-
-
-def _awaited(process: subprocess.Popen[bytes], done: Callable[[], bool], deadline: Deadline) -> int | None:
-    """Wait until it is ``done`` or the process ends; return its exit code, None while it runs."""
-    while not done() and process.poll() is None and not deadline.passed:
-        time.sleep(_LOOK)
-    return process.poll()
-
-
-def _cut(process: subprocess.Popen[bytes]) -> None:
-    """End ssh and what it started, and leave its folder: the shell that would remove it is ended before it can."""
-    assert process.stdin is not None
-    # The group is there as long as that shell is, so the number is nobody else's.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdin.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End ssh and what it started, by the shell beside it, or by force."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        process.wait(END_PATIENCE)
-    except subprocess.TimeoutExpired:
-        _cut(process)
-
-
-def _last_words(errors: int) -> str:
-    # Read at a place of its own: ssh writes where the file's one position is.
-    text = os.pread(errors, LAST_WORDS, max(os.fstat(errors).st_size - LAST_WORDS, 0))
-    lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
-    return "; ".join(lines[-3:])
-
-
-def _short_folder() -> str:
-    """Return the usual folder for such files, if its path is short enough for a socket, and plain: ssh reads blanks,
-    quotes, percent signs and variables in the options that name files.
-    """
-    usual = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    short = len(usual) + len("/pymachine-XXXXXXXX/s") <= _LONGEST_SOCKET
-    return usual if short and _PLAIN.fullmatch(usual) and os.access(usual, os.W_OK) else "/tmp"
