@@ -82,9 +82,9 @@ def expected_from(files: Iterable[Path], host: str, port: int) -> Expected:
     """Return what known_hosts files say of a host; anything is acceptable where they say nothing.
 
     A line that cannot be read is passed over, never the rest of its file. Certificate authorities are left out:
-    host certificates cannot be verified here, and their line says nothing of a plain key.
+    their line says nothing of a plain key (``has_authority``).
     """
-    name = host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
+    name = _name(host, port)
     keys: list[PublicKey] = []
     revoked: set[str] = set()
     for entry in _entries(files):
@@ -96,6 +96,19 @@ def expected_from(files: Iterable[Path], host: str, port: int) -> Expected:
             keys.append(entry.key)
     kinds = tuple(dict.fromkeys(key.kind for key in keys))
     return Expected(frozenset(key.fingerprint for key in keys), kinds, frozenset(revoked), "in known_hosts")
+
+
+def has_authority(files: Iterable[Path], host: str, port: int) -> bool:
+    """Whether known_hosts files name a certificate authority for a host; a line without a port counts for all ports.
+
+    Only ssh itself verifies certificates of hosts.
+    """
+    names = {_name(host, port), _name(host, SSH_PORT)}
+    return any(entry.marker == "@cert-authority" and any(map(entry.matches, names)) for entry in _entries(files))
+
+
+def _name(host: str, port: int) -> str:
+    return host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
 
 
 def keys_in(file: Path) -> tuple[tuple[str, PublicKey], ...]:

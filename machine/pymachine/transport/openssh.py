@@ -11,15 +11,24 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from pymachine.errors import AuthFailed, NoCommonAlgorithm, TransportError, Unreachable
+from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.transport.carrier import SessionRefused, TunnelRefused
 from pymachine.transport.deadline import Deadline
-from pymachine.transport.host_keys import PublicKey, keys_in
+from pymachine.transport.host_keys import Expected, PublicKey, keys_in
 from pymachine.transport.mux import MuxClient, MuxFault, readable
-from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, config_text, program_text
-from pymachine.transport.openssh_process import awaited, cut, end_softly, last_words, short_folder, started
+from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, KeyRules, config_text, program_text
+from pymachine.transport.openssh_process import (
+    awaited,
+    cut,
+    end_softly,
+    last_words,
+    server_key,
+    short_folder,
+    started,
+)
 from pymachine.transport.session import Target, mismatch, orders
 
 CHUNK = 65_536
@@ -34,8 +43,9 @@ def available() -> bool:
 class OpenSsh:
     """A master that is logged in, or about to be."""
 
-    def __init__(self, word: str, target: Target, hops: Sequence[JumpHost]) -> None:
+    def __init__(self, word: str, target: Target, hops: Sequence[JumpHost], rules: KeyRules | None = None) -> None:
         self._target = target
+        self._rules = rules
         self._word = word
         self._files = Files(Path(tempfile.mkdtemp(prefix="pymachine-", dir=short_folder())))
         self._master: subprocess.Popen[bytes] | None = None
@@ -43,19 +53,25 @@ class OpenSsh:
         try:
             self._files.program.write_text(program_text(target))
             self._files.config.write_text(config_text(word, target, hops, self._files))
+            if rules is not None:
+                self._files.judged.write_text(config_text(word, target, hops, self._files, rules))
         except BaseException:
             self.close()
             raise
 
     def log_in(self, deadline: Deadline) -> PublicKey:
-        """Look at the host key, log in to the host that has it, and return it.
+        """Look at the host key, log in to the host that has it, and return it; with ``rules`` ssh decides on it.
 
         Raises ``Unreachable``, ``AuthFailed``, ``HostKeyMismatch``, ``NoCommonAlgorithm``, ``UsageFault``.
         """
         try:
-            key = self._expected_key(deadline)
+            if self._rules is not None:
+                self._start(self._files.judged, (), deadline)
+                return self._used_key(deadline)
+            key = self._expected_key(self._target.expected, deadline)
             self._files.pinned.write_text(f"{KEY_NAME} {key.line}\n")
-            self._start(deadline)
+            pinned = ("-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={self._files.pinned}")
+            self._start(self._files.config, pinned, deadline)
             return key
         except BaseException:
             self.close()
@@ -97,18 +113,30 @@ class OpenSsh:
             raise MuxFault("the connection was lost")
         return MuxClient(self._files.socket, seconds)
 
-    def _expected_key(self, deadline: Deadline) -> PublicKey:
+    def _used_key(self, deadline: Deadline) -> PublicKey:
+        """Return the key of the host that ssh logged in to.
+
+        It is looked at once more, plain and whole: the log has its fingerprint, and ssh keeps none that a certificate
+        vouches for.
+        """
+        used = server_key(self._errors.fileno())
+        if used is None:
+            raise Unreachable(f"`ssh` did not say which host key {self._target.where} has")
+        kind, fingerprint = used
+        return self._expected_key(Expected(frozenset({fingerprint}), (kind,), source="accepted by ssh"), deadline)
+
+    def _expected_key(self, expected: Expected, deadline: Deadline) -> PublicKey:
         """Return the host's key if it is one of those that are expected, seen in a handshake that goes no further."""
         shown: list[PublicKey] = []
-        for kinds in orders(self._target.expected):
+        for kinds in orders(expected):
             key = self._shown_key(kinds, deadline, alone=bool(shown))
             if key is None:
                 continue
-            if self._target.expected.accepts(key):
+            if expected.accepts(key):
                 return key
             if key not in shown:
                 shown.append(key)
-        raise mismatch(self._target, shown)
+        raise mismatch(replace(self._target, expected=expected), shown)
 
     def _shown_key(self, kinds: Iterable[str], deadline: Deadline, *, alone: bool) -> PublicKey | None:
         """Return the host key that is shown where these types are asked for.
@@ -131,18 +159,17 @@ class OpenSsh:
                 return keys[-1][1] if keys else None
             raise self._failed(code, last_words(errors.fileno()), deadline)
 
-    def _start(self, deadline: Deadline) -> None:
-        options = ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={self._files.pinned}"]
-        words = self._words(["-M", "-S", str(self._files.socket), *options], deadline)
+    def _start(self, config: Path, options: Sequence[str], deadline: Deadline) -> None:
+        words = self._words(["-M", "-S", str(self._files.socket), *options], deadline, config)
         self._master = started(self._files, words, self._errors.fileno())
         # It listens there when it has logged in, and not before.
         code = awaited(self._master, self._files.socket.exists, deadline)
         if not self._files.socket.exists():
             raise self._failed(code, last_words(self._errors.fileno()), deadline)
 
-    def _words(self, options: Sequence[str], deadline: Deadline) -> list[str]:
+    def _words(self, options: Sequence[str], deadline: Deadline, config: Path | None = None) -> list[str]:
         limit = ["-o", f"ConnectTimeout={max(math.ceil(deadline.left), 1)}"]
-        return ["ssh", "-F", str(self._files.config), *options, *limit, "-N", "-T", "--", self._word]
+        return ["ssh", "-F", str(config or self._files.config), *options, *limit, "-N", "-T", "--", self._word]
 
     def _failed(self, code: int | None, said: str, deadline: Deadline) -> TransportError:
         """Return what to raise for an ssh that did not log in.
@@ -152,6 +179,10 @@ class OpenSsh:
         where = self._target.where
         if code is None:
             return Unreachable(f"{where} did not accept `ssh` within {deadline.seconds:g} s: {said or 'no answer'}")
+        if "Host key verification failed" in said:
+            return HostKeyMismatch(
+                f"`ssh` does not accept the host key of {where}: {said}", hint=f"`ssh {self._word}` shows more"
+            )
         if "Permission denied" in said or "Too many authentication failures" in said:
             return AuthFailed(
                 f"{self._target.who} accepted none of the keys that `ssh` has: {said}",

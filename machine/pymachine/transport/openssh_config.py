@@ -22,13 +22,25 @@ SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 
 @dataclass(frozen=True, slots=True)
 class JumpHost:
-    """A jump host: how to log in, and the files that may know its key; a key that none knows is taken at first
-    contact, unless the user's configuration refuses that (``strict``)."""
+    """A jump host: how to log in, and the files that may know its key.
+
+    ``checking`` is StrictHostKeyChecking, ``own`` are the settings of its configuration that only ssh follows.
+    """
 
     target: Target
     known_hosts: tuple[Path, ...]
     key_name: str | None = None
-    strict: bool = False
+    checking: str = "accept-new"
+    own: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """By what ssh itself decides whether a host key is right: the files that may know it, StrictHostKeyChecking, and
+    what else the user's configuration says."""
+
+    known_hosts: tuple[Path, ...]
+    checking: str = "accept-new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,11 @@ class Files:
     def config(self) -> Path:
         """The configuration."""
         return self.folder / "config"
+
+    @property
+    def judged(self) -> Path:
+        """The configuration by which ssh itself decides whether the host key is right."""
+        return self.folder / "judged"
 
     @property
     def pinned(self) -> Path:
@@ -68,10 +85,21 @@ class Files:
         """The keys of jump hosts that were met for the first time."""
         return self.folder / "hops"
 
+    @property
+    def met(self) -> Path:
+        """The host's key, if ssh was to decide and met it for the first time."""
+        return self.folder / "met"
 
-def config_text(word: str, target: Target, hops: Sequence[JumpHost], files: Files) -> str:
-    """Return the configuration by which ssh finds ``target`` under ``word``, behind ``hops``."""
-    blocks = [_block(word, _settings(target, files, len(hops)))]
+
+def config_text(
+    word: str, target: Target, hops: Sequence[JumpHost], files: Files, rules: KeyRules | None = None
+) -> str:
+    """Return the configuration by which ssh finds ``target`` under ``word``, behind ``hops``.
+
+    With ``rules`` ssh decides whether the host key is right.
+    """
+    judged = _judged_here() if rules is None else _judged_by_ssh(rules, files)
+    blocks = [_block(word, (*judged, *_settings(target, files, len(hops))))]
     blocks += [_block(_hop_name(place), _hop_settings(hop, place, files)) for place, hop in enumerate(hops, 1)]
     own = f"Host *\nInclude {_quoted(Path.home() / '.ssh/config', tokens=False)}\nInclude {SYSTEM_CONFIG}\n"
     return "".join([*blocks, own])
@@ -92,13 +120,33 @@ def _block(word: str, settings: Settings) -> str:
     return f"Host {word}\n{''.join(lines)}"
 
 
-def _shared(target: Target) -> Settings:
-    yield "IgnoreUnknown", "ForkAfterAuthentication,KnownHostsCommand,SessionType,StdinNull"  # of newer releases
-    yield "ForkAfterAuthentication", "no"
+# Settings of newer releases.
+NEWER = "ForkAfterAuthentication,KnownHostsCommand,SessionType,StdinNull"
+
+
+def _judged_here() -> Settings:
+    """The host key is looked for under a name of ours in the file that is given on the command line."""
+    yield "IgnoreUnknown", NEWER
     yield "KnownHostsCommand", "none"
+    yield "NoHostAuthenticationForLocalhost", "no"
+    yield "VerifyHostKeyDNS", "no"
+    yield "HostKeyAlias", KEY_NAME
+    yield "GlobalKnownHostsFile", "/dev/null"
+    yield "LogLevel", "ERROR"
+
+
+def _judged_by_ssh(rules: KeyRules, files: Files) -> Settings:
+    yield "UserKnownHostsFile", " ".join(_quoted(path) for path in (files.met, *rules.known_hosts))
+    yield "GlobalKnownHostsFile", "/dev/null"  # its files are among those
+    yield "StrictHostKeyChecking", rules.checking
+    yield "LogLevel", "DEBUG1"  # which says what key it was
+
+
+def _shared(target: Target) -> Settings:
+    yield "IgnoreUnknown", NEWER
+    yield "ForkAfterAuthentication", "no"
     yield "SessionType", "default"
     yield "StdinNull", "no"
-    yield "NoHostAuthenticationForLocalhost", "no"
     yield "HostName", target.host.replace("%", "%%")
     yield "Port", target.port
     yield "User", target.user
@@ -107,7 +155,6 @@ def _shared(target: Target) -> Settings:
     yield "UpdateHostKeys", "no"
     yield "HashKnownHosts", "no"
     yield "CheckHostIP", "no"
-    yield "VerifyHostKeyDNS", "no"
     yield "RemoteCommand", "none"
     yield "RequestTTY", "no"
     yield "PermitLocalCommand", "no"
@@ -117,13 +164,10 @@ def _shared(target: Target) -> Settings:
     yield "AddKeysToAgent", "no"
     yield "ControlPath", "none"
     yield "ServerAliveInterval", ALIVE_INTERVAL
-    yield "LogLevel", "ERROR"
 
 
 def _settings(target: Target, files: Files, hops: int) -> Settings:
     yield from _shared(target)
-    yield "HostKeyAlias", KEY_NAME
-    yield "GlobalKnownHostsFile", "/dev/null"
     yield "ClearAllForwardings", "yes"
     yield "ControlPersist", "no"
     if target.keys.explicit:
@@ -137,10 +181,15 @@ def _settings(target: Target, files: Files, hops: int) -> Settings:
 
 
 def _hop_settings(hop: JumpHost, place: int, files: Files) -> Settings:
+    yield from hop.own
     yield from _shared(hop.target)
+    yield "KnownHostsCommand", "none"
+    yield "NoHostAuthenticationForLocalhost", "no"
+    yield "VerifyHostKeyDNS", "no"
+    yield "LogLevel", "ERROR"
     yield "HostKeyAlias", hop.key_name
     yield "UserKnownHostsFile", " ".join(_quoted(path) for path in (files.hops, *hop.known_hosts))
-    yield "StrictHostKeyChecking", "yes" if hop.strict else "accept-new"
+    yield "StrictHostKeyChecking", hop.checking
     for path in hop.target.keys.files:
         yield "IdentityFile", _quoted(path)
     yield "IdentitiesOnly", "yes" if hop.target.keys.files_only else None

@@ -15,10 +15,15 @@ from pymachine.transport.deadline import Deadline
 from pymachine.transport.openssh_config import Files
 
 LAST_WORDS = 2000  # bytes
+LONGEST_LOG = 262_144  # bytes
 END_PATIENCE = 2.0
 _LOOK = 0.02
 _LONGEST_SOCKET = 80  # of 107 bytes that a socket's path may have, with the 17 that ssh adds while it makes it
 _PLAIN = re.compile(r"/[A-Za-z0-9/._+-]*", re.ASCII)
+_SERVER_KEY = re.compile(
+    r"^debug1: Server host (?:key|certificate): ([a-z0-9@.-]+) (SHA256:[A-Za-z0-9+/]{43})(?:[ ,\r].*)?$",
+    re.ASCII | re.MULTILINE,
+)
 
 # The master would outlive us where we are killed. So it runs beside a shell that waits for the end of a pipe of ours,
 # and then ends everything in the group and takes the folder away.
@@ -67,8 +72,20 @@ def last_words(errors: int) -> str:
     """Return the last lines that ssh wrote to a file of errors."""
     # Read at a place of its own: ssh writes where the file's one position is.
     text = os.pread(errors, LAST_WORDS, max(os.fstat(errors).st_size - LAST_WORDS, 0))
-    lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
-    return "; ".join(lines[-3:])
+    lines = [line.strip() for line in text.decode(errors="replace").splitlines()]
+    return "; ".join([line for line in lines if line and not line.startswith("debug1: ")][-3:])
+
+
+def server_key(errors: int) -> tuple[str, str] | None:
+    """Return type and fingerprint of the host key in the log of an ssh that logged in (LogLevel DEBUG1).
+
+    A certificate counts as the key in it. What a host says stands behind other words there (sshconnect2.c,
+    ``verify_host_key``); None where the log has no such line, or several that differ.
+    """
+    text = os.pread(errors, LONGEST_LOG, 0).decode(errors="replace")
+    found = {match.groups() for match in _SERVER_KEY.finditer(text)}
+    kind, fingerprint = found.pop() if len(found) == 1 else (None, None)
+    return (kind.removesuffix("-cert-v01@openssh.com"), fingerprint) if kind and fingerprint else None
 
 
 def short_folder() -> str:

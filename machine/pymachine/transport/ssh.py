@@ -11,18 +11,25 @@ from pathlib import Path
 
 import paramiko
 
-from pymachine.errors import AuthFailed, NoCommonAlgorithm, Unreachable, UsageFault
+from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.transport.addresses import SSH_PORT, Hop, parse_jump
 from pymachine.transport.connection import ROOT, SshTransport
 from pymachine.transport.deadline import Deadline, PatientAsker
-from pymachine.transport.host_keys import Expected, PublicKey, expected_from, known_hosts_files, parse_pin
+from pymachine.transport.host_keys import (
+    Expected,
+    PublicKey,
+    expected_from,
+    has_authority,
+    known_hosts_files,
+    parse_pin,
+)
 from pymachine.transport.jump import plan_route
 from pymachine.transport.key_files import read_public_key
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.openssh import OpenSsh, available
-from pymachine.transport.openssh_config import JumpHost
+from pymachine.transport.openssh_config import JumpHost, KeyRules
 from pymachine.transport.paramiko_errors import vendor_errors
 from pymachine.transport.session import Circumstances, Target, host_key, open_session
 from pymachine.transport.sessions import Sessions, close_all
@@ -74,9 +81,14 @@ class _Opening:
         self._notice = notice
         self._ring = ring
         self._told = set[PublicKey]()
-        self._by_openssh = _on_token(address) and available()
         self._route = plan_route(_jump(address), config, _resolve_hop)
-        self._certified = _certified(address, (config, *self._route.hops))
+        ways = (config, *self._route.hops)
+        self._certified = _certified(address, ways)
+        self._rules = None if address.host_key else KeyRules(_known_hosts(config), _checking(config))
+        self._judged = address.host_key is None and _judged_by_ssh(config)
+        self._by_openssh = available() and (
+            _on_token(address) or any(way.only_ssh or _judged_by_ssh(way) for way in ways)
+        )
         self._target = Target(
             host=config.host,
             port=config.port,
@@ -91,12 +103,29 @@ class _Opening:
         if not self._by_openssh:
             try:
                 return self._by_paramiko(deadline)
+            except HostKeyMismatch as error:
+                return self._second_opinion(error, deadline)
             except (NoCommonAlgorithm, AuthFailed) as error:
                 if not available() or not (isinstance(error, NoCommonAlgorithm) or self._certified):
                     raise
                 _log.debug("%s; going through the system's ssh", error.message)
                 self._by_openssh = True
-        return self._by_ssh(deadline)
+        return self._by_ssh(deadline, self._rules if self._judged else None)
+
+    def _second_opinion(self, refused: HostKeyMismatch, deadline: Deadline) -> SshTransport:
+        """Log in by the system's ssh if that accepts a host key that is not the known one here: by
+        ``StrictHostKeyChecking no``, for a host behind another port, for one of this computer.
+
+        Raises ``refused`` where it does not.
+        """
+        if not available() or self._address.host_key:
+            raise refused
+        try:
+            transport = self._by_ssh(deadline, self._rules)
+        except HostKeyMismatch:
+            raise refused from None
+        self._notice(f"the SSH configuration accepts the host key of {self._target.where}: {refused.message}")
+        return transport
 
     def _by_paramiko(self, deadline: Deadline) -> SshTransport:
         around = Circumstances(PatientAsker(self._asker, deadline), self._notice, self._ring, deadline)
@@ -110,14 +139,14 @@ class _Opening:
             raise
         return SshTransport(Sessions(sessions), self._seen(host_key(sessions[-1])), self._asker)
 
-    def _by_ssh(self, deadline: Deadline) -> SshTransport:
-        """Log in by the system's ssh, which goes through the jump hosts itself."""
+    def _by_ssh(self, deadline: Deadline, rules: KeyRules | None = None) -> SshTransport:
+        """Log in by the system's ssh, which goes through the jump hosts itself; by ``rules`` it judges the key."""
         hops = [
-            JumpHost(self._hop_target(hop), _known_hosts(hop), hop.key_alias, strict=not hop.first_contact)
+            JumpHost(self._hop_target(hop), _known_hosts(hop), hop.key_alias, _checking(hop), hop.only_ssh)
             for hop in self._route.hops
         ]
         with vendor_errors(f"running ssh to {self._target.where}"):
-            master = OpenSsh(self._address.host, self._target, hops)
+            master = OpenSsh(self._address.host, self._target, hops, rules)
             key = master.log_in(deadline)
         for name, hop_key in master.hop_keys:
             self._tell_if_new(name, Expected(), hop_key)
@@ -173,6 +202,17 @@ def _certified(address: SshAddress, configs: Sequence[HostConfig]) -> bool:
     """Whether ssh may have more to log in with than we do: certificates, or keys on a token."""
     own = address.key_path is not None and has_certificate(Path(address.key_path))
     return own or any(config.certified for config in configs)
+
+
+def _checking(config: HostConfig) -> str:
+    """StrictHostKeyChecking, where nobody can be asked."""
+    return "no" if config.any_key else "accept-new" if config.first_contact else "yes"
+
+
+def _judged_by_ssh(config: HostConfig) -> bool:
+    """Whether only ssh itself can say which host key is right: by a setting, or by a certificate of the host."""
+    name = config.key_alias or config.host
+    return config.judged_by_ssh or has_authority(_known_hosts(config), name, config.port)
 
 
 def _known_hosts(config: HostConfig) -> tuple[Path, ...]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +31,13 @@ _UNUSABLE = ("_sk", "id_dsa", "id_xmss")
 _TOKENS = ("_sk",)
 _UNSET = "pymachine-no-user"
 
+# What only ssh itself follows, with the values at which it changes nothing: on how the host is reached, and on which
+# host key is right.
+_REACHED: dict[str, tuple[str, ...]] = {"bindaddress": (), "bindinterface": (), "proxyusefdpass": ("no",)}
+_JUDGED = {"knownhostscommand": ("none",), "revokedhostkeys": ("none",), "verifyhostkeydns": ("false", "no")}
+# Tokens of IdentityFile that ssh alone can fill in; -G prints them as they were written.
+_BEYOND = re.compile(r"\$\{|%[^dhnpru%]")
+
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
@@ -38,6 +48,8 @@ class HostConfig:
     None for its address. ``first_contact`` is False where a key that no file knows is refused
     (``StrictHostKeyChecking yes``). ``agent`` is the socket of the agent to ask: None for the environment's, empty
     for none. ``certified`` says that there are certificates, or keys on a token, which only ssh itself can use.
+    ``any_key`` is True where also a key that differs from the known one is accepted (``StrictHostKeyChecking no``).
+    ``only_ssh`` are settings that only ssh itself follows, as ``ssh -G`` prints them.
     """
 
     host: str
@@ -52,6 +64,13 @@ class HostConfig:
     first_contact: bool = True
     agent: str | None = None
     certified: bool = False
+    any_key: bool = False
+    only_ssh: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def judged_by_ssh(self) -> bool:
+        """Whether a setting that only ssh follows says which host keys are right."""
+        return any(name in _JUDGED for name, _ in self.only_ssh)
 
 
 def resolve(host: str, *, port: int | None = None, user: str | None = None, config: Path | None = None) -> HostConfig:
@@ -67,7 +86,10 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
     if ssh is None:
         return HostConfig(host, port or SSH_PORT, user, default_keys())
     flags = ([] if port is None else ["-p", str(port)]) + ([] if user is None else ["-l", user])
-    return parse_output(_ask(ssh, flags, host, config or Path.home() / ".ssh" / "config"), host)
+    with _wrapped(config or Path.home() / ".ssh" / "config") as file:
+        words = [ssh, "-G", "-F", file, *flags]
+        output = _output([*words, "--", host], host)
+        return parse_output(_with_expanded_keys(output, words, host), host)
 
 
 def has_certificate(key: Path) -> bool:
@@ -80,13 +102,29 @@ def default_keys() -> tuple[Path, ...]:
     return tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS)
 
 
-def _ask(ssh: str, flags: list[str], host: str, config: Path) -> str:
+@contextmanager
+def _wrapped(config: Path) -> Iterator[str]:
     with tempfile.NamedTemporaryFile("w", prefix="pymachine-ssh-", suffix=".conf") as file:
         # The first value found counts in ssh_config. So a user at the very end shows that no other place names
         # one; ssh would fill in the local user name, which says nothing about the host.
         file.write(f'Include "{config}"\nInclude "{SYSTEM_CONFIG}"\nHost *\n  User {_UNSET}\n')
         file.flush()
-        return _output([ssh, "-G", "-F", file.name, *flags, "--", host], host)
+        yield file.name
+
+
+def _with_expanded_keys(output: str, words: list[str], host: str) -> str:
+    """Fill in the tokens of identity files that only ssh knows (%C, %i, %k, ${NAME} …).
+
+    It fills in those of UserKnownHostsFile, which are the same ones, where it prints that.
+    """
+    lines = output.splitlines()
+    for place, line in enumerate(lines):
+        key, _, value = line.partition(" ")
+        if key == "identityfile" and _BEYOND.search(value) and '"' not in value:
+            asked = f'UserKnownHostsFile="{user_path(value)}"'
+            found = dict(at.split(" ", 1) for at in _output([*words, "-o", asked, "--", host], host).splitlines())
+            lines[place] = f"identityfile {found['userknownhostsfile'].replace('%', '%%')}"
+    return "\n".join(lines)
 
 
 def _output(words: list[str], host: str) -> str:
@@ -132,8 +170,10 @@ def parse_output(output: str, alias: str) -> HostConfig:
         known_hosts=_known_hosts(values),
         key_alias=_meant(values, "hostkeyalias"),
         first_contact=values.get("stricthostkeychecking", ["ask"])[0] not in ("true", "yes"),
+        any_key=values.get("stricthostkeychecking", ["ask"])[0] in ("false", "no", "off"),
         agent=_agent(values),
         certified="certificatefile" in values or _meant(values, "pkcs11provider") is not None,
+        only_ssh=tuple(_only_ssh(values)),
     )
     return _filled_in(found, alias, values.get("identityfile", []), _meant(values, "proxycommand"))
 
@@ -141,6 +181,13 @@ def parse_output(output: str, alias: str) -> HostConfig:
 def _port(text: str) -> int:
     number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
     return check_port(number, f"the SSH configuration's port {text[:20]!r}, read as")
+
+
+def _only_ssh(values: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    for name, usual in {**_REACHED, **_JUDGED}.items():
+        value = values.get(name, [""])[0]
+        if value and value.lower() not in usual:
+            yield name, value
 
 
 def _meant(values: dict[str, list[str]], key: str) -> str | None:
