@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pymachine.addresses import check_port, check_user
 from pymachine.cloudinit import read_theirs
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import check_port, check_user
 from pymachine.user_path import user_path
 from pymachine_aws import images
 from pymachine_aws.config import Access, LaunchConfig, SshAccess

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pymachine.addresses import check_user
 from pymachine.driver import option
 from pymachine.errors import UsageFault
 from pymachine.sizes import GIB, MIB, parse_size
-from pymachine.transport.addresses import check_user
 from pymachine.user_path import user_path
 
 LEAST_MEMORY = 256 * MIB

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
+from pymachine.addresses import check_host, check_port
 from pymachine.driver import API, Handle, Instance, Remember, Request, Status, option
 from pymachine.engine.der import validity
 from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import ENGINE_PORT, Endpoint, State
-from pymachine.transport.addresses import check_host, check_port
 from pymachine.transport.dial import dial
 from pymachine.user_path import user_path
 

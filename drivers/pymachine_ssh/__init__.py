@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pymachine.addresses import Hop, check_host, check_port, check_user, parse_jump, place
 from pymachine.driver import API, Handle, Instance, Remember, Request, Status, option
 from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import SshAddress, State
-from pymachine.transport.addresses import Hop, check_host, check_port, check_user, parse_jump, place
 from pymachine.transport.dial import dial
 from pymachine.transport.host_keys import parse_pin
 from pymachine.transport.key_files import read_key_file

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pymachine.addresses import SSH_PORT, Hop, bracketed, parse_jump
 from pymachine.errors import CheckFailed, NotSupported, StoreUnwritable, UsageFault
 from pymachine.model import Machine, SshAddress
 from pymachine.proxies import no_proxy, proxied
 from pymachine.store.errors import translated
 from pymachine.store.folder import make_private
 from pymachine.store.memory_copy import IN_MEMORY
-from pymachine.transport.addresses import SSH_PORT, Hop, bracketed, parse_jump
 from pymachine.transport.proxy import program_words
 
 FOLDER = "ssh"

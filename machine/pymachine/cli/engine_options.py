@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
-from pymachine.engine.option_values import (
+from pymachine.addresses import check_port
+from pymachine.errors import CheckFailed, UsageFault
+from pymachine.model import EngineSpec
+from pymachine.options.values import (
     PROXIES,
     SOURCES,
     check_assignment,
@@ -21,10 +24,7 @@ from pymachine.engine.option_values import (
     is_known_source,
     split_hosts,
 )
-from pymachine.errors import CheckFailed, UsageFault
-from pymachine.model import EngineSpec
 from pymachine.redaction import hidden_user
-from pymachine.transport.addresses import check_port
 from pymachine.user_path import user_path
 
 SCRIPT_LIMIT = 1 << 20  # bytes

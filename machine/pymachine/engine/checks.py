@@ -9,11 +9,11 @@ from typing import Any
 from pymachine.engine.exec_start import exec_start
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
-from pymachine.engine.option_values import passes_on
 from pymachine.engine.options import TLS_KEYS, key_of_flag
 from pymachine.engine.os_family import Family
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
+from pymachine.options.values import passes_on
 
 MIB = 1024 * 1024
 # Free space, in MiB, that a set-up needs: with the engine's packages, and for the configuration alone.

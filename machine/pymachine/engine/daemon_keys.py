@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-from pymachine.engine.option_values import check_registry, check_url
 from pymachine.errors import UsageFault
+from pymachine.options.values import check_registry, check_url
 
 
 class ValueShape(Enum):

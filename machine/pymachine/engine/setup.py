@@ -17,12 +17,12 @@ from pymachine.engine.live_restore import fate_of_containers, stops_containers
 from pymachine.engine.manifest import FirewalldPort, Manifest, manifest_of
 from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
 from pymachine.engine.obstacles import check_replaceable
-from pymachine.engine.option_values import passes_on
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
 from pymachine.engine.os_family import Family, family_of
 from pymachine.engine.sources import EngineSource, choose_source
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import EngineSpec, Machine
+from pymachine.options.values import passes_on
 
 __all__ = ["Change", "SetupPlan", "plan_setup"]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from pymachine.addresses import place
 from pymachine.documents import to_document
 from pymachine.driver import Driver, Instance, Locates
 from pymachine.engine.checks import check_owner
@@ -19,7 +20,6 @@ from pymachine.fleet.plan.observed import MOVE, REACH
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.host import look, options_on_record, request_for
 from pymachine.steps.session import Session
-from pymachine.transport.addresses import place
 
 PIN = "ssh_host_key"  # the option that vouches for another key
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from pymachine.addresses import place
 from pymachine.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.transport import OnLine, RemoteFile, Result, Tunnel
-from pymachine.transport.addresses import place
 from pymachine.transport.archive import NO_TAR, check_paths, pack_lines, pack_tar, unpack_lines, unpack_tar
 from pymachine.transport.carrier import Carrier, SessionRefused, TunnelRefused
 from pymachine.transport.channel import Exchange, Password

@@ -15,8 +15,8 @@ from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
+from pymachine.addresses import place
 from pymachine.errors import Unreachable
-from pymachine.transport.addresses import place
 
 STAGGER = 0.25  # seconds between attempts at further addresses (RFC 8305 §5)
 DEAD_PEER = 60_000  # milliseconds until unanswered data ends a connection

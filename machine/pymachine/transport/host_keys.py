@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pymachine.addresses import SSH_PORT
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import SSH_PORT
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?", re.ASCII)
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")

@@ -6,8 +6,8 @@ import getpass
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pymachine.addresses import Hop, parse_jump
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import Hop, parse_jump
 from pymachine.transport.ssh_config import HostConfig
 
 LONGEST = 8

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
+from pymachine.addresses import place
 from pymachine.errors import HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.events import Asker
-from pymachine.transport.addresses import place
 from pymachine.transport.auth import agent_keys, log_in
 from pymachine.transport.deadline import Deadline
 from pymachine.transport.dial import dial

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import paramiko
 
+from pymachine.addresses import SSH_PORT, Hop, parse_jump
 from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
-from pymachine.transport.addresses import SSH_PORT, Hop, parse_jump
 from pymachine.transport.connection import ROOT, SshTransport
 from pymachine.transport.deadline import Deadline, PatientAsker
 from pymachine.transport.host_keys import (

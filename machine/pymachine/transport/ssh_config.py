@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pymachine.addresses import SSH_PORT, check_host, check_port, check_user
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import SSH_PORT, check_host, check_port, check_user
 from pymachine.user_path import user_path
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")

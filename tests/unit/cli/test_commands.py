@@ -43,18 +43,20 @@ def misplaced(folder: Path) -> list[str]:
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*.py") if path != folder / "__init__.py"}
     wrong = sorted(files.keys() ^ places.keys())
     for file in sorted(files.keys() & places.keys()):
-        made = [node.name for node in ast.parse(files[file].read_text()).body if is_command(node)]
+        made = list(made_in(files[file]))
         if [name.rstrip("_") for name in made] != [places[file]]:
             wrong.append(f"{file}: {', '.join(made)}")
     return wrong
 
 
-def is_command(node: ast.stmt) -> bool:
-    """Whether a function is made a command."""
+def made_in(path: Path) -> Iterator[str]:
+    """The functions that are made commands."""
     makers = {"command", "group"}
-    return isinstance(node, ast.FunctionDef) and any(
-        isinstance(part, ast.Name) and part.id in makers for mark in node.decorator_list for part in ast.walk(mark)
-    )
+    for node in ast.parse(path.read_text()).body:
+        marks = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+        if any(isinstance(part, ast.Name) and part.id in makers for mark in marks for part in ast.walk(mark)):
+            assert isinstance(node, ast.FunctionDef)
+            yield node.name
 
 
 def test_a_command_is_in_the_file_of_its_name() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pymachine.addresses import Hop
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import Hop
 from pymachine.transport.jump import plan_route
 from pymachine.transport.proxy import program_words
 from pymachine.transport.ssh_config import HostConfig, resolve

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from pymachine.addresses import parse_jump
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.steps.services import Connect
 from pymachine.transport import OnLine, RemoteFile, Result, Transport, Tunnel
-from pymachine.transport.addresses import parse_jump
 from pymachine.transport.command import Command
 
 # sshd drops connections beyond ten that have not logged in yet (MaxStartups): a bastion serves all hosts behind it.

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from pymachine.addresses import parse_jump
 from pymachine.documents import to_document
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.model import SshAddress
 from pymachine.redaction import HIDDEN, machine_document, redacted
-from pymachine.transport.addresses import parse_jump
 
 ROLE_GROUPS = {"manager": "managers", "worker": "workers"}
 

@@ -7,19 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pymachine.engine.option_values import (
-    PROXIES,
-    SOURCES,
-    check_registry,
-    check_san,
-    check_source,
-    check_url,
-    check_variable,
-    check_version,
-    check_word,
-    is_known_source,
-    split_hosts,
-)
+from pymachine.addresses import check_host
 from pymachine.errors import UsageFault
 from pymachine.fleet.inventory.context import Reading
 from pymachine.fleet.inventory.fields import (
@@ -38,7 +26,19 @@ from pymachine.fleet.inventory.fields import (
 from pymachine.fleet.inventory.sections import Key, Section
 from pymachine.fleet.inventory.yaml_nodes import ABSENT, Scalar, Table, Value
 from pymachine.model import check_name
-from pymachine.transport.addresses import check_host
+from pymachine.options.values import (
+    PROXIES,
+    SOURCES,
+    check_registry,
+    check_san,
+    check_source,
+    check_url,
+    check_variable,
+    check_version,
+    check_word,
+    is_known_source,
+    split_hosts,
+)
 
 EVENTS = ("before_create", "after_create", "before_remove", "after_remove", "before_apply", "after_apply")
 ROLES = ("manager", "worker", "none")

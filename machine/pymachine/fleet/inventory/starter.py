@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from pymachine.addresses import check_host, check_port, check_user, parse_jump
 from pymachine.errors import UsageFault
 from pymachine.fleet.inventory.ranges import has_braces
 from pymachine.model import NAME_LIMIT, check_name
-from pymachine.transport.addresses import check_host, check_port, check_user, parse_jump
 
 SCHEMA_FILE = "pymachine.schema.json"
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pymachine.addresses import Hop, check_host, check_port, check_user, parse_jump, place
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import Hop, check_host, check_port, check_user, parse_jump, place
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from pymachine.addresses import check_host, check_port
 from pymachine.errors import UsageFault
-from pymachine.transport.addresses import check_host, check_port
 
 SOURCES = ("auto", "docker", "distro", "none")
 PROXIES = ("http", "https", "socks5")
