@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pymachine.driver import Handle, Leftover, Search
 from pymachine.errors import DriverError, PymachineError
+from pymachine.parallel import spread
 from pymachine_aws import security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.config import LaunchConfig
@@ -25,15 +25,16 @@ PAUSE = 3.0
 EVERYWHERE = "all"
 REGIONS_AT_ONCE = 8
 
+Open = Callable[[LaunchConfig], AwsAccount]
+
 INSTANCE, VOLUME, KEY_PAIR, GROUP = "instance", "volume", "key pair", "security group"
 
 
-def find(search: Search, account: AwsAccount | None = None, now: datetime | None = None) -> list[Leftover]:
+def find(search: Search, account: Open = account_of, now: datetime | None = None) -> list[Leftover]:
     """List what is left, in the order in which it is to be removed.
 
     Looks in the region of the options and in those of the machines that are known; with the region ``all`` in every
     one that the account has. What cannot be asked besides the first is noticed, and the rest goes on.
-    ``account`` is the one place to ask instead.
 
     A machine whose create is under way is left out, be it begun after ``search`` was put together. Our security
     group belongs to no store: it is left once nothing but leftovers has it, and is ours where these are. Raises as
@@ -42,17 +43,18 @@ def find(search: Search, account: AwsAccount | None = None, now: datetime | None
     options, began = search.options, now or datetime.now(UTC)
     everywhere = options.aws_region == EVERYWHERE  # a region only here
     wanted = read_options(replace(options, aws_region=None) if everywhere else options)
-    if account is not None:
-        return _Looking(search, _place(account, wanted), began).everything()
-    first, *others = _places(search, wanted, everywhere=everywhere)
-    with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
-        going = [pool.submit(_Looking(search, place, began).everything) for place in (first, *others)]
-    found = going[0].result()
-    for place, looked in zip(others, going[1:], strict=True):
-        try:
-            found += looked.result()
-        except PymachineError as error:
-            search.notice(f"not searched {place.account.region}: {error.message}")
+    places = _places(search, wanted, account, everywhere=everywhere)
+    looks = [_Looking(search, place, began) for place in places]
+    answers = dict(spread(range(len(looks)), lambda number: looks[number].everything(), REGIONS_AT_ONCE))
+    found: list[Leftover] = []
+    for number, region in enumerate(looks):
+        answer = answers[number]
+        if not isinstance(answer, PymachineError):
+            found += answer
+        elif number == 0:
+            raise answer
+        else:
+            search.notice(f"not searched {region.place.account.region}: {answer.message}")
     return found
 
 
@@ -195,9 +197,9 @@ def _explained(error: ApiError, leftover: Leftover) -> DriverError:
     return protected(leftover.id, leftover.place) if error.code == PROTECTED else error
 
 
-def _places(search: Search, wanted: LaunchConfig, *, everywhere: bool) -> list[_Place]:
+def _places(search: Search, wanted: LaunchConfig, account: Open, *, everywhere: bool) -> list[_Place]:
     """Return where to look: where the user says, then the rest."""
-    at_home = account_of(wanted)
+    at_home = account(wanted)
     if at_home.is_tied:
         return [_place(at_home, wanted)]
     if everywhere:
@@ -205,8 +207,8 @@ def _places(search: Search, wanted: LaunchConfig, *, everywhere: bool) -> list[_
         regions = sorted(str(each["RegionName"]) for each in found)
     else:
         regions = [str(handle["region"]) for handle in search.known.values() if handle.get("region")]
-    others = [account_of(replace(wanted, region=name)) for name in dict.fromkeys(regions) if name != at_home.region]
-    return [_place(account, wanted) for account in (at_home, *others)]
+    others = [account(replace(wanted, region=name)) for name in dict.fromkeys(regions) if name != at_home.region]
+    return [_place(one, wanted) for one in (at_home, *others)]
 
 
 def _place(account: AwsAccount, wanted: LaunchConfig) -> _Place:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pymachine.clock import Deadline
 from pymachine.driver import Handle, Status
 from pymachine.errors import DriverError, PymachineError
 from pymachine.model import State
+from pymachine.parallel import spread
 from pymachine_aws import tags
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.describe import AwsClock, Described, address_of, addresses_of, asked_until, look, state_of
@@ -51,14 +50,13 @@ def inspect_all(
     What a region does not answer, or refuses to, is the status of its instances and no error. One that is asked too
     much, by others of the account say, is asked again as long as there is time. ``clock`` is what they wait by.
     """
-    end = time.monotonic() + deadline
-    answers: queue.SimpleQueue[tuple[Place, _Found | Exception]] = queue.SimpleQueue()
-    groups = _by_place(machines)
-    for place, group in groups.items():
-        asking = _Asking(place, group, account, deadline, clock)
-        # A look-up of a name knows no deadline: a thread that is late is left as it is.
-        threading.Thread(target=asking.put_answer, args=(answers,), daemon=True).start()
-    found = dict(_in_time(answers, len(groups), end))
+    limit, groups = Deadline(deadline), _by_place(machines)
+
+    def ask(place: Place) -> _Found:
+        return _Asking(groups[place], account, deadline, clock).answer()
+
+    # A look-up of a name knows no deadline: a region that is late is left as it is.
+    found = dict(spread(groups, ask, max(len(groups), 1), limit))
     return [_status_in(found.get(_place(ec2)), ec2, deadline) for ec2 in machines]
 
 
@@ -110,19 +108,14 @@ class _Found:
 class _Asking:
     """The question for the instances of one place."""
 
-    place: Place
     group: Sequence[Ec2]
     account: Open
     deadline: float
     clock: AwsClock
 
-    def put_answer(self, answers: queue.SimpleQueue[tuple[Place, _Found | Exception]]) -> None:
-        try:
-            # The last try needs time for its answer, or nobody hears why it failed.
-            end = self.clock.now() + self.deadline * RETRYING
-            answers.put((self.place, asked_until(end, self._ask, self.clock)))
-        except Exception as error:  # noqa: BLE001 - carried to the thread that waits
-            answers.put((self.place, error))
+    def answer(self) -> _Found:
+        # The last try needs time for its answer, or nobody hears why it failed.
+        return asked_until(self.clock.now() + self.deadline * RETRYING, self._ask, self.clock)
 
     def _ask(self) -> _Found:
         account = self.account(self.group[0], self.deadline)
@@ -157,23 +150,11 @@ def _place(ec2: Ec2) -> Place:
     return ec2.region, ec2.profile, ec2.endpoint_url
 
 
-def _in_time(
-    answers: queue.SimpleQueue[tuple[Place, _Found | Exception]], count: int, end: float
-) -> Iterator[tuple[Place, _Found | Exception]]:
-    for _ in range(count):
-        try:
-            yield answers.get(timeout=max(end - time.monotonic(), 0.0))
-        except queue.Empty:
-            return
-
-
-def _status_in(answer: _Found | Exception | None, ec2: Ec2, deadline: float) -> Status:
+def _status_in(answer: _Found | PymachineError | None, ec2: Ec2, deadline: float) -> Status:
     if answer is None:
         return Status(State.TIMEOUT, detail=f"EC2 of {ec2.region} did not answer within {deadline:g} s")
     if isinstance(answer, PymachineError):
         return Status(State.UNKNOWN, detail=answer.message)
-    if isinstance(answer, Exception):
-        raise answer
     return answer.status(ec2)
 
 

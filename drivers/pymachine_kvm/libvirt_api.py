@@ -12,15 +12,15 @@ import importlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillWaiting
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from pymachine.clock import Deadline
 from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
+from pymachine.parallel import Call
 from pymachine_kvm.libvirt_types import Connection
 
 T = TypeVar("T")
@@ -149,11 +149,11 @@ class _Way:
 
 
 def _open(way: _Way, uri: str, deadline: float) -> Any:
-    outcome: Future[Any] = Future()
-    threading.Thread(target=_open_into, args=(outcome, way), daemon=True).start()
+    # In a thread of its own: libvirt's call takes no deadline, and ssh may wait for ever.
+    opening = Call(partial(_opened, way)).begin()
     try:
-        return outcome.result(deadline)
-    except StillWaiting:
+        return opening.result(Deadline(deadline))
+    except TimeoutError:
         raise CheckFailed(
             f"{uri}: no answer within {deadline:.0f} s", hint=f"`virsh -c '{uri}' version` must answer"
         ) from None
@@ -161,16 +161,12 @@ def _open(way: _Way, uri: str, deadline: float) -> Any:
         raise _unopened(uri, error) from error
 
 
-def _open_into(outcome: Future[Any], way: _Way) -> None:
-    """Open in a thread of its own: libvirt's call takes no deadline, and ssh may wait for ever."""
-    try:
-        module = libvirt()
-        _run_events()
-        connection = module.openReadOnly(way.uri) if way.read_only else module.open(way.uri)
-        _keep_alive(connection, way.alive)
-        outcome.set_result(connection)
-    except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
-        outcome.set_exception(error)
+def _opened(way: _Way) -> Any:
+    module = libvirt()
+    _run_events()
+    connection = module.openReadOnly(way.uri) if way.read_only else module.open(way.uri)
+    _keep_alive(connection, way.alive)
+    return connection
 
 
 def _keep_alive(connection: Connection, interval: int) -> None:

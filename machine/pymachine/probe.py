@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pymachine.clock import Deadline
 from pymachine.engine.client import ENGINE_SHARE
 from pymachine.errors import EngineError, PymachineError
 from pymachine.events import looking
 from pymachine.model import Machine, Phase, State
+from pymachine.parallel import spread
 from pymachine.steps.status import Inspections
 from pymachine.store.client_files import CLIENT_FILES, materialised
 
@@ -46,60 +45,27 @@ def look_at(machines: Sequence[Machine], tools: Services, timeout: float) -> dic
 
     Returns in time whatever hangs: a probe that does not come back is left as it is.
     """
+    limit, inspections = Deadline(timeout), Inspections(machines, tools)
+    found: dict[str, Look] = {}
     names = [machine.name for machine in machines]
-    watch = _Watch(tools, Inspections(machines, tools), time.monotonic() + timeout)
-    for machine in machines:
-        watch.waiting.put(machine)
-    for _ in range(min(WIDTH, len(machines))):
-        threading.Thread(target=watch.work, daemon=True).start()
     with looking(tools.reporter if len(machines) > 1 else None, "looking at machines", names) as seen:
-        found = watch.collect(len(machines), seen)
+        probes = [_Probe(machine, tools, inspections, limit) for machine in machines]
+        for probe, look in spread(probes, _look, WIDTH, limit):
+            assert isinstance(look, Look), "a look does not fail"
+            found[probe.machine.name] = look
+            seen(probe.machine.name)
     late = Look(State.TIMEOUT, reason=f"no answer within {timeout:g} s")
-    return {machine.name: found.get(machine.name, late) for machine in machines}
+    return {name: found.get(name, late) for name in names}
 
 
-class _Watch:
-    """The probes of one list: machines to look at in, looks out."""
-
-    def __init__(self, tools: Services, inspections: Inspections, end: float) -> None:
-        self.waiting: queue.SimpleQueue[Machine] = queue.SimpleQueue()
-        self._looks: queue.SimpleQueue[tuple[str, Look]] = queue.SimpleQueue()
-        self._tools = tools
-        self._inspections = inspections
-        self._end = end
-
-    def work(self) -> None:
-        """Look at one machine after the other, as long as there is time."""
-        while self._left() > 0:
-            try:
-                machine = self.waiting.get_nowait()
-            except queue.Empty:
-                return
-            self._looks.put((machine.name, self._look(machine)))
-
-    def collect(self, count: int, seen: Callable[[str], None]) -> dict[str, Look]:
-        """Wait for that many looks, or for the end; tell each that comes."""
-        found: dict[str, Look] = {}
-        while len(found) < count:
-            try:
-                name, look = self._looks.get(timeout=max(self._left(), 0.0))
-            except queue.Empty:
-                break
-            found[name] = look
-            seen(name)
-        return found
-
-    def _look(self, machine: Machine) -> Look:
-        try:
-            return _Probe(machine, self._tools, self._inspections, self._end).look()
-        except PymachineError as error:
-            return Look(State.ERROR, reason=error.message)
-        except Exception as error:  # noqa: BLE001 - a driver's bug, or ours, costs its machine's row and no other
-            bug = f"{type(error).__name__}: {error}"
-            return Look(State.ERROR, reason=f"a bug in driver {machine.driver} or in pymachine: {bug}")
-
-    def _left(self) -> float:
-        return self._end - time.monotonic()
+def _look(probe: _Probe) -> Look:
+    try:
+        return probe.look()
+    except PymachineError as error:
+        return Look(State.ERROR, reason=error.message)
+    except Exception as error:  # noqa: BLE001 - a driver's bug, or ours, costs its machine's row and no other
+        bug = f"{type(error).__name__}: {error}"
+        return Look(State.ERROR, reason=f"a bug in driver {probe.machine.driver} or in pymachine: {bug}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +75,13 @@ class _Probe:
     machine: Machine
     tools: Services
     inspections: Inspections
-    end: float
+    limit: Deadline
 
     def look(self) -> Look:
-        """Look, until about ``end``. Raises ``PymachineError`` where there is nothing to ask."""
+        """Look, until about its deadline. Raises ``PymachineError`` where there is nothing to ask."""
         if self.machine.phase is not Phase.READY or self.machine.endpoint is None:
             return self._by_driver()
-        deadline = max((self.end - time.monotonic()) * ENGINE_SHARE, 0.01)
+        deadline = max(self.limit.left * ENGINE_SHARE, 0.01)
         folder = _client_folder(self.machine, self.tools)
         try:
             answer = self.tools.ask_engine(self.machine.endpoint, folder, deadline=deadline)
@@ -133,9 +99,9 @@ class _Probe:
     def _by_driver(self) -> Look:
         if self.machine.handle is None:
             return Look(State.MISSING)
-        began = time.monotonic()
-        status = self.inspections.status(self.machine, self.end)
-        seconds = time.monotonic() - began
+        took = Deadline(0.0)
+        status = self.inspections.status(self.machine, self.limit)
+        seconds = took.spent
         address = self._moved_to(status)
         if address:
             reason = f"it moved to {address}: `pymachine start {self.machine.name}` updates its address"

@@ -7,14 +7,19 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from patience import AGES, gives_up, until
 from pymachine.cli.parallel import for_each
+from pymachine.driver import Search
 from pymachine.errors import Interrupted
-from pymachine.fleet.apply.parallel import spread
-from pymachine.swarm.parallel import together
+from pymachine.parallel import spread, together
+from pymachine_aws import leftovers
+from pymachine_aws.options import AwsOptions
+from unit.aws_life import Region
 
 NAMES = [f"m{number:03}" for number in range(40)]
 
@@ -54,15 +59,37 @@ def interrupt(go: Callable[[], object], when: Callable[[], bool]) -> None:
     sender.join()
 
 
-GoOn = Callable[[Callable[[str], str]], object]
-WAYS: dict[str, tuple[GoOn, int]] = {
+def search(work: Callable[[str], str]) -> None:
+    """Search each region of an account for what is left over."""
+
+    class Place(Region):
+        @override
+        def read(self, operation: str, what: str, *, service: str = "ec2", **params: Any) -> dict[str, Any]:
+            return {"Regions": [{"RegionName": name} for name in NAMES]}
+
+        @override
+        def pages(self, operation: str, key: str, what: str, **params: Any) -> Iterator[Any]:
+            work(self.region)
+            return iter(())
+
+    options = AwsOptions(aws_region="all")
+    leftovers.find(Search(options, "this-store", {}), lambda wanted: Place(region=wanted.region or NAMES[0]))
+
+
+# How they are done, and how many were begun when all that run hang.
+WAYS: dict[str, tuple[Callable[[Callable[[str], str]], object], int]] = {
     "for_each": (lambda work: for_each(NAMES, work, lambda name, result: None), 17),
     "spread": (lambda work: list(spread(NAMES, work, 3)), 4),
     "together": (lambda work: together(NAMES, work), len(NAMES)),
+    "search of all regions": (search, leftovers.REGIONS_AT_ONCE + 1),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_ctrl_c_leaves_what_hangs(way: str, hanging: Hanging) -> None:
+def test_ctrl_c_leaves_what_hangs_and_nothing_further_is_begun(way: str, hanging: Hanging) -> None:
     go, begun = WAYS[way]
-    interrupt(lambda: go(hanging.work), lambda: len(hanging.begun) == begun)
+    before = set(threading.enumerate())
+    interrupt(lambda: go(hanging.work), lambda: len(set(hanging.begun)) == begun)
+    hanging.free.set()
+    until(lambda: set(threading.enumerate()) <= before, "all that was begun to end")
+    assert len(set(hanging.begun)) == begun

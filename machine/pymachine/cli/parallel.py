@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, SeveralFailed, refuses, too_late
+from pymachine.parallel import Ended, Workers, conducted
 
 if TYPE_CHECKING:
     from pymachine.steps.services import Services
@@ -28,7 +28,7 @@ def for_each(
     turns: Sequence[Sequence[str]] | None = None,
     stop: Callable[[], None] | None = None,
 ) -> None:
-    """Do the work for each name, up to 16 at once, and tell each result as it comes, in this thread.
+    """Do the work for each name, up to 16 at once, and tell each result as it comes, one after the other.
 
     ``turns`` are lists of the names: those of one list take turns, and a failure ends the list. One failure of one
     machine is raised as it is; several machines are all tried, and ``SeveralFailed`` holds what went wrong
@@ -38,7 +38,7 @@ def for_each(
     if len(names) == 1:
         tell(names[0], work(names[0]))
         return
-    failures = _Crew(turns or [[name] for name in names], work).collect(tell, stop)
+    failures = _Crew(turns or [[name] for name in names], work, tell).run(stop)
     if failures:
         raise SeveralFailed(failures)
 
@@ -72,86 +72,69 @@ def after(done: Sequence[str]) -> Iterator[None]:
         raise too_late(error, f"stopped after {', '.join(done)}", "the same command continues") from error
 
 
-class _Crew:
-    """Threads that take one list of names after the other. Daemons: what hangs in one keeps no process alive."""
+class _Crew(Generic[T]):
+    """Several names at work, those of one list in turn."""
 
-    def __init__(self, turns: Sequence[Sequence[str]], work: Callable[[str], T]) -> None:
-        self._turns: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
-        self._outcomes: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
-        self._work = work
-        self._open = {name for names in turns for name in names}
-        self._begun: set[str] = set()
-        self._halted = threading.Event()
-        for names in turns:
-            self._turns.put(names)
-        self._width = min(WIDTH, len(turns))
+    def __init__(
+        self, turns: Sequence[Sequence[str]], work: Callable[[str], T], tell: Callable[[str, T], None]
+    ) -> None:
+        self._waiting = deque(tuple(names) for names in turns)
+        self._at_work: dict[str, Sequence[str]] = {}  # each with those that follow it
+        self._workers: Workers[str, T] = Workers(work)
+        self._tell = tell
+        self._failures: dict[str, PymachineError] = {}
+        self._halted = self._left = False
 
-    def collect(self, tell: Callable[[str, T], None], stop: Callable[[], None] | None) -> dict[str, PymachineError]:
-        """Wait for all; raise ``Interrupted`` at Ctrl-C, and whatever is no fault of ours."""
-        failures: dict[str, PymachineError] = {}
-        try:
-            for _ in range(self._width):
-                threading.Thread(target=self._labour, daemon=True).start()
-            while self._open:
-                self._take(None, failures, tell)
-        except KeyboardInterrupt:
-            self._halted.set()
-            if stop is not None:
-                stop()
-                self._wait_for_those_at_work(failures, tell)
-            raise self._interrupted(failures) from None
-        return failures
+    def run(self, stop: Callable[[], None] | None) -> dict[str, PymachineError]:
+        """Wait for all and return what failed; raise ``Interrupted`` at Ctrl-C, and whatever is no fault of ours."""
+        if not conducted(self._go, partial(self._halt, stop), GRACE if stop else 0.0):
+            return self._failures
+        self._left = True
+        raise self._interrupted()
 
-    def _take(self, timeout: float | None, failures: dict[str, PymachineError], tell: Callable[..., None]) -> None:
-        name, outcome = self._outcomes.get(timeout=timeout)
-        self._sort(name, outcome, failures, tell)
-        self._open.discard(name)
+    def _go(self) -> None:
+        self._begin()
+        while self._at_work:
+            ended = self._workers.next()
+            if self._left:
+                return
+            self._end(ended)
+            self._begin()
 
-    def _wait_for_those_at_work(self, failures: dict[str, PymachineError], tell: Callable[..., None]) -> None:
-        end = time.monotonic() + GRACE
-        with suppress(KeyboardInterrupt, queue.Empty):
-            while self._open & self._begun:
-                self._take(max(end - time.monotonic(), 0.0), failures, tell)
+    def _halt(self, stop: Callable[[], None] | None) -> None:
+        self._halted = True
+        if stop is not None:
+            stop()
 
-    def _interrupted(self, failures: Mapping[str, PymachineError]) -> Interrupted:
+    def _begin(self) -> None:
+        while self._waiting and len(self._at_work) < WIDTH and not self._halted:
+            name, *after = self._waiting.popleft()
+            self._at_work[name] = after
+            self._workers.begin(name)
+
+    def _end(self, ended: Ended[str, T]) -> None:
+        name, after = ended.item, self._at_work.pop(ended.item)
+        if ended.error is None:
+            self._tell(name, ended.result)
+        elif isinstance(ended.error, PymachineError):
+            self._failures[name] = ended.error
+        else:
+            raise ended.error
+        if after and (self._halted or ended.error is None):
+            self._waiting.appendleft(tuple(after))
+        else:
+            self._failures.update((each, CheckFailed(f"not started: {name} failed before it")) for each in after)
+
+    def _interrupted(self) -> Interrupted:
+        failures = dict(self._failures)
         stopped = {name for name, error in failures.items() if isinstance(error, Interrupted)}
+        left = [*self._waiting, *self._at_work.values()]
         parts = (
             ("failed", [f"{name} ({error.message})" for name, error in failures.items() if name not in stopped]),
-            ("stopped", sorted(stopped | (self._open & self._begun))),
-            ("not started", sorted(self._open - self._begun)),
+            ("stopped", sorted(stopped | self._at_work.keys())),
+            ("not started", sorted(name for names in left for name in names)),
         )
         told = "; ".join(f"{words}: {', '.join(names)}" for words, names in parts if names)
         hints = [error.hint for error in failures.values() if isinstance(error, Interrupted) and error.hint]
         again = "`pymachine ls` shows how far they came; the same command continues"
         return Interrupted(f"interrupted; {told or 'all were done'}", hint="; ".join(dict.fromkeys((*hints, again))))
-
-    def _sort(
-        self, name: str, outcome: object, failures: dict[str, PymachineError], tell: Callable[..., None]
-    ) -> None:
-        if isinstance(outcome, PymachineError):
-            failures[name] = outcome
-        elif isinstance(outcome, BaseException):
-            raise outcome
-        else:
-            tell(name, outcome)
-
-    def _labour(self) -> None:
-        while True:
-            try:
-                names = self._turns.get_nowait()
-            except queue.Empty:
-                return
-            failed = ""
-            for name in names:
-                if self._halted.is_set():
-                    return
-                self._begun.add(name)
-                outcome = CheckFailed(f"not started: {failed} failed before it") if failed else self._outcome(name)
-                failed = failed or (name if isinstance(outcome, BaseException) else "")
-                self._outcomes.put((name, outcome))
-
-    def _outcome(self, name: str) -> object:
-        try:
-            return self._work(name)
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
-            return error

@@ -48,7 +48,7 @@ def ask_all(
     machines: Sequence[Machine], ask: Callable[[Machine], CommandOutput], given: Mapping[str, Any], reporter: Reporter
 ) -> tuple[dict[str, CommandOutput], dict[str, PymachineError]]:
     """Run it on the machines, as many at a time as --parallel says; return the answers and the errors by machine."""
-    from pymachine.fleet.apply.parallel import spread
+    from pymachine.parallel import spread
 
     said: dict[str, CommandOutput] = {}
     failures: dict[str, PymachineError] = {}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pymachine.images.durable import full_disk, sync_folder
 from pymachine.images.image import Image, ImageFacts
 from pymachine.images.lock import held
 from pymachine.images.qcow2 import shape_of
+from pymachine.parallel import Call
 from pymachine.strict_json import parse_json
 
 Progress = Callable[[str], None]
@@ -97,13 +99,10 @@ class ImageSlot:
             self.part.unlink()
             raise
         path, document = self.part.with_suffix(".img"), self.part.with_suffix(".json")
-        from concurrent.futures import ThreadPoolExecutor  # takes time that commands which make no image do not have
-
         # The disk writes while the processor reckons: each takes seconds for an image.
-        with ThreadPoolExecutor(1) as pool:
-            written = pool.submit(_write_through, self.part)
-            digest = digest_of(self.part)
-            written.result()
+        written = Call(partial(_write_through, self.part)).begin()
+        digest = digest_of(self.part)
+        written.result()
         self.part.chmod(0o444)
         state = self.part.stat()
         image = Image(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pymachine.clock import Deadline
 from pymachine.model import Machine, State
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ class Inspections:
         self._together: dict[type[Driver], _Together] = {}
         self._lock = threading.Lock()
 
-    def status(self, machine: Machine, end: float) -> Status:
-        """Return how the machine is, by ``end`` of the monotonic clock. Raises ``PymachineError``."""
+    def status(self, machine: Machine, limit: Deadline) -> Status:
+        """Return how the machine is, within ``limit``. Raises ``PymachineError``."""
         from pymachine.driver import InspectsTogether
 
         assert machine.handle is not None
         kind = self._tools.load_driver(machine.driver)
         driver = kind()
         if not isinstance(driver, InspectsTogether):
-            return self._tools.driver_of(machine).inspect(machine.handle, deadline=_left(end))
+            return self._tools.driver_of(machine).inspect(machine.handle, deadline=max(limit.left, LEAST))
         with self._lock:
             if kind not in self._together:
                 self._together[kind] = _Together(driver, self._of(machine.driver))
-        return self._together[kind].status(machine.name, end)
+        return self._together[kind].status(machine.name, limit)
 
     def _of(self, driver: str) -> list[Machine]:
         """Return the machines of this driver, by whichever of its names they were made; adopted ones too."""
@@ -59,26 +59,22 @@ class _Together:
         self._found: Future[dict[str, Status]] = Future()
         self._turn = threading.Lock()
 
-    def status(self, name: str, end: float) -> Status:
+    def status(self, name: str, limit: Deadline) -> Status:
         """Return what was seen of one, in time or not at all."""
         if self._turn.acquire(blocking=False):  # never released: there is one call
-            self._ask(end)
+            self._ask(limit)
         try:
-            return self._found.result(timeout=_left(end))[name]
+            return self._found.result(timeout=max(limit.left, LEAST))[name]
         except TimeoutError:
             from pymachine.driver import Status
 
             return Status(State.TIMEOUT, detail="its driver did not answer in time")
 
-    def _ask(self, end: float) -> None:
+    def _ask(self, limit: Deadline) -> None:
         handles = [machine.handle for machine in self._machines if machine.handle is not None]
         try:
-            statuses = self._driver.inspect_all(handles, deadline=_left(end))
+            statuses = self._driver.inspect_all(handles, deadline=max(limit.left, LEAST))
             names = [machine.name for machine in self._machines]
             self._found.set_result(dict(zip(names, statuses, strict=True)))
         except Exception as error:  # noqa: BLE001 - raised in every thread that waits
             self._found.set_exception(error)
-
-
-def _left(end: float) -> float:
-    return max(end - time.monotonic(), LEAST)

@@ -11,12 +11,12 @@ from typing import TypeVar
 from pymachine.errors import CheckFailed, EngineError, Interrupted, PymachineError, QuorumLost
 from pymachine.interruption import stopped
 from pymachine.model import Endpoint, Machine, Phase
+from pymachine.parallel import together
 from pymachine.steps.power import at_work
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
 from pymachine.store.client_files import materialised
-from pymachine.swarm.parallel import together
 from pymachine.swarm_api.protocol import LOCKED, PENDING, ClusterEngine, EngineSwarmState
 from pymachine.swarm_api.recorder import recorded
 from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, Quorum, SwarmNode, quorum_of

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.fleet.inventory.model import NodeSpec
 from pymachine.model import Machine
+from pymachine.parallel import together
 from pymachine.steps.services import Services
 from pymachine.swarm.control import (
     START_PATIENCE,
@@ -23,7 +24,6 @@ from pymachine.swarm.control import (
     member_at_work,
 )
 from pymachine.swarm.join import join
-from pymachine.swarm.parallel import together
 from pymachine.swarm.quorum_lease import quorum_held
 from pymachine.swarm.status import status, the_cluster
 from pymachine.swarm_api.protocol import INACTIVE, PENDING, ClusterEngine, EngineSwarmState

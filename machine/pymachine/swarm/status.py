@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pymachine.errors import CheckFailed, PymachineError, QuorumLost
 from pymachine.events import looking
 from pymachine.model import Machine
+from pymachine.parallel import together
 from pymachine.steps.services import Services
 from pymachine.store import readable
 from pymachine.swarm.control import Control, control, engine_of, is_node_of, managers_of, members_of
-from pymachine.swarm.parallel import together
 from pymachine.swarm_api.protocol import LOCKED, EngineSwarmState
 from pymachine.swarm_api.view import MANAGER, ClusterView, Member, SwarmNode
 

@@ -11,8 +11,8 @@ from itertools import islice
 import paramiko
 from paramiko.agent import AgentSSH
 
+from pymachine.clock import Deadline
 from pymachine.errors import AuthFailed, Unreachable
-from pymachine.transport.deadline import Deadline
 from pymachine.transport.keys import Identity
 
 # sshd's MaxAuthTries; it ends the session at the sixth refusal, so a seventh key never gets its turn.

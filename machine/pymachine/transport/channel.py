@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from pymachine.clock import Deadline
 from pymachine.errors import DeadlineExceeded, SudoFailed, TransportError, Unreachable
 from pymachine.transport import OnLine, Result
 from pymachine.transport.carrier import Channel
-from pymachine.transport.deadline import Deadline
 from pymachine.transport.output import Output
 from pymachine.transport.shell import Line
 

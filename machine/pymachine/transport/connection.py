@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from pymachine.addresses import place
+from pymachine.clock import Deadline
 from pymachine.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
 from pymachine.events import Asker
 from pymachine.model import SshAddress
@@ -19,7 +20,6 @@ from pymachine.transport.archive import NO_TAR, check_paths, pack_lines, pack_ta
 from pymachine.transport.carrier import Carrier, SessionRefused, TunnelRefused
 from pymachine.transport.channel import Exchange, Password
 from pymachine.transport.command import Command
-from pymachine.transport.deadline import Deadline
 from pymachine.transport.paramiko_errors import vendor_errors
 from pymachine.transport.sessions import lost
 from pymachine.transport.shell import Line, plain_line, root_line

@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-import queue
 import selectors
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 from pymachine.addresses import place
+from pymachine.clock import Deadline
 from pymachine.errors import Unreachable
+from pymachine.parallel import Call
 
 STAGGER = 0.25  # seconds between attempts at further addresses (RFC 8305 §5)
 DEAD_PEER = 60_000  # milliseconds until unanswered data ends a connection
@@ -42,25 +43,21 @@ def dial(host: str, port: int, *, deadline: float) -> socket.socket:
 
 def look_up(host: str, port: int, *, deadline: float) -> list[_Address]:
     """Return the addresses of a host, the families in turn. Raises ``Unreachable`` if there are none in time."""
-    answer: queue.SimpleQueue[list[_Address] | OSError | UnicodeError] = queue.SimpleQueue()
-    if _is_literal(host):
-        _resolve(host, port, answer)
-    else:
-        # The C library's resolver knows no deadline, so it gets a thread that may be left behind.
-        threading.Thread(target=_resolve, args=(host, port, answer), daemon=True).start()
     try:
-        found = answer.get(timeout=max(deadline, 0.001))
-    except queue.Empty:
+        if _is_literal(host):
+            return _resolved(host, port)
+        # The C library's resolver knows no deadline, so it gets a thread that may be left behind.
+        return Call(partial(_resolved, host, port)).begin().result(Deadline(deadline))
+    except TimeoutError:
         raise Unreachable(
             f"the name server did not answer for {host!r} within {deadline:g} s",
             hint="give the host's address, or check this computer's network",
         ) from None
-    if isinstance(found, Exception):
+    except (OSError, UnicodeError) as error:
         raise Unreachable(
-            f"no address for host name {host!r}: {_reason(found)}",
+            f"no address for host name {host!r}: {_reason(error)}",
             hint="check the spelling, or give the host's address",
-        ) from found
-    return found
+        ) from error
 
 
 def _is_literal(host: str) -> bool:
@@ -71,12 +68,9 @@ def _is_literal(host: str) -> bool:
     return True
 
 
-def _resolve(host: str, port: int, answer: queue.SimpleQueue[list[_Address] | OSError | UnicodeError]) -> None:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        answer.put(_interleaved([(family, address) for family, _, _, _, address in found]))
-    except (OSError, UnicodeError) as error:
-        answer.put(error)
+def _resolved(host: str, port: int) -> list[_Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return _interleaved([(family, address) for family, _, _, _, address in found])
 
 
 def _interleaved(addresses: list[_Address]) -> list[_Address]:

@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from pymachine.clock import Deadline
 from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.transport.carrier import SessionRefused, TunnelRefused
-from pymachine.transport.deadline import Deadline
 from pymachine.transport.host_keys import Expected, PublicKey, keys_in
 from pymachine.transport.mux import MuxClient, MuxFault, readable
 from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, KeyRules, config_text, program_text

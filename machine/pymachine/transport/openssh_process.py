@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from pymachine.transport.deadline import Deadline
+from pymachine.clock import Deadline
 from pymachine.transport.openssh_config import Files
 
 LAST_WORDS = 2000  # bytes

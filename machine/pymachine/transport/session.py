@@ -13,10 +13,10 @@ import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from pymachine.addresses import place
+from pymachine.clock import Deadline
 from pymachine.errors import HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.events import Asker
 from pymachine.transport.auth import agent_keys, log_in
-from pymachine.transport.deadline import Deadline
 from pymachine.transport.dial import dial
 from pymachine.transport.host_keys import Expected, PublicKey
 from pymachine.transport.keys import KeyChoice, KeyRing, public_key

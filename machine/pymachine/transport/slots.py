@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pymachine.transport.deadline import Deadline
+from pymachine.clock import Deadline
 
 
 class Slots:

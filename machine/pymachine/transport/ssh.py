@@ -12,11 +12,11 @@ from pathlib import Path
 import paramiko
 
 from pymachine.addresses import SSH_PORT, Hop, parse_jump
+from pymachine.clock import Deadline
 from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.transport.connection import ROOT, SshTransport
-from pymachine.transport.deadline import Deadline, PatientAsker
 from pymachine.transport.host_keys import (
     Expected,
     PublicKey,
@@ -31,6 +31,7 @@ from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.openssh import OpenSsh, available
 from pymachine.transport.openssh_config import JumpHost, KeyRules
 from pymachine.transport.paramiko_errors import vendor_errors
+from pymachine.transport.patient_asker import PatientAsker
 from pymachine.transport.session import Circumstances, Target, host_key, open_session
 from pymachine.transport.sessions import Sessions, close_all
 from pymachine.transport.ssh_config import HostConfig, has_certificate, resolve

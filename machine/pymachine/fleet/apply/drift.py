@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pymachine.engine.checks import matches_version
 from pymachine.errors import PymachineError, TlsError
 from pymachine.events import looking
-from pymachine.fleet.apply.parallel import spread
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.fleet.plan import ActionKind, Observed, ObservedMachine, Plan
 from pymachine.fleet.plan.membership import SWARM
 from pymachine.fleet.plan.stacks import unsettled_parts
 from pymachine.model import Machine, Phase
+from pymachine.parallel import spread
 from pymachine.steps.services import Services
 from pymachine.store.client_files import materialised
 from pymachine.swarm_api.view import ClusterView

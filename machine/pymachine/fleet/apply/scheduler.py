@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from pymachine.errors import Interrupted, PymachineError
 from pymachine.fleet.plan import Action, Plan
+from pymachine.parallel import Ended, Workers, conducted
 
 WIDTH = 10
-GLANCE = 0.2  # seconds
 
 
 class Outcome(StrEnum):
@@ -99,7 +96,7 @@ class Run:
 
     def __init__(self, plan: Plan, work: Callable[[Action], None], bounds: Bounds, tell: Tell) -> None:
         self.account = RunSummary(plan)
-        self._work = work
+        self._workers: Workers[Action, None] = Workers(work)
         self._bounds = bounds
         self._tell = tell
         self._open = {action.id: action for action in plan.actions}
@@ -120,28 +117,16 @@ class Run:
         self._running: set[str] = set()
         self._begun: set[str] = set()
         self._failed: set[str] = set()
-        self._ended: queue.SimpleQueue[tuple[str, float, BaseException | None]] = queue.SimpleQueue()
         self._halted = False
-        self._conductor = threading.Thread(target=self._conduct, daemon=True)
-        self._over = threading.Event()
-        self._bug: BaseException | None = None
 
     def go(self, stop: Callable[[], None]) -> RunSummary:
         """Run until nothing can be begun any more. At Ctrl-C what runs comes to its next safe point; at a second one
         it is left as it is, to be gone on with by the next apply."""
-        # In a thread of its own: in this one Ctrl-C could come between an answer and what follows from it.
         try:
-            self._conductor.start()
-            self._await()
-        except KeyboardInterrupt:
-            self.account.interrupted = True
-            self._halted = True
+            self.account.interrupted = conducted(self._go, partial(self._halt, stop), None)
+        except BaseException:
             stop()
-            with suppress(KeyboardInterrupt):
-                self._await()
-        if self._bug is not None:
-            stop()
-            raise self._bug
+            raise
         for action in list(self._open.values()):
             result = self.account.results[action.id] = self._left(action)
             self._tell.ended(result)
@@ -152,25 +137,16 @@ class Run:
             return ActionResult(action, Outcome.STOPPED, because="left as it is")
         return ActionResult(action, Outcome.LEFT, because="not started")
 
-    def _await(self) -> None:
-        """Wait for the end; in slices, since a signal that another thread takes would not end one long wait."""
-        while not self._over.wait(GLANCE) and self._conductor.ident is not None:  # None: stopped before it began
-            pass
-
-    def _conduct(self) -> None:
-        try:
-            self._go()
-        except BaseException as bug:  # noqa: BLE001 - carried to the thread that waits
-            self._bug = bug
-        finally:
-            self._over.set()
+    def _halt(self, stop: Callable[[], None]) -> None:
+        self._halted = True
+        stop()
 
     def _go(self) -> None:
         self._begin_all()
         while self._running:
-            name, seconds, error = self._ended.get()
-            self._running.discard(name)
-            self._end(self._result(name, seconds, error))
+            ended = self._workers.next()
+            self._running.discard(ended.item.id)
+            self._end(_result(ended))
             self._begin_all()
 
     def _begin_all(self) -> None:
@@ -187,26 +163,7 @@ class Run:
         self._running.add(action.id)
         self._begun.add(self._chain_of[action.id])
         self._tell.began(action)
-        threading.Thread(target=self._labour, args=(action,), name=action.id, daemon=True).start()
-
-    def _labour(self, action: Action) -> None:
-        began = time.monotonic()
-        error: BaseException | None = None
-        try:
-            self._work(action)
-        except BaseException as fault:  # noqa: BLE001 - carried to the thread that waits
-            error = fault
-        self._ended.put((action.id, time.monotonic() - began, error))
-
-    def _result(self, name: str, seconds: float, error: BaseException | None) -> ActionResult:
-        action = self._open[name]
-        if error is None:
-            return ActionResult(action, Outcome.DONE, seconds)
-        if isinstance(error, Interrupted):
-            return ActionResult(action, Outcome.STOPPED, seconds, because=error.message)
-        if isinstance(error, PymachineError):
-            return ActionResult(action, Outcome.FAILED, seconds, error)
-        raise error
+        self._workers.begin(action)
 
     def _end(self, result: ActionResult) -> None:
         """Note a result, and what follows from it: others may begin now, or never."""
@@ -232,3 +189,14 @@ class Run:
                 yield ActionResult(self._open[name], Outcome.SKIPPED, because=because)
             elif not self._blocked_by[name]:
                 self._ready.append(name)
+
+
+def _result(ended: Ended[Action, None]) -> ActionResult:
+    error = ended.error
+    if error is None:
+        return ActionResult(ended.item, Outcome.DONE, ended.seconds)
+    if isinstance(error, Interrupted):
+        return ActionResult(ended.item, Outcome.STOPPED, ended.seconds, because=error.message)
+    if isinstance(error, PymachineError):
+        return ActionResult(ended.item, Outcome.FAILED, ended.seconds, error)
+    raise error

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from pymachine.clock import Deadline
 from pymachine.driver import Driver, PowerControl
 from pymachine.engine.effects import Change
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
 from pymachine.events import looking
 from pymachine.fleet.apply.compose import Compose, Composed
-from pymachine.fleet.apply.parallel import spread
 from pymachine.fleet.apply.state import memory_of
 from pymachine.fleet.inventory.model import Fleet, StackSpec
 from pymachine.fleet.plan import FleetState, Observed, ObservedMachine, Traits, Unresolved
 from pymachine.fleet.plan.hosts import read_host
 from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import EngineSpec, Machine, Phase, State
+from pymachine.parallel import spread
 from pymachine.steps.certificates import sans_of
 from pymachine.steps.host import look
 from pymachine.steps.services import Services
@@ -184,7 +184,7 @@ def _switched_off(machine: Machine, driver: Driver, inspections: Inspections) ->
     """Ask a driver that has power over its machines before anything waits for one that is off."""
     if not isinstance(driver, PowerControl) or machine.handle is None:
         return None
-    found = inspections.status(machine, time.monotonic() + INSPECT_DEADLINE)
+    found = inspections.status(machine, Deadline(INSPECT_DEADLINE))
     return ObservedMachine(found.state, found.detail) if found.state in _TELLING else None
 
 
