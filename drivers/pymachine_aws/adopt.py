@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
+from pymachine.clock import Clock
 from pymachine.driver import Handle, Instance, Remember, Request
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine_aws import console_key, images
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.config import LaunchConfig
-from pymachine_aws.describe import AwsClock, Described, address_of, find_instance, instance_of, state_of
+from pymachine_aws.describe import Described, address_of, find_instance, instance_of, state_of
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.parse_options import read_options
@@ -33,7 +34,7 @@ class AdoptedAws(Instances):
     preexisting: ClassVar[bool] = True
 
     def __init__(
-        self, account: Callable[[LaunchConfig], AwsAccount] = account_of, clock: AwsClock | None = None
+        self, account: Callable[[LaunchConfig], AwsAccount] = account_of, clock: Clock | None = None
     ) -> None:
         super().__init__(clock)
         self._open = account

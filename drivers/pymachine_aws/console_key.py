@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.errors import DriverError, UsageFault
 from pymachine.transport.host_keys import parse_pin
 from pymachine_aws.api import ApiError, AwsAccount
-from pymachine_aws.describe import AwsClock
 from pymachine_aws.error_codes import is_lagging
 from pymachine_aws.handle import Ec2
 
@@ -33,13 +33,13 @@ def host_key(
     *,
     progress: Callable[[str], None],
     deadline: float = PATIENCE,
-    clock: AwsClock | None = None,
+    clock: Clock | None = None,
 ) -> str:
     """Wait until the console shows the host's keys, and return the best of them as an OpenSSH line.
 
     Raises ``DriverError`` where it does not within ``deadline`` seconds.
     """
-    clock = clock or AwsClock()
+    clock = clock or Clock()
     console = _Console(account, ec2.instance)
     end = clock.now() + deadline
     progress(f"waiting for the host key on the console of {ec2.instance}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pymachine.clock import Clock
 from pymachine.driver import Instance
 from pymachine.errors import DriverError, Unreachable
 from pymachine.model import SshAddress
@@ -28,14 +28,6 @@ SETTLING = 6.0  # seconds within which EC2 shows what it has made, nearly always
 
 Described = Mapping[str, Any]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class AwsClock:
-    """Time as seconds that only grow, and a way to let it pass."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 def find_instance(account: AwsAccount, instance: str) -> Described | None:
@@ -59,7 +51,7 @@ def look(account: AwsAccount, filters: Mapping[str, Sequence[str]], **paging: in
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
-def until_seen(find: Callable[[], T], clock: AwsClock) -> T:
+def until_seen(find: Callable[[], T], clock: Clock) -> T:
     """Look again for some seconds where nothing shows: EC2 is slow to tell of what it has just made."""
     end = clock.now() + SETTLING
     while not (found := find()) and clock.now() < end:
@@ -67,7 +59,7 @@ def until_seen(find: Callable[[], T], clock: AwsClock) -> T:
     return found
 
 
-def insist(change: Callable[[], object], clock: AwsClock) -> None:
+def insist(change: Callable[[], object], clock: Clock) -> None:
     """Make a change that may be repeated, again where AWS does not answer, or not so fast."""
     for pause in PAUSES:
         try:
@@ -81,7 +73,7 @@ def insist(change: Callable[[], object], clock: AwsClock) -> None:
     change()
 
 
-def asked_until(end: float, ask: Callable[[], T], clock: AwsClock) -> T:
+def asked_until(end: float, ask: Callable[[], T], clock: Clock) -> T:
     """Ask, again while EC2 says that it is asked too much or has trouble of its own, as long as time is left.
 
     ``end`` is when it is up, by ``clock``. Raises as ``ask``; what it failed by last where it went on failing.
@@ -107,7 +99,7 @@ def state_of(described: Described) -> str:
     return str(described["State"]["Name"])
 
 
-def wait_running(account: AwsAccount, ec2: Ec2, clock: AwsClock, progress: Callable[[str], None]) -> Described:
+def wait_running(account: AwsAccount, ec2: Ec2, clock: Clock, progress: Callable[[str], None]) -> Described:
     """Wait until the instance runs and has the address by which it is used; at last without that.
 
     Raises ``NoRoom`` where EC2 found no place for it after all, ``DriverError`` where it ended otherwise, or

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from pymachine.clock import Clock
 from pymachine.driver import (
     NOBODY,
     Driver,
@@ -20,7 +21,6 @@ from pymachine.driver import (
 )
 from pymachine_aws import adopt, launch, leftovers, modify, placement, remove, security_group
 from pymachine_aws.api import AwsAccount
-from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.parse_options import read_options
@@ -33,7 +33,7 @@ class AwsDriver(Instances):
     preexisting: ClassVar[bool] = False
     alters: ClassVar[Mapping[str, str]] = modify.ALTERS
 
-    def __init__(self, clock: AwsClock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         super().__init__(clock)
         self._sites: dict[str, Site] = {}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from pymachine.clock import Clock
 from pymachine.driver import API, NOBODY, Handle, Instance, Listener, Status
 from pymachine_aws import current_address, power, status
-from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.options import AwsOptions
 
@@ -19,8 +19,8 @@ class Instances:
     options: ClassVar[type] = AwsOptions
     authorises_key: ClassVar[bool] = True
 
-    def __init__(self, clock: AwsClock | None = None) -> None:
-        self.clock = clock or AwsClock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
 
     @property
     def _watch(self) -> power.Watch:

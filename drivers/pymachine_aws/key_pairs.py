@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pymachine.clock import Clock
 from pymachine.driver import Request
 from pymachine_aws import tags
 from pymachine_aws.api import ApiError, AwsAccount
-from pymachine_aws.describe import AwsClock, insist
+from pymachine_aws.describe import insist
 
 
 def name_of(request: Request) -> str:
@@ -15,7 +16,7 @@ def name_of(request: Request) -> str:
     return f"pymachine-{request.name}-{request.machine_id.replace('-', '')[:8]}"
 
 
-def ensure(account: AwsAccount, name: str, public_key: str, carried: Mapping[str, str], clock: AwsClock) -> None:
+def ensure(account: AwsAccount, name: str, public_key: str, carried: Mapping[str, str], clock: Clock) -> None:
     """Import the public key (OpenSSH line) under a name unless it is there."""
 
     def bring() -> None:
@@ -34,6 +35,6 @@ def ensure(account: AwsAccount, name: str, public_key: str, carried: Mapping[str
     insist(bring, clock)
 
 
-def remove(account: AwsAccount, name: str, clock: AwsClock) -> None:
+def remove(account: AwsAccount, name: str, clock: Clock) -> None:
     """Delete a key pair; EC2 does not mind where there is none."""
     insist(lambda: account.change("delete_key_pair", "delete the key pair", KeyName=name), clock)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.driver import Instance, Remember, Request
 from pymachine.errors import CheckFailed, Unreachable
 from pymachine_aws import console_key, describe, error_codes, key_pairs, security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.config import LaunchConfig
-from pymachine_aws.describe import AwsClock, Described, spread
+from pymachine_aws.describe import Described, spread
 from pymachine_aws.error_codes import NoRoom, RefusalScope
 from pymachine_aws.handle import Ec2
 from pymachine_aws.identity import refuse_another_account
@@ -40,7 +41,7 @@ class Means:
     """What a launch works with. ``sources`` tells from which ranges of addresses our own group lets in."""
 
     account: AwsAccount
-    clock: AwsClock = field(default_factory=AwsClock)
+    clock: Clock = field(default_factory=Clock)
     sources: Callable[[LaunchConfig, VpcSubnet], Sequence[str]] = sources_of
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.driver import Handle, Leftover, Search
 from pymachine.errors import DriverError, PymachineError
 from pymachine.parallel import spread
 from pymachine_aws import security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.config import LaunchConfig
-from pymachine_aws.describe import KEPT, AwsClock, Described, insist, look, state_of
+from pymachine_aws.describe import KEPT, Described, insist, look, state_of
 from pymachine_aws.error_codes import IN_USE
 from pymachine_aws.parse_options import read_options
 from pymachine_aws.placement import account_of
@@ -58,14 +59,14 @@ def find(search: Search, account: Open = account_of, now: datetime | None = None
     return found
 
 
-def discard(leftover: Leftover, account: AwsAccount | None = None, clock: AwsClock | None = None) -> None:
+def discard(leftover: Leftover, account: AwsAccount | None = None, clock: Clock | None = None) -> None:
     """Remove one; what is gone already is no error.
 
     Raises ``DriverError`` for an instance that is protected, or a group that something else still has.
     """
     place = dict(leftover.handle)
     account = account or AwsAccount(place["region"], profile=place["profile"], endpoint_url=place["endpoint_url"])
-    _Discarding(account, clock or AwsClock()).discard(leftover)
+    _Discarding(account, clock or Clock()).discard(leftover)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class _Looking:
 @dataclass(frozen=True, slots=True)
 class _Discarding:
     account: AwsAccount
-    clock: AwsClock
+    clock: Clock
 
     def discard(self, leftover: Leftover) -> None:
         doing: dict[str, tuple[str, dict[str, Any]]] = {

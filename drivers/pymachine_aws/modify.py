@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.driver import NOBODY, InPlaceUpdate, Listener
 from pymachine.errors import CheckFailed, DriverError
 from pymachine_aws import current_address, security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.config import Volume
-from pymachine_aws.describe import AwsClock, Described
+from pymachine_aws.describe import Described
 from pymachine_aws.handle import Ec2
 from pymachine_aws.ingress import ports_of
 from pymachine_aws.ingress_sources import sources_of
@@ -51,7 +52,7 @@ def refit(
     listener: Listener = NOBODY,
     *,
     account: AwsAccount | None = None,
-    clock: AwsClock,
+    clock: Clock,
 ) -> None:
     """Make the change. Raises ``CheckFailed`` for a type it cannot become, ``DriverError`` for what EC2 refuses."""
     _Refit(ec2, change, account or AwsAccount.of(ec2)).run(listener, clock)
@@ -68,7 +69,7 @@ class _Refit:
         self._before, self._after = read_options(change.before), read_options(change.after)
         self.described = current_address.required(account, ec2)
 
-    def run(self, listener: Listener, clock: AwsClock) -> None:
+    def run(self, listener: Listener, clock: Clock) -> None:
         self._retype(listener)
         if not self._names.isdisjoint(VOLUME):
             _reshape(self._account, _root_of(self.described), self._after.volume, clock)
@@ -127,7 +128,7 @@ class _Refit:
         if gone:
             self._account.change("delete_tags", "take tags off the instance", Resources=things, Tags=gone)
 
-    def _open(self, clock: AwsClock) -> None:
+    def _open(self, clock: Clock) -> None:
         sources = sources_of(self._after, subnet_of(self._account, str(self.described["SubnetId"])))
         rules = wanted_rules(ports_of(self._after, self._engine_port), sources)
         security_group.ensure(self._account, self._ec2.vpc, rules, clock)
@@ -145,7 +146,7 @@ def _root_of(described: Described) -> str:
     raise DriverError(f"{described['InstanceId']} has no root volume that could be changed", hint=ANEW)
 
 
-def _reshape(account: AwsAccount, volume: str, wanted: Volume, clock: AwsClock) -> None:
+def _reshape(account: AwsAccount, volume: str, wanted: Volume, clock: Clock) -> None:
     """Have the volume become what it is not yet, and wait until EBS counts it so."""
     present = account.read("describe_volumes", f"look at {volume}", VolumeIds=[volume])["Volumes"][0]
     asked: dict[str, Any] = {
@@ -172,7 +173,7 @@ def _explained(error: ApiError, volume: str) -> DriverError:
     return error
 
 
-def _await_shape(account: AwsAccount, volume: str, clock: AwsClock) -> None:
+def _await_shape(account: AwsAccount, volume: str, clock: Clock) -> None:
     end = clock.now() + RESHAPING
     while clock.now() < end:
         what, key = f"look at the change of {volume}", "VolumesModifications"

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError, NotSupported, Unreachable
 from pymachine.transport.dial import dial
 from pymachine_aws import current_address
 from pymachine_aws.api import ApiError, AwsAccount, Unsure
-from pymachine_aws.describe import ADDRESS_LAG, AwsClock, Described, address_of, state_of
+from pymachine_aws.describe import ADDRESS_LAG, Described, address_of, state_of
 from pymachine_aws.error_codes import explained_end, is_quota, is_throttled, lacks_room
 from pymachine_aws.handle import Ec2
 from pymachine_aws.status import end_code, reason_of
@@ -41,7 +42,7 @@ def answers(host: str, port: int) -> bool:
 class Watch:
     """What tells that something has happened: time as it passes, and whether ports answer."""
 
-    clock: AwsClock = field(default_factory=AwsClock)
+    clock: Clock = field(default_factory=Clock)
     answers: Callable[[str, int], bool] = answers
 
     def ticks(self, seconds: float, pause: float = PAUSE) -> Iterator[float]:

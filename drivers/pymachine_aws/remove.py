@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from functools import partial
 
+from pymachine.clock import Clock
 from pymachine.errors import DriverError
 from pymachine_aws import describe, key_pairs, security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
-from pymachine_aws.describe import AwsClock, Described
+from pymachine_aws.describe import Described
 from pymachine_aws.error_codes import INSTANCE_GONE
 from pymachine_aws.handle import Ec2
 from pymachine_aws.identity import refuse_another_account
@@ -17,14 +18,14 @@ ENDING = 300.0  # seconds from shutting-down to terminated; a minute for most
 PROTECTED = "OperationNotPermitted"
 
 
-def remove(ec2: Ec2, account: AwsAccount | None = None, clock: AwsClock | None = None) -> None:
+def remove(ec2: Ec2, account: AwsAccount | None = None, clock: Clock | None = None) -> None:
     """Remove what was made for the machine; what is gone already is no error, what others made stays.
 
     Waits for the end of its instances only where our security group is to go with them: EC2 keeps it as long as
     they have it. Raises ``DriverError`` for an instance that is protected, or does not end in time.
     """
     if not ec2.adopted:
-        _Removal(ec2, account or AwsAccount.of(ec2), clock or AwsClock()).run()
+        _Removal(ec2, account or AwsAccount.of(ec2), clock or Clock()).run()
 
 
 def terminate(account: AwsAccount, instance: str) -> None:
@@ -39,7 +40,7 @@ def terminate(account: AwsAccount, instance: str) -> None:
 
 
 class _Removal:
-    def __init__(self, ec2: Ec2, account: AwsAccount, clock: AwsClock) -> None:
+    def __init__(self, ec2: Ec2, account: AwsAccount, clock: Clock) -> None:
         self._ec2 = ec2
         self._account = account
         self._clock = clock

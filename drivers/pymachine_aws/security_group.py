@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pymachine.clock import Clock
 from pymachine.driver import NodePort
 from pymachine.errors import CheckFailed, DriverError, PymachineError
 from pymachine_aws import tags
 from pymachine_aws.api import ApiError, AwsAccount, Unsure
-from pymachine_aws.describe import KEPT, AwsClock, Described, look, until_seen
+from pymachine_aws.describe import KEPT, Described, look, until_seen
 from pymachine_aws.error_codes import GROUP_GONE, IN_USE, is_throttled
 from pymachine_aws.security_group_rules import Rule, missing, permissions, rules_within
 
@@ -25,7 +26,7 @@ def find(account: AwsAccount, vpc: str) -> Described | None:
     return found[0] if found else None
 
 
-def ensure(account: AwsAccount, vpc: str, rules: Sequence[Rule], clock: AwsClock) -> str:
+def ensure(account: AwsAccount, vpc: str, rules: Sequence[Rule], clock: Clock) -> str:
     """Return the id of our group of a VPC, made and opened as far as it is not yet.
 
     Others may do the same, or delete it with their last machine, at the same time. Raises ``CheckFailed`` where a
@@ -40,7 +41,7 @@ def ensure(account: AwsAccount, vpc: str, rules: Sequence[Rule], clock: AwsClock
     return _insisted(attempt, clock)
 
 
-def interconnect(account: AwsAccount, vpc: str, openings: Sequence[NodePort], clock: AwsClock) -> None:
+def interconnect(account: AwsAccount, vpc: str, openings: Sequence[NodePort], clock: Clock) -> None:
     """Let those who have our group of a VPC reach each other in these ways; nothing where there is no group."""
 
     def attempt() -> None:
@@ -50,7 +51,7 @@ def interconnect(account: AwsAccount, vpc: str, openings: Sequence[NodePort], cl
     _insisted(attempt, clock)
 
 
-def _insisted(change: Callable[[], T], clock: AwsClock) -> T:
+def _insisted(change: Callable[[], T], clock: Clock) -> T:
     failure: PymachineError | None = None
     for attempt in range(TRIES):
         try:
@@ -64,7 +65,7 @@ def _insisted(change: Callable[[], T], clock: AwsClock) -> T:
     raise failure
 
 
-def delete_unused(account: AwsAccount, vpc: str, clock: AwsClock) -> None:
+def delete_unused(account: AwsAccount, vpc: str, clock: Clock) -> None:
     """Delete our group of a VPC unless another machine has it; what EC2 does not let go in time stays."""
     end = clock.now() + RELEASE
     while (group := find(account, vpc)) and not users(account, str(group["GroupId"])) and clock.now() < end:
@@ -93,7 +94,7 @@ def _described(account: AwsAccount, vpc: str, name: str, value: str) -> list[Des
     return list(account.pages("describe_security_groups", "SecurityGroups", what, Filters=filters))
 
 
-def _created(account: AwsAccount, vpc: str, clock: AwsClock) -> Described:
+def _created(account: AwsAccount, vpc: str, clock: Clock) -> Described:
     try:
         return account.change(
             "create_security_group",
@@ -109,7 +110,7 @@ def _created(account: AwsAccount, vpc: str, clock: AwsClock) -> Described:
     return _of_others(account, vpc, clock)
 
 
-def _of_others(account: AwsAccount, vpc: str, clock: AwsClock) -> Described:
+def _of_others(account: AwsAccount, vpc: str, clock: Clock) -> Described:
     """Return the group that somebody else made in between. Raises ``CheckFailed`` where that is not ours."""
     found = until_seen(lambda: find(account, vpc), clock)
     if found:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pymachine.clock import Deadline
+from pymachine.clock import REAL, Clock, Deadline
 from pymachine.driver import Handle, Status
 from pymachine.errors import DriverError, PymachineError
 from pymachine.model import State
 from pymachine.parallel import spread
 from pymachine_aws import tags
 from pymachine_aws.api import AwsAccount
-from pymachine_aws.describe import AwsClock, Described, address_of, addresses_of, asked_until, look, state_of
+from pymachine_aws.describe import Described, address_of, addresses_of, asked_until, look, state_of
 from pymachine_aws.handle import Ec2
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
@@ -20,7 +20,6 @@ PAGE = 1000  # instances on a page, at most
 TRIES = 2  # by boto3 itself; what is left of the time is for ours
 
 RETRYING = 0.9  # of the deadline: after that nothing is asked again
-REAL = AwsClock()
 
 Open = Callable[[Ec2, float], AwsAccount]
 Place = tuple[str, str | None, str | None]
@@ -43,7 +42,7 @@ def account_of(ec2: Ec2, timeout: float) -> AwsAccount:
 
 
 def inspect_all(
-    machines: Sequence[Ec2], *, deadline: float, account: Open = account_of, clock: AwsClock = REAL
+    machines: Sequence[Ec2], *, deadline: float, account: Open = account_of, clock: Clock = REAL
 ) -> list[Status]:
     """Return how each of the instances is, in their order, within ``deadline`` seconds.
 
@@ -111,7 +110,7 @@ class _Asking:
     group: Sequence[Ec2]
     account: Open
     deadline: float
-    clock: AwsClock
+    clock: Clock
 
     def answer(self) -> _Found:
         # The last try needs time for its answer, or nobody hears why it failed.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
+from pymachine.clock import REAL, Clock
 from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError
 from pymachine.model import State
@@ -21,24 +19,6 @@ PRESS_EVERY = 15.0  # a guest that still boots does not hear the first press of 
 KILL_PATIENCE = 30.0
 RESUME_PATIENCE = 2.0
 POLL = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time that passes, in seconds; tests have their own."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-    def ticks(self, seconds: float) -> Iterator[float]:
-        """Yield the seconds that have passed, every ``POLL`` of them, until ``seconds`` are over."""
-        begin = self.now()
-        while (passed := self.now() - begin) < seconds:
-            yield passed
-            self.sleep(POLL)
-
-
-REAL = Clock()
 
 
 def start(conn: Connection, vm: Vm, *, clock: Clock = REAL) -> None:
@@ -95,13 +75,13 @@ def cut(domain: Domain, *, clock: Clock = REAL) -> None:
     libvirt gives up on a QEMU that does not end within some seconds, so it is asked for longer.
     """
     module = libvirt()
-    for passed in clock.ticks(KILL_PATIENCE):
+    for passed in clock.ticks(KILL_PATIENCE, POLL):
         try:
             domain.destroy()
         except module.libvirtError as error:
             if code_of(error) in (OPERATION_INVALID, NO_DOMAIN):
                 return
-            if passed + POLL >= KILL_PATIENCE:
+            if passed >= KILL_PATIENCE:
                 raise
         else:
             return
@@ -119,7 +99,7 @@ def _go_on(domain: Domain, vm: Vm, clock: Clock) -> None:
     """Wake the guest. One that a fault of its host's disk had paused must stay awake: it tries its write again."""
     faulty = state_of(domain)[0] is State.ERROR
     _wake(domain)
-    for _ in clock.ticks(RESUME_PATIENCE if faulty else 0.0):
+    for _ in clock.ticks(RESUME_PATIENCE, POLL) if faulty else ():
         found, detail = state_of(domain)
         if found is State.ERROR:
             raise DriverError(
@@ -139,13 +119,13 @@ def _wake(domain: Domain) -> None:
 def _shut_down(domain: Domain, patience: float, clock: Clock) -> bool:
     """Return whether the guest followed the button. Only a guest that runs can: a paused one is woken first."""
     next_press = 0.0
-    for passed in clock.ticks(patience):
+    for passed in clock.ticks(patience, POLL):
         if not domain.isActive():
             return True
         if passed >= next_press and not _stopping(domain):
             next_press = passed + PRESS_EVERY
             _press(domain)
-    return not domain.isActive()
+    return False
 
 
 def _press(domain: Domain) -> None:
@@ -156,7 +136,7 @@ def _press(domain: Domain) -> None:
 
 def _await_off(domain: Domain, vm: Vm, clock: Clock) -> None:
     """Let a guest that is shutting down do so: it cannot be started before, nor go on."""
-    for _ in clock.ticks(_patience(vm)):
+    for _ in clock.ticks(_patience(vm), POLL):
         if not _stopping(domain):
             return
 

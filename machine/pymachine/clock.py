@@ -25,8 +25,8 @@ class Clock:
         """
         limit, lengths = Deadline(seconds, self), _endless(pause)
         while True:
-            is_over = limit.left <= LEAST
-            yield limit.spent
+            is_over = limit.passed
+            yield max(limit.spent, seconds) if is_over else limit.spent
             if is_over:
                 return
             self.sleep(min(next(lengths), limit.left))

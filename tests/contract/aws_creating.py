@@ -11,11 +11,11 @@ import pytest
 
 from lab.ec2.catalogue import IMAGES
 from lab.ec2.server import Ec2Server
+from pymachine.clock import Clock
 from pymachine.driver import Instance
 from pymachine_aws import tags
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.config import LaunchConfig
-from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 from pymachine_aws.launch import Launch, Means
 from pymachine_aws.remove import remove
@@ -25,7 +25,7 @@ from unit.aws_wishes import MACHINE, PLAIN, request
 REGION = "us-east-1"
 HERE = replace(PLAIN, region=REGION)
 # Pauses are a tenth, but patience is a quarter: a busy computer answers no faster.
-QUICK = AwsClock(lambda: 4 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
+QUICK = Clock(lambda: 4 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
 
 # An EC2 in which everything is so as soon as it was asked for.
 AT_ONCE = {"instance_unseen": 0, "pending_looks": 0, "pending_ms": 0, "stopping_ms": 0, "shutting_down_ms": 0}

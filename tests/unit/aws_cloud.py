@@ -13,8 +13,8 @@ from typing import Any
 
 from typing_extensions import override
 
+from pymachine.clock import Clock
 from pymachine_aws.api import ApiError, AwsAccount, Unsure
-from pymachine_aws.describe import AwsClock
 
 Fault = Callable[[dict[str, Any]], None]
 
@@ -45,8 +45,8 @@ class Time:
         self.events.append((self.seconds + seconds, happen))
 
     @property
-    def clock(self) -> AwsClock:
-        return AwsClock(lambda: self.seconds, self.sleep)
+    def clock(self) -> Clock:
+        return Clock(lambda: self.seconds, self.sleep)
 
 
 class Cloud(AwsAccount):

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.driver import Listener
 from pymachine.override import override
 from pymachine_aws.api import ApiError, AwsAccount
-from pymachine_aws.describe import AwsClock
 from pymachine_aws.handle import Ec2
 
 LAUNCHED = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -39,8 +39,8 @@ class Time:
         self.plans.append((self.seconds + seconds, happen))
 
     @property
-    def clock(self) -> AwsClock:
-        return AwsClock(lambda: self.seconds, self.sleep)
+    def clock(self) -> Clock:
+        return Clock(lambda: self.seconds, self.sleep)
 
 
 @dataclass

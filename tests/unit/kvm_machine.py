@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine_kvm.handle import Vm, mac_of, volume_names
 from pymachine_kvm.libvirt_api import NO_DOMAIN, OPERATION_INVALID, connect, libvirt
 from pymachine_kvm.ownership import mark
-from pymachine_kvm.power import Clock
 
 URI = "test:///default"  # one world for all connections of a process: each test makes a machine of its own
 POOL = "default-pool"
