@@ -60,6 +60,7 @@ TEST_PROGRAMS = {
     "busybox": "busybox",
     "openssl": "openssl",
     "shellcheck": "shellcheck",
+    "go": "golang-go",  # what our templates are compared with
     "cloud-init": "cloud-init",  # for its schema; without a data source it does nothing at boot
 }
 # What the Python packages are built with: libvirt-python has no wheels.
