@@ -16,7 +16,10 @@ Asked = tuple[str, str, Any]
 
 
 class StubEngine:
-    """``answers`` maps ``METHOD /path`` (without the version and the query) to answers; the last of them stays."""
+    """``answers`` maps ``METHOD /path`` (without the version and the query) to answers; the last of them stays.
+
+    Bytes are sent as they are, anything else as JSON.
+    """
 
     def __init__(self, api: str = "1.45", oldest: str = "1.24") -> None:
         version = {"Version": "26.1.5", "ApiVersion": api, "MinAPIVersion": oldest, "Os": "linux", "Arch": "amd64"}
@@ -63,7 +66,7 @@ def _handler(reply: Callable[[str, str, bytes], Answer]) -> type[BaseHTTPRequest
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, document = reply(self.command, self.path, body)
-            content = json.dumps(document).encode()
+            content = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

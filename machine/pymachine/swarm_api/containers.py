@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from pymachine.swarm_api.api_types import ApiContainer, ApiContainerState, ApiHealth, short
 
 PROJECT_LABEL = "com.docker.compose.project"  # what Compose puts on the containers that it makes
 SERVICE_LABEL = "com.docker.compose.service"
@@ -65,32 +66,31 @@ def unsettled_in(project: str, services: Sequence[str], found: Sequence[Containe
     return [*(container for container in found if not container.settled), *missing]
 
 
-def container_of(document: Mapping[str, Any], now: datetime | None) -> Container:
-    """Read one of ``/containers/ID/json``; ``now`` is the engine's time, None where nothing hangs on it.
+def container_of(document: ApiContainer, now: datetime | None) -> Container:
+    """Return a container; ``now`` is the engine's time, None where nothing hangs on it.
 
-    Raises ``KeyError``, ``ValueError``, ``TypeError`` or ``AttributeError`` for a wrong shape.
+    Raises ``ValueError`` for a time that is none.
     """
-    state, labels = document["State"], (document["Config"] or {}).get("Labels") or {}
-    health = state.get("Health") or {}
-    policy = ((document.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or ""
-    checked = str(health.get("Status") or "")
+    state, labels = document.State, (document.Config.Labels if document.Config else None) or {}
+    health = state.Health or ApiHealth()
+    policy = document.HostConfig.RestartPolicy if document.HostConfig else None
     return Container(
-        str(document["Id"]),
-        str(document["Name"]).lstrip("/"),
-        str(labels.get(PROJECT_LABEL, "")),
-        str(labels.get(SERVICE_LABEL, "")),
-        str(state["Status"]),
-        "" if checked == "none" else checked,
-        int(state.get("ExitCode") or 0),
+        short(document.Id),
+        short(document.Name).lstrip("/"),
+        short(labels.get(PROJECT_LABEL, "")),
+        short(labels.get(SERVICE_LABEL, "")),
+        short(state.Status),
+        "" if health.Status == "none" else short(health.Status),
+        state.ExitCode,
         _error(state, health),
-        policy in _KEPT_UP,
-        now is not None and was_restarted(document) and _is_young(str(state["StartedAt"]), now),
+        policy is not None and policy.Name in _KEPT_UP,
+        now is not None and was_restarted(document) and _is_young(state.StartedAt, now),
     )
 
 
-def was_restarted(document: Mapping[str, Any]) -> bool:
+def was_restarted(document: ApiContainer) -> bool:
     """Whether the engine restarted a container that runs now."""
-    return bool(document.get("RestartCount")) and document["State"]["Status"] == "running"
+    return bool(document.RestartCount) and document.State.Status == "running"
 
 
 def parsed(time: str) -> datetime:
@@ -102,13 +102,13 @@ def _is_young(started: str, now: datetime) -> bool:
     return (now - parsed(started)).total_seconds() < _LOOP
 
 
-def _error(state: Mapping[str, Any], health: Mapping[str, Any]) -> str:
+def _error(state: ApiContainerState, health: ApiHealth) -> str:
     """Return what is known of why: the engine's error, want of memory, or the last check that failed."""
-    checks = [check for check in health.get("Log") or () if check.get("ExitCode")]
-    if state.get("Error"):
-        told = str(state["Error"])
-    elif state.get("OOMKilled"):
+    checks = [check for check in health.Log or () if check.ExitCode]
+    if state.Error:
+        told = state.Error
+    elif state.OOMKilled:
         told = "it was killed for lack of memory"
     else:
-        told = str(checks[-1].get("Output") or "") if checks and state["Status"] == "running" else ""
+        told = checks[-1].Output if checks and state.Status == "running" else ""
     return " ".join(told.split())[:_LONGEST]

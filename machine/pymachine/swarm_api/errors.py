@@ -1,37 +1,38 @@
-"""The one edge where the docker SDK's errors, and those of the HTTP library below it, become ours."""
+"""The one edge where the docker SDK's errors, and those of the HTTP library below it, become ours.
+
+What an engine says in English is shown and not compared. Which of several reasons an error has is asked of the
+engine's ``/info``: whether it is locked, a manager, and one that has a leader.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import docker.errors
 import requests.exceptions
 
 from pymachine.errors import EngineError, PymachineError, QuorumLost, TlsError, Unreachable
+from pymachine.swarm_api.protocol import ACTIVE, LOCKED, EngineSwarmState
 
-# What managers without a majority say: moby's daemon/cluster and swarmkit's raft.
-_LEADERLESS = ("does not have a leader", "too few managers", "context deadline exceeded", "deadlineexceeded")
-_HINTS = (
-    ("needs to be unlocked", "`pymachine swarm unlock NAME` unlocks it with the key in the store"),
-    ("not a swarm manager", "`pymachine swarm status` shows which machines are managers"),
-    ("live-restore", "it is incompatible with a Swarm: `pymachine provision NAME --engine-opt live-restore=false`"),
-    ("remote ca", "check that it reaches TCP port 2377 of the managers"),
-    (
-        "firewall-backend",
-        "the engine's nftables backend is incompatible with a Swarm: take it out of its daemon.json",
-    ),
-    ("invalid join token", "the tokens were changed in the meantime: run the command again"),
-)
+LONGEST = 1000  # characters of what an engine says
+_UNLOCK = "`pymachine swarm unlock NAME` unlocks it with the key in the store"
+_NO_MANAGER = "`pymachine swarm status` shows which machines are managers"
+_LIVE_RESTORE = "it is incompatible with a Swarm: `pymachine provision NAME --engine-opt live-restore=false`"
+_FIREWALL = "the engine's nftables backend is incompatible with a Swarm: take it out of its daemon.json"
+_REMOTE = "check that it reaches TCP port 2377 of the managers; if the tokens were changed meanwhile, run it again"
+
+Place = Callable[[], EngineSwarmState | None]  # the engine's place, None where it could not be asked
 
 
 @contextmanager
-def explained(url: str) -> Iterator[None]:
-    """Turn the vendors' errors into ``Unreachable``, ``TlsError``, ``QuorumLost`` or ``EngineError``."""
+def explained(url: str, hint_for: Callable[[], str | None] = lambda: None) -> Iterator[None]:
+    """Turn the vendors' errors into ``Unreachable``, ``TlsError`` or ``EngineError``, the last with a hint."""
     try:
         yield
     except docker.errors.APIError as error:
-        raise _answered(url, error) from error
+        raise EngineError(f"{url} answered {error.status_code}: {said(error)}", hint=hint_for()) from error
     except requests.exceptions.SSLError as error:
         raise TlsError(f"{url} and its certificates on record do not match: {_reason(error)}") from error
     except requests.exceptions.Timeout as error:
@@ -42,22 +43,55 @@ def explained(url: str) -> Iterator[None]:
         raise EngineError(f"{url} did not answer like an engine: {_reason(error)}") from error
 
 
+@contextmanager
+def managing(url: str, place: Place, has_quorum: Callable[[], bool]) -> Iterator[None]:
+    """Do the same for what managers alone can do: ``QuorumLost`` where they have no majority.
+
+    An engine without a leader says so with the same status as of many other things, so that it is asked.
+    """
+    try:
+        with explained(url):
+            yield
+    except EngineError as error:
+        cause = error.__cause__
+        if not isinstance(cause, docker.errors.APIError) or cause.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        raise _of_manager(error, url, place(), said(cause), has_quorum) from cause
+
+
+def hint_of_member(place: Place, *, joins: bool) -> str | None:
+    """Return what to do about an engine that could not begin a Swarm or join one."""
+    standing = place()
+    if standing is None or standing.state == ACTIVE:
+        return None
+    if standing.live_restore:
+        return _LIVE_RESTORE
+    if standing.firewall.startswith("nftables"):
+        return _FIREWALL
+    return _REMOTE if joins else None
+
+
 def said(error: docker.errors.APIError) -> str:
     """Return what the engine said, on one line, without what gRPC puts before it."""
-    text = " ".join(str(error.explanation or error.response.reason).split())
-    return text.rpartition("desc = ")[2]
+    text = " ".join(str(error.explanation or error.response.reason)[: 2 * LONGEST].split())
+    return text.rpartition("desc = ")[2][:LONGEST]
 
 
-def _answered(url: str, error: docker.errors.APIError) -> PymachineError:
-    text = said(error)
-    lower = str(error.explanation).lower()
-    if any(sign in lower for sign in _LEADERLESS):
+def _of_manager(
+    error: EngineError, url: str, standing: EngineSwarmState | None, text: str, has_quorum: Callable[[], bool]
+) -> PymachineError:
+    if standing is None:
+        return error
+    if standing.state == LOCKED:
+        error.hint = _UNLOCK
+    elif standing.state == ACTIVE and not standing.control:
+        error.hint = _NO_MANAGER
+    elif standing.control and not (standing.cluster and has_quorum()):
         return QuorumLost(
             f"the managers of the Swarm have no majority, according to {url} ({text.partition('. ')[0].lower()})",
             hint="start the managers that are off; `pymachine swarm recover` helps if they are permanently lost",
         )
-    hint = next((hint for sign, hint in _HINTS if sign in lower), None)
-    return EngineError(f"{url} answered {error.response.status_code}: {text}", hint=hint)
+    return error
 
 
 def _reason(error: BaseException) -> str:

@@ -24,6 +24,7 @@ class EngineSwarmState:
     ``state`` is ``inactive``, ``pending``, ``active``, ``error`` or ``locked``. Workers know the ``cluster``'s id as
     little as managers without a majority do: it is empty then. ``address`` is the one it tells the others;
     ``managers`` are node ids and ``host:port`` of managers it knows. ``control`` says that it is a manager.
+    ``firewall`` is what it writes its rules with (``iptables``, ``nftables``), empty where it does not say.
     """
 
     state: str = INACTIVE
@@ -35,6 +36,7 @@ class EngineSwarmState:
     trouble: str = ""
     hostname: str = ""
     live_restore: bool = False
+    firewall: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pymachine.swarm_api.api_types import ApiService, ApiServiceMode, ApiTask, read, short
 
 STACK_LABEL = "com.docker.stack.namespace"  # what `docker stack deploy` puts on services and tasks
 UPDATING = ("updating", "rollback_started")
 # What ends an update without what was asked for.
 GIVEN_UP = ("paused", "rollback_paused", "rollback_completed")
 _ENDED_BADLY = ("failed", "rejected")
+_ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 _LONGEST = 300  # characters of an error
 
 
@@ -74,58 +77,53 @@ def unsettled_of(stack: str, names: Sequence[str], found: Sequence[Service]) -> 
     return [service for service in wanted if not service.settled]
 
 
-def service_of(document: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]]) -> Service:
-    """Read one of ``/services`` with the ``/tasks``.
-
-    Raises ``KeyError``, ``ValueError``, ``TypeError`` or ``AttributeError`` for a wrong shape.
-    """
-    spec, own = document["Spec"], [task for task in tasks if task.get("ServiceID") == document["ID"]]
-    wanted, running, job = _counted(spec.get("Mode") or {}, own)
+def service_of(document: Any, tasks: Iterable[ApiTask]) -> Service:
+    """Read one of ``/services`` with the ``/tasks``. Raises ``ValueError`` for a wrong shape."""
+    found = read(ApiService, document)
+    own = [task for task in tasks if task.ServiceID == found.ID]
+    wanted, running, job = _counted(found.Spec.Mode or ApiServiceMode(), own)
     return Service(
-        str(document["ID"]),
-        str(spec["Name"]),
-        str((spec.get("Labels") or {}).get(STACK_LABEL, "")),
+        short(found.ID),
+        short(found.Spec.Name),
+        (found.Spec.Labels or {}).get(STACK_LABEL, ""),
         wanted,
         running,
         job,
-        str((document.get("UpdateStatus") or {}).get("State") or ""),
+        short(found.UpdateStatus.State) if found.UpdateStatus else "",
         _failure(own),
     )
 
 
-def _counted(mode: Mapping[str, Any], tasks: list[Mapping[str, Any]]) -> tuple[int, int, bool]:
+def has_ended(task: ApiTask) -> bool:
+    """Whether a task has stopped for good."""
+    return task.Status.State in _ENDED
+
+
+def _counted(mode: ApiServiceMode, tasks: list[ApiTask]) -> tuple[int, int, bool]:
     """Count tasks as `docker service ls` does: those that shall run, of a global service one for each node."""
-    alive = [task for task in tasks if task.get("DesiredState") not in ("shutdown", "remove")]
-    done = sum(_state(task) == "complete" for task in tasks)
-    if "ReplicatedJob" in mode:
-        return int((mode["ReplicatedJob"] or {}).get("TotalCompletions") or 1), done, True
-    if "GlobalJob" in mode:
-        return sum(_state(task) != "orphaned" for task in alive), done, True
-    running = sum(_state(task) == "running" for task in alive)
-    if "Replicated" in mode:
-        return int((mode["Replicated"] or {}).get("Replicas", 1)), running, False
+    alive = [task for task in tasks if task.DesiredState not in ("shutdown", "remove")]
+    done = sum(task.Status.State == "complete" for task in tasks)
+    if mode.ReplicatedJob is not None:
+        return mode.ReplicatedJob.TotalCompletions or 1, done, True
+    if mode.GlobalJob is not None:
+        return sum(task.Status.State != "orphaned" for task in alive), done, True
+    running = sum(task.Status.State == "running" for task in alive)
+    if mode.Replicated is not None:
+        wanted = mode.Replicated.Replicas
+        return 1 if wanted is None else wanted, running, False
     return len(alive), running, False
 
 
-def _failure(tasks: list[Mapping[str, Any]]) -> Failure | None:
+def _failure(tasks: list[ApiTask]) -> Failure | None:
     """Return the latest: of a task that ended badly, or that waits with a reason."""
-    ill = [task for task in tasks if _state(task) in _ENDED_BADLY or (_status(task).get("Err") and _pending(task))]
+    ill = [task for task in tasks if task.Status.State in _ENDED_BADLY or (task.Status.Err and _pending(task))]
     if not ill:
         return None
-    last = max(ill, key=lambda task: str(_status(task).get("Timestamp", "")))
-    code = (_status(last).get("ContainerStatus") or {}).get("ExitCode")
-    error = " ".join(str(_status(last).get("Err") or _state(last)).split())[:_LONGEST]
-    return Failure(str(last["ID"]), error, code if isinstance(code, int) else None, int(last.get("Slot") or 0))
+    last = max(ill, key=lambda task: task.Status.Timestamp)
+    ended = last.Status.ContainerStatus
+    error = " ".join((last.Status.Err or last.Status.State).split())[:_LONGEST]
+    return Failure(short(last.ID), error, ended.ExitCode if ended else None, last.Slot or 0)
 
 
-def _pending(task: Mapping[str, Any]) -> bool:
-    return task.get("DesiredState") == "running" and _state(task) != "running"
-
-
-def _state(task: Mapping[str, Any]) -> str:
-    return str(_status(task).get("State", ""))
-
-
-def _status(task: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = task.get("Status") or {}
-    return found
+def _pending(task: ApiTask) -> bool:
+    return task.DesiredState == "running" and task.Status.State != "running"

@@ -47,6 +47,7 @@ PLANTED = [
     ("click and rich only in cli", "drivers/pymachine_aws/driver.py", "from rich.table import Table"),
     ("the docker SDK only in swarm_api", "machine/pymachine/swarm/join.py", "import docker"),
     ("the docker SDK only in swarm_api", "machine/pymachine/images/download.py", "import requests"),
+    ("the docker SDK only in swarm_api", "machine/pymachine/engine/client.py", "import urllib3"),
     ("sqlite3 only in store", "machine/pymachine/leftovers.py", "import sqlite3"),
     ("cryptography only in tls and transport", "machine/pymachine/model.py", "import cryptography.x509"),
     ("pycdlib only in its module", "machine/pymachine/cloudinit/parts.py", "import pycdlib"),

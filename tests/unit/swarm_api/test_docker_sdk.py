@@ -39,7 +39,7 @@ NODE = {
     "Status": {"State": "ready", "Addr": "0.0.0.0"},
     "ManagerStatus": {"Leader": True, "Reachability": "reachable", "Addr": "192.0.2.7:2377"},
 }
-STALE = (500, {"message": "rpc error: code = Unknown desc = update out of sequence"})
+STALE = (500, {"message": "whatever an engine says of it"})
 
 
 @pytest.fixture
@@ -102,19 +102,44 @@ def test_init_on_an_address_of_the_new_family_listens_there(stub: StubEngine, en
     assert stub.asked[-1][2]["ListenAddr"] == "[::]:2377"
 
 
-def test_a_join_that_goes_on_in_the_background_is_no_error(stub: StubEngine, engine: ClusterEngine) -> None:
-    text = "Timeout was reached before node joined. The attempt to join the swarm will continue in the background."
+LATE = "Timeout was reached before node joined. The attempt to join the swarm will continue in the background."
+MEMBER = "This node is already part of a swarm."
+
+
+def place(state: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    """An answer of /info."""
+    return 200, {"Name": "host", "Swarm": {"LocalNodeState": state, **more}}
+
+
+@pytest.mark.parametrize("text", [LATE, "Zeitablauf"])
+@pytest.mark.parametrize("after", ["pending", "active"])
+def test_a_join_that_goes_on_in_the_background_is_no_error(
+    stub: StubEngine, engine: ClusterEngine, text: str, after: str
+) -> None:
+    stub.answer("GET /info", place("inactive"), place(after))
     stub.answer("POST /swarm/join", (503, {"message": text}))
     engine.join(("192.0.2.7:2377",), "SWMTKN-1-w", "192.0.2.8")
-    assert stub.asked[-1][2] == {
+    assert stub.asked_for("POST /swarm/join")[0][2] == {
         "RemoteAddrs": ["192.0.2.7:2377"], "ListenAddr": "0.0.0.0:2377", "JoinToken": "SWMTKN-1-w",
         "AdvertiseAddr": "192.0.2.8",
     }  # fmt: skip
 
 
-def test_a_join_of_a_member_is_an_error(stub: StubEngine, engine: ClusterEngine) -> None:
-    stub.answer("POST /swarm/join", (503, {"message": "This node is already part of a swarm."}))
-    with pytest.raises(EngineError, match="503: This node is already part of a swarm"):
+@pytest.mark.parametrize("text", [LATE, MEMBER])
+@pytest.mark.parametrize(("before", "after"), [("active", "active"), ("pending", "pending"), ("inactive", "error")])
+def test_a_join_that_does_not_go_on_is_an_error(
+    stub: StubEngine, engine: ClusterEngine, text: str, before: str, after: str
+) -> None:
+    stub.answer("GET /info", place(before), place(after))
+    stub.answer("POST /swarm/join", (503, {"message": text}))
+    with pytest.raises(EngineError, match=f"503: {text}"):
+        engine.join(("192.0.2.7:2377",), "SWMTKN-1-secret", "192.0.2.8")
+
+
+def test_a_join_after_which_nobody_can_be_asked_is_an_error(stub: StubEngine, engine: ClusterEngine) -> None:
+    stub.answer("GET /info", place("inactive"), (500, {"message": "busy"}))
+    stub.answer("POST /swarm/join", (503, {"message": LATE}))
+    with pytest.raises(EngineError, match="503: Timeout"):
         engine.join(("192.0.2.7:2377",), "SWMTKN-1-secret", "192.0.2.8")
 
 
@@ -128,6 +153,15 @@ def test_a_change_of_a_node_is_made_again_on_what_somebody_else_changed(
     (_, first, _), (_, second, body) = stub.asked_for("POST /nodes/n1/update")
     assert (first, second) == ("version=3", "version=4")
     assert body == {"Role": "manager", "Availability": "drain", "Labels": {"a": "1", "b": "2", "c": "3"}}
+
+
+@pytest.mark.parametrize("text", ["rpc error: code = Unknown desc = update out of sequence", "zu spät"])
+def test_a_change_that_nobody_came_before_is_made_once(stub: StubEngine, engine: ClusterEngine, text: str) -> None:
+    stub.answer("GET /nodes/n1", (200, NODE))
+    stub.answer("POST /nodes/n1/update", (500, {"message": text}))
+    with pytest.raises(EngineError, match="answered 500"):
+        engine.change_node("n1", NodeChange(availability="drain"))
+    assert len(stub.asked_for("POST /nodes/n1/update")) == 1
 
 
 def test_a_node_that_is_so_already_is_not_written(stub: StubEngine, engine: ClusterEngine) -> None:
@@ -169,33 +203,81 @@ def test_a_node_that_is_gone_is_removed(stub: StubEngine, engine: ClusterEngine)
     engine.remove_node("n9")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers",
-        "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
-    ],
-)
-def test_want_of_a_majority_is_told_as_that(stub: StubEngine, engine: ClusterEngine, text: str) -> None:
-    stub.answer("GET /nodes", (500, {"message": text}))
+LEADERLESS = "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers"
+CUT_OFF = [
+    {**NODE, "ID": f"n{number}", "ManagerStatus": {"Reachability": "unreachable", "Addr": f"192.0.2.{number}:2377"}}
+    for number in (2, 3)
+]
+
+
+@pytest.mark.parametrize("text", [LEADERLESS, "rpc error: code = DeadlineExceeded desc = x", "ohne Mehrheit"])
+@pytest.mark.parametrize("status", [500, 503, 504])
+def test_want_of_a_majority_is_told_as_that(stub: StubEngine, engine: ClusterEngine, text: str, status: int) -> None:
+    stub.answer("GET /nodes", (status, {"message": text}))
+    stub.answer("GET /info", place("active", ControlAvailable=True, Cluster={"ID": ""}, Error=text))
     with pytest.raises(QuorumLost) as lost:
         engine.nodes()
     assert "swarm recover" in str(lost.value.hint)
 
 
+def test_a_former_leader_that_still_tells_of_its_nodes_has_no_majority(
+    stub: StubEngine, engine: ClusterEngine
+) -> None:
+    stub.answer("GET /swarm", (500, {"message": "context deadline exceeded"}))
+    stub.answer("GET /info", place("active", ControlAvailable=True, Cluster={"ID": "c1"}))
+    stub.answer("GET /nodes", (200, [NODE, *CUT_OFF]))
+    with pytest.raises(QuorumLost):
+        engine.cluster()
+
+
+@pytest.mark.parametrize("text", [LEADERLESS, "context deadline exceeded"])
+def test_an_error_of_managers_with_a_majority_is_none_of_the_quorum(
+    stub: StubEngine, engine: ClusterEngine, text: str
+) -> None:
+    stub.answer("GET /swarm", (500, {"message": text}))
+    stub.answer("GET /info", place("active", ControlAvailable=True, Cluster={"ID": "c1"}))
+    stub.answer("GET /nodes", (200, [NODE]))
+    with pytest.raises(EngineError) as failed:
+        engine.cluster()
+    assert not isinstance(failed.value, QuorumLost)
+
+
 @pytest.mark.parametrize(
-    ("text", "hint"),
+    ("info", "hint"),
     [
-        ("Swarm is encrypted and needs to be unlocked before it can be used.", "swarm unlock"),
-        ("This node is not a swarm manager. Worker nodes can't be used", "swarm status"),
-        ("--live-restore daemon configuration is incompatible with swarm mode", "live-restore=false"),
+        (place("locked"), "swarm unlock"),
+        (place("active"), "swarm status"),
+        (place("inactive"), None),
+        ((500, {"message": "busy"}), None),
     ],
 )
-def test_errors_of_engines_say_what_to_do(stub: StubEngine, engine: ClusterEngine, text: str, hint: str) -> None:
+@pytest.mark.parametrize("text", ["Swarm is encrypted and needs to be unlocked", "This node is not a swarm manager."])
+def test_errors_of_managers_say_what_to_do(
+    stub: StubEngine, engine: ClusterEngine, info: tuple[int, Any], hint: str | None, text: str
+) -> None:
     stub.answer("GET /nodes", (503, {"message": text}))
+    stub.answer("GET /info", info)
     with pytest.raises(EngineError) as failed:
         engine.nodes()
-    assert hint in str(failed.value.hint)
+    assert (hint in str(failed.value.hint)) if hint else failed.value.hint is None
+
+
+@pytest.mark.parametrize(
+    ("info", "hint"),
+    [
+        ({"LiveRestoreEnabled": True}, "live-restore=false"),
+        ({"FirewallBackend": {"Driver": "nftables+firewalld", "Info": None}}, "nftables"),
+        ({"FirewallBackend": {"Driver": "iptables"}}, None),
+    ],
+)
+def test_an_engine_that_cannot_begin_a_swarm_says_what_to_do(
+    stub: StubEngine, engine: ClusterEngine, info: dict[str, Any], hint: str | None
+) -> None:
+    stub.answer("POST /swarm/init", (500, {"message": "no"}))
+    stub.answer("GET /info", (200, {**info, "Swarm": {"LocalNodeState": "inactive"}}))
+    with pytest.raises(EngineError) as failed:
+        engine.init(SwarmInit("192.0.2.7"))
+    assert (hint in str(failed.value.hint)) if hint else failed.value.hint is None
 
 
 def test_an_answer_that_is_no_engines_is_an_engine_error(stub: StubEngine, engine: ClusterEngine) -> None:
@@ -217,6 +299,12 @@ def test_the_newest_version_that_both_speak_is_spoken(theirs: str, oldest: str, 
         stub.answer("GET /nodes", (200, []))
         engine.nodes()
         assert stub.versions[-1] == spoken
+
+
+@pytest.mark.parametrize("version", ["x", "", "1.²", "1.٤٥", "-1.45", "1." + "9" * 100 + "x"])
+def test_a_version_that_is_none_is_refused(version: str) -> None:
+    with serving(StubEngine(version, "")) as odd, pytest.raises(EngineError, match="speaks API"):
+        connect(odd.endpoint, None, deadline=LIMIT)
 
 
 def test_an_engine_that_went_away_is_unreachable(stub: StubEngine) -> None:

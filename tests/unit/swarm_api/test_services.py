@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ActionKind
 from pymachine.swarm_api import connect
+from pymachine.swarm_api.api_types import ApiTask, read_all
 from pymachine.swarm_api.containers import Container, missing_from
 from pymachine.swarm_api.protocol import ClusterEngine
 from pymachine.swarm_api.services import Failure, Service, service_of, unsettled_of
@@ -49,6 +51,10 @@ def task(state: str, desired: str = "running", **more: Any) -> dict[str, Any]:
     return {"ID": f"t{more.get('at', '')}", "ServiceID": "s1", "DesiredState": desired, "Status": status, "Slot": 1}
 
 
+def read_service(one: dict[str, Any], tasks: list[dict[str, Any]]) -> Service:
+    return service_of(one, read_all(ApiTask, tasks))
+
+
 @pytest.mark.parametrize(
     ("mode", "tasks", "replicas", "settled"),
     [
@@ -63,7 +69,7 @@ def task(state: str, desired: str = "running", **more: Any) -> dict[str, Any]:
     ],
 )
 def test_tasks_are_counted(mode: dict[str, Any], tasks: list[dict[str, Any]], replicas: str, settled: bool) -> None:
-    service = service_of(document(mode), [*tasks, {**task("running"), "ServiceID": "another"}])
+    service = read_service(document(mode), [*tasks, {**task("running"), "ServiceID": "another"}])
     assert (service.replicas, service.settled) == (replicas, settled)
 
 
@@ -74,15 +80,17 @@ def test_the_last_failure_is_told_and_a_reason_to_wait_is_one() -> None:
         task("failed", "shutdown", err="older", at="2026-01-01T00:00:01Z"),
         task("starting"),
     ]
-    assert service_of(document(one), tasks).in_words() == "0 of 1 tasks run: task: non-zero exit (1)"
+    assert read_service(document(one), tasks).in_words() == "0 of 1 tasks run: task: non-zero exit (1)"
     waiting = [task("pending", err="no suitable node (scheduling constraints not satisfied on 3 nodes)")]
-    assert service_of(document(one), waiting).in_words().endswith("(scheduling constraints not satisfied on 3 nodes)")
-    assert service_of(document(one), [task("running"), *tasks]).settled
+    assert (
+        read_service(document(one), waiting).in_words().endswith("(scheduling constraints not satisfied on 3 nodes)")
+    )
+    assert read_service(document(one), [task("running"), *tasks]).settled
 
 
 @pytest.mark.parametrize("state", ["paused", "rollback_completed", "rollback_paused", "updating"])
 def test_an_update_that_did_not_end_well_is_not_settled(state: str) -> None:
-    service = service_of(document({"Replicated": {}}, UpdateStatus={"State": state}), [task("running")])
+    service = read_service(document({"Replicated": {}}, UpdateStatus={"State": state}), [task("running")])
     assert not service.settled
     assert service.in_words() == f"1 of 1 tasks run, its update is {state.replace('_', ' ')}"
 
@@ -120,7 +128,29 @@ def test_services_of_a_wrong_shape_are_one_named_error(stub: StubEngine, engine:
         engine.services()
 
 
+def framed(*lines: str) -> bytes:
+    """Lines of a log as an engine sends them, of standard output and of standard error in turn."""
+    return b"".join(struct.pack(">BxxxL", 1 + n % 2, len(line)) + line.encode() for n, line in enumerate(lines))
+
+
+@pytest.mark.parametrize(
+    ("tty", "data"), [(False, framed("one\n", "two\n", "three\n")), (True, b"one\r\ntwo\r\nthree")]
+)
+def test_the_end_of_a_log_is_read(stub: StubEngine, engine: ClusterEngine, tty: bool, data: bytes) -> None:
+    one = document({"Global": {}})
+    one["Spec"]["TaskTemplate"] = {"ContainerSpec": {"TTY": tty}}
+    stub.answer("GET /services/s1", (200, one))
+    stub.answer("GET /services/s1/logs", (200, data))
+    assert engine.logs("s1", 2) == ("two", "three")
+    box = {"Id": "c1", "Name": "/c1", "State": {"Status": "exited"}, "Config": {"Tty": tty}}
+    stub.answer("GET /containers/c1/json", (200, box))
+    stub.answer("GET /containers/c1/logs", (200, data))
+    assert engine.container_logs("c1", 2) == ("two", "three")
+    assert "tail=2" in stub.asked[-1][1]
+
+
 def test_a_log_that_cannot_be_read_is_an_error_of_its_own(stub: StubEngine, engine: ClusterEngine) -> None:
+    stub.answer("GET /services/s1", (200, document({"Global": {}})))
     stub.answer("GET /services/s1/logs", (501, {"message": "configured logging driver does not support reading"}))
     with pytest.raises(EngineError, match="does not support reading"):
         engine.logs("s1", 3)
