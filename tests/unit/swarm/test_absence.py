@@ -156,7 +156,7 @@ def test_one_that_does_not_come_back_is_a_failure(world: SwarmWorld) -> None:
             world.cut("m2")
 
     world.cloud.called = goes  # type: ignore[method-assign]
-    with pytest.raises(EngineError, match="m2 .*rejoin"):
+    with pytest.raises(EngineError, match=r"m2 .*rejoin"):
         swarm.restart_node("m2", tools, drain=False)
 
 
@@ -186,7 +186,7 @@ def test_the_only_manager_is_not_restarted_undrained_because_it_does_not_answer(
     tools = stands(world, 1, 2)
     world.cut("m1")
     world.facts |= facts
-    with pytest.raises(CheckFailed, match="m1 .*node") as refused:
+    with pytest.raises(CheckFailed, match=r"m1 .*node") as refused:
         swarm.restart_node("m1", tools)
     assert "--no-drain" in str(refused.value.hint)
     with pytest.raises(CheckFailed):
@@ -213,5 +213,5 @@ def test_a_host_that_cannot_be_asked_either_is_refused(world: SwarmWorld) -> Non
     tools = stands(world, 1, 1)
     world.cut("m1")
     world.refused = [Unreachable("no route to host")]
-    with pytest.raises(CheckFailed, match="m1 .*node"):
+    with pytest.raises(CheckFailed, match=r"m1 .*node"):
         swarm.restart_node("m1", tools)
