@@ -30,7 +30,13 @@ from pymachine.model import EngineSpec, Machine, Membership, Phase, State
 from pymachine.swarm_api.view import MANAGER, ClusterView, Member, SwarmNode, quorum_of, wanted_labels
 from pymachine.testing.fake_driver import FakeOptions
 
-ALTERS = {"fake_size": "memory", "fake_account": "reach", "fake_spot": "record", "fake_tags": "refit"}
+ALTERS = {
+    "fake_size": "memory",
+    "fake_account": "reach",
+    "fake_spot": "record",
+    "fake_tags": "refit",
+    "fake_address": "move",
+}
 TRAITS = {
     "fake": Traits(
         FakeOptions,
@@ -157,6 +163,11 @@ class Sim:
         self.findings[action.subject] = replace(self.findings[action.subject], changes=())
 
     _renew = _configure
+
+    def _install(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
+        self._configure(action, wanted, fleet)
+        found = replace(self.findings[action.subject], bare=False, engine="26.1.5")
+        self.findings[action.subject] = found
 
     def _upgrade(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         assert wanted is not None

@@ -31,15 +31,15 @@ def held_back(found: Found, nodes: Nodes, members: frozenset[str]) -> Held:
     if not nodes.view.spoken_to:
         if _comes(found, ActionKind.INIT):  # that Swarm is gone with its machines
             return Held(found)
-        return _until_spoken_to(found, members)
+        return _until_spoken_to(found, nodes, members)
     quorum = nodes.view.quorum
-    if quorum.managers < RAFT_LEAST or quorum.spare or _manager_comes(found):
+    if quorum.managers < RAFT_LEAST or quorum.spare or _manager_comes(found, nodes):
         return Held(found)
     return _until_spare(found, nodes)
 
 
-def _until_spoken_to(found: Found, members: frozenset[str]) -> Held:
-    kept, gone = _without_interruptions(found, members)
+def _until_spoken_to(found: Found, nodes: Nodes, members: frozenset[str]) -> Held:
+    kept, gone = _without_interruptions(found, nodes, members)
     told = (f"restarted once the Swarm can be asked: {', '.join(gone)}",) if gone else ()
     return Held(kept, (), told, bool(gone))
 
@@ -50,7 +50,7 @@ def _until_spare(found: Found, nodes: Nodes) -> Held:
     managers = frozenset(
         member.machine for member in nodes.view.members if member.node.is_manager and member.node.reachable
     )
-    kept, gone = _without_interruptions(found, managers)
+    kept, gone = _without_interruptions(found, nodes, managers)
     quorum = nodes.view.quorum
     if gone and _comes(found, ActionKind.START):
         return Held(kept, (), (f"restarted once all managers answer: {', '.join(gone)}",), partial=True)
@@ -62,8 +62,9 @@ def _comes(found: Found, *kinds: ActionKind) -> bool:
     return any(action.kind in kinds for actions in found.values() for action in actions)
 
 
-def _manager_comes(found: Found) -> bool:
-    actions = (action for actions in found.values() for action in actions)
+def _manager_comes(found: Found, nodes: Nodes) -> bool:
+    """Whether there will be one more that answers; one that is replaced has to go before it comes."""
+    actions = (action for actions in found.values() if not _goes(actions, nodes) for action in actions)
     return any(
         action.kind is ActionKind.PROMOTE
         or (isinstance(action.payload, payloads.Join) and action.payload.role == MANAGER)
@@ -71,18 +72,22 @@ def _manager_comes(found: Found) -> bool:
     )
 
 
-def _without_interruptions(found: Found, among: frozenset[str]) -> tuple[Found, list[str]]:
+def _goes(actions: tuple[Action, ...], nodes: Nodes) -> bool:
+    replaced = (action for action in actions if action.kind is ActionKind.REPLACE)
+    return any(nodes.leads(action.subject) and not nodes.misses(action) for action in replaced)
+
+
+def _without_interruptions(found: Found, nodes: Nodes, among: frozenset[str]) -> tuple[Found, list[str]]:
     """Leave out what interrupts, and what comes after it."""
     kept: dict[str, tuple[Action, ...]] = {}
     gone: list[str] = []
     for subject, actions in found.items():
-        place = next((n for n, action in enumerate(actions) if _takes_away(action)), len(actions))
+        place = next((n for n, action in enumerate(actions) if _takes_away(action, nodes)), len(actions))
         if subject in among and place < len(actions):
             gone.append(subject)
         kept[subject] = actions[:place] if subject in among else actions
     return kept, gone
 
 
-def _takes_away(action: Action) -> bool:
-    lost = isinstance(action.payload, payloads.Replace | payloads.Move) and action.payload.lost
-    return action.interrupts and not lost
+def _takes_away(action: Action, nodes: Nodes) -> bool:
+    return action.interrupts and not nodes.misses(action)

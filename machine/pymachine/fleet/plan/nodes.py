@@ -50,12 +50,20 @@ class Nodes:
         return self.seated.get(machine, False) or self.strange.get(machine, False)
 
     def drains(self, action: Action) -> bool:
-        """Whether a node runs no tasks while this is done to it. One that does not answer cannot be drained."""
+        """Whether a node runs no tasks while this is done to it. One that its managers miss cannot be drained."""
         if action.subject not in self.seated or action.subject in self.vacant:
             return False
-        if isinstance(action.payload, payloads.Replace | payloads.Remove | payloads.Move) and action.payload.lost:
+        return not self.misses(action) and (action.interrupts or action.kind in _LEAVING)
+
+    def misses(self, action: Action) -> bool:
+        """Whether a machine does not answer us, and its Swarm misses it as well: nothing more is taken away from it.
+
+        A node that its managers list as ready runs tasks, and counts for the majority, whether it answers us or not.
+        """
+        if not isinstance(action.payload, payloads.Replace | payloads.Remove | payloads.Move):
             return False
-        return action.interrupts or action.kind in _LEAVING
+        node = self.view.node_of(action.subject) if self.view else None
+        return action.payload.lost and (node is None or not node.ready)
 
 
 def nodes_of(records: Iterable[str], known: Observed) -> Nodes:
