@@ -12,6 +12,7 @@ from pymachine.engine import checks
 from pymachine.engine.bridge_networks import network_conflicts
 from pymachine.engine.daemon_config import (
     Config,
+    Merged,
     encode_config,
     label_conflicts,
     merge,
@@ -21,6 +22,7 @@ from pymachine.engine.daemon_config import (
     without_old_labels,
 )
 from pymachine.engine.daemon_keys import misfits
+from pymachine.engine.data_places import place_conflicts
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, switched_on
 from pymachine.engine.manifest import Manifest
@@ -85,7 +87,7 @@ def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *
     start = merge(existing, in_file, had).config
     live = decide(facts.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
     merged = merge(existing, in_file | (ON if live is LiveRestore.KEEP else {}), had)
-    sides = _Sides(without_old_labels(theirs, wanted, had), wanted, merged.conflicts, existing)
+    sides = _Sides(without_old_labels(theirs, wanted, had), wanted, merged, existing, fresh)
     _refuse(facts, spec, previous, sides)
     plan = ConfigPlan(
         facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags),
@@ -114,8 +116,9 @@ def _as_flags(config: Mapping[str, Any]) -> tuple[str, ...]:
 class _Sides:
     theirs: Mapping[str, Any]
     wanted: Mapping[str, Any]
-    conflicts: tuple[str, ...]
+    merged: Merged
     existing: Mapping[str, Any]
+    fresh: bool
 
 
 def _listens_by_flag(facts: HostFacts, theirs: Mapping[str, Any]) -> bool:
@@ -143,7 +146,7 @@ def _wanted(machine: Machine, theirs: Mapping[str, Any]) -> Config:
 
 def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides: _Sides) -> None:
     """Raise ``CheckFailed`` with every conflict between the host and what is asked for."""
-    found = [f"{facts.daemon_json_path}: {conflict}" for conflict in sides.conflicts]
+    found = [f"{facts.daemon_json_path}: {conflict}" for conflict in sides.merged.conflicts]
     found += label_conflicts(sides.theirs.get("labels", []), sides.wanted.get("labels", []))
     found += network_conflicts(sides.wanted, sides.existing, facts.addresses)
     found += checks.port_conflicts(facts, spec.port, previous)
@@ -168,6 +171,7 @@ def _engine_conflicts(engine: EngineFacts, sides: _Sides) -> list[str]:
         *checks.flag_conflicts(engine, sides.wanted),
         *checks.storage_conflicts(engine, sides.wanted),
         *checks.swarm_conflicts(engine, sides.wanted),
+        *place_conflicts(engine, sides.existing, sides.merged.config, fresh=sides.fresh),
     ]
 
 

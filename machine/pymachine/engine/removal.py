@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pymachine.engine.bundle import LOCK_MESSAGES, Bundle, make_bundle
 from pymachine.engine.configuration import digest
 from pymachine.engine.daemon_config import Config, encode_config, parse_config, set_values, withdraw
+from pymachine.engine.data_places import may_hold_data, places_in, without_places
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.files import daemon_json
 from pymachine.engine.host_facts import DAEMON_JSON, DATA_ROOT, HostFacts
@@ -24,7 +25,8 @@ class RemovalPlan:
     """What the removal script is rendered from.
 
     ``final`` is the user's daemon.json, None where there shall be none; ``before`` and ``start`` are the texts
-    that keep containers running through the one restart. ``data_path`` is where the engine was told to have its data,
+    that keep containers running through the one restart. ``places`` are settings of the set-up that stay, because the
+    engine has its data there. ``data_path`` is where the engine was told to have its data,
     ``data_root`` where it says that they are: the first may be a link. ``foreign`` names the machine that the host
     belongs to instead: then nothing is done at all. ``hostname_text`` is what /etc/hostname shall have again.
     """
@@ -50,6 +52,7 @@ class RemovalPlan:
     purge: bool = False
     data_path: str = DATA_ROOT
     data_root: str = DATA_ROOT
+    places: tuple[str, ...] = ()
     family: Family | None = None
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
@@ -69,8 +72,10 @@ def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = N
     if not purging:
         check_asked(facts)
     existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
-    theirs = withdraw(existing, manifest.added if manifest else TLS_KEYS)
-    plan = _base(facts, manifest, existing, theirs)
+    added = manifest.added if manifest else TLS_KEYS
+    places = () if purging or facts.engine is None or not may_hold_data(facts.engine) else places_in(added)
+    theirs = withdraw(existing, without_places(added) if places else added)
+    plan = replace(_base(facts, manifest, existing, theirs), places=places)
     plan = replace(plan, config_changes=tuple(key for key in existing if existing[key] != theirs.get(key)))
     if purging:
         plan = replace(plan, purge=True, family=family_of(facts.os))
@@ -204,5 +209,7 @@ def _why_kept(facts: HostFacts) -> str:
 def _announcements(plan: RemovalPlan, facts: HostFacts, *, purge: bool) -> tuple[str, ...]:
     if plan.purge:
         return ("the engine and all its images, containers and volumes are deleted",)
-    kept = (_why_kept(facts),) if purge and facts.engine else ()
+    kept = [_why_kept(facts)] if purge and facts.engine else []
+    if plan.places:
+        kept.append(f"{', '.join(plan.places)} stays in {plan.config_path}: the engine has its data there")
     return (*kept, *fate_of_containers(facts.engine, plan.live_restore))
