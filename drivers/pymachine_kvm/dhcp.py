@@ -7,6 +7,7 @@ another host has them there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address
 from itertools import count
 from typing import Any
@@ -163,10 +164,16 @@ def _added(network: LibvirtNetwork, entry: HostEntry, place: int) -> bool:
     try:
         _update(network, "ADD_LAST", entry, place)
     except DriverError as error:
-        if "existing dhcp host entry" in error.message:
-            return False
-        raise
+        # libvirt has no number of its own for an entry that is there already: the network itself is read again.
+        with suppress(DriverError):
+            if any(_collide(entry, other) for other in dict(entries_by_place(network))[place]):
+                return False
+        raise error from None
     return True
+
+
+def _collide(entry: HostEntry, other: HostEntry) -> bool:
+    return entry.ip == other.ip or entry.mac == other.mac or entry.name == other.name
 
 
 def _update(network: LibvirtNetwork, command: str, entry: HostEntry, place: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from typing import Any
 
 from pymachine.errors import CheckFailed, DriverError, PymachineError, too_late
@@ -12,6 +13,8 @@ from pymachine_kvm.libvirt_types import Connection, Domain, StorageVolume
 from pymachine_kvm.options import LEAST_MEMORY
 from pymachine_kvm.status import required
 from pymachine_kvm.storage import find_pool, find_volume
+
+_OLD_FORMAT = "0.10"
 
 
 def resize(conn: Connection, vm: Vm, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
@@ -26,7 +29,7 @@ def resize(conn: Connection, vm: Vm, *, cpus: int | None, memory: int | None, di
         _check_cpus(conn, vm, cpus)
     if memory is not None:
         _check_memory(conn, memory)
-    grown = disk is not None and _grow(_disk(conn, vm), vm, disk)  # what can still be refused comes first
+    grown = disk is not None and _grow(_disk(conn, vm), domain, vm, disk)  # what can still be refused comes first
     try:
         _reshape(domain, vm, cpus, memory)
     except CheckFailed as error:  # a right that is missing for this alone
@@ -82,7 +85,7 @@ def _disk(conn: Connection, vm: Vm) -> Any:
     return volume
 
 
-def _grow(volume: StorageVolume, vm: Vm, disk: int) -> bool:
+def _grow(volume: StorageVolume, domain: Domain, vm: Vm, disk: int) -> bool:
     """Grow the disk; whether that had to be done."""
     with translated(f"looking at the disk of {vm.name}"):
         now = int(volume.info()[1])
@@ -97,12 +100,19 @@ def _grow(volume: StorageVolume, vm: Vm, disk: int) -> bool:
         with translated(f"growing the disk of {vm.name}"):
             volume.resize(disk)
     except DriverError as error:
-        raise _explained(error, vm) from error
+        raise _explained(error, volume, domain, vm) from error
     return True
 
 
-def _explained(error: DriverError, vm: Vm) -> PymachineError:
-    if "snapshot" not in error.message:  # QEMU's word, through libvirt: disks of its older format cannot do both
+def _explained(error: DriverError, volume: StorageVolume, domain: Domain, vm: Vm) -> PymachineError:
+    """Disks of QEMU's older format (compat 0.10) cannot have snapshots and grow; libvirt has no number for that."""
+    try:
+        with translated(f"looking at {vm.name}"):
+            compat = ET.fromstring(volume.XMLDesc()).findtext("target/compat") or _OLD_FORMAT
+            limited = compat == _OLD_FORMAT and bool(domain.listAllSnapshots())
+    except PymachineError:
+        limited = False
+    if not limited:
         return error
     return CheckFailed(
         f"the disk of {vm.name} cannot grow while it has snapshots",

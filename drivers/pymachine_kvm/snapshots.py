@@ -43,7 +43,7 @@ def snapshot(conn: Connection, vm: Vm, name: str) -> None:
         with translated(f"keeping a snapshot of {vm.name}"):
             domain.snapshotCreateXML(text, 0)
     except PymachineError as error:
-        raise _explained(error, vm) from error
+        raise _explained(error, vm, domain) from error
 
 
 def restore(conn: Connection, vm: Vm, name: str) -> State:
@@ -148,21 +148,40 @@ def _described(kept: Any) -> Snapshot:
 
 
 _WITHOUT_MEMORY = "stop it first: a snapshot of a stopped machine has no memory"
-# A word of QEMU's or libvirt's refusal, what it comes from, and the way out.
-_LIMITS = (
-    (
-        "pflash",
-        "its UEFI variables are in a file without snapshot support",
-        "machines with --kvm-firmware bios can have snapshots",
-    ),
-    ("VirtFS", "a folder of its host is mounted", _WITHOUT_MEMORY),
-    ("vhost-user-fs", "it shares a folder of its host", _WITHOUT_MEMORY),
-    ("invtsc", "its processor's clock (invariant TSC) cannot be saved", _WITHOUT_MEMORY),
-)
 
 
-def _explained(error: PymachineError, vm: Vm) -> PymachineError:
-    for sign, reason, way_out in _LIMITS:
-        if sign in error.message:
-            return NotSupported(f"no snapshot of {vm.name} is possible: {reason}", hint=way_out)
-    return error
+def _explained(error: PymachineError, vm: Vm, domain: Domain) -> PymachineError:
+    """Say what in the definition of a machine a snapshot may have failed for; QEMU says it in a sentence alone."""
+    try:
+        with translated(f"looking at {vm.name}"):
+            found = _limit(ET.fromstring(domain.XMLDesc(0)), runs=bool(domain.isActive()))
+    except PymachineError:
+        found = None
+    if found is None:
+        return error
+    reason, way_out = found
+    return NotSupported(f"no snapshot of {vm.name} is possible: {reason} ({error.message})", hint=way_out)
+
+
+def _limit(root: ET.Element, *, runs: bool) -> tuple[str, str] | None:
+    """Return what stands against a snapshot, and the way out."""
+    if _has_raw_variables(root):
+        return (
+            "its UEFI variables are in a file without snapshot support",
+            "machines with --kvm-firmware bios can have snapshots",
+        )
+    if not runs:
+        return None
+    if root.find("devices/filesystem") is not None:
+        return "a folder of its host is mounted", _WITHOUT_MEMORY
+    clock = root.find("cpu/feature[@name='invtsc'][@policy='require']")
+    if clock is not None or root.find("cpu[@migratable='off']") is not None:
+        return "its processor's clock (invariant TSC) cannot be saved", _WITHOUT_MEMORY
+    return None
+
+
+def _has_raw_variables(root: ET.Element) -> bool:
+    """Whether it boots by UEFI, and its variables are not in QEMU's own format."""
+    uefi = root.find("os[@firmware='efi']") is not None or root.find("os/loader[@type='pflash']") is not None
+    nvram = root.find("os/nvram")
+    return uefi and (nvram is None or nvram.get("format", "raw") == "raw")

@@ -110,15 +110,20 @@ def test_only_disks_that_can_be_written_are_kept() -> None:
 class Refusing:
     """A domain that QEMU cannot keep, or that goes back only by force."""
 
-    def __init__(self, error: LibvirtError) -> None:
+    def __init__(self, error: LibvirtError, *, put: tuple[str, str] = ("", ""), runs: bool = True) -> None:
         self.error = error
+        self.put = put  # in the definition, in place of something else
+        self.runs = runs
         self.flags: list[int] = []
 
     def lookupByUUIDString(self, text: str) -> Refusing:  # noqa: N802 - its own connection, to libvirt's names
         return self
 
     def XMLDesc(self, flags: int) -> str:  # noqa: N802
-        return definition(a_vm())
+        return definition(a_vm()).replace(*self.put)
+
+    def isActive(self) -> bool:  # noqa: N802
+        return self.runs
 
     def hasManagedSaveImage(self) -> bool:  # noqa: N802
         return False
@@ -140,25 +145,39 @@ class Refusing:
         return 1, 0
 
 
-# In the words of libvirt 9.0 and QEMU 7.2.
+UEFI = ("<os>", "<os><loader type='pflash'>/c</loader><nvram>/v</nvram>")
+CHOSEN = ("<os>", "<os firmware='efi'>")
+SHARED = ("<devices>", "<devices><filesystem type='mount'><source dir='/srv'/><target dir='x'/></filesystem>")
+CLOCK = ("<devices>", "<cpu mode='host-passthrough'><feature policy='require' name='invtsc'/></cpu><devices>")
+BOUND = ("<devices>", "<cpu mode='host-passthrough' migratable='off'/><devices>")
+QCOW2 = ("<os>", "<os firmware='efi'><loader type='pflash'>/c</loader><nvram format='qcow2'>/v</nvram>")
+
+
+# In the words of libvirt 9.0 and QEMU 7.2, and in others.
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "put", "reason"),
     [
-        ("internal snapshots of a VM with pflash based firmware are not supported", "UEFI variables"),
-        ("Migration is disabled when VirtFS export path '/srv' is mounted in the guest", "is mounted"),
-        ("State blocked by non-migratable device '0000:00:05.0/vhost-user-fs'", " folder"),
-        ("State blocked by non-migratable CPU device (invtsc flag)", "clock"),
+        ("internal snapshots of a VM with pflash based firmware are not supported", UEFI, "UEFI variables"),
+        ("internal snapshots with UEFI are not supported", CHOSEN, "UEFI variables"),
+        ("Migration is disabled when VirtFS export path '/srv' is mounted in the guest", SHARED, "is mounted"),
+        ("State blocked by non-migratable device '0000:00:05.0/vhost-user-fs'", SHARED, "is mounted"),
+        ("State blocked by non-migratable CPU device (invtsc flag)", CLOCK, "clock"),
+        ("abgelehnt", BOUND, "clock"),
     ],
 )
-def test_what_qemu_cannot_keep_is_refused_with_the_way_out(text: str, reason: str) -> None:
+def test_what_qemu_cannot_keep_is_refused_with_the_way_out(text: str, put: tuple[str, str], reason: str) -> None:
     with pytest.raises(NotSupported, match=reason) as caught:
-        snapshots.snapshot(cast(Any, Refusing(LibvirtError(84, text))), a_vm(), "one")
+        snapshots.snapshot(cast(Any, Refusing(LibvirtError(84, text), put=put)), a_vm(), "one")
     assert caught.value.hint
+    assert text in caught.value.message
 
 
-def test_any_other_refusal_comes_through() -> None:
-    with pytest.raises(DriverError, match="No space left on device"):
-        snapshots.snapshot(cast(Any, Refusing(LibvirtError(1, "savevm: No space left on device"))), a_vm(), "one")
+@pytest.mark.parametrize(("put", "runs"), [(("", ""), True), (SHARED, False), (CLOCK, False), (QCOW2, True)], ids=str)
+def test_any_other_refusal_comes_through(put: tuple[str, str], runs: bool) -> None:
+    domain = Refusing(LibvirtError(1, "savevm: no space left for VirtFS"), put=put, runs=runs)
+    with pytest.raises(DriverError, match="no space left") as caught:
+        snapshots.snapshot(cast(Any, domain), a_vm(), "one")
+    assert not isinstance(caught.value, NotSupported)
 
 
 def test_a_machine_whose_definition_changed_since_is_taken_back_by_force() -> None:

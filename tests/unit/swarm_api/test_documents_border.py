@@ -146,7 +146,7 @@ BORDERS: list[tuple[Any, Callable[[Any], None]]] = [
     (TASKS, use_tasks),
     (CONTAINER, use_container),
     (NETWORKS, use_networks),
-    ("n1", read_name),
+    ("n1", lambda document: use_node({**NODE, "ID": read_name(document)})),
 ]
 
 
