@@ -138,7 +138,7 @@ def use_networks(document: Any) -> None:
     assert sum(overlap("10.0.0.0/8", subnet) for subnet in subnets_of(document)) >= 0
 
 
-BORDERS: list[tuple[Any, Callable[[Any], None]]] = [
+BORDERS: list[tuple[Any, Callable[[Any], object]]] = [
     (INFO, use_info),
     (NODE, use_node),
     (SWARM, use_swarm),
