@@ -38,15 +38,25 @@ def refuse_outage(names: Sequence[str], tools: Services) -> None:
         _counted(cluster, group, replace(tools, reporter=Silent()), FORCE)
 
 
+def refuse_needed(name: str, tools: Services) -> None:
+    """Refuse a manager without which the quorum would be lost. Raises ``CheckFailed``; changes and tells nothing."""
+    machine = tools.store.get(name)
+    with suppress(EngineError):
+        _counts(machine, replace(tools, reporter=Silent()))
+
+
 @contextmanager
-def taken_down(name: str, purpose: str, tools: Services, *, force: bool = False) -> Iterator[None]:
+def taken_down(
+    name: str, purpose: str, tools: Services, *, force: bool = False, way_on: str = FORCE
+) -> Iterator[None]:
     """Hold the managers' lease while a machine goes off to stay so, and until the other managers know it.
 
-    Raises ``CheckFailed`` where the Swarm would lose its quorum, or cannot be asked; ``force`` skips that.
+    Raises ``CheckFailed``, with the hint ``way_on``, where the Swarm would lose its quorum, or cannot be asked;
+    ``force`` skips that.
     """
     with quorum_held_for(name, purpose, tools):
         machine = tools.store.find(name)
-        counts = not force and machine is not None and _counts(machine, tools, FORCE)
+        counts = not force and machine is not None and _counts(machine, tools, way_on)
         yield
         if counts and machine is not None:
             _await_seen_away(machine, tools)

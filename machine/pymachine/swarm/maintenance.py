@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pymachine import power, provision
+from pymachine import power, provision, snapshots
 from pymachine.engine.effects import interrupt
 from pymachine.errors import CheckFailed, PymachineError, QuorumLost
 from pymachine.events import Silent
-from pymachine.model import Machine
+from pymachine.model import Machine, State
 from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
 from pymachine.swarm import drain as drained_nodes
-from pymachine.swarm.absence import restarted, taken_down
+from pymachine.swarm.absence import refuse_needed, restarted, taken_down
 from pymachine.swarm.control import control, via_of
 from pymachine.swarm.participation import is_taking_part
 from pymachine.swarm.status import status
@@ -74,10 +74,38 @@ def _interrupted(name: str, tools: Services, **given: Any) -> bool:
     return interrupt(provision.preview_provision(name, quiet, **given).effects)
 
 
+def snapshot_node(name: str, label: str, tools: Services) -> None:
+    """Keep a machine's state as ``label``; a manager pauses for it only if the others do without it."""
+    with restarted(name, "snapshot of manager", tools):
+        snapshots.snapshot(name, label, tools)
+
+
+def restore_node(name: str, label: str, tools: Services) -> State:
+    """Go back to ``label`` and return the state then; a manager only if the others do without it meanwhile."""
+    kept = {snapshot.name: snapshot.state for snapshot in snapshots.snapshots(name, tools)}
+    purpose, way_on = "restore of manager", f"`pymachine stop -f {name}` first continues without the quorum"
+    comes_back = kept.get(label) is State.RUNNING
+    with restarted(name, purpose, tools) if comes_back else taken_down(name, purpose, tools, way_on=way_on):
+        return snapshots.restore(name, label, tools)
+
+
 def drained_in(preview: Preview, tools: Services) -> Preview:
-    """Return the preview of a verb with whether the node would be drained for it."""
-    drains = interrupt(preview.effects) and is_taking_part(preview.machine.name, tools) is True
-    return replace(preview, drained=drains)
+    """Return the preview of a verb with whether the node would be drained for it.
+
+    Raises ``CheckFailed`` where the verb would: if nobody knows whether the node takes part, or it is needed.
+    """
+    name = preview.machine.name
+    if not interrupt(preview.effects):
+        return replace(preview, drained=False)
+    takes_part = is_taking_part(name, tools)
+    if takes_part is None:
+        raise _unknown(name)
+    refuse_needed(name, tools)
+    return replace(preview, drained=takes_part)
+
+
+def _unknown(name: str) -> CheckFailed:
+    return CheckFailed(f"{name} is a Swarm node, and neither its engine nor a manager answers", hint=NO_DRAIN)
 
 
 def turns(names: Sequence[str], tools: Services) -> list[list[str]]:
@@ -127,7 +155,7 @@ def _drainable(name: str, tools: Services) -> bool:
 def _away(name: str, purpose: str, tools: Services, takes_part: bool | None, *, drain: bool) -> Iterator[None]:
     """Have a machine be away, drained if it takes part in a Swarm. Raises ``CheckFailed`` if that is not known."""
     if drain and takes_part is None:
-        raise CheckFailed(f"{name} is a Swarm node, and neither its engine nor a manager answers", hint=NO_DRAIN)
+        raise _unknown(name)
     if drain and takes_part and _drainable(name, tools):
         with drained_nodes.drained(name, tools):
             yield

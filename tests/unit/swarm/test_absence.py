@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pymachine import swarm
+from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.errors import CheckFailed, EngineError, Unreachable
 from pymachine.model import Machine, State
+from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
 from pymachine.swarm.absence import SEEN_PATIENCE
+from pymachine.testing.fake_transport import done
 from unit.swarming import SwarmWorld
-from unit.world import ENGINE
+from unit.world import ENGINE, NOW
 
 OFF: dict[str, Callable[..., Machine]] = {"stop": swarm.stop_node, "kill": swarm.kill_node}
 
@@ -215,3 +219,36 @@ def test_a_host_that_cannot_be_asked_either_is_refused(world: SwarmWorld) -> Non
     world.refused = [Unreachable("no route to host")]
     with pytest.raises(CheckFailed, match=r"m1 .*node"):
         swarm.restart_node("m1", tools)
+
+
+def restarting(world: SwarmWorld, name: str) -> Preview:
+    change = Change("set env", "as asked for", Aspect.CONFIG, RESTARTING)
+    return Preview("provision", world.record(name), (change,))
+
+
+def test_a_dry_run_refuses_what_the_run_refuses(world: SwarmWorld) -> None:
+    tools = stands(world, 3, 1)
+    assert swarm.drained_in(restarting(world, "m2"), tools).drained
+    world.cut("m3")
+    with pytest.raises(CheckFailed, match="quorum"):
+        swarm.drained_in(restarting(world, "m2"), tools)
+    assert swarm.drained_in(restarting(world, "w1"), tools).drained
+    quiet = replace(restarting(world, "m2"), changes=())
+    assert not swarm.drained_in(quiet, tools).drained
+    world.cut("m1", "m2", "w1")
+    world.facts |= UNKNOWN[0]
+    with pytest.raises(CheckFailed, match=r"m2 .*node"):
+        swarm.drained_in(restarting(world, "m2"), tools)
+
+
+def test_a_manager_that_the_quorum_needs_is_neither_paused_nor_set_back(world: SwarmWorld) -> None:
+    tools = stands(world, 3)
+    world.answer(lambda command: "date" in command.words, done(f"{NOW:.0f}"))
+    swarm.snapshot_node("m2", "before", tools)
+    swarm.restore_node("m2", "before", tools)
+    world.cut("m3")
+    for refused in (swarm.snapshot_node, swarm.restore_node):
+        world.cloud.calls.clear()
+        with pytest.raises(CheckFailed, match="quorum"):
+            refused("m2", "before", tools)
+        assert not {"snapshot", "restore"} & set(world.cloud.calls)

@@ -23,9 +23,9 @@ def create(app: App, name: str | None, label: str | None, as_json: bool) -> None
 
     Without a name the snapshot is called after the time (UTC).
     """
-    from pymachine import snapshots
+    from pymachine.swarm import snapshot_node
 
     chosen = label or datetime.fromtimestamp(app.wiring.now(), UTC).strftime("%Y-%m-%d-%H%M%S")
     machine = at_hand(app, name)
-    snapshots.snapshot(machine, chosen, app.tools)
+    snapshot_node(machine, chosen, app.tools)
     dump({"machine": machine, "snapshot": chosen}) if as_json else say(f"{machine} is kept as {chosen}")

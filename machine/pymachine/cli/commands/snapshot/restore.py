@@ -17,7 +17,7 @@ from pymachine.model import State
 @click.pass_obj
 def restore(app: App, name: str | None, label: str | None, yes: bool, as_json: bool) -> None:
     """Go back to a snapshot; what the machine holds now is lost."""
-    from pymachine import snapshots
+    from pymachine.swarm import restore_node
 
     if label is None:
         raise needs_label("restore")
@@ -27,7 +27,7 @@ def restore(app: App, name: str | None, label: str | None, yes: bool, as_json: b
     if not (yes or app.asker.confirm(question, instead=instead)):
         note("nothing was changed")
         return
-    state = snapshots.restore(at_hand(app, machine), label, app.tools)
+    state = restore_node(at_hand(app, machine), label, app.tools)
     if as_json:
         dump({"machine": machine, "snapshot": label, "state": state})
     else:
