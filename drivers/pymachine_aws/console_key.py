@@ -41,18 +41,15 @@ def host_key(
     """
     clock = clock or Clock()
     console = _Console(account, ec2.instance)
-    end = clock.now() + deadline
     progress(f"waiting for the host key on the console of {ec2.instance}")
-    while True:
+    for _ in clock.ticks(deadline, PAUSE):
         key = find_key(console.text())
         if key is not None:
             return key
-        if clock.now() + PAUSE > end:
-            raise DriverError(
-                f"the console of {ec2.instance} shows no SSH host key after {deadline:.0f} s",
-                hint="an image without cloud-init never shows it: --aws-host-key first-contact does not need it",
-            )
-        clock.sleep(PAUSE)
+    raise DriverError(
+        f"the console of {ec2.instance} shows no SSH host key after {deadline:.0f} s",
+        hint="an image without cloud-init never shows it: --aws-host-key first-contact does not need it",
+    )
 
 
 def find_key(text: str) -> str | None:

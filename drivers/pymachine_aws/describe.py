@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pymachine.clock import Clock
+from pymachine.clock import Clock, growing
 from pymachine.driver import Instance
 from pymachine.errors import DriverError, Unreachable
 from pymachine.model import SshAddress
@@ -53,9 +52,9 @@ def look(account: AwsAccount, filters: Mapping[str, Sequence[str]], **paging: in
 
 def until_seen(find: Callable[[], T], clock: Clock) -> T:
     """Look again for some seconds where nothing shows: EC2 is slow to tell of what it has just made."""
-    end = clock.now() + SETTLING
-    while not (found := find()) and clock.now() < end:
-        clock.sleep(1.0)
+    for _ in clock.ticks(SETTLING, 1.0):
+        if found := find():
+            break
     return found
 
 
@@ -73,20 +72,21 @@ def insist(change: Callable[[], object], clock: Clock) -> None:
     change()
 
 
-def asked_until(end: float, ask: Callable[[], T], clock: Clock) -> T:
-    """Ask, again while EC2 says that it is asked too much or has trouble of its own, as long as time is left.
+def asked_within(seconds: float, ask: Callable[[], T], clock: Clock) -> T:
+    """Ask, again while EC2 says that it is asked too much or has trouble of its own, for ``seconds`` at most.
 
-    ``end`` is when it is up, by ``clock``. Raises as ``ask``; what it failed by last where it went on failing.
+    Raises as ``ask``; what it failed by last where it went on failing.
     """
-    for pause in itertools.chain(PROMPT_PAUSES, itertools.repeat(PROMPT_PAUSES[-1])):
+    failure: ApiError | Trouble | None = None
+    for _ in clock.ticks(seconds, map(spread, PROMPT_PAUSES)):
         try:
             return ask()
         except (ApiError, Trouble) as error:
-            length = spread(pause)
-            if (isinstance(error, ApiError) and not is_throttled(error)) or clock.now() + length >= end:
+            if isinstance(error, ApiError) and not is_throttled(error):
                 raise
-        clock.sleep(length)
-    raise AssertionError("the pauses have no end")
+            failure = error
+    assert failure is not None, "it was asked"
+    raise failure
 
 
 def spread(pause: float) -> float:
@@ -105,13 +105,12 @@ def wait_running(account: AwsAccount, ec2: Ec2, clock: Clock, progress: Callable
     Raises ``NoRoom`` where EC2 found no place for it after all, ``DriverError`` where it ended otherwise, or
     does not run within ``PATIENCE``.
     """
-    wait = _Wait(ec2, clock.now())
-    while clock.now() < wait.begun + PATIENCE:
+    wait = _Wait(ec2)
+    for passed in clock.ticks(PATIENCE, growing(2.0, 1.25, 5.0)):
         found = find_instance(account, ec2.instance)
-        if found is not None and wait.is_over(found, clock.now()):
+        if found is not None and wait.is_over(found, passed):
             return found
         wait.tell(found, progress)
-        clock.sleep(wait.next_pause())
     raise DriverError(
         f"{ec2.instance} in {ec2.region} does not run after {PATIENCE:.0f} s",
         hint="the same create continues it; `pymachine rm` removes it",
@@ -120,32 +119,26 @@ def wait_running(account: AwsAccount, ec2: Ec2, clock: Clock, progress: Callable
 
 @dataclass
 class _Wait:
-    """How long it goes on already, and what was told of it."""
+    """Since when it runs, and what was told of it."""
 
     ec2: Ec2
-    begun: float
     running_since: float | None = None
     told: str = ""
-    pause: float = 1.6
 
-    def is_over(self, found: Described, now: float) -> bool:
+    def is_over(self, found: Described, passed: float) -> bool:
         state = state_of(found)
         if state in _ENDED:
             raise _end_of(self.ec2, found)
         if state != "running":
             return False
-        self.running_since = now if self.running_since is None else self.running_since
-        return bool(address_of(self.ec2.address, found)) or now - self.running_since >= ADDRESS_LAG
+        self.running_since = passed if self.running_since is None else self.running_since
+        return bool(address_of(self.ec2.address, found)) or passed - self.running_since >= ADDRESS_LAG
 
     def tell(self, found: Described | None, progress: Callable[[str], None]) -> None:
         state = state_of(found) if found else "not shown yet"
         if state != self.told:
             progress(f"{self.ec2.instance} is {state}")
         self.told = state
-
-    def next_pause(self) -> float:
-        self.pause = min(self.pause * 1.25, 5.0)
-        return self.pause
 
 
 def _end_of(ec2: Ec2, found: Described) -> DriverError:

@@ -169,10 +169,11 @@ class Launch:
     def _run_on(self, found: Described) -> Described:
         if not self._ec2.user:
             self._keep(user=self._user_of(found))
-        end = self._clock.now() + describe.PATIENCE
-        while describe.state_of(found) == "stopping" and self._clock.now() < end:
-            self._clock.sleep(2.0)
-            found = describe.find_instance(self._account, self._ec2.instance) or found
+        for passed in self._clock.ticks(describe.PATIENCE, 2.0):
+            if passed:
+                found = describe.find_instance(self._account, self._ec2.instance) or found
+            if describe.state_of(found) != "stopping":
+                break
         if describe.state_of(found) == "stopped":
             what, ids = f"start {self._ec2.instance}", [self._ec2.instance]
             describe.insist(lambda: self._account.change("start_instances", what, InstanceIds=ids), self._clock)

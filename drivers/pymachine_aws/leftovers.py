@@ -171,16 +171,18 @@ class _Discarding:
 
     def _insist(self, leftover: Leftover, remove: Callable[[], object]) -> None:
         """Remove, again while something that is on its way out still holds it."""
-        end = self.clock.now() + RELEASE
-        while True:
+        failure: ApiError | None = None
+        for _ in self.clock.ticks(RELEASE, PAUSE):
             try:
                 return insist(remove, self.clock)
             except ApiError as error:
                 if _is_gone(error):
                     return None
-                if leftover.kind != GROUP or error.code not in IN_USE or self.clock.now() > end:
+                if leftover.kind != GROUP or error.code not in IN_USE:
                     raise _explained(error, leftover) from error
-            self.clock.sleep(PAUSE)
+                failure = error
+        assert failure is not None, "it was tried"
+        raise _explained(failure, leftover) from failure
 
 
 def _may_need(handle: Handle, group: Described) -> bool:

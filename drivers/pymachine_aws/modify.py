@@ -174,8 +174,7 @@ def _explained(error: ApiError, volume: str) -> DriverError:
 
 
 def _await_shape(account: AwsAccount, volume: str, clock: Clock) -> None:
-    end = clock.now() + RESHAPING
-    while clock.now() < end:
+    for _ in clock.ticks(RESHAPING, PAUSE):
         what, key = f"look at the change of {volume}", "VolumesModifications"
         found = list(account.pages("describe_volumes_modifications", key, what, VolumeIds=[volume]))
         state = str(found[-1].get("ModificationState", "")) if found else ""
@@ -183,7 +182,6 @@ def _await_shape(account: AwsAccount, volume: str, clock: Clock) -> None:
             return
         if state == "failed":
             raise DriverError(f"EBS could not change {volume}: {found[-1].get('StatusMessage') or 'no reason given'}")
-        clock.sleep(PAUSE)
     raise DriverError(f"EBS has not changed {volume} within {RESHAPING:.0f} s", hint="apply again continues waiting")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymachine.clock import Clock
+from pymachine.clock import Clock, growing
 from pymachine.driver import NOBODY, Listener
 from pymachine.errors import DriverError, NotSupported, Unreachable
 from pymachine.transport.dial import dial
@@ -47,10 +47,7 @@ class Watch:
 
     def ticks(self, seconds: float, pause: float = PAUSE) -> Iterator[float]:
         """Yield the seconds that have passed, every ``pause`` or sooner at first, until ``seconds`` are over."""
-        begun = self.clock.now()
-        while (passed := self.clock.now() - begun) < seconds:
-            yield passed
-            self.clock.sleep(min(pause, 1.0 + passed / 5))
+        return self.clock.ticks(seconds, growing(min(pause, 1.0), 1.2, pause))
 
 
 def start(

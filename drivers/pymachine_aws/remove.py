@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from functools import partial
 
-from pymachine.clock import Clock
+from pymachine.clock import Clock, growing
 from pymachine.errors import DriverError
 from pymachine_aws import describe, key_pairs, security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
@@ -96,16 +96,14 @@ class _Removal:
             security_group.delete_unused(self._account, vpc, self._clock)
 
     def _wait_for_the_end(self) -> None:
-        end, pause = self._clock.now() + ENDING, 2.0
-        while left := [each for each in self._look() if describe.state_of(each) != "terminated"]:
-            if self._clock.now() > end:
-                ids = ", ".join(each["InstanceId"] for each in left)
-                raise DriverError(
-                    f"{ids} is still shutting down after {ENDING:.0f} s, and uses our security group",
-                    hint="the same rm, later, removes the group as well",
-                )
-            self._clock.sleep(pause)
-            pause = min(pause * 1.25, 5.0)
+        for _ in self._clock.ticks(ENDING, growing(2.0, 1.25, 5.0)):
+            left = [each["InstanceId"] for each in self._look() if describe.state_of(each) != "terminated"]
+            if not left:
+                return
+        raise DriverError(
+            f"{', '.join(left)} is still shutting down after {ENDING:.0f} s, and uses our security group",
+            hint="the same rm, later, removes the group as well",
+        )
 
 
 def protected(instance: str, region: str) -> DriverError:

@@ -67,14 +67,15 @@ def _insisted(change: Callable[[], T], clock: Clock) -> T:
 
 def delete_unused(account: AwsAccount, vpc: str, clock: Clock) -> None:
     """Delete our group of a VPC unless another machine has it; what EC2 does not let go in time stays."""
-    end = clock.now() + RELEASE
-    while (group := find(account, vpc)) and not users(account, str(group["GroupId"])) and clock.now() < end:
+    for _ in clock.ticks(RELEASE, 3.0):
+        group = find(account, vpc)
+        if not group or users(account, str(group["GroupId"])):
+            return
         try:
             account.change("delete_security_group", "delete the security group", GroupId=group["GroupId"])
         except (ApiError, Unsure) as error:
             if isinstance(error, ApiError) and error.code not in IN_USE | GROUP_GONE and not is_throttled(error):
                 raise
-            clock.sleep(3.0)
         else:
             return
 

@@ -12,7 +12,7 @@ from pymachine.model import State
 from pymachine.parallel import spread
 from pymachine_aws import tags
 from pymachine_aws.api import AwsAccount
-from pymachine_aws.describe import Described, address_of, addresses_of, asked_until, look, state_of
+from pymachine_aws.describe import Described, address_of, addresses_of, asked_within, look, state_of
 from pymachine_aws.handle import Ec2
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
@@ -114,7 +114,7 @@ class _Asking:
 
     def answer(self) -> _Found:
         # The last try needs time for its answer, or nobody hears why it failed.
-        return asked_until(self.clock.now() + self.deadline * RETRYING, self._ask, self.clock)
+        return asked_within(self.deadline * RETRYING, self._ask, self.clock)
 
     def _ask(self) -> _Found:
         account = self.account(self.group[0], self.deadline)

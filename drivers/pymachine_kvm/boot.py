@@ -6,13 +6,13 @@ import logging
 import queue
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from pymachine.clock import REAL
 from pymachine.errors import DriverError, PymachineError
 from pymachine_kvm import libvirt_api
 from pymachine_kvm.boot_log import SSH, Lines, Story, begins_rescue
@@ -278,13 +278,10 @@ def _given_up(domain: Domain, resets: Resets, put: Callable[[Seen], None]) -> Bo
 
 
 def _arrived(seen: queue.SimpleQueue[Seen], story: Story, reached: Callable[[], bool], patience: float) -> bool:
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
+    for _ in REAL.ticks(patience, KNOCK_EVERY):
         _tell(_waiting(seen), story)
         if reached():
             return True
-        time.sleep(KNOCK_EVERY)
-    _tell(_waiting(seen), story)
     return False
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from pymachine.clock import REAL
 from pymachine.errors import PymachineError
 from pymachine.templates import render
 from pymachine_kvm.boot import POLL, BootEnded, GuestConsole, why_stopped
@@ -93,13 +93,11 @@ def _watch(conn: Connection, domain: Domain, deadline: float) -> str:
     try:
         with translated("watching a guest under hardware virtualisation"):
             domain.resume()
-            end = time.monotonic() + deadline
-            while time.monotonic() < end:
+            for _ in REAL.ticks(deadline, POLL):
                 if any(progress.shown_by(line) for line in console.read()):
                     return ""
                 if stopped := _stopped(domain):
                     return stopped.reason
-                time.sleep(POLL)
     finally:
         console.close()
     return f"a Linux guest printed {progress.so_far()} within {deadline:.0f} s"

@@ -74,17 +74,18 @@ def cut(domain: Domain, *, clock: Clock = REAL) -> None:
 
     libvirt gives up on a QEMU that does not end within some seconds, so it is asked for longer.
     """
-    module = libvirt()
-    for passed in clock.ticks(KILL_PATIENCE, POLL):
+    failure: Exception | None = None
+    for _ in clock.ticks(KILL_PATIENCE, POLL):
         try:
             domain.destroy()
-        except module.libvirtError as error:
+        except libvirt().libvirtError as error:
             if code_of(error) in (OPERATION_INVALID, NO_DOMAIN):
                 return
-            if passed >= KILL_PATIENCE:
-                raise
+            failure = error
         else:
             return
+    assert failure is not None, "it was tried"
+    raise failure
 
 
 def _create(domain: Domain) -> None:

@@ -19,15 +19,14 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
     def ticks(self, seconds: float, pause: float | Iterable[float]) -> Iterator[float]:
-        """Yield the seconds that have passed: at once, after each pause, and a last time once ``seconds`` are over.
+        """Yield the seconds that have passed: at once and after each pause, a last time when ``seconds`` are over.
 
-        ``pause`` is one length, or each in turn, of which the last stays.
+        A look that ends after that is the last. ``pause`` is one length, or each in turn, of which the last stays.
         """
         limit, lengths = Deadline(seconds, self), _endless(pause)
         while True:
-            is_over = limit.passed
-            yield max(limit.spent, seconds) if is_over else limit.spent
-            if is_over:
+            yield limit.spent
+            if limit.passed:
                 return
             self.sleep(min(next(lengths), limit.left))
 

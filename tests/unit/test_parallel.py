@@ -126,6 +126,14 @@ def test_a_wait_of_no_time_looks_once() -> None:
     assert time.slept == []
 
 
+def test_a_look_that_ends_when_time_is_up_is_the_last() -> None:
+    time, looks = Time(), 0
+    for _ in time.clock.ticks(50.0, 1.0):
+        looks += 1
+        time.sleep(30.0)
+    assert looks == 2
+
+
 def test_the_last_of_several_pauses_stays() -> None:
     time = Time()
     list(time.clock.ticks(8.0, (0.5, 1.0, 3.0)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pymachine.clock import REAL
 from pymachine.errors import DeadlineExceeded
 
 POLL = 0.2
@@ -20,22 +20,22 @@ def held(path: Path, *, deadline: float = 3600.0, waiting: Callable[[], None] | 
 
     The file may be removed by whoever holds it. Raises ``DeadlineExceeded`` after ``deadline`` seconds.
     """
-    end = time.monotonic() + deadline
     descriptor = _open(path)
     try:
-        while not (_taken(descriptor) and _is_at(descriptor, path)):
-            if waiting is not None:
-                waiting()
-                waiting = None
-            if time.monotonic() > end:
-                raise DeadlineExceeded(
-                    f"another process has been working on {path.stem} for too long",
-                    hint=f"`fuser {path}` shows which",
-                )
-            time.sleep(POLL)
+        for _ in REAL.ticks(deadline, POLL):
             if not _is_at(descriptor, path):
                 os.close(descriptor)
                 descriptor = _open(path)
+            if _taken(descriptor) and _is_at(descriptor, path):
+                break
+            if waiting is not None:
+                waiting()
+                waiting = None
+        else:
+            raise DeadlineExceeded(
+                f"another process has been working on {path.stem} for too long",
+                hint=f"`fuser {path}` shows which",
+            )
         yield
     finally:
         os.close(descriptor)
