@@ -151,14 +151,14 @@ BORDERS: list[tuple[Any, Callable[[Any], object]]] = [
 
 
 @pytest.mark.parametrize(("document", "use"), BORDERS)
-def test_what_an_engine_answers_is_read(document: Any, use: Callable[[Any], None]) -> None:
+def test_what_an_engine_answers_is_read(document: Any, use: Callable[[Any], object]) -> None:
     use(document)
 
 
 @pytest.mark.parametrize(("document", "use"), BORDERS)
 @given(data=st.data())
 def test_anything_in_its_place_is_read_or_refused(
-    document: Any, use: Callable[[Any], None], data: st.DataObject
+    document: Any, use: Callable[[Any], object], data: st.DataObject
 ) -> None:
     for path in data.draw(st.lists(st.sampled_from(places(document)), min_size=1, max_size=2)):
         junk = data.draw(JUNK)
