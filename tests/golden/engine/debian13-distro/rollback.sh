@@ -391,15 +391,18 @@ answers_without_tls() {
 
 # True if the engine's next start would open the port without asking for certificates.
 would_open() {
-    ! grep -Eqs '"tlsverify": *true' "$config" || return 1
-    ! grep -Eqs "\"tcp://[^\"]*:$port\"" "$config" || return 0
+    # Blanks may be anywhere between keys and values, and a slash may be escaped.
+    dense=$(tr -d ' \t\r\n' <"$config" 2>/dev/null | sed 's|\\/|/|g')
+    case $dense in *'"tlsverify":true'*) return 1 ;; esac
+    ! printf '%s\n' "$dense" | grep -Eq "\"tcp://[^\"]*:$port\"" || return 0
     [ "$init" = systemd ] || return 1
     words=$(systemctl show -p ExecStart --value "$unit")
     case $words in
+        *--tlsverify=[fF0]*) ;;
         *--tlsverify*) return 1 ;;
-        *tcp://*:"$port "*) return 0 ;;
-        *) return 1 ;;
     esac
+    case $words in *tcp://*:"$port "*) return 0 ;; esac
+    return 1
 }
 
 # Whatever could not be put back: a port without TLS is closed, now and for the next start.
