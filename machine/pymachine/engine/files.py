@@ -45,8 +45,7 @@ def _of_unit(facts: HostFacts, *, environment: bool) -> list[str]:
 
 
 def _of_name(hostname: str, facts: HostFacts) -> list[str]:
-    lines = [words for line in facts.etc_hosts.splitlines() if (words := line.split())[:1] == ["127.0.1.1"]]
-    named = len(lines) == 1 and lines[0][1:2] == [hostname]
+    named = any(line.split()[:2] == ["127.0.1.1", hostname] for line in facts.etc_hosts.splitlines())
     return [
         *([] if facts.etc_hostname == f"{hostname}\n" else [ETC_HOSTNAME]),
         *([] if named else [ETC_HOSTS]),
@@ -57,3 +56,16 @@ def _of_packages(source: EngineSource, facts: HostFacts) -> tuple[str, ...]:
     if source.kind != "docker" or source.own_repo or facts.engine is not None:
         return ()
     return APT_FILES if source.repo and source.repo.suite else RPM_FILES
+
+
+def loopback_line(etc_hosts: str, hostname: str) -> str | None:
+    """Return the line of 127.0.1.1 that names the host, None where there is none (``engine/_hosts.sh.j2``)."""
+    for line in etc_hosts.splitlines():
+        address, *names = line.partition("#")[0].split() or ("",)
+        if address == "127.0.1.1" and any(_is_own(name, hostname) for name in names):
+            return line
+    return None
+
+
+def _is_own(name: str, hostname: str) -> bool:
+    return bool(hostname) and (name == hostname or name.startswith(f"{hostname}.") or hostname.startswith(f"{name}."))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pymachine.engine import checks
 from pymachine.engine.configuration import ConfigPlan, plan_config
 from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect, effects_of
-from pymachine.engine.files import files_of_setup
+from pymachine.engine.files import files_of_setup, loopback_line
 from pymachine.engine.firewall import FirewallPlan, plan_firewall, told_of_ufw
 from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import fate_of_containers, stops_containers
@@ -215,7 +215,9 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         added=plan.config.added,
         hostname=plan.hostname or (previous.hostname if previous else None),
         hostname_before=previous.hostname_before if previous and renamed_before else facts.hostname,
-        hosts_before=previous.hosts_before if previous and renamed_before else _loopback_line(facts.etc_hosts),
+        hosts_before=previous.hosts_before
+        if previous and renamed_before
+        else loopback_line(facts.etc_hosts, facts.hostname),
         hostname_text=previous.hostname_text if previous and renamed_before else facts.etc_hostname,
         hostname_created=previous.hostname_created if previous and renamed_before else facts.etc_hostname is None,
         group_users=_members(previous, plan.group_user),
@@ -240,11 +242,6 @@ def _environment_digest(machine_id: str, *pairs: tuple[tuple[str, str], ...]) ->
 
 def _text(content: bytes | None) -> str | None:
     return None if content is None else content.decode("utf-8-sig")
-
-
-def _loopback_line(etc_hosts: str) -> str | None:
-    """Return the line that names the host itself, Debian's 127.0.1.1."""
-    return next((line for line in etc_hosts.splitlines() if line.split()[:1] == ["127.0.1.1"]), None)
 
 
 def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:

@@ -333,6 +333,54 @@ wait_for_port() {
         sleep 0.2
     done
 }
+# The line of 127.0.1.1 in /etc/hosts that names the host. Other lines of that address, other names and the comment in the
+# line stay.
+
+# own_names: functions of awk. is_own(word, host): whether it is the host's name, long or short.
+own_names='
+    function is_own(word, host) {
+        return host != "" && (word == host || index(word, host ".") == 1 || index(host, word ".") == 1)
+    }
+    function others(line, host, known,   at, comment, count, word, n, kept) {
+        if (at = index(line, "#")) { comment = " " substr(line, at); line = substr(line, 1, at - 1) }
+        count = split(line, word, " ")
+        for (n = 2; n <= count; n++)
+            if (!is_own(word[n], name) && !is_own(word[n], host) && index(known " ", " " word[n] " ") == 0)
+                kept = kept " " word[n]
+        return kept (index(known, "#") ? "" : comment)
+    }
+    function names(line, host,   count, word, n) {
+        sub(/#.*/, "", line)
+        count = split(line, word, " ")
+        if (word[1] != "127.0.1.1") return 0
+        for (n = 2; n <= count; n++) if (is_own(word[n], name) || is_own(word[n], host)) return 1
+        return 0
+    }
+'
+
+# rename_in_hosts FILE NAME OLD: prints the file with that name for the host.
+rename_in_hosts() {
+    awk -v name="$2" -v old="$3" "$own_names"'
+        BEGIN { short = name; sub(/\..*/, "", short); line = "127.0.1.1\t" name (short != name ? " " short : "") }
+        !done && names($0, old) { print line others($0, old, ""); done = 1; next }
+        { print }
+        END { if (!done) print line }' "$1"
+}
+
+# restore_in_hosts FILE NAME BEFORE: prints the file with the line that was there before, and with what came to ours since.
+restore_in_hosts() {
+    awk -v name="$2" -v before="$3" "$own_names"'
+        !done && $1 == "127.0.1.1" && $2 == name {
+            done = 1
+            known = before
+            gsub(/[ \t]+/, " ", known)
+            more = others($0, "", known)
+            if (before != "") print before more
+            else if (more != "") print "127.0.1.1" more
+            next
+        }
+        { print }' "$1"
+}
 # Prints the unit's own command line as found, with our socket added. $1: our drop-in, $2: the socket, $3: the flags that
 # protect it. One line of one file has both, so that no moment and no power cut can part them.
 command_line() {
@@ -681,7 +729,8 @@ check_config() {
 
 name_host() {
     name=node1
-    if [ "$(cat /proc/sys/kernel/hostname)" != "$name" ]; then
+    former=$(cat /proc/sys/kernel/hostname)
+    if [ "$former" != "$name" ]; then
         note "setting the host name to $name"
         [ -f "$backup/hostname" ] || cat /proc/sys/kernel/hostname >"$backup/hostname"
         set_live_hostname "$name"
@@ -690,11 +739,8 @@ name_host() {
     keep /etc/hostname
     place_aside "$here/hostname" /etc/hostname 644
     keep /etc/hosts
-    awk -v name="$name" '
-        BEGIN { short = name; sub(/\..*/, "", short); line = "127.0.1.1\t" name (short != name ? " " short : "") }
-        $1 == "127.0.1.1" { if (!done++) print line; next }
-        { print }
-        END { if (!done) print line }' "$(if [ -f /etc/hosts ]; then echo /etc/hosts; else echo /dev/null; fi)" >"$here/hosts"
+    rename_in_hosts "$(if [ -f /etc/hosts ]; then echo /etc/hosts; else echo /dev/null; fi)" "$name" \
+        "$(cat "$backup/hostname" 2>/dev/null || echo "$former")" >"$here/hosts"
     place_aside "$here/hosts" /etc/hosts 644
 }
 
