@@ -47,7 +47,7 @@ class FakePrograms:
     composes: bool = True
     complaint: str = ""
     deployed: Callable[[str, bytes], None] | None = None
-    up: Callable[[str, str, Sequence[str]], None] | None = None
+    up: Callable[[str, str, Mapping[str, int]], None] | None = None
     codes: dict[str, int] = field(default_factory=dict)
 
     def run(
@@ -79,7 +79,8 @@ class FakePrograms:
             self.deployed(words[-1], given or b"{}")
         if "up" in words and self.up is not None and not code:
             services = yaml.safe_load(Path(words[words.index("-f") + 1]).read_text())["services"]
-            self.up(words[words.index("-p") + 1], urlsplit(environ["DOCKER_HOST"]).hostname or "", list(services))
+            counts = {name: (one.get("deploy") or {}).get("replicas", 1) for name, one in services.items()}
+            self.up(words[words.index("-p") + 1], urlsplit(environ["DOCKER_HOST"]).hostname or "", counts)
         return CompletedProgram(code, ("it did not work",) if code else ())
 
     def _composed(self, words: list[str]) -> CompletedProgram:
@@ -166,10 +167,12 @@ class FleetWorld(SwarmWorld):
                     running = 0 if failure else wanted
                     swarm.services[full] = Service(full, full, stack, wanted, running, failure=failure)
 
-    def _up(self, project: str, address: str, services: Sequence[str]) -> None:
-        """Have a container run of each service, but for those that are ``ill``."""
+    def _up(self, project: str, address: str, services: Mapping[str, int]) -> None:
+        """Have so many containers run of each service, but for those that are ``ill``."""
         found = [
-            self.ill.get(name, Container(name, f"{project}-{name}-1", project, name, "running")) for name in services
+            self.ill.get(name, Container(f"{name}{number}", f"{project}-{name}-{number}", project, name, "running"))
+            for name, count in services.items()
+            for number in range(1, count + 1)
         ]
         with self.clusters.host(address) as host:
             others = [one for one in host.containers if one.project != project]

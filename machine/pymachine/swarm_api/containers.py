@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pymachine.swarm_api.api_types import ApiContainer, ApiContainerState, ApiHealth, short
+from pymachine.swarm_api.services import Replicas
 
 PROJECT_LABEL = "com.docker.compose.project"  # what Compose puts on the containers that it makes
 SERVICE_LABEL = "com.docker.compose.service"
@@ -46,7 +48,7 @@ class Container:
     def in_words(self) -> str:
         """Return what is to be said of one that is not settled."""
         if not self.id:
-            return "it does not exist"
+            return self.error or "it does not exist"
         if self.state == "running":
             told = f"it is {self.health}" if self.health not in ("", "healthy") else "it restarts repeatedly"
         else:
@@ -54,15 +56,19 @@ class Container:
         return f"{told}: {self.error}" if self.error else told
 
 
-def missing_from(project: str, service: str) -> Container:
-    """Return what stands for a service that has no container."""
-    return Container("", f"{project}-{service}", project, service, "missing")
+def missing_from(project: str, service: str, error: str = "") -> Container:
+    """Return what stands for a service that has no container, or too few as ``error`` says."""
+    return Container("", f"{project}-{service}", project, service, "missing", error=error)
 
 
-def unsettled_in(project: str, services: Sequence[str], found: Sequence[Container]) -> list[Container]:
-    """Return the containers of a project that are not as they should be, and its services that have none."""
-    there = {container.service for container in found}
-    missing = [missing_from(project, service) for service in services if service not in there]
+def unsettled_in(project: str, asked: Mapping[str, Replicas], found: Sequence[Container]) -> list[Container]:
+    """Return the containers of a project that are not as they should be, and its services that have too few."""
+    counts = Counter(container.service for container in found)
+    missing = [
+        missing_from(project, service, f"{there} of {count.least} containers exist" if there else "")
+        for service, count in asked.items()
+        if (there := counts[service]) < count.least
+    ]
     return [*(container for container in found if not container.settled), *missing]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymachine.swarm_api.api_types import ApiService, ApiServiceMode, ApiTask, read, short
@@ -28,11 +28,24 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many tasks or containers the files of a stack ask for: ``least``, and ``most`` where they say a number."""
+
+    least: int = 1
+    most: int | None = None
+
+    def allow(self, count: int) -> bool:
+        """Whether so many are as asked for."""
+        return self.least <= count and (self.most is None or count <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service of a stack.
 
     ``wanted`` is how many tasks shall run, or be completed by a ``job``; ``running`` how many do, or are. ``update``
     is the state of its last update as the Engine API names it, empty where there was none. ``failure`` is the last.
+    ``asked`` is what the files of its stack say of ``wanted``, which somebody may have scaled since.
     """
 
     id: str
@@ -43,11 +56,13 @@ class Service:
     job: bool = False
     update: str = ""
     failure: Failure | None = None
+    asked: Replicas = field(default=Replicas(0), kw_only=True)
 
     @property
     def settled(self) -> bool:
         """Whether it is as it was asked to be."""
-        return self.running >= self.wanted and self.update not in (*UPDATING, *GIVEN_UP)
+        complete = self.running >= self.wanted and self.asked.allow(self.wanted)
+        return complete and self.update not in (*UPDATING, *GIVEN_UP)
 
     @property
     def replicas(self) -> str:
@@ -58,6 +73,8 @@ class Service:
         """Return what is to be said of one that is not settled."""
         if not self.id:
             return "it does not exist"
+        if not self.asked.allow(self.wanted):
+            return f"it was scaled to {self.wanted}, and its files say {self.asked.least}"
         verb = "are completed" if self.job else "run"
         told = f"{self.running} of {self.wanted} tasks {verb}"
         if self.update in GIVEN_UP or (self.update in UPDATING and self.running >= self.wanted):
@@ -70,10 +87,10 @@ def missing_as(stack: str, name: str) -> Service:
     return Service("", name, stack, 1, 0)
 
 
-def unsettled_of(stack: str, names: Sequence[str], found: Sequence[Service]) -> list[Service]:
+def unsettled_of(stack: str, asked: Mapping[str, Replicas], found: Sequence[Service]) -> list[Service]:
     """Return the services of a stack that are not as they should be, those that are missing among them."""
     there = {service.name: service for service in found if service.stack == stack}
-    wanted = [there.get(name) or missing_as(stack, name) for name in names]
+    wanted = [replace(there.get(name) or missing_as(stack, name), asked=count) for name, count in asked.items()]
     return [service for service in wanted if not service.settled]
 
 

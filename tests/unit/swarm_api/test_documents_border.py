@@ -17,7 +17,7 @@ from pymachine.swarm_api.containers import container_of, parsed, unsettled_in, w
 from pymachine.swarm_api.documents import cluster_of, node_of, spec_with, standing_of, subnets_of
 from pymachine.swarm_api.log_frames import last_lines
 from pymachine.swarm_api.protocol import SwarmSettings
-from pymachine.swarm_api.services import service_of, unsettled_of
+from pymachine.swarm_api.services import Replicas, service_of, unsettled_of
 from pymachine.swarm_api.view import ClusterView, Member, node_document, wanted_labels
 
 INFO = {
@@ -119,7 +119,7 @@ def use_swarm(document: Any) -> None:
 
 def use_service(document: Any) -> None:
     service = service_of(document, read_all(ApiTask, TASKS))
-    assert unsettled_of("shop", ["shop_web"], [service])
+    assert unsettled_of("shop", {"shop_web": Replicas(2, 2)}, [service])
 
 
 def use_tasks(document: Any) -> None:
@@ -131,7 +131,7 @@ def use_tasks(document: Any) -> None:
 def use_container(document: Any) -> None:
     found = read(ApiContainer, document)
     box = container_of(found, parsed("2026-01-01T00:00:09Z") if was_restarted(found) else None)
-    assert all(one.in_words() for one in unsettled_in("shop", ["db"], [box]))
+    assert all(one.in_words() for one in unsettled_in("shop", {"db": Replicas()}, [box]))
 
 
 def use_networks(document: Any) -> None:

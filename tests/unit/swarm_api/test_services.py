@@ -23,7 +23,7 @@ from pymachine.swarm_api import connect
 from pymachine.swarm_api.api_types import ApiTask, read_all
 from pymachine.swarm_api.containers import Container, missing_from
 from pymachine.swarm_api.protocol import ClusterEngine
-from pymachine.swarm_api.services import Failure, Service, service_of, unsettled_of
+from pymachine.swarm_api.services import Failure, Replicas, Service, service_of, unsettled_of
 from pymachine.swarm_api.view import ClusterView
 from unit.fleets import fleet, kinds, stack
 from unit.fleetworld import FleetWorld, machine
@@ -96,7 +96,7 @@ def test_an_update_that_did_not_end_well_is_not_settled(state: str) -> None:
 
 
 def test_a_service_that_is_missing_is_not_settled() -> None:
-    (missing,) = unsettled_of("shop", ["shop_web"], [Service("s", "shop_web", "another", 1, 1)])
+    (missing,) = unsettled_of("shop", {"shop_web": Replicas()}, [Service("s", "shop_web", "another", 1, 1)])
     assert missing.in_words() == "it does not exist"
 
 
@@ -303,7 +303,7 @@ def test_plan_drift_and_status_see_containers_that_do_not_run(
     assert [(one.machine, one.part, one.detail, one.unseen) for one in found] == [("shop", "stack", told, False)]
     shown = overview(local, [*records, "shop"], world.tools, 5.0).services
     rows = {row.name: (row.replicas, row.remark) for row in shown}
-    assert rows["shop-web"] == ("1/1", "")
+    assert rows["shop-web"] == ("3/3", "")
     assert rows.get("shop-db") == (("0/1", told) if container else None)
     assert not world.apply(local).unfinished
     assert world.plan(local).changes_nothing

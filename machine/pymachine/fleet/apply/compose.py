@@ -14,17 +14,23 @@ from typing import Any
 
 from pymachine import expansion
 from pymachine.errors import PymachineError
-from pymachine.fleet.apply.compose_variables import Missing, missing
+from pymachine.fleet.apply.compose_variables import Missing, missing, variables
 from pymachine.fleet.apply.private_files import private_folder, quoted, write
 from pymachine.fleet.apply.subprocesses import CompletedProgram, NotInstalled, RunProgram
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan.observed import Unresolved, Why
 from pymachine.shell import docker_environ
+from pymachine.swarm_api.services import Replicas
 
 DEADLINE = 120.0  # seconds: an `include` may be fetched from afar
 OLDEST = 2  # the first that is a plugin of the client, and prints JSON
-# Variables of the docker client itself: those of a stack that are called so do not replace them.
-_CLIENTS_OWN = re.compile(r"PATH|HOME|DOCKER_.*")
+# What the docker client and its plugins need of their own environment: a stack's variables do not replace it.
+_CLIENTS_OWN = re.compile(
+    "PATH|HOME|DOCKER_(API_VERSION|AUTH_CONFIG|BUILDKIT|CERT_PATH|CONFIG|CONTENT_TRUST|CONTENT_TRUST_SERVER|CONTEXT"
+    "|CUSTOM_HEADERS|DEFAULT_PLATFORM|HIDE_LEGACY_COMMANDS|HOST|TLS|TLS_VERIFY)"
+)
+_YES = ("1", "t", "true", "y", "yes")
+_OF_MACHINE = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")  # set where the client speaks to a machine
 _VERSION = re.compile(r"v?(\d+)\.\d+")
 _INSTALL = "install Docker's Compose plugin (docker-compose-plugin or docker-compose) on this computer"
 
@@ -50,12 +56,15 @@ class Composed:
         found.update(json.dumps({"build": stack.build, "prune": stack.prune}).encode())
         return found.hexdigest()
 
-    def services(self, stack: StackSpec) -> list[str]:
-        """Return what the services that shall run are called: in a Swarm, or by Compose for a stack on a machine."""
+    def services(self, stack: StackSpec) -> dict[str, Replicas]:
+        """Return the services that shall run, as they are called in a Swarm, or by Compose for a stack on a machine,
+        with how many tasks or containers of each.
+        """
         services = self.document.get("services") or {}
         if stack.on:
-            return [name for name, one in services.items() if _replicas(one) != 0]
-        return [f"{stack.name}_{name}" for name in services]
+            given = {name: one.get("scale", _deploy(one).get("replicas")) for name, one in services.items()}
+            return {name: _replicas(count) for name, count in given.items() if count != 0}
+        return {f"{stack.name}_{name}": _tasks(_deploy(one)) for name, one in services.items()}
 
     @property
     def builds(self) -> dict[str, bool]:
@@ -64,10 +73,19 @@ class Composed:
         return {name: bool(one.get("image")) for name, one in services.items() if one.get("build")}
 
 
-def _replicas(service: Mapping[str, Any]) -> Any:
-    """Return how many containers Compose makes of a service; None where nothing says."""
-    deploy = service.get("deploy")
-    return service.get("scale", deploy.get("replicas") if isinstance(deploy, dict) else None)
+def _deploy(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = service.get("deploy")
+    return found if isinstance(found, dict) else {}
+
+
+def _tasks(deploy: Mapping[str, Any]) -> Replicas:
+    """Return how many tasks a service has; a global one has one on each node that it may run on."""
+    return Replicas(0) if str(deploy.get("mode", "")).startswith("global") else _replicas(deploy.get("replicas"))
+
+
+def _replicas(count: Any) -> Replicas:
+    """Return a number of replicas; where none is given there is one, and somebody may make more of it."""
+    return Replicas(count, count) if isinstance(count, int) and count >= 0 else Replicas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,8 @@ class Compose:
 
         They are in no environment and on no command line. Raises ``PymachineError`` where that cannot be written.
         """
-        given = [*_env_files(stack)]
+        # Naming a file takes away those that Compose reads where none is named.
+        given = [*stack.env_files] or (self._default(stack) if stack.environment else [])
         files = [word for path in stack.files for word in ("-f", path)]
         with private_folder() as folder:
             if stack.environment:
@@ -126,7 +145,7 @@ class Compose:
     def _default(self, stack: StackSpec) -> list[str]:
         """Return the files of variables that Compose reads where none is named."""
         named = self.environ.get("COMPOSE_ENV_FILES", "")
-        if named or self.environ.get("COMPOSE_DISABLE_ENV_FILE"):
+        if named or self.environ.get("COMPOSE_DISABLE_ENV_FILE", "").strip().lower() in _YES:
             return [name for name in named.split(",") if name]
         beside = _beside(stack)
         return [str(beside)] if beside.is_file() else []
@@ -141,12 +160,24 @@ class Compose:
             without = missing(words, ended.lines, self._default(stack), partial(self._config, stack))
             if without is not None:
                 return _unset(stack, without)
+            taken = self._taken(stack, words)
+            if taken:
+                return _not_the_stacks(stack, taken)
             document = _document(ended.output)
             return Composed(document, self._contents(stack, document, words))
         except NotInstalled as error:
             return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
         except PymachineError as error:
             return Unresolved(Why.NOT_ASKED, f"{stack.name}: {error.message}", error.hint or "")
+
+    def _taken(self, stack: StackSpec, words: Sequence[str]) -> list[str]:
+        """Return the variables of a stack whose value its files do not get, since the client itself has another."""
+        environ = {**self.environ_of(stack), **(dict.fromkeys(_OF_MACHINE, "") if stack.on else {})}
+        mine = [name for name, text in stack.environment.items() if environ.get(name, text) != text]
+        if not mine:
+            return []
+        used = variables(words, partial(self._config, stack))
+        return [name for name in mine if name in used]
 
     def _contents(self, stack: StackSpec, document: Mapping[str, Any], words: Sequence[str]) -> dict[str, bytes]:
         """Read what configs and secrets are made of: files, texts, and variables, which Compose knows."""
@@ -183,14 +214,6 @@ class Compose:
         self, words: list[str], environ: Mapping[str, str], folder: Path | None = None, given: bytes | None = None
     ) -> CompletedProgram:
         return self.run(words, environ, deadline=DEADLINE, folder=folder, given=given, apart=True)
-
-
-def _env_files(stack: StackSpec) -> tuple[str, ...]:
-    """Files of variables; `.env` beside the first Compose file only where no other is named, as Compose has it."""
-    if stack.env_files or not stack.environment:
-        return stack.env_files
-    beside = _beside(stack)
-    return (str(beside),) if beside.is_file() else ()
 
 
 def _beside(stack: StackSpec) -> Path:
@@ -240,6 +263,15 @@ def _unset(stack: StackSpec, without: Missing) -> Unresolved:
         Why.REFUSED,
         f"stack {stack.name} uses {', '.join(names)}{more}, which {'has' if len(names) == 1 else 'have'} no value",
         f"set it in `environment` or `env_file`, or write ${{{names[0]}-}} for an empty one and $$ for a dollar sign",
+    )
+
+
+def _not_the_stacks(stack: StackSpec, names: Sequence[str]) -> Unresolved:
+    told = ", ".join(names)
+    return Unresolved(
+        Why.REFUSED,
+        f"stack {stack.name} sets {told}, of which the docker client needs another value for itself",
+        "use another name in the files and in `environment`",
     )
 
 

@@ -81,20 +81,28 @@ class _Question:
 
     def variables(self) -> dict[str, str]:
         """Return the variables that may lack a value, with their defaults."""
-        ended = self.ask([*self.words, "config", "--variables", "--format", "json"], None)
-        _said(ended)
-        try:
-            found = dict(_defaults(parse_json(ended.output)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise CouldNotAsk("what `docker compose config --variables` printed is not a list of variables") from None
-        return found
+        return {
+            name: default for name, (default, required) in variables(self.words, self.ask).items() if not required
+        }
 
 
-def _defaults(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def variables(words: Sequence[str], ask: Ask) -> dict[str, tuple[str, bool]]:
+    """Return the variables in a stack's files, each with its default and whether a value is required.
+
+    Raises ``CouldNotAsk``, and what ``ask`` raises.
+    """
+    ended = ask([*words, "config", "--variables", "--format", "json"], None)
+    _said(ended)
+    try:
+        return dict(_defaults(parse_json(ended.output)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CouldNotAsk("what `docker compose config --variables` printed is not a list of variables") from None
+
+
+def _defaults(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, bool]]]:
     """Of a required one Compose itself says that it is missing."""
     for name, variable in document.items():
-        if not variable["Required"]:
-            yield name, str(variable["DefaultValue"])
+        yield name, (str(variable["DefaultValue"]), bool(variable["Required"]))
 
 
 def _of_document(question: _Question) -> Missing | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pymachine.errors import Interrupted, PymachineError
+from pymachine.errors import EngineError, Interrupted, PymachineError, Unreachable
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
 from pymachine.steps.services import Services
 from pymachine.store.client_files import materialised
 from pymachine.swarm_api.containers import Container, unsettled_in
 from pymachine.swarm_api.protocol import ClusterEngine
-from pymachine.swarm_api.services import Service, unsettled_of
+from pymachine.swarm_api.services import Replicas, Service, unsettled_of
 
 STABLE = 5.0  # seconds that tasks have to run: as long as the docker client itself looks
 PAUSE = 1.0
@@ -29,7 +29,7 @@ class Deployment:
     """A stack that was deployed: its ``services`` by name, and the ``machine`` to ask, a manager or where it is."""
 
     stack: StackSpec
-    services: Sequence[str]
+    services: Mapping[str, Replicas]
     machine: Machine
 
     def unsettled(self, engine: ClusterEngine) -> Sequence[Part]:
@@ -66,20 +66,34 @@ def _awaited(made: Deployment, engine: ClusterEngine, tools: Services, stopped: 
     stack = made.stack
     end, since, before = tools.now() + stack.wait, None, ""
     while True:
-        unsettled = made.unsettled(engine)
+        unsettled = _look(made, engine)
         now = tools.now()
         since = None if unsettled else now if since is None else since
         if since is not None and now - since >= STABLE:
             return []
         if now >= end:
+            if isinstance(unsettled, PymachineError):
+                raise unsettled
             return unsettled
         if stopped():
             raise Interrupted(f"interrupted while stack {stack.name} was starting", hint="it continues on its own")
-        told = ", ".join(map(_briefly, unsettled)) or f"all {'containers' if stack.on else 'services'} run"
+        told = _in_short(unsettled) or f"all {'containers' if stack.on else 'services'} run"
         if told != before:
             tools.reporter.progressed(stack.name, STEP, told)
             before = told
         tools.sleep(PAUSE)
+
+
+def _look(made: Deployment, engine: ClusterEngine) -> Sequence[Part] | PymachineError:
+    """Return what is not as it should be, or why the engine does not tell: a Swarm may be choosing a leader."""
+    try:
+        return made.unsettled(engine)
+    except (EngineError, Unreachable) as error:
+        return error
+
+
+def _in_short(found: Sequence[Part] | PymachineError) -> str:
+    return found.message if isinstance(found, PymachineError) else ", ".join(map(_briefly, found))
 
 
 def _briefly(part: Part) -> str:

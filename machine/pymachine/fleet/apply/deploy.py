@@ -17,6 +17,7 @@ from pymachine.model import Machine
 from pymachine.shell import docker_environ
 from pymachine.steps.services import Services
 from pymachine.store.client_files import materialised
+from pymachine.swarm_api.services import Replicas
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
 _VERBS = ("deploy", "rm", "up", "down", "build")
@@ -30,8 +31,8 @@ class Docker:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: RunProgram = run_program
 
-    def deploy(self, stack: StackSpec, manager: Machine, nodes: int) -> list[str]:
-        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes; return its services' names there.
+    def deploy(self, stack: StackSpec, manager: Machine, nodes: int) -> dict[str, Replicas]:
+        """Deploy a stack to the Swarm that ``manager`` manages, of ``nodes`` nodes; return its services there.
 
         The client is given what Compose made of the files: it would read them in another way, and no `.env` at all.
         """
@@ -45,8 +46,8 @@ class Docker:
             self._call(stack.name, [*words, stack.name], manager, stack, document)
         return composed.services(stack)
 
-    def up(self, stack: StackSpec, machine: Machine) -> list[str]:
-        """Bring a stack up on one machine; return its services' names there."""
+    def up(self, stack: StackSpec, machine: Machine) -> dict[str, Replicas]:
+        """Bring a stack up on one machine; return its services there."""
         composed = self._resolved(stack)
         build = ["--build"] if stack.build and composed.builds else []
         prune = ["--remove-orphans"] if stack.prune else []

@@ -27,7 +27,15 @@ def stack_document(document: Mapping[str, Any], name: str, files: Mapping[str, s
     for part in ("configs", "secrets"):
         if part in kept:
             kept[part] = {key: _file(entry, files.get(f"{part}.{key}")) for key, entry in kept[part].items()}
-    return {"version": _version(services), **kept, "services": services}
+    found: Document = _with_plain_keys({"version": _version(services), **kept, "services": services})
+    return found
+
+
+def _with_plain_keys(value: Any) -> Any:
+    """Compose doubles every dollar sign of what it prints; the client makes one of them again, but not in keys."""
+    if isinstance(value, Mapping):
+        return {key.replace("$$", "$"): _with_plain_keys(part) for key, part in value.items()}
+    return [_with_plain_keys(part) for part in value] if isinstance(value, list) else value
 
 
 def _version(services: Mapping[str, Document]) -> str:

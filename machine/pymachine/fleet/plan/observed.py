@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from pymachine.engine.effects import Aspect, Change, Effect, effects_of
 from pymachine.model import State
 from pymachine.swarm_api.containers import Container
-from pymachine.swarm_api.services import Service
+from pymachine.swarm_api.services import Replicas, Service
 from pymachine.swarm_api.view import ClusterView
 
 # What changing an option of a driver means on a machine that exists.
@@ -134,7 +134,7 @@ class FleetState:
 class Observed:
     """Everything that was found: machines by name, the Swarm, the drivers by name, the digests of stacks by name.
 
-    ``wanted`` are what the services of stacks on the Swarm are called, by stack, ``services`` how they are; None
+    ``wanted`` are the services of stacks with their replicas, by stack, ``services`` how those on the Swarm are; None
     where that could not be asked, or nothing was deployed. ``projects`` are the containers of stacks that were
     deployed on machines which answer, by stack, None where they could not be asked for. Stacks without a digest are
     ``unresolved``. ``no_compose`` says why Compose cannot be used, None where it was not asked for or is there.
@@ -145,7 +145,7 @@ class Observed:
     traits: Mapping[str, Traits] = field(default_factory=dict)
     memory: FleetState = field(default_factory=FleetState)
     digests: Mapping[str, str] = field(default_factory=dict)
-    wanted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    wanted: Mapping[str, Mapping[str, Replicas]] = field(default_factory=dict)
     services: tuple[Service, ...] | None = None
     projects: Mapping[str, tuple[Container, ...] | None] = field(default_factory=dict)
     unresolved: Mapping[str, Unresolved] = field(default_factory=dict)

@@ -86,7 +86,7 @@ def unsettled_parts(spec: StackSpec, known: Observed) -> Sequence[Service | Cont
 
     None where they could not be asked for.
     """
-    wanted = known.wanted.get(spec.name, ())
+    wanted = known.wanted.get(spec.name, {})
     if not spec.on:
         return None if known.services is None else unsettled_of(spec.name, wanted, known.services)
     found = known.projects.get(spec.name)

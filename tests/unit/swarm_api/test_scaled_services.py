@@ -1,0 +1,74 @@
+"""Services and containers that are more or fewer than their files say, and a Swarm that is silent for a while."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pymachine.errors import QuorumLost
+from pymachine.fleet.apply.drift import drift
+from pymachine.fleet.apply.scheduler import Outcome
+from pymachine.fleet.apply.survey import records_of
+from pymachine.fleet.inventory.model import Fleet
+from pymachine.swarm_api.services import Replicas, Service
+from pymachine.testing.fake_cluster import FakeEngine
+from unit.fleetworld import FleetWorld
+from unit.swarm_api.test_services import TRIO, local, shop, world
+
+__all__ = ["local", "shop", "world"]  # fixtures
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "asked"),
+    [
+        ("shop_web", 5, Replicas(3, 3)),
+        ("shop_web", 0, Replicas(3, 3)),
+        ("shop_db", 0, Replicas()),
+        ("shop_db", 4, None),
+    ],
+)
+def test_a_service_that_somebody_scaled_is_seen(
+    world: FleetWorld, shop: Fleet, name: str, count: int, asked: Replicas | None
+) -> None:
+    assert not world.apply(shop).unfinished
+    with world.clusters.lend() as state:
+        services = next(iter(state.swarms.values())).services
+        services[name] = replace(services[name], wanted=count, running=count)
+    reason = replace(services[name], asked=asked).in_words() if asked else ""  # of the other its files say nothing
+    assert ("scaled" in reason) is bool(asked)
+    made = world.plan(shop)
+    assert [action.reasons for action in made.actions] == ([(f"{name}: {reason}",)] if reason else [])
+    assert world.work is not None
+    found = drift(shop, records_of(world.tools), world.work.known, made, {})
+    assert [one.detail for one in found] == ([f"{name}: {reason}"] if reason else [])
+    assert not world.apply(shop).unfinished
+    assert world.plan(shop).changes_nothing
+
+
+@pytest.mark.parametrize(("silent", "fails"), [(20.0, False), (1000.0, True)])
+def test_a_manager_that_does_not_answer_for_a_while_is_asked_again(
+    world: FleetWorld, shop: Fleet, monkeypatch: pytest.MonkeyPatch, silent: float, fails: bool
+) -> None:
+    world.apply(TRIO)
+    asked, end = FakeEngine.services, [0.0]
+
+    def services(engine: FakeEngine, stack: str = "") -> tuple[Service, ...]:
+        end[0] = end[0] or world.clock.now() + silent
+        if world.clock.now() < end[0]:
+            raise QuorumLost("the Swarm chooses a leader")
+        return asked(engine, stack)
+
+    monkeypatch.setattr(FakeEngine, "services", services)
+    failed = world.apply(shop).having(Outcome.FAILED)
+    assert [type(one.error) for one in failed] == ([QuorumLost] if fails else [])
+
+
+def test_containers_that_are_too_few_are_seen(world: FleetWorld, local: Fleet) -> None:
+    assert not world.apply(local).unfinished
+    with world.clusters.host("192.0.2.2") as host:
+        host.containers = tuple(one for one in host.containers if one.name != "shop-web-2")
+    (action,) = world.plan(local).actions
+    assert action.reasons == ("shop-web: 2 of 3 containers exist",)
+    assert not world.apply(local).unfinished
+    assert world.plan(local).changes_nothing
