@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from pymachine.addresses import check_host, check_port
-from pymachine.driver import API, Handle, Instance, Remember, Request, Status, option
+from pymachine.driver import API, Handle, Instance, RecordedInstance, Remember, Request, Status, option
 from pymachine.engine.der import validity
 from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import ENGINE_PORT, Endpoint, State
@@ -53,6 +53,7 @@ class NoneDriver:
     api: ClassVar[int] = API
     options: ClassVar[type] = NoneOptions
     preexisting: ClassVar[bool] = True
+    takes_over: ClassVar[frozenset[str]] = frozenset({"none"})
 
     def check(self, request: Request) -> None:
         """Refuse a URL or certificate files that cannot work; no network. Raises ``UsageFault``."""
@@ -66,6 +67,12 @@ class NoneDriver:
         handle = {"host": endpoint.host, "port": endpoint.port}
         remember(handle)
         return Instance(handle, endpoint=endpoint, certificates=certificates)
+
+    def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
+        """Take the URL on record."""
+        options = NoneOptions(url=recorded.text("URL"))
+        endpoint = _endpoint(options.url)
+        return options, Instance({"host": endpoint.host, "port": endpoint.port}, endpoint=endpoint)
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Dial the engine's port."""

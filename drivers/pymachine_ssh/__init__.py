@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from pymachine.addresses import Hop, check_host, check_port, check_user, parse_jump, place
-from pymachine.driver import API, Handle, Instance, Remember, Request, Status, option
+from pymachine.driver import API, Handle, Instance, RecordedInstance, Remember, Request, Status, option
 from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import SshAddress, State
 from pymachine.transport.dial import dial
@@ -84,6 +84,7 @@ class SshDriver:
     api: ClassVar[int] = API
     options: ClassVar[type] = SshOptions
     preexisting: ClassVar[bool] = True
+    takes_over: ClassVar[frozenset[str]] = frozenset({"generic"})
     alters: ClassVar[Mapping[str, str]] = {
         "ssh_host": "move",
         "ssh_user": "reach",
@@ -111,23 +112,16 @@ class SshDriver:
 
     def locate(self, request: Request) -> Instance:
         """Return the host that the options name, with what the user's SSH configuration says of it."""
-        address = _address(request.options)
-        found = _resolved(address)
-        if "%" in found.host:
-            raise UsageFault(
-                f"{found.host} is a link-local address, which docker clients cannot use",
-                hint="give an address that is routed, or a host name",
-            )
-        hop = _first_hop(address.jump if address.jump is not None else found.jump)
-        handle: dict[str, Any] = {
-            "host": found.host,
-            "port": found.port,
-            "user": found.user or "root",
-            "jump": [hop.host, hop.port] if hop else None,
-        }
-        if found.proxy and address.jump is None:
-            handle["program"] = True
-        return Instance(handle, ssh=address)
+        return _located(request.options)
+
+    def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
+        """Take any host of docker-machine's that is on record with an address, whichever driver made it."""
+        options = SshOptions(
+            ssh_host=recorded.address(),
+            ssh_user=recorded.text("SSHUser") or "root",
+            ssh_port=recorded.number("SSHPort") or 22,
+        )
+        return options, replace(_located(options), endpoint=recorded.endpoint())
 
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Dial the SSH port. Behind a jump host only that one can be dialled; the state is then unknown at best.
@@ -149,6 +143,26 @@ class SshDriver:
 
     def destroy(self, handle: Handle) -> None:
         """Do nothing: the host is not ours, and what was set up on it is taken off by the core."""
+
+
+def _located(options: Any) -> Instance:
+    address = _address(options)
+    found = _resolved(address)
+    if "%" in found.host:
+        raise UsageFault(
+            f"{found.host} is a link-local address, which docker clients cannot use",
+            hint="give an address that is routed, or a host name",
+        )
+    hop = _first_hop(address.jump if address.jump is not None else found.jump)
+    handle: dict[str, Any] = {
+        "host": found.host,
+        "port": found.port,
+        "user": found.user or "root",
+        "jump": [hop.host, hop.port] if hop else None,
+    }
+    if found.proxy and address.jump is None:
+        handle["program"] = True
+    return Instance(handle, ssh=address)
 
 
 def _address(options: Any) -> SshAddress:

@@ -19,6 +19,7 @@ from pymachine.override import override
 COMMANDS = {
     "create": "Create a machine: a host whose Docker engine answers over TLS.",
     "adopt": "Adopt an existing instance that a driver can find.",
+    "import": "Import the machines of a docker-machine store.",
     "ls": "List the machines and their states.",
     "env": "Print the environment for using a machine with the docker client.",
     "config": "Print the docker client's options: docker $(pymachine config NAME) ps.",
@@ -58,7 +59,6 @@ COMMANDS = {
 # Words of docker-machine and of neighbouring tools, and what does their job here.
 ELSEWHERE = {
     "list": "`pymachine ls` lists the machines",
-    "import": "`pymachine adopt -d DRIVER ID` takes over an instance, `pymachine create -d ssh` any host with SSH",
     "prune": "`pymachine gc -d DRIVER` finds leftovers in a cloud that no store knows",
     "remove": "`pymachine rm NAME` removes a machine",
     "delete": "`pymachine rm NAME` removes a machine",

@@ -50,6 +50,7 @@ from pymachine.driver.protocol import (
     option,
     refused,
 )
+from pymachine.driver.recorded import RecordedInstance, TakesOver
 
 __all__ = [
     "API",
@@ -80,6 +81,7 @@ __all__ = [
     "PlannedInstance",
     "PlansBeforeBoot",
     "PowerControl",
+    "RecordedInstance",
     "Remember",
     "Remembered",
     "Request",
@@ -88,6 +90,7 @@ __all__ = [
     "Snapshot",
     "Snapshots",
     "Status",
+    "TakesOver",
     "TracksAddress",
     "UpdatesInPlace",
     "option",

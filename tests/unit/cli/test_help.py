@@ -44,6 +44,7 @@ USAGES = [
     "drift [OPTIONS]",
     "fleet [OPTIONS] [COMMAND] [ARGS]...",
     "swarm [OPTIONS] [COMMAND] [ARGS]...",
+    "import [OPTIONS] docker-machine [PATH] [NAME]...",
     "init [OPTIONS] [FILE] [USER@HOST[:PORT]]...",
     "inventory [OPTIONS] [COMMAND] [ARGS]...",
     "rm [OPTIONS] NAME...",

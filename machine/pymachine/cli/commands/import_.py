@@ -1,0 +1,136 @@
+"""``import``: machines of a docker-machine store become machines of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymachine.cli.app import App
+from pymachine.cli.options import DRY_RUN, JSON, YES, command
+from pymachine.cli.output import columns, dump, note, say
+from pymachine.errors import CheckFailed, DriverMissing, PymachineError, SeveralFailed, UsageFault
+from pymachine.user_path import user_path
+
+if TYPE_CHECKING:
+    from pymachine.docker_machine.takeover import LeftOut, Takeover
+    from pymachine.driver import Driver
+
+SOURCE = "docker-machine"
+THEIR_STORE = "~/.docker/machine"
+VARIABLE = "MACHINE_STORAGE_PATH"
+HEADERS = ("NAME", "DRIVER", "BECOMES", "URL", "NOTES")
+USAGE = f"pymachine import {SOURCE} [PATH] [NAME]..."
+
+
+@command()
+@click.argument("source", required=False, metavar=SOURCE)
+@click.argument("words", nargs=-1, metavar="[PATH] [NAME]...")
+@DRY_RUN
+@YES
+@JSON
+@click.pass_obj
+def import_(app: App, source: str | None, words: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Import the machines of a docker-machine store.
+
+    PATH is its folder, or a zip of machine-share; ~/.docker/machine unless MACHINE_STORAGE_PATH names another. All
+    machines are imported unless names are given. Certificates and keys are copied: the machines answer at once, and
+    neither their hosts nor the other store are touched. A machine that cannot be imported is listed with the reason.
+    """
+    from pymachine.docker_machine.files import open_store
+    from pymachine.docker_machine.takeover import take_over
+
+    if source != SOURCE:
+        raise UsageFault(
+            "what to import is not given" if source is None else f"{source!r} cannot be imported", hint=USAGE
+        )
+    path, names = _path_and_names(app, words)
+    files = open_store(path)
+    wanted = _wanted(files.machines(), names, files.place)
+    found = take_over(wanted, files, _drivers(app), app.store, app.wiring.now())
+    _conclude(app, found, named=bool(names), dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _path_and_names(app: App, words: Sequence[str]) -> tuple[Path, Sequence[str]]:
+    """Tell a path from a name: it has a slash or a dot in front, or ends in .zip."""
+    if words and ("/" in words[0] or words[0].startswith((".", "~")) or words[0].endswith(".zip")):
+        return user_path(words[0]), words[1:]
+    named = app.environ.get(VARIABLE)
+    return Path(named) if named and (Path(named) / "machines").is_dir() else user_path(THEIR_STORE), words
+
+
+def _wanted(there: Sequence[str], names: Sequence[str], place: str) -> Sequence[str]:
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise UsageFault(f"{place} has no machine {missing[0]}", hint="it has: " + (", ".join(there) or "none"))
+    if not there:
+        raise CheckFailed(f"{place} has no machines")
+    return list(dict.fromkeys(names)) or there
+
+
+def _drivers(app: App) -> dict[str, Driver]:
+    """Return the drivers that can be loaded; one whose package is not installed takes nothing over."""
+    from pymachine.registry import names
+
+    found: dict[str, Driver] = {}
+    for name in names():
+        try:
+            found[name] = app.tools.driver(name)
+        except DriverMissing as error:
+            note(f"note: {error.message}")
+    return found
+
+
+def _conclude(
+    app: App, found: Sequence[Takeover | LeftOut], *, named: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    from pymachine.docker_machine.takeover import LeftOut, keep
+
+    taken = [one for one in found if not isinstance(one, LeftOut)]
+    left = [one for one in found if isinstance(one, LeftOut)]
+    if as_json and (dry_run or not taken):
+        dump([*map(_document, taken), *map(_reason, left)])
+    elif not as_json:
+        columns(HEADERS, [_cells(one) for one in taken])
+        for skipped in left:
+            note(f"skipped {skipped.name}: {skipped.reason}")
+    if not taken:
+        raise CheckFailed("no machine can be imported", hint="the reason for each is above")
+    if not dry_run and (yes or _agreed(app, taken)):
+        for one in taken:
+            keep(one, app.store)
+        _tell(taken, left, as_json=as_json)
+    if named and left:
+        raise SeveralFailed({one.name: PymachineError(one.reason) for one in left})
+
+
+def _agreed(app: App, taken: Sequence[Takeover]) -> bool:
+    what = taken[0].machine.name if len(taken) == 1 else f"these {len(taken)} machines"
+    return app.asker.confirm(f"Import {what}?", instead="use -y to import without confirmation")
+
+
+def _tell(taken: Sequence[Takeover], left: Sequence[LeftOut], *, as_json: bool) -> None:
+    if as_json:
+        dump([*map(_document, taken), *map(_reason, left)])
+        return
+    say(f"{len(taken)} imported, {len(left)} skipped")
+    say(f'  eval "$(pymachine env {taken[0].machine.name})"')
+
+
+def _cells(one: Takeover) -> tuple[str, ...]:
+    url = one.machine.endpoint.url if one.machine.endpoint else ""
+    return one.machine.name, one.before, one.machine.driver, url, "; ".join(one.notes)
+
+
+def _document(one: Takeover) -> dict[str, Any]:
+    machine = one.machine
+    return {
+        "name": machine.name, "was": one.before, "driver": machine.driver,
+        "url": machine.endpoint.url if machine.endpoint else None, "notes": list(one.notes),
+    }  # fmt: skip
+
+
+def _reason(one: LeftOut) -> dict[str, Any]:
+    return {"name": one.name, "skipped": one.reason}

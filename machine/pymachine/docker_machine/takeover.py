@@ -1,0 +1,204 @@
+"""Machines of docker-machine as machines of ours: with certificates and keys, and without asking their hosts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from pymachine import tls
+from pymachine.docker_machine.config import DEFAULT_SCRIPT, MachineConfig, read_config
+from pymachine.docker_machine.files import CONFIG, MACHINES, StoreFiles
+from pymachine.documents import to_document
+from pymachine.driver import Driver, RecordedInstance, TakesOver
+from pymachine.errors import CheckFailed, PymachineError, TlsError
+from pymachine.model import Endpoint, EngineSpec, Machine, Phase, check_name
+from pymachine.store import Store
+from pymachine.store.client_files import CLIENT_FILES, LOGIN_KEY
+
+OTHERS = "ssh"  # the driver of those whose own is not known here: their hosts are reached, not made
+_PROVIDER = "provider="  # the label that docker-machine adds
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A machine that can be taken over. ``before`` is the driver it had; ``notes`` are sentences about it."""
+
+    machine: Machine
+    secrets: Mapping[str, bytes]
+    before: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A machine that cannot be taken over, and why."""
+
+    name: str
+    reason: str
+
+
+def take_over(
+    names: Sequence[str], files: StoreFiles, drivers: Mapping[str, Driver], store: Store, now: float
+) -> list[Takeover | LeftOut]:
+    """Return what becomes of each machine. Reads the other store and this one; changes nothing, asks no host.
+
+    ``drivers`` are those installed here, by name; ``now`` is in seconds since the epoch.
+    """
+    return [_taken(name, partial(_takeover, name, files, drivers, store, now)) for name in names]
+
+
+def keep(takeover: Takeover, store: Store) -> Machine:
+    """Write a machine to the store, with its certificates and keys. Raises ``StoreError``, ``Conflict``."""
+    return store.put(takeover.machine, secrets=takeover.secrets)
+
+
+def _taken(name: str, make: Callable[[], Takeover]) -> Takeover | LeftOut:
+    try:
+        return make()
+    except PymachineError as error:
+        return LeftOut(name, error.message)
+    except OSError as error:
+        return LeftOut(name, f"{error.filename or CONFIG}: {(error.strerror or str(error)).lower()}")
+    except ValueError as error:
+        return LeftOut(name, str(error))
+
+
+def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store: Store, now: float) -> Takeover:
+    check_name(name)
+    if store.find(name) is not None:
+        raise CheckFailed(f"machine {name} already exists in this store")
+    data = files.read(name, f"{MACHINES}/{name}/{CONFIG}")
+    if data is None:
+        raise CheckFailed("it has no config.json")
+    config = read_config(name, data)
+    driver_name, driver = _driver_of(config, drivers)
+    options, instance = driver.recorded(RecordedInstance(config.driver, config.raw))
+    certificates = _client_files(config, files, needed=instance.ssh is not None)
+    notes = [] if config.driver in driver.takes_over else [f"its host is not made or removed here: driver {OTHERS}"]
+    notes += ["it took part in a Swarm of before Docker's own, which is not taken over"] if config.swarm else []
+    secrets = dict(certificates)
+    if instance.ssh is not None:
+        others, more = _others(config, files, certificates)
+        secrets |= others
+        notes += more
+    ssh, login = instance.ssh, _login_key(config, files)
+    if ssh is not None and login is not None:
+        ssh, secrets[LOGIN_KEY] = replace(ssh, key_path=LOGIN_KEY), login
+    endpoint = instance.endpoint
+    assert endpoint is not None, f"driver {driver_name} tells where a recorded engine listens"
+    machine = Machine(
+        name=name,
+        id=uuid.uuid4().hex,
+        driver=driver_name,
+        phase=Phase.READY,
+        handle=instance.handle,
+        options=to_document(options),
+        ssh=ssh,
+        endpoint=endpoint,
+        engine=_engine_of(config, endpoint),
+        addresses=instance.addresses,
+        certificates=tls.summary(secrets) if secrets else None,
+        created=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+    )
+    return Takeover(machine, secrets, config.driver, (*notes, *_dates(machine, now)))
+
+
+def _driver_of(config: MachineConfig, drivers: Mapping[str, Driver]) -> tuple[str, Any]:
+    """Return the driver that takes a machine over: one that knows its driver, else the one for any host with SSH."""
+    able = {name: driver for name, driver in drivers.items() if isinstance(driver, TakesOver)}
+    fitting = [name for name, driver in able.items() if config.driver in driver.takes_over]
+    fitting = fitting or [name for name in able if name == OTHERS]
+    if not fitting:
+        raise CheckFailed(f"driver {config.driver} is not known here, and driver {OTHERS} is not installed")
+    # Ours may have their name too, as an alias: on record is our own.
+    name = min(fitting, key=lambda name: name in able[name].takes_over)
+    return name, able[name]
+
+
+def _client_files(config: MachineConfig, files: StoreFiles, *, needed: bool) -> dict[str, bytes]:
+    """Return the three files of the client: those of the machine's own folder, as docker-machine's ``env`` names.
+
+    An engine that somebody else set up may have none: all three, or nothing.
+    """
+    recorded = dict(zip(CLIENT_FILES, (config.files.ca, config.files.client, config.files.client_key), strict=True))
+    found: dict[str, bytes] = {}
+    for file, path in recorded.items():
+        content = files.read(config.name, f"{MACHINES}/{config.name}/{file}")
+        if content is None and path:
+            content = files.read(config.name, path)
+        if content is not None:
+            found[file] = content
+    missing = [file for file in recorded if file not in found]
+    if missing and (found or needed):
+        raise CheckFailed(f"{missing[0]} is missing: its engine cannot be verified without it")
+    if found:
+        tls.verify_set(found)
+    return found
+
+
+def _others(
+    config: MachineConfig, files: StoreFiles, client: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], list[str]]:
+    """Return the server's files and the authority's key, as far as they are there and fit; and what to say of it."""
+    paths = config.files
+    server = _pair(config, files, {"server.pem": paths.server, "server-key.pem": paths.server_key}, client)
+    authority = _pair(config, files, {"ca-key.pem": paths.ca_key}, client)
+    notes = []
+    if not authority:
+        notes.append("its authority's key is not there: the next `provision` gives it an authority of its own")
+    return server | authority, notes
+
+
+def _pair(
+    config: MachineConfig, files: StoreFiles, paths: Mapping[str, str], client: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Return some files where all are there and fit the client's; nothing otherwise: they can be made again."""
+    try:
+        read = {file: files.read(config.name, path) if path else None for file, path in paths.items()}
+        found = {file: content for file, content in read.items() if content is not None}
+        if len(found) != len(paths):
+            return {}
+        tls.verify_set({**client, **found})
+    except (OSError, ValueError, TlsError):
+        return {}
+    return found
+
+
+def _login_key(config: MachineConfig, files: StoreFiles) -> bytes | None:
+    """Return the private key that the machine is logged in to with; None where the user's own keys are used."""
+    own = f"{MACHINES}/{config.name}/id_rsa"
+    for path in (config.text("SSHKeyPath"), own if not config.text("SSHKey") else "", config.text("SSHKey")):
+        if path and (content := files.read(config.name, path)) is not None:
+            return content
+    return None
+
+
+def _engine_of(config: MachineConfig, endpoint: Endpoint) -> EngineSpec:
+    engine = config.engine
+    install = "auto" if engine.install_url in ("", DEFAULT_SCRIPT) else engine.install_url
+    return EngineSpec(
+        install=install,
+        port=endpoint.port,
+        opts=engine.opts,
+        labels=tuple(label for label in engine.labels if not label.startswith(_PROVIDER)),
+        env=engine.env,
+        insecure_registries=engine.insecure_registries,
+        registry_mirrors=engine.registry_mirrors,
+        storage_driver=engine.storage_driver or None,
+        sans=config.files.sans,
+    )
+
+
+def _dates(machine: Machine, now: float) -> list[str]:
+    """Say which certificates have ended."""
+    found = machine.certificates
+    ends = {"authority": found.ca_expires, "client certificate": found.client_expires} if found else {}
+    return [
+        f"its {what} expired on {end[:10]}"
+        for what, end in ends.items()
+        if end and datetime.fromisoformat(end).timestamp() < now
+    ]

@@ -1,0 +1,58 @@
+"""What another tool recorded of an instance, and the drivers that take such instances over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pymachine.addresses import check_host, check_port
+from pymachine.driver.protocol import Instance
+from pymachine.errors import CheckFailed
+from pymachine.model import ENGINE_PORT, Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedInstance:
+    """An instance of docker-machine: the name of its driver, and the values that this driver kept."""
+
+    driver: str
+    values: Mapping[str, Any]
+
+    def text(self, key: str) -> str:
+        """Return a text; empty where there is none."""
+        found = self.values.get(key)
+        return found if isinstance(found, str) else ""
+
+    def number(self, key: str) -> int:
+        """Return a whole number; 0 where there is none."""
+        found = self.values.get(key)
+        return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+    def flag(self, key: str) -> bool:
+        """Return whether a value is true."""
+        return self.values.get(key) is True
+
+    def address(self) -> str:
+        """Return the address on record. Raises ``CheckFailed`` if there is none, ``UsageFault`` for a wrong one."""
+        host = self.text("IPAddress")
+        if not host:
+            raise CheckFailed("its address is not on record: it was not running when docker-machine saw it last")
+        return check_host(host)
+
+    def endpoint(self) -> Endpoint:
+        """Return where its engine listens. Raises as ``address``."""
+        return Endpoint(self.address(), check_port(self.number("EnginePort") or ENGINE_PORT))
+
+
+@runtime_checkable
+class TakesOver(Protocol):
+    """A driver that can go on with an instance of docker-machine. ``takes_over`` names the drivers that made such."""
+
+    takes_over: ClassVar[frozenset[str]]
+
+    def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
+        """Return options of this driver for an instance, and the instance as ``create`` would have.
+
+        Asks nobody. ``endpoint`` is set. Raises ``CheckFailed`` and ``UsageFault`` for what cannot be taken over.
+        """
