@@ -119,6 +119,10 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 NAME = click.argument("name", required=False, shell_complete=complete_names)
 NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
 JSON = click.option("--json", "as_json", is_flag=True, callback=_set_json, help="Print JSON.")
+FORMAT = click.option(
+    "-f", "--format", "template", metavar="FORMAT",
+    help="Print with a Go template such as '{{.Name}}', or as json or yaml.",
+)  # fmt: skip
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 FORCE_UNLOCK = click.option(
     "--force-unlock", is_flag=True, expose_value=False, callback=_set_force_unlock,

@@ -7,6 +7,6 @@ comments, trim markers, and the functions in ``functions``. What Go has beyond i
 
 from pymachine.gotemplate.errors import TemplateError
 from pymachine.gotemplate.template import Template
-from pymachine.gotemplate.values import Struct
+from pymachine.gotemplate.values import Struct, decoded
 
-__all__ = ["Struct", "Template", "TemplateError"]
+__all__ = ["Struct", "Template", "TemplateError", "decoded"]

@@ -6,18 +6,30 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.lookup import one
-from pymachine.cli.options import NAME, command
+from pymachine.cli.options import FORMAT, NAME, command
 from pymachine.cli.output import dump
 from pymachine.redaction import machine_document
 
 
 @command()
 @click.option("--json", is_flag=True, expose_value=False, help="Accepted for consistency; output is always JSON.")
+@FORMAT
 @NAME
 @click.pass_obj
-def inspect(app: App, name: str | None) -> None:
+def inspect(app: App, name: str | None, template: str | None) -> None:
     """Print the record of a machine as JSON.
 
-    What may be secret is left out.
+    What may be secret is left out. A template has the fields of this record and those of docker-machine's:
+    {{.endpoint.host}} and {{.Driver.IPAddress}}.
     """
-    dump(machine_document(one(app, name)))
+    machine = one(app, name)
+    document = machine_document(machine)
+    if template is None:
+        dump(document)
+        return
+    from pymachine.cli.formats import print_document
+    from pymachine.docker_machine.view import config_of
+    from pymachine.gotemplate import decoded
+
+    theirs = config_of(machine, app.folder, app.store.client_folder(machine.name))
+    print_document(document, {**document, **decoded(theirs)}, template)

@@ -12,7 +12,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.lookup import active_machine, stopped, unready, url_or_none
-from pymachine.cli.options import JSON, command
+from pymachine.cli.options import FORMAT, JSON, command
 from pymachine.cli.output import columns, dump, say
 from pymachine.cli.table import Layout
 from pymachine.documents import to_document
@@ -60,9 +60,10 @@ Filter = Callable[[MachineRow], bool]
     "-t", "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT, show_default=True, metavar="SECONDS",
     help="Time limit for all machines together.",
 )  # fmt: skip
+@FORMAT
 @JSON
 @click.pass_obj
-def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, as_json: bool) -> None:
+def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, template: str | None, as_json: bool) -> None:
     """List the machines and their states."""
     wanted = _Filters(filters)
     records = [record for record in app.store.records() if wanted.may_accept(_unseen(record))]
@@ -72,11 +73,24 @@ def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, as_json:
         rows = [row for row in _seen(app, records, timeout) if wanted.accept(row)]
     if as_json:
         dump([to_document(row) for row in rows])
+    elif template is not None:
+        _print_formatted(rows, records, template)
     elif quiet:
         for row in rows:
             say(row.name)
     else:
         columns(HEADERS, [_cells(row) for row in rows], LAYOUT)
+
+
+def _print_formatted(rows: Sequence[MachineRow], records: Sequence[Machine | Broken], template: str) -> None:
+    from pymachine.cli.formats import print_rows
+    from pymachine.docker_machine.view import LIST_HEADERS, list_fields
+
+    known = {record.name: record for record in records if not isinstance(record, Broken)}
+    documents = [to_document(row) for row in rows]
+    fields = [{**document, **list_fields(document, known.get(document["name"]))} for document in documents]
+    headers = {**{key: key.upper() for key in documents[0]}, **LIST_HEADERS} if documents else LIST_HEADERS
+    print_rows(documents, fields, headers, template)
 
 
 class _Filters:
