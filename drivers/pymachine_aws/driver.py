@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pymachine.clock import Clock
 from pymachine.driver import (
@@ -15,6 +15,7 @@ from pymachine.driver import (
     Leftover,
     Listener,
     NodePort,
+    RecordedInstance,
     Remember,
     Request,
     Search,
@@ -24,6 +25,7 @@ from pymachine_aws.api import AwsAccount
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
 from pymachine_aws.parse_options import read_options
+from pymachine_aws.recorded import instance_of as recorded_instance
 from pymachine_aws.site import Site
 
 
@@ -31,6 +33,7 @@ class AwsDriver(Instances):
     """Launches instances and takes care that no second one is ever billed. ``clock`` is how it waits."""
 
     preexisting: ClassVar[bool] = False
+    takes_over: ClassVar[frozenset[str]] = frozenset({"amazonec2"})
     alters: ClassVar[Mapping[str, str]] = modify.ALTERS
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -71,6 +74,10 @@ class AwsDriver(Instances):
     def adopting(self) -> Driver:
         """Return the driver for instances that others launched."""
         return adopt.AdoptedAws(clock=self.clock)
+
+    def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
+        """Take an instance over that docker-machine launched."""
+        return recorded_instance(recorded)
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
         """Find what carries our tags and no machine needs."""

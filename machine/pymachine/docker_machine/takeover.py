@@ -76,7 +76,8 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
         raise CheckFailed("it has no config.json")
     config = read_config(name, data)
     driver_name, driver = _driver_of(config, drivers)
-    options, instance = driver.recorded(RecordedInstance(config.driver, config.raw))
+    machine_id = uuid.uuid4().hex
+    options, instance = driver.recorded(RecordedInstance(config.driver, config.raw, machine_id))
     certificates = _client_files(config, files, needed=instance.ssh is not None)
     notes = [] if config.driver in driver.takes_over else [f"its host is not made or removed here: driver {OTHERS}"]
     notes += ["it took part in a Swarm of before Docker's own, which is not taken over"] if config.swarm else []
@@ -92,7 +93,7 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
     assert endpoint is not None, f"driver {driver_name} tells where a recorded engine listens"
     machine = Machine(
         name=name,
-        id=uuid.uuid4().hex,
+        id=machine_id,
         driver=driver_name,
         phase=Phase.READY,
         handle=instance.handle,

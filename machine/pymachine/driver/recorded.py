@@ -14,10 +14,14 @@ from pymachine.model import ENGINE_PORT, Endpoint
 
 @dataclass(frozen=True, slots=True)
 class RecordedInstance:
-    """An instance of docker-machine: the name of its driver, and the values that this driver kept."""
+    """An instance of docker-machine: the name of its driver, and the values that this driver kept.
+
+    ``machine_id`` is that of the machine that it becomes.
+    """
 
     driver: str
     values: Mapping[str, Any]
+    machine_id: str = ""
 
     def text(self, key: str) -> str:
         """Return a text; empty where there is none."""

@@ -226,6 +226,20 @@ def test_a_machine_of_another_driver_is_reached_and_not_made(person: Person, the
     assert person.machine("do").driver == "ssh"
 
 
+def test_an_instance_of_amazonec2_is_followed_by_its_id(person: Person, theirs: TheirStore) -> None:
+    theirs.machine("web", "amazonec2", InstanceId="i-0123456789abcdef0", KeyName="web", SSHUser="ubuntu", SSHPort=22)
+    theirs.machine("half", "amazonec2", InstanceId="")
+    assert person.run("-y") == 0
+    assert " half: " in person.said()[1]
+    machine = person.machine("web")
+    assert machine.handle is not None
+    assert (machine.driver, machine.handle["instance"], machine.handle["key_pair"], machine.handle["id"]) == (
+        "aws", "i-0123456789abcdef0", "web", machine.id,
+    )  # fmt: skip
+    assert machine.ssh is not None
+    assert machine.ssh.key_path == LOGIN_KEY
+
+
 def test_an_engine_of_somebody_else_comes_over_with_and_without_certificates(
     person: Person, theirs: TheirStore
 ) -> None:
