@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from contract.test_compose import Desk, desk, environment
+from lab.debs import unpacked
 from pymachine.fleet.plan import Why
 from pymachine.swarm_api.services import Replicas
 
@@ -61,6 +62,34 @@ def test_which_files_of_variables_are_read_does_not_depend_on_the_inventory(
         next(iter(environ), ""), "a:beside"
     )
     assert desk.resolved(replace(shop, environment={"A": "b"})).document["services"]["web"]["image"] == image
+
+
+@pytest.fixture
+def old(desk: Desk) -> Desk:
+    """Compose 2.26, which has neither --no-env-resolution nor --variables as JSON."""
+    program = unpacked("trixie", "docker-compose") / "usr/libexec/docker/cli-plugins/docker-compose"
+    plugin = desk.folder / "config/cli-plugins/docker-compose"
+    plugin.parent.mkdir(parents=True)
+    plugin.symlink_to(program)
+    desk.environ["DOCKER_CONFIG"] = str(plugin.parent.parent)
+    return desk
+
+
+OBSOLETE = "version: '3.8'\n"
+
+
+@pytest.mark.parametrize("text", ["{web: {image: 'a:${TAG-1}'}}", "{web: {image: a, ports: ['${PORT:-80}:80']}}"])
+def test_an_obsolete_part_is_no_variable_without_a_value(desk: Desk, text: str) -> None:
+    assert desk.resolved(desk.stack(f"{OBSOLETE}services: {text}"))
+    assert "TAG" in desk.unresolved(desk.stack(f"{OBSOLETE}services: {{web: {{image: 'a:${{TAG}}'}}}}")).message
+
+
+def test_an_obsolete_part_is_none_for_an_older_compose_either(old: Desk) -> None:
+    assert old.resolved(old.stack(f"{OBSOLETE}services: {{web: {{image: 'a:${{TAG-1}}'}}}}"))
+    assert old.unresolved(old.stack(f"{OBSOLETE}services: {{web: {{image: 'a:${{TAG}}'}}}}")).why is Why.NOT_ASKED
+    old.write("web.env", "V=${NOPE}\n")
+    found = old.unresolved(old.stack(f"{OBSOLETE}services: {{web: {{image: a, env_file: web.env}}}}"))
+    assert found.why is Why.NOT_ASKED
 
 
 def test_services_are_counted_as_their_files_say(desk: Desk) -> None:

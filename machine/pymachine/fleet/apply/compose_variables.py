@@ -55,11 +55,22 @@ def missing(words: Sequence[str], lines: Sequence[str], default: Sequence[str], 
     of_files = _said(ask([*_named(words), *_env_files(files or [os.devnull]), _FILE, "-", "config", "-q"], EMPTY))
     if len(of_files) > len(said):
         return Missing(said=f"its files of variables: {of_files[-1]}")
+    if len(lines) <= _told_of_structure(words, ask):
+        return None
     question = _Question(words, files, ask)
     without = question.lines()
     if len(without) < len(lines):
         return Missing(said=f"the `env_file` of a service: {_new(lines, without)}")
     return _of_document(question)
+
+
+def _told_of_structure(words: Sequence[str], ask: Ask) -> int:
+    """Return how many lines Compose says of a stack whose variables it leaves alone (`version` is obsolete, say).
+
+    Compose of any version can be asked; 0 where a number has to stand in place of a variable, which it then refuses.
+    """
+    ended = ask([*words, "config", "-q", "--no-interpolate", "--no-consistency"], None)
+    return 0 if ended.code else len(ended.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +153,7 @@ def _said(ended: CompletedProgram) -> Sequence[str]:
         last = next((line for line in reversed(ended.lines) if line), f"it ended with code {ended.code}")
         raise CouldNotAsk(
             f"Compose warns, and could not be asked whether a variable has no value: {last}",
-            hint="install Compose 2.27 or newer on this computer, or mend what `docker compose config` warns of",
+            hint="install the newest Compose on this computer, or mend what `docker compose config` warns of",
         )
     return ended.lines
 
