@@ -8,8 +8,9 @@ from typing import Any
 from pymachine.documents import to_document
 
 HIDDEN = "***"
-# What stands before the address in a URL: a name, a password or a token.
-_USER = re.compile(r"(?<=://)[^/?#\s]+@")
+# What stands before the address in a URL: a name, a password or a token, also a password that is not escaped.
+_USER = re.compile(r"(?<=://)(?:[^/?#\s]+|[^/?#\s@:]*:(?!\d+[/?#])\S+)@")
+_PASSWORD = re.compile(r"(?<=://)[^/?#\s@:]*:[^/?#\s]+@")
 _SECRET = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key|access_?key", re.IGNORECASE)
 
 
@@ -21,6 +22,11 @@ def looks_secret(name: str) -> bool:
 def hidden_in_url(text: str) -> str:
     """Return the text with names and passwords in URLs hidden."""
     return _USER.sub(f"{HIDDEN}@", text)
+
+
+def hidden_password(text: str) -> str:
+    """Return a text of any kind with names and passwords in URLs hidden; a name without a password stays."""
+    return _PASSWORD.sub(f"{HIDDEN}@", text)
 
 
 def hidden_user(text: str) -> str:
@@ -58,7 +64,11 @@ def redacted(value: Any, name: str = "") -> Any:
     if not isinstance(value, str):
         return value
     # Daemon options are pairs: log-opts=splunk-token=… hides what follows the last name that says secret.
-    *names, _ = value.split("=")
+    *names, last = value.split("=")
     if names and looks_secret(names[-1]):
         return "=".join((*names, HIDDEN))
-    return HIDDEN if value and looks_secret(name) else hidden_in_url(value)
+    if value and looks_secret(name):
+        return HIDDEN
+    if "proxy" in (names[-1] if names else name).lower() and "://" not in last:  # u:password@proxy:3128
+        return "=".join((*names, hidden_user(last)))
+    return hidden_in_url(value)

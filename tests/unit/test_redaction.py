@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,61 @@ def test_no_secret_is_left_and_the_rest_is() -> None:
     assert document["engine"]["http_proxy"] == "http://***@proxy:3128"
     assert document["engine"]["config"]["debug"] is True
     assert document["options"] == {"fake_api_key": "***", "size": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("https-proxy", "u:hunter2@proxy:3128", "***@proxy:3128"),  # dockerd takes it without a scheme
+        ("opts", "http-proxy=u:hunter2@proxy:3128", "http-proxy=***@proxy:3128"),
+        ("http_proxy", "proxy:3128", "proxy:3128"),
+        ("mirror", "http://u:hun/ter2@host:1/x", "http://***@host:1/x"),
+        ("mirror", "http://host:8080/x@2", "http://host:8080/x@2"),
+    ],
+)
+def test_passwords_in_odd_urls_are_hidden(name: str, value: str, shown: str) -> None:
+    assert redacted(value, name) == shown
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--engine-insecure-registry", "--engine-registry-mirror", "--engine-opt=registry-mirror=",
+        "--engine-opt=insecure-registry=", "--engine-repo-url", "--http-proxy", "--https-proxy", "--engine-install",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "url", ["ftp://u:hunter2@h", "http://u:hun/hunter2@h", "u:hunter2@h:1", "http://u:hunter2 @h"]
+)
+def test_a_refused_url_is_shown_without_its_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, url: str
+) -> None:
+    words = [option + url] if "=" in option else [option, url]
+    wiring = Wiring(load_driver=lambda _: FakeCloud().driver())
+    code = main(["-s", str(tmp_path), "create", "-d", "fake", "--dry-run", *words, "n"], wiring=wiring)
+    told = "".join(capsys.readouterr())
+    assert (code, "hunter2" in told) == (2, False), told
+
+
+class Broken(Exception):
+    """A bug whose text is somebody else's."""
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_what_is_kept_of_a_bug_has_no_password_and_no_orders_for_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], debug: tuple[str, ...]
+) -> None:
+    def load(_: str) -> Any:
+        raise Broken("\x1b[2J https://u:hunter2@h/x failed for qemu+ssh://root@h/system")
+
+    with SqliteStore.open(tmp_path) as store:
+        store.put(replace(MACHINE))
+    assert main([*debug, "-s", str(tmp_path), "rm", "-y", "node1"], wiring=Wiring(load_driver=load)) == 1
+    (kept,) = (tmp_path / "crashes").iterdir()
+    for text in ("".join(capsys.readouterr()), kept.read_text()):
+        assert "hunter2" not in text
+        assert "\x1b" not in text
+        assert "qemu+ssh://root@h/system" in text
 
 
 @pytest.mark.parametrize("value", ["", 5, None, True, "tcp://10.0.0.5:2376", "a=b", "PASSWORD_FILE=/run/x"])

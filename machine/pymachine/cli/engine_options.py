@@ -193,7 +193,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "opts": tuple,
     "labels": _all(_label),
     "env": _all(_variable),
-    "insecure_registries": _all(check_registry("--engine-insecure-registry")),
+    "insecure_registries": _all(check_registry("--engine-insecure-registry", hidden_user)),
     "registry_mirrors": _all(check_url("--engine-registry-mirror", shown=hidden_user)),
     "storage_driver": check_word,
     "config": _config,

@@ -19,6 +19,7 @@ from pymachine.cli.outlets import fault, outlets
 from pymachine.cli.signals import stoppable
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
 from pymachine.printable import hanging, printable
+from pymachine.redaction import hidden_password
 from pymachine.store.folder import make_private
 
 if TYPE_CHECKING:
@@ -145,13 +146,13 @@ def _traced(error: Exception) -> None:
     """Print a traceback for --debug; the messages in it may quote somebody else's text."""
     import traceback
 
-    click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
+    click.echo(printable(_masked("".join(traceback.format_exception(error)))), err=True, nl=False)
 
 
 def _line(kind: str, text: str) -> None:
     with suppress(OSError):
         label = click.style(kind, fg="red" if kind == "error" else "cyan")
-        click.echo(f"{label}: {hanging(text)}", err=True, color=_color())
+        click.echo(f"{label}: {hanging(hidden_password(text))}", err=True, color=_color())
 
 
 def _color() -> bool | None:
@@ -181,11 +182,11 @@ def _written(error: Exception, app: App) -> Path | None:
         lines += traceback.format_exception(error)
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", errors="backslashreplace") as file:
-            file.write(_masked("".join(lines)))
+            file.write(printable(_masked("".join(lines))))
     except (OSError, PymachineError):
         return None
     return path
 
 
 def _masked(text: str) -> str:
-    return _KEY.sub("(a key or certificate)", text)
+    return hidden_password(_KEY.sub("(a key or certificate)", text))

@@ -13,6 +13,7 @@ from typing import Any
 
 from pymachine.errors import UsageFault
 from pymachine.options.values import check_registry, check_url
+from pymachine.redaction import hidden_user
 
 
 class ValueShape(Enum):
@@ -61,8 +62,8 @@ KEYS: Mapping[str, ValueShape] = {name: shape for shape, names in _NAMES.items()
 NUMBERS = frozenset(name for name, shape in KEYS.items() if shape is ValueShape.NUMBER)
 _NEAR = 0.8  # how like a known key another one has to be, to be taken for it: of five letters one may be wrong
 _CHECKS: Mapping[str, Callable[[str], str]] = {
-    "registry-mirrors": check_url("registry mirror"),
-    "insecure-registries": check_registry("insecure registry"),
+    "registry-mirrors": check_url("registry mirror", shown=hidden_user),
+    "insecure-registries": check_registry("insecure registry", hidden_user),
 }
 
 

@@ -109,13 +109,15 @@ def check_source(text: str, what: str, shown: Callable[[str], str] = str) -> str
     return text if text in SOURCES else check_url(what, shown=shown)(text)
 
 
-def check_registry(what: str) -> Callable[[str], str]:
-    """Return a check that returns ``HOST[:PORT]`` or a network, or raises ``UsageFault``."""
+def check_registry(what: str, shown: Callable[[str], str] = str) -> Callable[[str], str]:
+    """Return a check that returns ``HOST[:PORT]`` or a network, or raises ``UsageFault`` with it as ``shown``."""
 
     def check(text: str) -> str:
-        if "://" in text:
+        surplus = "scheme" if "://" in text else "user" if "@" in text else ""
+        if surplus:
             raise UsageFault(
-                f"{what} {text!r} has a scheme", hint="give HOST:PORT or a network such as 10.0.0.0/8 alone"
+                f"{what} {shown(text)!r} has a {surplus}",
+                hint="give HOST:PORT or a network such as 10.0.0.0/8 alone",
             )
         try:
             ipaddress.ip_network(text, strict=False)
