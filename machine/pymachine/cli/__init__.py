@@ -27,7 +27,7 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
     if None in (sys.stdin, sys.stdout, sys.stderr):
         _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
-    _print_paths_as_they_are(sys.stdout)
+    _print_whatever_comes(sys.stdout)
     try:
         found = _quick_answer(words, os.environ) if wiring is None else None
     except KeyboardInterrupt:
@@ -85,7 +85,24 @@ def _collect_less_often() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _print_paths_as_they_are(stream: object) -> None:
-    """Let names of files that are not UTF-8 leave as the bytes they came in as."""
+def _print_whatever_comes(stream: object) -> None:
+    """Let names of files that are not UTF-8 leave as the bytes they came in as, and write out, as JSON does, what the
+    terminal's encoding does not have: ``\\u2026`` in ISO 8859-1.
+    """
+    import codecs
+
+    codecs.register_error("pymachine", _in_other_words)
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="surrogateescape")
+        stream.reconfigure(errors="pymachine")
+
+
+def _in_other_words(error: UnicodeError) -> "tuple[bytes, int]":
+    assert isinstance(error, UnicodeEncodeError)
+    return b"".join(map(_written_out, error.object[error.start : error.end])), error.end
+
+
+def _written_out(char: str) -> bytes:
+    if "\udc80" <= char <= "\udcff":  # it stands for the byte that it ends with (PEP 383)
+        return bytes([ord(char) & 0xFF])
+    units = char.encode("utf-16-be", "surrogatepass")
+    return b"".join(b"\\u" + units[place : place + 2].hex().encode() for place in range(0, len(units), 2))
