@@ -316,6 +316,8 @@ return_live_restore() {
 backup=$state/backup/current
 [ -f "$backup/entries" ] || exit 0
 
+newline='
+'
 missed=''
 miss() {
     missed=yes
@@ -338,11 +340,27 @@ put_back() {
     esac
 }
 
-# The last first: what was there before is protected by what was placed after it.
+put_entry_back() { put_back "${1%% *}" "${1#* }"; }
+
+remove_new_folder() {
+    case $1 in 'folder '*) rmdir "${1#folder }" 2>/dev/null ;; esac
+}
+
+# each_line FUNCTION: calls it with each line of $undo, in this very shell.
+each_line() {
+    lines=$undo
+    while [ -n "$lines" ]; do
+        "$1" "${lines%%"$newline"*}"
+        case $lines in *"$newline"*) lines=${lines#*"$newline"} ;; *) lines='' ;; esac
+    done
+}
+
+# The last first: what was there before is protected by what was placed after it. No file is written for it: the disk may
+# be full, which is why the set-up failed.
 put_all_back() {
-    awk '{ line[NR] = $0 } END { for (n = NR; n; n--) print line[n] }' "$backup/entries" >"$backup/undo"
-    while read -r kind path; do put_back "$kind" "$path"; done <"$backup/undo"
-    sed -n 's/^folder //p' "$backup/undo" | while read -r path; do rmdir "$path" 2>/dev/null; done
+    undo=$(awk '{ line[NR] = $0 } END { for (n = NR; n; n--) print line[n] }' "$backup/entries")
+    each_line put_entry_back
+    each_line remove_new_folder
     [ ! -f "$backup/hostname" ] || set_live_hostname "$(cat "$backup/hostname")"
 }
 
@@ -434,9 +452,8 @@ if [ -n "$unit" ]; then
 fi
 rm -f "$state/restart-needed"
 if [ -f "$backup/recovery.json" ]; then
-    mkdir -p "$state"
-    cp "$backup/recovery.json" "$state/manifest.json"
+    may_replace_file "$backup/recovery.json" "$state/manifest.json" 600 || miss "$state/manifest.json could not be put back"
 fi
 [ -z "$missed" ] || exit 1
-rm -f "$backup/entries" "$backup/undo" "$backup/restarted" "$backup/was-active" "$backup/daemon.before.json" "$backup/hostname"
+rm -f "$backup/entries" "$backup/restarted" "$backup/was-active" "$backup/daemon.before.json" "$backup/hostname"
 note 'the former configuration was put back'
