@@ -175,6 +175,10 @@ class StoreUnwritable(StoreError):
     """The state store cannot be written: its file system is full or read-only, or not ours. It may be readable."""
 
 
+class NoteUnreadable(StoreError):
+    """What was stored under a name that is not a machine's is there and cannot be read."""
+
+
 class LeaseHeld(StoreError):
     """Another process works on this machine; the message says who, since when and on what.
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymachine.documents import to_document
+from pymachine.errors import NoteUnreadable
 from pymachine.strict_json import parse_json
 
 
 def find(connection: sqlite3.Connection, name: str) -> dict[str, Any]:
-    """Return the document, or an empty one; one that cannot be read counts as forgotten."""
+    """Return the document, or an empty one where there is none. Raises ``NoteUnreadable``."""
     row = connection.execute("SELECT document FROM note WHERE name = ?", (name,)).fetchone()
-    return loaded(row[0]) if row else {}
+    return parsed(name, row[0]) if row else {}
 
 
 def write(connection: sqlite3.Connection, name: str, document: Mapping[str, Any]) -> None:
@@ -34,10 +35,28 @@ def dumped(document: Mapping[str, Any]) -> str:
     return json.dumps(to_document(document))
 
 
-def loaded(text: str) -> dict[str, Any]:
-    """Return the document of a text."""
+def parsed(name: str, text: Any) -> dict[str, Any]:
+    """Return the document of a text. Raises ``NoteUnreadable``."""
     try:
         document = parse_json(text)
-    except ValueError:
+    except (TypeError, ValueError) as error:
+        raise unreadable(name, str(error)) from error
+    if not isinstance(document, dict):
+        raise unreadable(name, "it is not an object")
+    return document
+
+
+def unreadable(name: str, reason: str) -> NoteUnreadable:
+    """Return the error for a document that is not what it should be."""
+    return NoteUnreadable(
+        f"what was noted of {name.replace(':', ' ', 1)} cannot be read: {reason[:200]}",
+        hint="the next apply begins it again",
+    )
+
+
+def loaded(text: Any) -> dict[str, Any]:
+    """Return the document of a text; one that cannot be read counts as empty."""
+    try:
+        return parsed("", text)
+    except NoteUnreadable:
         return {}
-    return document if isinstance(document, dict) else {}

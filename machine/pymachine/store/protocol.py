@@ -112,7 +112,10 @@ class Store(Protocol):
         """
 
     def note(self, name: str) -> dict[str, Any]:
-        """Return what was kept under a name that is no machine's (``fleet:shop``); empty where nothing was."""
+        """Return what was kept under a name that is no machine's (``fleet:shop``); empty where nothing was.
+
+        Raises ``NoteUnreadable`` where something is there that cannot be read.
+        """
 
     def keep(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a document under that name in place of the one before; an empty one forgets it. No secrets."""

@@ -115,7 +115,7 @@ class MemoryStore:
     def note(self, name: str) -> dict[str, Any]:
         """Return what was kept under a name that is no machine's."""
         with self._lock:
-            return notes.loaded(self._notes.get(name, "{}"))
+            return notes.parsed(name, self._notes.get(name, "{}"))
 
     def keep(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a document under that name; an empty one forgets it."""

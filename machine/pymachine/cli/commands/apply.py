@@ -58,7 +58,10 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
         for _ in range(ROUNDS):
             with after(_done_in(course.accounts)):
                 made = _planned(fleet, names, limit, given, course)
-            if not made.chains or not agreed(app, course, given):
+            if not made.chains:
+                fleet.work.renew_note()
+                break
+            if not agreed(app, course, given):
                 break
             account = carry_out(fleet, made, given)
             course.accounts.append(account)

@@ -22,6 +22,7 @@ from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ONE_BY_ONE, ActionKind, Batch, Observed, ObservedMachine, Plan, Traits, plan
 from pymachine.fleet.plan.machines import host_part
 from pymachine.fleet.plan.membership import SWARM
+from pymachine.fleet.plan.stacks import forgotten
 from pymachine.model import Machine, SshAddress
 from pymachine.steps.services import Services
 from pymachine.store import Holder
@@ -79,7 +80,8 @@ class FleetWork:
         """Look, and return how these machines and stacks are removed, and nothing else; no secret is read for it."""
         made = self._planned(without(self.fleet, names), ONE_BY_ONE, stacks=False)
         stacks = set(self.known.memory.stacks)
-        return self._kept(_removing(limited(made, names | stacks), stacks))
+        made = _removing(limited(made, names | stacks), stacks)
+        return self._kept(replace(made, notes=forgotten(self.known)))
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> RunSummary:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
@@ -95,6 +97,11 @@ class FleetWork:
         self._write_errors(account)
         hooks.after("apply")
         return account
+
+    def renew_note(self) -> None:
+        """Begin the fleet's note again if it cannot be read, where an apply has nothing else to do."""
+        if self.known.memory.unreadable:
+            Notebook(self.fleet.name, self.tools.store).ended(())
 
     def close(self) -> None:
         """Close every connection."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymachine.documents import from_document, to_document
+from pymachine.errors import NoteUnreadable
 from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.fleet.plan import Deployed, FleetState
 from pymachine.store import Store
+from pymachine.store.notes import unreadable
 
 
 def note_name(fleet: str) -> str:
@@ -19,12 +21,15 @@ def note_name(fleet: str) -> str:
 
 
 def memory_of(fleet: str, store: Store) -> FleetState:
-    """Return what was noted of a fleet."""
-    return _noted(fleet, store).memory
+    """Return what was noted of a fleet, or why that cannot be read."""
+    try:
+        return _noted(fleet, store).memory
+    except NoteUnreadable as error:
+        return FleetState(unreadable=error.message)
 
 
 def failed_of(fleet: str, store: Store) -> tuple[str, ...]:
-    """Return the machines and stacks that the last apply did not bring to their end."""
+    """Return the machines and stacks that the last apply did not bring to their end. Raises ``NoteUnreadable``."""
     return _noted(fleet, store).failed
 
 
@@ -42,15 +47,16 @@ class _Noted:
 
 
 def _noted(fleet: str, store: Store) -> _Noted:
-    """Read the note. One that does not fit counts as forgotten, as one that is no JSON does: stacks deploy again."""
+    """Read the note. Raises ``NoteUnreadable`` for one that does not fit, as for one that is not JSON."""
+    document = store.note(note_name(fleet))
     try:
-        return from_document(_Noted, store.note(note_name(fleet)))
-    except (TypeError, ValueError):
-        return _Noted()
+        return from_document(_Noted, document)
+    except (TypeError, ValueError) as error:
+        raise unreadable(note_name(fleet), str(error)) from error
 
 
 class Notebook:
-    """Writes a fleet's note, piece by piece, from any thread."""
+    """Writes a fleet's note, piece by piece, from any thread. One that cannot be read begins again."""
 
     def __init__(self, fleet: str, store: Store) -> None:
         self._fleet = fleet
@@ -77,11 +83,14 @@ class Notebook:
 
     def _change(self, change: Callable[[FleetState], FleetState]) -> None:
         with self._lock:
-            memory = change(memory_of(self._fleet, self._store))
-            self._write(memory, failed_of(self._fleet, self._store))
+            try:
+                failed = failed_of(self._fleet, self._store)
+            except NoteUnreadable:
+                failed = ()
+            self._write(change(memory_of(self._fleet, self._store)), failed)
 
     def _write(self, memory: FleetState, failed: tuple[str, ...]) -> None:
-        document: dict[str, Any] = {**to_document(memory), "failed": list(failed)}
+        document: dict[str, Any] = {**to_document(replace(memory, unreadable="")), "failed": list(failed)}
         self._store.keep(note_name(self._fleet), {key: value for key, value in document.items() if value})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pymachine.errors import PymachineError
+from pymachine.errors import NoteUnreadable, PymachineError
 from pymachine.fleet.apply.state import failed_of, memory_of
 from pymachine.fleet.apply.survey import projects_of, records_of, services_of
 from pymachine.fleet.inventory.model import Fleet
@@ -44,13 +44,14 @@ class ServiceRow:
 class Overview:
     """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks.
 
-    ``quorum_lost`` says that nothing in the Swarm can be changed.
+    ``quorum_lost`` says that nothing in the Swarm can be changed; ``notes`` say what is not shown, and why.
     """
 
     machines: tuple[MachineStatusRow, ...]
     swarm: str = ""
     services: tuple[ServiceRow, ...] = ()
     quorum_lost: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: float) -> Overview:
@@ -63,13 +64,21 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: floa
     view, trouble = _swarm(found, tools)
     lost = view is not None and view.quorum_lost
     view = view if view and view.spoken_to else None
-    failed = failed_of(fleet.name, tools.store)
+    failed, notes = _failed(fleet, tools)
     rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
     rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
     said = trouble or (view.quorum.in_words() if view else "")
     answering = [records[name] for name, seen in looks.items() if seen.state is State.RUNNING]
     services = (*_services(fleet, wanted, view, tools), *_projects(fleet, wanted, answering, tools))
-    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost)
+    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost, notes)
+
+
+def _failed(fleet: Fleet, tools: Services) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the last apply did not finish, and what to say where that cannot be read."""
+    try:
+        return failed_of(fleet.name, tools.store), ()
+    except NoteUnreadable as error:
+        return (), (f"{error.message}; its stacks are not shown",)
 
 
 def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Services) -> tuple[ServiceRow, ...]:

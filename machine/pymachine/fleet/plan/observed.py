@@ -124,10 +124,14 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class FleetState:
-    """What is remembered of a fleet besides its machines: its stacks, and the settings its Swarm was given last."""
+    """What is remembered of a fleet besides its machines: its stacks, and the settings its Swarm was given last.
+
+    ``unreadable`` says why that is not known, empty where it is.
+    """
 
     stacks: Mapping[str, Deployed] = field(default_factory=dict)
     swarm: Mapping[str, Any] = field(default_factory=dict)
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

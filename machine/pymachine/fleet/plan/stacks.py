@@ -41,7 +41,15 @@ def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Observed, r
         reason = "it moves to another target" if name in listed else "it is no longer in the inventory"
         gone = Action(payloads.Withdraw(before.on), name, (reason,))
         found[f"stack {name}"] = (gone, *found.get(f"stack {name}", ()))
-    return Stacks(found, tuple(refusals), _unasked(known))
+    return Stacks(found, tuple(refusals), (*_unasked(known), *forgotten(known)))
+
+
+def forgotten(known: Observed) -> tuple[str, ...]:
+    """Say what an unreadable note keeps from being done."""
+    if not known.memory.unreadable:
+        return ()
+    told = "stacks that are no longer in the inventory are not removed, and Swarm settings are not compared"
+    return (f"{known.memory.unreadable}; {told}",)
 
 
 def _unasked(known: Observed) -> tuple[str, ...]:
@@ -66,7 +74,9 @@ def _deployed(
         return ()
     digest = known.digests.get(spec.name, "")
     reason = ""
-    if before is None or before.on != on:
+    if known.memory.unreadable:
+        reason = "whether it is deployed is not known"
+    elif before is None or before.on != on:
         reason = "it is not deployed yet"
     elif on in anew or before.place != _place(on, records, known):
         reason = f"{on or 'the Swarm'} is a new one"

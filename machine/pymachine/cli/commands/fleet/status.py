@@ -9,7 +9,7 @@ import click
 from pymachine.cli.app import App
 from pymachine.cli.fleet_options import FILES, LIMIT, opened
 from pymachine.cli.options import JSON, command
-from pymachine.cli.output import columns, dump, say
+from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.table import Layout
 from pymachine.errors import QuorumLost
 
@@ -41,6 +41,8 @@ def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bo
         dump(to_document(found))
     else:
         _show(found)
+    for told in found.notes:
+        note(f"note: {told}")
     if found.quorum_lost:
         raise QuorumLost(found.swarm, hint="`pymachine swarm status` shows which managers do not answer")
 
