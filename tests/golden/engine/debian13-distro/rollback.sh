@@ -104,6 +104,10 @@ real_file() {
     fi
 }
 
+# flush FILE…: have them on the disk. Before something that was there is replaced, what replaces it and what it is put
+# back from are: a power cut would leave empty files.
+flush() { sync "$@" 2>/dev/null || sync; }
+
 # replace_file STAGED PATH MODE: true if PATH has the content of STAGED now, 1 if it had it already, 2 if that failed.
 # MODE is that of a new file. What is private (600, 700) is root's alone, whatever was there.
 replace_file() {
@@ -116,7 +120,7 @@ replace_file() {
         return 1
     fi
     mkdir -p "${file%/*}" && rm -f "$file.pymachine-new" && stage_file "$1" "$file" "$3" &&
-        mv -f "$file.pymachine-new" "$file" && return 0
+        { [ ! -e "$file" ] || flush "$file.pymachine-new"; } && mv -f "$file.pymachine-new" "$file" && return 0
     rm -f "$file.pymachine-new"
     return 2
 }

@@ -103,6 +103,10 @@ real_file() {
     fi
 }
 
+# flush FILE…: have them on the disk. Before something that was there is replaced, what replaces it and what it is put
+# back from are: a power cut would leave empty files.
+flush() { sync "$@" 2>/dev/null || sync; }
+
 # replace_file STAGED PATH MODE: true if PATH has the content of STAGED now, 1 if it had it already, 2 if that failed.
 # MODE is that of a new file. What is private (600, 700) is root's alone, whatever was there.
 replace_file() {
@@ -115,7 +119,7 @@ replace_file() {
         return 1
     fi
     mkdir -p "${file%/*}" && rm -f "$file.pymachine-new" && stage_file "$1" "$file" "$3" &&
-        mv -f "$file.pymachine-new" "$file" && return 0
+        { [ ! -e "$file" ] || flush "$file.pymachine-new"; } && mv -f "$file.pymachine-new" "$file" && return 0
     rm -f "$file.pymachine-new"
     return 2
 }
@@ -584,6 +588,18 @@ install_engine() {
     [ -n "$unit" ] || die 'no service unit that runs dockerd was found after the installation'
 }
 
+# True for an engine that is on its way up as well, as it is for a while after a boot; not for one that fails again and again.
+engine_runs() {
+    if [ "$init" = systemd ]; then
+        case $(systemctl show -p ActiveState -p SubState "$unit" | sort | sed 's/.*=//' | paste -s -d ' ' -) in
+            'activating auto-restart'*) return 1 ;;
+            'active '* | 'activating '* | 'reloading '*) return 0 ;;
+            *) return 1 ;;
+        esac
+    fi
+    engine_is_active
+}
+
 # Opens a backup, unless one of a run that was cut off is there: its originals are the ones to go back to.
 begin_backup() {
     mkdir -p "$state"
@@ -599,7 +615,7 @@ begin_backup() {
     printf '%s\n' "$config" >"$folder/config-path"
     echo 2376 >"$folder/port"
     cp "$here/recovery.json" "$folder/recovery.json"
-    ! engine_is_active || : >"$folder/was-active"
+    ! engine_runs || : >"$folder/was-active"
     ln -sfn "${folder##*/}" "$backup"
     # The last one is what rollback needs; earlier ones would only keep server keys that are out of use.
     find "$state/backup" -mindepth 1 -maxdepth 1 -name '2*' ! -path "$folder" -exec rm -rf {} +
@@ -613,6 +629,7 @@ keep() {
         mkdir -p "$backup/files$(dirname "$1")"
         cp -p "$1" "$backup/files$1"
         echo "kept $1" >>"$backup/entries"
+        flush "$backup/files$1" "$backup/entries" "$backup/config-path" "$backup/port" "$backup/recovery.json"
     else
         echo "made $1" >>"$backup/entries"
     fi
