@@ -106,13 +106,14 @@ def file_faults(certificates: str, name: str, now: float) -> "list[str]":
     """Return what is wrong with the dates of a machine's client files, in words."""
     from datetime import UTC, datetime
 
-    from pymachine.engine.der import validity
+    from pymachine.engine.der import validity, validity_of_authorities
 
     moment, found = datetime.fromtimestamp(now, UTC), []
     for part, file in (("client", "cert.pem"), ("ca", "ca.pem")):
         try:
             with open(f"{certificates}/{file}", encoding="ascii", errors="replace") as text:  # noqa: PTH123
-                begin, end = validity(text.read(1 << 20))
+                content = text.read(1 << 20)
+            begin, end = validity_of_authorities(content, moment) if part == "ca" else validity(content)
         except (OSError, ValueError):  # the docker client has words of its own for it
             continue
         if end <= moment:

@@ -7,23 +7,39 @@ The structure is RFC 5280 §4.1 in the encoding of X.690 §8.1.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _UTC_TIME = 0x17
 _EXPLICIT_VERSION = 0xA0
 
 
 def validity(pem: str) -> tuple[datetime, datetime]:
     """Return the begin and the end of validity of the first certificate in ``pem``. Raises ``ValueError``."""
-    begin = pem.find("-----BEGIN CERTIFICATE-----")
-    end = pem.find("-----END CERTIFICATE-----", begin)
-    if begin < 0 or end < 0:
-        raise ValueError("no certificate")
-    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len("-----END CERTIFICATE-----")])
-    try:
-        return _validity(der)
-    except IndexError as error:
-        raise ValueError("the certificate is cut short") from error
+    return next(_validities(pem))
+
+
+def validity_of_authorities(pem: str, now: datetime) -> tuple[datetime, datetime]:
+    """Return the begin and the end of validity of a bundle of authorities, any of which lets an engine in.
+
+    That is of one that is valid ``now``, or else of the one that ends last. Raises ``ValueError``.
+    """
+    found = list(_validities(pem))
+    return next((dates for dates in found if dates[0] <= now < dates[1]), max(found, key=lambda dates: dates[1]))
+
+
+def _validities(pem: str) -> Iterator[tuple[datetime, datetime]]:
+    start, count = 0, 0
+    while (begin := pem.find(_BEGIN, start)) >= 0 or not count:
+        start = pem.find(_END, begin) + len(_END)
+        if begin < 0 or start < len(_END):
+            raise ValueError("no certificate")
+        count += 1
+        try:
+            yield _validity(ssl.PEM_cert_to_DER_cert(pem[begin:start]))
+        except IndexError as error:
+            raise ValueError("the certificate is cut short") from error
 
 
 def _validity(der: bytes) -> tuple[datetime, datetime]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pymachine.engine.der import validity
+from pymachine.engine.der import validity, validity_of_authorities
 from pymachine.errors import EngineError, PymachineError, TlsError
 from pymachine.model import Endpoint
 from pymachine.transport.dial import dial
@@ -80,13 +80,14 @@ def _refuse_missing(folder: Path) -> None:
 def _refuse_expired(folder: Path) -> None:
     """The server's refusal would say nothing but "bad certificate"."""
     for file, what in (("cert.pem", "client certificate"), ("ca.pem", "authority")):
+        now = datetime.now(UTC)
         try:
-            begin, end = validity((folder / file).read_text())
+            text = (folder / file).read_text()
+            begin, end = validity_of_authorities(text, now) if file == "ca.pem" else validity(text)
         except (ValueError, OSError) as error:
             raise TlsError(
                 f"{folder / file} is not a valid certificate: {_reason(error)}", hint=_again(folder.name)
             ) from error
-        now = datetime.now(UTC)
         if end <= now:
             raise TlsError(
                 f"the {what} of {folder.name} expired on {end:%Y-%m-%d %H:%M} UTC", hint=_again(folder.name)

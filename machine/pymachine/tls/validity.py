@@ -45,7 +45,7 @@ def summary(files: Mapping[str, bytes]) -> Certificates:
         ca=_fingerprint(found["ca"]),
         server=_fingerprint(found["server"]),
         client=_fingerprint(found["client"]),
-        ca_expires=_end(found["ca"]),
+        ca_expires=max(map(_end, _all(files, "ca")), default=""),
         server_expires=_end(found["server"]),
         client_expires=_end(found["client"]),
         sans=_names(found["server"]),
@@ -116,14 +116,15 @@ def _verify_origin(files: Mapping[str, bytes], part: Part) -> None:
 
 
 def _verify_dates(files: Mapping[str, bytes], part: Part, now: datetime) -> None:
-    certificate = _first(files, part)
-    if certificate is None:
+    """Check the leaf's dates; of several authorities one that is valid is enough."""
+    found = _all(files, part) if part == "ca" else _all(files, part)[:1]
+    if not found or any(one.not_valid_before_utc <= now < one.not_valid_after_utc for one in found):
         return
+    certificate = max(found, key=lambda one: one.not_valid_after_utc)
     if certificate.not_valid_after_utc <= now:
         raise TlsError(f"{CERTIFICATE_OF[part]} expired on {_end(certificate)}")
-    if certificate.not_valid_before_utc > now:
-        begin = certificate.not_valid_before_utc.isoformat()
-        raise TlsError(f"{CERTIFICATE_OF[part]} is not valid before {begin}", hint="check this computer's clock")
+    begin = certificate.not_valid_before_utc.isoformat()
+    raise TlsError(f"{CERTIFICATE_OF[part]} is not valid before {begin}", hint="check this computer's clock")
 
 
 def _age(part: Part, end: str, now: datetime, own_authority: bool) -> str | None:
@@ -138,8 +139,12 @@ def _age(part: Part, end: str, now: datetime, own_authority: bool) -> str | None
 
 
 def _first(files: Mapping[str, bytes], part: Part) -> x509.Certificate | None:
+    return next(iter(_all(files, part)), None)
+
+
+def _all(files: Mapping[str, bytes], part: Part) -> list[x509.Certificate]:
     where = CERTIFICATE_OF[part]
-    return read_certificates(files[where], where)[0] if where in files else None
+    return list(read_certificates(files[where], where)) if where in files else []
 
 
 def _fingerprint(certificate: x509.Certificate | None) -> str:

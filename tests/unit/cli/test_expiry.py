@@ -18,10 +18,12 @@ from cryptography.x509.oid import NameOID
 
 from patience import LIMIT
 from pymachine.cli import main, shells
-from pymachine.cli.client_env import has_expired, is_refused, program
+from pymachine.cli.client_env import file_faults, has_expired, is_refused, program
 from pymachine.cli.dependencies import Wiring
+from pymachine.errors import TlsError
 from pymachine.model import Certificates, Endpoint, Machine, Phase
 from pymachine.store.sqlite import SqliteStore
+from pymachine.tls import summary, verify_set
 
 NOW = 1_795_564_800.0  # 2026-11-25
 LATER, PAST = "2036-11-25T00:00:00+00:00", "2026-11-24T23:59:59+00:00"
@@ -93,6 +95,38 @@ def test_the_clients_files_tell_their_dates_where_the_record_does_not(
         err = capsys.readouterr().err
         assert (f"the {said} of node1 " in err) if said else (err == "")
         assert not said or ("'s clock" if known else "pymachine rm node1") in err
+
+
+OLD, NEW, EARLY = (-9, -1), (-9, 9), (1, 9)
+
+
+@pytest.mark.parametrize(
+    ("authorities", "fault"),
+    [
+        ([OLD, NEW], ""),
+        ([NEW, OLD], ""),
+        ([NEW, EARLY], ""),
+        ([OLD, (-9, -2)], "2026-11-24"),
+        ([OLD, EARLY], "2026-11-26"),
+    ],
+)
+def test_of_several_authorities_one_that_counts_is_enough(
+    tmp_path: Path, authorities: list[tuple[int, int]], fault: str
+) -> None:
+    """A company that changes its authority has both in ca.pem for a while."""
+    bundle = b"# one\n" + b"# another\n".join(dated(*dates) for dates in authorities)
+    (tmp_path / "cert.pem").write_bytes(dated(*NEW))
+    (tmp_path / "ca.pem").write_bytes(bundle)
+    found = file_faults(str(tmp_path), "node1", NOW)
+    assert [fault in told for told in found] == ([True] if fault else [])
+    files, now = {"ca.pem": bundle}, dt.datetime.fromtimestamp(NOW, dt.UTC)
+    if fault:
+        with pytest.raises(TlsError, match=fault):
+            verify_set(files, now=now)
+    else:
+        verify_set(files, now=now)
+    last = max(end for _, end in authorities)
+    assert summary(files).ca_expires[:10] == f"{now + dt.timedelta(last):%Y-%m-%d}"
 
 
 def test_the_fast_way_leaves_what_is_refused_to_the_full_one(tmp_path: Path) -> None:
