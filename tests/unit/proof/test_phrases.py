@@ -17,7 +17,7 @@ PHRASES = (
     r"\bno way to\b",
     r"\btakes? leave\b", r"\bstands? the loss\b", r"\bput on the shelf\b", r"\bsomebody else's\b",
 )  # fmt: skip
-IN_COMMENTS = 142  # places in docstrings and comments: as many as there are; it may only go down
+IN_COMMENTS = 141  # places in docstrings and comments: as many as there are; it may only go down
 FOUND = re.compile("|".join(PHRASES))
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
