@@ -80,6 +80,22 @@ def test_the_swarm_goes_on_without_its_leader_and_takes_it_back(user: Workstatio
     _until(lambda: _status(user, other)["healthy"])
 
 
+@pytest.mark.soak(60)
+def test_managers_are_switched_off_as_far_as_the_quorum_bears(user: Workstation, hosts: dict[str, Host]) -> None:
+    assert "quorum" in user.pymachine("stop", *NAMES, check=3).stderr
+    began = time.monotonic()
+    user.pymachine("stop", "m3")
+    reachable = _status(user, "m1")["quorum"]["reachable"]
+    print(f"switched off, and known to be, in {time.monotonic() - began:.1f} s")
+    assert reachable == 2, "the next one is counted right"
+    for verb in ("stop", "kill", "restart"):
+        assert "quorum" in user.pymachine(verb, "m2", check=3).stderr
+    assert "quorum" in user.pymachine("provision", "--dry-run", "--engine-env", "X=1", "m2", check=3).stderr
+    _boot(user, hosts["m3"], "m3")
+    user.pymachine("swarm", "unlock", "m3")
+    _until(lambda: _status(user, "m1")["healthy"])
+
+
 @pytest.mark.soak(130)
 def test_a_lost_majority_is_recognised_and_recovered(user: Workstation, hosts: dict[str, Host]) -> None:
     user.pymachine("swarm", "leave", "-y", "--dissolve", *NAMES)

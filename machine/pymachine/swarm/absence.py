@@ -13,6 +13,7 @@ from dataclasses import replace
 from pymachine.errors import CheckFailed, EngineError, PymachineError, QuorumLost
 from pymachine.events import Silent
 from pymachine.model import Machine
+from pymachine.steps.power import reported
 from pymachine.steps.services import Services
 from pymachine.swarm.control import awaited, control, is_node_of, managers_of
 from pymachine.swarm.quorum import may_be_away
@@ -156,7 +157,7 @@ def _await_seen_away(machine: Machine, tools: Services) -> None:
         with control(tools, others) as manager:
             return None if any(is_node_of(machine, n) and n.reachable for n in manager.nodes()) else True
 
-    with suppress(PymachineError):
+    with suppress(PymachineError), reported(machine.name, "wait until the other managers notice", tools):
         awaited(tools, seen, f"the other managers to miss {machine.name}", patience=SEEN_PATIENCE)
 
 
@@ -171,7 +172,8 @@ def _await_back(machine: Machine, tools: Services) -> None:
         except PymachineError:
             return None
 
-    awaited(
-        tools, ready, f"{machine.name} to rejoin the Swarm", patience=BACK_PATIENCE,
-        hint="`pymachine swarm status` shows its state",
-    )  # fmt: skip
+    with reported(machine.name, "wait until it takes part in the Swarm", tools):
+        awaited(
+            tools, ready, f"{machine.name} to rejoin the Swarm", patience=BACK_PATIENCE,
+            hint="`pymachine swarm status` shows its state",
+        )  # fmt: skip

@@ -8,14 +8,16 @@ from typing import Any
 from pymachine.engine.host_facts import HostFacts
 from pymachine.errors import PymachineError
 from pymachine.events import Silent
-from pymachine.model import Machine
-from pymachine.steps.address import located_at_work
+from pymachine.model import Machine, State
+from pymachine.steps.address import located_at_work, state_of
 from pymachine.steps.host import Reach, look
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.swarm.control import engine_of
 from pymachine.swarm.status import status
 from pymachine.swarm_api.protocol import ACTIVE
+
+_OFF = (State.STOPPED, State.STOPPING, State.MISSING)  # nothing runs there
 
 
 def is_taking_part(name: str, tools: Services) -> bool | None:
@@ -51,6 +53,8 @@ def _by_managers(machine: Machine, tools: Services) -> bool | None:
 def _by_host(machine: Machine, tools: Services) -> bool | None:
     quiet = replace(tools, reporter=Silent())
     session = Session(quiet, tools.driver_of(machine), recorded=False)
+    if state_of(machine, session) in _OFF:
+        return False
     try:
         reached = session.perform((Reach(),), located_at_work(machine, session))
         return _needs_drain(look(reached, session))

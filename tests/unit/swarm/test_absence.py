@@ -213,6 +213,15 @@ def test_it_is_restarted_where_its_host_says_that_nothing_would_move(
     assert "restart" in world.cloud.calls
 
 
+def test_one_that_is_off_is_switched_on(world: SwarmWorld) -> None:
+    tools = stands(world, 1, 1)
+    world.cut("m1")
+    world.facts |= UNKNOWN[0]
+    world.cloud.set_state("m1", State.STOPPED)
+    swarm.restart_node("m1", tools)
+    assert "restart" in world.cloud.calls
+
+
 def test_a_host_that_cannot_be_asked_either_is_refused(world: SwarmWorld) -> None:
     tools = stands(world, 1, 1)
     world.cut("m1")
