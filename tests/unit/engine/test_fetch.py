@@ -40,6 +40,9 @@ def server() -> Iterator[ThreadingHTTPServer]:
             given = self.headers.get("Authorization", "").removeprefix("Basic ")
             self.send_response(200 if given else 401)
             self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            # Without a length, wget takes the connection for one that stays open, and asks again on it.
+            self.send_header("Content-Length", str(len(CONTENT) if given else 0))
+            self.send_header("Connection", "close")
             self.end_headers()
             if given:
                 shown.append(base64.b64decode(given).decode())
