@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.errors import CheckFailed, PymachineError, UsageFault
+from pymachine.printable import printable
 from pymachine.transport.dial import dial
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.handle import Ec2
@@ -188,4 +189,4 @@ def _wanted(asked: argparse.Namespace) -> ProxyTarget:
 
 
 def _one_line(error: PymachineError) -> str:
-    return " ".join(f"{error.message}{f' ({error.hint})' if error.hint else ''}".split())
+    return printable(" ".join(f"{error.message}{f' ({error.hint})' if error.hint else ''}".split()))

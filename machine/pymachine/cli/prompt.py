@@ -33,7 +33,7 @@ class TerminalAsker:
 
         with self._terminal(f"for the {prompt}", instead):
             try:
-                return getpass.getpass(f"{prompt}: ")
+                return getpass.getpass(f"{printable(prompt)}: ")
             except EOFError:
                 raise Interrupted(f"no {prompt} was given", hint=instead) from None
 

@@ -216,7 +216,7 @@ def test_an_endpoint_that_does_not_answer_is_worth_another_try() -> None:
         "--endpoint-url",
         url,
         "--instance",
-        "i-1",
+        "i-1\x1b[2J",
         "--public-key",
         KEY,
         "host",
@@ -224,7 +224,7 @@ def test_an_endpoint_that_does_not_answer_is_worth_another_try() -> None:
     ]
     done = program("instance-connect", *words, AWS_MAX_ATTEMPTS="1")
     assert done.returncode == 1
-    assert " key to i-1" in done.stderr
+    assert r" key to i-1\x1b[2J" in done.stderr  # what a terminal would obey is written out
 
 
 def test_wrong_words_are_wrong_usage() -> None:

@@ -83,6 +83,12 @@ def test_a_secret_is_asked_for_on_the_terminal_and_not_shown() -> None:
     assert "got HUSH HUSH" in screen
 
 
+def test_what_a_terminal_would_obey_is_written_out_before_a_secret() -> None:
+    screen = _on_a_terminal(r'asker.secret("passphrase of \x1b]0;k\x07", instead="")', "hush\n")
+    assert r"passphrase of \x1b]0;k\x07: " in screen
+    assert "\x1b]0;" not in screen
+
+
 @pytest.mark.parametrize(
     ("answer", "meant"),
     [("y", True), ("YES", True), (" yes ", True), ("", False), ("n", False), ("sure", False), ("you what?", False)],
