@@ -81,6 +81,7 @@ def test_the_swarm_goes_on_without_its_leader_and_takes_it_back(user: Workstatio
 
 
 @pytest.mark.soak(60)
+@pytest.mark.timeout(600)
 def test_managers_are_switched_off_as_far_as_the_quorum_bears(user: Workstation, hosts: dict[str, Host]) -> None:
     assert "quorum" in user.pymachine("stop", *NAMES, check=3).stderr
     began = time.monotonic()
@@ -91,6 +92,7 @@ def test_managers_are_switched_off_as_far_as_the_quorum_bears(user: Workstation,
     for verb in ("stop", "kill", "restart"):
         assert "quorum" in user.pymachine(verb, "m2", check=3).stderr
     assert "quorum" in user.pymachine("provision", "--dry-run", "--engine-env", "X=1", "m2", check=3).stderr
+    hosts["m3"].wait_down(120)
     _boot(user, hosts["m3"], "m3")
     user.pymachine("swarm", "unlock", "m3")
     _until(lambda: _status(user, "m1")["healthy"])
