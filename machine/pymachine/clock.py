@@ -75,6 +75,14 @@ def growing(first: float, factor: float, most: float) -> Iterator[float]:
         length = min(length * factor, most)
 
 
+def scattered(length: float) -> Iterator[float]:
+    """Yield pauses of about that length, so that many who were turned away at once do not come back at once."""
+    import random  # costs more to load than most commands take
+
+    while True:
+        yield length * random.uniform(0.5, 1.5)
+
+
 def _endless(pause: float | Iterable[float]) -> Iterator[float]:
     if isinstance(pause, int | float):
         return repeat(pause)

@@ -24,7 +24,7 @@ def follow(name: str, tools: Services) -> Iterator[bytes]:
     seen = log(name, tools)
     yield seen
     while True:
-        tools.sleep(LOOK_EVERY)
+        tools.clock.sleep(LOOK_EVERY)
         now = log(name, tools)
         yield news(seen, now)
         seen = now

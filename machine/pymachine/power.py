@@ -163,10 +163,8 @@ def _reboot(machine: Machine, session: Session) -> None:
         raise TransportError(f"{machine.name} cannot detect a reboot: its /proc cannot be read")
     _send(machine, session, _REBOOT)
     session.disconnect()
-    end = session.tools.now() + UP_PATIENCE
-    while session.tools.now() < end:
-        session.tools.sleep(PAUSE)
-        if _boot_or_none(machine, session) not in (None, before):
+    for passed in session.tools.clock.ticks(UP_PATIENCE, PAUSE):
+        if passed and _boot_or_none(machine, session) not in (None, before):
             return
     raise DeadlineExceeded(
         f"{machine.name} was told to reboot and did not come back within {UP_PATIENCE:.0f} s",
@@ -190,12 +188,10 @@ def _boot_or_none(machine: Machine, session: Session) -> str | None:
 
 
 def _await_down(machine: Machine, session: Session) -> None:
-    end = session.tools.now() + DOWN_PATIENCE
-    while session.tools.now() < end:
+    for _ in session.tools.clock.ticks(DOWN_PATIENCE, PAUSE):
         if not _still_answers(machine, session):
             return
         session.disconnect()
-        session.tools.sleep(PAUSE)
     raise DeadlineExceeded(
         f"{machine.name} still answers after {DOWN_PATIENCE:.0f} s",
         hint=f"`pymachine kill {machine.name}` does not wait for its services",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine import leftovers, power
+from pymachine.clock import Clock
 from pymachine.create import CreateRequest, create
 from pymachine.errors import CheckFailed, DriverMissing, LeaseHeld, NoSuchMachine, PymachineError, StepFailed
 from pymachine.events import Asker
@@ -166,8 +167,8 @@ class Site:
         def ask(*words: Any, **options: Any) -> Any:
             return fate.around("engine ask", lambda: self.premises.ask(*words, **options))
 
-        now, sleep = self.clock.now, self.clock.sleep
-        return Services(struck, RecordingReporter(), FakeAsker(), connect, load, ask, now, sleep)
+        now, clock = self.clock.now, Clock(self.clock.now, self.clock.sleep)
+        return Services(struck, RecordingReporter(), FakeAsker(), connect, load, ask, now, clock)
 
     def _ended(self, store: Store, fate: Fate, process: Process) -> None:
         """A process that ended holds no lease that others could not tell as that of a dead one."""

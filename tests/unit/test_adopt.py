@@ -180,7 +180,7 @@ class TestCommand:
             load_driver=tools.load_driver,
             driver_names=lambda: ["fake"],
             now=world.clock.now,
-            sleep=world.clock.sleep,
+            clock=world.tools.clock,
         )
         return lambda *words: main(["-s", str(tmp_path / "store"), *words], wiring=wiring)
 

@@ -50,7 +50,7 @@ def _tools(store: SqliteStore, cloud: FakeCloud, ask: Ask) -> Services:
             raise DriverMissing(f"no driver {name!r}")
         return cloud.driver()
 
-    return Services(store, RecordingReporter(), FakeAsker(), _no_connection, load, ask, time.time, time.sleep)
+    return Services(store, RecordingReporter(), FakeAsker(), _no_connection, load, ask, time.time)
 
 
 def _made(store: SqliteStore, cloud: FakeCloud, name: str, state: State | None = State.RUNNING) -> Machine:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pymachine.clock import Clock
 from pymachine.create import CreateRequest, create
 from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
@@ -121,7 +122,7 @@ class World:
         """All of it, for a verb."""
         return Services(
             self.store, self.reporter, FakeAsker(), self._connect, self._load, self.engine.ask,
-            self.clock.now, self.clock.sleep,
+            self.clock.now, Clock(self.clock.now, self.clock.sleep),
         )  # fmt: skip
 
     @property

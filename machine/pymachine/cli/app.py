@@ -99,7 +99,7 @@ class App:
             load_driver=self.wiring.load_driver,
             ask_engine=self.ask_engine,
             now=self.wiring.now,
-            sleep=self.wiring.sleep,
+            clock=self.wiring.clock,
             connect_cluster=self.wiring.connect_cluster or connect,
         )
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pymachine.clock import REAL, Clock
+
 if TYPE_CHECKING:
     from pymachine.driver import Driver
     from pymachine.events import Asker, Reporter
@@ -56,7 +58,7 @@ class Wiring:
     load_driver: Callable[[str], type[Driver]] = _load_driver
     driver_names: Callable[[], list[str]] = _driver_names
     now: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = REAL
     replace: Replace = _become
     run: RunProgram = _run
     connect_cluster: ConnectCluster | None = None

@@ -6,13 +6,13 @@ import http.client
 import io
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
+from pymachine.clock import Deadline
 from pymachine.documents import from_document
 from pymachine.engine import tls_errors
 from pymachine.errors import EngineError, Unreachable
@@ -79,19 +79,17 @@ class _Clock:
 
     def __init__(self, endpoint: Endpoint, deadline: float) -> None:
         self._url = endpoint.url
-        self._deadline = deadline
-        self._began = time.monotonic()
+        self._limit = Deadline(deadline)
 
     @property
     def spent(self) -> float:
-        return time.monotonic() - self._began
+        return self._limit.spent
 
     def left(self) -> float:
         """Return the seconds left. Raises ``TimeoutError`` if there are none: zero would mean "do not wait"."""
-        left = self._deadline - self.spent
-        if left <= 0:
+        if self._limit.passed:
             raise TimeoutError
-        return left
+        return self._limit.left
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -100,7 +98,7 @@ class _Clock:
             yield
         except TimeoutError as error:
             raise Unreachable(
-                f"{self._url} did not finish its answer within {self._deadline:g} s",
+                f"{self._url} did not finish its answer within {self._limit.seconds:g} s",
                 hint="the host may be overloaded, or something else listens there; a longer --timeout waits longer",
             ) from error
 

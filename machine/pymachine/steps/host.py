@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pymachine.clock import growing
 from pymachine.documents import from_document
 from pymachine.driver import Driver, Handle, Instance, Locates, Request
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
@@ -147,16 +148,17 @@ def _admitted(machine: Machine, session: Session, patience: float, admission: fl
     While it boots, pam_nologin admits nobody but root, and a socket-activated sshd is there before cloud-init has put
     our key in its place. Later tries are rarer, for sshd shuts out whoever fails often (PerSourcePenalties).
     """
-    pause, end = FIRST_PAUSE, 0.0
-    while True:
-        try:
-            return session.transport(machine, retry_for=patience)
-        except AuthFailed:
-            end = end or session.tools.now() + admission
-            if session.tools.now() + pause > end:
-                raise
-            session.tools.sleep(pause)
-            pause = min(pause * 2, LAST_PAUSE)
+    try:
+        return session.transport(machine, retry_for=patience)
+    except AuthFailed as error:
+        failure = error
+    for passed in session.tools.clock.ticks(admission, growing(FIRST_PAUSE, 2.0, LAST_PAUSE)):
+        if passed:
+            try:
+                return session.transport(machine, retry_for=patience)
+            except AuthFailed as error:
+                failure = error
+    raise failure
 
 
 def _left_behind(machine: Machine, facts: HostFacts) -> str:

@@ -79,16 +79,18 @@ def await_engine(
     if machine.endpoint is None or "ca.pem" not in tools.store.secrets(machine.name):
         return None
     folder = tools.store.materialise(machine.name)
-    end = tools.now() + patience
-    while True:
+    failure: PymachineError | None = None
+    for _ in tools.clock.ticks(patience, pause):
         try:
             return tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
         except PymachineError as error:
             _refuse_removed(machine, tools)
             # An engine that starts may close connections before it answers them.
-            if not (error.retryable or isinstance(error, EngineError)) or tools.now() > end:
+            if not (error.retryable or isinstance(error, EngineError)):
                 raise
-            tools.sleep(pause)
+            failure = error
+    assert failure is not None, "it was asked"
+    raise failure
 
 
 def _refuse_removed(machine: Machine, tools: Services) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pymachine.clock import REAL, Clock
 from pymachine.errors import NotSupported, PymachineError
 from pymachine.swarm_api import connect as connect_by_sdk
 
@@ -45,7 +46,7 @@ class AskEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The outside world of a verb. ``now`` returns seconds since the epoch."""
+    """The outside world of a verb. ``now`` returns seconds since the epoch; what waits does so by ``clock``."""
 
     store: Store
     reporter: Reporter
@@ -54,7 +55,7 @@ class Services:
     load_driver: Callable[[str], type[Driver]]
     ask_engine: AskEngine
     now: Callable[[], float]
-    sleep: Callable[[float], None]
+    clock: Clock = REAL
     connect_cluster: ConnectCluster = connect_by_sdk
 
     def driver_of(self, machine: Machine) -> Driver:

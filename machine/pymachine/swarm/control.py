@@ -167,10 +167,11 @@ def joined_state(
     A manager that restarts without a majority is on its way for ever: after ``patience`` seconds it is told as it is.
     """
     standing = unlocked(engine, machine, tools)
-    end = tools.now() + patience
-    while standing.state == PENDING and tools.now() < end:
-        tools.sleep(PAUSE)
-        standing = engine.standing()
+    for passed in tools.clock.ticks(patience, PAUSE):
+        if passed:
+            standing = engine.standing()
+        if standing.state != PENDING:
+            break
     return standing
 
 
@@ -205,14 +206,12 @@ def awaited(
     hint: str | None = None,
 ) -> T:
     """Look every half second until there is something, and return it. Raises ``EngineError`` after ``patience`` s."""
-    end = tools.now() + patience
-    while (found := look()) is None:
+    for _ in tools.clock.ticks(patience, PAUSE):
+        if (found := look()) is not None:
+            return found
         if stopped(tools):
             raise Interrupted(f"interrupted while waiting for {what}", hint="run the command again to continue")
-        if tools.now() >= end:
-            raise EngineError(f"timed out after {patience:.0f} s waiting for {what}", hint=hint)
-        tools.sleep(PAUSE)
-    return found
+    raise EngineError(f"timed out after {patience:.0f} s waiting for {what}", hint=hint)
 
 
 def addresses_of(machines: Iterable[Machine]) -> list[str]:

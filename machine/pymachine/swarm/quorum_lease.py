@@ -89,15 +89,13 @@ def leads(machine: Machine, manager: Control) -> bool:
 
 
 def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Services) -> None:
-    end, waiting = tools.now() + PATIENCE, False
-    while True:
+    waiting = False
+    for _ in tools.clock.ticks(PATIENCE, PAUSE):
         try:
             held.enter_context(tools.store.lease(lease, f"{purpose} {machine}"))
             break
         except LeaseHeld as error:
-            holder = tools.store.holder(lease)
-            if tools.now() >= end:
-                raise _held(holder) if holder else error from None
+            holder, failure = tools.store.holder(lease), error
         if not waiting:
             tools.reporter.started(machine, STEP)
             if holder:
@@ -105,7 +103,8 @@ def _taken(held: ExitStack, lease: str, machine: str, purpose: str, tools: Servi
         waiting = True
         if stopped(tools):
             raise Interrupted(f"interrupted before {purpose} of {machine}", hint="run the command again to continue")
-        tools.sleep(PAUSE)
+    else:
+        raise _held(holder) if holder else failure
     if waiting:
         tools.reporter.finished(machine, STEP)
 

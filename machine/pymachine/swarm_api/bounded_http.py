@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-import time
 from typing import Any
 
 from docker import APIClient
@@ -19,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from pymachine.clock import Deadline
 from pymachine.errors import EngineError, Unreachable
 from pymachine.model import Endpoint
 from pymachine.strict_json import parse_json
@@ -61,7 +61,7 @@ class _Counted(io.RawIOBase):
         self._incoming = sock.makefile("rb", buffering=0)
         self._sock = sock
         self._patience = sock.gettimeout() or 0.0
-        self._end = time.monotonic() + self._patience
+        self._limit = Deadline(self._patience)
         self._room = ANSWER_LIMIT
 
     # typing.override comes with Python 3.12 only.
@@ -71,10 +71,9 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:  # type: ignore[explicit-override]
         if self._room <= 0:
             raise EngineError(f"the engine's answer is larger than {ANSWER_LIMIT >> 20} MiB")
-        left = self._end - time.monotonic()
         try:
             # Set each time: the SDK takes the limit off for streams.
-            self._sock.settimeout(max(left, 0.001))
+            self._sock.settimeout(self._limit.left)
             count = self._incoming.readinto(buffer) or 0
         except TimeoutError:
             raise Unreachable(

@@ -7,7 +7,6 @@ import ipaddress
 import os
 import selectors
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -31,8 +30,8 @@ def dial(host: str, port: int, *, deadline: float) -> socket.socket:
     All addresses of a name are tried, IPv6 and IPv4 in turn and overlapping, so that a dead one costs little.
     Raises ``Unreachable``, saying whether the name, the port or the whole host does not answer.
     """
-    end = time.monotonic() + deadline
-    sock = _Race(host, port, look_up(host, port, deadline=deadline), end).run()
+    limit = Deadline(deadline)
+    sock = _Race(host, port, look_up(host, port, deadline=deadline), limit).run()
     sock.setblocking(True)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -82,12 +81,11 @@ def _interleaved(addresses: list[_Address]) -> list[_Address]:
 class _Race:
     """Attempts at all addresses of one host; the first that connects wins, the rest are closed."""
 
-    def __init__(self, host: str, port: int, addresses: list[_Address], end: float) -> None:
+    def __init__(self, host: str, port: int, addresses: list[_Address], limit: Deadline) -> None:
         self._where = place(host, port)
         self._waiting = iter(addresses)
         self._exhausted = False
-        self._end = end
-        self._began = time.monotonic()
+        self._limit = limit
         self._selector = selectors.DefaultSelector()
         self._failures: list[OSError] = []
 
@@ -114,7 +112,7 @@ class _Race:
                 self._selector.unregister(sock)
                 sock.close()
                 self._failures.append(OSError(failure, os.strerror(failure)))
-            if time.monotonic() >= self._end:
+            if self._limit.passed:
                 raise self._explained()
 
     def _start_next(self) -> None:
@@ -137,7 +135,7 @@ class _Race:
             self._failures.append(OSError(failure, os.strerror(failure)))
 
     def _writable(self) -> Iterator[socket.socket]:
-        left = max(self._end - time.monotonic(), 0.0)
+        left = self._limit.left
         if not self._selector.get_map():
             return
         for key, _ in self._selector.select(left if self._exhausted else min(left, STAGGER)):
@@ -156,7 +154,7 @@ class _Race:
                 hint="check the address, and this computer's network and routes",
             )
         return Unreachable(
-            f"no answer from {self._where} within {time.monotonic() - self._began:.0f} s",
+            f"no answer from {self._where} within {self._limit.spent:.0f} s",
             hint="check that the host is on, and that no firewall drops the port",
         )
 

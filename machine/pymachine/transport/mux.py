@@ -10,10 +10,10 @@ from __future__ import annotations
 import select
 import socket
 import struct
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from pymachine.clock import Deadline
 from pymachine.transport.carrier import SessionRefused
 
 VERSION = 4
@@ -54,7 +54,7 @@ class MuxClient:
     """One connection to the socket of a master, for one session or one tunnel."""
 
     def __init__(self, path: Path, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._limit = Deadline(seconds)
         self._buffer = b""
         self.exit_code: int | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -105,10 +105,10 @@ class MuxClient:
 
     @property
     def _left(self) -> float:
-        return max(self._end - time.monotonic(), 0.001)
+        return self._limit.left
 
     def _open(self, kind: int, body: bytes, descriptors: tuple[int, ...], seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._limit = Deadline(seconds)
         self._send(kind, body)
         for descriptor in descriptors:
             socket.send_fds(self._socket, [b"\0"], [descriptor])

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -257,12 +256,11 @@ class MuxChannel:
 
     def status(self, seconds: float) -> int | None:
         """Return the exit code; a command that a signal ended has none."""
-        end = time.monotonic() + seconds
+        limit = Deadline(seconds)
         while self._client.exit_code is None and self._client.take():
-            left = end - time.monotonic()
-            if left <= 0:
+            if limit.passed:
                 break
-            readable([self._client.fileno()], left)
+            readable([self._client.fileno()], limit.left)
         return self._client.exit_code
 
     def close(self) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import paramiko
 
 from pymachine.addresses import SSH_PORT, Hop, parse_jump
-from pymachine.clock import Deadline
+from pymachine.clock import REAL, Deadline, scattered
 from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, Unreachable, UsageFault
 from pymachine.events import Asker
 from pymachine.model import SshAddress
@@ -61,15 +59,15 @@ def connect(
     Raises ``Unreachable`` (the only fault that is retried), ``AuthFailed``, ``HostKeyMismatch``, ``UsageFault``.
     """
     opening = _Opening(address, asker, notice, keys or KeyRing())
-    end = time.monotonic() + retry_for
-    while True:
+    failure: Unreachable | None = None
+    for _ in REAL.ticks(retry_for, scattered(RETRY_PAUSE)):
         try:
             return opening.attempt(deadline)
         except Unreachable as error:
-            if time.monotonic() >= end:
-                raise
-            _log.debug("%s; trying again", error.message)
-            time.sleep(RETRY_PAUSE * random.uniform(0.5, 1.5))
+            _log.debug("%s; trying again until time is up", error.message)
+            failure = error
+    assert failure is not None, "it was tried"
+    raise failure
 
 
 class _Opening:

@@ -12,6 +12,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine import swarm
+from pymachine.clock import Clock
 from pymachine.errors import CheckFailed, Interrupted, LeaseHeld
 from pymachine.fleet.inventory.model import NodeSpec
 from pymachine.interruption import Stoppable
@@ -98,10 +99,10 @@ def test_the_second_goes_on_when_the_first_is_through(world: SwarmWorld) -> None
         held.enter_context(world.store.lease(lease_name(_cluster(world)), "restart of manager m1"))
 
         def sleep(seconds: float) -> None:
-            world.tools.sleep(seconds)
+            world.tools.clock.sleep(seconds)
             held.close()
 
-        _drained("m2")(replace(world.tools, sleep=sleep))
+        _drained("m2")(replace(world.tools, clock=Clock(world.clock.now, sleep)))
 
 
 def test_the_quorum_is_counted_after_the_wait(world: SwarmWorld) -> None:
@@ -114,7 +115,7 @@ def test_the_quorum_is_counted_after_the_wait(world: SwarmWorld) -> None:
             held.close()
 
         with pytest.raises(CheckFailed):
-            _drained("m2")(replace(world.tools, sleep=sleep))
+            _drained("m2")(replace(world.tools, clock=Clock(world.clock.now, sleep)))
 
 
 def test_an_apply_that_is_to_stop_waits_no_longer(world: SwarmWorld) -> None:
@@ -150,7 +151,7 @@ def test_two_stores_of_one_folder_never_have_two_managers_away(world: SwarmWorld
 
     stores = [SqliteStore.open(world.store.folder) for _ in range(3)]
     threads = [
-        threading.Thread(target=work, args=(name, replace(world.tools, store=store, sleep=_pause)))
+        threading.Thread(target=work, args=(name, replace(world.tools, store=store, clock=Clock(sleep=_pause))))
         for name, store in zip(("m1", "m2", "m3"), stores, strict=True)
     ]
     for thread in threads:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pymachine.addresses import parse_jump
+from pymachine.clock import REAL, scattered
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
 from pymachine.model import SshAddress
@@ -108,16 +107,18 @@ class Connections:
         self, address: SshAddress, asker: Asker, notice: Callable[[str], None], deadline: float, retry_for: float
     ) -> Transport:
         """Open it; at a bastion's door only a few at a time, and a host that boots does not keep the door."""
-        end = time.monotonic() + retry_for
-        while True:
+        failure: Unreachable | None = None
+        for _ in REAL.ticks(retry_for, scattered(PAUSE)):
             try:
                 with self._door(address) as door:
                     wait = 0.0 if door else retry_for
                     return self._connect(address, asker=asker, notice=notice, deadline=deadline, retry_for=wait)
-            except Unreachable:
-                if not address.jump or time.monotonic() >= end:
+            except Unreachable as error:
+                if not address.jump:
                     raise
-            time.sleep(PAUSE * random.uniform(0.5, 1.5))
+                failure = error
+        assert failure is not None, "it was tried"
+        raise failure
 
     def _door(self, address: SshAddress) -> AbstractContextManager[bool | None]:
         hops = parse_jump(address.jump or "")

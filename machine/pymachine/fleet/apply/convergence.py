@@ -64,27 +64,24 @@ def converge(made: Deployment, tools: Services, stopped: Callable[[], bool]) -> 
 
 def _awaited(made: Deployment, engine: ClusterEngine, tools: Services, stopped: Callable[[], bool]) -> Sequence[Part]:
     stack = made.stack
-    end, since, before = tools.now() + stack.wait, None, ""
-    while True:
-        unsettled = _look(made, engine)
-        now = tools.now()
-        since = None if unsettled else now if since is None else since
-        if since is not None and now - since >= STABLE:
+    since, before = None, ""
+    for passed in tools.clock.ticks(stack.wait, PAUSE):
+        unsettled = _found(made, engine)
+        since = None if unsettled else passed if since is None else since
+        if since is not None and passed - since >= STABLE:
             return []
-        if now >= end:
-            if isinstance(unsettled, PymachineError):
-                raise unsettled
-            return unsettled
         if stopped():
             raise Interrupted(f"interrupted while stack {stack.name} was starting", hint="it continues on its own")
         told = _in_short(unsettled) or f"all {'containers' if stack.on else 'services'} run"
         if told != before:
             tools.reporter.progressed(stack.name, STEP, told)
             before = told
-        tools.sleep(PAUSE)
+    if isinstance(unsettled, PymachineError):
+        raise unsettled
+    return unsettled
 
 
-def _look(made: Deployment, engine: ClusterEngine) -> Sequence[Part] | PymachineError:
+def _found(made: Deployment, engine: ClusterEngine) -> Sequence[Part] | PymachineError:
     """Return what is not as it should be, or why the engine does not tell: a Swarm may be choosing a leader."""
     try:
         return made.unsettled(engine)

@@ -116,7 +116,7 @@ def command(world: MeetingWorld, folder: Path, *words: str) -> int:
     wiring = Wiring(
         reporter=world.reporter, connect=world.tools.connect, ask_engine=world.engine.ask,
         load_driver=world.tools.load_driver, driver_names=lambda: ["fake"], now=world.clock.now,
-        sleep=world.clock.sleep, connect_cluster=world.clusters.connect,
+        clock=world.tools.clock, connect_cluster=world.clusters.connect,
     )  # fmt: skip
     return main(["-s", str(folder / "store"), words[0], "-f", str(folder / "f.yaml"), *words[1:]], wiring=wiring)
 
