@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pymachine.create import CreateRequest, create
+from pymachine.create import create
+from pymachine.create_request import CreateRequest
 from pymachine.driver import Baked, Bakes, Baking
 from pymachine.engine.bundle import finish_extras
 from pymachine.engine.removal import plan_removal, removal_bundle

@@ -13,7 +13,8 @@ from typing import Any
 
 from pymachine import leftovers, power
 from pymachine.clock import Clock
-from pymachine.create import CreateRequest, create
+from pymachine.create import create
+from pymachine.create_request import CreateRequest
 from pymachine.errors import CheckFailed, DriverMissing, LeaseHeld, NoSuchMachine, PymachineError, StepFailed
 from pymachine.events import Asker
 from pymachine.model import EngineSpec, Machine, Phase, SshAddress, State

@@ -12,7 +12,8 @@ import pytest
 from pymachine import power
 from pymachine.cli import main
 from pymachine.cli.dependencies import Wiring
-from pymachine.create import CreateRequest, create, preview_create
+from pymachine.create import create, preview_create
+from pymachine.create_request import CreateRequest
 from pymachine.errors import CheckFailed, DriverError, NotSupported, StepFailed
 from pymachine.model import Endpoint, Phase, SshAddress, State
 from pymachine.remove import preview_remove, remove

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.clock import Clock
-from pymachine.create import CreateRequest, create
+from pymachine.create import create
+from pymachine.create_request import CreateRequest
 from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing

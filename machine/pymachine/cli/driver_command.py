@@ -22,7 +22,7 @@ from pymachine.override import override
 from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
-    from pymachine.create import CreateRequest
+    from pymachine.create_request import CreateRequest
 
 DRIVER_FLAGS = ("-d", "--driver")
 DRIVER_PARAMS = "pymachine.driver_params"
@@ -139,7 +139,7 @@ def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adop
     options = chosen_options(app, driver, given)
     spec = new_spec(of_engine, app.environ)
     labels = labels_of(given["machine_labels"])
-    from pymachine.create import CreateRequest
+    from pymachine.create_request import CreateRequest
 
     return CreateRequest(name, driver, options, spec, labels, adopted)
 

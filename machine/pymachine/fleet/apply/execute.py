@@ -9,7 +9,7 @@ from typing import Any
 
 from pymachine import power, provision, swarm
 from pymachine.bake import bake_and_create
-from pymachine.create import CreateRequest
+from pymachine.create_request import CreateRequest
 from pymachine.driver import InPlaceUpdate, Locates, UpdatesInPlace
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.fleet.apply.convergence import STEP, Deployment, converge
