@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
 from pymachine.driver import Clones, PlansBeforeBoot
 from pymachine.errors import CheckFailed, UsageFault
@@ -18,7 +16,7 @@ from pymachine.steps.host import Allocate, Reach, options_on_record
 from pymachine.steps.journal import journalled
 from pymachine.steps.power import handle_of, incapable
 from pymachine.steps.services import Services
-from pymachine.steps.session import Step, timestamp, working
+from pymachine.steps.session import timestamp, working
 
 SOURCE = "cloned_from"  # in the record of a clone: the id of the machine that it is a copy of
 
@@ -39,22 +37,27 @@ def clone(source_name: str, name: str, tools: Services) -> Machine:
     with working(name, f"clone {source.name} to {name}", tools, driver) as session, ExitStack() as held:
         held.enter_context(tools.store.lease(source.name, f"clone {source.name} to {name}"))
         machine = _begun(name, tools.store.get(source.name), tools)
-        session.source = handle_of(source)
+        copied = handle_of(source)
         session.makes, session.fresh = True, machine.rev == 0
         if session.fresh:  # later the copy may be complete, and the source be at work again: the driver knows
-            driver.check_source(session.source)
+            driver.check_source(copied)
         options = options_on_record(source, driver.options)
         machine = session.save(machine)
         with journalled(session, machine, "clone", {"source": source.name}):
-            machine = session.perform((Foresee(options),), machine)
+            planned, survey = Foresee(options, copied), TakeOver()
+            machine = session.perform((planned,), machine)
             held.close()
-            return session.perform(_steps(source, options), machine)
-
-
-def _steps(source: Machine, options: Any) -> Sequence[Step]:
-    return (
-        Allocate(options), Reach(), OwnIdentity(source), TakeOver(), Certify(), SetUpEngine(), Verify(), Complete(),
-    )  # fmt: skip
+            steps = (
+                Allocate(options, keys=planned, source=copied),
+                Reach(),
+                OwnIdentity(source),
+                survey,
+                Certify(),
+                SetUpEngine(survey),
+                Verify(survey),
+                Complete(),
+            )
+            return session.perform(steps, machine)
 
 
 def _begun(name: str, source: Machine, tools: Services) -> Machine:

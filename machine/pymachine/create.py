@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pymachine.create_request import CreateRequest, begun
 from pymachine.driver import Driver, PlansBeforeBoot
@@ -13,7 +14,7 @@ from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.first_boot import Carry, Foresee, SetUp
 from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.journal import journalled
-from pymachine.steps.login import MakeLogin, authorises_key
+from pymachine.steps.login import MakeLogin
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.refusal import refusing
 from pymachine.steps.services import Services
@@ -23,8 +24,8 @@ from pymachine.steps.session import Session, Step, working
 def create(order: CreateRequest, tools: Services) -> Machine:
     """Make the machine, or go on with one whose create stopped half-way; return its record.
 
-    Raises ``CheckFailed`` or ``UsageFault`` before anything was made, ``StepFailed`` after; the record then
-    says where it stopped.
+    Raises ``CheckFailed`` or ``UsageFault`` before anything was made (see ``refusing``), ``StepFailed`` after; the
+    record then says where it stopped.
     """
     check_name(order.name)
     driver = tools.driver(order.driver, adopted=order.adopted)
@@ -35,15 +36,7 @@ def create(order: CreateRequest, tools: Services) -> Machine:
             driver.check(request_for(machine, order.options, tools))
         machine = session.save(machine)
         with journalled(session, machine, order.verb):
-            if authorises_key(driver):
-                machine = session.perform((MakeLogin(),), machine)
-            if driver.preexisting:
-                machine = _looked_at(machine, order, session)
-            elif isinstance(driver, PlansBeforeBoot):
-                machine = session.perform((Foresee(order.options),), machine)
-            else:
-                machine = session.perform((Allocate(order.options),), machine)
-            return session.perform(_remaining_steps(driver, order), machine)
+            return session.perform(_steps(driver, order.options), machine)
 
 
 def preview_create(order: CreateRequest, tools: Services) -> Preview:
@@ -52,30 +45,47 @@ def preview_create(order: CreateRequest, tools: Services) -> Preview:
     driver = tools.driver(order.driver, adopted=order.adopted)
     machine = begun(order, tools)
     driver.check(request_for(machine, order.options, tools))
-    session = Session(tools, driver, recorded=False, preflight=True)
+    session, survey = Session(tools, driver, recorded=False, makes=True, fresh=True), Survey(Certify())
     try:
-        machine = session.perform((Locate(order.options), Reach(), Survey(Certify())), machine)
+        machine = session.perform((Locate(order.options), Reach(), survey), machine)
     finally:
         session.disconnect()
     made = () if driver.preexisting else (Change("make the host", f"by driver {order.driver}", Aspect.HOST),)
-    return preview_of(order.verb, machine, session, made)
+    return preview_of(order.verb, machine, survey.plan, made)
 
 
-def _looked_at(machine: Machine, order: CreateRequest, session: Session) -> Machine:
-    """Look at a host that is there already; whatever is wrong with it is a refusal, if the machine is new."""
-    session.preflight = session.fresh
-    machine = session.perform(_host_steps(order), machine)
-    session.preflight = False
-    return machine
+def _steps(driver: Driver, options: Any) -> Sequence[Step]:
+    if isinstance(driver, PlansBeforeBoot) and not driver.preexisting:
+        return _planned_before_boot(options)
+    return _over_ssh(driver, options)
 
 
-def _remaining_steps(driver: Driver, order: CreateRequest) -> Sequence[Step]:
-    if isinstance(driver, PlansBeforeBoot):
-        before = (Carry(), Allocate(order.options))
-        return (*before, SetUp(), Verify(), Complete())
-    host = () if driver.preexisting else (Reach(), Survey(Certify()))
-    return (*host, Certify(), SetUpEngine(), Verify(), Complete())
+def _over_ssh(driver: Driver, options: Any) -> Sequence[Step]:
+    """Take the host that is there, or have it made, and set it up over SSH."""
+    key, certify = MakeLogin(driver), Certify()
+    survey = Survey(certify)
+    return (
+        key,
+        Allocate(options, keys=key),
+        Reach(),
+        survey,
+        certify,
+        SetUpEngine(survey),
+        Verify(survey),
+        Complete(),
+    )
 
 
-def _host_steps(order: CreateRequest) -> Sequence[Step]:
-    return (Allocate(order.options), Reach(), Survey(Certify()))
+def _planned_before_boot(options: Any) -> Sequence[Step]:
+    """Have the host made with its keys, certificates and set-up inside: its address is known before it boots."""
+    planned = Foresee(options)
+    carried = Carry(planned)
+    engine = SetUp(carried)
+    return (
+        planned,
+        carried,
+        Allocate(options, keys=planned, carried=carried),
+        engine,
+        Verify(engine),
+        Complete(),
+    )

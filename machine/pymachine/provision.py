@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.relocation import changes_between, relocated
 from pymachine.steps.services import Services
-from pymachine.steps.session import Session, Step, working
+from pymachine.steps.session import Session, working
 
 
 def provision(
@@ -44,14 +44,17 @@ def provision(
     driver = tools.driver_of(tools.store.get(name))
     changes = spec_changes or {}
     with working(name, f"provision {name}", tools, driver) as session:
-        former = located_at_work(tools.store.get(name), session)
-        _provisionable(former)
-        former = relocated(former, reach or {}, session, host_key=host_key)
+        before = located_at_work(tools.store.get(name), session)
+        _provisionable(before)
+        former = relocated(before, reach or {}, session, host_key=host_key)
         machine = _changed(former, changes, host_key)
         session.former = former if changes else None
         _tell_of_cut_off(former, tools)
         with journalled(session, machine, "provision", {"changes": sorted(changes)}):
-            return session.perform(_provision_steps(Certify(anew=new_certificates)), machine)
+            certify = Certify(anew=new_certificates)
+            survey = Survey(certify, moved=former.endpoint != before.endpoint)
+            steps = (Reach(), survey, certify, SetUpEngine(survey), Verify(survey), Complete())
+            return session.perform(steps, machine)
 
 
 def preview_provision(
@@ -72,8 +75,9 @@ def preview_provision(
         former = relocated(before, reach or {}, session, host_key=host_key)
         session.former = former if spec_changes else None
         machine = _changed(former, spec_changes or {}, host_key)
-        machine = session.perform((Reach(), Survey(Certify(anew=new_certificates))), machine)
-        return preview_of("provision", machine, session, changes_between(before, former))
+        survey = Survey(Certify(anew=new_certificates), moved=former.endpoint != before.endpoint)
+        machine = session.perform((Reach(), survey), machine)
+        return preview_of("provision", machine, survey.plan, changes_between(before, former))
     finally:
         session.disconnect()
 
@@ -127,10 +131,6 @@ class Upgrade:
         for announcement in plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return upgrade_bundle(plan)
-
-
-def _provision_steps(certify: Certify) -> Sequence[Step]:
-    return (Reach(), Survey(certify), certify, SetUpEngine(), Verify(), Complete())
 
 
 def _changed(machine: Machine, spec_changes: Mapping[str, Any], host_key: str | None) -> Machine:

@@ -67,7 +67,8 @@ def with_address_certified(machine: Machine, session: Session) -> Machine:
     if machine.phase is not Phase.READY:
         return machine
     certify = Certify()
-    steps = (Reach(BOOT_PATIENCE), Survey(certify), certify, SetUpEngine(), Verify(), Complete())
+    survey = Survey(certify)
+    steps = (Reach(BOOT_PATIENCE), survey, certify, SetUpEngine(survey), Verify(survey), Complete())
     return session.perform(steps, machine)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pymachine.engine.setup import plan_setup
+from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import RemoteCommandFailed
 from pymachine.model import Machine
 from pymachine.steps.host import known_addresses, look
@@ -47,6 +47,9 @@ class TakeOver:
 
     title = "surveying the host"
 
+    def __init__(self) -> None:
+        self.plan: SetupPlan | None = None
+
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
         return machine.ssh is not None
@@ -54,7 +57,7 @@ class TakeOver:
     def run(self, machine: Machine, session: Session) -> Machine:
         """What the set-up left there for the other machine counts as ours."""
         facts = look(machine, session)
-        session.plan = plan_setup(machine, facts, take_over=True, own_host=True)
+        self.plan = plan_setup(machine, facts, take_over=True, own_host=True)
         return machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
 from pymachine.engine.progress import ProgressReader, raise_for
+from pymachine.engine.setup import SetupPlan
 from pymachine.errors import EngineError, PymachineError, TransportError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.steps.session import Session, advanced
@@ -18,10 +20,21 @@ CARRIED = (
 )
 
 
+class PlansSetUp(Protocol):
+    """A step that plans the set-up of the engine; None until it did."""
+
+    @property
+    def plan(self) -> SetupPlan | None:
+        """The plan."""
+
+
 class SetUpEngine:
-    """Carry the set-up to the host and run it there."""
+    """Carry the set-up that ``planned`` found to the host and run it there."""
 
     title = "setting up the engine"
+
+    def __init__(self, planned: PlansSetUp) -> None:
+        self._planned = planned
 
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
@@ -29,15 +42,22 @@ class SetUpEngine:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """One upload, one run. The host's script puts back what it changed when it fails."""
-        run_bundle(machine, session, bundle_for(machine, session), self.title)
+        assert self._planned.plan is not None, "the host was surveyed"
+        run_bundle(machine, session, bundle_for(machine, self._planned.plan, session), self.title)
         session.in_place = True
         return advanced(machine, Phase.ENGINE)
 
 
 class Verify:
-    """See that the engine answers from here, over TLS, with the client's own certificate."""
+    """See that the engine answers from here, over TLS, with the client's own certificate.
+
+    An upgrade has ``planned`` no set-up: it leaves the configuration alone, and there is nothing to put back.
+    """
 
     title = "asking the engine over TLS"
+
+    def __init__(self, planned: PlansSetUp | None = None) -> None:
+        self._planned = planned
 
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
@@ -62,11 +82,12 @@ class Verify:
                 f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
                 hint=f"allow TCP port {machine.endpoint.port} in the firewalls before {machine.name}",
             ) from error
-        if session.plan is None:  # an upgrade leaves the configuration alone: there is nothing to put back
+        plan = self._planned.plan if self._planned else None
+        if plan is None:
             return
         if machine.extra.get(CARRIED):  # what the first boot did is undone from here on: the next try goes over SSH
             machine = session.save(machine.with_(extra={**machine.extra, CARRIED: ""}))
-        run_rollback(transport, bundle_for(machine, session))
+        run_rollback(transport, bundle_for(machine, plan, session))
         session.in_place = False
         session.save(machine)
         session.tools.reporter.notice(machine.name, "the host's previous engine configuration was restored")
@@ -89,10 +110,9 @@ class Complete:
         return ready
 
 
-def bundle_for(machine: Machine, session: Session, *, wait_for_cloud_init: bool = True) -> Bundle:
+def bundle_for(machine: Machine, plan: SetupPlan, session: Session, *, wait_for_cloud_init: bool = True) -> Bundle:
     """Return the files and commands that set this machine's engine up."""
-    assert session.plan is not None
-    plan, secrets = session.plan, session.secrets(machine)
+    secrets = session.secrets(machine)
     files = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
     if machine.certificates is not None:
         plan = replace(plan, manifest=replace(plan.manifest, server=machine.certificates.server))
@@ -103,8 +123,8 @@ def run_bundle(machine: Machine, session: Session, bundle: Bundle, step: str) ->
     """Upload and run, passing progress on as the step's. Raises ``EngineError`` with the engine's own last words."""
     transport = session.transport(machine)
     reader = ProgressReader(session.tools.reporter, machine.name, step)
-    transport.upload(bundle.files, bundle.folder)
     session.touched = True
+    transport.upload(bundle.files, bundle.folder)
     result = transport.run(bundle.run, root=True, deadline=SETUP_DEADLINE, on_line=reader.line)
     raise_for(result, reader)
     return reader

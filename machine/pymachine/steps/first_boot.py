@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from pymachine.driver import CarriedFile, FirstBoot, PlannedInstance, PlansBeforeBoot
+from pymachine.driver import CarriedFile, FirstBoot, Handle, Login, PlannedInstance, PlansBeforeBoot
 from pymachine.engine.bundle import NEVER_RUN, STAGING, Bundle, first_boot_watch
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.progress import ProgressReader, raise_for
-from pymachine.engine.setup import plan_setup
+from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import EngineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.steps.certificates import Certify
@@ -25,12 +26,18 @@ PAUSE = 0.3
 
 
 class Foresee:
-    """Settle with the driver where the host will be, and make the keys that will open it."""
+    """Settle with the driver where the host will be, and make the keys that will open it.
+
+    ``source`` is what the host will be a copy of.
+    """
 
     title = "preparing"
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any, source: Handle | None = None) -> None:
+        self.login: Login | None = None
+        self.planned: PlannedInstance | None = None
         self._options = options
+        self._source = source
 
     def needs(self, machine: Machine) -> bool:
         """Every machine: what is settled already stays."""
@@ -39,18 +46,24 @@ class Foresee:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Keep each remembered handle, and both keys before anything is opened by them."""
         machine = session.save(machine, new_keys(session.secrets(machine), LOGIN_KEY, HOST_KEY))
-        session.login = login_of(session.secrets(machine))
+        self.login = login_of(session.secrets(machine))
         memory = HandleRecorder(machine, session)
         assert isinstance(session.driver, PlansBeforeBoot)
         request = request_at_work(machine, self._options, session, self.title)
-        session.prospect = session.driver.foresee(request, memory.remember)
-        return with_login(_foreseen(memory.machine, session.prospect), session)
+        request = replace(request, login=self.login, source=self._source)
+        self.planned = session.driver.foresee(request, memory.remember)
+        return with_login(_foreseen(memory.machine, self.planned), self.login)
 
 
 class Carry:
     """Plan the set-up for the host as it will be, so that it can travel there with the first boot."""
 
     title = "planning the set-up"
+
+    def __init__(self, foreseen: Foresee) -> None:
+        self.plan: SetupPlan | None = None
+        self.first_boot: FirstBoot | None = None
+        self._foreseen = foreseen
 
     def needs(self, machine: Machine) -> bool:
         """Machines whose address is known; without it there is no certificate that could travel."""
@@ -59,14 +72,14 @@ class Carry:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Issue certificates and pack them with the set-up; leave to SSH what only the host itself can tell."""
         machine = Certify().run(machine, session)
-        assert session.prospect is not None
-        if _plannable(machine, session.prospect):
-            facts = _assumed(machine, session.prospect)
-            session.plan = plan_setup(machine, facts, own_host=True)
-            for announcement in session.plan.announcements:
+        planned = self._foreseen.planned
+        assert planned is not None, "it was settled where the host will be"
+        if _plannable(machine, planned):
+            self.plan = plan_setup(machine, _assumed(machine, planned), own_host=True)
+            for announcement in self.plan.announcements:
                 session.tools.reporter.notice(machine.name, announcement)
-            bundle = bundle_for(machine, session, wait_for_cloud_init=False)
-            session.first_boot = _carried(bundle, early=bool(session.prospect.engine))
+            bundle = bundle_for(machine, self.plan, session, wait_for_cloud_init=False)
+            self.first_boot = _carried(bundle, early=bool(planned.engine))
             machine = _noted(machine, bundle.folder)
         return machine
 
@@ -75,6 +88,15 @@ class SetUp:
     """See the set-up that the host runs at its first boot to its end, or do it over SSH."""
 
     title = "setting up the engine"
+
+    def __init__(self, carried: Carry) -> None:
+        self._carried = carried
+        self._survey = Survey()
+
+    @property
+    def plan(self) -> SetupPlan | None:
+        """The set-up as it was planned last."""
+        return self._survey.plan or self._carried.plan
 
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
@@ -85,15 +107,15 @@ class SetUp:
 
         An engine that an earlier create booted with another set-up would answer as well: that is not what is awaited.
         """
-        awaited = session.first_boot is not None and bool(machine.extra.get(CARRIED))
-        if awaited and _answers(machine, session):
+        first_boot = self._carried.first_boot if machine.extra.get(CARRIED) else None
+        if first_boot and first_boot.early and _answers(machine, session):
             return advanced(machine, Phase.ENGINE)
         machine = Reach().run(machine, session)
-        if awaited and _done_at_first_boot(machine, session):
+        if first_boot and _done_at_first_boot(machine, self._carried, session):
             return advanced(machine, Phase.ENGINE)
-        machine = Survey().run(machine, session)
+        machine = self._survey.run(machine, session)
         machine = Certify().run(machine, session)
-        return SetUpEngine().run(machine, session)
+        return SetUpEngine(self._survey).run(machine, session)
 
 
 def _foreseen(machine: Machine, prospect: PlannedInstance) -> Machine:
@@ -133,12 +155,8 @@ def _carried(bundle: Bundle, *, early: bool) -> FirstBoot:
 def _answers(machine: Machine, session: Session) -> bool:
     """Whether the engine comes up soon with our certificate: then its set-up is complete, and no login is needed.
 
-    A login costs an emulated host several seconds, right when the engine starts. Only an engine that was inside the
-    image is there so soon.
+    A login costs an emulated host several seconds, right when the engine starts.
     """
-    assert session.first_boot is not None
-    if not session.first_boot.early:
-        return False
     try:
         await_engine(machine, session.tools, patience=SOON, pause=PAUSE)
     except (TlsError, Unreachable, EngineError):
@@ -146,10 +164,10 @@ def _answers(machine: Machine, session: Session) -> bool:
     return True
 
 
-def _done_at_first_boot(machine: Machine, session: Session) -> bool:
+def _done_at_first_boot(machine: Machine, carried: Carry, session: Session) -> bool:
     """Follow the set-up on the host; whether it came to a good end. What went wrong is told, since SSH goes on."""
-    assert session.plan is not None
-    folder = bundle_for(machine, session, wait_for_cloud_init=False).folder
+    assert carried.plan is not None, "what was carried was planned"
+    folder = bundle_for(machine, carried.plan, session, wait_for_cloud_init=False).folder
     reader = ProgressReader(session.tools.reporter, machine.name, SetUp.title)
     result = session.transport(machine).run(
         first_boot_watch(folder), root=True, deadline=SETUP_DEADLINE, on_line=reader.line

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from pymachine.clock import growing
 from pymachine.documents import from_document
-from pymachine.driver import Driver, Handle, Instance, Locates, Request
+from pymachine.driver import Driver, FirstBoot, Handle, Instance, Locates, Login, Request
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
-from pymachine.engine.setup import plan_setup
+from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.engine.survey import SILENCE, SurveyReader
 from pymachine.errors import AuthFailed, CheckFailed, DeadlineExceeded, RemoteCommandFailed, StoreError
 from pymachine.fleet.plan.renewals import renewals
@@ -41,13 +41,38 @@ class HandleRecorder:
         self.machine = self._session.save(self.machine.with_(handle=handle))
 
 
+class MakesLogin(Protocol):
+    """A step that makes the keys by which a host is logged in to; None until it did."""
+
+    login: Login | None
+
+
+class PacksFirstBoot(Protocol):
+    """A step that packs what a host runs at its first boot; None where it packed nothing."""
+
+    first_boot: FirstBoot | None
+
+
 class Allocate:
-    """Have the driver make the host, or find the one that is there."""
+    """Have the driver make the host, or find the one that is there.
+
+    The host is given the keys and the first boot that earlier steps made; ``source`` is what it is a copy of.
+    """
 
     title = "checking the host"
 
-    def __init__(self, options: Any) -> None:
+    def __init__(
+        self,
+        options: Any,
+        *,
+        keys: MakesLogin | None = None,
+        carried: PacksFirstBoot | None = None,
+        source: Handle | None = None,
+    ) -> None:
         self._options = options
+        self._keys = keys
+        self._carried = carried
+        self._source = source
 
     def needs(self, machine: Machine) -> bool:
         """Every machine that is not ready: drivers go on with what they remembered."""
@@ -55,12 +80,18 @@ class Allocate:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Create, saving each remembered handle at once."""
-        request = request_at_work(machine, self._options, session, self.title)
+        login = self._keys.login if self._keys else None
+        request = replace(
+            request_at_work(machine, self._options, session, self.title),
+            login=login,
+            first_boot=self._carried.first_boot if self._carried else None,
+            source=self._source,
+        )
         _refuse_another_host(machine, request, session.driver)
         memory = HandleRecorder(machine, session)
         instance = session.driver.create(request, memory.remember)
         made = placed(memory.machine, instance)
-        made = made if instance.own_key else with_login(made, session)
+        made = made if instance.own_key else with_login(made, login)
         return session.save(advanced(made, Phase.ALLOCATED), instance.certificates)
 
 
@@ -112,8 +143,10 @@ class Survey:
 
     title = "surveying the host"
 
-    def __init__(self, certify: Certify | None = None) -> None:
+    def __init__(self, certify: Certify | None = None, *, moved: bool = False) -> None:
+        self.plan: SetupPlan | None = None
         self._certify = certify
+        self._moved = moved
 
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
@@ -122,22 +155,23 @@ class Survey:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Collect facts, compare clocks, plan, and announce what the plan will do to what runs there.
 
-        What ``certify`` will make anew travels with the set-up, and is planned with it.
+        What ``certify`` will make anew travels with the set-up, and is planned with it. ``moved`` says that the
+        engine's address is another one than before.
         """
         before = session.tools.now()
         facts = look(machine, session)
         check_clock(facts.clock, before, session.tools.now())
         machine = machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
-        session.plan = plan_setup(
+        self.plan = plan_setup(
             machine,
             facts,
             own_host=not session.driver.preexisting,
             former=session.former.engine if session.former else None,
             renewals=renewals(self._certify.due(machine, session)) if self._certify else (),
         )
-        if session.moved and (told := _left_behind(machine, facts)):
+        if self._moved and (told := _left_behind(machine, facts)):
             session.tools.reporter.notice(machine.name, told)
-        for announcement in session.plan.announcements:
+        for announcement in self.plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return machine
 
@@ -251,14 +285,8 @@ def request_for(machine: Machine, options: Any, tools: Services) -> Request:
 def request_at_work(machine: Machine, options: Any, session: Session, step: str) -> Request:
     """Return what the driver is asked to make for this record; its progress is told as that of ``step``."""
     listener = session.tools.listener(machine.name, step)
-    return replace(
-        request_for(machine, options, session.tools),
-        login=session.login,
-        first_boot=session.first_boot,
-        source=session.source,
-        progress=listener.progress,
-        notice=listener.notice,
-    )
+    request = request_for(machine, options, session.tools)
+    return replace(request, progress=listener.progress, notice=listener.notice)
 
 
 def _with_pin(machine: Machine, ssh: SshAddress | None) -> SshAddress | None:

@@ -19,20 +19,19 @@ class MakeLogin:
 
     title = "making a key to log in with"
 
+    def __init__(self, driver: Driver) -> None:
+        self.login: Login | None = None
+        self._wanted = isinstance(driver, AuthorisesKey) and driver.authorises_key
+
     def needs(self, machine: Machine) -> bool:
-        """Every machine that is not ready."""
-        return machine.phase is not Phase.READY
+        """Every machine that is not ready, of a driver that has its new hosts let in a key of ours."""
+        return self._wanted and machine.phase is not Phase.READY
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """Keep one that an earlier try made: a host may know it already. The host makes its own host key."""
         machine = session.save(machine, new_keys(session.secrets(machine), LOGIN_KEY))
-        session.login = Login(public_line(session.secrets(machine)[LOGIN_KEY]), "", b"")
+        self.login = Login(public_line(session.secrets(machine)[LOGIN_KEY]), "", b"")
         return machine
-
-
-def authorises_key(driver: Driver) -> bool:
-    """Whether the driver has its new hosts let in a key of ours."""
-    return isinstance(driver, AuthorisesKey) and driver.authorises_key
 
 
 def new_keys(known: Mapping[str, bytes], *names: str) -> dict[str, bytes]:
@@ -46,9 +45,9 @@ def login_of(secrets: Mapping[str, bytes]) -> Login:
     return Login(public_line(secrets[LOGIN_KEY]), public_line(host), host)
 
 
-def with_login(machine: Machine, session: Session) -> Machine:
+def with_login(machine: Machine, login: Login | None) -> Machine:
     """Return the record with the store's own key, and the host key that the host was given or is known to have."""
-    if machine.ssh is None or session.login is None:
+    if machine.ssh is None or login is None:
         return machine
-    host_key = session.login.host_public or machine.ssh.host_key
+    host_key = login.host_public or machine.ssh.host_key
     return machine.with_(ssh=replace(machine.ssh, key_path=LOGIN_KEY, host_key=host_key))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymachine.engine.effects import Change, Effect, effects_of
+from pymachine.engine.setup import SetupPlan
 from pymachine.model import Machine
-from pymachine.steps.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,8 @@ class Preview:
         return effects_of(self.changes)
 
 
-def preview_of(verb: str, machine: Machine, session: Session, extra: Sequence[Change] = ()) -> Preview:
-    """Return the preview that follows from what the session has surveyed."""
-    plan = session.plan
+def preview_of(verb: str, machine: Machine, plan: SetupPlan | None, extra: Sequence[Change] = ()) -> Preview:
+    """Return the preview that follows from the plan of a set-up, None where nothing could be surveyed."""
     if plan is None:
         return Preview(verb, machine, tuple(extra))
     return Preview(verb, machine, (*extra, *plan.changes), plan.announcements)

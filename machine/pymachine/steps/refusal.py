@@ -30,10 +30,9 @@ def refusing(session: Session, machine: Machine) -> Iterator[None]:
 
 
 def _outcome(error: PymachineError, session: Session, machine: Machine) -> PymachineError:
-    interrupted = isinstance(error, Interrupted) and session.preflight
+    interrupted = isinstance(error, Interrupted) and session.untouched
     if not (interrupted or refuses(error)) or not _remains(session, machine):
         return error
-    session.preflight = False
     step, hint = session.step or session.verb, session.way_on(machine)
     if interrupted:
         return Interrupted(f"interrupted while {step}; machine {machine.name} is on record", hint=hint)

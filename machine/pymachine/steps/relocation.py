@@ -120,7 +120,6 @@ def _moved(machine: Machine, found: Machine, located: Instance, session: Session
     assert found.ssh is not None
     found = found.with_(ssh=replace(found.ssh, host_key=seen.host_key), endpoint=_endpoint(machine, located, seen))
     if found.endpoint != machine.endpoint:
-        session.moved = True
         text = f"the address of its engine is now {_engine(found)} (was {_engine(machine)})"
         session.tools.reporter.notice(machine.name, text)
     return session.save(found)

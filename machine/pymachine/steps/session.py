@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pymachine.driver import Driver, FirstBoot, Handle, Login, PlannedInstance
-from pymachine.engine.setup import SetupPlan
+from pymachine.driver import Driver
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
 from pymachine.steps.services import Services
@@ -38,13 +37,11 @@ class Step(Protocol):
 class Session:
     """What the steps of one verb share.
 
-    ``recorded`` is false for a dry run: nothing is written. While ``preflight`` is true, a failing step is a
-    refusal. ``step`` is the one at work, or the last one; ``touched`` says that something outside the store was
-    changed, or may have been. ``makes`` is true for verbs that make a machine, ``fresh`` where it had no record
-    before. ``moved`` says that the engine's address is another one now. ``former`` is the record of a machine whose
-    engine gets other options: until these are ``in_place`` on the host, what is saved tells of the former ones.
-    ``prospect``, ``login`` and ``first_boot`` concern a host that is known before it boots, ``source`` is what the
-    driver makes a copy of.
+    ``recorded`` is false for a dry run: nothing is written. ``step`` is the one at work, or the last one; ``touched``
+    says that something outside the store was changed, or may have been. ``makes`` is true for verbs that make a
+    machine, ``fresh`` where it had no record before. ``former`` is the record of a machine whose engine gets other
+    options: until these are ``in_place`` on the host, what is saved tells of the former ones. What one step finds
+    and another needs is not here: the later one is given the earlier one.
     """
 
     tools: Services
@@ -53,21 +50,20 @@ class Session:
     operation: int | None = None
     verb: str = ""
     recorded: bool = True
-    preflight: bool = False
     step: str = ""
     touched: bool = False
     makes: bool = False
     fresh: bool = False
     former: Machine | None = None
     in_place: bool = False
-    moved: bool = False
-    plan: SetupPlan | None = None
-    prospect: PlannedInstance | None = None
-    login: Login | None = None
-    first_boot: FirstBoot | None = None
-    source: Handle | None = None
     pending: dict[str, bytes] = field(default_factory=dict)
     _transport: Transport | None = None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was made so far, so that a step that fails is a refusal: at a new machine's host that was
+        there before, or in a dry run of making one."""
+        return self.fresh and not self.touched and (self.driver.preexisting or not self.recorded)
 
     def save(self, machine: Machine, secrets: Mapping[str, bytes] | None = None) -> Machine:
         """Write the record, with these secrets; in a dry run keep both here."""
@@ -133,7 +129,7 @@ class Session:
             return f"`pymachine {self.verb} {machine.name}` continues it"
         if self.verb == "restart":
             return f"`pymachine start {machine.name}` continues it"
-        if self.preflight or machine.phase is Phase.READY:
+        if machine.phase is Phase.READY:
             return None
         return f"run the command again to continue, or `pymachine rm {machine.name}` to undo it"
 
@@ -156,12 +152,14 @@ class Session:
 
     def _explained(self, step: str, error: BaseException, machine: Machine) -> PymachineError:
         if isinstance(error, KeyboardInterrupt | Interrupted):
-            kept = "nothing was made" if self.preflight else f"machine {machine.name} is on record"
+            if self.untouched:
+                return Interrupted(f"interrupted while {step}; nothing was made")
+            kept = f"machine {machine.name} is on record"
             return Interrupted(f"interrupted while {step}; {kept}", hint=self.way_on(machine))
         assert isinstance(error, PymachineError)
         if isinstance(error, UsageFault | CheckFailed):
             return error
-        if self.preflight:
+        if self.untouched:
             return CheckFailed(f"{step}: {error.message}", hint=error.hint)
         return StepFailed(step, error, hint=_joined(error.hint, self.way_on(machine)))
 
