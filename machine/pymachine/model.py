@@ -160,7 +160,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A machine's place in a Swarm: the cluster's id, its own node id there, and ``manager`` or ``worker``."""
+    """A machine's place in a Swarm as it is on record: ids of cluster and node, ``manager`` or ``worker``."""
 
     cluster: str
     node: str

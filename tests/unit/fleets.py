@@ -17,7 +17,6 @@ from pymachine.fleet.plan import (
     Batch,
     Deployed,
     FleetState,
-    NodeStatus,
     Observed,
     ObservedMachine,
     Plan,
@@ -27,6 +26,7 @@ from pymachine.fleet.plan import (
 )
 from pymachine.fleet.plan.diff import changed_engine
 from pymachine.model import EngineSpec, Machine, Membership, Phase, State
+from pymachine.swarm_api.protocol import NodeStatus
 from pymachine.swarm_api.view import MANAGER, ClusterView, Member, SwarmNode, quorum_of, wanted_labels
 from pymachine.testing.fake_driver import FakeOptions
 
@@ -186,7 +186,7 @@ class Sim:
         assert wanted is not None
         assert wanted.swarm is not None
         self._seat(wanted, wanted.swarm, f"n{next(self._numbers)}")
-        self.findings[action.subject] = replace(self.findings[action.subject], seat=NodeStatus("active", "", ""))
+        self.findings[action.subject] = replace(self.findings[action.subject], node=NodeStatus("active", "", ""))
 
     def _adjust(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         assert wanted is not None
@@ -204,7 +204,7 @@ class Sim:
     def _leave(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         self._lose_node(action.subject)
         self._change(action.subject, swarm=None)
-        self.findings[action.subject] = replace(self.findings[action.subject], seat=NodeStatus())
+        self.findings[action.subject] = replace(self.findings[action.subject], node=NodeStatus())
 
     def _forget(self, action: Action, wanted: MachineSpec | None, fleet: Fleet) -> None:
         self.nodes = {name: node for name, node in self.nodes.items() if node.id != action.subject}

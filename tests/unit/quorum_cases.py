@@ -11,9 +11,10 @@ from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.errors import CheckFailed
 from pymachine.fleet.apply.selectors import limited
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
-from pymachine.fleet.plan import Action, ActionKind, Batch, NodeStatus, ObservedMachine, Plan, payloads
+from pymachine.fleet.plan import Action, ActionKind, Batch, ObservedMachine, Plan, payloads
 from pymachine.model import EngineSpec, State
 from pymachine.swarm.quorum import may_go, may_rest
+from pymachine.swarm_api.protocol import NodeStatus
 from pymachine.swarm_api.view import DRAINED_LABEL, SwarmNode, quorum_of
 from unit.fleets import Sim, fleet, spec
 
@@ -152,7 +153,7 @@ def _trouble(sim: Sim, case: Case) -> None:
         engine = "" if name in case.bare else sim.findings[name].engine
         bare = name in case.bare
         found = replace(sim.findings[name], state=State.RUNNING, engine=engine, bare=bare, vacant=True)
-        sim.findings[name] = replace(found, seat=NodeStatus())
+        sim.findings[name] = replace(found, node=NodeStatus())
     for name in case.cut | case.off | case.vacant | case.bare:
         sim.nodes[name] = replace(sim.nodes[name], state="down", reachable=False, leader=False)
     for name in case.lost:

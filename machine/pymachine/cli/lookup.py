@@ -65,8 +65,8 @@ def unlock_swarms(app: App, names: Sequence[str]) -> None:
         return
     from pymachine.swarm.quorum_lease import drain_lease, lease_name
 
-    seats = {m.name: m.swarm.cluster for m in readable(app.store) if m.name in names and m.swarm is not None}
-    for name in (*map(drain_lease, seats), *map(lease_name, dict.fromkeys(seats.values()))):
+    clusters = {m.name: m.swarm.cluster for m in readable(app.store) if m.name in names and m.swarm is not None}
+    for name in (*map(drain_lease, clusters), *map(lease_name, dict.fromkeys(clusters.values()))):
         _take_lease(app, name)
 
 

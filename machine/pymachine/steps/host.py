@@ -197,8 +197,8 @@ def _admitted(machine: Machine, session: Session, patience: float, admission: fl
 
 def _left_behind(machine: Machine, facts: HostFacts) -> str:
     """Say what another address means for a node of a Swarm: the one it joined with is its own for life."""
-    standing = (facts.engine.info.get("Swarm") if facts.engine else None) or {}
-    advertised = str(standing.get("NodeAddr") or "")
+    node = (facts.engine.info.get("Swarm") if facts.engine else None) or {}
+    advertised = str(node.get("NodeAddr") or "")
     if not advertised or advertised in facts.addresses:
         return ""
     return (

@@ -17,7 +17,7 @@ from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
 from pymachine.store.client_files import materialised
-from pymachine.swarm_api.protocol import LOCKED, PENDING, ClusterEngine, EngineSwarmState
+from pymachine.swarm_api.protocol import LOCKED, PENDING, ClusterEngine, NodeStatus
 from pymachine.swarm_api.recorder import recorded
 from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, Quorum, SwarmNode, quorum_of
 
@@ -161,25 +161,25 @@ def via_of(machine: Machine, via: Sequence[str], tools: Services) -> list[str]:
 
 def joined_state(
     engine: ClusterEngine, machine: Machine, tools: Services, *, patience: float = JOIN_PATIENCE
-) -> EngineSwarmState:
+) -> NodeStatus:
     """Return the engine's place once it is not on its way into a Swarm any more; unlocked, if the key is known.
 
     A manager that restarts without a majority is on its way for ever: after ``patience`` seconds it is told as it is.
     """
-    standing = unlocked(engine, machine, tools)
+    status = unlocked(engine, machine, tools)
     for passed in tools.clock.ticks(patience, PAUSE):
         if passed:
-            standing = engine.standing()
-        if standing.state != PENDING:
+            status = engine.node_status()
+        if status.state != PENDING:
             break
-    return standing
+    return status
 
 
-def unlocked(engine: ClusterEngine, machine: Machine, tools: Services) -> EngineSwarmState:
+def unlocked(engine: ClusterEngine, machine: Machine, tools: Services) -> NodeStatus:
     """Return the engine's place, unlocked if it was locked. Raises ``EngineError`` where no key on record fits."""
-    standing = engine.standing()
-    if standing.state != LOCKED:
-        return standing
+    status = engine.node_status()
+    if status.state != LOCKED:
+        return status
     if not _unlock(engine, machine, tools):
         raise EngineError(
             f"{machine.name} is locked, and no key on record unlocks it",
@@ -239,17 +239,17 @@ def _cluster_of(engine: ClusterEngine, machine: Machine, tools: Services, *, unl
     except QuorumLost:
         raise
     except EngineError:
-        standing = joined_state(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.standing()
-    if not standing.control:
-        raise CheckFailed(_no_manager(machine, standing), hint="`pymachine swarm status` shows the managers")
+        status = joined_state(engine, machine, tools, patience=START_PATIENCE) if unlock else engine.node_status()
+    if not status.control:
+        raise CheckFailed(_no_manager(machine, status), hint="`pymachine swarm status` shows the managers")
     return engine.cluster().id
 
 
-def _no_manager(machine: Machine, standing: EngineSwarmState) -> str:
-    if standing.state == LOCKED:
+def _no_manager(machine: Machine, status: NodeStatus) -> str:
+    if status.state == LOCKED:
         return f"{machine.name} is locked"
-    trouble = f": {standing.trouble}" if standing.trouble else ""
-    return f"{machine.name} is not a Swarm manager (its engine is {standing.state}{trouble})"
+    trouble = f": {status.trouble}" if status.trouble else ""
+    return f"{machine.name} is not a Swarm manager (its engine is {status.state}{trouble})"
 
 
 def _out_of_control(errors: dict[str, PymachineError]) -> PymachineError:
@@ -275,6 +275,6 @@ def _unlock(engine: ClusterEngine, machine: Machine, tools: Services) -> bool:
     return False
 
 
-def _beyond_lock(engine: ClusterEngine) -> EngineSwarmState | None:
-    standing = engine.standing()
-    return None if standing.state == LOCKED else standing
+def _beyond_lock(engine: ClusterEngine) -> NodeStatus | None:
+    status = engine.node_status()
+    return None if status.state == LOCKED else status

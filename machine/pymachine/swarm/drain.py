@@ -160,7 +160,7 @@ def _state(machine: Machine, tools: Services) -> str:
     """What the engine says of its part; empty where it does not answer."""
     try:
         with engine_of(machine, tools) as engine:
-            return engine.standing().state
+            return engine.node_status().state
     except (EngineError, Unreachable):
         return ""
 

@@ -20,7 +20,7 @@ from pymachine.swarm_api.protocol import (
     DATA_PATH_PORT,
     INACTIVE,
     ClusterEngine,
-    EngineSwarmState,
+    NodeStatus,
     Rotation,
     SwarmInit,
     SwarmSettings,
@@ -38,17 +38,17 @@ def init(
     is a manager already is brought to what ``spec`` and ``node`` say, or left as it is with ``keep``.
     """
     with member_at_work(name, "init", tools) as (session, machine), engine_of(machine, session.tools) as engine:
-        standing = joined_state(engine, machine, tools)
-        if standing.state == INACTIVE:
+        status = joined_state(engine, machine, tools)
+        if status.state == INACTIVE:
             others = [tools.store.get(peer) for peer in peers if peer != name]
             open_to_neighbours(machine, spec.data_path_port or DATA_PATH_PORT, session)
-            engine.init(_founding(machine, standing, engine, (spec, node), others, tools))
+            engine.init(_founding(machine, status, engine, (spec, node), others, tools))
         else:
-            _refuse_another(machine, standing, engine, tools)
+            _refuse_another(machine, status, engine, tools)
             if not keep:
                 engine.change_cluster(settings_of(spec), Rotation())
         machine = _remembered(machine, engine, session)
-        if standing.state == INACTIVE or not keep:
+        if status.state == INACTIVE or not keep:
             fit(machine, node, engine)
         return machine
 
@@ -68,13 +68,13 @@ def advertised_by(machine: Machine, node: NodeSpec, peers: Iterable[str]) -> str
 
 def _founding(
     machine: Machine,
-    standing: EngineSwarmState,
+    status: NodeStatus,
     engine: ClusterEngine,
     wanted: tuple[SwarmSpec, NodeSpec],
     peers: Sequence[Machine],
     tools: Services,
 ) -> SwarmInit:
-    refuse_live_restore(machine.name, standing)
+    refuse_live_restore(machine.name, status)
     spec, node = wanted
     advertise = advertised_by(machine, node, addresses_of(peers))
     taken = _taken(engine, [machine, *peers])
@@ -91,34 +91,32 @@ def _taken(engine: ClusterEngine, machines: Sequence[Machine]) -> list[tuple[str
     return [*hosts, *((network, "a network of the engine's own") for network in engine.networks())]
 
 
-def _refuse_another(machine: Machine, standing: EngineSwarmState, engine: ClusterEngine, tools: Services) -> None:
+def _refuse_another(machine: Machine, status: NodeStatus, engine: ClusterEngine, tools: Services) -> None:
     """Go on with a Swarm that an earlier call began, and with no other one. Raises ``CheckFailed``."""
-    if standing.state != ACTIVE or not standing.control:
+    if status.state != ACTIVE or not status.control:
         raise CheckFailed(
-            f"{machine.name} is a node of a Swarm already ({standing.state}, no manager)",
+            f"{machine.name} is a node of a Swarm already ({status.state}, no manager)",
             hint=f"`pymachine swarm leave {machine.name}` removes it from it",
         )
-    if machine.swarm is not None and machine.swarm.cluster == standing.cluster:
+    if machine.swarm is not None and machine.swarm.cluster == status.cluster:
         return
     ours = {record.id for record in readable(tools.store)}
     strange = [
         node.hostname
         for node in engine.nodes()
-        if node.id != standing.node and node.labels.get(MACHINE_LABEL) not in ours
+        if node.id != status.node and node.labels.get(MACHINE_LABEL) not in ours
     ]
     if strange:
         raise CheckFailed(
-            f"{machine.name} is a manager of Swarm {standing.cluster} already, beside {', '.join(strange)}",
+            f"{machine.name} is a manager of Swarm {status.cluster} already, beside {', '.join(strange)}",
             hint=f"`pymachine swarm join --to {machine.name} {machine.name}` puts it on record as it is",
         )
-    tools.reporter.notice(
-        machine.name, f"continues with Swarm {standing.cluster}, of which it is already the manager"
-    )
+    tools.reporter.notice(machine.name, f"continues with Swarm {status.cluster}, of which it is already the manager")
 
 
 def _remembered(machine: Machine, engine: ClusterEngine, session: Session) -> Machine:
     """Save the key before anything that may fail: without it, a manager that restarts is lost."""
     key = engine.unlock_key().encode()
-    standing = engine.standing()
-    membership = Membership(standing.cluster, standing.node, MANAGER)
+    status = engine.node_status()
+    membership = Membership(status.cluster, status.node, MANAGER)
     return session.save(machine.with_(swarm=membership), {UNLOCK_KEY: key} if key else None)

@@ -27,7 +27,7 @@ from pymachine.swarm.nodes import fit, forget, remember, take_role
 from pymachine.swarm.quorum import refuse_live_restore
 from pymachine.swarm.quorum_lease import leads, managers_held
 from pymachine.swarm_api.addresses import overlap
-from pymachine.swarm_api.protocol import ACTIVE, ERROR, INACTIVE, Cluster, ClusterEngine, EngineSwarmState
+from pymachine.swarm_api.protocol import ACTIVE, ERROR, INACTIVE, Cluster, ClusterEngine, NodeStatus
 from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, SwarmNode
 
 
@@ -45,49 +45,49 @@ def join(name: str, node: NodeSpec, tools: Services, *, via: Sequence[str], keep
         ) as manager,
         engine_of(machine, session.tools) as engine,
     ):
-        seat = _seat(machine, manager, engine, tools)
-        if seat is not None and keep:
-            return remember(machine, seat, manager, session)
+        listed = _listed_node(machine, manager, engine, tools)
+        if listed is not None and keep:
+            return remember(machine, listed, manager, session)
         if node.role == MANAGER and (key := manager.engine.unlock_key()):  # stored before it can lock itself
             machine = session.save(machine, {UNLOCK_KEY: key.encode()})
-        seat = seat or _join(machine, node, manager, engine, session)
-        machine = remember(machine, seat, manager, session)
+        listed = listed or _join(machine, node, manager, engine, session)
+        machine = remember(machine, listed, manager, session)
         machine = take_role(machine, node.role, manager, session)
         fit(machine, node, manager.engine)
         return machine
 
 
-def _seat(machine: Machine, manager: Control, engine: ClusterEngine, tools: Services) -> SwarmNode | None:
+def _listed_node(machine: Machine, manager: Control, engine: ClusterEngine, tools: Services) -> SwarmNode | None:
     """Return the node that the engine is in this very Swarm already; None once it is in none."""
-    standing = unlocked(engine, machine, tools)
-    if not _was_struck_off(machine, standing, manager):
-        standing = joined_state(engine, machine, tools)
-    if standing.state == INACTIVE:
-        refuse_live_restore(machine.name, standing)
+    status = unlocked(engine, machine, tools)
+    if not _was_struck_off(machine, status, manager):
+        status = joined_state(engine, machine, tools)
+    if status.state == INACTIVE:
+        refuse_live_restore(machine.name, status)
         return None
-    listed = manager.find(standing.node) if standing.node else None
-    if standing.state == ACTIVE and listed is not None:
+    listed = manager.find(status.node) if status.node else None
+    if status.state == ACTIVE and listed is not None:
         return listed
-    _refuse_another(machine, standing, manager)
+    _refuse_another(machine, status, manager)
     engine.leave(force=True)  # of this Swarm, which has forgotten it
     return None
 
 
-def _was_struck_off(machine: Machine, standing: EngineSwarmState, manager: Control) -> bool:
+def _was_struck_off(machine: Machine, status: NodeStatus, manager: Control) -> bool:
     """Whether it was a node of this Swarm and is none any more: what it waits for will not come."""
     on_record = machine.swarm is not None and machine.swarm.cluster == manager.cluster
-    return on_record and bool(standing.node) and manager.find(standing.node) is None
+    return on_record and bool(status.node) and manager.find(status.node) is None
 
 
-def _refuse_another(machine: Machine, standing: EngineSwarmState, manager: Control) -> None:
+def _refuse_another(machine: Machine, status: NodeStatus, manager: Control) -> None:
     """Compare identities: only an engine that is no node of another Swarm may leave what it is in and start anew."""
     ours = {node.id for node in manager.nodes()}
-    follows_others = bool(standing.managers) and ours.isdisjoint(node for node, _ in standing.managers)
+    follows_others = bool(status.managers) and ours.isdisjoint(node for node, _ in status.managers)
     on_record = machine.swarm is not None and machine.swarm.cluster == manager.cluster and not follows_others
-    arrived = standing.state == ACTIVE or standing.control
-    if standing.cluster == manager.cluster or (not standing.cluster and (on_record or not arrived)):
+    arrived = status.state == ACTIVE or status.control
+    if status.cluster == manager.cluster or (not status.cluster and (on_record or not arrived)):
         return
-    of = f" {standing.cluster}" if standing.cluster else ""
+    of = f" {status.cluster}" if status.cluster else ""
     raise CheckFailed(
         f"{machine.name} is a node of another Swarm{of}, not of that of {manager.machine} ({manager.cluster})",
         hint=f"`pymachine swarm leave {machine.name}` removes it from that one first",
@@ -134,10 +134,10 @@ def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Services) -> None:
 
 def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngine, tools: Services) -> SwarmNode:
     def look() -> SwarmNode | None:
-        standing = engine.standing()
-        if standing.state != ACTIVE or not standing.node:
-            return _not_yet(machine, standing)
-        found = manager.find(standing.node)
+        status = engine.node_status()
+        if status.state != ACTIVE or not status.node:
+            return _not_yet(machine, status)
+        found = manager.find(status.node)
         return found if found is not None and found.ready and (role != MANAGER or found.reachable) else None
 
     return awaited(
@@ -145,15 +145,15 @@ def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngin
     )
 
 
-def _not_yet(machine: Machine, standing: EngineSwarmState) -> SwarmNode | None:
-    if standing.state == ERROR:
-        raise EngineError(f"{machine.name} was not admitted: {standing.trouble}", hint=_ports(machine))
+def _not_yet(machine: Machine, status: NodeStatus) -> SwarmNode | None:
+    if status.state == ERROR:
+        raise EngineError(f"{machine.name} was not admitted: {status.trouble}", hint=_ports(machine))
     return None
 
 
 def _stop_trying(engine: ClusterEngine) -> None:
     """An engine that was not let in tries for ever and is in the way of the next join."""
-    if engine.standing().state != ACTIVE:
+    if engine.node_status().state != ACTIVE:
         engine.leave(force=True)
 
 

@@ -67,10 +67,10 @@ def remove_node(node: str, tools: Services, *, via: Sequence[str]) -> None:
 def _refuse_unknown_member(machine: Machine, tools: Services) -> None:
     """A member that is not on record has managers that are not known either."""
     with engine_of(machine, tools) as engine:
-        standing = engine.standing()
-    if standing.state != INACTIVE:
+        status = engine.node_status()
+    if status.state != INACTIVE:
         raise CheckFailed(
-            f"{machine.name} is in a Swarm ({standing.state}) that is not on record",
+            f"{machine.name} is in a Swarm ({status.state}) that is not on record",
             hint="`pymachine swarm join --to MANAGER` puts a member on record as it is; or leave by hand: "
             f"`pymachine docker {machine.name} swarm leave`",
         )
@@ -101,21 +101,21 @@ def _with_way_on(error: PymachineError, machine: Machine) -> PymachineError:
 
 
 def _walk_out(engine: ClusterEngine | None) -> None:
-    if engine is not None and engine.standing().state != INACTIVE:
+    if engine is not None and engine.node_status().state != INACTIVE:
         engine.leave(force=True)
 
 
 def _dissolved(machine: Machine, engine: ClusterEngine, via: Sequence[str], tools: Services) -> bool:
     """Leave as the last manager, which ends the Swarm; false where it is not the last. Workers have to be gone."""
-    standing = joined_state(engine, machine, tools)
-    if standing.state == INACTIVE:
+    status = joined_state(engine, machine, tools)
+    if status.state == INACTIVE:
         return machine.swarm is None or via_of(machine, via, tools) == [machine.name]
-    if not standing.control:
+    if not status.control:
         return False
     nodes = engine.nodes()
     if sum(node.is_manager for node in nodes) > 1:
         return False
-    others = [node.hostname for node in nodes if node.id != standing.node and node.state != "down"]
+    others = [node.hostname for node in nodes if node.id != status.node and node.state != "down"]
     if others:
         raise CheckFailed(
             f"{machine.name} is the last manager, and {', '.join(others)} would have none",
@@ -132,7 +132,7 @@ def _take_out(machine: Machine, engine: ClusterEngine | None, manager: Control, 
         manager.engine.change_node(node.id, NodeChange(availability="drain"))
         await_no_tasks(machine.name, node, manager, tools)
         demote(machine.name, node, manager, tools)
-    if engine is not None and engine.standing().state != INACTIVE:
+    if engine is not None and engine.node_status().state != INACTIVE:
         engine.leave(force=node is None)  # one that was taken off the list may call itself a manager still
     if node is not None:
         forget(machine.name, node.id, manager, tools)

@@ -31,7 +31,7 @@ def is_taking_part(name: str, tools: Services) -> bool | None:
         return False
     try:
         with engine_of(machine, tools) as engine:
-            return engine.standing().state == ACTIVE
+            return engine.node_status().state == ACTIVE
     except PymachineError:
         return _by_managers(machine, tools)
 

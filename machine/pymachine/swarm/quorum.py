@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pymachine.errors import CheckFailed
-from pymachine.swarm_api.protocol import EngineSwarmState
+from pymachine.swarm_api.protocol import NodeStatus
 from pymachine.swarm_api.view import RAFT_LEAST, Quorum, SwarmNode
 
 
-def refuse_live_restore(name: str, standing: EngineSwarmState) -> None:
+def refuse_live_restore(name: str, status: NodeStatus) -> None:
     """Refuse an engine that keeps containers up while it restarts: as a member it would not start again."""
-    if standing.live_restore:
+    if status.live_restore:
         raise CheckFailed(
             f"the engine of {name} has live-restore on, which a Swarm node cannot have",
             hint=f"`pymachine provision --engine-opt live-restore=false {name}` turns it off",

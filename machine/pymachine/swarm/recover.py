@@ -26,7 +26,7 @@ from pymachine.swarm.control import (
 from pymachine.swarm.join import join
 from pymachine.swarm.quorum_lease import quorum_held
 from pymachine.swarm.status import status, the_cluster
-from pymachine.swarm_api.protocol import INACTIVE, PENDING, ClusterEngine, EngineSwarmState
+from pymachine.swarm_api.protocol import INACTIVE, PENDING, ClusterEngine, NodeStatus
 from pymachine.swarm_api.view import DRAINED_LABEL, KEYS_LABEL, MACHINE_LABEL, MANAGER, ClusterView, SwarmNode
 
 
@@ -113,24 +113,24 @@ def recover(tools: Services, names: Sequence[str] = (), *, survivor: str | None 
 def _go_on_alone(name: str, tools: Services) -> dict[str, NodeSpec]:
     """Make the machine the only manager, forget the others, and return what they were by their node ids."""
     with member_at_work(name, "recover", tools) as (session, machine), engine_of(machine, session.tools) as engine:
-        standing = joined_state(engine, machine, tools, patience=START_PATIENCE)
-        _start_anew(machine, standing, engine)
+        status = joined_state(engine, machine, tools, patience=START_PATIENCE)
+        _start_anew(machine, status, engine)
         manager = awaited(tools, lambda: _leading(machine, engine), f"{name} to lead the Swarm")
         key = engine.unlock_key().encode()
         if tools.store.secrets(name).get(UNLOCK_KEY, b"") != key:
             session.save(machine, {UNLOCK_KEY: key})
-        others = [node for node in manager.nodes() if node.id != standing.node and _was_manager(node)]
+        others = [node for node in manager.nodes() if node.id != status.node and _was_manager(node)]
         for node in others:
             # They are in no majority any more, so that they need not be demoted, and could not be.
             engine.remove_node(node.id, force=True)
         return {node.id: _as_it_was(node) for node in others}
 
 
-def _start_anew(machine: Machine, standing: EngineSwarmState, engine: ClusterEngine) -> None:
+def _start_anew(machine: Machine, status: NodeStatus, engine: ClusterEngine) -> None:
     try:
-        engine.force_new_cluster(standing.address)
+        engine.force_new_cluster(status.address)
     except EngineError as error:
-        if engine.standing().state != INACTIVE:
+        if engine.node_status().state != INACTIVE:
             raise
         raise EngineError(
             f"{machine.name} could not reinitialise the Swarm: {error.message}",
@@ -140,11 +140,11 @@ def _start_anew(machine: Machine, standing: EngineSwarmState, engine: ClusterEng
 
 def _leading(machine: Machine, engine: ClusterEngine) -> Control | None:
     try:
-        standing = engine.standing()
+        status = engine.node_status()
         alone = sum(node.is_manager and node.reachable for node in engine.nodes()) == 1
     except (QuorumLost, EngineError):
         return None
-    return Control(engine, machine.name, standing.cluster) if alone and standing.cluster else None
+    return Control(engine, machine.name, status.cluster) if alone and status.cluster else None
 
 
 def _was_manager(node: SwarmNode) -> bool:
@@ -162,16 +162,16 @@ def _node_id(name: str, tools: Services) -> str:
     return machine.swarm.node if machine.swarm else ""
 
 
-def _answer(name: str, tools: Services) -> EngineSwarmState | None:
+def _answer(name: str, tools: Services) -> NodeStatus | None:
     """What a manager that is left says; None where it does not answer, or is none."""
     machine = tools.store.get(name)
     try:
         with engine_of(machine, tools) as engine:
-            standing = joined_state(engine, machine, tools, patience=START_PATIENCE)
+            status = joined_state(engine, machine, tools, patience=START_PATIENCE)
     except PymachineError:
         return None
     # One that restarted without the others waits for them, and does not call itself a manager meanwhile.
-    return standing if standing.control or standing.state == PENDING else None
+    return status if status.control or status.state == PENDING else None
 
 
 def _can_change(name: str, tools: Services) -> bool:

@@ -11,7 +11,7 @@ from pymachine.parallel import together
 from pymachine.steps.services import Services
 from pymachine.store import readable
 from pymachine.swarm.control import Control, control, engine_of, is_node_of, managers_of, members_of
-from pymachine.swarm_api.protocol import LOCKED, EngineSwarmState
+from pymachine.swarm_api.protocol import LOCKED, NodeStatus
 from pymachine.swarm_api.view import MANAGER, ClusterView, Member, SwarmNode
 
 
@@ -28,10 +28,10 @@ def status(tools: Services, names: Sequence[str] = ()) -> ClusterView:
     except PymachineError as error:
         if not cluster:
             raise
-        standings = _standings(via, tools)
-        lost = isinstance(error, QuorumLost) or _too_few(standings)
+        statuses = _statuses(via, tools)
+        lost = isinstance(error, QuorumLost) or _too_few(statuses)
         return ClusterView(
-            cluster, locked=_locked(standings), silent=_silent(standings), lost=lost, trouble=error.message
+            cluster, locked=_locked(statuses), silent=_silent(statuses), lost=lost, trouble=error.message
         )
 
 
@@ -61,15 +61,15 @@ def _view(manager: Control, tools: Services) -> ClusterView:
     ours = members_of(manager.cluster, tools)
     missing = tuple(machine.name for machine in ours if machine.name not in named)
     mute = [m.machine for m in members if m.machine and m.node.is_manager and not m.node.reachable]
-    standings = _standings([*mute, *_managers(ours, missing)], tools)
+    statuses = _statuses([*mute, *_managers(ours, missing)], tools)
     return ClusterView(
         manager.cluster,
         members,
         manager.machine,
         manager.engine.cluster().autolock,
         missing,
-        _locked(standings),
-        _silent(standings),
+        _locked(statuses),
+        _silent(statuses),
     )
 
 
@@ -81,35 +81,35 @@ def _managers(machines: Sequence[Machine], names: Sequence[str]) -> list[str]:
     return [m.name for m in machines if m.name in names and m.swarm is not None and m.swarm.role == MANAGER]
 
 
-def _standings(names: Sequence[str], tools: Services) -> dict[str, EngineSwarmState | None]:
+def _statuses(names: Sequence[str], tools: Services) -> dict[str, NodeStatus | None]:
     with looking(tools.reporter, "asking managers", names) as seen:
 
-        def ask(name: str) -> EngineSwarmState | None:
-            standing = _standing(name, tools)
+        def ask(name: str) -> NodeStatus | None:
+            status = _status_of(name, tools)
             seen(name)
-            return standing
+            return status
 
         return together(names, ask)
 
 
-def _standing(name: str, tools: Services) -> EngineSwarmState | None:
+def _status_of(name: str, tools: Services) -> NodeStatus | None:
     """What the machine's engine says; None where it does not answer."""
     try:
         with engine_of(tools.store.get(name), tools) as engine:
-            return engine.standing()
+            return engine.node_status()
     except PymachineError:
         return None
 
 
-def _locked(standings: dict[str, EngineSwarmState | None]) -> tuple[str, ...]:
-    return tuple(name for name, standing in standings.items() if standing is not None and standing.state == LOCKED)
+def _locked(statuses: dict[str, NodeStatus | None]) -> tuple[str, ...]:
+    return tuple(name for name, status in statuses.items() if status is not None and status.state == LOCKED)
 
 
-def _silent(standings: dict[str, EngineSwarmState | None]) -> tuple[str, ...]:
-    return tuple(name for name, standing in standings.items() if standing is None)
+def _silent(statuses: dict[str, NodeStatus | None]) -> tuple[str, ...]:
+    return tuple(name for name, status in statuses.items() if status is None)
 
 
-def _too_few(standings: dict[str, EngineSwarmState | None]) -> bool:
+def _too_few(statuses: dict[str, NodeStatus | None]) -> bool:
     """Whether those that take part are no majority of the managers on record."""
-    active = sum(standing is not None and standing.control for standing in standings.values())
-    return 0 < active <= len(standings) // 2
+    active = sum(status is not None and status.control for status in statuses.values())
+    return 0 < active <= len(statuses) // 2

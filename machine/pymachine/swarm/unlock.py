@@ -54,14 +54,14 @@ def unlock(name: str, tools: Services, *, key: str | None = None) -> bool:
     A key that fits is stored.
     """
     with member_at_work(name, "unlock", tools) as (session, machine), engine_of(machine, session.tools) as engine:
-        if engine.standing().state != LOCKED:
+        if engine.node_status().state != LOCKED:
             return False
         if key is None:
             unlocked(engine, machine, tools)
             return True
         engine.unlock(key)
         session.save(machine, {UNLOCK_KEY: key.encode()})
-        awaited(tools, lambda: True if engine.standing().state != LOCKED else None, f"{name} to be unlocked")
+        awaited(tools, lambda: True if engine.node_status().state != LOCKED else None, f"{name} to be unlocked")
         return True
 
 

@@ -40,7 +40,7 @@ from pymachine.swarm_api.containers import (
     parsed,
     was_restarted,
 )
-from pymachine.swarm_api.documents import cluster_of, node_of, spec_with, standing_of, subnets_of
+from pymachine.swarm_api.documents import cluster_of, node_of, node_status_of, spec_with, subnets_of
 from pymachine.swarm_api.errors import explained, hint_of_member, managing
 from pymachine.swarm_api.log_frames import last_lines
 from pymachine.swarm_api.protocol import (
@@ -48,8 +48,8 @@ from pymachine.swarm_api.protocol import (
     INACTIVE,
     PENDING,
     Cluster,
-    EngineSwarmState,
     NodeChange,
+    NodeStatus,
     Rotation,
     SwarmInit,
     SwarmSettings,
@@ -87,10 +87,10 @@ class DockerEngine:
         self._client = client
         self._url = url
 
-    def standing(self) -> EngineSwarmState:
+    def node_status(self) -> NodeStatus:
         """Return the engine's place."""
         with explained(self._url):
-            return standing_of(self._client.info())
+            return node_status_of(self._client.info())
 
     def networks(self) -> tuple[str, ...]:
         """Return the networks of the engine's own bridges."""
@@ -146,13 +146,13 @@ class DockerEngine:
     def join(self, managers: tuple[str, ...], token: str, advertise: str) -> None:
         """Ask managers to be let in."""
         with explained(self._url, lambda: hint_of_member(self._place, joins=True)):
-            before = standing_of(self._client.info()).state
+            before = node_status_of(self._client.info()).state
             try:
                 self._client.join_swarm(list(managers), token, _everywhere(advertise), advertise)
             except docker.errors.APIError:
                 # Not let in within 20 s it goes on by itself, with the status of an engine that is a member already.
-                standing = self._place() if before == INACTIVE else None
-                if standing is None or standing.state not in (PENDING, ACTIVE):
+                status = self._place() if before == INACTIVE else None
+                if status is None or status.state not in (PENDING, ACTIVE):
                     raise
 
     def leave(self, *, force: bool = False) -> None:
@@ -257,10 +257,10 @@ class DockerEngine:
     def _managing(self) -> AbstractContextManager[None]:
         return managing(self._url, self._place, self._has_quorum)
 
-    def _place(self) -> EngineSwarmState | None:
+    def _place(self) -> NodeStatus | None:
         """Return the engine's place; None where it does not tell."""
         try:
-            return self.standing()
+            return self.node_status()
         except PymachineError:
             return None
 

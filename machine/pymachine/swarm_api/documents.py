@@ -22,7 +22,7 @@ from pymachine.swarm_api.api_types import (
     read_all,
     short,
 )
-from pymachine.swarm_api.protocol import DATA_PATH_PORT, INACTIVE, Cluster, EngineSwarmState, SwarmSettings
+from pymachine.swarm_api.protocol import DATA_PATH_PORT, INACTIVE, Cluster, NodeStatus, SwarmSettings
 from pymachine.swarm_api.view import SwarmNode
 
 SECOND = 1_000_000_000
@@ -31,11 +31,11 @@ ERROR_LIMIT = 1000  # characters
 Document = Mapping[str, Any]
 
 
-def standing_of(document: Any) -> EngineSwarmState:
+def node_status_of(document: Any) -> NodeStatus:
     """Read the answer of ``/info``. Raises ``ValueError`` for a wrong shape, as all that read here do."""
     info = read(ApiInfo, document)
     swarm = info.Swarm or ApiSwarmPlace()
-    return EngineSwarmState(
+    return NodeStatus(
         state=short(swarm.LocalNodeState) or INACTIVE,
         node=short(swarm.NodeID),
         cluster=short(swarm.Cluster.ID) if swarm.Cluster else "",

@@ -14,7 +14,7 @@ import docker.errors
 import requests.exceptions
 
 from pymachine.errors import EngineError, PymachineError, QuorumLost, TlsError, Unreachable
-from pymachine.swarm_api.protocol import ACTIVE, LOCKED, EngineSwarmState
+from pymachine.swarm_api.protocol import ACTIVE, LOCKED, NodeStatus
 
 LONGEST = 1000  # characters of what an engine says
 _UNLOCK = "`pymachine swarm unlock NAME` unlocks it with the key in the store"
@@ -23,7 +23,7 @@ _LIVE_RESTORE = "it is incompatible with a Swarm: `pymachine provision NAME --en
 _FIREWALL = "the engine's nftables backend is incompatible with a Swarm: take it out of its daemon.json"
 _REMOTE = "check that it reaches TCP port 2377 of the managers; if the tokens were changed meanwhile, run it again"
 
-Place = Callable[[], EngineSwarmState | None]  # the engine's place, None where it could not be asked
+Place = Callable[[], NodeStatus | None]  # the engine's place, None where it could not be asked
 
 
 @contextmanager
@@ -61,12 +61,12 @@ def managing(url: str, place: Place, has_quorum: Callable[[], bool]) -> Iterator
 
 def hint_of_member(place: Place, *, joins: bool) -> str | None:
     """Return what to do about an engine that could not begin a Swarm or join one."""
-    standing = place()
-    if standing is None or standing.state == ACTIVE:
+    status = place()
+    if status is None or status.state == ACTIVE:
         return None
-    if standing.live_restore:
+    if status.live_restore:
         return _LIVE_RESTORE
-    if standing.firewall.startswith("nftables"):
+    if status.firewall.startswith("nftables"):
         return _FIREWALL
     return _REMOTE if joins else None
 
@@ -78,15 +78,15 @@ def said(error: docker.errors.APIError) -> str:
 
 
 def _of_manager(
-    error: EngineError, url: str, standing: EngineSwarmState | None, text: str, has_quorum: Callable[[], bool]
+    error: EngineError, url: str, status: NodeStatus | None, text: str, has_quorum: Callable[[], bool]
 ) -> PymachineError:
-    if standing is None:
+    if status is None:
         return error
-    if standing.state == LOCKED:
+    if status.state == LOCKED:
         error.hint = _UNLOCK
-    elif standing.state == ACTIVE and not standing.control:
+    elif status.state == ACTIVE and not status.control:
         error.hint = _NO_MANAGER
-    elif standing.control and not (standing.cluster and has_quorum()):
+    elif status.control and not (status.cluster and has_quorum()):
         return QuorumLost(
             f"the managers of the Swarm have no majority, according to {url} ({text.partition('. ')[0].lower()})",
             hint="start the managers that are off; `pymachine swarm recover` helps if they are permanently lost",

@@ -18,8 +18,9 @@ DATA_PATH_PORT = 4789  # UDP; VXLAN's own (RFC 7348), which engines take unless 
 
 
 @dataclass(frozen=True, slots=True)
-class EngineSwarmState:
-    """What an engine says of its own place.
+class NodeStatus:
+    """How an engine says that it takes part in a Swarm: what is found, where a ``Membership`` is on record and a
+    ``NodeSpec`` is wanted.
 
     ``state`` is ``inactive``, ``pending``, ``active``, ``error`` or ``locked``. Workers know the ``cluster``'s id as
     little as managers without a majority do: it is empty then. ``address`` is the one it tells the others;
@@ -103,7 +104,7 @@ class ClusterEngine(Protocol):
     managers only, and raise ``QuorumLost`` where these have no majority.
     """
 
-    def standing(self) -> EngineSwarmState:
+    def node_status(self) -> NodeStatus:
         """Return the engine's place."""
 
     def networks(self) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ class ClusterEngine(Protocol):
 
     def join(self, managers: tuple[str, ...], token: str, advertise: str) -> None:
         """Ask managers (``host:port``) to be let in. An engine that is not let in within 20 s goes on trying by
-        itself: the standing shows how that ends.
+        itself: the status shows how that ends.
         """
 
     def leave(self, *, force: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Engines that form Swarms nowhere, under the rules that real ones keep: quorum, roles that change late, locks.
 
 What happens by itself on real hosts (a role that follows its spec, a node that is seen down, a join that goes on in
-the background) happens here one look at a time: after so many answers of ``nodes`` or ``standing``.
+the background) happens here one look at a time: after so many answers of ``nodes`` or ``status``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pymachine.swarm_api.protocol import (
     LOCKED,
     PENDING,
     Cluster,
-    EngineSwarmState,
     NodeChange,
+    NodeStatus,
     Rotation,
     SwarmInit,
     SwarmSettings,
@@ -125,15 +125,15 @@ class FakeEngine:
         self._clusters = clusters
         self._address = address
 
-    def standing(self) -> EngineSwarmState:
+    def node_status(self) -> NodeStatus:
         """Return the engine's place; a join that goes on in the background comes a look nearer."""
-        with self._asked("standing") as (state, host):
+        with self._asked("status") as (state, host):
             go_on_joining(host, state)
             swarm = state.swarms.get(host.swarm) if host.state == ACTIVE else None
             seat = swarm.seats.get(host.node) if swarm else None
             control = seat is not None and seat.raft
             known = [s for s in swarm.seats.values() if s.raft] if swarm else []
-            return EngineSwarmState(
+            return NodeStatus(
                 state=host.state,
                 node=host.node if host.state == ACTIVE else "",
                 cluster=swarm.id if swarm and control and count(swarm, state).holds else "",

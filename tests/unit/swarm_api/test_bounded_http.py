@@ -112,7 +112,7 @@ def engine_that(reply: Reply, deadline: float = LIMIT) -> Iterator[ClusterEngine
 
 ASKED: dict[str, Callable[[ClusterEngine], Any]] = {
     "nodes": lambda engine: engine.nodes(),
-    "standing": lambda engine: engine.standing(),
+    "standing": lambda engine: engine.node_status(),
     "services": lambda engine: engine.services(),
     "logs": lambda engine: engine.logs("s1", 5),
     "container_logs": lambda engine: engine.container_logs("c1", 5),

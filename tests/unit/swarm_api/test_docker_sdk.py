@@ -60,7 +60,7 @@ def test_the_place_of_a_manager_is_read(stub: StubEngine, engine: ClusterEngine)
         "RemoteManagers": [{"NodeID": "n1", "Addr": "192.0.2.7:2377"}], "Cluster": {"ID": "c1"},
     }  # fmt: skip
     stub.answer("GET /info", (200, {"Name": "host", "LiveRestoreEnabled": False, "Swarm": swarm}))
-    standing = engine.standing()
+    standing = engine.node_status()
     assert (standing.state, standing.node, standing.cluster, standing.control) == ("active", "n1", "c1", True)
     assert standing.managers == (("n1", "192.0.2.7:2377"),)
 
@@ -68,7 +68,7 @@ def test_the_place_of_a_manager_is_read(stub: StubEngine, engine: ClusterEngine)
 def test_the_place_of_an_engine_in_no_swarm_is_read(stub: StubEngine, engine: ClusterEngine) -> None:
     swarm = {"LocalNodeState": "inactive", "RemoteManagers": None, "Cluster": None}
     stub.answer("GET /info", (200, {"Name": "host", "LiveRestoreEnabled": True, "Swarm": swarm}))
-    standing = engine.standing()
+    standing = engine.node_status()
     assert (standing.state, standing.managers, standing.live_restore) == ("inactive", (), True)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pymachine.swarm_api.addresses import overlap
 from pymachine.swarm_api.api_types import ApiContainer, ApiInfo, ApiTask, ApiVersioned, read, read_all, read_name
 from pymachine.swarm_api.containers import container_of, parsed, unsettled_in, was_restarted
-from pymachine.swarm_api.documents import cluster_of, node_of, spec_with, standing_of, subnets_of
+from pymachine.swarm_api.documents import cluster_of, node_of, node_status_of, spec_with, subnets_of
 from pymachine.swarm_api.log_frames import last_lines
 from pymachine.swarm_api.protocol import SwarmSettings
 from pymachine.swarm_api.services import Replicas, service_of, unsettled_of
@@ -95,7 +95,7 @@ def with_junk(document: Any, path: tuple[Any, ...], junk: Any) -> Any:
 
 
 def use_info(document: Any) -> None:
-    standing = standing_of(document)
+    standing = node_status_of(document)
     assert standing.state
     parsed(read(ApiInfo, document).SystemTime)
 

@@ -26,7 +26,7 @@ class MachineStatusRow:
     driver: str
     state: str
     engine: str = ""
-    seat: str = ""
+    node: str = ""
     address: str = ""
     remark: str = ""
 
@@ -149,12 +149,12 @@ def _row(
     look = looks[name]
     address = machine.endpoint.host if machine.endpoint else machine.ssh.host if machine.ssh else ""
     return MachineStatusRow(
-        name, driver, look.state, look.engine or machine.engine_version or "", _seat(machine, view), address,
+        name, driver, look.state, look.engine or machine.engine_version or "", _node_of(machine, view), address,
         remark or look.reason,
     )  # fmt: skip
 
 
-def _seat(machine: Machine, view: ClusterView | None) -> str:
+def _node_of(machine: Machine, view: ClusterView | None) -> str:
     node = view.node_of(machine.name) if view else None
     if node is None:
         return f"{machine.swarm.role}, unknown" if machine.swarm else ""
@@ -167,5 +167,5 @@ def _with_failure(row: MachineStatusRow, failed: Iterable[str]) -> MachineStatus
     if row.name not in failed or row.remark:
         return row
     return MachineStatusRow(
-        row.name, row.driver, row.state, row.engine, row.seat, row.address, "the last apply failed here"
+        row.name, row.driver, row.state, row.engine, row.node, row.address, "the last apply failed here"
     )

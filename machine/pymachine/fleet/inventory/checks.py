@@ -50,21 +50,21 @@ class WantedNodes:
         return self.certain and not self.managers
 
 
-def swarm_of(value: Value | None, seats: WantedNodes, reading: Reading) -> SwarmSpec | None:
+def swarm_of(value: Value | None, nodes: WantedNodes, reading: Reading) -> SwarmSpec | None:
     """Return the Swarm, None where no machine is to be in one."""
     given = value is not None and not is_null(value)
     found = SWARM.read(value, reading) if value is not None and given else {}
     fields = {} if found is ABSENT else dict(found)
     if isinstance(value, Table):
         _pools(value, fields, reading)
-    if seats.vacant and value is not None and given:
+    if nodes.vacant and value is not None and given:
         reading.fault(value, "a swarm without a manager", _MANAGER)
-    elif seats.vacant and seats.workers:
-        first = seats.workers[0]
-        reading.fault_at(seats.places[first], f"{first} is a worker, and there is no manager", _MANAGER)
-    if not seats.managers:
+    elif nodes.vacant and nodes.workers:
+        first = nodes.workers[0]
+        reading.fault_at(nodes.places[first], f"{first} is a worker, and there is no manager", _MANAGER)
+    if not nodes.managers:
         return None
-    _count(len(seats.managers), seats.places[seats.managers[-1]], reading)
+    _count(len(nodes.managers), nodes.places[nodes.managers[-1]], reading)
     return SwarmSpec(address_pools=fields.pop("address_pool", ()), **fields)
 
 
@@ -113,7 +113,7 @@ def _live_restore(machine: MachineSpec) -> bool:
 
 
 def stacks_of(
-    value: Value | None, names: Sequence[str] | None, seats: WantedNodes, reading: Reading
+    value: Value | None, names: Sequence[str] | None, nodes: WantedNodes, reading: Reading
 ) -> tuple[StackSpec, ...]:
     """Return the stacks. ``names`` are those of all machines, None while some could not be read."""
     if value is None or is_null(value):
@@ -127,7 +127,7 @@ def stacks_of(
         stack = _stack(item, names, reading)
         if stack is None:
             continue
-        if stack.on is None and seats.vacant:
+        if stack.on is None and nodes.vacant:
             reading.fault(
                 item, f"stack {stack.name!r} needs a Swarm, and there is none", "name its machine: on: NAME"
             )

@@ -120,18 +120,18 @@ def _fleet(table: Table, first: str, reading: Reading) -> Fleet:
         if isinstance(apart, Table):
             specs.check(apart)
     machines = specs.all(drafts)
-    seats = _seats(drafts, specs, certain=specs.certain and entries.complete)
-    swarm = swarm_of(cells.get("swarm"), seats, reading)
+    nodes = _wanted_nodes(drafts, specs, certain=specs.certain and entries.complete)
+    swarm = swarm_of(cells.get("swarm"), nodes, reading)
     no_live_restore(machines, reading)
     same_hosts(machines, reading)
     names = [draft.name for draft in drafts] if entries.complete else None
-    stacks = stacks_of(cells.get("stacks"), names, seats, reading)
+    stacks = stacks_of(cells.get("stacks"), names, nodes, reading)
     hooks = hooks_of(cells.get("hooks"), reading)
     folder = reading.surroundings.paths.resolve(first, ".")
     return Fleet(name, machines, swarm, stacks, hooks, folder)
 
 
-def _seats(drafts: Sequence[Draft], specs: Specs, *, certain: bool) -> WantedNodes:
+def _wanted_nodes(drafts: Sequence[Draft], specs: Specs, *, certain: bool) -> WantedNodes:
     managers = tuple(name for name, node in specs.nodes.items() if node.role == "manager")
     workers = tuple(name for name, node in specs.nodes.items() if node.role == "worker")
     return WantedNodes(managers, workers, {draft.name: draft.spot for draft in drafts}, certain)

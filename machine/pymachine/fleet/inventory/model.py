@@ -20,8 +20,10 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A machine's place in the Swarm. ``role`` is ``manager`` or ``worker``, ``availability`` ``active``, ``pause``
-    or ``drain``. ``advertise`` is the address that it tells the others, None for the one it is reached by there.
+    """A machine's place in the Swarm as it is wanted.
+
+    ``role`` is ``manager`` or ``worker``, ``availability`` ``active``, ``pause`` or ``drain``. ``advertise`` is the
+    address that it tells the others, None for the one it is reached by there.
     """
 
     role: str

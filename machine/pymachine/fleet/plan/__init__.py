@@ -6,7 +6,6 @@ from pymachine.fleet.plan.build import plan
 from pymachine.fleet.plan.observed import (
     Deployed,
     FleetState,
-    NodeStatus,
     Observed,
     ObservedMachine,
     Traits,
@@ -24,7 +23,6 @@ __all__ = [
     "Chain",
     "Deployed",
     "FleetState",
-    "NodeStatus",
     "Observed",
     "ObservedMachine",
     "Payload",

@@ -51,10 +51,10 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Observed, batch: B
     )
 
 
-def _merged(host: tuple[Action, ...], seat: tuple[Action, ...]) -> tuple[Action, ...]:
+def _merged(host: tuple[Action, ...], node: tuple[Action, ...]) -> tuple[Action, ...]:
     """Whoever becomes a manager does so before its engine restarts, whoever ceases to be one does so after."""
-    arrives = [action for action in seat if action.kind in (ActionKind.PROMOTE, ActionKind.UNLOCK)]
-    later = [action for action in seat if action not in arrives]
+    arrives = [action for action in node if action.kind in (ActionKind.PROMOTE, ActionKind.UNLOCK)]
+    later = [action for action in node if action not in arrives]
     return (*arrives, *host, *later)
 
 

@@ -11,9 +11,9 @@ from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import stops_containers
 from pymachine.engine.setup import plan_setup
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine.fleet.plan.observed import NodeStatus, ObservedMachine
+from pymachine.fleet.plan.observed import ObservedMachine
 from pymachine.model import EngineSpec, Machine, State
-from pymachine.swarm_api.protocol import INACTIVE
+from pymachine.swarm_api.protocol import INACTIVE, NodeStatus
 
 
 def read_host(
@@ -27,7 +27,7 @@ def read_host(
     engine = facts.engine
     version = engine.version if engine else ""
     finding = ObservedMachine(
-        State.RUNNING, engine=version, seat=_seat(facts), changes=tuple(renewals), addresses=facts.addresses,
+        State.RUNNING, engine=version, node=_node_status(facts), changes=tuple(renewals), addresses=facts.addresses,
         bridges=facts.bridges, containers=_others(facts), services=_services(facts), bare=engine is None,
         vacant=_vacant(facts),
     )  # fmt: skip
@@ -43,7 +43,7 @@ def read_host(
 
 def _vacant(facts: HostFacts) -> bool:
     """Whether the host is in no Swarm for certain: no engine is there, or it says so."""
-    return facts.engine is None or (bool(facts.engine.info) and _seat(facts).state == INACTIVE)
+    return facts.engine is None or (bool(facts.engine.info) and _node_status(facts).state == INACTIVE)
 
 
 def _others(facts: HostFacts) -> tuple[str, ...] | None:
@@ -58,7 +58,7 @@ def _services(facts: HostFacts) -> tuple[str, ...]:
     return tuple(sorted(set(facts.engine.tasks.values()))) if facts.engine else ()
 
 
-def _seat(facts: HostFacts) -> NodeStatus:
+def _node_status(facts: HostFacts) -> NodeStatus:
     swarm: Mapping[str, Any] = (facts.engine.info.get("Swarm") if facts.engine else None) or {}
     return NodeStatus(
         state=str(swarm.get("LocalNodeState") or "inactive"),

@@ -54,7 +54,7 @@ def seat_all(
         if stranger := _elsewhere(spec, known.findings.get(spec.name), view, part):
             refusals.append(stranger)
         else:
-            found[spec.name] = _seat(spec, records.get(spec.name), view, part, known)
+            found[spec.name] = _node_actions(spec, records.get(spec.name), view, part, known)
     found.update(_forgotten(view, records))
     if settings := _settings(fleet, known):
         found[SWARM] = settings
@@ -118,7 +118,7 @@ def _taken(spec: MachineSpec, machine: Machine | None, known: Observed) -> list[
 
 
 def _controls(finding: ObservedMachine | None) -> bool:
-    return finding is not None and finding.seat.state == ACTIVE and finding.seat.control
+    return finding is not None and finding.node.state == ACTIVE and finding.node.control
 
 
 def _unspoken(view: ClusterView, parts: Mapping[str, MachineActions]) -> MembershipActions:
@@ -142,16 +142,16 @@ def _elsewhere(
     """Refuse a machine that is to join and is in another Swarm."""
     if spec.swarm is None or finding is None or part.makes or view.node_of(spec.name):
         return None
-    if not finding.seat.cluster or finding.seat.cluster == view.id:
+    if not finding.node.cluster or finding.node.cluster == view.id:
         return None
     return Refusal(
         spec.name,
-        f"it is a node of another Swarm ({finding.seat.cluster})",
+        f"it is a node of another Swarm ({finding.node.cluster})",
         f"`pymachine swarm leave {spec.name}` removes it from that one",
     )
 
 
-def _seat(
+def _node_actions(
     spec: MachineSpec, machine: Machine | None, view: ClusterView, part: MachineActions, known: Observed
 ) -> tuple[Action, ...]:
     node = view.node_of(spec.name) if machine is not None else None
@@ -169,7 +169,7 @@ def _sitting(
     spec: MachineSpec, wanted: NodeSpec, machine: Machine, node: SwarmNode, finding: ObservedMachine | None
 ) -> tuple[Action, ...]:
     """A machine that is a node: look at its part."""
-    state = finding.seat.state if finding else ACTIVE
+    state = finding.node.state if finding else ACTIVE
     if state == LOCKED:
         return (_unlock(spec.name),)
     if state == INACTIVE:

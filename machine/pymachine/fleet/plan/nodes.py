@@ -77,8 +77,8 @@ def nodes_of(records: Iterable[str], known: Observed) -> Nodes:
         if node is not None:
             seated[name] = node.is_manager
             vacant.update([name] if finding is not None and finding.vacant else [])
-        elif finding is not None and finding.seat.state == _ACTIVE:
-            strange[name] = finding.seat.control
+        elif finding is not None and finding.node.state == _ACTIVE:
+            strange[name] = finding.node.control
     return Nodes(known.view, seated, strange, frozenset(vacant))
 
 

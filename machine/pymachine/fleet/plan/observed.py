@@ -10,6 +10,7 @@ from typing import Any
 from pymachine.engine.effects import Aspect, Change, Effect, effects_of
 from pymachine.model import State
 from pymachine.swarm_api.containers import Container
+from pymachine.swarm_api.protocol import NodeStatus
 from pymachine.swarm_api.services import Replicas, Service
 from pymachine.swarm_api.view import ClusterView
 
@@ -22,16 +23,6 @@ REACH = "reach"  # only how it is logged in to
 MOVE = "move"  # where the host is
 RECORD = "record"  # nothing on the machine itself
 ANEW = "anew"  # another machine: what is said of no option
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """What a host's engine says of its place in a Swarm, as ``swarm_api.protocol.Standing`` does."""
-
-    state: str = "inactive"
-    node: str = ""
-    cluster: str = ""
-    control: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ class ObservedMachine:
     changes: tuple[Change, ...] = ()
     refusal: str = ""
     refusal_hint: str = ""
-    seat: NodeStatus = field(default_factory=NodeStatus)
+    node: NodeStatus = field(default_factory=NodeStatus)
     addresses: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
     containers: tuple[str, ...] | None = None

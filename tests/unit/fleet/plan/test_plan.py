@@ -10,9 +10,10 @@ import pytest
 from pymachine.difference import Difference
 from pymachine.engine.effects import RESTARTING, Aspect, Change
 from pymachine.fleet.inventory.model import Fleet, SwarmSpec
-from pymachine.fleet.plan import ActionKind, Deployed, FleetState, NodeStatus, ObservedMachine, Plan, payloads, plan
+from pymachine.fleet.plan import ActionKind, Deployed, FleetState, ObservedMachine, Plan, payloads, plan
 from pymachine.fleet.plan.actions import Interruption
 from pymachine.model import EngineSpec, Phase, State
+from pymachine.swarm_api.protocol import NodeStatus
 from pymachine.swarm_api.services import Service
 from pymachine.swarm_api.view import DRAINED_LABEL, MACHINE_LABEL
 from unit.fleets import Sim, fleet, kinds, ordered, spec, stack
@@ -268,21 +269,21 @@ def test_a_node_left_drained_by_an_upgrade_is_given_back() -> None:
 
 def test_an_engine_that_left_by_itself_joins_again() -> None:
     sim = standing()
-    sim.findings["web-1"] = replace(sim.findings["web-1"], seat=NodeStatus("inactive"))
+    sim.findings["web-1"] = replace(sim.findings["web-1"], node=NodeStatus("inactive"))
     assert kinds(sim.plan(TRIO)) == {"web-1": [ActionKind.JOIN]}
 
 
 def test_a_node_of_another_swarm_is_refused() -> None:
     sim = standing()
     sim.apply(fleet(*TRIO.machines, spec("db")))
-    sim.findings["db"] = replace(sim.findings["db"], seat=NodeStatus("active", "n", "elsewhere", control=True))
+    sim.findings["db"] = replace(sim.findings["db"], node=NodeStatus("active", "n", "elsewhere", control=True))
     (refusal,) = sim.plan(fleet(*TRIO.machines, spec("db", "worker"))).refusals
     assert "another Swarm" in refusal.message
 
 
 def test_a_locked_node_is_unlocked() -> None:
     sim = standing()
-    sim.findings["mgr"] = replace(sim.findings["mgr"], seat=NodeStatus("locked"))
+    sim.findings["mgr"] = replace(sim.findings["mgr"], node=NodeStatus("locked"))
     assert kinds(sim.plan(TRIO)) == {"mgr": [ActionKind.UNLOCK]}
 
 

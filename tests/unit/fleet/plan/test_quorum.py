@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from properties import examples
 from pymachine.engine.effects import RESTARTING
 from pymachine.fleet.inventory.model import MachineSpec
-from pymachine.fleet.plan import NodeStatus, Plan, plan
+from pymachine.fleet.plan import Plan, plan
 from pymachine.model import EngineSpec, State
+from pymachine.swarm_api.protocol import NodeStatus
 from pymachine.swarm_api.view import ClusterView
 from unit.fleets import Sim, fleet, spec
 from unit.quorum_cases import ENDING, Case, carried_out, cases
@@ -101,7 +102,7 @@ def test_nodes_of_a_swarm_that_is_not_on_record_take_turns_as_well() -> None:
     plain = [spec(f"m{number}") for number in range(3)]
     sim.apply(fleet(*plain))
     for name in ("m0", "m1", "m2"):
-        sim.findings[name] = replace(sim.findings[name], seat=NodeStatus("active", name, "c", control=True))
+        sim.findings[name] = replace(sim.findings[name], node=NodeStatus("active", name, "c", control=True))
     made = planned(sim, *with_env(*plain))
     assert sorted(action.needs for action in made.actions) == [(), ("configure:m0",), ("configure:m1",)]
     assert not any(action.drains for action in made.actions)

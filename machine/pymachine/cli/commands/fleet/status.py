@@ -51,7 +51,7 @@ def _show(found: Overview) -> None:
     headers = ("MACHINE", "DRIVER", "STATE", "ENGINE", "SWARM", "ADDRESS", "")
     columns(
         headers,
-        [(r.name, r.driver, r.state, r.engine, r.seat, r.address, r.remark) for r in found.machines],
+        [(r.name, r.driver, r.state, r.engine, r.node, r.address, r.remark) for r in found.machines],
         MACHINES,
     )
     if found.swarm:
