@@ -34,16 +34,16 @@ def find_instance(account: AwsAccount, instance: str) -> Described | None:
 
     Asked by filter: an id that is not known yet would be an error.
     """
-    found = look(account, {"instance-id": (instance,)})
+    found = describe_instances(account, {"instance-id": (instance,)})
     return found[0] if found else None
 
 
 def find_machine(account: AwsAccount, machine_id: str, states: Sequence[str] = KEPT) -> list[Described]:
     """Return the instances in these states that were launched for a machine."""
-    return look(account, {f"tag:{tags.ID}": (machine_id,), "instance-state-name": states})
+    return describe_instances(account, {f"tag:{tags.ID}": (machine_id,), "instance-state-name": states})
 
 
-def look(account: AwsAccount, filters: Mapping[str, Sequence[str]], **paging: int) -> list[Described]:
+def describe_instances(account: AwsAccount, filters: Mapping[str, Sequence[str]], **paging: int) -> list[Described]:
     """Return the instances that all filters let through; ``paging`` may say how many a page holds."""
     asked = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
     reservations = account.pages("describe_instances", "Reservations", "look for instances", Filters=asked, **paging)

@@ -14,7 +14,7 @@ from pymachine.parallel import spread
 from pymachine_aws import security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
 from pymachine_aws.config import LaunchConfig
-from pymachine_aws.describe import KEPT, Described, insist, look, state_of
+from pymachine_aws.describe import KEPT, Described, describe_instances, insist, state_of
 from pymachine_aws.error_codes import IN_USE
 from pymachine_aws.parse_options import read_options
 from pymachine_aws.placement import account_of
@@ -45,7 +45,7 @@ def find(search: Search, account: Open = account_of, now: datetime | None = None
     everywhere = options.aws_region == EVERYWHERE  # a region only here
     wanted = read_options(replace(options, aws_region=None) if everywhere else options)
     places = _places(search, wanted, account, everywhere=everywhere)
-    looks = [_Looking(search, place, began) for place in places]
+    looks = [_RegionSearch(search, place, began) for place in places]
     answers = dict(spread(range(len(looks)), lambda number: looks[number].everything(), REGIONS_AT_ONCE))
     found: list[Leftover] = []
     for number, region in enumerate(looks):
@@ -76,7 +76,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looking:
+class _RegionSearch:
     """One search of one region. ``began`` is when it did."""
 
     search: Search
@@ -88,7 +88,7 @@ class _Looking:
         return [*instances, *self.volumes(), *self.key_pairs(), *self.groups(instances)]
 
     def instances(self) -> Iterator[Leftover]:
-        for found in look(self.place.account, {"tag-key": (tags.ID,), "instance-state-name": KEPT}):
+        for found in describe_instances(self.place.account, {"tag-key": (tags.ID,), "instance-state-name": KEPT}):
             instance = str(found["InstanceId"])
             if self._is_needed(tags.read(found)[tags.ID], instance) or self._is_later(found["LaunchTime"]):
                 continue

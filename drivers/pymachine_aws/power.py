@@ -87,7 +87,7 @@ def restart(
     Raises ``DriverError`` where it does not go down, or not come back.
     """
     switch = _Switch(account or AwsAccount.of(ec2), ec2, watch or Watch(), listener)
-    if switch.look() != "running":
+    if switch.observe() != "running":
         switch.begin()
         switch.await_running()
         return
@@ -105,7 +105,7 @@ class _Switch:
         self._described: Described = {}
         self._told = ""
 
-    def look(self) -> str:
+    def observe(self) -> str:
         """Return the instance's state, and tell of a new one. Raises ``DriverError`` where it is gone."""
         self._described = current_address.required(self._account, self._ec2)
         state = state_of(self._described)
@@ -122,7 +122,7 @@ class _Switch:
     def begin(self) -> None:
         """Have the instance start, once it is stopped; one that is on its way already is left to that."""
         for _ in self._watch.ticks(STOP_PATIENCE):
-            state = self.look()
+            state = self.observe()
             if state in ("running", "pending") or (state == "stopped" and self._starts()):
                 return
         raise DriverError(
@@ -134,7 +134,7 @@ class _Switch:
         """Wait until it runs and has the address by which it is used, or for some seconds more without that."""
         begun, since = False, START_PATIENCE
         for passed in self._watch.ticks(START_PATIENCE):
-            state = self.look()
+            state = self.observe()
             begun = begun or state == "pending" or passed > LAG
             if state == "running":
                 since = min(since, passed)
@@ -151,7 +151,7 @@ class _Switch:
         """Wait until it is stopped, which it is told to, and after ``patience`` seconds with force."""
         forced = False
         for passed in self._watch.ticks(STOP_PATIENCE):
-            state = self.look()
+            state = self.observe()
             if state == "stopped":
                 return
             if passed >= patience and not forced:

@@ -60,12 +60,12 @@ class _Removal:
     def _instances(self) -> list[Described]:
         """Return the machine's instances in every state, those as well that EC2 does not show at the first look."""
         asked_for = bool(self._ec2.token or self._ec2.instance)
-        return describe.until_seen(self._look, self._clock) if asked_for else self._look()
+        return describe.until_seen(self._described, self._clock) if asked_for else self._described()
 
-    def _look(self) -> list[Described]:
-        found = describe.look(self._account, {f"tag:{tags.ID}": (self._ec2.id,)})
+    def _described(self) -> list[Described]:
+        found = describe.describe_instances(self._account, {f"tag:{tags.ID}": (self._ec2.id,)})
         if self._ec2.instance and self._ec2.instance not in [each["InstanceId"] for each in found]:
-            found += describe.look(self._account, {"instance-id": (self._ec2.instance,)})
+            found += describe.describe_instances(self._account, {"instance-id": (self._ec2.instance,)})
         return found
 
     def _terminate(self, ids: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ class _Removal:
 
     def _wait_for_the_end(self) -> None:
         for _ in self._clock.ticks(ENDING, growing(2.0, 1.25, 5.0)):
-            left = [each["InstanceId"] for each in self._look() if describe.state_of(each) != "terminated"]
+            left = [each["InstanceId"] for each in self._described() if describe.state_of(each) != "terminated"]
             if not left:
                 return
         raise DriverError(

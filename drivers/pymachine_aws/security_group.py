@@ -10,7 +10,7 @@ from pymachine.driver import NodePort
 from pymachine.errors import CheckFailed, DriverError, PymachineError
 from pymachine_aws import tags
 from pymachine_aws.api import ApiError, AwsAccount, Unsure
-from pymachine_aws.describe import KEPT, Described, look, until_seen
+from pymachine_aws.describe import KEPT, Described, describe_instances, until_seen
 from pymachine_aws.error_codes import GROUP_GONE, IN_USE, is_throttled
 from pymachine_aws.security_group_rules import Rule, missing, permissions, rules_within
 
@@ -82,7 +82,7 @@ def delete_unused(account: AwsAccount, vpc: str, clock: Clock) -> None:
 
 def users(account: AwsAccount, group: str) -> list[Described]:
     """Return the instances that have the group and are not about to vanish."""
-    return look(account, {"instance.group-id": (group,), "instance-state-name": KEPT})
+    return describe_instances(account, {"instance.group-id": (group,), "instance-state-name": KEPT})
 
 
 def _worth_another(error: ApiError | Unsure) -> bool:

@@ -12,7 +12,7 @@ from pymachine.model import State
 from pymachine.parallel import spread
 from pymachine_aws import tags
 from pymachine_aws.api import AwsAccount
-from pymachine_aws.describe import Described, address_of, addresses_of, asked_within, look, state_of
+from pymachine_aws.describe import Described, address_of, addresses_of, asked_within, describe_instances, state_of
 from pymachine_aws.handle import Ec2
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
@@ -120,8 +120,8 @@ class _Asking:
         account = self.account(self.group[0], self.deadline)
         instances = [ec2.instance for ec2 in self.group if ec2.instance]
         begun = [ec2.id for ec2 in self.group if not ec2.instance]
-        by_id = {str(found["InstanceId"]): found for found in _look(account, "instance-id", instances)}
-        launched = sorted(_look(account, f"tag:{tags.ID}", begun), key=_rank, reverse=True)
+        by_id = {str(found["InstanceId"]): found for found in _described(account, "instance-id", instances)}
+        launched = sorted(_described(account, f"tag:{tags.ID}", begun), key=_rank, reverse=True)
         return _Found(by_id, {tags.read(found)[tags.ID]: found for found in launched})
 
 
@@ -132,10 +132,10 @@ def _read(handle: Handle) -> Ec2 | Status:
         return Status(State.ERROR, detail=error.message)
 
 
-def _look(account: AwsAccount, name: str, values: Sequence[str]) -> Iterator[Described]:
+def _described(account: AwsAccount, name: str, values: Sequence[str]) -> Iterator[Described]:
     """Yield the instances that a filter lets through. Asked by id, one that is unknown would fail all of them."""
     for start in range(0, len(values), CHUNK):
-        yield from look(account, {name: values[start : start + CHUNK]}, MaxResults=PAGE)
+        yield from describe_instances(account, {name: values[start : start + CHUNK]}, MaxResults=PAGE)
 
 
 def _by_place(machines: Iterable[Ec2]) -> dict[Place, list[Ec2]]:

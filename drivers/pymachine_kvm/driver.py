@@ -194,7 +194,7 @@ class KvmDriver:
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
         """Find the machines that carry our marks and that no store has on record."""
-        return leftovers.look(search)
+        return leftovers.find_leftovers(search)
 
     def discard(self, leftover: Leftover) -> None:
         """Remove one, as ``destroy`` does."""

@@ -92,7 +92,7 @@ class Facts:
     rules: tuple[str, ...] | None = None
 
 
-def look_around(conn: Connection, wanted: DomainConfig, name: str) -> Facts:
+def collect_facts(conn: Connection, wanted: DomainConfig, name: str) -> Facts:
     """Look up everything that the checks judge. Raises ``DriverError`` where libvirt fails."""
     with translated("looking at the libvirt host"):
         capabilities = conn.getCapabilities()
@@ -113,7 +113,7 @@ def look_around(conn: Connection, wanted: DomainConfig, name: str) -> Facts:
             emulator=_emulator(conn, promise.arch),
             domain=found(lambda: conn.lookupByName(name).UUIDString()),
             network=None if is_session(conn) else found(lambda: _network(conn, wanted.network)),
-            pool=look_at_pool(conn, wanted.pool),
+            pool=collect_pool_facts(conn, wanted.pool),
             docker=docker,
             rules=_firewall() if docker else None,
         )
@@ -165,7 +165,7 @@ def _network(conn: Connection, name: str) -> NetworkFacts:
     return NetworkFacts(active, bridge, reserves=True, clash=clash(subnet.network, others))
 
 
-def look_at_pool(conn: Connection, name: str) -> PoolFacts | None:
+def collect_pool_facts(conn: Connection, name: str) -> PoolFacts | None:
     """Return what a pool is like, None where there is none; libvirt's errors are the caller's to translate."""
     pool = found(lambda: conn.storagePoolLookupByName(name))
     if pool is None:

@@ -24,7 +24,7 @@ from pymachine_kvm.status import find, state_of
 KIND = "virtual machine"
 
 
-def look(search: Search) -> list[Leftover]:
+def find_leftovers(search: Search) -> list[Leftover]:
     """List the machines that are left over: where the options say, and where the store has others.
 
     Never listed is what another store needs that is known to live. What belongs to any other store is not ``ours``:

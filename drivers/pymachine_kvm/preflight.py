@@ -18,7 +18,7 @@ from pymachine.images.image import Image
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm.base_images import taken_up
 from pymachine_kvm.handle import volume_names
-from pymachine_kvm.host_facts import Facts, PoolFacts, has_base, look_around, look_at_pool
+from pymachine_kvm.host_facts import Facts, PoolFacts, collect_facts, collect_pool_facts, has_base
 from pymachine_kvm.libvirt_api import translated
 from pymachine_kvm.libvirt_types import Connection
 from pymachine_kvm.options import DomainConfig
@@ -61,7 +61,7 @@ def check(
     ``CheckFailed``. The connection should be one that may write: a read-only one proves no right, and is not told of
     firmware.
     """
-    found = list(findings(look_around(conn, wanted, own.name), wanted, image, own))
+    found = list(findings(collect_facts(conn, wanted, own.name), wanted, image, own))
     for warning in (finding for finding in found if not finding.refuses):
         notice(f"{warning.message}; {warning.hint}")
     _refuse(found)
@@ -70,7 +70,7 @@ def check(
 def check_image(conn: Connection, wanted: DomainConfig, image: Image, arch: str, own: PlannedDomain) -> None:
     """Judge an image that has just been fetched, before it is copied anywhere. Raises ``CheckFailed``."""
     with translated("looking at the libvirt host"):
-        found = look_at_pool(conn, wanted.pool)
+        found = collect_pool_facts(conn, wanted.pool)
     _refuse([*disk(wanted, image, arch), *(room(found, wanted, image, own) if found else ())])
 
 

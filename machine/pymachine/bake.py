@@ -17,7 +17,7 @@ from pymachine.errors import CheckFailed, PymachineError, RemoteCommandFailed, r
 from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
 from pymachine.steps.engine import SETUP_DEADLINE, run_bundle
-from pymachine.steps.host import look, request_for
+from pymachine.steps.host import collect_facts, request_for
 from pymachine.steps.journal import journalled
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, timestamp, working
@@ -81,7 +81,7 @@ class TakeSetUpOff:
     def run(self, machine: Machine, session: Session) -> Machine:
         """From here on it serves for nothing else. Which packages came with the engine is remembered."""
         _finish_extras(machine, session)
-        facts = look(machine, session)
+        facts = collect_facts(machine, session)
         machine = session.save(machine.with_(phase=Phase.REMOVING))
         run_bundle(machine, session, removal_bundle(plan_removal(facts, owner=machine.id)), self.title)
         return machine.with_(extra={**machine.extra, INSTALLED: list(facts.installed)})

@@ -36,10 +36,10 @@ class Reporter(Protocol):
         """A fact or warning outside any step: a host key that was pinned, a container that will restart."""
 
 
-class ShowsLooks(Protocol):
+class ShowsSurveys(Protocol):
     """What a reporter can do besides, on a terminal: show how far a look at many has come. Called from any thread."""
 
-    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+    def surveying(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
         """``done`` of ``count`` were seen, 0 where they are not counted; ``left`` names some of the others.
 
         An empty ``what`` ends it.
@@ -47,12 +47,12 @@ class ShowsLooks(Protocol):
 
 
 @contextmanager
-def looking(reporter: object, what: str, names: Iterable[str] | None = None) -> Iterator[Callable[[str], None]]:
+def surveying(reporter: object, what: str, names: Iterable[str] | None = None) -> Iterator[Callable[[str], None]]:
     """Tell a reporter that can show it of a look at ``names``; lend what is to be called with each that was seen.
 
     Without names it is not counted; of a look at none nothing is told.
     """
-    show, left, lock = getattr(reporter, "looking", None), dict.fromkeys(names or ()), threading.Lock()
+    show, left, lock = getattr(reporter, "surveying", None), dict.fromkeys(names or ()), threading.Lock()
     if show is None or (names is not None and not left):
         yield lambda name: None
         return

@@ -55,9 +55,9 @@ class Stoppable:
         """Pass it on."""
         self._reporter.notice(machine, message)
 
-    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+    def surveying(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
         """Pass it on, to one that shows it."""
-        show = getattr(self._reporter, "looking", None)
+        show = getattr(self._reporter, "surveying", None)
         if show is not None:
             show(what, done, count, left)
 

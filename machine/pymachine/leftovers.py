@@ -7,7 +7,7 @@ from typing import Any
 
 from pymachine.driver import Driver, FindsLeftovers, Handle, Leftover, Search
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, SeveralFailed
-from pymachine.events import looking
+from pymachine.events import surveying
 from pymachine.steps.services import Services
 from pymachine.store import Broken, readable
 from pymachine.store.homes import lives
@@ -37,7 +37,7 @@ def leftovers(driver: str, options: Any, tools: Services) -> Sequence[Leftover]:
             tools.reporter.notice(driver, line)
         told.add(line)
 
-    with looking(tools.reporter, "searching for leftovers"):
+    with surveying(tools.reporter, "searching for leftovers"):
         return _found(of_driver, driver, options, tools, notice)
 
 

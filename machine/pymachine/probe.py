@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pymachine.clock import Deadline
 from pymachine.engine.client import ENGINE_SHARE
 from pymachine.errors import EngineError, PymachineError
-from pymachine.events import looking
+from pymachine.events import surveying
 from pymachine.model import Machine, Phase, State
 from pymachine.parallel import spread
 from pymachine.steps.status import Inspections
@@ -27,7 +27,7 @@ WIDTH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProbeResult:
     """How a machine was found. ``engine`` is the version that answered, ``reason`` why nothing did.
 
     ``seconds`` is how long the machine took to answer; ``moved`` says that its driver sees it at another address.
@@ -40,32 +40,32 @@ class Look:
     moved: bool = False
 
 
-def look_at(machines: Sequence[Machine], tools: Services, timeout: float) -> dict[str, Look]:
+def probe_machines(machines: Sequence[Machine], tools: Services, timeout: float) -> dict[str, ProbeResult]:
     """Look at all machines and return what was found within ``timeout`` seconds, by name; late ones as ``TIMEOUT``.
 
     Returns in time whatever hangs: a probe that does not come back is left as it is.
     """
     limit, inspections = Deadline(timeout), Inspections(machines, tools)
-    found: dict[str, Look] = {}
+    found: dict[str, ProbeResult] = {}
     names = [machine.name for machine in machines]
-    with looking(tools.reporter if len(machines) > 1 else None, "looking at machines", names) as seen:
+    with surveying(tools.reporter if len(machines) > 1 else None, "looking at machines", names) as seen:
         probes = [_Probe(machine, tools, inspections, limit) for machine in machines]
-        for probe, look in spread(probes, _look, WIDTH, limit):
-            assert isinstance(look, Look), "a look does not fail"
-            found[probe.machine.name] = look
+        for probe, result in spread(probes, _result_of, WIDTH, limit):
+            assert isinstance(result, ProbeResult), "a look does not fail"
+            found[probe.machine.name] = result
             seen(probe.machine.name)
-    late = Look(State.TIMEOUT, reason=f"no answer within {timeout:g} s")
+    late = ProbeResult(State.TIMEOUT, reason=f"no answer within {timeout:g} s")
     return {name: found.get(name, late) for name in names}
 
 
-def _look(probe: _Probe) -> Look:
+def _result_of(probe: _Probe) -> ProbeResult:
     try:
-        return probe.look()
+        return probe.result()
     except PymachineError as error:
-        return Look(State.ERROR, reason=error.message)
+        return ProbeResult(State.ERROR, reason=error.message)
     except Exception as error:  # noqa: BLE001 - a driver's bug, or ours, costs its machine's row and no other
         bug = f"{type(error).__name__}: {error}"
-        return Look(State.ERROR, reason=f"a bug in driver {probe.machine.driver} or in pymachine: {bug}")
+        return ProbeResult(State.ERROR, reason=f"a bug in driver {probe.machine.driver} or in pymachine: {bug}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Probe:
     inspections: Inspections
     limit: Deadline
 
-    def look(self) -> Look:
+    def result(self) -> ProbeResult:
         """Look, until about its deadline. Raises ``PymachineError`` where there is nothing to ask."""
         if self.machine.phase is not Phase.READY or self.machine.endpoint is None:
             return self._by_driver()
@@ -87,26 +87,26 @@ class _Probe:
             answer = self.tools.ask_engine(self.machine.endpoint, folder, deadline=deadline)
         except PymachineError as error:
             return self._explained(error)
-        return Look(State.RUNNING, engine=answer.version, seconds=answer.seconds)
+        return ProbeResult(State.RUNNING, engine=answer.version, seconds=answer.seconds)
 
-    def _explained(self, error: PymachineError) -> Look:
+    def _explained(self, error: PymachineError) -> ProbeResult:
         """Tell a host that is down from an engine that is, by what the driver sees."""
-        look = self._by_driver()
-        if isinstance(error, EngineError) and not look.moved:
-            return replace(look, state=State.RUNNING, reason=error.message)
-        return replace(look, reason=look.reason or error.message)
+        result = self._by_driver()
+        if isinstance(error, EngineError) and not result.moved:
+            return replace(result, state=State.RUNNING, reason=error.message)
+        return replace(result, reason=result.reason or error.message)
 
-    def _by_driver(self) -> Look:
+    def _by_driver(self) -> ProbeResult:
         if self.machine.handle is None:
-            return Look(State.MISSING)
+            return ProbeResult(State.MISSING)
         took = Deadline(0.0)
         status = self.inspections.status(self.machine, self.limit)
         seconds = took.spent
         address = self._moved_to(status)
         if address:
             reason = f"it moved to {address}: `pymachine start {self.machine.name}` updates its address"
-            return Look(status.state, reason=reason, seconds=seconds, moved=True)
-        return Look(status.state, reason=status.detail, seconds=seconds)
+            return ProbeResult(status.state, reason=reason, seconds=seconds, moved=True)
+        return ProbeResult(status.state, reason=status.detail, seconds=seconds)
 
     def _moved_to(self, status: Status) -> str:
         """Return where the driver sees a machine that is not where it was left; empty for any other."""

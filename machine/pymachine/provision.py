@@ -14,7 +14,7 @@ from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.address import located_at_work, with_address_certified
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
-from pymachine.steps.host import Reach, Survey, look
+from pymachine.steps.host import Reach, Survey, collect_facts
 from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview, preview_of
 from pymachine.steps.relocation import changes_between, relocated
@@ -102,7 +102,7 @@ def preview_upgrade(name: str, tools: Services, *, version: str | None = None) -
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
         machine = session.perform((Reach(),), located_at_work(machine, session))
-        plan = plan_upgrade(replace(machine.engine, version=version), look(machine, session))
+        plan = plan_upgrade(replace(machine.engine, version=version), collect_facts(machine, session))
         return Preview("upgrade", machine, plan.changes, plan.announcements)
     finally:
         session.disconnect()
@@ -127,7 +127,7 @@ class Upgrade:
         return machine.with_(engine=spec) if self._version else machine
 
     def _bundle(self, machine: Machine, session: Session) -> Bundle:
-        plan = plan_upgrade(replace(machine.engine, version=self._version), look(machine, session))
+        plan = plan_upgrade(replace(machine.engine, version=self._version), collect_facts(machine, session))
         for announcement in plan.announcements:
             session.tools.reporter.notice(machine.name, announcement)
         return upgrade_bundle(plan)

@@ -11,7 +11,7 @@ from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFai
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.address import located_if_told, state_of
 from pymachine.steps.engine import run_bundle
-from pymachine.steps.host import look
+from pymachine.steps.host import collect_facts
 from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
@@ -180,7 +180,7 @@ def _with_way_out(error: PymachineError, machine: Machine) -> PymachineError:
 def _removal_plan(machine: Machine, session: Session, *, purge: bool) -> RemovalPlan | None:
     if not _touched(machine):
         return None
-    return plan_removal(look(machine, session), purge=purge, owner=machine.id)
+    return plan_removal(collect_facts(machine, session), purge=purge, owner=machine.id)
 
 
 def _touched(machine: Machine) -> bool:

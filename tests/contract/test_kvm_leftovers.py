@@ -36,11 +36,11 @@ def test_what_a_create_left_before_its_domain_is_told_by_its_card_and_goes() -> 
             assert any(BROKEN in line for line in said)
             lives = {"lost-store": False}
             search = Search(KvmOptions(kvm_uri=URI), "own", {}, lives=lambda store, _home: lives.get(store))
-            (left,) = [found for found in leftovers.look(search) if found.id == vm.uuid]
+            (left,) = [found for found in leftovers.find_leftovers(search) if found.id == vm.uuid]
             assert (left.ours, left.name) == (False, vm.name)
             leftovers.discard(left)
             leftovers.discard(left)
             refresh(pool)
             assert pool.listVolumes() == [BROKEN]
             assert vm.mac not in network.XMLDesc(0)
-            assert [found for found in leftovers.look(search) if found.id == vm.uuid] == []
+            assert [found for found in leftovers.find_leftovers(search) if found.id == vm.uuid] == []

@@ -16,7 +16,7 @@ from pymachine.driver import Driver
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverMissing, EngineError, PymachineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase, State
-from pymachine.probe import Look, look_at
+from pymachine.probe import ProbeResult, probe_machines
 from pymachine.steps.services import Services
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_asker import FakeAsker
@@ -71,8 +71,8 @@ def _silent(error: PymachineError) -> Ask:
 
 def test_an_engine_that_answers_is_running(store: SqliteStore, cloud: FakeCloud) -> None:
     machine = _made(store, cloud, "a")
-    looks = look_at([machine], _tools(store, cloud, lambda *_, **__: ANSWER), 5)
-    assert looks == {"a": Look(State.RUNNING, "26.1.5", "", 0.25)}
+    results = probe_machines([machine], _tools(store, cloud, lambda *_, **__: ANSWER), 5)
+    assert results == {"a": ProbeResult(State.RUNNING, "26.1.5", "", 0.25)}
     assert cloud.calls == [], "an engine that answers needs no driver"
 
 
@@ -90,23 +90,23 @@ def test_the_driver_tells_a_dead_host_from_a_dead_engine(
     state: State | None, error: PymachineError, found: State, store: SqliteStore, cloud: FakeCloud
 ) -> None:
     machine = _made(store, cloud, "a", state)
-    look = look_at([machine], _tools(store, cloud, _silent(error)), 5)["a"]
-    assert (look.state, look.engine, look.reason) == (found, None, error.message)
+    result = probe_machines([machine], _tools(store, cloud, _silent(error)), 5)["a"]
+    assert (result.state, result.engine, result.reason) == (found, None, error.message)
 
 
 def test_a_half_made_machine_is_asked_of_its_driver_alone(store: SqliteStore, cloud: FakeCloud) -> None:
     machine = _made(store, cloud, "a").with_(phase=Phase.REACHABLE)
     fresh = Machine("b", "b", "fake")
-    looks = look_at([machine, fresh], _tools(store, cloud, _silent(EngineError("not to be asked"))), 5)
-    assert [looks[name].state for name in "ab"] == [State.RUNNING, State.MISSING]
+    results = probe_machines([machine, fresh], _tools(store, cloud, _silent(EngineError("not to be asked"))), 5)
+    assert [results[name].state for name in "ab"] == [State.RUNNING, State.MISSING]
     assert cloud.calls == ["inspect"]
 
 
 def test_a_missing_driver_is_an_error_of_its_machine_alone(store: SqliteStore, cloud: FakeCloud) -> None:
     other = _made(store, cloud, "b").with_(driver="gone", phase=Phase.REACHABLE)
-    looks = look_at([_made(store, cloud, "a"), other], _tools(store, cloud, lambda *_, **__: ANSWER), 5)
-    assert looks["a"].state is State.RUNNING
-    assert (looks["b"].state, looks["b"].reason) == (State.ERROR, "no driver 'gone'")
+    results = probe_machines([_made(store, cloud, "a"), other], _tools(store, cloud, lambda *_, **__: ANSWER), 5)
+    assert results["a"].state is State.RUNNING
+    assert (results["b"].state, results["b"].reason) == (State.ERROR, "no driver 'gone'")
 
 
 def test_deleted_client_files_come_back(store: SqliteStore, cloud: FakeCloud) -> None:
@@ -117,7 +117,7 @@ def test_deleted_client_files_come_back(store: SqliteStore, cloud: FakeCloud) ->
         assert (folder / "key.pem").read_bytes() == b"k"
         return ANSWER
 
-    assert look_at([machine], _tools(store, cloud, ask), 5)["a"].state is State.RUNNING
+    assert probe_machines([machine], _tools(store, cloud, ask), 5)["a"].state is State.RUNNING
 
 
 def test_the_list_ends_at_its_timeout_whatever_hangs(store: SqliteStore, cloud: FakeCloud) -> None:
@@ -130,11 +130,11 @@ def test_the_list_ends_at_its_timeout_whatever_hangs(store: SqliteStore, cloud: 
         return ANSWER
 
     with gives_up():
-        looks = look_at(machines, _tools(store, cloud, ask), 0.5)
+        results = probe_machines(machines, _tools(store, cloud, ask), 0.5)
     release.set()
-    assert looks["m0"].state is State.RUNNING
-    assert {looks[f"m{n}"].state for n in range(1, 6)} == {State.TIMEOUT}
-    assert looks["m1"].reason.endswith(" 0.5 s")
+    assert results["m0"].state is State.RUNNING
+    assert {results[f"m{n}"].state for n in range(1, 6)} == {State.TIMEOUT}
+    assert results["m1"].reason.endswith(" 0.5 s")
 
 
 def test_all_are_looked_at_together(store: SqliteStore, cloud: FakeCloud) -> None:
@@ -145,8 +145,8 @@ def test_all_are_looked_at_together(store: SqliteStore, cloud: FakeCloud) -> Non
         together.wait()
         return ANSWER
 
-    looks = look_at(machines, _tools(store, cloud, ask), 15)
-    assert {look.state for look in looks.values()} == {State.RUNNING}
+    results = probe_machines(machines, _tools(store, cloud, ask), 15)
+    assert {result.state for result in results.values()} == {State.RUNNING}
 
 
 def test_a_bug_in_a_probe_costs_the_row_of_its_machine_and_is_called_a_bug(
@@ -155,9 +155,9 @@ def test_a_bug_in_a_probe_costs_the_row_of_its_machine_and_is_called_a_bug(
     def ask(endpoint: Endpoint, folder: Path, *, deadline: float) -> EngineAnswer:
         raise RuntimeError("a bug")
 
-    look = look_at([_made(store, cloud, "a")], _tools(store, cloud, ask), 5)["a"]
-    assert look.state is State.ERROR
-    assert "RuntimeError: a bug" in look.reason
+    result = probe_machines([_made(store, cloud, "a")], _tools(store, cloud, ask), 5)["a"]
+    assert result.state is State.ERROR
+    assert "RuntimeError: a bug" in result.reason
 
 
 def test_the_process_ends_while_probes_still_hang(tmp_path: Path) -> None:

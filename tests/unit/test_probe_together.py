@@ -16,10 +16,10 @@ from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverError, DriverMissing, EngineError, PymachineError, Unreachable
 from pymachine.fleet.apply.compose import Compose
 from pymachine.fleet.apply.subprocesses import run_program
-from pymachine.fleet.apply.survey import look_at as look_at_fleet
+from pymachine.fleet.apply.survey import observe_fleet
 from pymachine.fleet.inventory import Fleet
 from pymachine.model import Endpoint, Machine, Phase, State
-from pymachine.probe import Look, look_at
+from pymachine.probe import ProbeResult, probe_machines
 from pymachine.steps.services import Services
 from pymachine.testing.mobile_cloud import MobileCloud
 from unit.clouds import CloudWorld
@@ -50,9 +50,9 @@ class Several:
         self.silent |= {address} if silent else set()
         return machine
 
-    def look(self, timeout: float = 5.0) -> dict[str, Look]:
+    def result(self, timeout: float = 5.0) -> dict[str, ProbeResult]:
         """Look at all of them."""
-        return look_at(self.machines, self.tools, timeout)
+        return probe_machines(self.machines, self.tools, timeout)
 
     @property
     def tools(self) -> Services:
@@ -84,7 +84,7 @@ def slow(several: Several, inspect_all: Callable[..., Sequence[Status]]) -> None
 def test_nobody_asks_the_driver_while_all_engines_answer(several: Several) -> None:
     for name in "abc":
         several.add(name)
-    assert {look.state for look in several.look().values()} == {State.RUNNING}
+    assert {result.state for result in several.result().values()} == {State.RUNNING}
     assert (several.cloud.calls, several.loaded) == ([], [])
 
 
@@ -95,18 +95,18 @@ def test_one_question_serves_all_machines_whatever_the_driver_is_called(several:
     several.add("e", "alias", silent=True, adopted="e")
     several.cloud.set_state("c", State.STOPPED)
     several.cloud.set_state("d", None)
-    looks = several.look()
-    states = [looks[name].state for name in "abcde"]
+    results = several.result()
+    states = [results[name].state for name in "abcde"]
     assert states == [State.RUNNING, State.RUNNING, State.STOPPED, State.MISSING, State.RUNNING]
     assert several.cloud.calls == ["inspect_all"]
-    assert looks["a"].reason == "no answer"
+    assert results["a"].reason == "no answer"
 
 
 def test_a_machine_of_another_driver_that_is_missing_does_not_disturb(several: Several) -> None:
     several.add("a", silent=True)
     several.add("b", "gone", silent=True)
-    looks = several.look()
-    assert (looks["a"].state, looks["b"].state) == (State.RUNNING, State.ERROR)
+    results = several.result()
+    assert (results["a"].state, results["b"].state) == (State.RUNNING, State.ERROR)
     assert several.cloud.calls == ["inspect_all"]
 
 
@@ -115,24 +115,24 @@ def test_a_silent_machine_of_a_driver_that_sees_one_at_a_time_loads_no_other(sev
     several.kind = several.cloud.driver()
     several.add("a", silent=True)
     several.add("b", "alias")
-    assert several.look()["a"].state is State.RUNNING
+    assert several.result()["a"].state is State.RUNNING
     assert (several.cloud.calls, set(several.loaded)) == (["inspect"], {"cloud"})
 
 
 def test_a_machine_without_a_host_is_not_asked_about(several: Several) -> None:
     asked: list[Handle] = []
 
-    def look(handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
+    def result(handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
         assert 0 < deadline <= 5
         asked.extend(handles)
         return [Status(State.STOPPED) for _ in handles]
 
-    slow(several, look)
+    slow(several, result)
     several.add("a", silent=True)
     several.add("b", handle=None, phase=Phase.REQUESTED)
     several.add("c", phase=Phase.REACHABLE)
-    looks = several.look()
-    assert [looks[name].state for name in "abc"] == [State.STOPPED, State.MISSING, State.STOPPED]
+    results = several.result()
+    assert [results[name].state for name in "abc"] == [State.STOPPED, State.MISSING, State.STOPPED]
     assert asked == [{"id": "a"}, {"id": "c"}]
 
 
@@ -141,9 +141,9 @@ def test_what_the_driver_cannot_see_is_an_error_of_each(several: Several) -> Non
     several.add("a", silent=True)
     several.add("b", silent=True)
     several.add("c")
-    looks = several.look()
-    assert [looks[name].state for name in "abc"] == [State.ERROR, State.ERROR, State.RUNNING]
-    assert looks["b"].reason == "the session has expired"
+    results = several.result()
+    assert [results[name].state for name in "abc"] == [State.ERROR, State.ERROR, State.RUNNING]
+    assert results["b"].reason == "the session has expired"
 
 
 def test_a_driver_that_is_late_costs_only_what_it_was_asked_for(several: Several) -> None:
@@ -158,9 +158,9 @@ def test_a_driver_that_is_late_costs_only_what_it_was_asked_for(several: Several
     several.add("b", silent=True)
     several.add("c")
     with gives_up():
-        looks = several.look(0.5)
+        results = several.result(0.5)
     release.set()
-    assert [looks[name].state for name in "abc"] == [State.TIMEOUT, State.TIMEOUT, State.RUNNING]
+    assert [results[name].state for name in "abc"] == [State.TIMEOUT, State.TIMEOUT, State.RUNNING]
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer"), EngineError("another engine answers")])
@@ -168,9 +168,9 @@ def test_a_machine_that_moved_is_said_where_to(error: PymachineError, several: S
     several.error = error
     several.add("a", silent=True)
     address = several.cloud.move("a")
-    look = several.look()["a"]
-    assert (look.state, look.moved) == (State.RUNNING, True)
-    assert f" {address}: `pymachine start a`" in look.reason
+    result = several.result()["a"]
+    assert (result.state, result.moved) == (State.RUNNING, True)
+    assert f" {address}: `pymachine start a`" in result.reason
 
 
 def test_a_machine_whose_driver_cannot_follow_is_only_silent(several: Several) -> None:
@@ -178,12 +178,12 @@ def test_a_machine_whose_driver_cannot_follow_is_only_silent(several: Several) -
     several.kind = several.cloud.driver()
     several.add("a", silent=True)
     several.cloud.move("a")
-    assert several.look()["a"].reason == "no answer"
+    assert several.result()["a"].reason == "no answer"
 
 
 def test_one_machine_alone_is_asked_about_in_the_same_way(several: Several) -> None:
     several.add("a", silent=True)
-    assert look_at(several.machines[:1], several.tools, 5.0)["a"].state is State.RUNNING
+    assert probe_machines(several.machines[:1], several.tools, 5.0)["a"].state is State.RUNNING
     assert several.cloud.calls == ["inspect_all"]
 
 
@@ -192,6 +192,6 @@ def test_the_look_at_a_fleet_asks_once_as_well(several: Several) -> None:
         several.add(name, fleet="shop")
         several.cloud.set_state(name, State.STOPPED)
     records = {machine.name: machine for machine in several.machines}
-    known = look_at_fleet(Fleet("shop", ()), records, several.tools, compose=Compose({}, run_program))
+    known = observe_fleet(Fleet("shop", ()), records, several.tools, compose=Compose({}, run_program))
     assert [known.findings[name].state for name in "abc"] == [State.STOPPED] * 3
     assert several.cloud.calls == ["inspect_all"]

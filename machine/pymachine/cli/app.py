@@ -15,7 +15,7 @@ from pymachine.override import override
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymachine.cli.look_line import LookLine
+    from pymachine.cli.survey_line import SurveyLine
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
     from pymachine.steps.services import AskEngine, Connect, Services
@@ -63,13 +63,13 @@ class App:
         """Who is told of each step: the wiring's, else as --progress says."""
         if self.wiring.reporter is not None:
             return self.wiring.reporter
-        return cast("Reporter", DeferredReporter(self._chosen_reporter, self.look_line))
+        return cast("Reporter", DeferredReporter(self._chosen_reporter, self.survey_line))
 
-    def look_line(self) -> LookLine:
+    def survey_line(self) -> SurveyLine:
         """Return the line of looks: of a terminal, and not beside JSON."""
-        from pymachine.cli.look_line import LookLine, has_room
+        from pymachine.cli.survey_line import SurveyLine, has_room
 
-        return LookLine(sys.stderr, shown=not self.as_json and has_room(sys.stderr, self.environ, self.progress))
+        return SurveyLine(sys.stderr, shown=not self.as_json and has_room(sys.stderr, self.environ, self.progress))
 
     def _chosen_reporter(self) -> Reporter:
         from pymachine.cli.progress import choose_reporter

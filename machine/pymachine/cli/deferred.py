@@ -7,32 +7,32 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pymachine.cli.look_line import LookLine
+    from pymachine.cli.survey_line import SurveyLine
     from pymachine.events import Reporter
 
 
 class DeferredReporter:
     """The reporter that ``choose`` returns, chosen with its first word: one for terminals loads rich.
 
-    Looks are shown by a line of its own, which ``look_line`` makes and which is taken away before any word.
+    Looks are shown by a line of its own, which ``survey_line`` makes and which is taken away before any word.
     """
 
-    def __init__(self, choose: Callable[[], Reporter], look_line: Callable[[], LookLine]) -> None:
+    def __init__(self, choose: Callable[[], Reporter], survey_line: Callable[[], SurveyLine]) -> None:
         self._choose = choose
-        self._make_line = look_line
+        self._make_line = survey_line
 
     @cached_property
     def _real(self) -> Reporter:
         return self._choose()
 
     @cached_property
-    def _line(self) -> LookLine:
+    def _line(self) -> SurveyLine:
         return self._make_line()
 
-    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+    def surveying(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
         """Show a look, unless steps are shown already."""
         if "_real" not in self.__dict__ or not what:
-            self._line.looking(what, done, count, left)
+            self._line.surveying(what, done, count, left)
 
     def __getattr__(self, name: str) -> Any:
         self._cleared()

@@ -24,12 +24,12 @@ def show_changes(
     """Print what would be done to the machines, with the drains of Swarm nodes if ``drain`` says so."""
     from pymachine.swarm import drained_in
 
-    def look(name: str) -> Preview:
+    def preview_one(name: str) -> Preview:
         return drained_in(preview(name), app.tools) if drain else preview(name)
 
     found: dict[str, Preview] = {}
     wanted = existing(app, names)
-    for_each(wanted, look, found.__setitem__)
+    for_each(wanted, preview_one, found.__setitem__)
     app.settle()
     show_plans([found[name] for name in wanted], as_json=as_json)
 

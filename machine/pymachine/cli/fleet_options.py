@@ -58,7 +58,7 @@ def opened(
     *,
     purpose: str = "",
     teller: FleetTeller | None = None,
-    looking: int = 100,
+    surveying: int = 100,
 ) -> Iterator[Opened]:
     """Read the inventory and open its fleet; with a ``purpose`` also hold it, so that nobody else changes it."""
     from pymachine.cli.fleet_progress import choose_teller
@@ -76,7 +76,7 @@ def opened(
         if purpose:
             _unlock(app, fleet.name)
             stack.enter_context(leased(fleet.name, f"{purpose} {fleet.name}", app.tools))
-        computer = Computer(app.environ, app.wiring.run, looking)
+        computer = Computer(app.environ, app.wiring.run, surveying)
         work = stack.enter_context(FleetWork(fleet, app.tools, computer, inventory.revealed))
         yield Opened(work, names, teller)
 

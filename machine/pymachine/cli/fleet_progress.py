@@ -37,7 +37,7 @@ def choose_teller(app: App, *, as_json: bool) -> FleetTeller:
     if app.progress == "auto" and sys.stderr.isatty() and app.environ.get("TERM", "dumb") != "dumb":
         from pymachine.cli.fleet_progress_live import FleetView
 
-        return FleetView(line=app.look_line())
+        return FleetView(line=app.survey_line())
     return PlainTeller(sys.stderr)
 
 

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from pymachine.cli.look_line import LookLine
+from pymachine.cli.survey_line import SurveyLine
 from pymachine.fleet.apply.scheduler import ActionResult, Outcome
 from pymachine.fleet.plan import Action, Plan
 from pymachine.printable import one_line
@@ -50,7 +50,7 @@ class FleetView:
     A reporter and a ``Tell`` in one. What is done leaves no line behind but its count; the hosts' logs have it all.
     """
 
-    def __init__(self, console: Console | None = None, line: LookLine | None = None) -> None:
+    def __init__(self, console: Console | None = None, line: SurveyLine | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
         self._lock = threading.RLock()
         self._line = line
@@ -63,10 +63,10 @@ class FleetView:
             vertical_overflow="crop",
         )  # fmt: skip
 
-    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+    def surveying(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
         """Show a look, unless a plan is being carried out."""
         if self._line is not None and not self._live.is_started:
-            self._line.looking(what, done, count, left)
+            self._line.surveying(what, done, count, left)
 
     def planned(self, plan: Plan) -> None:
         """Begin to show a plan that is carried out."""

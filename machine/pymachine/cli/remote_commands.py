@@ -11,7 +11,7 @@ from pymachine.cli.app import App
 from pymachine.cli.fleet_options import Opened
 from pymachine.cli.output import dump, note, say
 from pymachine.errors import PymachineError, SeveralFailed, UsageFault
-from pymachine.events import Reporter, looking
+from pymachine.events import Reporter, surveying
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def ask_all(
 
     said: dict[str, CommandOutput] = {}
     failures: dict[str, PymachineError] = {}
-    with looking(reporter, "waiting for machines", [machine.name for machine in machines]) as seen:
+    with surveying(reporter, "waiting for machines", [machine.name for machine in machines]) as seen:
         for machine, answer in spread(machines, ask, given["parallel"]):
             seen(machine.name)
             if isinstance(answer, PymachineError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import RemoteCommandFailed
 from pymachine.model import Machine
-from pymachine.steps.host import known_addresses, look
+from pymachine.steps.host import collect_facts, known_addresses
 from pymachine.steps.session import Session
 from pymachine.store.client_files import LOGIN_KEY
 from pymachine.templates import render
@@ -56,7 +56,7 @@ class TakeOver:
 
     def run(self, machine: Machine, session: Session) -> Machine:
         """What the set-up left there for the other machine counts as ours."""
-        facts = look(machine, session)
+        facts = collect_facts(machine, session)
         self.plan = plan_setup(machine, facts, take_over=True, own_host=True)
         return machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
 

@@ -159,7 +159,7 @@ class Survey:
         engine's address is another one than before.
         """
         before = session.tools.now()
-        facts = look(machine, session)
+        facts = collect_facts(machine, session)
         check_clock(facts.clock, before, session.tools.now())
         machine = machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
         self.plan = plan_setup(
@@ -217,7 +217,7 @@ def known_addresses(machine: Machine, facts: HostFacts, driver: Driver) -> tuple
     return tuple(dict.fromkeys((*facts.addresses, *told)))
 
 
-def look(machine: Machine, session: Session) -> HostFacts:
+def collect_facts(machine: Machine, session: Session) -> HostFacts:
     """Return the host's facts, found by one command. Raises ``RemoteCommandFailed``, ``EngineError``."""
     transport = session.transport(machine)
     # The facts wait for a set-up that still runs on the host, and say so.

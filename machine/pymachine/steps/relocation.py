@@ -18,7 +18,7 @@ from pymachine.engine.manifest import manifest_of
 from pymachine.errors import CheckFailed, EngineError, NotSupported, RemoteCommandFailed, TransportError
 from pymachine.fleet.plan.observed import MOVE, REACH
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.steps.host import look, options_on_record, request_for
+from pymachine.steps.host import collect_facts, options_on_record, request_for
 from pymachine.steps.session import Session
 
 PIN = "ssh_host_key"  # the option that vouches for another key
@@ -130,7 +130,7 @@ def _check_host(found: Machine, session: Session) -> None:
 
     Raises ``TransportError``, ``RemoteCommandFailed``, ``EngineError``, ``CheckFailed``.
     """
-    manifest = manifest_of(look(found, session))
+    manifest = manifest_of(collect_facts(found, session))
     check_owner(manifest, found.name, found.id, take_over=False)
 
 

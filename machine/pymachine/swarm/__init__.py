@@ -24,7 +24,7 @@ from pymachine.swarm.maintenance import (
     upgrade_node,
 )
 from pymachine.swarm.nodes import adjust, change, label
-from pymachine.swarm.recover import look_at_loss, recover
+from pymachine.swarm.recover import recover, survey_loss
 from pymachine.swarm.status import status
 from pymachine.swarm.unlock import rotate, unlock, update
 
@@ -38,7 +38,6 @@ __all__ = [
     "kill_node",
     "label",
     "leave",
-    "look_at_loss",
     "next_manager",
     "provision_node",
     "recover",
@@ -50,6 +49,7 @@ __all__ = [
     "snapshot_node",
     "status",
     "stop_node",
+    "survey_loss",
     "turns",
     "unlock",
     "update",

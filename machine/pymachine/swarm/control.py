@@ -199,7 +199,7 @@ def keys_for(machine: Machine, tools: Services) -> list[str]:
 
 def awaited(
     tools: Services,
-    look: Callable[[], T | None],
+    find: Callable[[], T | None],
     what: str,
     *,
     patience: float = JOIN_PATIENCE,
@@ -207,7 +207,7 @@ def awaited(
 ) -> T:
     """Look every half second until there is something, and return it. Raises ``EngineError`` after ``patience`` s."""
     for _ in tools.clock.ticks(patience, PAUSE):
-        if (found := look()) is not None:
+        if (found := find()) is not None:
             return found
         if stopped(tools):
             raise Interrupted(f"interrupted while waiting for {what}", hint="run the command again to continue")

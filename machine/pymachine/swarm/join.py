@@ -133,7 +133,7 @@ def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Services) -> None:
 
 
 def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngine, tools: Services) -> SwarmNode:
-    def look() -> SwarmNode | None:
+    def find_listed() -> SwarmNode | None:
         status = engine.node_status()
         if status.state != ACTIVE or not status.node:
             return _not_yet(machine, status)
@@ -141,7 +141,7 @@ def _arrived(machine: Machine, role: str, manager: Control, engine: ClusterEngin
         return found if found is not None and found.ready and (role != MANAGER or found.reachable) else None
 
     return awaited(
-        tools, look, f"{machine.name} to appear in the Swarm", patience=JOIN_PATIENCE, hint=_ports(machine)
+        tools, find_listed, f"{machine.name} to appear in the Swarm", patience=JOIN_PATIENCE, hint=_ports(machine)
     )
 
 

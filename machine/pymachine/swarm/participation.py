@@ -10,7 +10,7 @@ from pymachine.errors import PymachineError
 from pymachine.events import Silent
 from pymachine.model import Machine, State
 from pymachine.steps.address import located_at_work, state_of
-from pymachine.steps.host import Reach, look
+from pymachine.steps.host import Reach, collect_facts
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.swarm.control import engine_of
@@ -57,7 +57,7 @@ def _by_host(machine: Machine, tools: Services) -> bool | None:
         return False
     try:
         reached = session.perform((Reach(),), located_at_work(machine, session))
-        return _needs_drain(look(reached, session))
+        return _needs_drain(collect_facts(reached, session))
     except PymachineError:
         return None
     finally:

@@ -48,7 +48,7 @@ class Loss:
         )
 
 
-def look_at_loss(tools: Services, names: Sequence[str] = ()) -> Loss:
+def survey_loss(tools: Services, names: Sequence[str] = ()) -> Loss:
     """Say which managers are left of a Swarm that has no majority. Changes nothing but unlocks them.
 
     Raises ``CheckFailed`` where there is a majority or may be one in a moment, or where no manager is left.
@@ -95,7 +95,7 @@ def recover(tools: Services, names: Sequence[str] = (), *, survivor: str | None 
     Refused while a majority is there. Managers that are lost are forgotten, those that answer join anew. Where no
     survivor is named it is the first: an engine does not tell how much of the common log it has.
     """
-    loss = look_at_loss(tools, names)
+    loss = survey_loss(tools, names)
     chosen = survivor or loss.survivors[0]
     if chosen not in loss.survivors:
         raise CheckFailed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pymachine.errors import CheckFailed, PymachineError, QuorumLost
-from pymachine.events import looking
+from pymachine.events import surveying
 from pymachine.model import Machine
 from pymachine.parallel import together
 from pymachine.steps.services import Services
@@ -23,7 +23,7 @@ def status(tools: Services, names: Sequence[str] = ()) -> ClusterView:
     cluster = the_cluster(tools, names)
     via = managers_of(cluster, tools) if cluster else list(names)
     try:
-        with looking(tools.reporter, "asking the Swarm"), control(tools, via, unlock=False) as manager:
+        with surveying(tools.reporter, "asking the Swarm"), control(tools, via, unlock=False) as manager:
             return _view(manager, tools)
     except PymachineError as error:
         if not cluster:
@@ -82,7 +82,7 @@ def _managers(machines: Sequence[Machine], names: Sequence[str]) -> list[str]:
 
 
 def _statuses(names: Sequence[str], tools: Services) -> dict[str, NodeStatus | None]:
-    with looking(tools.reporter, "asking managers", names) as seen:
+    with surveying(tools.reporter, "asking managers", names) as seen:
 
         def ask(name: str) -> NodeStatus | None:
             status = _status_of(name, tools)

@@ -36,7 +36,7 @@ def left(
     """What is found of a machine."""
     notice = (said if said is not None else []).append
     search = Search(KvmOptions(kvm_uri=URI), OWN.store, known or {}, notice, lambda _owner, _home: lives)
-    return [leftover for leftover in leftovers.look(search) if leftover.name == vm.name]
+    return [leftover for leftover in leftovers.find_leftovers(search) if leftover.name == vm.name]
 
 
 def test_a_mark_tells_the_store_that_keeps_a_machine() -> None:

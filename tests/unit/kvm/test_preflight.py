@@ -15,7 +15,7 @@ from pymachine.images.image import Image
 from pymachine.sizes import GIB
 from pymachine_kvm.base_images import MARK, base_name
 from pymachine_kvm.handle import Vm, volume_names
-from pymachine_kvm.host_facts import Emulator, Facts, NetworkFacts, PoolFacts, look_around, read_emulator
+from pymachine_kvm.host_facts import Emulator, Facts, NetworkFacts, PoolFacts, collect_facts, read_emulator
 from pymachine_kvm.kvm_device import OPEN_THE_NODE, DeviceFile, QemuAccount
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import DomainConfig, KvmOptions, read_options
@@ -389,7 +389,7 @@ def test_every_refusal_is_told_at_once_and_warnings_beside_them(conn: Any) -> No
 
 
 def test_a_host_is_looked_at_as_it_is(conn: Any) -> None:
-    facts = look_around(conn, wanted(kvm_uri="test:///default", kvm_pool="default-pool"), "node1")
+    facts = collect_facts(conn, wanted(kvm_uri="test:///default", kvm_pool="default-pool"), "node1")
 
     assert (facts.cpus, facts.memory, facts.domain) == (16, 3 * GIB, None)
     assert facts.emulated == frozenset({"i686"})
@@ -402,7 +402,7 @@ def test_a_host_is_looked_at_as_it_is(conn: Any) -> None:
 def test_a_look_around_changes_nothing(conn: Any) -> None:
     before = conn.listAllDomains(), conn.listNetworks(), conn.listStoragePools(), conn.listDefinedNetworks()
 
-    look_around(conn, wanted(kvm_uri="test:///default"), "node1")
+    collect_facts(conn, wanted(kvm_uri="test:///default"), "node1")
 
     after = conn.listAllDomains(), conn.listNetworks(), conn.listStoragePools(), conn.listDefinedNetworks()
     assert [len(part) for part in before] == [len(part) for part in after]

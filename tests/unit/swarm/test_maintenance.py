@@ -20,10 +20,10 @@ from pymachine.swarm import (
     join,
     label,
     leave,
-    look_at_loss,
     next_manager,
     recover,
     status,
+    survey_loss,
     upgrade,
 )
 from pymachine.swarm.control import UNLOCK_KEY
@@ -241,7 +241,7 @@ def test_there_is_nothing_to_recover_while_a_majority_is_there(world: SwarmWorld
 def test_a_lost_majority_is_told_with_those_that_are_left(world: SwarmWorld) -> None:
     world.swarm(3)
     world.cut("m1", "m3")
-    loss = look_at_loss(world.tools)
+    loss = survey_loss(world.tools)
     assert (loss.survivors, loss.lost) == (("m2",), ("m1", "m3"))
     assert loss.in_words().startswith("of 3 managers m1, m3 ")
 

@@ -45,7 +45,7 @@ def _differences(app: App, files: tuple[str, ...], limit: tuple[str, ...], paral
     from pymachine.fleet.apply.drift import ask_all, drift
     from pymachine.fleet.apply.survey import records_of
 
-    with opened(app, files, limit, looking=parallel) as fleet:
+    with opened(app, files, limit, surveying=parallel) as fleet:
         made = fleet.work.plan()
         records = records_of(app.tools)
         wanted = [records[name] for name in fleet.names if name in records]

@@ -39,15 +39,15 @@ def gc(app: App, /, driver: str | None, as_json: bool, **given: Any) -> None:
     collector(name, app.tools)
     options = chosen_options(app, name, given)
 
-    def look() -> Sequence[Leftover]:
+    def search() -> Sequence[Leftover]:
         return _looked(app, name, options, any_store=given["any_store"])
 
-    found = look()
+    found = search()
     if not given["remove"]:
         _list(found, as_json=as_json, any_store=given["any_store"])
         return
     if found and not given["yes"]:
-        found = _agreed(app, found, look)
+        found = _agreed(app, found, search)
     _remove(app, name, found, as_json=as_json)
 
 
@@ -74,13 +74,13 @@ def _list(found: Sequence[Leftover], *, as_json: bool, any_store: bool) -> None:
         say("the same command with --remove removes " + ("it" if len(found) == 1 else "them"))
 
 
-def _agreed(app: App, found: Sequence[Leftover], look: Callable[[], Sequence[Leftover]]) -> Sequence[Leftover]:
+def _agreed(app: App, found: Sequence[Leftover], search: Callable[[], Sequence[Leftover]]) -> Sequence[Leftover]:
     """Return what may be removed: nothing after a no, else what is still left over after the time that it took."""
     lines = [f"  {_named(leftover)}" for leftover in found]
     question = "\n".join(["About to remove", *lines, "Go on?"])
     if not app.asker.confirm(question, instead="use -y to remove without confirmation"):
         return []
-    still = {(leftover.kind, leftover.id) for leftover in look()}
+    still = {(leftover.kind, leftover.id) for leftover in search()}
     return [leftover for leftover in found if (leftover.kind, leftover.id) in still]
 
 

@@ -170,19 +170,19 @@ def _unseen(record: Machine | Broken) -> MachineRow:
 
 
 def _seen(app: App, records: Sequence[Machine | Broken], timeout: float) -> list[MachineRow]:
-    from pymachine.probe import look_at
+    from pymachine.probe import probe_machines
 
     machines = [record for record in records if not isinstance(record, Broken)]
-    looks = look_at(machines, app.tools, timeout)
+    results = probe_machines(machines, app.tools, timeout)
     active = active_machine(app)
     rows = []
     for record in records:
         row = _unseen(record)
         if not isinstance(record, Broken):
             holder = app.store.holder(record.name)
-            look = looks[record.name]
-            fields: dict[str, Any] = {"state": look.state, "engine": look.engine, "seconds": look.seconds}
-            reasons = _reasons(app, record, holder, look.reason)
+            result = results[record.name]
+            fields: dict[str, Any] = {"state": result.state, "engine": result.engine, "seconds": result.seconds}
+            reasons = _reasons(app, record, holder, result.reason)
             row = _with(row, **fields, active=record == active, holder=holder, errors=reasons)
         rows.append(row)
     return rows

@@ -26,7 +26,7 @@ def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int
     from pymachine.fleet.apply.selectors import limited
     from pymachine.fleet.plan import Batch
 
-    with opened(app, files, limit, looking=parallel) as fleet:
+    with opened(app, files, limit, surveying=parallel) as fleet:
         made = fleet.work.plan(batch=Batch(among=fleet.names))
         made = limited(made, fleet.names) if limit else made
     app.settle()

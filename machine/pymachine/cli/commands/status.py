@@ -25,15 +25,15 @@ NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the r
 @click.pass_obj
 def status(app: App, name: str | None, timeout: float, as_json: bool) -> None:
     """Print the state of a machine: Running, Stopped, Unreachable …"""
-    from pymachine.probe import look_at
+    from pymachine.probe import probe_machines
 
     machine = one(app, name)
-    look = look_at([machine], app.tools, timeout)[machine.name]
+    result = probe_machines([machine], app.tools, timeout)[machine.name]
     if as_json:
-        dump({"name": machine.name, "phase": machine.phase, **to_document(look)})
+        dump({"name": machine.name, "phase": machine.phase, **to_document(result)})
     else:
-        say(look.state)
-    if look.state is State.ERROR:
-        raise PymachineError(f"machine {machine.name} could not be asked: {look.reason}")
-    if look.reason and look.state in NOT_SEEN and not as_json:
-        note(f"{machine.name}: {look.reason}")
+        say(result.state)
+    if result.state is State.ERROR:
+        raise PymachineError(f"machine {machine.name} could not be asked: {result.reason}")
+    if result.reason and result.state in NOT_SEEN and not as_json:
+        note(f"{machine.name}: {result.reason}")

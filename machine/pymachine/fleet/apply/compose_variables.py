@@ -132,7 +132,7 @@ def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, s
     """
     count, found = len(question.lines(known)), list[str]()
 
-    def look(names: Sequence[str]) -> None:
+    def ask(names: Sequence[str]) -> None:
         if not names or len(found) + len(known) >= MOST:
             return
         if len(question.lines({**known, **{name: values[name] for name in names}})) >= count:
@@ -140,10 +140,10 @@ def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, s
         if len(names) == 1:
             found.extend(names)
             return
-        look(names[: len(names) // 2])
-        look(names[len(names) // 2 :])
+        ask(names[: len(names) // 2])
+        ask(names[len(names) // 2 :])
 
-    look(sorted(values))
+    ask(sorted(values))
     return found
 
 

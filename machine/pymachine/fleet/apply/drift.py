@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pymachine.engine.checks import matches_version
 from pymachine.errors import PymachineError, TlsError
-from pymachine.events import looking
+from pymachine.events import surveying
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.fleet.plan import ActionKind, Observed, ObservedMachine, Plan
 from pymachine.fleet.plan.membership import SWARM
@@ -81,7 +81,7 @@ def ask_all(machines: Iterable[Machine], tools: Services, width: int) -> dict[st
     """Ask engines over TLS, and return what is wrong with the certificates of those that show another one."""
     asked = [m for m in machines if m.phase is Phase.READY and m.endpoint is not None and m.certificates is not None]
     found = {}
-    with looking(tools.reporter, "asking engines", [machine.name for machine in asked]) as seen:
+    with surveying(tools.reporter, "asking engines", [machine.name for machine in asked]) as seen:
         for machine, answer in spread(asked, lambda m: _ask(m, tools), width):
             seen(machine.name)
             if isinstance(answer, TlsError):

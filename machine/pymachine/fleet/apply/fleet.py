@@ -17,7 +17,7 @@ from pymachine.fleet.apply.scheduler import Bounds, Outcome, Run, RunSummary, Te
 from pymachine.fleet.apply.selectors import limited
 from pymachine.fleet.apply.state import Notebook, note_name
 from pymachine.fleet.apply.subprocesses import RunProgram, run_program
-from pymachine.fleet.apply.survey import WIDTH, look_at, records_of
+from pymachine.fleet.apply.survey import WIDTH, observe_fleet, records_of
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ONE_BY_ONE, ActionKind, Batch, Observed, ObservedMachine, Plan, Traits, plan
 from pymachine.fleet.plan.machines import host_part
@@ -35,7 +35,7 @@ class Computer:
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: RunProgram = run_program
-    looking: int = WIDTH
+    surveying: int = WIDTH
 
 
 class FleetWork:
@@ -57,12 +57,12 @@ class FleetWork:
         self._computer = computer
         self.known = Observed()
 
-    def look(self, *, stacks: bool = True) -> Observed:
+    def observe(self, *, stacks: bool = True) -> Observed:
         """Look at everything and keep what was found; without ``stacks`` at what these come to not."""
         fleet = self.fleet if stacks else replace(self.fleet, stacks=())
         compose = Compose(self._computer.environ, self._computer.run)
-        self.known = look_at(
-            fleet, records_of(self.tools), self.tools, compose=compose, width=self._computer.looking,
+        self.known = observe_fleet(
+            fleet, records_of(self.tools), self.tools, compose=compose, width=self._computer.surveying,
             settle=self._settle,
         )  # fmt: skip
         return self.known
@@ -115,7 +115,7 @@ class FleetWork:
 
     def _planned(self, wanted: Fleet, batch: Batch, *, stacks: bool = True) -> Plan:
         self._specs = {spec.name: spec for spec in wanted.machines}
-        return plan(wanted, records_of(self.tools), self.look(stacks=stacks), batch)
+        return plan(wanted, records_of(self.tools), self.observe(stacks=stacks), batch)
 
     def _kept(self, made: Plan) -> Plan:
         """Keep the connections that a plan needs."""

@@ -11,7 +11,7 @@ from pymachine.fleet.apply.survey import projects_of, records_of, services_of
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import FleetState
 from pymachine.model import Machine, State
-from pymachine.probe import Look, look_at
+from pymachine.probe import ProbeResult, probe_machines
 from pymachine.steps.services import Services
 from pymachine.swarm import status
 from pymachine.swarm_api.containers import Container
@@ -60,15 +60,15 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: floa
     listed = {spec.name: spec.driver for spec in fleet.machines if spec.name in wanted}
     surplus = [name for name, m in records.items() if name in wanted and name not in listed and m.fleet == fleet.name]
     found = [records[name] for name in (*listed, *surplus) if name in records]
-    looks = look_at(found, tools, deadline)
+    results = probe_machines(found, tools, deadline)
     view, trouble = _swarm(found, tools)
     lost = view is not None and view.quorum_lost
     view = view if view and view.spoken_to else None
     failed, notes = _failed(fleet, tools)
-    rows = [_row(name, driver, records, looks, view) for name, driver in listed.items()]
-    rows += [_row(name, records[name].driver, records, looks, view, "not in the inventory") for name in surplus]
+    rows = [_row(name, driver, records, results, view) for name, driver in listed.items()]
+    rows += [_row(name, records[name].driver, records, results, view, "not in the inventory") for name in surplus]
     said = trouble or (view.quorum.in_words() if view else "")
-    answering = [records[name] for name, seen in looks.items() if seen.state is State.RUNNING]
+    answering = [records[name] for name, seen in results.items() if seen.state is State.RUNNING]
     services = (*_services(fleet, wanted, view, tools), *_projects(fleet, wanted, answering, tools))
     return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost, notes)
 
@@ -139,18 +139,18 @@ def _row(
     name: str,
     driver: str,
     records: Mapping[str, Machine],
-    looks: Mapping[str, Look],
+    results: Mapping[str, ProbeResult],
     view: ClusterView | None,
     remark: str = "",
 ) -> MachineStatusRow:
     machine = records.get(name)
     if machine is None:
         return MachineStatusRow(name, driver, "-", remark="not created yet")
-    look = looks[name]
+    result = results[name]
     address = machine.endpoint.host if machine.endpoint else machine.ssh.host if machine.ssh else ""
     return MachineStatusRow(
-        name, driver, look.state, look.engine or machine.engine_version or "", _node_of(machine, view), address,
-        remark or look.reason,
+        name, driver, result.state, result.engine or machine.engine_version or "", _node_of(machine, view), address,
+        remark or result.reason,
     )  # fmt: skip
 
 

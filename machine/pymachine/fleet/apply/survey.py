@@ -10,7 +10,7 @@ from pymachine.clock import Deadline
 from pymachine.driver import Driver, PowerControl
 from pymachine.engine.effects import Change
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
-from pymachine.events import looking
+from pymachine.events import surveying
 from pymachine.fleet.apply.compose import Compose, Composed
 from pymachine.fleet.apply.state import memory_of
 from pymachine.fleet.inventory.model import Fleet, StackSpec
@@ -20,7 +20,7 @@ from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.parallel import spread
 from pymachine.steps.certificates import sans_of
-from pymachine.steps.host import look
+from pymachine.steps.host import collect_facts
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.steps.status import Inspections
@@ -48,7 +48,7 @@ def records_of(tools: Services) -> dict[str, Machine]:
 Settle = Callable[[Machine, ObservedMachine, Mapping[str, Traits]], None]
 
 
-def look_at(
+def observe_fleet(
     fleet: Fleet,
     records: Mapping[str, Machine],
     tools: Services,
@@ -68,11 +68,11 @@ def look_at(
     inspections = Inspections(ready, tools)
     findings: dict[str, ObservedMachine] = {}
 
-    def look_at_one(machine: Machine) -> ObservedMachine:
+    def observe_one(machine: Machine) -> ObservedMachine:
         return find(machine, wanted.get(machine.name, machine.engine), tools, inspections)
 
-    with looking(tools.reporter, "looking at machines", [machine.name for machine in ready]) as seen:
-        for machine, found in spread(ready, look_at_one, width):
+    with surveying(tools.reporter, "looking at machines", [machine.name for machine in ready]) as seen:
+        for machine, found in spread(ready, observe_one, width):
             finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
             seen(machine.name)
             if settle is not None:
@@ -97,7 +97,7 @@ def look_at(
 
 def _resolved(fleet: Fleet, compose: Compose, tools: Services) -> list[tuple[StackSpec, Composed | Unresolved]]:
     found = []
-    with looking(tools.reporter, "reading stacks", [stack.name for stack in fleet.stacks]) as seen:
+    with surveying(tools.reporter, "reading stacks", [stack.name for stack in fleet.stacks]) as seen:
         for stack in fleet.stacks:
             found.append((stack, compose.resolve(stack)))
             seen(stack.name)
@@ -125,9 +125,9 @@ def find(machine: Machine, wanted: EngineSpec, tools: Services, inspections: Ins
         return _by_engine(machine, tools)
     session = Session(tools, driver, recorded=False)
     try:
-        facts = look(machine.with_(engine=replace(_NO_PROBE, port=wanted.port)), session)
+        facts = collect_facts(machine.with_(engine=replace(_NO_PROBE, port=wanted.port)), session)
         if facts.engine is None:  # it is to be installed again: now that is a question
-            facts = look(machine.with_(engine=wanted), session)
+            facts = collect_facts(machine.with_(engine=wanted), session)
     except Unreachable as error:
         return _explained(machine, driver, error)
     finally:

@@ -32,7 +32,7 @@ def recover(app: App, names: tuple[str, ...], yes: bool, survivor: str | None) -
 
     tools = app.tools
     wanted = existing(app, names) if names else ()
-    loss = verbs.look_at_loss(tools, wanted)
+    loss = verbs.survey_loss(tools, wanted)
     chosen = survivor or loss.survivors[0]
     note(
         f"{loss.in_words()}. Services continue to run. Start the lost managers if possible: "

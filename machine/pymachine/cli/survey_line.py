@@ -15,7 +15,7 @@ PAUSE = 0.05  # seconds between two drawings: a thousand hosts may answer in one
 NAMED = 3  # machines still waited for that are named
 
 
-class LookLine:
+class SurveyLine:
     """Draws the line. ``shown`` says whether there is a terminal for it that nothing else was asked of."""
 
     def __init__(self, stream: TextIO, *, shown: bool) -> None:
@@ -25,7 +25,7 @@ class LookLine:
         self._last = 0.0
         self._lock = threading.Lock()
 
-    def looking(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
+    def surveying(self, what: str, done: int, count: int, left: Sequence[str]) -> None:
         """Show how far it is; take the line away where ``what`` is empty. ``left`` are names still waited for."""
         if not what:
             self.clear()

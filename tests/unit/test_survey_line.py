@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from pymachine.cli.deferred import DeferredReporter
 from pymachine.cli.fleet_progress_live import FleetView
-from pymachine.cli.look_line import LookLine, has_room
 from pymachine.cli.progress import JsonReporter, PlainReporter
+from pymachine.cli.survey_line import SurveyLine, has_room
 from pymachine.cli.table import cells
-from pymachine.events import Silent, looking
+from pymachine.events import Silent, surveying
 from pymachine.fleet.plan import Plan
 from pymachine.interruption import Stoppable
 
@@ -43,12 +43,12 @@ def terminal() -> Terminal:
 
 
 @pytest.fixture
-def line(terminal: Terminal) -> LookLine:
-    return LookLine(terminal, shown=True)
+def line(terminal: Terminal) -> SurveyLine:
+    return SurveyLine(terminal, shown=True)
 
 
-def test_a_look_counts_and_names_who_is_waited_for(terminal: Terminal, line: LookLine) -> None:
-    with looking(line, "looking at machines", ["a", "b", "c"]) as seen:
+def test_a_look_counts_and_names_who_is_waited_for(terminal: Terminal, line: SurveyLine) -> None:
+    with surveying(line, "looking at machines", ["a", "b", "c"]) as seen:
         seen("b")
         seen("a")
     assert [text.partition(" …")[0] for text in terminal.drawings()] == [
@@ -59,8 +59,8 @@ def test_a_look_counts_and_names_who_is_waited_for(terminal: Terminal, line: Loo
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_the_line_goes_whatever_ends_the_look(terminal: Terminal, line: LookLine, error: type[BaseException]) -> None:
-    with pytest.raises(error), looking(line, "asking", ["a"]):
+def test_the_line_goes_whatever_ends_it(terminal: Terminal, line: SurveyLine, error: type[BaseException]) -> None:
+    with pytest.raises(error), surveying(line, "asking", ["a"]):
         raise error
     assert terminal.drawings()
     assert terminal.is_clean()
@@ -68,8 +68,8 @@ def test_the_line_goes_whatever_ends_the_look(terminal: Terminal, line: LookLine
 
 def test_without_a_terminal_nothing_is_drawn() -> None:
     stream = io.StringIO()
-    for reporter in (PlainReporter(stream), JsonReporter(stream), Silent(), LookLine(stream, shown=False)):
-        with looking(reporter, "asking", ["a", "b"]) as seen:
+    for reporter in (PlainReporter(stream), JsonReporter(stream), Silent(), SurveyLine(stream, shown=False)):
+        with surveying(reporter, "asking", ["a", "b"]) as seen:
             seen("a")
     assert stream.getvalue() == ""
 
@@ -91,48 +91,48 @@ def test_what_counts_as_a_terminal(environ: dict[str, str], progress: str, room:
 
 @pytest.mark.parametrize("columns", ["20", "1", "80"])
 def test_a_line_never_takes_two(
-    terminal: Terminal, line: LookLine, columns: str, monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal, line: SurveyLine, columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    with looking(line, "looking at machines", ["機" * 63, "b"]) as seen:
+    with surveying(line, "looking at machines", ["機" * 63, "b"]) as seen:
         seen("b")
     assert all(cells(text) < int(columns) for text in terminal.drawings())
     assert terminal.is_clean()
 
 
-def test_names_cannot_move_the_cursor(terminal: Terminal, line: LookLine) -> None:
-    with looking(line, "looking", ["a\x1b[2J\n", "b"]) as seen:
+def test_names_cannot_move_the_cursor(terminal: Terminal, line: SurveyLine) -> None:
+    with surveying(line, "looking", ["a\x1b[2J\n", "b"]) as seen:
         seen("b")
     assert "\x1b[2J" not in terminal.getvalue()
     assert "\n" not in terminal.getvalue()
 
 
-def test_whatever_is_told_takes_the_line_away_first(terminal: Terminal, line: LookLine) -> None:
+def test_whatever_is_told_takes_the_line_away_first(terminal: Terminal, line: SurveyLine) -> None:
     plain = PlainReporter(terminal)
     reporter = DeferredReporter(lambda: plain, lambda: line)
-    with looking(reporter, "looking", ["a", "b"]):
+    with surveying(reporter, "looking", ["a", "b"]):
         reporter.notice("a", "pinned")
         assert "\r\x1b[Ka: note: pinned" in terminal.getvalue()
     reporter.close()
     assert "looking" not in terminal.getvalue().rpartition("pinned")[2]
 
 
-def test_a_view_shows_a_look_only_while_nothing_is_carried_out(terminal: Terminal, line: LookLine) -> None:
+def test_a_view_shows_a_look_only_while_nothing_is_carried_out(terminal: Terminal, line: SurveyLine) -> None:
     view = FleetView(line=line)
-    with looking(Stoppable(view), "looking", ["a"]):
+    with surveying(Stoppable(view), "looking", ["a"]):
         assert terminal.drawings()
-    with looking(view, "looking", ["a"]), view.paused():
+    with surveying(view, "looking", ["a"]), view.paused():
         assert terminal.is_clean()
     before = terminal.getvalue()
     view.planned(Plan("shop"))
-    with looking(view, "looking", ["a"]):
+    with surveying(view, "looking", ["a"]):
         assert terminal.getvalue() == before
     view.close()
 
 
-def test_a_thousand_answers_do_not_flood_the_terminal(terminal: Terminal, line: LookLine) -> None:
+def test_a_thousand_answers_do_not_flood_the_terminal(terminal: Terminal, line: SurveyLine) -> None:
     names = [f"m{number}" for number in range(1000)]
-    with looking(line, "looking", names) as seen:
+    with surveying(line, "looking", names) as seen:
         threads = [
             threading.Thread(target=lambda part=part: [seen(n) for n in part]) for part in (names[:500], names[500:])
         ]
@@ -150,5 +150,5 @@ def test_a_terminal_that_is_gone_ends_the_drawing_not_the_look() -> None:
         def flush(self) -> None:
             raise OSError(5, "Input/output error")
 
-    with looking(LookLine(Gone(), shown=True), "looking", ["a", "b"]) as seen:
+    with surveying(SurveyLine(Gone(), shown=True), "looking", ["a", "b"]) as seen:
         seen("a")
