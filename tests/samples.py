@@ -16,7 +16,7 @@ FULL = Machine(
     engine=EngineSpec(opts=("log-driver=none",), config={"data-root": "/srv"}, set_hostname=False),
     engine_version="26.1.5",
     addresses=("10.0.0.5", "2001:db8::5"),
-    told=("10.0.0.5",),
+    reported_addresses=("10.0.0.5",),
     labels={"rôle": "wörker"},
     certificates=Certificates("a", "b", "c", "2027-11-25", "2027-11-26", "2027-11-27", ("node1",)),
     fault=Fault("reaching", "no answer", "2026-11-25T00:00:00+00:00"),

@@ -173,9 +173,9 @@ class Machine:
 
     ``handle`` belongs to the driver: JSON-able, opaque here, never a secret. ``options`` are the driver
     options as given. ``adopted`` is what the driver calls an instance that it did not make, empty for one that it
-    did. ``told`` are those of its addresses that the driver told of last. ``fleet`` names the inventory that the
-    machine belongs to, empty for one made by hand; ``swarm`` is where it was last known to be a member. ``extra``
-    keeps document keys that this version does not know.
+    did. ``reported_addresses`` are those that the driver told of last. ``fleet`` names the inventory that the machine
+    belongs to, empty for one made by hand; ``swarm`` is where it was last known to be a member. ``extra`` keeps
+    document keys that this version does not know.
     """
 
     name: str
@@ -189,7 +189,7 @@ class Machine:
     engine: EngineSpec = field(default_factory=EngineSpec)
     engine_version: str | None = None
     addresses: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    reported_addresses: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     adopted: str = ""
     fleet: str = ""

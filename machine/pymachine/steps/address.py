@@ -84,12 +84,12 @@ def _at(machine: Machine, before: SshAddress, instance: Instance) -> Machine:
     """Return the record as the driver's words have it. While it is off, a driver may know no address at all."""
     if instance.ssh is None or not instance.ssh.host:
         return machine
-    told = instance.addresses or machine.told
+    reported = instance.addresses or machine.reported_addresses
     return machine.with_(
         ssh=replace(instance.ssh, key_path=before.key_path, host_key=before.host_key or instance.ssh.host_key),
         endpoint=_endpoint(machine, instance, instance.ssh.host),
-        addresses=told or machine.addresses,
-        told=told,
+        addresses=reported or machine.addresses,
+        reported_addresses=reported,
     )
 
 
@@ -102,7 +102,11 @@ def _endpoint(machine: Machine, instance: Instance, host: str) -> Endpoint | Non
 
 
 def _differs(machine: Machine, found: Machine) -> bool:
-    return (_host(machine), machine.endpoint, set(machine.told)) != (_host(found), found.endpoint, set(found.told))
+    return _places(machine) != _places(found)
+
+
+def _places(machine: Machine) -> tuple[str, Endpoint | None, set[str]]:
+    return _host(machine), machine.endpoint, set(machine.reported_addresses)
 
 
 def _host(machine: Machine) -> str:
@@ -114,7 +118,8 @@ def _news(machine: Machine, found: Machine) -> str:
     for now, before in ((_engine_host(found), _engine_host(machine)), (_host(found), _host(machine))):
         if now != before:
             return f"its address is now {now} (was {before or 'not known'})"
-    return f"its addresses are now {', '.join(found.told)} (were {', '.join(machine.told) or 'not known'})"
+    before = ", ".join(machine.reported_addresses) or "not known"
+    return f"its addresses are now {', '.join(found.reported_addresses)} (were {before})"
 
 
 def _engine_host(machine: Machine) -> str:

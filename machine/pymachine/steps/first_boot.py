@@ -120,7 +120,8 @@ class SetUp:
 
 def _foreseen(machine: Machine, prospect: PlannedInstance) -> Machine:
     addresses = prospect.addresses or machine.addresses
-    machine = machine.with_(handle=prospect.handle, addresses=addresses, told=prospect.addresses or machine.told)
+    reported = prospect.addresses or machine.reported_addresses
+    machine = machine.with_(handle=prospect.handle, addresses=addresses, reported_addresses=reported)
     if prospect.ssh is None:
         return machine
     endpoint = prospect.endpoint or Endpoint(prospect.ssh.host, machine.engine.port)

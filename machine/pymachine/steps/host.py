@@ -213,8 +213,8 @@ def known_addresses(machine: Machine, facts: HostFacts, driver: Driver) -> tuple
     A cloud's public address and its names in the DNS are on no interface of the host. What was told of bare metal is
     what somebody typed: there the host knows better.
     """
-    told = machine.told if machine.adopted or not driver.preexisting else ()
-    return tuple(dict.fromkeys((*facts.addresses, *told)))
+    reported = machine.reported_addresses if machine.adopted or not driver.preexisting else ()
+    return tuple(dict.fromkeys((*facts.addresses, *reported)))
 
 
 def collect_facts(machine: Machine, session: Session) -> HostFacts:
@@ -241,7 +241,7 @@ def placed(machine: Machine, instance: Instance) -> Machine:
         ssh=_with_pin(machine, instance.ssh),
         endpoint=instance.endpoint or machine.endpoint,
         addresses=instance.addresses or machine.addresses,
-        told=instance.addresses or machine.told,
+        reported_addresses=instance.addresses or machine.reported_addresses,
     )
 
 

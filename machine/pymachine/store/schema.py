@@ -73,7 +73,18 @@ _IDENTITY = (
 # What is remembered of no single machine: documents by a name of their own (``fleet:shop``).
 _NOTES = ("CREATE TABLE note (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",)
 
-MIGRATIONS = (_FIRST, _IDENTITY, _NOTES)
+# What a driver reports of a machine's addresses was called ``told``. A document that is not JSON stays as it is.
+_REPORTED = (
+    """
+    UPDATE machine
+    SET document = json_set(
+        json_remove(document, '$.told'), '$.reported_addresses', json_extract(document, '$.told')
+    )
+    WHERE CASE WHEN json_valid(document) THEN json_type(document, '$.told') END IS NOT NULL
+    """,
+)
+
+MIGRATIONS = (_FIRST, _IDENTITY, _NOTES, _REPORTED)
 
 DOCUMENT_OF = "SELECT document FROM machine WHERE name = ?"
 NAMES = "SELECT name FROM machine"

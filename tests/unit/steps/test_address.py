@@ -60,7 +60,7 @@ class TestStart:
 
         assert machine == world.store.get("node1")
         assert machine.ssh is not None
-        assert (machine.ssh.host, machine.endpoint, machine.told) == (NOW, Endpoint(NOW), (NOW,))
+        assert (machine.ssh.host, machine.endpoint, machine.reported_addresses) == (NOW, Endpoint(NOW), (NOW,))
         assert machine.certificates is not None
         assert NOW in machine.certificates.sans
         after = world.store.secrets("node1")
@@ -236,10 +236,10 @@ class TestProvision:
 
 class TestLocated:
     def test_an_address_beside_the_engines_is_news_too(self, world: CloudWorld) -> None:
-        machine = world.saved(told=(WAS, "2001:db8::1")) if world.made() else None
+        machine = world.saved(reported_addresses=(WAS, "2001:db8::1")) if world.made() else None
         assert machine is not None
         session = Session(world.tools, world.tools.driver_of(machine))
-        assert located(machine, session).told == (WAS,)
+        assert located(machine, session).reported_addresses == (WAS,)
         assert world.reporter.notices("node1")[0].endswith(f" {WAS} (were {WAS}, 2001:db8::1)")
 
     def test_a_machine_that_has_no_address_while_it_is_off_keeps_the_one_it_had(self, world: CloudWorld) -> None:

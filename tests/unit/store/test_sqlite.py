@@ -293,6 +293,25 @@ def test_a_store_of_before_there_were_identities_gets_one_for_life(tmp_path: Pat
         assert again.identity == identity
 
 
+def test_what_drivers_reported_is_kept_under_its_new_name(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    with SqliteStore.open(old, migrations=MIGRATIONS[:3]) as store:
+        for name in ("node1", "node2", "node3"):
+            store.put(machine(name))
+    document = execute(old, "SELECT document FROM machine WHERE name = 'node1'")[0][0]
+    before = {**json.loads(str(document)), "told": ["198.51.100.7", "2001:db8::1"], "of_a_later_version": "ü"}
+    del before["reported_addresses"]
+    execute(old, "UPDATE machine SET document = ? WHERE name = 'node1'", json.dumps(before))
+    execute(old, "UPDATE machine SET document = '{broken' WHERE name = 'node2'")
+    with SqliteStore.open(old) as store:
+        assert store.get("node1").reported_addresses == ("198.51.100.7", "2001:db8::1")
+        assert store.get("node1").extra == {"of_a_later_version": "ü"}
+        assert store.get("node3").reported_addresses == ()
+        assert [type(record) for record in store.records()] == [Machine, Broken, Machine]
+    [[document]] = execute(old, "SELECT document FROM machine WHERE name = 'node2'")
+    assert document == "{broken"
+
+
 def test_a_migration_that_fails_changes_nothing(folder: Path) -> None:
     failing = (*MIGRATIONS, ("CREATE TABLE extra (value)", "INSERT INTO nowhere VALUES (1)"))
     with pytest.raises(StoreError, match="nowhere"):
