@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pymachine.swarm_api.api_types import ApiContainer, ApiContainerState, ApiHealth, short
 from pymachine.swarm_api.services import Replicas
@@ -101,7 +101,7 @@ def was_restarted(document: ApiContainer) -> bool:
 
 def parsed(time: str) -> datetime:
     """Return a time of the Engine API (RFC 3339, nanoseconds) to the second. Raises ``ValueError``."""
-    return datetime.fromisoformat(f"{time[:19]}+00:00")
+    return datetime.fromisoformat(time[:19]).replace(tzinfo=UTC)
 
 
 def _is_young(started: str, now: datetime) -> bool:

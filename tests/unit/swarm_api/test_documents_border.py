@@ -172,6 +172,11 @@ def test_anything_in_its_place_is_read_or_refused(
             assert str(error)  # noqa: PT017
 
 
+@pytest.mark.parametrize("started", ["2026-01-01", "2026-01-01T00:00", "2026-01-01T00:00:08.123456789Z"])
+def test_a_container_that_started_on_a_shortened_time_is_read(started: str) -> None:
+    use_container(with_junk(CONTAINER, ("State", "StartedAt"), started))
+
+
 @given(st.binary(max_size=60), st.integers(1, 5), st.booleans())
 def test_any_bytes_in_place_of_a_log(data: bytes, lines: int, framed: bool) -> None:
     assert len(last_lines(data, lines, framed=framed)) <= lines
