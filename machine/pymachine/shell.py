@@ -22,9 +22,9 @@ from pymachine.proxies import no_proxy, proxied
 from pymachine.store.errors import translated
 from pymachine.store.folder import make_private
 from pymachine.store.memory_copy import IN_MEMORY
+from pymachine.store.schema import SSH_FILES
 from pymachine.transport.proxy import program_words
 
-FOLDER = "ssh"
 CONNECT_DEADLINE = 20  # seconds
 ALIVE_INTERVAL = 15  # seconds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
@@ -73,7 +73,7 @@ def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
     ``UsageFault`` where a program to connect through is missing.
     """
     try:
-        return _written_below(folder / FOLDER, machines)
+        return _written_below(folder / SSH_FILES, machines)
     except StoreUnwritable:
         spare = _spare_folder()
         if spare is None:
@@ -115,7 +115,7 @@ def _written_below(place: Path, machines: Sequence[Machine]) -> SshConfig:
 
 def forget_ssh_config(folder: Path, machine_id: str) -> None:
     """Remove what ``write_ssh_config`` wrote for a machine."""
-    for path in (folder / FOLDER).glob(f"*{machine_id}*"):
+    for path in (folder / SSH_FILES).glob(f"*{machine_id}*"):
         path.unlink(missing_ok=True)
 
 

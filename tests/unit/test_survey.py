@@ -155,6 +155,15 @@ class TestSockets:
 
 
 class TestNeighbours:
+    @pytest.mark.parametrize("name", ["dockerd-current", "dockerd-27.3"])
+    def test_a_dockerd_under_another_name(self, host: Surveyed, name: str) -> None:
+        pid = host.idle(name)
+        assert str(pid) in refused(host.look()).message
+
+    def test_a_script_called_after_it_is_none(self, host: Surveyed) -> None:
+        host.idle("dockerd-rootless.sh")
+        planned(host.look())
+
     def test_a_dockerd_without_a_unit(self, host: Surveyed) -> None:
         pid = host.dockerd("run/docker.sock", containers=["web"])
 

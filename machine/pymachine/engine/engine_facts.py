@@ -115,13 +115,18 @@ class _Container:
 
 
 def _containers(text: FactTexts) -> list[_Container] | None:
-    """Read the running containers, None if untold: a JSON list from the API, or a document a line from the client."""
+    """Read the running containers, None if untold: a JSON list from the API, or a document a line from the client.
+
+    What is no container, such as the API's message of an error, tells nothing.
+    """
     if text.raw("containers") is None:
         return None
     said = text("containers")
     try:
         rows = parse_json(said) if said.startswith("[") else [parse_json(line) for line in said.splitlines()]
     except ValueError:
+        return None
+    if any(isinstance(row, dict) and "Names" not in row for row in rows):
         return None
     try:
         return [from_document(_Container, row) for row in rows]

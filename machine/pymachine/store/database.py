@@ -15,7 +15,7 @@ from pymachine.store.errors import translated
 from pymachine.store.filesystem import takes_wal
 from pymachine.store.memory_copy import memory_copy
 from pymachine.store.migrations import Migrations, migrate, user_version
-from pymachine.store.schema import APPLICATION_ID, CERTIFICATES, MIGRATIONS
+from pymachine.store.schema import APPLICATION_ID, CERTIFICATES, MIGRATIONS, SSH_FILES
 
 PATIENCE = 10.0  # seconds to wait for another process's transaction; none lasts longer than some file writes
 
@@ -128,13 +128,14 @@ def _refuse_lost(path: Path) -> None:
             f"{path} is {state}, but its log {log.name} holds records",
             hint="restore a backup of the database; to start with an empty store, move the log aside",
         )
-    with translated(str(certificates)):
-        kept = sorted(found.name for found in certificates.iterdir()) if certificates.is_dir() else []
-    if names := [name for name in kept if not name.startswith(".")]:
-        raise StoreError(
-            f"{path} is {state}, but {certificates} has files of {', '.join(names[:5])}",
-            hint=f"put a backup of the database there; to start with an empty store, move {certificates} aside",
-        )
+    for folder, pattern in ((certificates, "*"), (path.parent / SSH_FILES, "*.known_hosts")):
+        with translated(str(folder)):
+            kept = sorted(found.stem for found in folder.glob(pattern)) if folder.is_dir() else []
+        if names := [name for name in kept if not name.startswith(".")]:
+            raise StoreError(
+                f"{path} is {state}, but {folder} has files of {', '.join(names[:5])}",
+                hint=f"put a backup of the database there; to start with an empty store, move {folder} aside",
+            )
 
 
 def _size(path: Path) -> int:

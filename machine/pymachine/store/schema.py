@@ -6,6 +6,7 @@ edited, only followed by others.
 
 DATABASE = "state.db"
 CERTIFICATES = "certs"
+SSH_FILES = "ssh"  # the folder of configurations for the system's ssh
 
 # "pyma" in ASCII: tells a store from any other SQLite file (``PRAGMA application_id``).
 APPLICATION_ID = 0x70796D61

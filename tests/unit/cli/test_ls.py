@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +101,28 @@ def run(tmp_path: Path, machine: Machine, *words: str, missing: bool = False) ->
 def test_a_state_that_does_not_exist_is_no_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, READY, "ls", "--filter", "state=bogus") == 2
     assert "'bogus'" in capsys.readouterr().err
+
+
+def test_a_driver_that_does_not_exist_is_no_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, READY, "ls", "-q", "--filter", "driver=kmv") == 2
+    assert "'kmv'" in capsys.readouterr().err
+    assert run(tmp_path, replace(READY, name="node2", id="id2"), "ls", "-q", "--filter", "driver=ssh") == 0
+    assert main(["-s", str(tmp_path), "ls", "-q", "--filter", "driver=fake"]) == 0, "its driver need not be there"
+    assert capsys.readouterr().out == "node1\nnode2\n"
+
+
+@pytest.mark.parametrize("asked", ["driver=ssh", "label=rack"])
+def test_a_record_that_cannot_be_read_is_not_left_out_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    assert run(tmp_path, READY, "ls", "-q") == 0
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database, database:
+        database.execute("UPDATE machine SET document = '{'")
+    capsys.readouterr()
+    assert main(["-s", str(tmp_path), "ls", "-q", "--filter", asked]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "cannot be read: node1" in err
 
 
 def test_the_status_of_a_machine_whose_driver_is_gone_is_a_failure(

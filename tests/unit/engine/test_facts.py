@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from patience import LIMIT
 from pymachine.engine.facts import facts_command, parse_facts
+from pymachine.engine.host_facts import Asked
 from pymachine.engine.os_family import DockerRepo
 from pymachine.errors import EngineError
 from pymachine.model import EngineSpec
@@ -201,6 +202,13 @@ WRONG_OF_ENGINE = {
 def test_a_fact_of_a_wrong_shape_is_named(name: str, text: str) -> None:
     with pytest.raises(EngineError, match=f"'{name}'"):
         parse_facts(output(**{name: text}))
+
+
+@pytest.mark.parametrize("said", ['{"message": "permission denied"}', '[{"Id": "a"}]', '{"Names": "a"}\n{"x": 1}'])
+def test_what_is_no_list_of_containers_tells_nothing_of_them(said: str) -> None:
+    engine = parse_facts(output(**ENGINE, info=json.dumps(INFO), cmdline="dockerd\0", containers=said)).engine
+    assert engine is not None
+    assert engine.asked is Asked.UNANSWERED
 
 
 @pytest.mark.parametrize(

@@ -526,7 +526,7 @@ def test_completion_needs_no_room(
 
 
 @pytest.mark.parametrize("size", [0, None], ids=["empty", "gone"])
-@pytest.mark.parametrize("left", ["log", "certificates"])
+@pytest.mark.parametrize("left", ["log", "certificates", "ssh"])
 def test_a_lost_database_is_no_empty_store(tmp_path: Path, size: int | None, left: str) -> None:
     folder = tmp_path / "store"
     killed(folder)
@@ -539,6 +539,9 @@ def test_a_lost_database_is_no_empty_store(tmp_path: Path, size: int | None, lef
             [sys.executable, "-c", KILLED.replace("node1", "node2"), str(folder)], timeout=LIMIT, check=False
         )
         assert killed_again.returncode == -9
+    if left == "ssh":
+        (folder / "ssh").mkdir()
+        (folder / "ssh" / "id-of-node1.known_hosts").touch()
     (folder / "state.db").unlink()
     if size == 0:
         (folder / "state.db").touch()

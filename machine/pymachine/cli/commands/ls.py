@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import click
 from pymachine.cli.app import App
 from pymachine.cli.lookup import active_machine, stopped, unready, url_or_none
 from pymachine.cli.options import FORMAT, JSON, command
-from pymachine.cli.output import columns, dump, say
+from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.table import Layout
 from pymachine.documents import to_document
 from pymachine.errors import UsageFault
@@ -66,7 +66,10 @@ Filter = Callable[[MachineRow], bool]
 def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, template: str | None, as_json: bool) -> None:
     """List the machines and their states."""
     wanted = _Filters(filters)
-    records = [record for record in app.store.records() if wanted.may_accept(_unseen(record))]
+    everything = app.store.records()
+    wanted.check_drivers({one.driver for one in everything if isinstance(one, Machine)}, app.wiring.driver_names)
+    records = [record for record in everything if wanted.may_accept(_unseen(record))]
+    _tell_of_broken([record for record in everything if record not in records])
     if quiet and not wanted.need_state:
         rows = [_unseen(record) for record in records]
     else:
@@ -98,14 +101,22 @@ class _Filters:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._by_key: dict[str, list[Filter]] = {}
+        self._drivers: list[str] = []
         for text in texts:
             key, value = _split(text)
+            self._drivers += [value] if key == "driver" else []
             self._by_key.setdefault(key, []).append(_FILTERS[key](value))
 
     @property
     def need_state(self) -> bool:
         """Whether machines have to be looked at."""
         return "state" in self._by_key
+
+    def check_drivers(self, used: Collection[str], ask_installed: Callable[[], list[str]]) -> None:
+        """Refuse a driver that is neither installed nor in use. Raises ``UsageFault``."""
+        for name in self._drivers:
+            if name not in used and name not in (installed := ask_installed()):
+                raise UsageFault(f"no driver {name!r}", hint=f"use one of: {', '.join(sorted({*installed, *used}))}")
 
     def may_accept(self, row: MachineRow) -> bool:
         """Whether what is on record fits."""
@@ -114,6 +125,12 @@ class _Filters:
     def accept(self, row: MachineRow) -> bool:
         """Whether everything fits."""
         return all(any(f(row) for f in some) for some in self._by_key.values())
+
+
+def _tell_of_broken(omitted: Sequence[Machine | Broken]) -> None:
+    """Name the records that cannot be read: whether a filter fits them is not known."""
+    if broken := [record.name for record in omitted if isinstance(record, Broken)]:
+        note(f"warning: not in the list, because their records cannot be read: {', '.join(broken)}")
 
 
 def _split(text: str) -> tuple[str, str]:
