@@ -46,7 +46,7 @@ find_systemd_unit() {
 
 is_dockerd() {
     { read -r comm <"$1/comm"; } 2>/dev/null || return 1
-    case $comm in dockerd | dockerd-ce | dockerd-dev) ;; *) return 1 ;; esac
+    case $comm in dockerd | dockerd-[0-9]* | dockerd-ce | dockerd-current | dockerd-dev | dockerd-latest) ;; *) return 1 ;; esac
 }
 
 # The process ids of all dockerd; those in containers have process ids of their own.

@@ -85,6 +85,41 @@ def test_the_password_reaches_the_server_and_no_command_line(
     assert str(server.server_port) not in words
 
 
+BUSYBOX = """#!/bin/sh
+case $1 in --help) echo 'BusyBox v1.36.1. --spider URL: $? is 0, u@h' >&2; exit 1 ;; esac
+printf '%s\\n' "$@" >>"$0.words"
+while [ $# -gt 1 ]; do case $1 in -O) : >"$2" ;; esac; shift; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "fetched"),
+    [
+        ("https://u:hush@mirror/engine.sh", False),
+        ("https://hush@mirror/engine.sh", False),
+        ("https://mirror/engine.sh?token=hush", False),
+        ("https://mirror/engine.sh", True),
+    ],
+)
+def test_a_wget_that_reads_no_url_from_its_input_is_not_given_a_secret(
+    url: str, fetched: bool, tmp_path: Path
+) -> None:
+    wget = tmp_path / "wget"
+    wget.write_text(BUSYBOX)
+    wget.chmod(0o755)
+    script = (
+        f'die() {{ echo "$1"; exit 9; }}\n{render("engine/_fetch.sh.j2", allow_http=True)}\nfetch {sh(url)} got\n'
+    )
+    done = subprocess.run(
+        [shutil.which("sh") or "sh"], input=script, env={"PATH": str(tmp_path)}, cwd=tmp_path, text=True,
+        capture_output=True, check=False, timeout=LIMIT,
+    )  # fmt: skip
+    words = tmp_path / "wget.words"
+    assert done.returncode == (0 if fetched else 9)
+    assert words.exists() == fetched
+    assert "hush" not in done.stdout + done.stderr
+
+
 def plan(install: str = "auto", **spec: str) -> str:
     facts = HostFacts.assumed(TRIXIE, hostname="host")
     made = plan_setup(Machine("node1", "id-1", "ssh", engine=EngineSpec(install=install, **spec)), facts)  # type: ignore[arg-type]

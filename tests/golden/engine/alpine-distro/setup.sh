@@ -404,9 +404,12 @@ fetch() {
         printf '%s\n' "$1" | sed 's/["\\]/\\&/g; s/.*/url = "&"/' |
             curl -fsSL --proto-redir '=https' --connect-timeout 15 --max-time 120 --retry 2 -o "$2" -K -
     elif command -v wget >/dev/null 2>&1; then
-        case $1 in
-            *://*@*) printf '%s\n' "$1" | wget -q -T 30 -t 2 -O "$2" -i - ;; # not every wget has it
-            *) wget -q -T 30 -t 2 -O "$2" "$1" ;;
+        reads=$(wget --help 2>&1) || true
+        case $1 in *://*@* | *\?*) secret=maybe ;; *) secret=no ;; esac
+        case $secret:$reads in
+            *--input-file*) printf '%s\n' "$1" | wget -q -T 30 -t 2 -O "$2" -i - ;;
+            no:*) wget -q -T 30 -t 2 -O "$2" "$1" ;; # BusyBox has it not
+            *) die "this host's wget would show other accounts what may be secret in the URL" 'install curl on the host' ;;
         esac
     elif [ -x /usr/lib/apt/apt-helper ]; then
         case $1 in
