@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pymachine.cloudinit import NOTHING, Theirs, UserData, read_theirs, user_data
 from pymachine.driver import Login, Request
 from pymachine.errors import UsageFault
-from pymachine.transport.key_files import read_key_file
+from pymachine.transport.key_files import check_by_ssh, read_key_file
 from pymachine_aws.config import LaunchConfig
 
 LIMIT = 16_384  # bytes, before they are written in base64 (EC2 User Guide)
@@ -61,6 +61,7 @@ def second_keys(path: str | None) -> list[str]:
     if path is None:
         return []
     key = read_key_file(path)
+    check_by_ssh(key)
     if key.public is None:
         raise UsageFault(
             f"{path} is encrypted in a way that hides its public key",

@@ -12,7 +12,7 @@ from pymachine.errors import DriverError, Unreachable, UsageFault
 from pymachine.model import SshAddress, State
 from pymachine.transport.dial import dial
 from pymachine.transport.host_keys import parse_pin
-from pymachine.transport.key_files import read_key_file
+from pymachine.transport.key_files import check_by_ssh, read_key_file
 from pymachine.transport.ssh_config import HostConfig, resolve
 from pymachine.user_path import user_path
 
@@ -101,7 +101,7 @@ class SshDriver:
         """
         address = _address(request.options)
         if address.key_path is not None:
-            read_key_file(address.key_path)
+            check_by_ssh(read_key_file(address.key_path))
         _resolved(address)
 
     def create(self, request: Request, remember: Remember) -> Instance:

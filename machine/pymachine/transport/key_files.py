@@ -6,7 +6,9 @@ import base64
 import binascii
 import os
 import re
+import shutil
 import stat
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +19,9 @@ from pymachine.user_path import user_path
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _PUBLIC = re.compile(rb"\s*(ssh-|ecdsa-|sk-|-----BEGIN (RSA )?PUBLIC KEY|---- BEGIN SSH2 PUBLIC)")
 _MAGIC = b"openssh-key-v1\0"
+_WRONG_PASSPHRASE = "incorrect passphrase"
 SIZE_LIMIT = 65_536
+PATIENCE = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,30 @@ def read_key_file(text: str) -> KeyFile:
     _check_mode(path)
     _check_line_ends(path, data)
     return _parse(path, data, found.group(1), found.group(2))
+
+
+def check_by_ssh(file: KeyFile) -> None:
+    """Raise ``UsageFault`` for a key that the system's ssh cannot load although we can: by form, kind or size.
+
+    ``ssh-keygen`` is asked; without one, or without an answer in time, nothing is known against the key.
+    """
+    program = shutil.which("ssh-keygen")
+    if program is None:
+        return
+    words = [program, "-y", "-P", "", "-f", str(file.path)]
+    try:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    except (subprocess.TimeoutExpired, OSError):
+        return
+    said = done.stderr.decode(errors="replace").strip()
+    # It has one exit code for all; with a passphrase it can only find out that the empty one is wrong.
+    if not done.returncode or (file.encrypted and _WRONG_PASSPHRASE in said):
+        return
+    reason = said.rpartition("\n")[2].rpartition(": ")[2] or f"it ended with code {done.returncode}"
+    raise UsageFault(
+        f"ssh cannot load the SSH key file {file.path}: {reason[:200]}",
+        hint="nothing may stand around the key; a new one: ssh-keygen -t ed25519",
+    )
 
 
 def read_public_key(path: Path) -> PublicKey | None:

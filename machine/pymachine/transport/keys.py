@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pymachine.errors import AuthFailed, UsageFault
 from pymachine.events import Asker
 from pymachine.transport.host_keys import PublicKey
-from pymachine.transport.key_files import KeyFile, read_key_file, read_public_key
+from pymachine.transport.key_files import KeyFile, check_by_ssh, read_key_file, read_public_key
 
 TRIES = 3
 
@@ -52,6 +52,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._opened: dict[Path, paramiko.PKey] = {}
+        self._checked: dict[Path, UsageFault | None] = {}
         self._lock = threading.Lock()
 
     def open(self, file: KeyFile, asker: Asker) -> paramiko.PKey:
@@ -63,6 +64,23 @@ class KeyRing:
             if file.path not in self._opened:
                 self._opened[file.path] = _to_paramiko(_unlock(file, asker), file.path)
             return self._opened[file.path]
+
+    def check(self, file: KeyFile) -> None:
+        """Raise ``UsageFault`` for a key that the system's ssh cannot load; it is asked once for each file."""
+        with self._lock:
+            if file.path not in self._checked:
+                self._checked[file.path] = _objection(file)
+            fault = self._checked[file.path]
+        if fault is not None:
+            raise fault
+
+
+def _objection(file: KeyFile) -> UsageFault | None:
+    try:
+        check_by_ssh(file)
+    except UsageFault as fault:
+        return fault
+    return None
 
 
 def public_key(key: paramiko.PKey) -> PublicKey:
@@ -89,7 +107,7 @@ class KeyChoice:
         The agent's copy of a file comes first, then files that need no passphrase, other keys of the agent, and
         encrypted files at last, so that a question is asked only where nothing else will do.
         """
-        files = [read_key_file(self.explicit)] if self.explicit else _readable(self.files)
+        files = [_checked(self.explicit, ring)] if self.explicit else _readable(self.files, ring)
         wanted = {file.public.blob for file in files if file.public}
         wanted |= set() if self.explicit else {key.blob for path in self.files if (key := read_public_key(path))}
         held = {key.asbytes(): key for key in agent}
@@ -102,12 +120,18 @@ class KeyChoice:
         yield from (_from_file(file, ring, asker) for file in left if file.encrypted)
 
 
-def _readable(paths: Iterable[Path]) -> list[KeyFile]:
+def _checked(path: str, ring: KeyRing) -> KeyFile:
+    file = read_key_file(path)
+    ring.check(file)
+    return file
+
+
+def _readable(paths: Iterable[Path], ring: KeyRing) -> list[KeyFile]:
     """The files that are there and can be used: nobody asked for these by name, so the rest is passed over."""
     found = []
     for path in paths:
         try:
-            found.append(read_key_file(str(path)))
+            found.append(_checked(str(path), ring))
         except UsageFault:
             continue
     return found
@@ -163,7 +187,10 @@ def _unusable(path: Path) -> UsageFault:
 
 def _to_paramiko(key: _Usable, path: Path) -> paramiko.PKey:
     # paramiko reads neither PKCS#8 nor key objects, but all three types in OpenSSH's own format.
-    text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    try:
+        text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    except ValueError as error:  # a curve that OpenSSH has no name for
+        raise _unusable(path) from error
     for kind, vendor in _KINDS:
         if isinstance(key, kind):
             return vendor.from_private_key(io.StringIO(text))

@@ -124,3 +124,74 @@ def test_a_certificate_file_is_no_private_key(tmp_path: Path) -> None:
 def test_the_contents_of_a_key_are_in_no_repr(tmp_path: Path) -> None:
     file = read_key_file(str(make_key(tmp_path / "key")))
     assert "PRIVATE" not in repr(file)
+
+
+def test_a_key_that_ssh_cannot_load_is_refused_as_by_ssh(tmp_path: Path) -> None:
+    text = make_key(tmp_path / "plain").read_text()
+    (tmp_path / "pem").write_text(make_key(tmp_path / "rsa", "rsa", form="PEM").read_text())
+    forms = {
+        "text before it": f"by hand\n{text}",
+        "an empty line before it": f"\n{text}",
+        "a byte order mark": f"\ufeff{text}",
+        "blanks at its line ends": text.replace("\n", " \n"),
+        "indented": "".join(f"  {line}\n" for line in text.splitlines()),
+        "text before a PEM": f"Bag Attributes\n{(tmp_path / 'pem').read_text()}",
+        "text after it": f"{text}by hand\n",
+        "nothing": text,
+    }
+    verdicts = {}
+    for name, form in forms.items():
+        path = tmp_path / name
+        path.write_text(form)
+        path.chmod(0o600)
+        with_ssh = ["ssh-keygen", "-y", "-P", "", "-f", str(path)]
+        loads = subprocess.run(with_ssh, capture_output=True, check=False).returncode == 0
+        verdicts[name] = (loads, _accepted(path))
+    assert {name: both for name, both in verdicts.items() if both[0] != both[1]} == {}
+    assert {loads for loads, _ in verdicts.values()} == {True, False}
+
+
+def _accepted(path: Path) -> bool:
+    ring = KeyRing()
+    try:
+        ring.check(read_key_file(str(path)))
+    except UsageFault:
+        return False
+    return True
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+@pytest.mark.parametrize("curve", ["secp256k1", "brainpoolP256r1"])
+def test_a_curve_that_ssh_does_not_know_is_a_type_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curve: str
+) -> None:
+    path = tmp_path / "key"
+    words = ["openssl", "ecparam", "-name", curve, "-genkey", "-noout", "-out", str(path)]
+    subprocess.run(words, check=True, capture_output=True)
+    path.chmod(0o600)
+    file = read_key_file(str(path))
+    with pytest.raises(UsageFault):
+        KeyRing().check(file)
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no ssh-keygen to ask
+    KeyRing().check(file)
+    with pytest.raises(UsageFault, match="type"):
+        KeyRing().open(file, FakeAsker())
+
+
+def test_an_encrypted_key_is_not_refused_for_the_passphrase_that_is_not_known_yet(tmp_path: Path) -> None:
+    for kind, form in FORMS:
+        path = make_key(tmp_path / f"{kind}-{form}", kind, passphrase="secret", form=form)
+        KeyRing().check(read_key_file(str(path)))
+
+
+def test_ssh_is_asked_once_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, ring = read_key_file(str(make_key(tmp_path / "key"))), KeyRing()
+    program = tmp_path / "bin" / "ssh-keygen"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho asked >>{tmp_path}/asked\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    for _ in range(3):
+        with pytest.raises(UsageFault):
+            ring.check(file)
+    assert (tmp_path / "asked").read_text() == "asked\n"
