@@ -117,7 +117,7 @@ class _Container:
 def _containers(text: FactTexts) -> list[_Container] | None:
     """Read the running containers, None if untold: a JSON list from the API, or a document a line from the client.
 
-    What is no container, such as the API's message of an error, tells nothing.
+    An answer that has no containers, such as the message of an error, says nothing of them.
     """
     if text.raw("containers") is None:
         return None

@@ -122,7 +122,7 @@ def test_a_record_that_cannot_be_read_is_not_left_out_in_silence(
     assert main(["-s", str(tmp_path), "ls", "-q", "--filter", asked]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert "cannot be read: node1" in err
+    assert "node1" in err
 
 
 def test_the_status_of_a_machine_whose_driver_is_gone_is_a_failure(
