@@ -97,13 +97,13 @@ class Tree:
         return {name for name in self.tests() if text in self.files[name].read_text()}
 
     def _add_what_no_import_says(self) -> None:
-        """Add packages above a module, conftest.py, programs and modules that are named in texts, and drivers."""
+        """Add packages above a module, conftest.py, programs and modules named in texts, and entry points."""
         for name, file in self.files.items():
             if name in self.graph.modules:
                 for other in {*self._named(file.read_text()), *_above(name), *self._conftests(file)} - {name}:
                     self._join(name, other)
-        for driver in entry_points(group="pymachine.drivers"):
-            self._join("pymachine.registry", driver.module)
+        for point in (*entry_points(group="pymachine.drivers"), *entry_points(group="pymachine.commands")):
+            self._join("pymachine.registry", point.module)
 
     def _named(self, text: str) -> set[str]:
         """Return the modules that a text names, and those in packages that it names where it imports by name."""

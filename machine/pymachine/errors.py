@@ -7,6 +7,7 @@
     ├── CheckFailed                 3   refused before anything was made
     ├── NoSuchMachine               4
     ├── SeveralFailed               5   some of several machines failed
+    ├── CommandMissing              2   a command that a driver adds cannot be loaded
     ├── Interrupted               130   Ctrl-C, or a signal that asks to stop
     ├── StepFailed                  1   a create or provision stopped at a named step
     ├── DriverError                 1
@@ -78,6 +79,12 @@ class SeveralFailed(PymachineError):
     def __init__(self, failures: dict[str, PymachineError]) -> None:
         super().__init__("failed: " + ", ".join(sorted(failures)))
         self.failures = failures
+
+
+class CommandMissing(PymachineError):
+    """A command that an installed package adds cannot be loaded, or two packages claim its name."""
+
+    exit_code = 2
 
 
 class Interrupted(PymachineError):

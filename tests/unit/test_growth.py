@@ -160,10 +160,10 @@ def _calls_of(
 
 
 def test_drivers_are_looked_for_once_a_process(fleets: list[Fleet], capfd: pytest.CaptureFixture[str]) -> None:
-    registry._installed.cache_clear()
+    registry._read.cache_clear()
     fleets[2].run("ls", silent=True)
     fleets[2].run("plan", "-f", str(fleets[2].inventory))
-    assert registry._installed.cache_info().misses == 1
+    assert registry._read.cache_info().misses == 1
 
 
 def _counted(fleet: Fleet, words: list[str], silent: bool, code: int) -> int:

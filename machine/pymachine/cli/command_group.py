@@ -47,18 +47,20 @@ class CommandGroup(click.Group):
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, without importing any."""
-        limit = formatter.width - 6 - max(map(len, self.summaries))
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _short(summary, limit)) for name, summary in self.summaries.items()])
+        write_commands(formatter, "Commands", self.summaries)
 
     @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands, without importing any, and the options."""
         from click.shell_completion import CompletionItem
 
-        found = [name for name in self.summaries if name.startswith(incomplete)]
-        offered = [CompletionItem(name, help=_short(self.summaries[name], COMPLETION_LIMIT)) for name in found]
+        begun = self.summaries_of(incomplete).items()
+        offered = [CompletionItem(name, help=_short(summary, COMPLETION_LIMIT)) for name, summary in begun]
         return offered + click.Command.shell_complete(self, ctx, incomplete)
+
+    def summaries_of(self, start: str) -> Mapping[str, str]:
+        """Return the commands whose names begin like this, with the first sentence of their helps."""
+        return {name: summary for name, summary in self.summaries.items() if name.startswith(start)}
 
 
 def group(package: str, summaries: Mapping[str, str]) -> Callable[[Callable[[], None]], CommandGroup]:
@@ -77,6 +79,13 @@ def group(package: str, summaries: Mapping[str, str]) -> Callable[[Callable[[], 
         )  # fmt: skip
 
     return decorate
+
+
+def write_commands(formatter: click.HelpFormatter, title: str, summaries: Mapping[str, str]) -> None:
+    """Write a section of commands, each with as much of its summary as there is room for."""
+    limit = formatter.width - 6 - max(map(len, summaries))
+    with formatter.section(title):
+        formatter.write_dl([(name, _short(summary, limit)) for name, summary in summaries.items()])
 
 
 def _short(summary: str, limit: int) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pymachine.cli.quick_status import Silence
 
 COMPLETION = "_PYMACHINE_COMPLETE"  # set by the shell that asks what can come next
+METADATA = (".dist-info", "egg-info")  # how folders of packages' metadata end
+DISTRIBUTION = "pymachine_docker-"  # how ours begins, whose commands are in help.txt
 DEFAULT = "default"
 HELP_WIDTH = 80  # columns; click writes help no wider, and help.txt is what it writes
 PROGRESS = ("auto", "plain", "json", "none")
@@ -70,7 +72,7 @@ def _about(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> "str |
         from pymachine import __version__
 
         return None if "--help" in options else f"pymachine {__version__}\n"
-    if _columns(environ) < HELP_WIDTH:
+    if _columns(environ) < HELP_WIDTH or _may_have_added_commands(sys.path):
         return None
     with open(f"{os.path.dirname(__file__)}/help.txt", encoding="utf-8") as file:  # noqa: PTH120, PTH123
         return file.read()
@@ -89,6 +91,35 @@ def _columns(environ: "Mapping[str, str]") -> int:
         except (AssertionError, ValueError, OSError):
             columns = 0
     return columns or HELP_WIDTH
+
+
+def _may_have_added_commands(path: "list[str]") -> bool:
+    """Whether a package besides ours may add commands, which help.txt does not have.
+
+    ``importlib.metadata`` knows, and costs more than the answer. This looks for the group's name in the files that it
+    would read, so the full command line is asked too often rather than not at all.
+    """
+    for folder in path:
+        try:
+            names = os.listdir(folder or ".")  # noqa: PTH208
+        except FileNotFoundError:
+            continue
+        except OSError:  # an archive, say
+            return True
+        if any(_names_group(f"{folder or '.'}/{name}") for name in names if name.lower().endswith(METADATA)):
+            return True
+    return False
+
+
+def _names_group(folder: str) -> bool:
+    """Whether the metadata of another distribution name the group of entry points for commands."""
+    if folder.rpartition("/")[2].startswith(DISTRIBUTION):
+        return False
+    try:
+        with open(f"{folder}/entry_points.txt", "rb") as file:  # noqa: PTH123
+            return b"pymachine.commands" in file.read()
+    except OSError:
+        return False
 
 
 def _folder(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> str:

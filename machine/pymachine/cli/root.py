@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
 from pymachine import __version__
+from pymachine.cli import added_commands
 from pymachine.cli.app import App
-from pymachine.cli.command_group import CommandGroup
+from pymachine.cli.command_group import CommandGroup, write_commands
 from pymachine.cli.dependencies import Wiring
 from pymachine.cli.errors import conclude
 from pymachine.cli.options import GLOBAL_OPTIONS, with_options
@@ -70,7 +71,36 @@ ELSEWHERE = {
 
 
 class Commands(CommandGroup):
-    """All commands; a word that is none of them is told what comes near."""
+    """All commands: ours, then those that drivers add; a word that is none of them is told what comes near.
+
+    Entry points are looked for where a word is not a command of ours, and for a list of all commands.
+    """
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, ours first."""
+        return [*super().list_commands(ctx), *added_commands.names(besides=COMMANDS)]
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command. Raises ``CommandMissing`` for one that a driver adds and that is broken."""
+        ours = super().get_command(ctx, cmd_name)
+        if ours is not None:
+            return ours
+        return added_commands.find(cmd_name) if ctx.resilient_parsing else added_commands.load(cmd_name)
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of our commands, and of those that drivers add."""
+        super().format_commands(ctx, formatter)
+        added = added_commands.summaries(besides=COMMANDS)
+        if added:
+            write_commands(formatter, "Commands of drivers", added)
+
+    @override
+    def summaries_of(self, start: str) -> Mapping[str, str]:
+        """Return the commands whose names begin like this, with the first sentence of their helps."""
+        return {**super().summaries_of(start), **added_commands.summaries(start, besides=COMMANDS)}
 
     @override
     def resolve_command(
@@ -78,16 +108,18 @@ class Commands(CommandGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; say what comes near where there is none."""
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            raise _unknown(args[0])
+            added = added_commands.names(besides=COMMANDS)
+            if args[0] not in added:
+                raise _unknown(args[0], [*COMMANDS, *added])
         return super().resolve_command(ctx, args)
 
 
-def _unknown(word: str) -> Exception:
+def _unknown(word: str, known: Sequence[str]) -> Exception:
     import difflib
 
     from pymachine.errors import UsageFault
 
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    near = difflib.get_close_matches(word, known, n=1)
     hint = ELSEWHERE.get(word) or (f"did you mean {near[0]}?" if near else "`pymachine --help` lists the commands")
     return UsageFault(f"no command {word!r}", hint=hint)
 
