@@ -23,10 +23,10 @@ from pymachine.store.errors import translated
 from pymachine.store.folder import make_private
 from pymachine.store.memory_copy import IN_MEMORY
 from pymachine.store.schema import SSH_FILES
+from pymachine.transport import keepalive
 from pymachine.transport.proxy import program_words
 
 CONNECT_DEADLINE = 20  # seconds
-ALIVE_INTERVAL = 15  # seconds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 
@@ -171,7 +171,7 @@ def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str
         # A command of the user's own configuration would stand in the way of the one that is given here, and of scp.
         ("RemoteCommand", "none"),
         ("ConnectTimeout", CONNECT_DEADLINE),
-        ("ServerAliveInterval", ALIVE_INTERVAL),
+        ("ServerAliveInterval", keepalive.INTERVAL),
         ("HostName", address.host.replace("%", "%%") if word != address.host else None),
         ("Port", address.port),
         ("User", address.user),

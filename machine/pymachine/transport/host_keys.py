@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -38,19 +39,27 @@ class PublicKey:
         return "SHA256:" + digest.rstrip("=")
 
 
+class KeySource(StrEnum):
+    """Where a host key is known from, in the words of a message."""
+
+    GIVEN = "expected"
+    KNOWN_HOSTS = "in known_hosts"
+    OPENSSH = "accepted by ssh"
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What host key is acceptable.
 
     No ``fingerprints``: any key, pinned on first contact. ``kinds`` are the key types to ask for first; none where
-    only a fingerprint is known. ``source`` says in messages where the expectation comes from. Without
+    only a fingerprint is known. ``source`` is where the expectation comes from. Without
     ``first_contact`` a key that nothing is known of is refused.
     """
 
     fingerprints: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
     revoked: frozenset[str] = frozenset()
-    source: str = "expected"
+    source: KeySource = KeySource.GIVEN
     first_contact: bool = True
 
     def accepts(self, key: PublicKey) -> bool:
@@ -95,7 +104,7 @@ def expected_from(files: Iterable[Path], host: str, port: int) -> Expected:
         elif not entry.marker:
             keys.append(entry.key)
     kinds = tuple(dict.fromkeys(key.kind for key in keys))
-    return Expected(frozenset(key.fingerprint for key in keys), kinds, frozenset(revoked), "in known_hosts")
+    return Expected(frozenset(key.fingerprint for key in keys), kinds, frozenset(revoked), KeySource.KNOWN_HOSTS)
 
 
 def has_authority(files: Iterable[Path], host: str, port: int) -> bool:

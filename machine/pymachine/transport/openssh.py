@@ -16,7 +16,7 @@ from pathlib import Path
 from pymachine.clock import Deadline
 from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.transport.carrier import SessionRefused, TunnelRefused
-from pymachine.transport.host_keys import Expected, PublicKey, keys_in
+from pymachine.transport.host_keys import Expected, KeySource, PublicKey, keys_in
 from pymachine.transport.mux import MuxClient, MuxFault, readable
 from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, KeyRules, config_text, program_text
 from pymachine.transport.openssh_process import (
@@ -122,7 +122,7 @@ class OpenSsh:
         if used is None:
             raise Unreachable(f"`ssh` did not say which host key {self._target.where} has")
         kind, fingerprint = used
-        return self._expected_key(Expected(frozenset({fingerprint}), (kind,), source="accepted by ssh"), deadline)
+        return self._expected_key(Expected(frozenset({fingerprint}), (kind,), source=KeySource.OPENSSH), deadline)
 
     def _expected_key(self, expected: Expected, deadline: Deadline) -> PublicKey:
         """Return the host's key if it is one of those that are expected, seen in a handshake that goes no further."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pymachine.errors import UsageFault
+from pymachine.transport import keepalive
 from pymachine.transport.proxy import program_words
 from pymachine.transport.session import Target
 
-ALIVE_INTERVAL = 15  # seconds
 KEY_NAME = "pymachine-host"  # by which the host stands in the files of keys that we write
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 
@@ -163,7 +163,7 @@ def _shared(target: Target) -> Settings:
     yield "Tunnel", "no"
     yield "AddKeysToAgent", "no"
     yield "ControlPath", "none"
-    yield "ServerAliveInterval", ALIVE_INTERVAL
+    yield "ServerAliveInterval", keepalive.INTERVAL
 
 
 def _settings(target: Target, files: Files, hops: int) -> Settings:

@@ -16,15 +16,14 @@ from pymachine.addresses import place
 from pymachine.clock import Deadline
 from pymachine.errors import HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.events import Asker
+from pymachine.transport import keepalive
 from pymachine.transport.auth import agent_keys, log_in
 from pymachine.transport.dial import dial
-from pymachine.transport.host_keys import Expected, PublicKey
+from pymachine.transport.host_keys import Expected, KeySource, PublicKey
 from pymachine.transport.keys import KeyChoice, KeyRing, public_key
 from pymachine.transport.negotiation import Algorithm, NegotiatedSession, lacks_of, no_common
 from pymachine.transport.paramiko_errors import quieten, vendor_errors
 from pymachine.transport.proxy import ProgramSocket, program_words
-
-KEEPALIVE = 15  # seconds
 
 _ED25519 = ("ssh-ed25519",)
 _ECDSA = ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
@@ -81,7 +80,7 @@ def open_session(target: Target, around: Circumstances, via: paramiko.Transport 
     except BaseException:
         session.close()
         raise
-    session.set_keepalive(KEEPALIVE)
+    session.set_keepalive(keepalive.INTERVAL)
     return session
 
 
@@ -245,7 +244,7 @@ def mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
 
 def _way_out(target: Target, shown: PublicKey) -> str:
     warning = "the connection may be intercepted; if the host was reinstalled"
-    if target.expected.source == "in known_hosts":
+    if target.expected.source is KeySource.KNOWN_HOSTS:
         name = target.host if target.port == 22 else f"[{target.host}]:{target.port}"
         return f"{warning}: ssh-keygen -R '{name}'"
     return f"{warning}, give the new key: --ssh-host-key {shown.fingerprint}"
