@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pymachine.tls.subject_names import general_name
+
 HOME = "/home/ann/.docker/machine"  # where the store was when its paths were written
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 LIFE = timedelta(days=1080)
@@ -37,8 +39,9 @@ def _named(organization: str) -> x509.Name:
 
 
 def certificate(
-    number: int, organization: str, *, usage: Any = None, sans: tuple[str, ...] = (), life: timedelta = LIFE
-) -> bytes:
+    number: int, organization: str, *, usage: Any = None, sans: tuple[str, ...] = (), life: timedelta = LIFE,
+    began: datetime = BEGAN,
+) -> bytes:  # fmt: skip
     """A certificate with key ``number``, signed with key 0; the authority itself where that is the key.
 
     docker-machine's have an organization and no common name, and no key identifiers.
@@ -46,7 +49,7 @@ def certificate(
     built = (
         x509.CertificateBuilder().subject_name(_named(organization)).issuer_name(_named("ann"))
         .public_key(key(number).public_key()).serial_number(x509.random_serial_number())
-        .not_valid_before(BEGAN).not_valid_after(BEGAN + life)
+        .not_valid_before(began).not_valid_after(began + life)
     )  # fmt: skip
     built = built.add_extension(x509.BasicConstraints(ca=number == 0, path_length=None), critical=True)
     built = built.add_extension(
@@ -60,7 +63,7 @@ def certificate(
     if usage:
         built = built.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     if sans:
-        names = x509.SubjectAlternativeName([x509.DNSName(san) for san in sans])
+        names = x509.SubjectAlternativeName([general_name(san) for san in sans])
         built = built.add_extension(names, critical=False)
     return built.sign(key(0), SHA256()).public_bytes(Encoding.PEM)
 
@@ -72,13 +75,15 @@ class TheirStore:
     folder: Path
     home: str = HOME
     engine: Mapping[str, Any] = field(default_factory=dict)
+    began: datetime = BEGAN
+    sans: tuple[str, ...] = ("localhost",)
 
     def certs(self, *, life: timedelta = LIFE) -> dict[str, bytes]:
         """Write the authority and the client's certificate, and return all that there is."""
         files = {
-            "ca.pem": certificate(0, "ann", life=life),
+            "ca.pem": certificate(0, "ann", life=life, began=self.began),
             "ca-key.pem": key_file(0),
-            "cert.pem": certificate(1, "ann.<bootstrap>", usage=ExtendedKeyUsageOID.CLIENT_AUTH),
+            "cert.pem": certificate(1, "ann.<bootstrap>", usage=ExtendedKeyUsageOID.CLIENT_AUTH, began=self.began),
             "key.pem": key_file(1),
         }
         self.write("certs", files)
@@ -94,7 +99,8 @@ class TheirStore:
         folder = f"machines/{name}"
         files = self.certs()
         mine = {file: files[file] for file in ("ca.pem", "cert.pem", "key.pem")}
-        server = certificate(2, f"ann.{name}", usage=ExtendedKeyUsageOID.SERVER_AUTH, sans=("localhost",))
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        server = certificate(2, f"ann.{name}", usage=usage, sans=self.sans, began=self.began)
         self.write(folder, {**mine, "server.pem": server, "server-key.pem": key_file(2), "id_rsa": key_file(3)})
         self.config(name, CONFIGS[version](self, name, driver, {**base, **raw}))
         return self.folder / folder

@@ -6,11 +6,11 @@ import click
 
 from pymachine import shell
 from pymachine.cli.app import App
+from pymachine.cli.login import with_login
 from pymachine.cli.lookup import one
 from pymachine.cli.options import command, complete_names
 from pymachine.cli.programs import become
 from pymachine.errors import UsageFault
-from pymachine.store.client_files import located
 
 
 @command()
@@ -29,7 +29,7 @@ def scp(app: App, /, places: tuple[str, ...], **flags: bool) -> None:
     names = list(dict.fromkeys(end.machine for end in ends if end.machine is not None))
     if not names:
         raise UsageFault("scp needs a machine at one end", hint="write NAME:PATH for a path on a machine")
-    machines = {name: located(app.store, one(app, name)) for name in names}
+    machines = {name: with_login(app, one(app, name)) for name in names}
     ends = [shell.CopyEnd(end.path, machines[end.machine].name, end.user) if end.machine else end for end in ends]
     config = shell.write_ssh_config(app.folder, list({m.name: m for m in machines.values()}.values()))
     letters = {"recursive": "-r", "quiet": "-q", "preserve": "-p"}

@@ -11,12 +11,12 @@ import click
 
 from pymachine import shell
 from pymachine.cli.app import App
+from pymachine.cli.login import with_login
 from pymachine.cli.lookup import one
 from pymachine.cli.options import NAME, command
 from pymachine.cli.programs import ARGUMENTS, INSTALL, become
 from pymachine.errors import PymachineError
 from pymachine.model import Machine
-from pymachine.store.client_files import located
 
 RUN_DEADLINE = 86_400.0
 
@@ -31,7 +31,7 @@ def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
     The arguments are ssh's: options of ssh come first, -- ends them, and the words of the command are joined by
     blanks for the shell over there.
     """
-    machine = located(app.store, one(app, name))
+    machine = with_login(app, one(app, name))
     config = shell.write_ssh_config(app.folder, [machine])
     if shutil.which("ssh") is None:
         return _without_ssh(app, machine, arguments)
