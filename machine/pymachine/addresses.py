@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pymachine.errors import UsageFault
+from pymachine.errors import UsageFault, ValueFault
 
 SSH_PORT = 22
 
@@ -49,7 +49,7 @@ def place(host: str, port: int) -> str:
 def check_host(text: str) -> str:
     """Return an IPv4 or IPv6 literal (brackets taken off), a DNS name or an alias of the SSH configuration.
 
-    Raises ``UsageFault``.
+    Raises ``ValueFault``.
     """
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if ":" in host:
@@ -64,16 +64,16 @@ def check_host(text: str) -> str:
 
 
 def check_user(text: str) -> str:
-    """Return the account name. Raises ``UsageFault``."""
+    """Return the account name. Raises ``ValueFault``."""
     if not _USER.fullmatch(text):
-        raise UsageFault(f"{text!r} cannot be a user name", hint="give the account's name alone, such as admin")
+        raise ValueFault(text, "cannot be a user name", hint="give the account's name alone, such as admin")
     return text
 
 
 def check_port(port: int, what: str = "port") -> int:
-    """Return the port. Raises ``UsageFault`` outside 1–65535; ``what`` names it in the message."""
+    """Return the port. Raises ``ValueFault`` outside 1–65535; ``what`` names it in the message."""
     if not 1 <= port <= 65535:
-        raise UsageFault(f"{what} {port} is out of range", hint="give a number from 1 to 65535")
+        raise ValueFault(None, f"{what} {port} is out of range", hint="give a number from 1 to 65535")
     return port
 
 
@@ -124,4 +124,4 @@ def _checked_ipv6(host: str, text: str) -> str:
 
 
 def _refuse(text: str, hint: str) -> NoReturn:
-    raise UsageFault(f"{text!r} is not a host", hint=hint)
+    raise ValueFault(text, "is not a host", hint=hint)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.documents import to_document
-from pymachine.redaction import HIDDEN, redacted
+from pymachine.options.values import HIDDEN
+from pymachine.redaction import redacted
 
 _LIMIT = 60  # characters of a value
 _SHARED = 12  # characters before the first that differs, where a long text is cut

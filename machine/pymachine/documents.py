@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
-from functools import cache
 from pathlib import PurePath
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast
+
+from pymachine.type_hints import Hint, HintForm, hints_of
 
 T = TypeVar("T")
 
 SHOWN = 60  # characters of a value that does not fit
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-_MAPPINGS = (dict, Mapping, MutableMapping)
 
 
 def to_document(value: Any) -> Any:
@@ -42,7 +41,7 @@ def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
 
 def _built(kind: type[T], document: Any, path: str) -> T:
     _demand(isinstance(document, Mapping), "an object", document, path)
-    hints = _hints(cast(Any, kind))  # a class is hashable, which its metaclass hides from type checkers
+    hints = hints_of(cast(Any, kind))  # a class is hashable, which its metaclass hides from type checkers
     known = {
         key: _value(hints[key], item, f"{path}.{key}" if path else key)
         for key, item in document.items()
@@ -60,48 +59,47 @@ def _is_required(f: Field[Any]) -> bool:
     return f.default is MISSING and f.default_factory is MISSING
 
 
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _value(hint: Hint, item: Any, path: str) -> Any:
+    match hint.form:
+        case HintForm.UNION:
+            return _of_union(hint, item, path)
+        case HintForm.LITERAL:
+            _demand(item in hint.values, f"one of {', '.join(map(repr, hint.values))}", item, path)
+            return item
+        case HintForm.SEQUENCE:
+            return hint.of(_parts(hint.parts[0], item, path))
+        case HintForm.MAPPING:
+            return _mapping(hint.parts[0], item, path)
+    return _instance(hint.of, item, path)
 
 
-def _value(hint: Any, item: Any, path: str) -> Any:
-    origin = get_origin(hint)
-    if origin in (Union, UnionType):
-        return _of_union(get_args(hint), item, path)
-    if origin is Literal:
-        _demand(item in get_args(hint), f"one of {', '.join(map(repr, get_args(hint)))}", item, path)
-        return item
-    if origin in (tuple, list, frozenset):
-        return origin(_parts(get_args(hint)[0], item, path))
-    if origin in _MAPPINGS:
-        return _mapping(get_args(hint)[1], item, path)
-    if is_dataclass(hint) and isinstance(hint, type):
-        return _built(hint, item, path)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(item)
-    return _plain(hint, item, path)
+def _instance(kind: Any, item: Any, path: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _built(kind, item, path)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(item)
+    return _plain(kind, item, path)
 
 
-def _of_union(kinds: tuple[Any, ...], item: Any, path: str) -> Any:
+def _of_union(hint: Hint, item: Any, path: str) -> Any:
     """Take the first kind that fits. Raises what the last one raised."""
-    if item is None and NoneType in kinds:
+    if item is None and hint.optional:
         return None
-    rest = [kind for kind in kinds if kind is not NoneType]
-    for kind in rest[:-1]:
+    *others, last = hint.parts
+    for kind in others:
         try:
             return _value(kind, item, path)
         except (TypeError, ValueError):
             continue
-    return _value(rest[-1], item, path)
+    return _value(last, item, path)
 
 
-def _parts(hint: Any, item: Any, path: str) -> list[Any]:
+def _parts(hint: Hint, item: Any, path: str) -> list[Any]:
     _demand(isinstance(item, list | tuple), "a list", item, path)
     return [_value(hint, part, f"{path}[{number}]") for number, part in enumerate(item)]
 
 
-def _mapping(hint: Any, item: Any, path: str) -> dict[str, Any]:
+def _mapping(hint: Hint, item: Any, path: str) -> dict[str, Any]:
     _demand(isinstance(item, Mapping), "an object", item, path)
     return {key: _value(hint, part, f"{path}.{key}") for key, part in item.items()}
 

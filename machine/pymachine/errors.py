@@ -4,6 +4,7 @@
 
     PymachineError                  1   failed
     ├── UsageFault                  2   the command or an option was wrong
+    │   └── ValueFault              2   a value that an option or key cannot have
     ├── CheckFailed                 3   refused before anything was made
     ├── NoSuchMachine               4
     ├── SeveralFailed               5   some of several machines failed
@@ -57,6 +58,33 @@ class UsageFault(PymachineError):
     """The command line, an option or a file given by the user is wrong."""
 
     exit_code = 2
+
+
+class ValueFault(UsageFault):
+    """A value that cannot be used. What it was given as, a flag or a key of a file, knows the edge, which names it.
+
+    ``value`` is the text that is wrong, None where it is not a text or may be secret. ``problem`` stands behind it:
+    "is not a valid URL". ``field`` is the field of ``EngineSpec`` that it is for, empty for a value alone, and
+    ``index`` its place in the field's list, None for a single value or the list as a whole.
+    """
+
+    def __init__(
+        self, value: str | None, problem: str, *, hint: str | None = None, field: str = "", index: int | None = None
+    ) -> None:
+        self.value = value
+        self.problem = problem
+        self.field = field
+        self.index = index
+        super().__init__(self.worded(f"engine option {field}" if field else ""), hint=hint)
+
+    def of(self, field: str, index: int | None = None) -> ValueFault:
+        """Return the same of a field, and of a place in its list."""
+        return ValueFault(self.value, self.problem, hint=self.hint, field=field, index=index)
+
+    def worded(self, name: str, value: str | None = None) -> str:
+        """Return the message with the ``name`` of what the value was given as, and the value as it is to be shown."""
+        shown = "" if self.value is None else f"{repr(self.value) if value is None else value} "
+        return (f"{name}: " if name else "") + shown + self.problem
 
 
 class CheckFailed(PymachineError):

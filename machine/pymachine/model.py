@@ -9,10 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pymachine.errors import UsageFault
+from pymachine.errors import ValueFault
+from pymachine.options.engine import ENGINE_PORT as ENGINE_PORT
+from pymachine.options.engine import EngineSpec as EngineSpec  # a field of the record
 
 SCHEMA = 1
-ENGINE_PORT = 2376
 
 # One DNS label: letters, digits and inner hyphens (RFC 1123). Underscores are left out on purpose:
 # the name becomes the host name and a name in the certificate.
@@ -23,18 +24,20 @@ NAME_LIMIT = 63  # Linux takes 64 bytes; 63 keeps a name usable as one DNS label
 def check_name(name: str) -> str:
     """Return the machine name if it can serve as host name, certificate name and folder name.
 
-    Raises ``UsageFault`` otherwise.
+    Raises ``ValueFault`` otherwise.
     """
     if not name:
-        raise UsageFault("a machine name must not be empty", hint="give a name such as node1")
+        raise ValueFault(None, "a machine name must not be empty", hint="give a name such as node1")
     if len(name) > NAME_LIMIT:
-        raise UsageFault(
+        raise ValueFault(
+            None,
             f"machine name {name[:20]}… has {len(name)} characters, {NAME_LIMIT} are allowed",
             hint="choose a shorter name",
         )
     if not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise UsageFault(
-            f"{name!r} cannot be a machine name",
+        raise ValueFault(
+            name,
+            "cannot be a machine name",
             hint="use letters, digits, hyphens and dots; each part begins and ends with a letter or digit",
         )
     return name
@@ -99,35 +102,6 @@ class Endpoint:
         """The address for DOCKER_HOST; IPv6 literals are bracketed."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """What the user wants of the engine.
-
-    ``install`` is ``auto``, ``docker``, ``distro``, ``none``, an ``https://`` URL of an install script, or
-    ``script:<name>`` for a local one whose text is in ``install_script``. ``opts`` are daemon options as
-    docker-machine takes them (``log-driver=none``). ``config`` is a daemon.json to merge.
-    """
-
-    install: str = "auto"
-    install_script: str | None = None
-    version: str | None = None
-    channel: str = "stable"
-    repo_url: str | None = None
-    port: int = ENGINE_PORT
-    opts: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    insecure_registries: tuple[str, ...] = ()
-    registry_mirrors: tuple[str, ...] = ()
-    storage_driver: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    http_proxy: str | None = None
-    https_proxy: str | None = None
-    no_proxy: tuple[str, ...] = ()
-    sans: tuple[str, ...] = ()
-    set_hostname: bool | None = None  # None: only where the engine is not there yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from pymachine.documents import to_document
+from pymachine.options.values import HIDDEN, hidden_user
 
-HIDDEN = "***"
 # What stands before the address in a URL: a name, a password or a token, also a password that is not escaped.
 _USER = re.compile(r"(?<=://)(?:[^/?#\s]+|[^/?#\s@:]*:(?!\d+[/?#])\S+)@")
 _PASSWORD = re.compile(r"(?<=://)[^/?#\s@:]*:[^/?#\s]+@")
@@ -27,12 +27,6 @@ def hidden_in_url(text: str) -> str:
 def hidden_password(text: str) -> str:
     """Return a text of any kind with names and passwords in URLs hidden; a name without a password stays."""
     return _PASSWORD.sub(f"{HIDDEN}@", text)
-
-
-def hidden_user(text: str) -> str:
-    """Return a text that was to be a URL without all that stands before its last ``@``."""
-    before, at, place = text.rpartition("@")
-    return f"{HIDDEN}@{place}" if before and at else text
 
 
 def hidden_value(pair: str) -> str:

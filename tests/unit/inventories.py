@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from pymachine.driver import option, refused
-from pymachine.errors import DriverMissing, PymachineError, UsageFault
+from pymachine.errors import DriverMissing, PymachineError, ValueFault
 from pymachine.fleet.inventory import Fleet, Inventory, InventoryFaults, SecretSource, Surroundings, YamlFile, load
 from pymachine.testing.fake_driver import FakeOptions
 from pymachine_ssh import SshOptions
@@ -55,7 +55,7 @@ class Files:
 
     def read(self, path: str) -> str:
         if path not in self.texts:
-            raise UsageFault(f"{path}: no such file")
+            raise ValueFault(path, "cannot be read: no such file")
         return self.texts[path]
 
 

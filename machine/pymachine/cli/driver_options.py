@@ -4,66 +4,46 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass
+from typing import Any
 
 import click
 
 from pymachine.errors import DriverError, UsageFault
+from pymachine.options.fields import OptionField, option_fields
+from pymachine.type_hints import OptionShape
 
 PREFIX = "driver_option_"
 
 
 @dataclass(frozen=True, slots=True)
 class DriverOption:
-    """One field of a driver's options: its flags, the variable that sets it, and the kind of its value."""
+    """One of a driver's options on the command line."""
 
-    field: Field[Any]
+    field: OptionField
     kind: click.ParamType[Any]
-    multiple: bool
 
     @property
-    def name(self) -> str:
-        """The field's name."""
-        return self.field.name
-
-    @property
-    def flag(self) -> str:
-        """The flag it is named by in messages."""
-        return self.field.metadata.get("flag") or "--" + self.name.replace("_", "-")
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """All its flags, the driver's own first."""
-        return (self.flag, *self.field.metadata.get("aliases", ()))
-
-    @property
-    def required(self) -> bool:
-        """Whether it must be given."""
-        return bool(self.field.metadata.get("required"))
-
-    @property
-    def refused(self) -> str | None:
-        """Why the driver does not follow this flag of another tool, if so."""
-        return self.field.metadata.get("refused")
+    def multiple(self) -> bool:
+        """Whether it may be given several times."""
+        return self.field.shape.many
 
     def parameter(self) -> click.Option:
         """Return the option for click. Nothing given stays None: the dataclass knows the default."""
         is_flag = isinstance(self.kind, click.types.BoolParamType)
         settings: dict[str, Any] = (
-            {"is_flag": True} if is_flag else {"type": self.kind, "metavar": self.field.metadata.get("metavar")}
+            {"is_flag": True} if is_flag else {"type": self.kind, "metavar": self.field.metavar}
         )
         return click.Option(
-            [PREFIX + self.name, *(self._switch(flag) if is_flag else flag for flag in self.flags)],
-            multiple=self.multiple, default=None, help=self._help(), hidden=self.refused is not None, **settings,
+            [PREFIX + self.field.name, *(self._switch(flag) if is_flag else flag for flag in self.field.flags)],
+            multiple=self.multiple, default=None, help=self._help(), hidden=bool(self.field.refused), **settings,
         )  # fmt: skip
 
     def value(self, given: object, extra: Sequence[str], environ: Mapping[str, str]) -> object:
         """Return the value: given as an option, through --driver-opt, or by its variable; None for nothing."""
         texts = list(extra) or _from_variable(self, environ)
-        if self.refused is not None and (texts or given is not None):
-            raise UsageFault(f"{self.flag} is not taken", hint=self.refused)
+        if self.field.refused is not None and (texts or given is not None):
+            raise UsageFault(f"{self.field.flag} is not taken", hint=self.field.refused)
         if given not in (None, ()):
             return given
         if not texts:
@@ -75,35 +55,40 @@ class DriverOption:
         try:
             return self.kind.convert(text, None, None)
         except click.BadParameter as error:
-            env = self.field.metadata.get("env")
-            hint = f"look at {self.flag}, --driver-opt" + (f" and {env}, which sets it" if env else "")
-            raise UsageFault(f"{self.flag}: {error.message.rstrip('.')}", hint=hint) from None
+            flag, env = self.field.flag, ", ".join(self.field.env)
+            hint = f"look at {flag}, --driver-opt" + (f" and {env}, which sets it" if env else "")
+            raise UsageFault(f"{flag}: {error.message.rstrip('.')}", hint=hint) from None
 
     def _switch(self, flag: str) -> str:
         return f"{flag}/--no-{flag.removeprefix('--')}"
 
     def _help(self) -> str:
-        text = str(self.field.metadata.get("help", ""))
-        env = self.field.metadata.get("env")
-        default = self.field.default
+        text, env, default = self.field.help, ", ".join(self.field.env), self.field.default
         # False is seen by the flag itself; the empty ones mean that something else decides, which the text says.
         shown = ", ".join(default) if isinstance(default, tuple) else default
         notes = [f"default: {shown}"] if default not in (None, "", (), False, MISSING) else []
         notes += [f"env: {env}"] if env else []
-        notes += ["required"] if self.required else []
+        notes += ["required"] if self.field.required else []
         return f"{text}  [{'; '.join(notes)}]" if notes else text
 
 
 def driver_options(kind: type) -> list[DriverOption]:
     """Return the options of a driver's dataclass, in its order."""
-    hints = get_type_hints(kind)
-    return [_option(field, hints[field.name]) for field in fields(kind) if field.init]
+    return [DriverOption(field, click_type(field.shape)) for field in option_fields(kind)]
+
+
+def click_type(shape: OptionShape) -> click.ParamType[Any]:
+    """Return the type that click reads a value as, or each of several."""
+    if shape.choices:
+        return click.Choice(shape.choices)
+    kinds: dict[Any, click.ParamType[Any]] = {bool: click.BOOL, int: click.INT, float: click.FLOAT}
+    return kinds.get(shape.of, click.STRING)
 
 
 def check_flags(driver: str, options: Sequence[DriverOption], taken: Sequence[str]) -> None:
     """Raise ``DriverError`` if a driver's flag is one of pymachine's own."""
     for option in options:
-        for flag in option.flags:
+        for flag in option.field.flags:
             if flag in taken:
                 raise DriverError(
                     f"driver {driver!r} has an option {flag}, which is pymachine's own", hint="tell its author"
@@ -116,8 +101,9 @@ def options_instance(
     """Return the driver's options from click's values and from ``--driver-opt key=value``. Raises ``UsageFault``."""
     known = driver_options(kind)
     more = _extra(driver, known, extra)
-    values = {o.name: o.value(given.get(PREFIX + o.name), more.get(o.name, ()), environ) for o in known}
-    missing = [option for option in known if option.required and values[option.name] is None]
+    named = {option.field.name: option for option in known}
+    values = {name: o.value(given.get(PREFIX + name), more.get(name, ()), environ) for name, o in named.items()}
+    missing = [option.field for name, option in named.items() if option.field.required and values[name] is None]
     if missing:
         raise _missing(driver, missing)
     try:
@@ -126,22 +112,8 @@ def options_instance(
         raise DriverError(f"the options of driver {driver!r} are invalid: {error}") from error
 
 
-def _option(field: Field[Any], hint: Any) -> DriverOption:
-    if get_origin(hint) in (Union, UnionType):
-        hint = next(part for part in get_args(hint) if part is not NoneType)
-    if get_origin(hint) is tuple:
-        return DriverOption(field, _kind(get_args(hint)[0]), multiple=True)
-    return DriverOption(field, _kind(hint), multiple=False)
-
-
-def _kind(hint: Any) -> click.ParamType[Any]:
-    if get_origin(hint) is Literal:
-        return click.Choice([str(value) for value in get_args(hint)])
-    return {bool: click.BOOL, int: click.INT, float: click.FLOAT}.get(hint, click.STRING)
-
-
 def _from_variable(option: DriverOption, environ: Mapping[str, str]) -> list[str]:
-    text = environ.get(option.field.metadata.get("env") or "", "")
+    text = next(filter(None, (environ.get(name) for name in option.field.env)), "")
     if not text:
         return []
     return [part for part in text.split(",") if part] if option.multiple else [text]
@@ -149,7 +121,7 @@ def _from_variable(option: DriverOption, environ: Mapping[str, str]) -> list[str
 
 def _extra(driver: str, known: Sequence[DriverOption], pairs: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    names = [option.name for option in known]
+    names = [option.field.name for option in known]
     for pair in pairs:
         key, equals, value = pair.partition("=")
         name = key.removeprefix("--").replace("-", "_")
@@ -158,7 +130,7 @@ def _extra(driver: str, known: Sequence[DriverOption], pairs: Sequence[str]) -> 
                 f"--driver-opt {pair!r} is not of the form key=value", hint="write --driver-opt KEY=VALUE"
             )
         if name not in names:
-            followed = [option.name for option in known if option.refused is None]
+            followed = [option.field.name for option in known if option.field.refused is None]
             near = difflib.get_close_matches(name, followed, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(followed)}"
             raise UsageFault(f"driver {driver!r} has no option {key}", hint=hint)
@@ -166,8 +138,8 @@ def _extra(driver: str, known: Sequence[DriverOption], pairs: Sequence[str]) -> 
     return found
 
 
-def _missing(driver: str, options: Sequence[DriverOption]) -> UsageFault:
-    flags = [f"{option.flag} {option.field.metadata.get('metavar') or 'VALUE'}" for option in options]
-    envs = [env for option in options if (env := option.field.metadata.get("env"))]
+def _missing(driver: str, options: Sequence[OptionField]) -> UsageFault:
+    flags = [f"{option.flag} {option.metavar or 'VALUE'}" for option in options]
+    envs = [env for option in options for env in option.env]
     hint = f"give {' '.join(flags)}" + (f", or set {', '.join(envs)}" if envs else "")
     return UsageFault(f"driver {driver!r} needs {' and '.join(option.flag for option in options)}", hint=hint)

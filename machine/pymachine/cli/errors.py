@@ -17,7 +17,7 @@ from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.cli.outlets import fault, outlets
 from pymachine.cli.signals import stoppable
-from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault
+from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault, ValueFault
 from pymachine.printable import hanging, printable
 from pymachine.redaction import hidden_password
 from pymachine.store.folder import make_private
@@ -136,10 +136,20 @@ def _tell(error: PymachineError, app: App) -> int:
         _traced(error)
     failures = error.failures if isinstance(error, SeveralFailed) else {"": error}
     for name, failure in failures.items():
-        _line("error", f"{name}: {failure.message}" if name else failure.message)
+        message = _worded(failure)
+        _line("error", f"{name}: {message}" if name else message)
         if failure.hint:
             _line("hint", failure.hint)
     return error.exit_code
+
+
+def _worded(error: PymachineError) -> str:
+    """Return an error's message; one about an option of the engine names its flag."""
+    if not isinstance(error, ValueFault):
+        return error.message
+    from pymachine.cli.engine_options import as_flag
+
+    return as_flag(error)
 
 
 def _traced(error: Exception) -> None:

@@ -12,7 +12,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.output import note
-from pymachine.errors import PymachineError, UsageFault
+from pymachine.errors import PymachineError, UsageFault, ValueFault
 from pymachine.fleet.inventory import Inventory, SecretSource, Surroundings, YamlFile, load
 
 STANDARD_INPUT = "-"
@@ -115,14 +115,25 @@ class LocalPaths:
         return "it may not be executed: chmod +x it" if executable and not os.access(path, os.X_OK) else None
 
     def read(self, path: str) -> str:
-        """Return the text of a script. Raises ``UsageFault``."""
-        return _text(path, SCRIPT_LIMIT)
+        """Return the text of a script. Raises ``ValueFault``."""
+        try:
+            return _text(path, SCRIPT_LIMIT)
+        except _UnreadableText as why:
+            raise ValueFault(path, f"cannot be read: {why}") from None
 
 
 def secret_of(source: SecretSource, environ: Mapping[str, str], deadline: float = SECRET_DEADLINE) -> str:
     """Return a secret from its file or command, without the newline at its end. Raises ``PymachineError``."""
-    text = _text(source.path, SECRET_LIMIT) if source.path is not None else _printed(source, environ, deadline)
+    what = source.path if source.path is not None else f"the output of command {source.words[0]}"
+    try:
+        text = _text(source.path, SECRET_LIMIT) if source.path is not None else _printed(source, environ, deadline)
+    except _UnreadableText as why:
+        raise UsageFault(f"{what}: {why}") from None
     return text.removesuffix("\n").removesuffix("\r")
+
+
+class _UnreadableText(Exception):
+    """Why a file or output is not a text."""
 
 
 def _text(path: str, limit: int) -> str:
@@ -130,8 +141,8 @@ def _text(path: str, limit: int) -> str:
         with Path(path).open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise UsageFault(f"{path}: {(error.strerror or str(error)).lower()}") from None
-    return _decoded(data, limit, path)
+        raise _UnreadableText((error.strerror or str(error)).lower()) from None
+    return _decoded(data, limit)
 
 
 def _printed(source: SecretSource, environ: Mapping[str, str], deadline: float) -> str:
@@ -148,7 +159,7 @@ def _printed(source: SecretSource, environ: Mapping[str, str], deadline: float) 
         raise PymachineError(f"{name} cannot be run: {(error.strerror or str(error)).lower()}") from None
     if process.returncode:
         raise PymachineError(f"{name} ended with code {process.returncode}")
-    return _decoded(data, SECRET_LIMIT, f"the output of {name}")
+    return _decoded(data, SECRET_LIMIT)
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
@@ -159,10 +170,10 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
         raise
 
 
-def _decoded(data: bytes, limit: int, what: str) -> str:
+def _decoded(data: bytes, limit: int) -> str:
     if len(data) > limit:
-        raise UsageFault(f"{what}: longer than {limit >> 10} KiB")
+        raise _UnreadableText(f"longer than {limit >> 10} KiB")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise UsageFault(f"{what}: it is not text") from None
+        raise _UnreadableText("it is not text") from None

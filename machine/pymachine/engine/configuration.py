@@ -18,6 +18,7 @@ from pymachine.engine.daemon_config import (
     merge,
     parse_config,
     set_values,
+    shown,
     withdraw,
     without_old_labels,
 )
@@ -146,7 +147,10 @@ def _wanted(machine: Machine, theirs: Mapping[str, Any]) -> Config:
 
 def _refuse(facts: HostFacts, spec: EngineSpec, previous: Manifest | None, sides: _Sides) -> None:
     """Raise ``CheckFailed`` with every conflict between the host and what is asked for."""
-    found = [f"{facts.daemon_json_path}: {conflict}" for conflict in sides.merged.conflicts]
+    found = [
+        f"{facts.daemon_json_path}: {one.key} is {shown(one.present)} on the host, {shown(one.wanted)} is requested"
+        for one in sides.merged.conflicts
+    ]
     found += label_conflicts(sides.theirs.get("labels", []), sides.wanted.get("labels", []))
     found += network_conflicts(sides.wanted, sides.existing, facts.addresses)
     found += checks.port_conflicts(facts, spec.port, previous)

@@ -19,12 +19,21 @@ Config = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigConflict:
+    """A key of two configurations, inner ones joined by dots, that have different values of it."""
+
+    key: str
+    present: Any
+    wanted: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Merged:
-    """The outcome of a merge. ``conflicts`` are sentences; where there are any, ``config`` is of no use."""
+    """The outcome of a merge. Where there are ``conflicts``, ``config`` is of no use."""
 
     config: Config
     added: Config
-    conflicts: tuple[str, ...] = ()
+    conflicts: tuple[ConfigConflict, ...] = ()
 
 
 class _Twice(ValueError):
@@ -99,7 +108,7 @@ def merge(existing: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapp
     """
     base = without_old_labels(withdraw(existing, previous), wanted, previous)
     added: Config = {}
-    conflicts: list[str] = []
+    conflicts: list[ConfigConflict] = []
     united = _unite(base, wanted, previous, _Notes(added, conflicts))
     return Merged(_in_order_of(existing, united), added, tuple(conflicts))
 
@@ -128,7 +137,7 @@ class _Notes:
     """What a merge writes down at one place of the config, and what it found in the way."""
 
     added: Config
-    conflicts: list[str]
+    conflicts: list[ConfigConflict]
     path: tuple[str, ...] = ()
 
     def below(self, key: str) -> _Notes:
@@ -153,7 +162,7 @@ def _unite(base: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping
             united[key] = notes.added[key] = value
         elif there != value:
             where = ".".join((*notes.path, key))
-            notes.conflicts.append(f"{where} is {_shown(there)} on the host, {_shown(value)} is requested")
+            notes.conflicts.append(ConfigConflict(where, there, value))
     return united
 
 
@@ -178,7 +187,8 @@ def _in_order_of(existing: Mapping[str, Any], config: Config) -> Config:
     return ordered | config
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value of a configuration for a message."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:59] + "…"
 

@@ -7,13 +7,12 @@ that is not here may be one of a newer engine: dockerd itself validates the file
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from pymachine.errors import UsageFault
+from pymachine.errors import ValueFault
 from pymachine.options.values import check_registry, check_url
-from pymachine.redaction import hidden_user
 
 
 class ValueShape(Enum):
@@ -62,13 +61,13 @@ KEYS: Mapping[str, ValueShape] = {name: shape for shape, names in _NAMES.items()
 NUMBERS = frozenset(name for name, shape in KEYS.items() if shape is ValueShape.NUMBER)
 _NEAR = 0.8  # how like a known key another one has to be, to be taken for it: of five letters one may be wrong
 _CHECKS: Mapping[str, Callable[[str], str]] = {
-    "registry-mirrors": check_url("registry mirror", shown=hidden_user),
-    "insecure-registries": check_registry("insecure registry", hidden_user),
+    "registry-mirrors": check_url,
+    "insecure-registries": check_registry,
 }
 
 
 def check_keys(config: Mapping[str, Any]) -> None:
-    """Raise ``UsageFault`` for a key that is nearly a known one, and for a value that dockerd could not read.
+    """Raise ``ValueFault`` for a key that is nearly a known one, and for a value that dockerd could not read.
 
     None is a value that is not set, as dockerd has it.
     """
@@ -77,10 +76,17 @@ def check_keys(config: Mapping[str, Any]) -> None:
         if shape is None:
             _refuse_near(key)
         elif value is not None and not _FITS[shape](value):
-            raise UsageFault(f"key {key!r} of the daemon's configuration is not {shape.value}: {_shown(value)}")
+            raise ValueFault(None, f"key {key!r} of the daemon's configuration is not {shape.value}: {_shown(value)}")
         elif value is not None and key in _CHECKS:
-            for text in value:
-                _CHECKS[key](text)
+            _check_items(key, value)
+
+
+def _check_items(key: str, texts: Sequence[str]) -> None:
+    for text in texts:
+        try:
+            _CHECKS[key](text)
+        except ValueFault as fault:
+            raise ValueFault(None, f"{key}: {fault.message}", hint=fault.hint) from None
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
@@ -95,7 +101,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
 def _refuse_near(key: str) -> None:
     near = difflib.get_close_matches(key, KEYS, 1, _NEAR)
     if near:
-        raise UsageFault(f"dockerd knows no key {key!r}", hint=f"did you mean {near[0]}?")
+        raise ValueFault(None, f"dockerd knows no key {key!r}", hint=f"did you mean {near[0]}?")
 
 
 def _shown(value: Any) -> str:

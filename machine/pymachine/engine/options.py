@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from pymachine.engine.daemon_config import Config, merge, set_values
+from pymachine.engine.daemon_config import Config, merge, set_values, shown
 from pymachine.engine.daemon_keys import NUMBERS, check_keys
 from pymachine.engine.exec_start import SWITCHES
-from pymachine.errors import UsageFault
+from pymachine.errors import ValueFault
 from pymachine.model import EngineSpec
+from pymachine.options.engine import ENGINE_OPTIONS
 
 TLS_FOLDER = "/etc/docker/pymachine"
 ENVIRONMENT_FILE = f"{TLS_FOLDER}/environment"  # the daemon's variables; it goes with the folder
@@ -55,32 +58,51 @@ def key_of_flag(flag: str) -> str:
 def wanted_config(spec: EngineSpec, driver: str) -> Config:
     """Return everything the user asks for as one daemon.json, without the keys that make the engine listen.
 
-    Raises ``UsageFault`` for an option that cannot be read, a key or value that dockerd would not take, one that is
-    pymachine's own to set, or two that contradict each other.
+    Raises ``ValueFault``, with the field and the place in its list, for an option that cannot be read, a key or value
+    that dockerd would not take, one that is pymachine's own to set, or two that contradict each other.
     """
-    check_keys(spec.config)
-    wanted: Config = _strings_in_log_opts(set_values(spec.config))
-    for opt in spec.opts:
-        wanted = _with(wanted, _from_opt(opt), f"--engine-opt {opt}")
-    wanted = _with(wanted, _from_lists(spec), "the engine options")
-    if spec.storage_driver:
-        wanted = _with(wanted, {"storage-driver": spec.storage_driver}, "--engine-storage-driver")
-    check_keys(wanted)
-    if owned := sorted(OURS & wanted.keys()):
-        raise UsageFault(
-            f"engine option {owned[0]} is set by pymachine itself",
-            hint="choose the port with --engine-port; certificates are made by pymachine",
-        )
+    wanted: Config = {}
+    for field, index, value, read in _pieces(spec):
+        try:
+            wanted = _with(wanted, _checked(read(value)), value)
+        except ValueFault as fault:
+            raise fault.of(field, index) from None
     return _labelled(wanted, driver)
 
 
-def _from_lists(spec: EngineSpec) -> Config:
-    lists = {
-        "labels": spec.labels,
-        "insecure-registries": spec.insecure_registries,
-        "registry-mirrors": spec.registry_mirrors,
-    }
-    return {key: list(dict.fromkeys(values)) for key, values in lists.items() if values}
+def _pieces(spec: EngineSpec) -> Iterator[tuple[str, int | None, Any, Callable[[Any], Config]]]:
+    """Yield what goes into daemon.json item by item: the field, the place in its list, the value, and its reader."""
+    yield "config", None, spec.config, lambda config: _strings_in_log_opts(set_values(config))
+    for number, opt in enumerate(spec.opts):
+        yield "opts", number, opt, lambda opt: _strings_in_log_opts(_from_opt(opt))
+    for option in ENGINE_OPTIONS:
+        value, many = getattr(spec, option.name), option.shape.many
+        if option.daemon_key is None or value in (None, ()):
+            continue
+        for index, item in _numbered(value, many):
+            yield option.name, index, item, partial(_under, option.daemon_key, many)
+
+
+def _numbered(value: Any, many: bool) -> Iterator[tuple[int | None, Any]]:
+    if many:
+        yield from enumerate(value)
+    else:
+        yield None, value
+
+
+def _under(key: str, many: bool, item: Any) -> Config:
+    return {key: [item] if many else item}
+
+
+def _checked(config: Config) -> Config:
+    check_keys(config)
+    if owned := sorted(OURS & config.keys()):
+        raise ValueFault(
+            owned[0],
+            "is set by pymachine itself",
+            hint="the engine's port is an option of its own; certificates are made by pymachine",
+        )
+    return config
 
 
 def _labelled(wanted: Config, driver: str) -> Config:
@@ -91,10 +113,11 @@ def _labelled(wanted: Config, driver: str) -> Config:
     return {**wanted, "labels": labels}
 
 
-def _with(wanted: Config, more: Config, origin: str) -> Config:
+def _with(wanted: Config, more: Config, value: Any) -> Config:
     merged = merge(wanted, more, {})
     if merged.conflicts:
-        raise UsageFault(f"{origin} contradicts another engine option: {merged.conflicts[0]}")
+        first, text = merged.conflicts[0], value if isinstance(value, str) else None
+        raise ValueFault(text, f"contradicts another engine option: {first.key} is {shown(first.present)} there")
     return merged.config
 
 
@@ -102,11 +125,11 @@ def _from_opt(opt: str) -> Config:
     name, equals, value = opt.strip().lstrip("-").partition("=")
     name = _ALIASES.get(name, name)
     if not name or not name.replace("-", "").isalnum():
-        raise UsageFault(f"--engine-opt {opt!r} is not of the form flag=value")
+        raise ValueFault(opt, "is not of the form flag=value")
     if name in SWITCHES:
         return {name: _switch(opt, value if equals else "true")}
     if not equals:
-        raise UsageFault(f"--engine-opt {opt!r} needs a value", hint=f"write {name}=VALUE")
+        raise ValueFault(opt, "needs a value", hint=f"write {name}=VALUE")
     if name in LIST_KEYS:
         return {LIST_KEYS[name]: [value]}
     if name in _OBJECT_KEYS:
@@ -116,7 +139,7 @@ def _from_opt(opt: str) -> Config:
 
 def _switch(opt: str, value: str) -> bool:
     if value.lower() not in ("true", "false", "1", "0"):
-        raise UsageFault(f"--engine-opt {opt!r}: the value must be true or false")
+        raise ValueFault(opt, "needs true or false as its value")
     return value.lower() in ("true", "1")
 
 
@@ -124,7 +147,7 @@ def _number(opt: str, value: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise UsageFault(f"--engine-opt {opt!r}: the value must be a whole number") from None
+        raise ValueFault(opt, "needs a whole number as its value") from None
 
 
 def _object(name: str, opt: str, value: str) -> Any:
@@ -132,7 +155,7 @@ def _object(name: str, opt: str, value: str) -> Any:
         return [_address_pool(opt, value)]
     key, equals, inner = value.partition("=")
     if not key or not equals:
-        raise UsageFault(f"--engine-opt {opt!r} needs {name}=NAME=VALUE")
+        raise ValueFault(opt, f"is not of the form {name}=NAME=VALUE")
     if name == "default-ulimit":
         return {key: _ulimit(opt, key, inner)}
     if name == "add-runtime":
@@ -148,7 +171,7 @@ def _ulimit(opt: str, name: str, value: str) -> Config:
 def _address_pool(opt: str, value: str) -> Config:
     parts = dict(part.partition("=")[::2] for part in value.split(","))
     if set(parts) != {"base", "size"}:
-        raise UsageFault(f"--engine-opt {opt!r} needs base=NETWORK,size=BITS")
+        raise ValueFault(opt, "is not of the form default-address-pool=base=NETWORK,size=BITS")
     return {"base": parts["base"], "size": _number(opt, parts["size"])}
 
 

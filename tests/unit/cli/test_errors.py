@@ -27,6 +27,7 @@ from pymachine.errors import (
     PymachineError,
     SeveralFailed,
     UsageFault,
+    ValueFault,
 )
 
 
@@ -39,7 +40,7 @@ def _ended(error: BaseException) -> int:
 
 def _every_error() -> list[type[PymachineError]]:
     plain = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, PymachineError)]
-    own = (SeveralFailed, errors.StepFailed, errors.RemoteCommandFailed)  # these take more than a message
+    own = (SeveralFailed, errors.StepFailed, errors.RemoteCommandFailed, ValueFault)  # these take more than a message
     return [kind for kind in plain if kind not in own]
 
 
@@ -51,6 +52,18 @@ def test_every_error_ends_with_its_code_and_its_two_lines(
     seen = capfd.readouterr()
     assert seen.out == ""
     assert seen.err == "error: it went wrong\nhint: do this\n"
+
+
+def test_a_value_is_told_with_the_flag_of_its_option(capfd: pytest.CaptureFixture[str]) -> None:
+    fault = ValueFault("m", "is not a valid URL", hint="write https://HOST", field="registry_mirrors", index=1)
+    assert _ended(fault) == 2
+    assert capfd.readouterr().err == (
+        "error: --engine-registry-mirror: 'm' is not a valid URL\nhint: write https://HOST\n"
+    )
+    assert _ended(SeveralFailed({"n1": ValueFault(None, "contradicts that", field="sans")})) == 5
+    assert capfd.readouterr().err == "error: n1: --tls-san: contradicts that\n"
+    assert _ended(ValueFault("a_b", "cannot be a machine name")) == 2
+    assert capfd.readouterr().err == "error: 'a_b' cannot be a machine name\n"
 
 
 def test_each_of_several_failures_is_told(capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from pymachine.cli import main
+from pymachine.cli.app import App
 from pymachine.cli.commands.provision import provision
 from pymachine.cli.dependencies import Wiring
 from pymachine.cli.driver_command import named_driver
@@ -154,13 +155,18 @@ def test_mirrors_of_a_new_machine_come_from_the_variable_of_docker_machine_unles
     assert new_spec({"registry_mirrors": ("https://c",)}, environ).registry_mirrors == ("https://c",)
 
 
-def test_the_source_may_be_a_script_file_a_url_or_docker_machines_option(tmp_path: Path) -> None:
+def test_the_source_may_be_a_script_file_or_a_url(tmp_path: Path) -> None:
     (tmp_path / "install.sh").write_text("echo hello\n")
     script = spec_changes({"install": str(tmp_path / "install.sh")})
     assert script == {"install": "script:install.sh", "install_script": "echo hello\n"}
     url = "https://get.example/docker.sh"
-    assert spec_changes({"install_url": url}) == {"install": url, "install_script": None}
-    assert spec_changes({"install": "distro", "install_url": url})["install"] == "distro"
+    assert spec_changes({"install": url}) == {"install": url, "install_script": None}
+
+
+def test_docker_machines_option_of_a_source_is_another_name_of_ours() -> None:
+    url = "https://get.example/docker.sh"
+    for words, source in {("--engine-install-url", url): url, ("--engine-install", "distro"): "distro"}.items():
+        assert provision.make_context("provision", list(words), obj=App(Wiring())).params["install"] == source
 
 
 def test_the_source_of_a_new_machine_comes_from_an_option_or_else_from_a_variable() -> None:
@@ -168,7 +174,7 @@ def test_the_source_of_a_new_machine_comes_from_an_option_or_else_from_a_variabl
     ours, theirs = {"PYMACHINE_ENGINE_INSTALL": "distro"}, {"MACHINE_DOCKER_INSTALL_URL": url}
     assert new_spec({}, ours | theirs).install == "distro"
     assert new_spec({}, theirs | {"PYMACHINE_ENGINE_INSTALL": ""}).install == url
-    assert new_spec({"install_url": url}, ours).install == url
+    assert new_spec({"install": url}, ours).install == url
     assert new_spec({"install": "docker"}, ours | theirs).install == "docker"
 
 

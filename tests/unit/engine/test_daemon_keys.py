@@ -58,7 +58,7 @@ def test_a_key_of_a_newer_engine_is_left_to_it(key: str) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"registry-mirrors": ["example.com:8080"]}, "registry mirror: 'example.com:8080' is not a valid URL"),
+        ({"registry-mirrors": ["example.com:8080"]}, "registry-mirrors: 'example.com:8080' is not a valid URL"),
         ({"insecure-registries": ["http://a"]}, "has a scheme"),
         ({"mtu": "1400"}, "is not a whole number: '1400'"),
         ({"mtu": True}, "is not a whole number: True"),
@@ -73,7 +73,7 @@ def test_the_daemons_section_is_checked_as_the_options_are(config: dict[str, Any
 
 
 def test_options_are_held_to_the_same_table() -> None:
-    with pytest.raises(UsageFault, match="registry mirror"):
+    with pytest.raises(UsageFault, match="registry-mirrors"):
         wanted_config(EngineSpec(opts=("registry-mirror=example.com:8080",)), "fake")
     with pytest.raises(UsageFault, match="dockerd knows no key 'log-drivr'"):
         wanted_config(EngineSpec(opts=("log-drivr=local",)), "fake")

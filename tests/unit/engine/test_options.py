@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pymachine.engine.options import key_of_flag, wanted_config
-from pymachine.errors import UsageFault
+from pymachine.errors import UsageFault, ValueFault
 from pymachine.model import EngineSpec
 
 
@@ -63,13 +63,22 @@ def test_what_pymachine_sets_itself_is_refused(opt: str) -> None:
 @pytest.mark.parametrize("opt", ["", "=x", "a b=c", "log-driver", "mtu=big", "debug=maybe", "log-opt=x",
                                  "default-address-pool=base=1"])  # fmt: skip
 def test_an_option_that_makes_no_sense_is_refused(opt: str) -> None:
-    with pytest.raises(UsageFault, match="--engine-opt"):
-        wanted_config(EngineSpec(opts=(opt,)), "ssh")
+    with pytest.raises(ValueFault) as raised:
+        wanted_config(EngineSpec(opts=("debug", opt)), "ssh")
+    assert (raised.value.field, raised.value.index, raised.value.value) == ("opts", 1, opt)
 
 
-def test_options_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(UsageFault, match="contradicts"):
-        wanted_config(EngineSpec(config={"mtu": 1400}, opts=("mtu=1450",)), "ssh")
+@pytest.mark.parametrize(
+    ("spec", "field", "index"),
+    [
+        (EngineSpec(config={"mtu": 1400}, opts=("debug", "mtu=1450")), "opts", 1),
+        (EngineSpec(config={"storage-driver": "btrfs"}, storage_driver="overlay2"), "storage_driver", None),
+    ],
+)  # fmt: skip
+def test_options_that_contradict_each_other_are_refused(spec: EngineSpec, field: str, index: int | None) -> None:
+    with pytest.raises(ValueFault, match="contradicts") as raised:
+        wanted_config(spec, "ssh")
+    assert (raised.value.field, raised.value.index) == (field, index)
 
 
 def test_flags_and_keys_that_mean_the_same_are_known() -> None:

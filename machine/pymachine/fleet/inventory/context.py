@@ -32,7 +32,7 @@ class Paths(Protocol):
         """Say why a file cannot be used, None if it can."""
 
     def read(self, path: str) -> str:
-        """Return a file's text. Raises ``UsageFault``."""
+        """Return a file's text. Raises ``ValueFault``."""
 
 
 DriverOptions = Callable[[str], type]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import Field, dataclass, fields
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
 from pymachine.errors import DriverMissing
 from pymachine.fleet.inventory.context import Reading, Surroundings
-from pymachine.fleet.inventory.fields import FieldType, Number, Several, Text, Truth, choices_of
+from pymachine.fleet.inventory.fields import FieldType, Text
+from pymachine.fleet.inventory.option_types import field_type
 from pymachine.fleet.inventory.sections import Key, Section
 from pymachine.fleet.inventory.yaml_nodes import ABSENT, Value
+from pymachine.options.fields import OptionField, option_fields
+from pymachine.type_hints import OptionShape
 
 FILE = "FILE"  # the metavar of options that name a file
 
@@ -82,33 +84,20 @@ def driver_section(kind: type, names: Collection[str]) -> DriverSection:
     The first word of the fields is taken off where all have it and it is a driver's name: ``kvm_memory`` is
     ``memory``.
     """
-    hints = get_type_hints(kind)
-    taken = [option for option in fields(kind) if option.init]
+    taken = option_fields(kind)
     words = {option.name.partition("_")[0] + "_" for option in taken}
     prefix = next(iter(words)) if len(words) == 1 and next(iter(words))[:-1] in names else ""
     by_key = {option.name.removeprefix(prefix): option for option in taken}
-    keys = tuple(_key(name, option, hints[option.name]) for name, option in by_key.items())
+    keys = tuple(_key(name, option) for name, option in by_key.items())
     section = Section(keys, what="option")
     return DriverSection(kind, section, {name: option.name for name, option in by_key.items()})
 
 
-def _key(name: str, option: Field[Any], hint: Any) -> Key:
-    help = str(option.metadata.get("help", ""))
-    return Key(name, _kind(option, hint), help, bool(option.metadata.get("required")), option.metadata.get("refused"))
+def _key(name: str, option: OptionField) -> Key:
+    return Key(name, _kind(option), option.help, option.required, option.refused)
 
 
-def _kind(option: Field[Any], hint: Any) -> FieldType:
-    if get_origin(hint) in (Union, UnionType):
-        hint = next(part for part in get_args(hint) if part is not NoneType)
-    if get_origin(hint) is tuple:
-        return Several(_single(get_args(hint)[0]))
-    if hint is str and option.metadata.get("metavar") == FILE:
+def _kind(option: OptionField) -> FieldType:
+    if option.shape == OptionShape(str) and option.metavar == FILE:
         return FileOption()
-    return _single(hint)
-
-
-def _single(hint: Any) -> FieldType:
-    if get_origin(hint) is Literal:
-        return Text(choices=choices_of(get_args(hint)))
-    numbers: dict[Any, FieldType] = {bool: Truth(), int: Number(), float: Number(fraction=True)}
-    return numbers.get(hint, Text())
+    return field_type(option)

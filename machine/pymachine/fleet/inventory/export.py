@@ -14,7 +14,8 @@ from pymachine.addresses import parse_jump
 from pymachine.documents import to_document
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.model import SshAddress
-from pymachine.redaction import HIDDEN, machine_document, redacted
+from pymachine.options.values import HIDDEN
+from pymachine.redaction import machine_document, redacted
 
 ROLE_GROUPS = {"manager": "managers", "worker": "workers"}
 

@@ -7,11 +7,11 @@ What the reader takes and what the schema allows come from the same objects, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pymachine.errors import UsageFault
+from pymachine.errors import ValueFault
 from pymachine.fleet.inventory.context import Reading
 from pymachine.fleet.inventory.yaml_nodes import (
     ABSENT,
@@ -25,7 +25,7 @@ from pymachine.fleet.inventory.yaml_nodes import (
     Value,
     named,
 )
-from pymachine.redaction import hidden_user
+from pymachine.options.values import hidden_user, span
 
 Schema = dict[str, Any]
 Check = Callable[[str], Any]
@@ -51,7 +51,7 @@ class FieldType(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text; numbers are taken as they are written. ``check`` returns the value or raises ``UsageFault``."""
+    """A text; numbers are taken as they are written. ``check`` returns the value or raises ``ValueFault``."""
 
     check: Check | None = None
     choices: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Number:
             return refuse(value, "a number" if self.fraction else "a whole number", reading)
         low, high = self.least, self.most
         if (low is not None and number < low) or (high is not None and number > high):
-            reading.fault(value, f"{shown(value)} is out of range", f"give {_span(low, high)}")
+            reading.fault(value, f"{shown(value)} is out of range", f"give {span(low, high)}")
             return ABSENT
         return number
 
@@ -142,7 +142,7 @@ class Duration:
             return refuse(value, "a time such as 90d, 36h or 5s", reading)
         seconds = int(float(match[1]) * _SECONDS[match[2]])
         if seconds < self.least or (self.most is not None and seconds > self.most):
-            reading.fault(value, f"{shown(value)} is out of range", f"give {_span(self.least, self.most)} seconds")
+            reading.fault(value, f"{shown(value)} is out of range", f"give {span(self.least, self.most)} seconds")
             return ABSENT
         return seconds
 
@@ -206,7 +206,7 @@ class Pairs:
             return None
         key, _, text = item.text.partition("=")
         rest = Scalar(text, "str", item.spot, item.source.partition("=")[2])
-        return key, self._value(key, rest, reading), item
+        return key, self._value(key, rest, reading), Scalar(key, "str", item.spot, item.source.partition("=")[0])
 
     def _value(self, key: str, value: Value, reading: Reading) -> Any:
         if self.secret and isinstance(value, Table):
@@ -275,14 +275,20 @@ def checked(value: Value, check: Check, reading: Reading, text: str | None = Non
     given = text if text is not None else getattr(value, "text", "")
     try:
         return check(given)
-    except UsageFault as fault:
-        message = fault.message
-        if isinstance(value, Scalar) and value.changed and given:
-            message = message.replace(repr(given), repr(value.source)).replace(given, value.source)
-        elif ":" in given.rpartition("@")[0]:  # a password, maybe
-            message = message.replace(given, hidden_user(given))
-        reading.fault(value, message, fault.hint)
+    except ValueFault as fault:
+        reading.fault(value, fault.worded("", _as_given(value, fault)), fault.hint)
         return ABSENT
+
+
+def _as_given(value: Value, fault: ValueFault) -> str:
+    """Return what a fault is about as the file has it: of what a variable made, its name; no password."""
+    if isinstance(value, Scalar) and value.changed:
+        return repr(value.source)
+    return repr(_without_password(fault.value or ""))
+
+
+def _without_password(text: str) -> str:
+    return hidden_user(text) if ":" in text.rpartition("@")[0] else text
 
 
 def refuse(value: Value, wanted: str, reading: Reading) -> Any:
@@ -297,7 +303,7 @@ def shown(value: Value) -> str:
     """Return a value for a message: a scalar as the file has it, whatever a variable made of it."""
     if not isinstance(value, Scalar) or value.kind == NULL:
         return named(value)
-    text = repr(value.source)
+    text = repr(_without_password(value.source))
     return text if len(text) <= 60 else text[:59] + "…"
 
 
@@ -322,17 +328,6 @@ def _resolved(value: Scalar) -> Any:
         return int(text) if numeric else float(text) if value.kind == "float" else text
     except ValueError:
         return text
-
-
-def _span(least: float | None, most: float | None) -> str:
-    if least is None or most is None:
-        return f"{least} or more" if most is None else f"{most} or less"
-    return f"{least} to {most}"
-
-
-def choices_of(values: Sequence[object]) -> tuple[str, ...]:
-    """Return the words of a ``Literal``."""
-    return tuple(str(value) for value in values)
 
 
 def pairs_of(mapping: Mapping[str, str]) -> tuple[str, ...]:

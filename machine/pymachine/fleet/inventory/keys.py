@@ -8,36 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.addresses import check_host
-from pymachine.errors import UsageFault
+from pymachine.errors import ValueFault
 from pymachine.fleet.inventory.context import Reading
 from pymachine.fleet.inventory.fields import (
-    Converted,
     Duration,
-    Free,
     Number,
     Pairs,
     Schema,
     Several,
     Text,
     Truth,
-    checked,
-    pairs_of,
 )
+from pymachine.fleet.inventory.option_types import field_type
 from pymachine.fleet.inventory.sections import Key, Section
-from pymachine.fleet.inventory.yaml_nodes import ABSENT, Scalar, Table, Value
+from pymachine.fleet.inventory.yaml_nodes import ABSENT, Scalar, Value
 from pymachine.model import check_name
+from pymachine.options.engine import ENGINE_OPTIONS
+from pymachine.options.fields import OptionField
 from pymachine.options.values import (
-    PROXIES,
-    SOURCES,
-    check_registry,
-    check_san,
-    check_source,
-    check_url,
+    check_key,
     check_variable,
-    check_version,
-    check_word,
-    is_known_source,
-    split_hosts,
 )
 
 EVENTS = ("before_create", "after_create", "before_remove", "after_remove", "before_apply", "after_apply")
@@ -58,90 +48,48 @@ _STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)  # what Compose takes
 
 
 def check_group(text: str) -> str:
-    """Return the name of a group. Raises ``UsageFault``."""
+    """Return the name of a group. Raises ``ValueFault``."""
     if not _GROUP.fullmatch(text):
-        raise UsageFault(f"{text!r} cannot be the name of a group", hint="use letters, digits, hyphens, _ and dots")
+        raise ValueFault(text, "cannot be the name of a group", hint="use letters, digits, hyphens, _ and dots")
     return text
 
 
 def check_fleet(text: str) -> str:
-    """Return the name of a fleet: a word, like a machine's. Raises ``UsageFault``."""
+    """Return the name of a fleet: a word, like a machine's. Raises ``ValueFault``."""
     try:
         return check_name(text)
-    except UsageFault as fault:
-        raise UsageFault(f"{text!r} cannot be the name of a fleet", hint=fault.hint) from None
+    except ValueFault as fault:
+        raise ValueFault(text, "cannot be the name of a fleet", hint=fault.hint) from None
 
 
 def check_stack(text: str) -> str:
-    """Return the name of a stack. Raises ``UsageFault``."""
+    """Return the name of a stack. Raises ``ValueFault``."""
     if not _STACK.fullmatch(text):
-        raise UsageFault(
-            f"{text!r} cannot be the name of a stack",
+        raise ValueFault(
+            text,
+            "cannot be the name of a stack",
             hint="use small letters, digits, hyphens and _; begin with a letter or digit",
         )
     return text
 
 
-def check_key(text: str) -> str:
-    """Return the key of a label. Raises ``UsageFault``."""
-    if not text.strip() or "=" in text or any(char.isspace() for char in text):
-        raise UsageFault(f"{text!r} cannot be the key of a label", hint="use a word such as tier")
-    return text
-
-
 def check_pool(text: str) -> str:
-    """Return a network for overlays. Raises ``UsageFault``."""
+    """Return a network for overlays. Raises ``ValueFault``."""
     try:
         network = ipaddress.IPv4Network(text, strict=False)
     except ValueError:
-        raise UsageFault(
-            f"{text!r} is not a valid IPv4 network", hint="write ADDRESS/BITS, such as 10.80.0.0/16"
+        raise ValueFault(
+            text, "is not a valid IPv4 network", hint="write ADDRESS/BITS, such as 10.80.0.0/16"
         ) from None
     if str(network) != text:
-        raise UsageFault(f"{text!r} has host bits set", hint=f"did you mean {network}?")
+        raise ValueFault(text, "has host bits set", hint=f"did you mean {network}?")
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class InstallSource:
-    """Where the engine comes from: a word, a URL, or the file of a script, whose text is read. Comes to fields."""
-
-    def read(self, value: Value, reading: Reading) -> Any:
-        """Return ``install`` and ``install_script`` of ``EngineSpec``."""
-        text = Text().read(value, reading)
-        if text is ABSENT:
-            return text
-        if is_known_source(text):
-            source = checked(value, lambda given: check_source(given, "install"), reading, text)
-            return source if source is ABSENT else {"install": source}
-        if "/" not in text and "." not in text:
-            reading.fault(value, f"{text!r} is not a valid source", f"give {', '.join(SOURCES)}, a URL or a file")
-            return ABSENT
-        path = reading.path(value, text)
-        script = checked(value, reading.surroundings.paths.read, reading, path)
-        return (
-            script if script is ABSENT else {"install": f"script:{path.rpartition('/')[2]}", "install_script": script}
-        )
-
-    def schema(self) -> Schema:
-        """Return the schema of a text, with the words that are known."""
-        return {"anyOf": [{"enum": list(SOURCES)}, {"type": "string"}]}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Options of the daemon, as a list of ``flag=value`` or as a mapping."""
-
-    def read(self, value: Value, reading: Reading) -> Any:
-        """Return a tuple of ``flag=value``."""
-        if isinstance(value, Table):
-            pairs = Pairs().read(value, reading)
-            return pairs if pairs is ABSENT else pairs_of(pairs)
-        return Several(Text()).read(value, reading)
-
-    def schema(self) -> Schema:
-        """Return the schema of a list or a mapping."""
-        return {"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+def _described(option: OptionField) -> str:
+    default = option.default_text or option.default
+    shown = isinstance(default, str | int) and bool(default)
+    return f"{option.help}  Default: {default}." if shown else option.help
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,32 +116,8 @@ class File:
         return {"type": "string"}
 
 
-ENGINE = Section((
-    Key(
-        "install",
-        InstallSource(),
-        "Source of the engine: auto, docker, distro, none, a URL, or a script file.",
-    ),
-    Key("version", Text(check_version, examples=("26.1", "28.0.4")), "Engine version, e.g. 26.1."),
-    Key("channel", Text(check_word, examples=("stable", "test")), "Channel of Docker's repository."),
-    Key("repo_url", Text(check_url("repo_url")), "Mirror of Docker's package repository."),
-    Key("port", Number(1, 65535), "TCP port of the engine.  Default: 2376."),
-    Key("labels", Converted(Pairs(check_key), pairs_of), "Labels of the engine, seen by `docker info`."),
-    Key("env", Converted(Pairs(check_variable, secret=True), pairs_of), "Environment variables for the daemon."),
-    Key("daemon", Free(), "Settings to merge into the host's daemon.json."),
-    Key("opts", Options(), "Options of the daemon, as flags: log-driver=local."),
-    Key("registry_mirrors", Several(Text(check_url("registry mirror"))), "Mirrors of Docker Hub, as URLs."),
-    Key("insecure_registries", Several(Text(check_registry("registry"))), "Registries without TLS: HOST[:PORT]."),
-    Key("storage_driver", Text(check_word, examples=("overlay2",)), "Storage driver of the daemon."),
-    Key("http_proxy", Text(check_url("http_proxy", PROXIES)), "Proxy of the engine and its installation."),
-    Key("https_proxy", Text(check_url("https_proxy", PROXIES)), "Proxy of the engine and its installation."),
-    Key("no_proxy", Converted(Several(Text()), split_hosts), "Hosts to reach without a proxy."),
-    Key("tls_sans", Several(Text(check_san)), "Additional names and addresses in the engine's certificate."),
-    Key("set_hostname", Truth(), "Name the host like the machine; by default only without a running engine."),
-))  # fmt: skip
-
-# Keys that are called otherwise in EngineSpec.
-ENGINE_FIELDS = {"daemon": "config", "tls_sans": "sans"}
+ENGINE = Section(tuple(Key(option.key, field_type(option), _described(option)) for option in ENGINE_OPTIONS))
+ENGINE_FIELDS = {option.key: option.name for option in ENGINE_OPTIONS}
 
 NODE = Section((
     Key("role", Text(choices=ROLES), "Its role in the Swarm: manager, worker, or none."),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pymachine.engine.options import wanted_config
-from pymachine.errors import DriverMissing, UsageFault
+from pymachine.errors import DriverMissing, ValueFault
 from pymachine.fleet.inventory.context import Reading
 from pymachine.fleet.inventory.driver_keys import Drivers, DriverSection
 from pymachine.fleet.inventory.fields import Text
 from pymachine.fleet.inventory.keys import COMMON, ENGINE_FIELDS
 from pymachine.fleet.inventory.machines import Draft
-from pymachine.fleet.inventory.model import MachineSpec, NodeSpec
-from pymachine.fleet.inventory.yaml_nodes import ABSENT, Table, Value, is_null, near
+from pymachine.fleet.inventory.model import MachineSpec, NodeSpec, Spot
+from pymachine.fleet.inventory.yaml_nodes import ABSENT, Items, Scalar, Table, Value, is_null, near
 from pymachine.model import EngineSpec
 
 PLAIN = EngineSpec()
@@ -173,8 +172,10 @@ class Specs:
         spec = EngineSpec(**fields, **read.get("install", {}))
         try:
             wanted_config(spec, "")
-        except UsageFault as fault:
-            self.reading.fault(value, _as_keys(fault.message), _as_keys(fault.hint or "") or None)
+        except ValueFault as fault:
+            key = next((key for key, name in ENGINE_FIELDS.items() if name == fault.field), fault.field)
+            spot, shown = _place_of(value, key, fault.index)
+            self.reading.fault_at(spot, fault.worded(key, shown), fault.hint)
         return spec
 
 
@@ -182,6 +183,11 @@ def _cells(value: Value) -> Mapping[str, Value]:
     return value.cells if isinstance(value, Table) else {}
 
 
-def _as_keys(text: str) -> str:
-    """Put the names of keys in place of those of flags."""
-    return re.sub(r"--engine-([a-z-]+)", lambda match: match[1].replace("-", "_").replace("opt", "opts"), text)
+def _place_of(value: Value, key: str, index: int | None) -> tuple[Spot, str | None]:
+    """Return where an item of a key's list stands, else the key's value; and its source, if a variable made it."""
+    found = _cells(value).get(key, value)
+    if index is not None and isinstance(found, Table):
+        return list(found.keys.values())[index], None
+    if index is not None and isinstance(found, Items) and index < len(found.items):
+        found = found.items[index]
+    return found.spot, repr(found.source) if isinstance(found, Scalar) and found.changed else None

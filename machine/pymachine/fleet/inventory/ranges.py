@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
-from pymachine.errors import UsageFault
+from pymachine.errors import ValueFault
 from pymachine.fleet.inventory.yaml_nodes import Items, Scalar, Table, Value
 
 LIMIT = 10_000  # texts that one may come to
@@ -28,7 +28,7 @@ def has_braces(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def expanded(text: str) -> tuple[str, ...]:
-    """Return the texts that one comes to, itself alone without braces. Raises ``UsageFault``."""
+    """Return the texts that one comes to, itself alone without braces. Raises ``ValueFault``."""
     parts: list[list[str]] = []
     end = 0
     for match in _BRACES.finditer(text):
@@ -38,7 +38,7 @@ def expanded(text: str) -> tuple[str, ...]:
     for part in parts:
         count *= len(part)
     if count > LIMIT:
-        raise UsageFault(f"{text!r} expands to {count} values", hint=f"{LIMIT} are allowed")
+        raise ValueFault(text, f"expands to {count} values", hint=f"{LIMIT} are allowed")
     return tuple("".join(chosen) for chosen in product(*parts, [text[end:]]))
 
 
@@ -48,9 +48,9 @@ def _items(match: re.Match[str]) -> list[str]:
     first, last = match["first"], match["last"]
     start, stop = int(first), int(last)
     if start > stop:
-        raise UsageFault(f"{match[0]} goes backwards", hint=f"write {{{last}..{first}}}")
+        raise ValueFault(None, f"{match[0]} goes backwards", hint=f"write {{{last}..{first}}}")
     if stop - start >= LIMIT:
-        raise UsageFault(f"{match[0]} has {stop - start + 1} items", hint=f"{LIMIT} are allowed")
+        raise ValueFault(None, f"{match[0]} has {stop - start + 1} items", hint=f"{LIMIT} are allowed")
     padded = (first.startswith("0") and len(first) > 1) or (last.startswith("0") and len(last) > 1)
     width = max(len(first), len(last)) if padded else 0
     return [str(number).zfill(width) for number in range(start, stop + 1)]

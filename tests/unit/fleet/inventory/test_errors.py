@@ -101,12 +101,14 @@ WRONG = {
     HEAD + "machines: [{name: n, engine: {install: dock}}]\n": (
         "f.yaml:3:40: 'dock' is not a valid source: give auto, docker, distro, none, a URL or a file"
     ),
-    HEAD + "machines: [{name: n, engine: {install: ./no.sh}}]\n": "f.yaml:3:40: /inv/no.sh: no such file",
+    HEAD + "machines: [{name: n, engine: {install: ./no.sh}}]\n": (
+        "f.yaml:3:40: '/inv/no.sh' cannot be read: no such file"
+    ),
     HEAD + "machines: [{name: n, engine: {registry_mirrors: m}}]\n": (
-        "f.yaml:3:49: registry mirror: 'm' is not a valid URL: write https://HOST[:PORT]/…"
+        "f.yaml:3:49: 'm' is not a valid URL: write https://HOST[:PORT]/…"
     ),
     HEAD + "machines: [{name: n, engine: {insecure_registries: ['http://r']}}]\n": (
-        "f.yaml:3:53: registry 'http://r' has a scheme: give HOST:PORT or a network such as 10.0.0.0/8 alone"
+        "f.yaml:3:53: 'http://r' has a scheme: give HOST:PORT or a network such as 10.0.0.0/8 alone"
     ),
     HEAD + "machines: [{name: n, engine: {labels: [rack]}}]\n": "f.yaml:3:40: 'rack' is not key=value",
     HEAD + "machines: [{name: n, engine: {env: {1a: b}}}]\n": (
@@ -116,11 +118,17 @@ WRONG = {
         "f.yaml:3:40: a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"
     ),
     HEAD + "machines: [{name: n, engine: {daemon: {hosts: []}}}]\n": (
-        "f.yaml:3:30: engine option hosts is set by pymachine itself: choose the port with port; "
+        "f.yaml:3:39: daemon: 'hosts' is set by pymachine itself: the engine's port is an option of its own; "
         "certificates are made by pymachine"
     ),
-    HEAD + "machines: [{name: n, engine: {opts: [mtu=x]}}]\n": (
-        "f.yaml:3:30: opts 'mtu=x': the value must be a whole number"
+    HEAD + "machines: [{name: n, engine: {opts: [debug, mtu=x]}}]\n": (
+        "f.yaml:3:45: opts: 'mtu=x' needs a whole number as its value"
+    ),
+    HEAD + "machines: [{name: n, engine: {opts: {mtu: x}}}]\n": (
+        "f.yaml:3:38: opts: 'mtu=x' needs a whole number as its value"
+    ),
+    HEAD + "machines: [{name: n, engine: {daemon: {storage-driver: zfs}, storage_driver: btrfs}}]\n": (
+        "f.yaml:3:78: storage_driver: 'btrfs' contradicts another engine option: storage-driver is \"zfs\" there"
     ),
     # swarm
     HEAD + "machines: [{name: n, swarm: boss}]\n": "f.yaml:3:29: 'boss' is not one of manager, worker, none",
