@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import NoReturn
@@ -106,6 +105,8 @@ def _split_port(text: str) -> tuple[str, str | None]:
 
 
 def _checked_ipv4(host: str, text: str) -> str:
+    import ipaddress
+
     try:
         return str(ipaddress.IPv4Address(host))
     except ValueError:
@@ -113,6 +114,8 @@ def _checked_ipv4(host: str, text: str) -> str:
 
 
 def _checked_ipv6(host: str, text: str) -> str:
+    import ipaddress
+
     bare, percent, zone = host.partition("%")
     try:
         address = str(ipaddress.IPv6Address(bare))

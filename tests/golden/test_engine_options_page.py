@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pymachine.options.engine import ENGINE_OPTIONS
-from pymachine.options.fields import Form, OptionField
+from pymachine.options.engine import EngineSpec
+from pymachine.options.fields import OptionField, option_fields
+from pymachine.options.forms import Form
 
 HEAD = """\
 # Options of the engine
@@ -45,4 +46,4 @@ def meaning(option: OptionField) -> str:
 
 
 def test_the_page_of_the_engines_options(golden: Callable[..., None]) -> None:
-    golden("../../docs/engine-options.md", HEAD + "".join(f"{row(option)}\n" for option in ENGINE_OPTIONS))
+    golden("../../docs/engine-options.md", HEAD + "".join(f"{row(option)}\n" for option in option_fields(EngineSpec)))

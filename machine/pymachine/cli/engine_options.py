@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from pymachine.errors import CheckFailed, UsageFault, ValueFault
-from pymachine.options.engine import ENGINE_OPTIONS, EngineSpec
-from pymachine.options.fields import Form, OptionField
+from pymachine.options.engine import EngineSpec
+from pymachine.options.fields import OptionField, option_fields
+from pymachine.options.forms import Form
 from pymachine.options.values import SOURCES, check_pair, check_range, hidden_user, is_known_source, split_hosts
 from pymachine.user_path import user_path
 
@@ -21,7 +22,7 @@ CLASSIC_SWARM = (
     "--swarm-strategy", "--swarm-host", "--swarm-opt", "--swarm-join-opt",
 )  # fmt: skip
 
-_OPTIONS: Mapping[str, OptionField] = {option.name: option for option in ENGINE_OPTIONS}
+_OPTIONS: Mapping[str, OptionField] = {option.name: option for option in option_fields(EngineSpec)}
 
 
 def engine_options(*, new: bool, names: Sequence[str] = tuple(_OPTIONS)) -> Sequence[Callable[[Any], Any]]:

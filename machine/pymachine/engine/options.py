@@ -10,8 +10,8 @@ from pymachine.engine.daemon_config import Config, merge, set_values, shown
 from pymachine.engine.daemon_keys import NUMBERS, check_keys
 from pymachine.engine.exec_start import SWITCHES
 from pymachine.errors import ValueFault
-from pymachine.model import EngineSpec
-from pymachine.options.engine import ENGINE_OPTIONS
+from pymachine.options.engine import EngineSpec
+from pymachine.options.fields import option_fields
 
 TLS_FOLDER = "/etc/docker/pymachine"
 ENVIRONMENT_FILE = f"{TLS_FOLDER}/environment"  # the daemon's variables; it goes with the folder
@@ -75,7 +75,7 @@ def _pieces(spec: EngineSpec) -> Iterator[tuple[str, int | None, Any, Callable[[
     yield "config", None, spec.config, lambda config: _strings_in_log_opts(set_values(config))
     for number, opt in enumerate(spec.opts):
         yield "opts", number, opt, lambda opt: _strings_in_log_opts(_from_opt(opt))
-    for option in ENGINE_OPTIONS:
+    for option in option_fields(EngineSpec):
         value, many = getattr(spec, option.name), option.shape.many
         if option.daemon_key is None or value in (None, ()):
             continue

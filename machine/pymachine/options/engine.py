@@ -1,15 +1,16 @@
 """The engine's options. One line here is the whole declaration of an option; what acts on it reads ``EngineSpec``.
 
-An option with a ``daemon_key`` is written to daemon.json without anything else: see ``engine.options``.
+``option_fields(EngineSpec)`` returns what is declared. An option with a ``daemon_key`` is written to daemon.json and
+needs nothing else: see ``engine.options``. Whatever looks at a machine loads this module, which therefore loads little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymachine.options.fields import Check, Form, option_fields
+from pymachine.options.forms import Form
 from pymachine.options.values import (
     check_assignment,
     check_pair,
@@ -25,7 +26,7 @@ from pymachine.options.values import (
 ENGINE_PORT = 2376
 
 
-def engine_option(default: Any, help: str, *, check: Check | None = None, **declared: Any) -> Any:
+def engine_option(default: Any, help: str, *, check: Callable[[str], Any] | None = None, **declared: Any) -> Any:
     """Return a field of ``EngineSpec``; ``declared`` are fields of ``OptionField``, its flag ``--engine-NAME`` if not
     given. ``help`` is for the command line, the JSON Schema and the docs: a sentence.
     """
@@ -111,6 +112,3 @@ class EngineSpec:
         None, "Set the host name to the machine's name.", flag="--set-hostname", no_flag="--keep-hostname",
         default_text="only where no engine runs yet",
     )  # fmt: skip
-
-
-ENGINE_OPTIONS = option_fields(EngineSpec)

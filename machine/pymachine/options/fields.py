@@ -8,24 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
-from enum import Enum, auto
 from functools import cache
 from typing import Any
 
+from pymachine.options.forms import Form
 from pymachine.type_hints import OptionShape, hints_of, option_shape
 
 Check = Callable[[str], Any]
-
-
-class Form(Enum):
-    """How a value is written, where its type does not say that."""
-
-    PLAIN = auto()
-    PAIRS = auto()  # key=value; a mapping in a file
-    SECRETS = auto()  # the same, with values that a file may keep elsewhere
-    FLAGS = auto()  # flag=value or a flag alone; a list or a mapping in a file
-    HOSTS = auto()  # several in one text, joined by commas
-    SOURCE = auto()  # a word, a URL, or a file that is read
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,8 @@ Each check raises ``ValueFault``, which does not know what the value was given a
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from pymachine.addresses import check_host, check_port
 from pymachine.errors import ValueFault
@@ -95,6 +93,8 @@ def check_san(text: str) -> str:
 
 def check_url(text: str, schemes: Sequence[str] = ("https", "http")) -> str:
     """Return a URL of one of these schemes. Raises ``ValueFault``, which hides a user and password in it."""
+    from urllib.parse import urlsplit
+
     try:
         url = urlsplit(text)
         proper = url.scheme in schemes and bool(url.hostname) and (url.port is None or url.port > 0)
@@ -116,7 +116,8 @@ def check_source(text: str) -> str:
 
 
 def check_registry(text: str) -> str:
-    """Return ``HOST[:PORT]`` or a network. Raises ``ValueFault``, which hides a user and password in it."""
+    import ipaddress
+
     surplus = "scheme" if "://" in text else "user" if "@" in text else ""
     if surplus:
         raise ValueFault(

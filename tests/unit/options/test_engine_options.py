@@ -18,8 +18,7 @@ from pymachine.engine.options import wanted_config
 from pymachine.fleet.inventory.driver_keys import Drivers
 from pymachine.fleet.inventory.json_schema import schema_of
 from pymachine.model import EngineSpec
-from pymachine.options.engine import ENGINE_OPTIONS
-from pymachine.options.fields import OptionField
+from pymachine.options.fields import OptionField, option_fields
 from pymachine.testing.fake_driver import FakeOptions
 from unit.inventories import read, surroundings
 
@@ -41,7 +40,8 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "no_proxy": ("a,b", "[a, b]", ("a", "b")),
     "sans": ("a.example", "a.example", ("a.example",)),
 }
-OPTIONS = pytest.mark.parametrize("option", ENGINE_OPTIONS, ids=lambda option: option.name)
+DECLARED = option_fields(EngineSpec)
+OPTIONS = pytest.mark.parametrize("option", DECLARED, ids=lambda option: option.name)
 CODE = Path(pymachine.__path__[0])
 
 
@@ -78,7 +78,7 @@ def test_both_ways_come_to_the_same(option: OptionField) -> None:
     assert getattr(read(text).fleet.machines[0].engine, option.name) == value
 
 
-@pytest.mark.parametrize("option", [o for o in ENGINE_OPTIONS if o.daemon_key], ids=lambda option: option.name)
+@pytest.mark.parametrize("option", [o for o in DECLARED if o.daemon_key], ids=lambda option: option.name)
 def test_an_option_of_the_daemon_is_in_its_configuration(option: OptionField) -> None:
     value = SAMPLES[option.name][2]
     wanted = wanted_config(EngineSpec(**{option.name: value}), "fake")[option.daemon_key or ""]
@@ -86,8 +86,8 @@ def test_an_option_of_the_daemon_is_in_its_configuration(option: OptionField) ->
 
 
 def test_every_field_is_an_option_or_goes_with_one() -> None:
-    assert {field.name for field in fields(EngineSpec)} - {o.name for o in ENGINE_OPTIONS} == {"install_script"}
-    assert not {o.flag for o in ENGINE_OPTIONS} & {"--" + f.name.replace("_", "-") for f in fields(FakeOptions)}
+    assert {field.name for field in fields(EngineSpec)} - {o.name for o in DECLARED} == {"install_script"}
+    assert not {o.flag for o in DECLARED} & {"--" + f.name.replace("_", "-") for f in fields(FakeOptions)}
 
 
 def test_type_hints_are_read_in_one_place() -> None:

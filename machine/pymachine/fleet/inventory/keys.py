@@ -23,8 +23,8 @@ from pymachine.fleet.inventory.option_types import field_type
 from pymachine.fleet.inventory.sections import Key, Section
 from pymachine.fleet.inventory.yaml_nodes import ABSENT, Scalar, Value
 from pymachine.model import check_name
-from pymachine.options.engine import ENGINE_OPTIONS
-from pymachine.options.fields import OptionField
+from pymachine.options.engine import EngineSpec
+from pymachine.options.fields import OptionField, option_fields
 from pymachine.options.values import (
     check_key,
     check_variable,
@@ -116,8 +116,10 @@ class File:
         return {"type": "string"}
 
 
-ENGINE = Section(tuple(Key(option.key, field_type(option), _described(option)) for option in ENGINE_OPTIONS))
-ENGINE_FIELDS = {option.key: option.name for option in ENGINE_OPTIONS}
+ENGINE = Section(
+    tuple(Key(option.key, field_type(option), _described(option)) for option in option_fields(EngineSpec))
+)
+ENGINE_FIELDS = {option.key: option.name for option in option_fields(EngineSpec)}
 
 NODE = Section((
     Key("role", Text(choices=ROLES), "Its role in the Swarm: manager, worker, or none."),

@@ -22,7 +22,8 @@ from pymachine.fleet.inventory.fields import (
     shown,
 )
 from pymachine.fleet.inventory.yaml_nodes import ABSENT, Table, Value
-from pymachine.options.fields import Form, OptionField
+from pymachine.options.fields import OptionField
+from pymachine.options.forms import Form
 from pymachine.options.values import (
     SOURCES,
     check_key,
