@@ -1,7 +1,7 @@
 """The engine's options. One line here is the whole declaration of an option; what acts on it reads ``EngineSpec``.
 
 ``option_fields(EngineSpec)`` returns what is declared. An option with a ``daemon_key`` is written to daemon.json and
-needs nothing else: see ``engine.options``. Whatever looks at a machine loads this module, which therefore loads little.
+needs nothing else: see ``engine.options``. Whatever looks at a machine loads this module, so it loads little itself.
 """
 
 from __future__ import annotations

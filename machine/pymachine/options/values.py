@@ -116,6 +116,7 @@ def check_source(text: str) -> str:
 
 
 def check_registry(text: str) -> str:
+    """Return ``HOST[:PORT]`` or a network. Raises ``ValueFault``, which hides a user and password in it."""
     import ipaddress
 
     surplus = "scheme" if "://" in text else "user" if "@" in text else ""
