@@ -55,15 +55,13 @@ def test_every_error_ends_with_its_code_and_its_two_lines(
 
 
 def test_a_value_is_told_with_the_flag_of_its_option(capfd: pytest.CaptureFixture[str]) -> None:
-    fault = ValueFault("m", "is not a valid URL", hint="write https://HOST", field="registry_mirrors", index=1)
+    fault = ValueFault("m", "is wrong", hint="do this", field="registry_mirrors", index=1)
     assert _ended(fault) == 2
-    assert capfd.readouterr().err == (
-        "error: --engine-registry-mirror: 'm' is not a valid URL\nhint: write https://HOST\n"
-    )
-    assert _ended(SeveralFailed({"n1": ValueFault(None, "contradicts that", field="sans")})) == 5
-    assert capfd.readouterr().err == "error: n1: --tls-san: contradicts that\n"
-    assert _ended(ValueFault("a_b", "cannot be a machine name")) == 2
-    assert capfd.readouterr().err == "error: 'a_b' cannot be a machine name\n"
+    assert capfd.readouterr().err == "error: --engine-registry-mirror: 'm' is wrong\nhint: do this\n"
+    assert _ended(SeveralFailed({"n1": ValueFault(None, "that too", field="sans")})) == 5
+    assert capfd.readouterr().err == "error: n1: --tls-san: that too\n"
+    assert _ended(ValueFault("a_b", "is odd")) == 2
+    assert capfd.readouterr().err == "error: 'a_b' is odd\n"
 
 
 def test_each_of_several_failures_is_told(capfd: pytest.CaptureFixture[str]) -> None:
