@@ -1,4 +1,4 @@
-"""Instances of Amazon's EC2."""
+"""The driver for Amazon EC2 instances."""
 
 from __future__ import annotations
 

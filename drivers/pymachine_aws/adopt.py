@@ -1,4 +1,4 @@
-"""Instances that others launched: they are set up as bare metal is, can be switched, and outlive ``rm``."""
+"""Adopts existing instances: they are set up like bare-metal hosts, can be powered on and off, and outlive ``rm``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ID = re.compile(r"i-[0-9a-f]{8,17}", re.ASCII)
 
 
 class AdoptedAws(Instances):
-    """Takes over an instance that is there, and releases it again. Changes nothing of it in EC2, nor its groups.
+    """Adopts an existing instance, and releases it again. Changes neither the instance in EC2 nor its groups.
 
-    Of the options, those that say where it is and how it is reached count.
+    Only the options for its region and for the access to it are used.
     """
 
     preexisting: ClassVar[bool] = True
@@ -40,7 +40,7 @@ class AdoptedAws(Instances):
         self._open = account
 
     def check(self, request: Request) -> None:
-        """Refuse an instance that is not there, does not run, or has no address as wanted.
+        """Refuse an instance that does not exist, does not run, or has no address of the wanted kind.
 
         Raises ``UsageFault``, ``CheckFailed``.
         """
@@ -49,7 +49,7 @@ class AdoptedAws(Instances):
         _user(account, wanted, _running(account, wanted, request))
 
     def create(self, request: Request, remember: Remember) -> Instance:
-        """Take the instance as it is; it is remembered, and nothing is made."""
+        """Remember the instance as it is; nothing is made."""
         instance = self.locate(request)
         remember(instance.handle)
         return instance
@@ -64,7 +64,7 @@ class AdoptedAws(Instances):
         return _with_key(found, wanted)
 
     def destroy(self, handle: Handle) -> None:
-        """Do nothing: the instance is not ours, and what was set up on it is taken off by the core."""
+        """Do nothing: the instance stays, and the core removes the set-up."""
 
     def _host_key(self, account: AwsAccount, ec2: Ec2, request: Request) -> str | None:
         return console_key.host_key_if_wanted(
@@ -80,7 +80,7 @@ def _running(account: AwsAccount, wanted: LaunchConfig, request: Request) -> Des
     found = find_instance(account, name)
     if found is None:
         raise CheckFailed(
-            f"EC2 knows no instance {name} in {account.region}", hint="if it is in another region, give --aws-region"
+            f"EC2 has no instance {name} in {account.region}", hint="if it is in another region, give --aws-region"
         )
     if state_of(found) != "running":
         raise CheckFailed(f"{name} is {state_of(found)}", hint=_HINTS.get(state_of(found)))

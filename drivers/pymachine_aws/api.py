@@ -1,4 +1,4 @@
-"""Talking to AWS: boto3's clients for one place, loaded at the first call, and its errors in our own words."""
+"""Calls AWS: boto3's clients for one region, loaded at the first call, with errors explained."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ FEW_TRIES = {"ssm": 2}
 
 
 class AwsAccount:
-    """One place of one account: a region under a profile, or at an endpoint URL; None leaves it to boto3.
+    """A region of an account: under a profile, or at an endpoint URL; None leaves it to boto3. Thread-safe.
 
-    Safe for several threads. ``timeout`` is how many seconds one try of a call may take, ``retries`` how many tries a
-    call that only reads gets; calls that change something get one, and their callers decide.
+    ``timeout`` is the time limit in seconds of one attempt, ``retries`` the number of attempts of a read-only call;
+    calls that change something get one attempt, and their callers decide.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class AwsAccount:
 
     @property
     def region(self) -> str:
-        """The region's name. Raises ``UsageFault`` where nothing names one."""
+        """The region's name. Raises ``UsageFault`` if none is given."""
         name = self._place[0] or self._loaded().region_name
         if not name:
             raise UsageFault("no AWS region is given", hint="give --aws-region, or set AWS_DEFAULT_REGION")
@@ -72,7 +72,7 @@ class AwsAccount:
 
     @property
     def is_tied(self) -> bool:
-        """Whether its endpoint is one of AWS's own, which serves one region alone."""
+        """Whether its endpoint is one of AWS's own, which serves one region only."""
         return self._place[2] is not None and _is_amazons(self._place[2])
 
     def read(self, operation: str, what: str, *, service: str = "ec2", **params: Any) -> dict[str, Any]:
@@ -110,13 +110,13 @@ class AwsAccount:
             return answer
 
     def url(self, service: str) -> str:
-        """Return the URL at which a service is asked. Raises ``UsageFault`` for a region that is none."""
+        """Return the URL of a service. Raises ``UsageFault`` for an invalid region."""
         with self._translated(f"find the endpoint of {service}"):
             return str(self._client(service, self._retries).meta.endpoint_url)
 
     def words(self, shape: str) -> list[str]:
         """Return the values that boto3 knows of a type of EC2's API (``InstanceType``). Asks nobody."""
-        with self._translated("look at EC2's model"):
+        with self._translated("read EC2's API model"):
             return list(self._client("ec2", self._retries).meta.service_model.shape_for(shape).enum)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What the options come to once every one of them is read and checked."""
+"""The checked values of the options."""
 
 from __future__ import annotations
 

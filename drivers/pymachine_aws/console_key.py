@@ -1,4 +1,4 @@
-"""An instance's SSH host key from its console output, where cloud-init writes it: known before the first contact."""
+"""An instance's SSH host key from its console output, where cloud-init prints it: known before the first contact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an instance is now."""
+"""The current address of an instance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymachine_aws.ssh_proxy import proxy_words
 
 
 def find(ec2: Ec2, account: AwsAccount | None = None) -> Instance:
-    """Return the instance with its addresses of now. Raises ``DriverError`` where it does not run."""
+    """Return the instance with its current addresses. Raises ``DriverError`` if it does not run."""
     described = required(account or AwsAccount.of(ec2), ec2)
     state = state_of(described)
     if state != "running":
@@ -20,12 +20,12 @@ def find(ec2: Ec2, account: AwsAccount | None = None) -> Instance:
 
 
 def required(account: AwsAccount, ec2: Ec2) -> Described:
-    """Return what EC2 tells of the instance. Raises ``DriverError`` where there is none yet, or none any more."""
+    """Return EC2's description of the instance. Raises ``DriverError`` if there is none yet, or none any more."""
     if not ec2.instance:
         raise DriverError("there is no instance yet", hint="run the machine's create command again to continue it")
     found = find_instance(account, ec2.instance)
     if found is None:
-        raise DriverError(f"EC2 knows no instance {ec2.instance} in {ec2.region}", hint=_HINTS["terminated"])
+        raise DriverError(f"EC2 has no instance {ec2.instance} in {ec2.region}", hint=_HINTS["terminated"])
     return found
 
 

@@ -112,8 +112,8 @@ def wait_running(account: AwsAccount, ec2: Ec2, clock: Clock, progress: Callable
             return found
         wait.tell(found, progress)
     raise DriverError(
-        f"{ec2.instance} in {ec2.region} does not run after {PATIENCE:.0f} s",
-        hint="the same create continues it; `pymachine rm` removes it",
+        f"{ec2.instance} in {ec2.region} is not running after {PATIENCE:.0f} s",
+        hint="run the create command again to continue; `pymachine rm` removes it",
     )
 
 

@@ -1,4 +1,4 @@
-"""The driver: each method reads what it is given, and leaves the work to a module of its own."""
+"""The driver: each method parses its input, and calls a module that does the work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pymachine_aws.site import Site
 
 
 class AwsDriver(Instances):
-    """Launches instances and takes care that no second one is ever billed. ``clock`` is how it waits."""
+    """Launches instances and ensures that no second one is ever billed. ``clock`` is how it waits."""
 
     preexisting: ClassVar[bool] = False
     takes_over: ClassVar[frozenset[str]] = frozenset({"amazonec2"})
@@ -41,34 +41,34 @@ class AwsDriver(Instances):
         self._sites: dict[str, Site] = {}
 
     def check(self, request: Request) -> None:
-        """Look at options, credentials and what the account has; what was found serves ``create`` as well."""
+        """Check options, credentials and the account; ``create`` reuses the results."""
         wanted = read_options(request.options)
         launch.check(request, wanted)
         self._sites[request.machine_id] = placement.survey(request, wanted)
 
     def create(self, request: Request, remember: Remember) -> Instance:
-        """Launch the instance, or go on with the one whose launch was begun."""
+        """Launch the instance, or continue an earlier launch."""
         wanted = read_options(request.options)
         site = self._sites.get(request.machine_id) or placement.survey(request, wanted)
         means = launch.Means(placement.account_of(wanted), self.clock)
         return launch.Launch(request, wanted, site, remember, means).instance()
 
     def destroy(self, handle: Handle) -> None:
-        """Terminate what carries the machine's id, and remove our group with the last machine."""
+        """Terminate what carries the machine's id, and remove pymachine's group with the last machine."""
         remove.remove(Ec2.of(handle), clock=self.clock)
 
     def interconnect(self, handle: Handle, openings: Sequence[NodePort]) -> None:
-        """Open ways within our own security group; groups of the user's stay as they are."""
+        """Open ports within pymachine's own security group; the user's groups are not changed."""
         ec2 = Ec2.of(handle)
         if ec2.group:
             security_group.interconnect(AwsAccount.of(ec2), ec2.vpc, openings, self.clock)
 
     def needs_power_off(self, handle: Handle, change: InPlaceUpdate) -> bool:
-        """Say whether EC2 has to switch it off for other options."""
+        """Return whether the change needs the instance to be off."""
         return modify.needs_power_off(Ec2.of(handle), change)
 
     def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
-        """Give it another type, disk, tags or openings."""
+        """Change type, disk, tags or open ports."""
         modify.refit(Ec2.of(handle), change, listener, clock=self.clock)
 
     def adopting(self) -> Driver:

@@ -1,4 +1,4 @@
-"""EC2's words for why a launch did not work, and what each is worth: one table for all who launch."""
+"""EC2's error codes of failed launches, and their consequences, in one table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymachine_aws.site import Attempt
 
 
 class RefusalScope(Enum):
-    """How far a refusal reaches: what else need not be tried after it."""
+    """The scope of a refusal: what need not be tried after it."""
 
     PLACE = "this type in this zone"
     SUBNET = "any type in this subnet"
@@ -19,9 +19,9 @@ class RefusalScope(Enum):
 
 
 class NoRoom(DriverError):
-    """There is no room for an instance there and now: another zone, type or market may have some.
+    """There is no capacity for an instance there and now; another zone, type or market may have some.
 
-    ``code`` is EC2's own word for why; the hint is what mends that.
+    ``code`` is EC2's code; the hint says what to do.
     """
 
     def __init__(self, message: str, *, code: str = "") -> None:
@@ -76,35 +76,37 @@ TOKEN_OF_ANOTHER = "IdempotentParameterMismatch"
 # StateReason codes of instances that ended before they ran (EC2 User Guide, troubleshooting launches; AWS names no
 # cause for an internal error, which is a KMS key that EC2 may not use in most cases).
 _ENDS = {
-    "VolumeLimitExceeded": "the account's quota of EBS storage is used up: ask for more, or remove volumes",
+    "VolumeLimitExceeded": "the account's quota of EBS storage is used up: request an increase, or remove volumes",
     "Client.InternalError": "usually a KMS key that EC2 may not use: see --aws-kms-key and the key's policy",
     "InvalidSnapshot.NotFound": "the image's snapshot is gone or not shared with you: take another --aws-image",
-    "UserInitiatedShutdown": "it was terminated; the same create makes another one",
+    "UserInitiatedShutdown": "it was terminated; run the create command again to launch another one",
     "InstanceInitiatedShutdown": "it shut itself down: its console output may say why",
 }
 
 
 def lacks_room(code: str) -> bool:
-    """Whether another zone, type or market may do: see ``NoRoom.rules_out``."""
+    """Whether another zone, type or market may work: see ``NoRoom.rules_out``."""
     return plain(code) in _NO_ROOM
 
 
 def is_quota(code: str) -> bool:
-    """Whether the account's own limit stands in the way: waiting does not help."""
+    """Whether a quota of the account is used up, so that waiting does not help."""
     return _NO_ROOM.get(plain(code)) is RefusalScope.QUOTA
 
 
 def is_throttled(error: ApiError) -> bool:
-    """Whether a call was too much just now."""
+    """Whether a call was throttled."""
     return error.code in _THROTTLED
 
 
 def is_lagging(error: ApiError) -> bool:
-    """Whether AWS does not know everywhere yet what was made, or seen, a moment ago."""
+    """Whether a part of AWS does not know yet what was made a moment ago."""
     profile = error.code == "InvalidParameterValue" and "iaminstanceprofile" in error.message.lower()
     return profile or error.code in _LAGGING
 
 
-def explained_end(code: str, again: str = "the same create tries again; `pymachine rm` removes what is left") -> str:
-    """Return what to do about an instance that ended with this reason; ``again`` where that tells nothing."""
+def explained_end(
+    code: str, again: str = "run the create command again to retry; `pymachine rm` removes what is left"
+) -> str:
+    """Return a hint for an instance that ended with this reason; ``again`` if the reason is unknown."""
     return _ENDS.get(code) or _ENDS.get(plain(code), again)

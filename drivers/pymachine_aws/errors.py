@@ -1,7 +1,7 @@
-"""AWS's errors in our own words: what could not be done, where, why, and what to do about it. Calls nothing.
+"""Explains AWS's errors: what failed, where, why, and what to do about it. Calls nothing.
 
-botocore's classes are told apart by their names, so that this module loads without it and takes classes that only
-newer versions have.
+botocore's classes are distinguished by name, so that this module loads without it and accepts classes of newer
+versions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SKEW_ALLOWED = 240.0
 
 
 class ApiError(DriverError):
-    """AWS refused a call, and nothing came of it. ``code`` is its own word for why (``InvalidVpcID.NotFound``)."""
+    """AWS refused a call, and nothing was changed. ``code`` is AWS's error code (``InvalidVpcID.NotFound``)."""
 
     def __init__(self, message: str, *, code: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -28,9 +28,9 @@ class ApiError(DriverError):
 
 
 class Unsure(Unreachable):
-    """A call that changes something was sent, and no answer says whether AWS carried it out.
+    """A call that changes something was sent, and its result is unknown.
 
-    It must be looked at, or repeated with the same client token; it must never be taken for a refusal.
+    It must be checked, or repeated with the same client token; it must never be treated as a refusal.
     """
 
 
@@ -55,7 +55,7 @@ class AwsCall:
 
 
 def explain(error: Exception, call: AwsCall, *, now: datetime | None = None) -> PymachineError:
-    """Return our error for one of botocore's. ``now`` is this computer's time, for comparing with AWS's."""
+    """Convert an error of botocore. ``now`` is this computer's time, for comparison with AWS's."""
     if _kinds(error) & {"ClientError"}:
         return _refused(error, call, now or datetime.now(UTC))
     for names, ours in _KINDS:
@@ -78,7 +78,9 @@ def not_authorised(error: Exception, call: AwsCall, decoded: Mapping[str, Any] |
     who = (context.get("principal") or {}).get("arn") or _found(_USER, error) or "these credentials"
     denied = (decoded or {}).get("explicitDeny") or "explicit deny" in _message(error)
     text = f"{who} may not do {action}" + (f" on {resource}" if resource else "")
-    hint = f"a policy denies {action}: have it changed" if denied else f"have {action} allowed by an IAM policy"
+    hint = (
+        f"a policy denies {action}: have the policy changed" if denied else f"have {action} allowed by an IAM policy"
+    )
     encoded = authorisation_message(error)
     if encoded and not decoded:
         hint += f"; `aws sts decode-authorization-message --encoded-message {encoded}` shows why"
@@ -206,7 +208,7 @@ def _hint(code: str, error: Exception) -> str | None:
 
 _ROLE = "allow these credentials to assume that role, or give another --aws-profile"
 _SAME = "run the same command again: it continues where this one stopped"
-_QUOTA = ": ask for more (Service Quotas in the AWS console), or remove what is not needed"
+_QUOTA = ": request an increase (Service Quotas in the AWS console), or remove what is not needed"
 _NO_ROOM = "no capacity there now: give additional --aws-zone or --aws-instance-type, or try again later"
 _NO_VOLUME = "no capacity for its disk there now: give additional --aws-zone, or another --aws-volume-type"
 _OFFERINGS = "`aws ec2 describe-instance-type-offerings --location-type availability-zone` lists the zones of a type"

@@ -1,4 +1,4 @@
-"""What is remembered of an instance: everything that ``rm`` needs, known before anything is billed."""
+"""The handle of an instance: everything that ``rm`` needs, known before anything is billed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose credentials are at work: those of another account see nothing of ours, and launch what is billed anew."""
+"""Checks the account of the credentials: another does not show the instance, and would be billed for a new one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pymachine_aws.handle import Ec2
 
 
 def refuse_another_account(account: AwsAccount, ec2: Ec2) -> None:
-    """Raise ``DriverError`` where an instance that does not show is in another account than the one that is asked.
+    """Raise ``DriverError`` if a missing instance is in another account than that of the credentials.
 
-    Costs a call where the account is on record, so it is for instances that do not show.
+    Costs a call if the account is on record, so it is used only for missing instances.
     """
     if not ec2.account:
         return
-    here = account.read("get_caller_identity", "look which account this is", service="sts")["Account"]
+    here = account.read("get_caller_identity", "identify the AWS account", service="sts")["Account"]
     if here != ec2.account:
         raise DriverError(
             f"{ec2.instance or 'the instance'} is in the AWS account {ec2.account}, "
-            f"and these credentials are of {here}",
+            f"but these credentials belong to {here}",
             hint="use the credentials, or the AWS_PROFILE, that it was created with",
         )

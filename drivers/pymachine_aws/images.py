@@ -1,4 +1,4 @@
-"""From what the user calls an image to AMIs of the region, one for each architecture that is wanted."""
+"""Resolves the user's image to AMIs of the region, one per wanted architecture."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def check_name(text: str, flag: str) -> str:
     if name.startswith("ami-"):
         raise UsageFault(f"{flag}: {text!r} is not a valid AMI ID", hint="one looks like ami-0123456789abcdef0")
     near = difflib.get_close_matches(name, ALIASES, n=1)
-    known = f"known are {', '.join(ALIASES)}, and AMIs such as ami-0123456789abcdef0"
+    known = f"available: {', '.join(ALIASES)}, and AMIs such as ami-0123456789abcdef0"
     raise UsageFault(f"{flag}: no image {text!r}", hint=f"did you mean {near[0]}? {known}" if near else known)
 
 

@@ -1,4 +1,4 @@
-"""What our own security group lets in, as people write it: ranges of addresses and of ports. Pure."""
+"""Parses address ranges and ports that pymachine's security group allows. Pure."""
 
 from __future__ import annotations
 

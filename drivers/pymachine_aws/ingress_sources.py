@@ -1,4 +1,4 @@
-"""From which addresses our own security group lets in, where the options do not say."""
+"""The default addresses that pymachine's security group allows."""
 
 from __future__ import annotations
 

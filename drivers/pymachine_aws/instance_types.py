@@ -1,4 +1,4 @@
-"""Instance types: what they can do, and where they are offered."""
+"""Instance types: their capabilities, and the zones that offer them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InstanceType:
     zones: frozenset[str] | None = None
 
     def offered_in(self, zone: str) -> bool:
-        """Whether it may be tried there."""
+        """Whether it may be tried in this zone."""
         return self.zones is None or zone in self.zones
 
 
@@ -41,7 +41,7 @@ def kinds_of(account: AwsAccount, names: Sequence[str], zones: Sequence[str]) ->
 
 
 def _described(account: AwsAccount, names: Sequence[str]) -> list[Mapping[str, Any]]:
-    what = f"look at instance type {' and '.join(names)}"
+    what = f"look up instance type {' and '.join(names)}"
     try:
         pages = account.pages("describe_instance_types", "InstanceTypes", what, InstanceTypes=list(names))
         found = {str(each["InstanceType"]): each for each in pages}
@@ -77,7 +77,7 @@ def _offered(account: AwsAccount, names: Sequence[str], zones: Sequence[str]) ->
     pages = account.pages(
         "describe_instance_type_offerings",
         "InstanceTypeOfferings",
-        "look where the instance types are offered",
+        "look up where the instance types are offered",
         LocationType="availability-zone",
         Filters=filters,
     )

@@ -1,4 +1,4 @@
-"""What can be done with an instance that is there, whoever launched it."""
+"""Operations on existing instances, made by pymachine or adopted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymachine_aws.options import AwsOptions
 
 
 class Instances:
-    """Looks at instances and switches them."""
+    """Inspects instances and controls their power."""
 
     api: ClassVar[int] = API
     options: ClassVar[type] = AwsOptions
@@ -31,11 +31,11 @@ class Instances:
         return status.inspect_handles([handle], deadline=deadline)[0]
 
     def inspect_all(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
-        """Ask EC2 once a region."""
+        """Ask EC2 once per region."""
         return status.inspect_handles(handles, deadline=deadline)
 
     def whereabouts(self, handle: Handle) -> Instance:
-        """Say which addresses it has now."""
+        """Return its current addresses."""
         return current_address.find(Ec2.of(handle))
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
@@ -43,11 +43,11 @@ class Instances:
         power.start(Ec2.of(handle), listener, watch=self._watch)
 
     def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
-        """Shut it down; EC2 cuts the power of one that does not follow."""
+        """Shut it down; EC2 powers it off if it does not shut down."""
         power.stop(Ec2.of(handle), listener, watch=self._watch)
 
     def kill(self, handle: Handle) -> None:
-        """Have EC2 stop it without its file systems' consent."""
+        """Have EC2 stop it without shutting down its system."""
         power.kill(Ec2.of(handle), watch=self._watch)
 
     def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:

@@ -1,4 +1,4 @@
-"""EC2 key pairs of our own making, for images without cloud-init."""
+"""EC2 key pairs of pymachine, for images without cloud-init."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pymachine_aws.describe import insist
 
 
 def name_of(request: Request) -> str:
-    """Return the name of the machine's key pair: that of no other machine, of whatever store."""
+    """Return the name of the machine's key pair, unique over all stores."""
     return f"pymachine-{request.name}-{request.machine_id.replace('-', '')[:8]}"
 
 
 def ensure(account: AwsAccount, name: str, public_key: str, carried: Mapping[str, str], clock: Clock) -> None:
-    """Import the public key (OpenSSH line) under a name unless it is there."""
+    """Import the public key (OpenSSH line) under a name unless it exists."""
 
     def bring() -> None:
         try:
@@ -36,5 +36,5 @@ def ensure(account: AwsAccount, name: str, public_key: str, carried: Mapping[str
 
 
 def remove(account: AwsAccount, name: str, clock: Clock) -> None:
-    """Delete a key pair; EC2 does not mind where there is none."""
+    """Delete a key pair; EC2 accepts a missing one."""
     insist(lambda: account.change("delete_key_pair", "delete the key pair", KeyName=name), clock)

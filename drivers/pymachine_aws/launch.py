@@ -1,4 +1,4 @@
-"""Launching: one instance for one machine, however often it is tried and wherever it stops."""
+"""Launches one instance for one machine, however often it is tried and wherever it stops."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _STAND_IN_USER = "x" * 12  # the image's account is known later; none is called 
 
 
 def check(request: Request, wanted: LaunchConfig) -> None:
-    """Raise ``UsageFault`` for user-data that cannot be merged with ours or does not fit. Calls nobody."""
+    """Raise ``UsageFault`` for user-data that cannot be merged or is too large. Calls nothing."""
     stand_in = replace(request, login=request.login or STAND_IN)
     user_data_of(stand_in, wanted, wanted.way.user or _STAND_IN_USER)
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a launch works with. ``sources`` tells from which ranges of addresses our own group lets in."""
+    """The dependencies of a launch. ``sources`` returns the address ranges that pymachine's group allows."""
 
     account: AwsAccount
     clock: Clock = field(default_factory=Clock)
@@ -46,7 +46,7 @@ class Means:
 
 
 class Launch:
-    """One create. Every part of it can be repeated: the handle that was remembered last says how far it came."""
+    """One create. All parts are repeatable: the last remembered handle says how far it came."""
 
     def __init__(self, request: Request, wanted: LaunchConfig, site: Site, remember: Remember, means: Means) -> None:
         self._request = request
@@ -136,7 +136,7 @@ class Launch:
         try:
             return self._run_on(found)
         except NoRoom as none:
-            self._request.notice(f"{none.message}: another one replaces it")
+            self._request.notice(f"{none.message}: a new one is launched")
             self._begin_anew()
             return None
 
@@ -144,7 +144,7 @@ class Launch:
         if known and describe.state_of(known) in describe.KEPT:
             return known
         if known:
-            self._request.notice(f"{self._ec2.instance} is gone: another one replaces it")
+            self._request.notice(f"{self._ec2.instance} is gone: a new one is launched")
             self._begin_anew()
         if self._ec2.token and self._begun() is None:
             return self._launched_otherwise()
@@ -201,7 +201,7 @@ class Launch:
             else:
                 if full:
                     before = ", ".join(dict.fromkeys(_WORDS[none.reach] for _, none in full))
-                    self._request.notice(f"launched as {_place(attempt)}: {before} for what was to be tried before")
+                    self._request.notice(f"launched as {_place(attempt)}: {before} for the choices before it")
                 return described
         raise _no_room(full, self._wanted)
 

@@ -1,4 +1,4 @@
-"""What carries our tags and no machine needs: it costs money, or stands in the way, until somebody removes it."""
+"""Finds resources with pymachine's tags that no machine needs, and that cost money or block others."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def find(search: Search, account: Open = account_of, now: datetime | None = None
 
 
 def discard(leftover: Leftover, account: AwsAccount | None = None, clock: Clock | None = None) -> None:
-    """Remove one; what is gone already is no error.
+    """Remove one; it is not an error if it is already gone.
 
-    Raises ``DriverError`` for an instance that is protected, or a group that something else still has.
+    Raises ``DriverError`` for a protected instance, or a group that is still in use.
     """
     place = dict(leftover.handle)
     account = account or AwsAccount(place["region"], profile=place["profile"], endpoint_url=place["endpoint_url"])
@@ -117,7 +117,7 @@ class _RegionSearch:
 
     def _all(self, operation: str, key: str, tag: str, **filters: str) -> Iterator[Described]:
         asked = {"tag-key": tag, **filters}
-        what = f"look for what is left ({operation})"
+        what = f"search for leftovers ({operation})"
         return self.place.account.pages(
             operation, key, what, Filters=[{"Name": name, "Values": [value]} for name, value in asked.items()]
         )

@@ -1,4 +1,4 @@
-"""Other options for an instance that exists: what EC2 changes of it, and what it must be off for."""
+"""Changes the options of an existing instance: what EC2 can change, and for what it must be off."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def refit(
     account: AwsAccount | None = None,
     clock: Clock,
 ) -> None:
-    """Make the change. Raises ``CheckFailed`` for a type it cannot become, ``DriverError`` for what EC2 refuses."""
+    """Make the change. Raises ``CheckFailed`` for an impossible type, ``DriverError`` if EC2 refuses."""
     _Refit(ec2, change, account or AwsAccount.of(ec2)).run(listener, clock)
 
 
@@ -126,7 +126,7 @@ class _Refit:
         gone = [{"Key": key} for key in self._before.tags if key not in put]
         self._account.change("create_tags", "tag the instance", Resources=things, Tags=tags.listed(put))
         if gone:
-            self._account.change("delete_tags", "take tags off the instance", Resources=things, Tags=gone)
+            self._account.change("delete_tags", "remove tags from the instance", Resources=things, Tags=gone)
 
     def _open(self, clock: Clock) -> None:
         sources = sources_of(self._after, subnet_of(self._account, str(self.described["SubnetId"])))
@@ -168,21 +168,23 @@ def _explained(error: ApiError, volume: str) -> DriverError:
     if error.code in ("VolumeModificationRateExceeded", "IncorrectModificationState"):
         return DriverError(
             f"EBS does not change {volume} again yet: {error.message}",
-            hint="a volume can be changed once in six hours, after the last change is complete: apply again then",
+            hint="a volume can be changed once in six hours, after the last change is complete: then apply again",
         )
     return error
 
 
 def _await_shape(account: AwsAccount, volume: str, clock: Clock) -> None:
     for _ in clock.ticks(RESHAPING, PAUSE):
-        what, key = f"look at the change of {volume}", "VolumesModifications"
+        what, key = f"check the change of {volume}", "VolumesModifications"
         found = list(account.pages("describe_volumes_modifications", key, what, VolumeIds=[volume]))
         state = str(found[-1].get("ModificationState", "")) if found else ""
         if state in ("optimizing", "completed"):
             return
         if state == "failed":
             raise DriverError(f"EBS could not change {volume}: {found[-1].get('StatusMessage') or 'no reason given'}")
-    raise DriverError(f"EBS has not changed {volume} within {RESHAPING:.0f} s", hint="apply again continues waiting")
+    raise DriverError(
+        f"EBS has not changed {volume} within {RESHAPING:.0f} s", hint="apply again to continue waiting"
+    )
 
 
 def _parts_of(described: Described) -> Sequence[str]:

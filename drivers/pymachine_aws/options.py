@@ -1,4 +1,4 @@
-"""The options of the aws driver, under their own names and docker-machine's."""
+"""The options of the aws driver, with their own names and docker-machine's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CREDENTIALS = (
 
 @dataclass(frozen=True, slots=True)
 class AwsOptions:
-    """Where an instance is to be, and what it is like."""
+    """The options of an instance."""
 
     aws_region: str | None = field(
         default=None,

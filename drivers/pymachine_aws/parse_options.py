@@ -1,4 +1,4 @@
-"""Reading the options: every one is checked, and every contradiction found, before anything goes over a network."""
+"""Parses the options: all values and contradictions are checked before the network is used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LESS = "omit one of the two"
 
 
 def read_options(options: AwsOptions) -> LaunchConfig:
-    """Return what the options come to. Reads the files that they name; raises ``UsageFault``."""
+    """Return the parsed options. Reads the files that they name; raises ``UsageFault``."""
     _check_contradictions(options)
     return LaunchConfig(
         region=_region(options.aws_region),
@@ -119,7 +119,7 @@ def _endpoint(options: AwsOptions) -> str | None:
     scheme = _web_address(url, "--aws-endpoint-url")
     if scheme == "http" and not options.aws_insecure_transport and not _is_here(url):
         raise UsageFault(
-            f"--aws-endpoint-url: {url} would send requests in clear",
+            f"--aws-endpoint-url: {url} would send requests unencrypted",
             hint="give an https: URL, or --aws-insecure-transport if that is intended",
         )
     return url.rstrip("/")
@@ -200,7 +200,7 @@ def _expanded(path: str, flag: str) -> Path:
             return user_path(path)
     except RuntimeError:  # nobody of that name has a home
         pass
-    raise UsageFault(f"{flag}: {path!r} cannot be a file's name", hint="give the path of a file")
+    raise UsageFault(f"{flag}: {path!r} is not a valid file name", hint="give the path of a file")
 
 
 def _way(options: AwsOptions) -> SshAccess:
@@ -236,7 +236,7 @@ def _price(text: str | None) -> str | None:
     bare = text.strip().removeprefix("$")
     if not _PRICE.fullmatch(bare) or float(bare) == 0:
         raise UsageFault(
-            f"--aws-spot-price: {text!r} is not a valid price", hint="give dollars an hour, such as 0.05"
+            f"--aws-spot-price: {text!r} is not a valid price", hint="give dollars per hour, such as 0.05"
         )
     return bare
 
@@ -248,7 +248,7 @@ def _profile(text: str | None) -> str | None:
         hint = "that is a role: give the name of the instance profile that holds it"
     else:
         hint = "give its name, or an ARN like arn:aws:iam::123456789012:instance-profile/NAME"
-    raise UsageFault(f"--aws-instance-profile: {text!r} is none", hint=hint)
+    raise UsageFault(f"--aws-instance-profile: {text!r} is not an instance profile", hint=hint)
 
 
 def _user_data(path: str | None) -> str | None:

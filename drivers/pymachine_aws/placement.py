@@ -1,4 +1,4 @@
-"""Finding out where the options can be fulfilled, with few calls and before anything is made."""
+"""Determines where the options can be fulfilled, with few calls and before anything is made."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def survey(request: Request, wanted: LaunchConfig, *, account: AwsAccount | None
 
 
 def account_of(wanted: LaunchConfig) -> AwsAccount:
-    """Return the place that the options name."""
+    """Return the account and region of the options."""
     return AwsAccount(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
 
 
 @contextmanager
 def before_anything() -> Iterator[None]:
-    """Make refusals of AWS into refusals by a check: nothing was made yet."""
+    """Convert refusals of AWS to refusals by a check, because nothing was made yet."""
     try:
         yield
     except ApiError as error:
@@ -58,7 +58,7 @@ def _attempts(
         raise CheckFailed(f"{_names(kinds)} cannot have IPv6 addresses", hint="give a newer --aws-instance-type")
     markets = [(market, kind) for market in wanted.markets for kind in kinds if kind.spot or market != "spot"]
     if not markets:
-        raise CheckFailed(f"{_names(kinds)} cannot be had as spot instances", hint="omit --aws-spot")
+        raise CheckFailed(f"{_names(kinds)} cannot be launched as spot instances", hint="omit --aws-spot")
     fitting = _fitting_images(account, wanted, kinds)
     return tuple(
         Attempt(kind.name, fitting[kind.name], subnet, market)

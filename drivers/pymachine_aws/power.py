@@ -1,4 +1,4 @@
-"""On and off. Every switch can be thrown twice, and waits until EC2 sees its effect."""
+"""Power control. Every operation can be repeated, and waits until EC2 reports its effect."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class _Switch:
             elif state == "stopped" and begun:
                 raise self._fell_back()
         raise DriverError(
-            f"{self._ec2.instance} does not run after {START_PATIENCE:.0f} s",
+            f"{self._ec2.instance} is not running after {START_PATIENCE:.0f} s",
             hint="`pymachine start` continues waiting",
         )
 
@@ -160,7 +160,7 @@ class _Switch:
                 self._call("stop_instances", "stop")
         raise DriverError(
             f"{self._ec2.instance} is still {self._told} after {STOP_PATIENCE:.0f} s",
-            hint="EC2 is still working on it; if it stays so, contact AWS support",
+            hint="EC2 is still working on it; if this persists, contact AWS support",
         )
 
     def reboot(self) -> None:
@@ -173,8 +173,8 @@ class _Switch:
             self._watch.clock.sleep(BLIND_PAUSE)
             return
         self._listener.progress("waiting for the reboot")
-        self._await_port(place, False, "was told to reboot and did not shut down")
-        self._await_port(place, True, "shut down to reboot and did not come back")
+        self._await_port(place, False, "did not shut down for the reboot")
+        self._await_port(place, True, "shut down for the reboot and did not come back")
 
     def _await_port(self, place: tuple[str, int], wanted: bool, otherwise: str) -> None:
         for _ in self._watch.ticks(REBOOT_PATIENCE, GLANCE):
@@ -188,7 +188,7 @@ class _Switch:
     def _forced(self, patience: float) -> bool:
         forced = self._call("stop_instances", "stop", Force=True, SkipOsShutdown=True)
         if forced and patience:
-            self._listener.notice(f"it did not shut down within {patience:.0f} s: EC2 is told to stop it by force")
+            self._listener.notice(f"it did not shut down within {patience:.0f} s: EC2 forces it to stop")
         return forced
 
     def _starts(self) -> bool:
@@ -198,7 +198,7 @@ class _Switch:
             if not lacks_room(error.code) or is_quota(error.code):
                 raise
             raise DriverError(
-                f"EC2 has no room to start {self._ec2.instance} now: {error.message}",
+                f"EC2 has no capacity to start {self._ec2.instance} now: {error.message}",
                 hint="its type and zone are fixed: try again later, or change its type in AWS's console",
             ) from error
 

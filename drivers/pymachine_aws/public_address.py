@@ -65,6 +65,6 @@ def _fetched(url: str, deadline: float) -> str:
             return str(answer.read(_LONGEST).decode("ascii", "replace"))
     except urllib.error.HTTPError as error:
         with error:
-            raise DriverError(f"{url} does not return our public address: HTTP {error.code}", hint=_GIVE) from None
+            raise DriverError(f"{url} does not return your public address: HTTP {error.code}", hint=_GIVE) from None
     except (OSError, ValueError) as error:  # URLError is an OSError; a cut-off answer is one, too
-        raise Unreachable(f"{url} does not return our public address: {error}", hint=_GIVE) from error
+        raise Unreachable(f"{url} does not return your public address: {error}", hint=_GIVE) from error

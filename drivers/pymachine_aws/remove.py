@@ -101,8 +101,8 @@ class _Removal:
             if not left:
                 return
         raise DriverError(
-            f"{', '.join(left)} is still shutting down after {ENDING:.0f} s, and uses our security group",
-            hint="the same rm, later, removes the group as well",
+            f"{', '.join(left)} is still shutting down after {ENDING:.0f} s, and uses pymachine's security group",
+            hint="run `rm` again later to remove the group as well",
         )
 
 

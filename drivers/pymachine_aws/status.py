@@ -99,7 +99,7 @@ class _Found:
         described = self.instances.get(ec2.instance) if ec2.instance else self.machines.get(ec2.id)
         if described is not None:
             return status_of(ec2, described)
-        nothing = f"EC2 knows no {ec2.instance}" if ec2.instance else "no instance was launched yet"
+        nothing = f"EC2 has no instance {ec2.instance}" if ec2.instance else "no instance was launched yet"
         return Status(State.MISSING, detail=nothing)
 
 

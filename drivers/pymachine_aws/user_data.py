@@ -73,7 +73,7 @@ def second_keys(path: str | None) -> list[str]:
 def _too_large(composed: Composition, plain: int, packed: int) -> UsageFault:
     ours = len(replace(composed, theirs=NOTHING).text)
     return UsageFault(
-        f"the user-data is {plain} bytes, {packed} compressed, and EC2 takes {LIMIT}: "
-        f"{ours} of them are ours, {plain - ours} come from {_FILE}",
+        f"the user-data is {plain} bytes, {packed} compressed, but EC2 allows {LIMIT}: "
+        f"{ours} of them are pymachine's, {plain - ours} come from {_FILE}",
         hint="let the host download large files, e.g. from S3",
     )

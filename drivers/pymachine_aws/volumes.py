@@ -105,7 +105,7 @@ def _check_throughput(volume: Volume, kind: VolumeType) -> None:
     needed = volume.throughput * _PER_THROUGHPUT
     if (volume.iops or _BASE_IOPS) < needed:
         raise UsageFault(
-            f"--aws-volume-throughput: {volume.throughput} MiB/s need more operations a second",
+            f"--aws-volume-throughput: {volume.throughput} MiB/s need more I/O operations per second",
             hint=f"--aws-volume-iops {needed}",
         )
 

@@ -1,4 +1,4 @@
-"""Baking: the disk of a machine that was made for it becomes an image on the shelf, with the engine inside."""
+"""Bakes an image: the disk of a temporary machine becomes a cached image with the engine inside."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def baking_of(connection: Connection, request: Request, wanted: DomainConfig) ->
 
 
 def keep(connection: Connection, vm: Vm, baked: Baked, listener: Listener) -> None:
-    """Shut the machine down, and put a copy of its disk on the shelf of this computer.
+    """Shut the machine down, and add a copy of its disk to the image cache of this computer.
 
-    The copy, without a base under it, is made in the pool first and removed with the machine; libvirt then hands it
-    over from wherever its host is. Raises ``DriverError``, ``CheckFailed`` where the pool has no room.
+    A complete copy without a base is made in the pool first and removed with the machine; libvirt then transfers it
+    from any host. Raises ``DriverError``, ``CheckFailed`` if the pool has too little space.
     """
     listener.progress("shutting down")
     power.stop(connection, vm, listener)
@@ -68,7 +68,7 @@ def keep(connection: Connection, vm: Vm, baked: Baked, listener: Listener) -> No
 
 
 def download(connection: Connection, volume: StorageVolume, file: Path) -> None:
-    """Write the volume's file into a new one of ours. Raises ``DriverError``, and ``OSError`` of our own file."""
+    """Download the volume to a new file. Raises ``DriverError``, and ``OSError`` of the file."""
     with translated(f"downloading volume {volume.name()!r}"), file.open("wb") as target:
         stream = connection.newStream(0)
         volume.download(stream, 0, 0, 0)
@@ -87,6 +87,6 @@ def _refuse_taken(shelf: Shelf, image: Image) -> None:
     taken = shelf.find(name)
     if taken is not None and not is_baked(taken):
         raise CheckFailed(
-            f"image {image.name} would be baked into image {name}, and there is another one of that name",
+            f"image {image.name} would be baked as image {name}, but another image has that name",
             hint=f"`--kvm-image {name}` uses that one; or `pymachine image rm {name}` first",
         )

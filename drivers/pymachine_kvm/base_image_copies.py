@@ -1,4 +1,4 @@
-"""The copies of an image that libvirt hosts keep, over all hosts that a store knows."""
+"""The copies of an image on all libvirt hosts that a store knows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Place = tuple[str, str]  # a URI and the name of a pool there
 
 
 def drop_copies(digest: str, machines: Sequence[Vm]) -> tuple[str, ...]:
-    """Remove the copies of the image with this SHA-256, or return the names of the machines that stand on one.
+    """Remove the copies of the image with this SHA-256, or return the names of the machines that use one.
 
-    Looked for in the default pool of the default host, and wherever ``machines`` are.
+    The default pool of the default host, and the pools of ``machines``, are searched.
     """
     places = sorted({_default(), *((vm.uri, vm.pool) for vm in machines)})
     users = tuple(user for place in places for user in _users(place, digest))

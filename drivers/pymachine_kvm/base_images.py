@@ -1,7 +1,7 @@
-"""Base images in a pool: uploaded once, shared by every machine of an image, removed only when none stands on it.
+"""Base images in a pool: uploaded once, shared by the machines of an image, removed only if no machine uses one.
 
-A base is complete once its mark lies beside it: an empty volume that is made last. Volumes cannot be renamed, and
-nothing else tells a whole file from one whose upload was cut off.
+A base is complete when its mark exists beside it: an empty volume that is created last. Volumes cannot be renamed,
+and nothing else distinguishes a complete file from an interrupted upload.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ def base_format(name: str) -> str:
 
 
 def has_base(pool: StoragePool, image: Image) -> bool:
-    """Return whether the pool has the image complete."""
+    """Whether the pool has the complete image."""
     name = base_name(image)
     return find_volume(pool, name) is not None and find_volume(pool, name + MARK) is not None
 
 
 def ensure_base(connection: Connection, pool: StoragePool, image: Image, progress: Progress) -> str:
-    """Return the name of the image's base, uploaded where the pool does not have it whole. Repeatable.
+    """Return the name of the image's base; upload it if the pool does not have it. Repeatable.
 
-    Raises ``CheckFailed`` before anything is made where the pool has no room, ``DriverError`` where it fills up on
-    the way or the image's file is no longer what was verified.
+    Raises ``CheckFailed`` before anything is made if the pool has too little space, ``DriverError`` if it fills up
+    during the upload or the image's file is no longer what was verified.
     """
     name = base_name(image)
 
@@ -85,7 +85,7 @@ def ensure_base(connection: Connection, pool: StoragePool, image: Image, progres
 
 
 def base_users(connection: Connection, pool: StoragePool, name: str) -> tuple[str, ...]:
-    """Return who stands on a base: names of machines, and of volumes that no machine has as its disk."""
+    """Return the users of a base: names of machines, and of volumes that belong to no machine."""
     volume = find_volume(pool, name)
     if volume is None:
         return ()
@@ -98,13 +98,13 @@ def base_users(connection: Connection, pool: StoragePool, name: str) -> tuple[st
 
 
 def drop_base(connection: Connection, pool: StoragePool, name: str) -> bool:
-    """Remove a base and its mark; False where there was none. Raises ``CheckFailed`` while something stands on it."""
+    """Remove a base and its mark; False if there was none. Raises ``CheckFailed`` while it is in use."""
     with exclusive(connection, f"base {pool.name()} {name}", deadline=PATIENCE):
         refresh(pool)
         users = base_users(connection, pool, name)
         if users:
             raise CheckFailed(
-                f"volume {name!r} of pool {pool.name()!r} is under {', '.join(users)}", hint="remove these first"
+                f"volume {name!r} of pool {pool.name()!r} is in use by {', '.join(users)}", hint="remove these first"
             )
         remove_volume(pool, name + MARK)
         return remove_volume(pool, name)
@@ -123,7 +123,7 @@ def _make_base(connection: Connection, pool: StoragePool, image: Image, progress
 
 
 def taken_up(image: Image) -> int:
-    """Return the bytes that its file takes up: holes do not travel and are holes again in the pool."""
+    """Return the bytes that the file uses; sparse areas are neither uploaded nor stored."""
     try:
         return min(image.size, image.path.stat().st_blocks * 512)
     except OSError:

@@ -1,4 +1,4 @@
-"""Following a guest's boot: its console and its state until it answers SSH, or a reason why it never will."""
+"""Follows a guest's boot by its console and state, until it answers SSH or cannot answer any more."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _console_log = logging.getLogger("pymachine.console")
 
 @dataclass(frozen=True, slots=True)
 class BootEnded:
-    """The guest, or the view of it, is gone: why, and what to do."""
+    """The guest stopped, or can no longer be observed: why, and what to do."""
 
     reason: str
     hint: str | None = None
@@ -45,7 +45,7 @@ class BootEnded:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The guest was reset and boots from the start: why."""
+    """The guest was reset and boots again: why."""
 
     reason: str
 
@@ -54,10 +54,10 @@ Seen = str | BootEnded | Again
 
 
 class GuestConsole:
-    """The output of a running domain's console, read without ever waiting for it.
+    """The output of a running domain's console, read without blocking.
 
-    The stream is libvirt's, so that it works alike for a daemon of this host, of a user and of another host. A domain
-    whose console cannot be had (somebody else is attached to it) reads as silent.
+    The stream is libvirt's, so that it works for a daemon of this host, of a user and of another host. A console that
+    is not available (somebody else is attached to it) reads as silent.
     """
 
     def __init__(self, conn: Connection, domain: Domain) -> None:
@@ -82,7 +82,7 @@ class GuestConsole:
         return self._lines.unfinished()
 
     def close(self) -> None:
-        """Let go of the console."""
+        """Release the console."""
         if self._stream is not None:
             with suppress(libvirt().libvirtError):
                 self._stream.abort()
@@ -138,12 +138,12 @@ def _banner_of(vm: Vm, story: Story) -> Callable[[], bool]:
 
 
 def scaled(seconds: float, virt_type: str) -> float:
-    """Return how long to wait for what takes so many seconds with hardware virtualisation."""
+    """Return the time limit for what takes this many seconds with hardware virtualisation."""
     return seconds * EMULATION_FACTOR if virt_type == "qemu" else seconds
 
 
 def ssh_address(vm: Vm) -> tuple[str, int]:
-    """Return where the guest's SSH is reached from this host."""
+    """Return the address of the guest's SSH from this host."""
     return (vm.address, 22) if vm.network else ("127.0.0.1", vm.ssh_port)
 
 
@@ -152,9 +152,9 @@ def _banner_deadline(vm: Vm) -> float:
 
 
 def has_banner(host: str, port: int, deadline: float = BANNER_DEADLINE) -> bool:
-    """Return whether an SSH server accepts a connection at once and says its banner within ``deadline`` seconds.
+    """Whether an SSH server accepts a connection and sends its banner within ``deadline`` seconds.
 
-    The banner counts and not the connection: QEMU's user network accepts before the guest does. Never raises.
+    The banner counts and not the connection, because QEMU's user network accepts before the guest does. Never raises.
     """
     try:
         with socket.create_connection((host, port), timeout=min(deadline, CONNECT_DEADLINE)) as sock:
@@ -165,7 +165,7 @@ def has_banner(host: str, port: int, deadline: float = BANNER_DEADLINE) -> bool:
 
 
 def why_stopped(domain: Domain) -> BootEnded | None:
-    """Return why a domain makes no progress any more, None for one that runs or was paused on purpose."""
+    """Return why a domain has stopped, None for one that runs or was paused on purpose."""
     module = libvirt()
     state, reason = domain.state()
     if state == module.VIR_DOMAIN_PAUSED:
@@ -195,7 +195,7 @@ def _why_paused(domain: Domain, reason: int) -> BootEnded | None:
         return BootEnded("its system crashed", "`pymachine console` shows its last output")
     if reason == module.VIR_DOMAIN_PAUSED_UNKNOWN:
         return BootEnded(
-            "QEMU paused it over an internal error (hardware virtualisation fails on this host)",
+            "QEMU paused it because of an internal error (hardware virtualisation fails on this host)",
             "try it emulated: --kvm-virt-type qemu",
         )
     return None
@@ -211,7 +211,7 @@ def _disk_fault(domain: Domain) -> BootEnded:
             "free space in the pool, then `virsh resume` it or create it again",
         )
     return BootEnded(
-        "it was paused over an input/output error of its disk", "its host's kernel log says more (`dmesg`)"
+        "it was paused because of an input/output error of its disk", "its host's kernel log says more (`dmesg`)"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a guest prints on its serial console: bytes to lines, and lines to the phase of the boot they belong to."""
+"""Parses a guest's serial console: bytes to lines, and lines to phases of the boot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LINE_ENDS = re.compile(r"\r*\n|\r(?!\n)|\x1b\[\d*(?:;\d*)?[Hf]|\x1b\[2?J")
 
 
 class Lines:
-    """Puts the pieces in which a console arrives together to clean lines: no escapes, no control bytes."""
+    """Assembles the pieces of a console to clean lines, without escapes and control bytes."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -51,7 +51,7 @@ def clean(line: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BootPhase:
-    """A part of a boot, and what its lines look like."""
+    """A phase of a boot, and the pattern of its lines."""
 
     title: str
     sign: re.Pattern[str]
@@ -92,17 +92,17 @@ MANY_LINES = 200
 
 
 def phase_of(line: str) -> str | None:
-    """Return the title of the phase that a line begins, None for a line that says nothing."""
+    """Return the title of the phase that a line begins, None for any other line."""
     return next((phase.title for phase in PHASES if phase.sign.search(line)), None)
 
 
 def begins_kernel(line: str) -> bool:
-    """Return whether a line is the first of a Linux kernel."""
+    """Whether a line is the first of a Linux kernel."""
     return _KERNEL.search(line) is not None
 
 
 def begins_programs(line: str) -> bool:
-    """Return whether a line shows that Linux runs programs."""
+    """Whether a line shows that Linux runs programs."""
     return _USER_SPACE.search(line) is not None
 
 
@@ -111,12 +111,12 @@ _RESCUE = re.compile(r"^\(initramfs\)$|^Entering (emergency|rescue) mode\b|^You 
 
 
 def begins_rescue(line: str) -> bool:
-    """Return whether a line shows that the boot ended in a shell that waits at the console."""
+    """Whether a line shows that the boot ended in a rescue shell at the console."""
     return _RESCUE.search(line) is not None
 
 
 class Story:
-    """What the console told so far: each phase passed on once, each line too, the last few kept for an error."""
+    """The console's output so far: phases and lines are passed on once, and the last lines are kept for an error."""
 
     def __init__(self, progress: Callable[[str], None], console: Callable[[str], None]) -> None:
         self._progress = progress
@@ -130,7 +130,7 @@ class Story:
         return title in self._passed
 
     def take(self, line: str) -> None:
-        """Take one line of the console."""
+        """Process one line of the console."""
         self._console(line)
         self.last.append(line)
         phase = phase_of(line)
@@ -140,14 +140,14 @@ class Story:
             self._progress(phase)
 
     def begin_again(self, reason: str) -> None:
-        """Take it that the guest was reset: its phases are told once more."""
+        """Start again after a reset of the guest: its phases are reported once more."""
         self._passed.clear()
         self.phase = ""
         self._progress(f"once more, {reason}")
 
 
 class Progress:
-    """Whether a Linux guest is getting on: it ran its first program, or its kernel has said a great deal."""
+    """Whether a Linux guest makes progress: it ran its first program, or its kernel printed many lines."""
 
     def __init__(self) -> None:
         self._since_kernel: int | None = None
@@ -161,7 +161,7 @@ class Progress:
         return begins_programs(line) or (self._since_kernel or 0) >= MANY_LINES
 
     def so_far(self) -> str:
-        """Return how far it came, in words."""
+        """Return a description of how far it came."""
         if self._since_kernel is None:
             return "not one line of its kernel"
         return f"only {self._since_kernel + 1} lines of its kernel"

@@ -1,4 +1,4 @@
-"""What this libvirt and its QEMU can do, by the domain capabilities they tell."""
+"""The capabilities of libvirt and its QEMU, from the domain capabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _READONLY_VIRTIOFS = 11_000_000  # 11.0.0 has it read-only
 
 
 def choices(connection: Connection, arch: str, virt_type: str, device: str, name: str) -> frozenset[str]:
-    """Return the values that a device's setting may have; none where libvirt does not tell."""
+    """Return the possible values of a device's setting; none if libvirt does not report them."""
     try:
         text = connection.getDomainCapabilities(None, arch, MACHINES[arch], virt_type)
     except libvirt().libvirtError:

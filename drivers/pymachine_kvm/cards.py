@@ -1,6 +1,6 @@
-"""Cards: small volumes that tell whose a machine's parts are, from before the first is made until the last is gone.
+"""Cards: small volumes that identify the owner of a machine's parts, from the first to the last.
 
-A domain carries a mark of its own. Volumes and reservations can carry none, and are there before and after it.
+A domain carries metadata of its own. Volumes and reservations cannot, and exist before and after it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _LIMIT = 64 << 10  # bytes of a card: what is larger is none
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A machine, as its create began it, and the store that has it on record."""
+    """A machine at the start of its create, and the store that has it on record."""
 
     vm: Vm
     keeper: Keeper
 
 
 def put_card(connection: Connection, pool: StoragePool, card: Card) -> None:
-    """Lay a card into the pool, unless it lies there. Raises ``DriverError``."""
+    """Write a card into the pool, unless it exists. Raises ``DriverError``."""
     name = card_name(card.vm.name, card.vm.id)
     if find_volume(pool, name) is None:
         put_seed(connection, pool, name, json.dumps(asdict(card)).encode())
 
 
 def remove_card(pool: StoragePool, vm: Vm) -> bool:
-    """Take a machine's card away; False where there was none."""
+    """Remove a machine's card; False if there was none."""
     return remove_volume(pool, card_name(vm.name, vm.id))
 
 

@@ -1,7 +1,7 @@
-"""Copying a virtual machine's disk for another machine, and what that one takes over from it.
+"""Copies a virtual machine's disk for another machine, with what that one takes over from it.
 
-The copy lies under the new machine's disk as a base of its own, so that all the rest is made as ever. It holds the
-whole disk without a base under it and without snapshots: it stands when the source and its image are gone.
+The copy is a base of its own under the new machine's disk, so that the rest is made as usual. It contains the whole
+disk without a base and without snapshots, so it does not depend on the source and its image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pymachine_kvm.status import required
 
 
 def check_source(connection: Connection, source: Vm) -> None:
-    """Raise ``CheckFailed`` for a machine that is on or saved: its disk alone is not all of it."""
+    """Raise ``CheckFailed`` for a machine that is on or saved, because its disk alone is incomplete."""
     domain = required(connection, source)
     with translated(f"looking at {source.name}"):
         at_rest = not (domain.isActive() or domain.hasManagedSaveImage())

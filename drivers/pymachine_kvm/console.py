@@ -1,7 +1,7 @@
-"""The console of a virtual machine: what it printed, and a way to type into it.
+"""The console of a virtual machine: its output, and interactive access.
 
 The log is a file in the pool's folder, so that it is read and removed as a volume: no file of the daemon's host is
-opened here, whose owner would be root, and which may be another host.
+opened, whose owner would be root, and which may be another host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Making a virtual machine: what is settled before it boots, and what is made of it then."""
+"""Creates a virtual machine: what is planned before the boot, and what is made then."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass
 class Making:
-    """One create of one machine, on one connection. Every part of it can be repeated.
+    """One create of one machine, on one connection. All parts are repeatable.
 
-    ``source`` is the machine that it begins as a copy of; otherwise it begins with an image.
+    ``source`` is the machine whose disk is copied; otherwise the disk begins with an image.
     """
 
     connection: Connection
@@ -47,21 +47,21 @@ class Making:
 
     @classmethod
     def of(cls, connection: Connection, request: Request, wanted: DomainConfig, remember: Remember) -> Self:
-        """Return the create that the request asks for; a copy has the sizes of its source."""
+        """Return the create of the request; a copy has the sizes of its source."""
         if request.source is None:
             return cls(connection, request, wanted, remember)
         source = Vm.of(request.source)
         return cls(connection, request, clone.like(connection, source, wanted), remember, source)
 
     def foresee(self) -> PlannedInstance:
-        """Remember what will be made, then bring pool, image, network and address into being."""
+        """Remember what will be made, then create pool, base image, network and reservation."""
         vm = self._kept(self._begun())
         vm = self._on_image(vm) if self.source is None else self._on_copy(vm, self.source)
         vm = self._kept(self._addressed(vm))
         return _prospect(vm, self.request.engine_port)
 
     def create(self) -> Instance:
-        """Make disk, seed and domain, start it and follow its boot; then take the secrets out of its seed."""
+        """Create disk, seed and domain, start it and follow its boot; then remove the secrets from its seed."""
         vm = Vm.of(self.request.resume or {})
         pool = self._pool(vm)
         if not self._runs(vm):

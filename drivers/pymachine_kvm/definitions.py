@@ -1,4 +1,4 @@
-"""The XML of every domain that libvirt knows: what uses a network, a MAC, a port or a volume is found there."""
+"""The XML of every domain of libvirt, to find the users of a network, a MAC, a port or a volume."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def definitions(connection: Connection) -> Iterator[ET.Element]:
 
 
 def uuid_of(root: ET.Element) -> str:
-    """Return a domain's UUID as the record spells machine ids: hex digits alone."""
+    """Return a domain's UUID as the record writes machine ids: hex digits only."""
     return (root.findtext("uuid") or "").replace("-", "")

@@ -1,7 +1,7 @@
 """Addresses and MACs of machines in a libvirt network: reserved before the boot, found after it.
 
-Nothing here reads dnsmasq's files: their place and form changed between versions of libvirt, and a daemon on
-another host has them there.
+dnsmasq's files are not read: their place and form changed between versions of libvirt, and a daemon on another host
+has them there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def reserve(connection: Connection, vm: Vm) -> str:
             entry = _own_entry(network, vm) or _new_entry(network, vm)
             if _write(network, entry):
                 return entry.ip
-    raise DriverError(f"network {vm.network!r}: every address that was free a moment ago was taken", hint="try again")
+    raise DriverError(
+        f"network {vm.network!r}: every address that was free a moment ago is now in use", hint="try again"
+    )
 
 
 def keep(connection: Connection, vm: Vm, notice: Notice) -> None:
@@ -118,7 +120,7 @@ def _is_of(entry: HostEntry, vm: Vm) -> bool:
 def _new_entry(network: LibvirtNetwork, vm: Vm) -> HostEntry:
     subnet, entries = read_subnet(xml_of(network)), entries_of(network)
     if subnet is None:
-        raise DriverError(f"network {vm.network!r} has no DHCP of libvirt's to reserve an address in")
+        raise DriverError(f"network {vm.network!r} has no DHCP server of libvirt, so no address can be reserved")
     _refuse_foreign(vm, entries)
     taken = {entry.ip for entry in entries} | set(_leases_of_others(network, vm))
     wished = vm.address if _is_free(vm.address, subnet, taken) else ""
@@ -140,7 +142,7 @@ def _refuse_foreign(vm: Vm, entries: list[HostEntry]) -> None:
         if entry.mac == vm.mac or entry.name == vm.name:
             raise CheckFailed(
                 f"network {vm.network!r} has a reservation that is not this machine's: {entry.xml}",
-                hint="another name; `pymachine gc -d kvm` finds what a lost store left; or `virsh net-update"
+                hint="choose another name; `pymachine gc -d kvm` finds what a lost store left; or `virsh net-update"
                 f' {vm.network} delete ip-dhcp-host "{entry.xml}" --live --config` if it is not needed',
             )
 

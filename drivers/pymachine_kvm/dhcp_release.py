@@ -1,7 +1,7 @@
-"""Giving a DHCP lease back in a machine's name: one that was cut off does not do it, and its lease would linger.
+"""Releases a DHCP lease for a machine that was powered off and did not release it itself.
 
-libvirt has no call for that. Its DHCP server takes a release (RFC 2131, 4.4.6) from this host as from the machine,
-when it comes in by the network's bridge.
+libvirt has no call for that. Its DHCP server accepts a release (RFC 2131, 4.4.6) from this host as from the machine,
+if it arrives on the network's bridge.
 """
 
 from __future__ import annotations

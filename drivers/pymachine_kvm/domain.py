@@ -50,14 +50,14 @@ class DomainSpec:
 
     @property
     def uefi(self) -> bool:
-        """Whether it boots by UEFI: 64-bit ARM always; on x86 a BIOS is faster and simpler to snapshot."""
+        """Whether it boots with UEFI: 64-bit ARM always does; on x86 a BIOS is faster and simpler to snapshot."""
         return self.firmware == "uefi" or self.vm.arch == "aarch64"
 
 
 def spec_of(
     connection: Connection, vm: Vm, wanted: DomainConfig, pool: StoragePool, engine_port: int, keeper: Keeper = NOBODY
 ) -> DomainSpec:
-    """Return what the machine's domain will be. Its volumes must be there. ``engine_port`` is the one inside."""
+    """Return the machine's future domain. Its volumes must exist. ``engine_port`` is the one inside."""
     ports = forwards(vm, engine_port)
     return DomainSpec(
         vm,
@@ -78,7 +78,7 @@ def spec_of(
 
 
 def domain_xml(spec: DomainSpec) -> str:
-    """Return the domain's XML as libvirt takes it."""
+    """Return the domain's XML for libvirt."""
     return render(
         "libvirt/domain.xml.j2",
         vm=spec.vm,

@@ -1,6 +1,6 @@
-"""The folders on the way to a pool, and whether the account that QEMU runs as may enter them.
+"""The parent folders of a pool, and whether the account of QEMU may enter them.
 
-libvirt gives disks to that account before a guest starts (its dynamic ownership), and leaves folders as they are.
+libvirt gives disks to that account before a guest starts (its dynamic ownership), and does not change folders.
 """
 
 from __future__ import annotations

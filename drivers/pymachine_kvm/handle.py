@@ -1,4 +1,4 @@
-"""What is remembered of a virtual machine: everything that ``rm`` needs, known before anything is made."""
+"""The handle of a virtual machine: everything that ``rm`` needs, known before anything is made."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Vm(Remembered):
 
     @property
     def uuid(self) -> str:
-        """The domain's UUID in its usual spelling."""
+        """The domain's UUID in its usual form."""
         return str(UUID(hex=self.id))
 
 

@@ -1,4 +1,4 @@
-"""IPv4 arithmetic of a libvirt network: what its XML says, which addresses and subnets are free. Pure."""
+"""IPv4 arithmetic of a libvirt network: its XML, and free addresses and subnets. Pure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def free_address(subnet: Subnet, taken: Collection[str], seed: int) -> str | Non
 
 
 def clash(subnet: IPv4Network, routes: Collection[IPv4Network]) -> IPv4Network | None:
-    """Return a route that a subnet would take packets from, or lose them to."""
+    """Return a route with which a subnet would conflict."""
     return next((route for route in routes if route.overlaps(subnet)), None)
 
 

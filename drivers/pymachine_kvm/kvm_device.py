@@ -1,4 +1,4 @@
-"""The device file of hardware virtualisation on this host, and whether the account that QEMU runs as may open it."""
+"""The device file of hardware virtualisation on this host, and whether the account of QEMU may open it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPEN_THE_NODE = "sudo chgrp kvm /dev/kvm && sudo chmod 0660 /dev/kvm"
 
 @dataclass(frozen=True, slots=True)
 class QemuAccount:
-    """Who QEMU runs as: user, and every group it has."""
+    """The account that runs QEMU: user, and all its groups."""
 
     name: str
     uid: int
@@ -36,7 +36,7 @@ class DeviceFile:
 
     @property
     def openable(self) -> bool:
-        """Whether the user may read and write it; what is not known counts as yes."""
+        """Whether the user may read and write it; an unknown user counts as yes."""
         if self.user is None or self.user.uid == 0:
             return True
         shift = 6 if self.uid == self.user.uid else 3 if self.gid in self.user.groups else 0
@@ -44,7 +44,7 @@ class DeviceFile:
 
     @property
     def fault(self) -> str:
-        """Why it is of no use, empty where it is."""
+        """Why it cannot be used, empty if it can."""
         return (
             ""
             if self.openable or self.user is None
@@ -53,7 +53,7 @@ class DeviceFile:
 
     @property
     def mend(self) -> str:
-        """The command that opens it to the user, empty where it is open."""
+        """The command that gives the user access, empty if it has access."""
         if self.openable or self.user is None:
             return ""
         if self.mode & 0o060 != 0o060 or self.gid == 0:

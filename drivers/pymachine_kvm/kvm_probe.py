@@ -1,10 +1,9 @@
-"""Asking a guest itself whether hardware virtualisation works: it boots a Linux image and watches for progress.
+"""Tests hardware virtualisation with a guest: it boots a Linux image and watches for progress.
 
 Nothing less proves it. On nested hosts /dev/kvm opens, libvirt lists ``kvm``, SeaBIOS and the boot loader run, and
-Linux then hangs without a word or ends in an internal error of KVM.
-
-The guest has no network and reads the image without writing to it: its kernel and first programs speak long before
-anything needs a writable disk. libvirt ends the domain by itself when our connection ends, even by ``kill -9``.
+Linux then hangs without output or ends in an internal error of KVM. The guest has no network and reads the image
+without writing to it: its kernel and first programs print long before anything needs a writable disk. libvirt ends
+the domain by itself when the connection ends, even by ``kill -9``.
 """
 
 from __future__ import annotations

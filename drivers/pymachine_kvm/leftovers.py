@@ -1,6 +1,6 @@
-"""What carries our marks on a libvirt host and no machine needs: it keeps its room, its address and its name.
+"""Finds parts of machines on a libvirt host that no machine needs: they use space, an address and a name.
 
-A machine's parts are found by the mark of its domain and by its card (``cards``), and go together.
+A machine's parts are found by the metadata of its domain and by its card (``cards``), and are removed together.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def _whose(keeper: Keeper, search: Search) -> _Whose | None:
     if keeper.store and keeper.store == search.owner:
         return _Whose(ours=True)
     if lives is None:
-        return _Whose(ours=False, word="its store may still be there")
+        return _Whose(ours=False, word="its store may still exist")
     # A store that was moved looks the same from here, and nothing brings a disk back.
-    return _Whose(ours=False, word="its store is not there (deleted, or moved)")
+    return _Whose(ours=False, word="its store does not exist (deleted or moved)")
 
 
 def _all(connection: Connection, uri: str, search: Search) -> list[Card]:

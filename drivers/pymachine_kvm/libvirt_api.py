@@ -96,9 +96,9 @@ def connect(
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn libvirt's errors into ours: ``what`` is what was tried ("starting network 'default'").
+    """Convert libvirt's errors: ``what`` is what was tried ("starting network 'default'").
 
-    Raises ``CheckFailed`` where a right is missing, else ``DriverError``; ``code_of`` tells the number of either.
+    Raises ``CheckFailed`` if a permission is missing, else ``DriverError``; ``code_of`` returns the number of either.
     """
     try:
         yield
@@ -129,7 +129,7 @@ def found(look_up: Callable[[], T], gone: frozenset[int] = GONE) -> T | None:
 
 
 def is_local(connection: Connection) -> bool:
-    """Return whether the daemon runs on this host."""
+    """Whether the daemon runs on this host."""
     return not urlsplit(connection.getURI()).hostname
 
 
@@ -215,7 +215,8 @@ def _ours(what: str, error: Any) -> PymachineError:
         return CheckFailed(f"{what}: {text}", hint=_RIGHTS)
     if any(sign in text for sign in _LOST):
         return DriverError(
-            f"{what}: libvirt went away: {text}", hint="start libvirt, then run the same command again"
+            f"{what}: the connection to libvirt was lost: {text}",
+            hint="start libvirt, then run the same command again",
         )
     return DriverError(f"{what}: {text}", hint=_hint(text))
 
@@ -250,7 +251,7 @@ def _unopened(uri: str, error: Any) -> CheckFailed:
     if parts.hostname:
         return CheckFailed(f"{uri}: {text}", hint=_hint_for_remote(parts, uri))
     if code_of(error) in _DENIED or "Permission denied" in text:
-        return CheckFailed(f"{uri}: no right to use libvirt: {text}", hint=_RIGHTS)
+        return CheckFailed(f"{uri}: access to libvirt was denied: {text}", hint=_RIGHTS)
     # An unknown scheme is left to the daemon, so that without one libvirt only says that there is none.
     if code_of(error) == SYSTEM_ERROR and parts.scheme.partition("+")[0] in _SCHEMES:
         return CheckFailed(f"{uri}: libvirt does not run: {text}", hint=_hint_for_daemon(parts.path))

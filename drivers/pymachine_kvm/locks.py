@@ -1,4 +1,4 @@
-"""Locks between the pymachine processes of this host, on things that libvirt lets two creates spoil together."""
+"""Locks between the pymachine processes of this host, for operations that would conflict in libvirt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def exclusive(
             stack.enter_context(held(lock_folder() / f"{name}.lock", deadline=deadline, waiting=waiting))
         except DeadlineExceeded:
             raise DriverError(
-                f"{what}: another pymachine works on it for more than {deadline:.0f} s", hint="try again later"
+                f"{what}: another pymachine process has been working on it for more than {deadline:.0f} s",
+                hint="try again later",
             ) from None
         yield
 

@@ -1,4 +1,4 @@
-"""libvirt's networks: brought up, made, and moved out of the way of this host's routes."""
+"""libvirt's networks: started, created, and moved away from this host's routes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """How this host's kernel is asked for its routes (see ``routes``), and where it shows its network devices."""
+    """How this host's routes are read (see ``routes``), and where its network devices are listed."""
 
     routes: tuple[str, ...] = routes.COMMAND
     devices: Path = Path("/sys/class/net")
@@ -32,7 +32,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that is up. ``subnet`` is what libvirt's own DHCP serves, None where it serves none."""
+    """A running network. ``subnet`` is that of libvirt's own DHCP server, None if it has none."""
 
     name: str
     bridge: str
@@ -146,7 +146,7 @@ def _move(place: _Place, subnet: IPv4Network, what: str, notice: Notice) -> Any:
 
 def _keep_or_refuse(place: _Place, what: str, notice: Notice) -> Any:
     if place.active:
-        notice(f"{what}: machines there may not be reached")
+        notice(f"{what}: machines there may be unreachable")
         return place.network
     raise CheckFailed(what, hint=f"`virsh net-edit {place.name}` moves it; or choose another one: --kvm-network")
 
@@ -162,9 +162,9 @@ def _redefine(place: _Place, target: IPv4Network) -> Any:
 
 def _missing(connection: Connection, name: str) -> CheckFailed:
     with translated("listing networks"):
-        names = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none at all"
+        names = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none"
     return CheckFailed(
-        f"no network {name!r} in libvirt, there is: {names}",
+        f"no network {name!r} in libvirt; existing networks: {names}",
         hint=f"choose one with --kvm-network, or make it: `virsh -c {connection.getURI()} net-define FILE`",
     )
 
@@ -192,7 +192,8 @@ def _chosen_subnet(connection: Connection, kernel: Kernel, prefix: int, *, but: 
     found = _host_routes(connection, kernel)
     if found is None:
         raise CheckFailed(
-            "this host could not be asked for its routes, and a network that overlaps one cuts off the hosts there",
+            "the routes of this host could not be read, and a network that overlaps a route would cut off the hosts "
+            "there",
             hint="`ip -4 -json route show table all` must work (apt install iproute2); or define a network by hand"
             " and give --kvm-network",
         )

@@ -1,4 +1,4 @@
-"""The options of the kvm driver, and what they come to once every one of them is read and checked."""
+"""The options of the kvm driver, and their checked values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class KvmOptions:
-    """What a virtual machine is like."""
+    """The options of a virtual machine."""
 
     kvm_cpus: int = field(
         default=2,
@@ -183,7 +183,7 @@ def _given(text: str, flag: str) -> str:
 
 def _object(text: str, flag: str) -> str:
     if not _OBJECT.fullmatch(text):
-        raise UsageFault(f"{flag}: {text!r} cannot be a name in libvirt", hint="use letters, digits, . _ and -")
+        raise UsageFault(f"{flag}: {text!r} is not a valid name in libvirt", hint="use letters, digits, . _ and -")
     return text
 
 

@@ -45,7 +45,7 @@ def stop(conn: Connection, vm: Vm, listener: Listener = NOBODY, *, clock: Clock 
     domain = required(conn, vm)
     with translated(f"stopping {vm.name}"):
         if domain.isActive() and not _shut_down(domain, _patience(vm), clock):
-            listener.notice(f"it did not shut down within {_patience(vm):.0f} s: its power was cut")
+            listener.notice(f"it did not shut down within {_patience(vm):.0f} s: it was powered off")
             cut(domain, clock=clock)
 
 

@@ -87,7 +87,7 @@ def _refusal(refusals: list[PreflightFault]) -> CheckFailed:
     lines = (f"{finding.message}: {finding.hint}" for finding in refusals)
     return CheckFailed(
         "\n  ".join((f"{len(refusals)} problems must be solved first", *lines)),
-        hint="mend all of them, then run the same command again",
+        hint="fix all of them, then run the same command again",
     )
 
 
@@ -129,7 +129,7 @@ def foreign_domain(facts: Facts, own: PlannedDomain) -> Iterator[PreflightFault]
 
 
 def virtualisation(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
-    """An architecture without an emulator; hardware virtualisation that was asked for and is not there."""
+    """An architecture without an emulator; hardware virtualisation that was requested and is not there."""
     arch = facts.promise.arch
     if arch not in facts.emulated:
         package = "qemu-system-arm" if arch == "aarch64" else "qemu-system-x86"
@@ -142,7 +142,7 @@ def processors(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """More processors than QEMU can show, or than the host has."""
     if facts.emulator and wanted.cpus > facts.emulator.most_cpus:
         yield PreflightFault(
-            f"--kvm-cpus: {wanted.cpus} are more than QEMU can show",
+            f"--kvm-cpus: {wanted.cpus} is more than QEMU supports",
             f"give {min(facts.cpus, facts.emulator.most_cpus)} or fewer",
         )
     elif wanted.cpus > facts.cpus:
@@ -157,7 +157,7 @@ def memory(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     """More memory than the host has, or than it has left."""
     if wanted.memory > facts.memory:
         yield PreflightFault(
-            f"--kvm-memory: {_size(wanted.memory)} are more than the {_size(facts.memory)} that the host has",
+            f"--kvm-memory: {_size(wanted.memory)} is more than the {_size(facts.memory)} that the host has",
             f"give less: --kvm-memory {facts.memory // 2 // MIB}M",
         )
     elif facts.memory_free is not None and wanted.memory > facts.memory_free:
@@ -193,7 +193,7 @@ def disk(wanted: DomainConfig, image: Image | None, arch: str) -> Iterator[Prefl
         )
     if arch != image.arch:
         yield PreflightFault(
-            f"image {image.name} is for {image.arch}, the machine is to be {arch}",
+            f"image {image.name} is for {image.arch}, but the machine is {arch}",
             f"choose another --kvm-image, or --kvm-arch {image.arch}",
         )
 
@@ -205,12 +205,12 @@ def network(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
     if facts.network is None:
         yield PreflightFault(
             f"{facts.uri} has no network {wanted.network!r}",
-            f"`virsh -c '{facts.uri}' net-list --all` shows those there are; --kvm-network chooses",
+            f"`virsh -c '{facts.uri}' net-list --all` lists the networks; --kvm-network selects one",
         )
     elif facts.network.clash and not facts.network.active:
         yield PreflightFault(
             f"network {wanted.network!r} overlaps this host's route to {facts.network.clash}",
-            f"`virsh -c '{facts.uri}' net-edit {wanted.network}` moves it; --kvm-network chooses another",
+            f"`virsh -c '{facts.uri}' net-edit {wanted.network}` moves it; --kvm-network selects another",
         )
 
 
@@ -220,7 +220,7 @@ def pool(facts: Facts, wanted: DomainConfig, image: Image | None, own: PlannedDo
         if wanted.pool != DEFAULT:
             yield PreflightFault(
                 f"{facts.uri} has no storage pool {wanted.pool!r}",
-                f"`virsh -c '{facts.uri}' pool-list --all` shows those there are; --kvm-pool chooses",
+                f"`virsh -c '{facts.uri}' pool-list --all` lists the pools; --kvm-pool selects one",
             )
         return
     if facts.pool.closed:
@@ -242,7 +242,7 @@ def room(pool: PoolFacts, wanted: DomainConfig, image: Image | None, own: Planne
     if pool.free < needed:
         yield PreflightFault(
             f"pool {wanted.pool!r} has {_size(pool.free)} free, the machine needs {_size(needed)} at first",
-            "free space there (`pymachine image rm` drops images), or choose another: --kvm-pool",
+            "free space there (`pymachine image rm` deletes images), or choose another: --kvm-pool",
         )
     elif pool.free < upload + wanted.disk:
         yield PreflightFault(

@@ -61,7 +61,7 @@ def _check_cpus(conn: Connection, vm: Vm, cpus: int) -> None:
     with translated("asking how many processors a machine may have"):
         most = int(conn.getMaxVcpus(vm.virt_type or None))
     if not 1 <= cpus <= most:
-        raise CheckFailed(f"a machine cannot have {cpus} processors here", hint=f"give 1 to {most}")
+        raise CheckFailed(f"the host does not support {cpus} processors per machine", hint=f"give 1 to {most}")
 
 
 def _check_memory(conn: Connection, memory: int) -> None:
@@ -69,10 +69,10 @@ def _check_memory(conn: Connection, memory: int) -> None:
         host = int(conn.getInfo()[1]) * MIB
     if memory > host:
         raise CheckFailed(
-            f"{memory // MIB} MiB of memory are more than the host has", hint=f"give at most {host // MIB}M"
+            f"{memory // MIB} MiB of memory is more than the host has", hint=f"give at most {host // MIB}M"
         )
     if memory < LEAST_MEMORY:
-        raise CheckFailed(f"{memory // MIB} MiB of memory are too few", hint=f"give {LEAST_MEMORY // MIB}M or more")
+        raise CheckFailed(f"{memory // MIB} MiB of memory is too little", hint=f"give {LEAST_MEMORY // MIB}M or more")
 
 
 def _disk(conn: Connection, vm: Vm) -> Any:
@@ -116,7 +116,7 @@ def _explained(error: DriverError, volume: StorageVolume, domain: Domain, vm: Vm
         return error
     return CheckFailed(
         f"the disk of {vm.name} cannot grow while it has snapshots",
-        hint=f"`pymachine snapshot ls {vm.name}` lists them, `pymachine snapshot rm` drops them",
+        hint=f"`pymachine snapshot ls {vm.name}` lists them, `pymachine snapshot rm` deletes them",
     )
 
 

@@ -40,7 +40,7 @@ def snapshot(conn: Connection, vm: Vm, name: str) -> None:
         _refuse(domain, vm, name)
         text = _definition(domain.XMLDesc(0), name)
     try:
-        with translated(f"keeping a snapshot of {vm.name}"):
+        with translated(f"creating a snapshot of {vm.name}"):
             domain.snapshotCreateXML(text, 0)
     except PymachineError as error:
         raise _explained(error, vm, domain) from error
@@ -53,7 +53,7 @@ def restore(conn: Connection, vm: Vm, name: str) -> State:
     Raises ``DriverError`` for an unknown name.
     """
     domain = required(conn, vm)
-    with translated(f"going back to snapshot {name} of {vm.name}"):
+    with translated(f"restoring snapshot {name} of {vm.name}"):
         kept = _required(domain, vm, name)
         if domain.hasManagedSaveImage():
             domain.managedSaveRemove()
@@ -78,7 +78,7 @@ def snapshots(conn: Connection, vm: Vm) -> tuple[Snapshot, ...]:
 def drop_snapshot(conn: Connection, vm: Vm, name: str) -> None:
     """Forget a snapshot and give its place in the disk back. Raises ``DriverError`` for an unknown name."""
     domain = required(conn, vm)
-    with translated(f"dropping snapshot {name} of {vm.name}"):
+    with translated(f"deleting snapshot {name} of {vm.name}"):
         _required(domain, vm, name).delete()
 
 
@@ -86,7 +86,7 @@ def _check_name(name: str) -> None:
     """Refuse what libvirt or QEMU would, or take for something else: QEMU's own ids of snapshots are numbers."""
     if not _NAME.fullmatch(name) or name.isdigit():
         raise UsageFault(
-            f"{name!r} cannot be the name of a snapshot",
+            f"{name!r} is not a valid snapshot name",
             hint="use letters, digits, . _ and -, and not digits alone; begin with a letter or digit",
         )
 
@@ -95,7 +95,7 @@ def _refuse(domain: Domain, vm: Vm, name: str) -> None:
     if _find(domain, name) is not None:
         raise DriverError(
             f"{vm.name} has a snapshot {name} already",
-            hint=f"another name, or `pymachine snapshot rm {vm.name} {name}`",
+            hint=f"choose another name, or `pymachine snapshot rm {vm.name} {name}`",
         )
     if domain.hasManagedSaveImage():
         raise CheckFailed(

@@ -181,9 +181,9 @@ def remove_volume(pool: StoragePool, name: str) -> bool:
 def _make_pool(connection: Connection, name: str, notice: Notice) -> Any:
     if name != DEFAULT:
         with translated("listing pools"):
-            names = ", ".join(sorted(pool.name() for pool in connection.listAllStoragePools())) or "none at all"
+            names = ", ".join(sorted(pool.name() for pool in connection.listAllStoragePools())) or "none"
         raise CheckFailed(
-            f"no storage pool {name!r} in libvirt, there is: {names}",
+            f"no storage pool {name!r} in libvirt; existing pools: {names}",
             hint=f"choose one with --kvm-pool, or make it: `virsh -c {connection.getURI()} pool-create-as"
             f" {name} dir --target FOLDER`",
         )
@@ -199,7 +199,7 @@ def _backing(pool: StoragePool, name: str, size: int) -> Backing:
     volume = find_volume(pool, name)
     if volume is None:
         raise DriverError(
-            f"base image {name!r} is gone from pool {pool.name()!r}", hint="the same command again uploads it again"
+            f"base image {name!r} is gone from pool {pool.name()!r}", hint="run the command again to upload it"
         )
     with translated(f"looking at volume {name!r}"):
         path, least = volume.path(), volume.info()[1]

@@ -162,4 +162,4 @@ def _type(fault: str) -> str:
 
 def _emulated(host: Host, fault: str, cure: str) -> str:
     text = f"{host.uri}: no hardware virtualisation: {fault}; machines are emulated there, about ten times slower"
-    return f"{text}; to mend it: {cure}" if cure else text
+    return f"{text}; to fix it: {cure}" if cure else text

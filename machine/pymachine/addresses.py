@@ -65,7 +65,7 @@ def check_host(text: str) -> str:
 def check_user(text: str) -> str:
     """Return the account name. Raises ``ValueFault``."""
     if not _USER.fullmatch(text):
-        raise ValueFault(text, "cannot be a user name", hint="give the account's name alone, such as admin")
+        raise ValueFault(text, "is not a valid user name", hint="give the account's name alone, such as admin")
     return text
 
 
@@ -122,7 +122,7 @@ def _checked_ipv6(host: str, text: str) -> str:
     except ValueError:
         _refuse(text, "an IPv6 address looks like 2001:db8::5; give the port separately: --ssh-port")
     if percent and not _ZONE.fullmatch(zone):
-        _refuse(text, "after % stands the name of a network interface")
+        _refuse(text, "write the name of a network interface after %")
     return address + percent + zone
 
 

@@ -1,7 +1,7 @@
-"""Baking: before a create, an image with the engine inside is made of the one that it asks for, and kept.
+"""Bake an image: install the engine into the image that a create requests, and keep the result.
 
-A machine of its own is made for it, by the verbs that make and remove any other: the user's is not touched, and what
-is left of a baking that was cut off is a machine that ``ls`` shows and ``rm`` removes.
+A temporary machine is created for this with the usual steps and removed at the end, so the user's machine is not
+touched. If baking is interrupted, the temporary machine is shown by ``ls`` and removed by ``rm``.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ DEADLINE = 300.0
 
 
 def bake(order: CreateRequest, tools: Services) -> str | None:
-    """Bake the image that the order begins with, if it asks for that; return the name of what was kept.
+    """Bake the image that the order requests; return the name of the image that was kept.
 
-    None where nothing is to be done: for drivers that cannot, for an image that has an engine, and for a machine that
-    is on record or adopted, which has its image. Given again it goes on, or begins anew once the machine was sealed.
+    Returns None if there is nothing to bake: for drivers that cannot bake, for an image that has an engine, and for a
+    machine that is on record or adopted. A second call continues, or starts again if the machine was already sealed.
     Raises as ``create``.
     """
     driver = tools.driver(order.driver)
@@ -59,27 +59,27 @@ def bake(order: CreateRequest, tools: Services) -> str | None:
 
 
 def bake_and_create(order: CreateRequest, tools: Services) -> Machine:
-    """Bake what the order begins with, if anything, then create the machine; return its record."""
+    """Bake the image if the order requests it, then create the machine; return its record."""
     image = bake(order, tools)
     try:
         return create(order, tools)
     except PymachineError as error:
         if image is None or not refuses(error):
             raise
-        raise too_late(error, "creating", f"image {image} was baked, and stays") from error
+        raise too_late(error, "creating", f"image {image} was baked and is kept") from error
 
 
 class TakeSetUpOff:
-    """Take off the machine what the set-up put there for it; its engine stays."""
+    """Remove pymachine's set-up from the machine; the engine stays."""
 
     title = "removing the set-up"
 
     def needs(self, machine: Machine) -> bool:
-        """Every one."""
+        """Always."""
         return True
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """From here on it serves for nothing else. Which packages came with the engine is remembered."""
+        """Remove the set-up; the list of packages that came with the engine is kept."""
         _finish_extras(machine, session)
         facts = collect_facts(machine, session)
         machine = session.save(machine.with_(phase=Phase.REMOVING))
@@ -88,7 +88,10 @@ class TakeSetUpOff:
 
 
 def _finish_extras(machine: Machine, session: Session) -> None:
-    """Have the packages that follow an engine now: they belong in the image. Raises ``RemoteCommandFailed``."""
+    """Install the packages that follow an engine now, because they belong in the image.
+
+    Raises ``RemoteCommandFailed``.
+    """
     result = session.transport(machine).run(finish_extras(), root=True, deadline=SETUP_DEADLINE)
     if result.exit_code:
         lines = tuple(result.error_text.strip().splitlines()[-5:])
@@ -96,16 +99,19 @@ def _finish_extras(machine: Machine, session: Session) -> None:
 
 
 class Seal:
-    """Take out of the machine all that makes it this machine and not another."""
+    """Remove from the machine everything that identifies it."""
 
     title = "sealing"
 
     def needs(self, machine: Machine) -> bool:
-        """Every one."""
+        """Always."""
         return True
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Afterwards nobody can log in any more. Its engine is switched off until it has a configuration again."""
+        """Seal the machine.
+
+        Afterwards nobody can log in, and its engine is disabled until it has a configuration again.
+        """
         assert machine.ssh is not None
         words = (machine.ssh.user or "root", *machine.extra[INSTALLED])
         script = Command.script(render("engine/seal.sh.j2"), *words)
@@ -118,7 +124,7 @@ class Seal:
 
 
 class Keep:
-    """Have the driver keep its disk as an image."""
+    """Have the driver keep the machine's disk as an image."""
 
     title = "keeping the image"
 
@@ -126,11 +132,11 @@ class Keep:
         self._baking = baking
 
     def needs(self, machine: Machine) -> bool:
-        """Every one."""
+        """Always."""
         return True
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Tell the driver what is inside."""
+        """Tell the driver which engine is inside."""
         assert isinstance(session.driver, Bakes)
         assert machine.handle is not None
         baked = Baked(self._baking.image, machine.engine_version or "", machine.extra[OS_RELEASE])
@@ -139,18 +145,18 @@ class Keep:
 
 
 def _prospective(order: CreateRequest, tools: Services) -> Machine:
-    """Return a record of the user's machine that nobody keeps: the driver is asked about its options."""
+    """Return a record of the user's machine that is not stored, to ask the driver about its options."""
     return Machine(
         name=order.name, id="0" * 32, driver=order.driver, engine=order.engine, created=timestamp(tools.now())
     )
 
 
 def _made(order: CreateRequest, tools: Services) -> Machine:
-    """Return the machine, complete: made now, or by an earlier try that came no further."""
+    """Return the complete temporary machine, made now or by an earlier run that stopped here."""
     found = tools.store.find(order.name)
     if found is not None and LABEL not in found.labels:
         raise CheckFailed(
-            f"baking needs a machine {order.name} for a while, and there is one already",
+            f"baking needs the temporary machine name {order.name}, which is already in use",
             hint="give the machine another name, or create it without baking",
         )
     if found is not None and found.phase is Phase.READY:

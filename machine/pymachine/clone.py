@@ -1,4 +1,4 @@
-"""``pymachine clone``: another machine that starts with all that a machine has on its disk."""
+"""``pymachine clone``: create a machine whose disk is a copy of another machine's."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SOURCE = "cloned_from"  # in the record of a clone: the id of the machine that i
 
 
 def clone(source_name: str, name: str, tools: Services) -> Machine:
-    """Make machine ``name`` as a copy of another one that is switched off, or go on with it; return its record.
+    """Create machine ``name`` as a copy of a machine that is powered off, or continue one; return its record.
 
-    It has the source's options, engine settings, labels, images and containers, and certificates, keys, address and
-    identity of its own. The source may be started again as soon as its disk is copied. Raises ``NotSupported``,
+    It has the source's options, engine settings, labels, images and containers, but its own certificates, keys,
+    address and identity. The source may be started again as soon as its disk is copied. Raises ``NotSupported``,
     ``CheckFailed`` before anything is made, ``StepFailed`` after.
     """
     if check_name(name) == source_name:

@@ -1,4 +1,4 @@
-"""``pymachine console``: what a machine printed, and a way to type into it when nothing else leads in."""
+"""``pymachine console``: the console output of a machine, and console access if no network access is possible."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _OVERLAP = 4096  # bytes by which a log that was cut at its beginning is found a
 
 
 def log(name: str, tools: Services) -> bytes:
-    """Return what is kept of the console's output, oldest first. Raises ``NotSupported``, ``DriverError``."""
+    """Return the stored console output, oldest first. Raises ``NotSupported``, ``DriverError``."""
     machine, driver = _with_console(name, tools)
     return driver.console_log(handle_of(machine))
 
 
 def follow(name: str, tools: Services) -> Iterator[bytes]:
-    """Yield what is kept, then what comes, once a second and without end."""
+    """Yield the stored output, then new output once per second, without end."""
     seen = log(name, tools)
     yield seen
     while True:
@@ -31,7 +31,7 @@ def follow(name: str, tools: Services) -> Iterator[bytes]:
 
 
 def news(seen: bytes, now: bytes) -> bytes:
-    """Return what ``now`` has more than ``seen``. A log that has grown too long loses its oldest part."""
+    """Return the part of ``now`` that is not in ``seen``. A log that has grown too long loses its oldest part."""
     if now.startswith(seen):
         return now[len(seen) :]
     tail = seen[-_OVERLAP:]

@@ -1,8 +1,4 @@
-"""A value that is to be another one: what it is, what it will be, and how that is said. Pure.
-
-Plans and previews are read by people, kept in logs and printed as JSON: what may be secret is hidden when a
-difference is made, and nobody has to think of it later.
-"""
+"""The difference between two values, and its text. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +16,9 @@ _SHARED = 12  # characters before the first that differs, where a long text is c
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``name`` is ``before`` and will be ``after``: JSON values, None where it is not set.
+    """``name`` changes from ``before`` to ``after``: JSON values, None if not set.
 
-    ``hidden`` says that ``***`` stands for what may be secret.
+    ``hidden`` says that ``***`` replaces a possible secret.
     """
 
     name: str
@@ -38,9 +34,9 @@ class Difference:
 
 
 def difference(name: str, before: Any, after: Any, *, key: str = "", secret: bool = False) -> Difference:
-    """Return a difference with what may be secret hidden: users in URLs, texts under a ``key`` that says so.
+    """Return a difference with possible secrets hidden: users in URLs, and texts whose ``key`` suggests a secret.
 
-    ``key`` is what the value is called where it stands, ``name`` unless given. A ``secret`` is hidden whatever it is.
+    ``key`` is the value's name in its own document, ``name`` by default. A value that is ``secret`` is always hidden.
     """
     old, new = to_document(before), to_document(after)
     if secret:
@@ -50,7 +46,7 @@ def difference(name: str, before: Any, after: Any, *, key: str = "", secret: boo
 
 
 def differences(name: str, before: Any, after: Any, *, key: str = "") -> tuple[Difference, ...]:
-    """Return what differs in a value: of tables entry by entry, as ``name.entry``."""
+    """Return the differences of a value: of tables entry by entry, as ``name.entry``."""
     tables = [value for value in (before, after) if value is not None]
     if not tables or not all(isinstance(value, Mapping) for value in tables):
         return () if before == after else (difference(name, before, after, key=key),)
@@ -60,7 +56,7 @@ def differences(name: str, before: Any, after: Any, *, key: str = "") -> tuple[D
 
 
 def pair_differences(name: str, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[Difference, ...]:
-    """Return what differs in ``KEY=VALUE`` texts, each key by itself; their values are secret."""
+    """Return the differences of ``KEY=VALUE`` texts by key; their values are secret."""
     old, new = (dict(pair.partition("=")[::2] for pair in pairs) for pairs in (before, after))
     return tuple(
         difference(f"{name} {key}", old.get(key), new.get(key), secret=True)
@@ -74,7 +70,7 @@ def _masked(value: Any) -> Any:
 
 
 def _texts(before: Any, after: Any) -> tuple[str, str]:
-    """Return both values as texts, cut where they are long, but never so that they look the same."""
+    """Return both values as texts, shortened if necessary, but still different."""
     old, new = _text(before), _text(after)
     if max(len(old), len(new)) <= _LIMIT:
         return old, new

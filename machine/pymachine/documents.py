@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON documents and back, keeping the keys we do not know."""
+"""Converts frozen dataclasses to JSON documents and back, and keeps unknown keys."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def to_document(value: Any) -> Any:
 
 
 def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
-    """Build a dataclass of ``kind``; unknown keys go to its ``extra`` field if it has one, else are dropped.
+    """Build a dataclass of ``kind``; unknown keys go to its ``extra`` field if it has one, else they are dropped.
 
-    Raises ``TypeError`` or ``ValueError`` where the document does not fit, with the path of the part that does not.
+    Raises ``TypeError`` or ``ValueError`` with the path of the part that does not fit.
     """
     return _built(kind, document, "")
 
@@ -105,9 +105,9 @@ def _mapping(hint: Hint, item: Any, path: str) -> dict[str, Any]:
 
 
 def _plain(hint: Any, item: Any, path: str) -> Any:
-    """Check one text, number or truth value; JSON does not tell 1.0 from 1, Python does not tell 1 from True.
+    """Check one text, number or boolean; JSON does not distinguish 1.0 from 1, and Python not 1 from True.
 
-    What JSON has no word for stands as text, and is made from it where its class can be; other hints are not checked.
+    Types that JSON does not have are stored as text and built from it by their class; other hints are not checked.
     """
     if not isinstance(hint, type) or hint is Any:
         return item
@@ -126,6 +126,6 @@ def _demand(fits: bool, wanted: str, item: Any, path: str) -> None:
 
 
 def shortened(item: Any) -> str:
-    """Return a value of a document as an error shows it."""
+    """Return a value of a document in a form for error messages."""
     text = repr(item)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -40,9 +40,9 @@ from typing import ClassVar
 
 
 class PymachineError(Exception):
-    """A fault that can be explained to a person.
+    """An error with an explanation for the user.
 
-    ``message`` says what and where, lower case, no final stop. ``hint`` says what to do about it.
+    ``message`` says what is wrong and where, in lower case, without a full stop. ``hint`` says what to do about it.
     """
 
     exit_code: ClassVar[int] = 1
@@ -94,7 +94,7 @@ class CheckFailed(PymachineError):
 
 
 class NoSuchMachine(PymachineError):
-    """The store knows no machine of that name."""
+    """The store has no machine of that name."""
 
     exit_code = 4
 
@@ -116,7 +116,7 @@ class CommandMissing(PymachineError):
 
 
 class Interrupted(PymachineError):
-    """The user asked to stop; what was made so far is on record."""
+    """The user interrupted the command; what was made so far is on record."""
 
     exit_code = 130
 
@@ -131,7 +131,7 @@ class StepFailed(PymachineError):
 
 
 class DriverError(PymachineError):
-    """The driver could not do its part."""
+    """An operation of the driver failed."""
 
 
 class DriverMissing(DriverError):
@@ -141,17 +141,17 @@ class DriverMissing(DriverError):
 
 
 class NotSupported(DriverError):
-    """This driver has no such power (a bare-metal host cannot be switched on over SSH, say)."""
+    """The driver does not have this capability, e.g. a bare-metal host cannot be powered on over SSH."""
 
     exit_code = 3
 
 
 class TransportError(PymachineError):
-    """Talking to the host failed."""
+    """Communication with the host failed."""
 
 
 class Unreachable(TransportError):
-    """Nothing answered at the address in time. Retryable: hosts that boot look like this."""
+    """Nothing answered at the address in time. Retryable, since a booting host does not answer either."""
 
     retryable = True
 
@@ -169,11 +169,11 @@ class NoCommonAlgorithm(TransportError):
 
 
 class SudoFailed(TransportError):
-    """The login account may not run commands as root."""
+    """The login account cannot run commands as root."""
 
 
 class DeadlineExceeded(TransportError):
-    """A command or transfer did not end in its time."""
+    """A command or transfer did not end within its time limit."""
 
 
 class RemoteCommandFailed(PymachineError):
@@ -191,11 +191,11 @@ class RemoteCommandFailed(PymachineError):
 
 
 class EngineError(PymachineError):
-    """The Docker engine on the host does not run, or does not answer as it should."""
+    """The Docker engine on the host does not run, or gives a wrong answer."""
 
 
 class QuorumLost(EngineError):
-    """The managers of a Swarm have no majority: services run on, and nothing can be changed."""
+    """The managers of a Swarm have no majority: services continue to run, but nothing can be changed."""
 
 
 class TlsError(PymachineError):
@@ -207,7 +207,7 @@ class StoreError(PymachineError):
 
 
 class StoreUnwritable(StoreError):
-    """The state store cannot be written: its file system is full or read-only, or not ours. It may be readable."""
+    """The state store cannot be written: its file system is full or read-only, or it belongs to another user."""
 
 
 class NoteUnreadable(StoreError):
@@ -215,9 +215,9 @@ class NoteUnreadable(StoreError):
 
 
 class LeaseHeld(StoreError):
-    """Another process works on this machine; the message says who, since when and on what.
+    """Another process works on this machine; the message says which one, since when and why.
 
-    ``lease`` names what is held.
+    ``lease`` is its name.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, lease: str = "") -> None:
@@ -234,12 +234,15 @@ class SchemaTooNew(StoreError):
 
 
 def refuses(error: BaseException) -> bool:
-    """Whether an error says, by its exit code, that nothing was made or touched."""
+    """Whether an error's exit code says that nothing was made or touched."""
     return isinstance(error, PymachineError) and error.exit_code in (UsageFault.exit_code, CheckFailed.exit_code)
 
 
 def too_late(error: PymachineError, step: str, hint: str) -> PymachineError:
-    """Return what a refusal is once something was made: the failure of a step, with the way on. Others stay."""
+    """Convert a refusal after something was made to the failure of a step, with a hint.
+
+    Return other errors unchanged.
+    """
     if not refuses(error):
         return error
     return StepFailed(step, error, hint="; ".join(filter(None, (error.hint, hint))))

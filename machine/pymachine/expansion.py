@@ -1,4 +1,4 @@
-"""YAML whose aliases are counted before anything is made of it: a few lines can stand for billions of values."""
+"""Loads YAML after counting its expanded aliases, because a few lines can expand to billions of values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LONG = 64  # characters of text that weigh as much as one value more
 
 
 class Overgrown(yaml.MarkedYAMLError):
-    """A document larger or deeper than any that is meant; ``problem`` and ``problem_mark`` say what and where."""
+    """A document that is too large or too deep; ``problem`` and ``problem_mark`` say what and where."""
 
 
 def load(text: str | bytes) -> Any:
-    """Return what ``yaml.safe_load`` does, of a document that is no larger than it looks.
+    """Return the result of ``yaml.safe_load`` for a document whose expanded size is within the limit.
 
-    Raises ``yaml.YAMLError``, and of those ``Overgrown`` for what is too long, too deep, or without end.
+    Raises ``yaml.YAMLError``, and its subclass ``Overgrown`` for a document that is too long, too deep, or endless.
     """
     if len(text) > TEXT_LIMIT:
         raise Overgrown(problem=f"the file is longer than {TEXT_LIMIT >> 20} MiB")
@@ -37,9 +37,9 @@ def load(text: str | bytes) -> Any:
 
 
 def guard(text: str | bytes) -> None:
-    """Raise ``Overgrown`` for YAML that another program is to read and that is larger than it looks.
+    """Raise ``Overgrown`` for YAML for another program whose expanded size is too large.
 
-    Every document in it is counted, nothing is made of any. What is wrong otherwise is left to that program.
+    Every document in it is counted, but nothing is built. Other errors are left to that program.
     """
     if len(text) > TEXT_LIMIT:
         raise Overgrown(problem=f"the file is longer than {TEXT_LIMIT >> 20} MiB")
@@ -55,29 +55,29 @@ def guard(text: str | bytes) -> None:
 
 
 def check(node: yaml.Node) -> None:
-    """Raise ``Overgrown`` for a node that holds itself, and for one that its aliases make too large."""
+    """Raise ``Overgrown`` for a node that contains itself, and for one that its aliases make too large."""
     size = _Size()
     size.of(node)
     if size.overgrown is not None:
         raise Overgrown(problem=problem(), problem_mark=size.overgrown.start_mark)
     if size.endless is not None:
-        raise Overgrown(problem="an anchor holds an alias of itself", problem_mark=size.endless.start_mark)
+        raise Overgrown(problem="an anchor contains an alias of itself", problem_mark=size.endless.start_mark)
 
 
 def overgrown(node: yaml.Node) -> yaml.Node | None:
-    """Return the innermost node that aliases make larger than ``LIMIT``; None where all are small enough."""
+    """Return the innermost node that aliases make larger than ``LIMIT``; None if all are small enough."""
     size = _Size()
     size.of(node)
     return size.overgrown
 
 
 def problem() -> str:
-    """Say what is wrong with a node that is ``overgrown``."""
-    return f"with its aliases written out it has more than {LIMIT:,} values"
+    """Describe what is wrong with a node that is ``overgrown``."""
+    return f"with its aliases expanded it has more than {LIMIT:,} values"
 
 
 class _Size:
-    """Sizes with all aliases written out, each node counted once: linear in the text, whatever it stands for."""
+    """Sizes with all aliases expanded, each node counted once, so that the time is linear in the text."""
 
     def __init__(self) -> None:
         self.overgrown: yaml.Node | None = None
@@ -86,7 +86,7 @@ class _Size:
         self._own = 0
 
     def of(self, node: yaml.Node) -> int:
-        """Return the size of a node; an alias of what it stands in counts nothing, and is ``endless``."""
+        """Return the size of a node; an alias of a node that contains it counts nothing and is ``endless``."""
         known = self._known.get(id(node))
         if known is not None:
             if known == 0:

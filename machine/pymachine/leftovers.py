@@ -1,4 +1,4 @@
-"""``pymachine gc``: what a cloud still holds, and bills, for machines that no store knows."""
+"""``pymachine gc``: cloud resources of machines that no store knows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pymachine.store.homes import lives
 
 
 def collector(name: str, tools: Services) -> FindsLeftovers:
-    """Return the driver, which must find leftovers. Raises ``DriverMissing``, ``NotSupported``."""
+    """Return the driver, which must support finding leftovers. Raises ``DriverMissing``, ``NotSupported``."""
     driver: Driver = tools.driver(name)
     if not isinstance(driver, FindsLeftovers):
         raise NotSupported(
@@ -25,9 +25,9 @@ def collector(name: str, tools: Services) -> FindsLeftovers:
 
 
 def leftovers(driver: str, options: Any, tools: Services) -> Sequence[Leftover]:
-    """Return what is left over, of this store and of others, in the order in which it is to be removed.
+    """Return leftovers of this store and of others, in the order in which they have to be removed.
 
-    ``options`` are the driver's, and say where to look. Changes nothing. Raises ``NotSupported``, ``DriverError``.
+    ``options`` are the driver's, and say where to search. Changes nothing. Raises ``NotSupported``, ``DriverError``.
     """
     of_driver = collector(driver, tools)
     told: set[str] = set()
@@ -56,10 +56,10 @@ def _found(
 
 
 def discard(driver: str, unwanted: Sequence[Leftover], tools: Services, tell: Callable[[Leftover], None]) -> None:
-    """Remove leftovers in their order, and tell each that is gone.
+    """Remove leftovers in their order, and report each that is removed.
 
-    All are tried; then ``SeveralFailed`` says which stayed. Raises ``CheckFailed`` where a record of the store cannot
-    be read: what its machine owns looks like a leftover.
+    All are tried; then ``SeveralFailed`` has those that could not be removed. Raises ``CheckFailed`` if a record of
+    the store cannot be read, because what its machine owns looks like a leftover.
     """
     _refuse_unreadable(tools)
     of_driver = collector(driver, tools)
@@ -76,7 +76,7 @@ def discard(driver: str, unwanted: Sequence[Leftover], tools: Services, tell: Ca
 
 
 def unreadable(tools: Services) -> list[str]:
-    """Return the names of the machines whose records cannot be read: nobody knows what they own."""
+    """Return the names of the machines whose records cannot be read, so that it is unknown what they own."""
     return [record.name for record in tools.store.records() if isinstance(record, Broken)]
 
 
@@ -90,7 +90,7 @@ def _refuse_unreadable(tools: Services) -> None:
 
 
 def _known(driver: str, tools: Services) -> Mapping[str, Handle]:
-    """Return the handles of the machines of this driver, by their ids, whatever name they were made by."""
+    """Return the handles of this driver's machines by id, whatever alias of the driver was used."""
     machines = readable(tools.store)
     ours = {name for name in {machine.driver for machine in machines} if tools.same_driver(name, driver)}
     return {machine.id: machine.handle or {} for machine in machines if machine.driver in ours}

@@ -37,7 +37,7 @@ def check_name(name: str) -> str:
     if not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueFault(
             name,
-            "cannot be a machine name",
+            "is not a valid machine name",
             hint="use letters, digits, hyphens and dots; each part begins and ends with a letter or digit",
         )
     return name

@@ -1,4 +1,4 @@
-"""``pymachine start``, ``stop``, ``kill``, ``restart``: by the driver's own power, or over SSH where it has none."""
+"""``pymachine start``, ``stop``, ``kill``, ``restart``: with the driver's power control, or over SSH."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _CUT = Command.script(_LATER.format("systemctl poweroff --force --force || power
 
 
 def start(name: str, tools: Services) -> Machine:
-    """Switch the machine on and wait for its engine; return the record. On already is no error.
+    """Power the machine on and wait for its engine; return the record. It is not an error if it is on.
 
-    One that comes back at another address, or was found there, is followed: its engine gets a certificate for that.
-    Raises ``NotSupported`` where only a hand at the machine can do it, ``CheckFailed`` where there is no host yet, or
-    where ``rm`` has begun to remove it.
+    If its address has changed, the change is followed: its engine gets a certificate for the new one. Raises
+    ``NotSupported`` if the driver cannot power it on, ``CheckFailed`` if there is no host yet, or if ``rm`` has begun
+    to remove it.
     """
     with _at_work(name, "start", tools) as (session, machine):
         with reported(name, "start", tools):
@@ -57,18 +57,21 @@ def start(name: str, tools: Services) -> Machine:
 
 
 def stop(name: str, tools: Services) -> Machine:
-    """Shut the machine down in order and wait until it is; return the record. Off already is no error."""
+    """Shut the machine down and wait until it is off; return the record. It is not an error if it is off."""
     listener = tools.listener(name, "stop")
     return _switch_off(name, "stop", tools, lambda driver, handle: driver.stop(handle, listener), _POWEROFF)
 
 
 def kill(name: str, tools: Services) -> Machine:
-    """Cut the machine's power; return the record. Off already is no error."""
+    """Power the machine off; return the record. It is not an error if it is off."""
     return _switch_off(name, "kill", tools, lambda driver, handle: driver.kill(handle), _CUT)
 
 
 def restart(name: str, tools: Services) -> Machine:
-    """Restart the machine and wait for its engine; return the record. It is followed as by ``start``."""
+    """Restart the machine and wait for its engine; return the record.
+
+    A changed address is followed as by ``start``.
+    """
     with _at_work(name, "restart", tools) as (session, machine):
         with reported(name, "restart", tools):
             if isinstance(session.driver, PowerControl):
@@ -98,7 +101,7 @@ def _at_work(name: str, purpose: str, tools: Services) -> Iterator[tuple[Session
 
 
 def _switch_on(machine: Machine, session: Session) -> bool:
-    """Switch on; whether the machine goes on from where it fell asleep."""
+    """Power on; return whether the machine was resumed or restored."""
     if isinstance(session.driver, PowerControl):
         asleep = session.driver.inspect(handle_of(machine), deadline=LOOK_DEADLINE).state in _ASLEEP
         session.driver.start(handle_of(machine), session.tools.listener(machine.name, "start"))
@@ -106,14 +109,14 @@ def _switch_on(machine: Machine, session: Session) -> bool:
         return asleep
     if not _answers(machine, session):
         raise NotSupported(
-            f"driver {machine.driver} cannot switch {machine.name} on: nothing answers there",
-            hint="switch it on at the machine itself or through its management board",
+            f"driver {machine.driver} cannot power on {machine.name}: nothing answers there",
+            hint="power it on at the machine itself or through its management board",
         )
     return False
 
 
 def _answering(machine: Machine, tools: Services) -> Machine:
-    """Wait for the engine, without the lease; follow again where an earlier try to follow was cut off."""
+    """Wait for the engine, without the lease; follow a changed address again if an earlier run was interrupted."""
     try:
         await_engine(machine, tools)
     except TlsError:
@@ -132,7 +135,7 @@ def _followed_again(name: str, tools: Services) -> Machine:
 
 
 def _mended(name: str, tools: Services) -> Machine:
-    """Forget where an earlier try stopped: the engine answers."""
+    """Remove the recorded fault: the engine answers."""
     with _at_work(name, "start", tools) as (session, machine):
         return session.save(machine.with_(fault=None))
 
@@ -167,8 +170,8 @@ def _reboot(machine: Machine, session: Session) -> None:
         if passed and _boot_or_none(machine, session) not in (None, before):
             return
     raise DeadlineExceeded(
-        f"{machine.name} was told to reboot and did not come back within {UP_PATIENCE:.0f} s",
-        hint="look at its console; `pymachine start` waits for the engine once it is up",
+        f"{machine.name} did not come back from its reboot within {UP_PATIENCE:.0f} s",
+        hint="check its console; `pymachine start` waits for the engine once it is up",
     )
 
 
@@ -199,7 +202,7 @@ def _await_down(machine: Machine, session: Session) -> None:
 
 
 def _answers(machine: Machine, session: Session) -> bool:
-    """Whether the host answers SSH; one behind a jump host can only be told by logging in."""
+    """Whether the host answers SSH; behind a jump host this needs a login."""
     state = session.driver.inspect(handle_of(machine), deadline=LOOK_DEADLINE).state
     if state is not State.UNKNOWN:
         return state is State.RUNNING

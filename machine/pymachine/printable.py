@@ -1,7 +1,7 @@
-"""Text on its way to a terminal, a log or a table: what a terminal would obey is shown, not sent.
+"""Escapes text for a terminal, a log or a table, so that control characters are shown and have no effect.
 
-Engine versions, HTTP bodies, standard error of remote programs, os-release and labels are other people's text. All of
-it leaves through here.
+Engine versions, HTTP bodies, standard error of remote programs, os-release and labels come from others. All output
+passes through here.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ _UNINDENTED = re.compile(r"\n(?!  )")
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters written out (``\\x1b``, ``\\u202e``); lines and tabs stay."""
+    """Return the text with control characters escaped (``\\x1b``, ``\\u202e``); lines and tabs stay."""
     return _ORDERS.sub(_written_out, text)
 
 
 def one_line(text: str) -> str:
-    """Return the text as ``printable`` does, line ends written out too."""
+    """Return the text as ``printable`` does, with line ends escaped too."""
     return printable(text).replace("\n", "\\n")
 
 
 def hanging(text: str) -> str:
-    """Return the text as ``printable`` does, with each line after the first indented by two columns at least.
+    """Return the text as ``printable`` does, with each line after the first indented by at least two columns.
 
-    A line of somebody else's can then not be taken for one of ours, which begin in the first column.
+    So a foreign line cannot be mistaken for one of pymachine's, which begin in the first column.
     """
     return _UNINDENTED.sub("\n  ", printable(text))
 
 
 def printable_json(text: str) -> str:
-    """Return JSON text with the same characters as JSON's own escapes, which keeps its meaning."""
+    """Return JSON text with the same characters as JSON escapes, which keeps its meaning."""
     return _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -48,7 +48,7 @@ def probe_machines(machines: Sequence[Machine], tools: Services, timeout: float)
     limit, inspections = Deadline(timeout), Inspections(machines, tools)
     found: dict[str, ProbeResult] = {}
     names = [machine.name for machine in machines]
-    with surveying(tools.reporter if len(machines) > 1 else None, "looking at machines", names) as seen:
+    with surveying(tools.reporter if len(machines) > 1 else None, "checking machines", names) as seen:
         probes = [_Probe(machine, tools, inspections, limit) for machine in machines]
         for probe, result in spread(probes, _result_of, WIDTH, limit):
             assert isinstance(result, ProbeResult), "a look does not fail"

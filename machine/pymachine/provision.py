@@ -1,4 +1,4 @@
-"""``pymachine provision`` and ``pymachine upgrade``: the engine set-up again, on a machine that exists."""
+"""``pymachine provision`` and ``pymachine upgrade``: set up the engine of an existing machine again."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ def provision(
     host_key: str | None = None,
     new_certificates: bool = False,
 ) -> Machine:
-    """Set the machine's engine up again, with these fields of its ``EngineSpec`` changed; return the record.
+    """Set up the machine's engine again with changed fields of its ``EngineSpec``; return the record.
 
-    The changes are recorded when they are in place on the host; a provision that fails leaves the options that
-    were there, in the record as on the host. ``reach`` are options of the driver that say where the host is now and
-    how to log in: once it has proved by its host key to be the same, they go on record before anything else is done.
-    ``host_key`` replaces the pinned SSH host key (a reinstalled host).
-    ``new_certificates`` replaces the machine's authority and all that it signed: whoever has a client key of before
-    is refused from then on. They are on record before they travel, so a provision that fails is simply repeated.
-    Raises as ``create`` does.
+    The changes are recorded when they are in effect on the host; if a provision fails, the former options stay, on
+    record and on the host. ``reach`` are options of the driver for a new address or login: once the host has proved
+    by its host key that it is the same, they are recorded before anything else is done. ``host_key`` replaces the
+    pinned SSH host key (a reinstalled host). ``new_certificates`` replaces the machine's authority and everything
+    that it signed, so former client keys are refused. The new ones are recorded before they are sent, so a failed
+    provision can simply be repeated. Raises as ``create`` does.
     """
     driver = tools.driver_of(tools.store.get(name))
     changes = spec_changes or {}
@@ -66,7 +65,7 @@ def preview_provision(
     host_key: str | None = None,
     new_certificates: bool = False,
 ) -> Preview:
-    """Say what ``provision`` would do. Looks at the host, changes nothing."""
+    """Return what ``provision`` would do. Surveys the host, changes nothing."""
     machine = tools.store.get(name)
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
@@ -83,7 +82,7 @@ def preview_provision(
 
 
 def upgrade(name: str, tools: Services, *, version: str | None = None) -> Machine:
-    """Upgrade the engine to ``version``, or to the newest its source offers; return the record.
+    """Upgrade the engine to ``version``, or to the newest of its source; return the record.
 
     A downgrade is refused with ``CheckFailed``.
     """
@@ -97,7 +96,7 @@ def upgrade(name: str, tools: Services, *, version: str | None = None) -> Machin
 
 
 def preview_upgrade(name: str, tools: Services, *, version: str | None = None) -> Preview:
-    """Say what ``upgrade`` would do. Looks at the host, changes nothing."""
+    """Return what ``upgrade`` would do. Surveys the host, changes nothing."""
     machine = _upgradable(tools.store.get(name))
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
@@ -109,7 +108,7 @@ def preview_upgrade(name: str, tools: Services, *, version: str | None = None) -
 
 
 class Upgrade:
-    """Put another version of the engine's packages on the host."""
+    """Install another version of the engine's packages."""
 
     title = "upgrading the engine"
 
@@ -121,7 +120,7 @@ class Upgrade:
         return machine.ssh is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Look, plan, upload and run; remember a version that was asked for."""
+        """Survey, plan, upload and run; record a version that was requested."""
         spec = replace(machine.engine, version=self._version)
         run_bundle(machine, session, self._bundle(machine, session), self.title)
         return machine.with_(engine=spec) if self._version else machine
@@ -145,12 +144,12 @@ def _changed(machine: Machine, spec_changes: Mapping[str, Any], host_key: str | 
 
 
 def _moved(endpoint: Endpoint | None, port: int, wanted: int) -> Endpoint | None:
-    """An endpoint on the engine's own port goes where the engine goes; one that the driver mapped stays."""
+    """Return the endpoint: one on the engine's own port follows the engine, one that the driver mapped stays."""
     return replace(endpoint, port=wanted) if endpoint and endpoint.port == port else endpoint
 
 
 def _tell_of_cut_off(machine: Machine, tools: Services) -> None:
-    """Say which changes a provision that died may have left on the host; they are not on record."""
+    """Report the changes that an interrupted provision may have left on the host; they are not on record."""
     for operation in tools.store.operations(machine.name, unfinished=True):
         changes = operation.payload.get("changes")
         if changes and operation.machine_id == machine.id:

@@ -1,4 +1,4 @@
-"""Proxies of the environment, which no client that speaks to a machine may go through. Pure, and light to import."""
+"""Proxies of the environment, which clients must not use for machines. Pure, and fast to import."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"
 
 
 def proxied(environ: "Mapping[str, str]") -> bool:
-    """Whether the environment names a proxy."""
+    """Whether the environment sets a proxy."""
     return any(environ.get(name) for name in PROXIES)
 
 

@@ -1,4 +1,4 @@
-"""What may be secret in a record or specification, hidden for views: JSON output, exports, plans."""
+"""Hides possible secrets of a record or specification in views: JSON output, exports, plans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECRET = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key|private_?key
 
 
 def looks_secret(name: str) -> bool:
-    """Return whether a value of that name is likely to be a secret; ``…_FILE`` holds only the place of one."""
+    """Whether the name of a value suggests a secret; ``…_FILE`` is only the path of one."""
     return _SECRET.search(name.replace("-", "_")) is not None and not name.upper().endswith("_FILE")
 
 
@@ -35,10 +35,10 @@ def hidden_value(pair: str) -> str:
 
 
 def machine_document(machine: Any) -> dict[str, Any]:
-    """Return a machine, a record or one of an inventory, as JSON values for people and programs.
+    """Return a machine, a record or one of an inventory, as JSON values for output.
 
-    The values of the engine's variables are hidden, since an inventory takes them from secret sources, and so are
-    users in URLs and whatever has a name that says so.
+    Values of the engine's variables are hidden, because an inventory may take them from secret sources, and so are
+    users in URLs and values whose name suggests a secret.
     """
     document: dict[str, Any] = redacted(to_document(machine))
     engine = document.get("engine")
@@ -48,7 +48,7 @@ def machine_document(machine: Any) -> dict[str, Any]:
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """Return JSON values with users in URLs, and texts whose key says that they are secret, hidden."""
+    """Return JSON values with users in URLs, and texts whose key suggests a secret, hidden."""
     if isinstance(value, dict):
         return {key: redacted(item, key) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""``pymachine rm``: take off the host what create put there, remove what the driver made, forget the rest."""
+"""``pymachine rm``: remove pymachine's set-up from the host, what the driver made, and the record."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from pymachine.steps.session import Session, Step, working
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What is gone, and what had to be left where it is (with ``force`` only)."""
+    """What was removed, and what had to be left behind (with ``force`` only)."""
 
     name: str
     left_behind: tuple[str, ...] = ()
 
 
 def remove(name: str, tools: Services, *, force: bool = False, purge: bool = False) -> Removal:
-    """Remove a machine in whatever state it is; what is gone already is no error.
+    """Remove a machine in any state; it is not an error if a part of it is already gone.
 
-    ``purge`` also takes the engine off a host that pymachine put it on. ``force`` forgets the machine even when
-    its host or its driver cannot be reached, and says what stays behind. Raises ``NoSuchMachine``, ``StepFailed``.
+    ``purge`` also removes the engine from a host on which pymachine installed it. ``force`` removes the record even
+    if host or driver cannot be reached, and reports what stays behind. Raises ``NoSuchMachine``, ``StepFailed``.
     """
     try:
         machine = tools.store.get(name)
@@ -47,7 +47,7 @@ def remove(name: str, tools: Services, *, force: bool = False, purge: bool = Fal
 
 
 def _refuse_member(machine: Machine) -> None:
-    """A node that only vanishes stays in its Swarm's list, and a manager counts for the majority for ever."""
+    """Refuse a Swarm node: it would stay in the node list, and a manager would count for the majority forever."""
     if machine.swarm is not None and machine.phase is Phase.READY:
         raise CheckFailed(
             f"machine {machine.name} is a {machine.swarm.role} of a Swarm",
@@ -56,7 +56,7 @@ def _refuse_member(machine: Machine) -> None:
 
 
 def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Preview:
-    """Say what ``remove`` would do. Looks at the host where there is one, changes nothing."""
+    """Return what ``remove`` would do. Surveys the host if there is one, changes nothing."""
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     changes = [
@@ -82,7 +82,7 @@ def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Previe
 
 
 class CleanHost:
-    """Take the set-up off a host that was there before and stays."""
+    """Remove the set-up from a host that existed before and stays."""
 
     title = "removing the set-up from the host"
 
@@ -90,11 +90,11 @@ class CleanHost:
         self._purge = purge
 
     def needs(self, machine: Machine) -> bool:
-        """Every host that may carry something of ours."""
+        """Every host that may have a part of the set-up."""
         return _touched(machine)
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Look, plan, upload and run; from then on the machine is half-removed, and not before."""
+        """Survey, plan, upload and run; the machine counts as half-removed from then on."""
         machine = located_if_told(machine, session)
         plan = _removal_plan(machine, session, purge=self._purge)
         if plan is not None:
@@ -106,17 +106,17 @@ class CleanHost:
 
 
 class Destroy:
-    """Have the driver remove what it made, or let go of what was there before."""
+    """Have the driver remove what it made, or release a host that existed before."""
 
     def __init__(self, driver: Driver) -> None:
         self.title = "releasing the host" if driver.preexisting else "removing the host"
 
     def needs(self, machine: Machine) -> bool:
-        """Every machine whose driver remembered anything."""
+        """Every machine whose driver remembered a handle."""
         return machine.handle is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Destroy; what is gone already is no error."""
+        """Destroy it; it is not an error if it is already gone."""
         removing = session.save(machine.with_(phase=Phase.REMOVING))
         session.touched = True
         assert removing.handle is not None
@@ -149,7 +149,7 @@ def _steps(machine: Machine, session: Session, *, purge: bool) -> tuple[Step, ..
 
 
 def _is_gone(machine: Machine, session: Session) -> bool:
-    """Whether an instance that was adopted came to its end elsewhere: nothing can be taken off it."""
+    """Whether an adopted instance no longer exists, so that nothing can be removed from it."""
     return bool(machine.adopted) and state_of(machine, session) is State.MISSING
 
 
@@ -184,5 +184,5 @@ def _removal_plan(machine: Machine, session: Session, *, purge: bool) -> Removal
 
 
 def _touched(machine: Machine) -> bool:
-    """Whether a set-up may have begun: certificates are stored before anything is carried to a host."""
+    """Whether a set-up may have begun: certificates are stored before anything is sent to a host."""
     return machine.ssh is not None and machine.certificates is not None

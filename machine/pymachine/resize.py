@@ -1,4 +1,4 @@
-"""``pymachine resize``: another size for a machine that is switched off."""
+"""``pymachine resize``: change the size of a machine that is powered off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pymachine.steps.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What is to change: virtual processors, memory and disk in bytes; None stays as it is."""
+    """The changes: virtual processors, memory and disk in bytes; None does not change."""
 
     cpus: int | None = None
     memory: int | None = None
@@ -23,9 +23,9 @@ class Size:
 
 
 def resize(name: str, size: Size, tools: Services) -> None:
-    """Change the size, on the record as well; the machine has it from its next start on.
+    """Change the size, on record as well; it takes effect at the machine's next start.
 
-    Raises ``UsageFault`` where nothing is to change, ``NotSupported`` where the driver cannot, and ``CheckFailed``
+    Raises ``UsageFault`` if there is nothing to change, ``NotSupported`` if the driver cannot, and ``CheckFailed``
     for a machine that is on, a disk that would shrink, or more than its host has.
     """
     if size == Size():
@@ -41,7 +41,7 @@ def resize(name: str, size: Size, tools: Services) -> None:
 
 
 def _options(machine: Machine, driver: Resizes, size: Size) -> dict[str, Any]:
-    """Return the options that say the new size: an inventory is compared with them, and a clone made from them."""
+    """Return the driver options for the new size, for comparison with an inventory and for clones."""
     alters = driver.alters if isinstance(driver, Alters) else {}
     given = {name: getattr(size, what, None) for name, what in alters.items()}
     return {

@@ -1,8 +1,8 @@
-"""Command lines for the programs on this side: OpenSSH's ssh and scp, and the docker client.
+"""Command lines for the programs of this computer: OpenSSH's ssh and scp, and the docker client.
 
-ssh gets a configuration of ours, in files under the store: the pinned host key is the only one that counts, and
-what the user's own configuration says of the host (agent, bastions, options) counts as well. Files, because ssh
-starts itself again for each jump host and reads them there.
+ssh gets a configuration in files of the store: only the pinned host key is accepted, and the user's own configuration
+of the host applies as well (agent, jump hosts, options). Files are needed because ssh starts itself again for each
+jump host and reads them there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 
 @dataclass(frozen=True, slots=True)
 class SshConfig:
-    """A configuration file and the word by which ssh finds each machine in it."""
+    """A configuration file and the word under which ssh finds each machine in it."""
 
     path: Path
     words: Mapping[str, str]
@@ -44,7 +44,7 @@ class SshConfig:
 
 @dataclass(frozen=True, slots=True)
 class CopyEnd:
-    """One end of a copy: a path on this side, or on a machine, as ``user`` if one is given."""
+    """One end of a copy: a local path, or a path on a machine, as ``user`` if given."""
 
     path: str
     machine: str | None = None
@@ -52,7 +52,7 @@ class CopyEnd:
 
 
 def parse_place(text: str) -> CopyEnd:
-    """Read ``[user@]NAME:path``, ``localhost:path`` or a local path, told apart by a colon before any slash.
+    """Parse ``[user@]NAME:path``, ``localhost:path`` or a local path, distinguished by a colon before any slash.
 
     Raises ``UsageFault`` for an empty path or name.
     """
@@ -66,11 +66,11 @@ def parse_place(text: str) -> CopyEnd:
 
 
 def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
-    """Write the configuration for these machines below the store's folder, unless it is there already.
+    """Write the configuration for these machines in the store's folder, unless it already exists.
 
-    Where that is full or read-only, it is written to a folder in memory. Raises ``NotSupported`` for a machine
-    without a host, ``CheckFailed`` for one whose host key was never seen, ``StoreError`` where it cannot be written,
-    ``UsageFault`` where a program to connect through is missing.
+    If the folder is full or read-only, it is written to a folder in memory. Raises ``NotSupported`` for a machine
+    without a host, ``CheckFailed`` for one whose host key is unknown, ``StoreError`` if it cannot be written,
+    ``UsageFault`` if a proxy program is missing.
     """
     try:
         return _written_below(folder / SSH_FILES, machines)
@@ -82,7 +82,7 @@ def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
 
 
 def _spare_folder() -> Path | None:
-    """Return a folder in memory of this account's own, None where there is none."""
+    """Return a private folder in memory, None if there is none."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     base = Path(runtime) if runtime else IN_MEMORY
     folder = base / f"pymachine-{os.getuid()}"
@@ -120,7 +120,7 @@ def forget_ssh_config(folder: Path, machine_id: str) -> None:
 
 
 def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]) -> list[str]:
-    """Return the command line that copies, through this side where both ends are machines."""
+    """Return the command line that copies, through this computer if both ends are machines."""
     through = ["-3"] if sum(place.machine is not None for place in places) > 1 else []
     return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
 
@@ -128,9 +128,9 @@ def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]
 def docker_environ(
     environ: Mapping[str, str], values: Iterable[tuple[str, str | None]], *, host: str | None = None
 ) -> dict[str, str]:
-    """Return the environment for the docker client, with these variables set, or unset where None.
+    """Return the environment for the docker client, with these variables set, or unset if None.
 
-    ``host`` is the machine that it speaks to: no proxy of the environment may stand between.
+    ``host`` is the machine's host, for which no proxy of the environment is used.
     """
     changes = {**dict(no_proxy(host, environ) if host and proxied(environ) else ()), **dict(values)}
     return {
@@ -155,7 +155,7 @@ def _address(machine: Machine) -> SshAddress:
 
 
 def _words(addresses: Mapping[str, SshAddress]) -> dict[str, str]:
-    """Name each host as the user's configuration knows it; by the machine's name where two share one address."""
+    """Name each host as in the user's configuration; by the machine's name if two share an address."""
     hosts = [address.host for address in addresses.values()]
     return {name: address.host if hosts.count(address.host) == 1 else name for name, address in addresses.items()}
 
@@ -196,7 +196,7 @@ def _jump(address: SshAddress) -> str | None:
 
 
 def _program(address: SshAddress) -> str | None:
-    """The program to go through as ssh takes it: for a shell, and with its percent signs doubled."""
+    """Return the proxy program as ssh takes it: for a shell, and with percent signs doubled."""
     if not address.proxy:
         return None
     words = program_words(address.proxy, address.host, address.port or SSH_PORT)
@@ -204,7 +204,7 @@ def _program(address: SshAddress) -> str | None:
 
 
 def _hop_block(hop: Hop, address: SshAddress, place: Path) -> str:
-    """A jump host is met as create met it: its key is taken at first contact, and the host's own key is offered."""
+    """Return the block of a jump host: its key is accepted at first contact, and the host's key is offered."""
     lines = [
         f"Host {hop.host}\n",
         "  StrictHostKeyChecking accept-new\n",

@@ -1,4 +1,4 @@
-"""Sizes as people write them."""
+"""Parses and formats sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNITS = {"K": KIB, "M": MIB, "G": GIB, "T": TIB}
 
 
 def parse_size(text: str, flag: str) -> int:
-    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a bare number counts MiB. Raises ``UsageFault``."""
+    """Return bytes for ``2G``, ``1.5GiB`` or ``512M``; a plain number is in MiB. Raises ``UsageFault``."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise UsageFault(f"{flag}: {text!r} is not a valid size", hint="write it like 2G or 512M")
@@ -21,6 +21,6 @@ def parse_size(text: str, flag: str) -> int:
 
 
 def exact_size(count: int) -> str:
-    """Return bytes as ``parse_size`` reads them back to the last: ``2G``, ``1536M``."""
+    """Return bytes in a form that ``parse_size`` reads back exactly: ``2G``, ``1536M``."""
     unit = next((unit for unit, size in reversed(_UNITS.items()) if count % size == 0), None)
     return f"{count // _UNITS[unit]}{unit}" if unit else f"{count / KIB!r}K"

@@ -1,4 +1,4 @@
-"""``pymachine snapshot``: keep a machine's state, and go back to it."""
+"""``pymachine snapshot``: save a machine's state, and restore it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pymachine.steps.services import Services
 
 
 def snapshot(name: str, label: str, tools: Services) -> None:
-    """Keep the machine's state of now as ``label``. Raises ``NotSupported``, ``UsageFault``, ``DriverError``."""
+    """Save the machine's current state as ``label``. Raises ``NotSupported``, ``UsageFault``, ``DriverError``."""
     machine, driver = _with_snapshots(name, tools)
     with at_work(machine, "snapshot", driver, tools) as (_, machine):
         driver.snapshot(handle_of(machine), label)
 
 
 def restore(name: str, label: str, tools: Services) -> State:
-    """Go back to ``label`` and return the state then; one that runs is waited for until its engine answers.
+    """Restore ``label`` and return the restored state; if the machine runs, wait for its engine.
 
-    It wakes up in the past, so its clock is set first; the record takes over the version of the engine of then.
+    Its clock is set first, because it is that of the snapshot. The record takes over the restored engine's version.
     """
     machine, driver = _with_snapshots(name, tools)
     with at_work(machine, "restore", driver, tools) as (session, machine):
@@ -41,7 +41,7 @@ def snapshots(name: str, tools: Services) -> tuple[Snapshot, ...]:
 
 
 def drop_snapshot(name: str, label: str, tools: Services) -> None:
-    """Forget the snapshot ``label``."""
+    """Delete the snapshot ``label``."""
     machine, driver = _with_snapshots(name, tools)
     with at_work(machine, "snapshot rm", driver, tools) as (_, machine):
         driver.drop_snapshot(handle_of(machine), label)

@@ -1,8 +1,8 @@
-"""The one place where Jinja2 is used: a template's name and values in, text out.
+"""Renders Jinja2 templates; this is the only module that uses Jinja2.
 
-Every value that reaches a template is escaped for the place it lands in by one of the filters here:
-``sh`` (a shell word), ``json``, ``systemd`` (a value in a unit file), ``env_file`` (a value in a file of variables
-that a unit names), ``yaml`` (a YAML scalar or structure), ``xml`` (text of an element or a quoted attribute).
+Every value that reaches a template is escaped for its place by one of the filters here: ``sh`` (a shell word),
+``json``, ``systemd`` (a value in a unit file), ``env_file`` (a value in a file of variables that a unit names),
+``yaml`` (a YAML scalar or structure), ``xml`` (text of an element or a quoted attribute).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "pymachine_templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return the text of a template such as ``engine/setup.sh.j2``; a value that is not given is an error."""
+    """Return the text of a template such as ``engine/setup.sh.j2``; a missing value is an error."""
     return _environment().get_template(template).render(**values)
 
 
@@ -36,7 +36,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 def to_yaml(value: Any) -> str:
-    """Return a value as YAML flow text: ASCII JSON, which every YAML reader understands."""
+    """Return a value as YAML flow text: ASCII JSON, which every YAML parser accepts."""
     return json.dumps(value, ensure_ascii=True)
 
 
@@ -90,7 +90,7 @@ def xml(value: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Return the one environment: it keeps what it compiled, which takes longer than all else in a set-up."""
+    """Return the one environment, which caches compiled templates: compiling takes most of the time of a set-up."""
     environment = Environment(
         loader=PackageLoader(PACKAGE, "."),
         undefined=StrictUndefined,

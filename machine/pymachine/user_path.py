@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""Expands paths."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ HERE = replace(PLAIN, region=REGION)
 # Pauses are a tenth, but patience is a quarter: a busy computer answers no faster.
 QUICK = Clock(lambda: 4 * time.monotonic(), lambda seconds: time.sleep(seconds / 10))
 
-# An EC2 in which everything is so as soon as it was asked for.
+# An EC2 in which everything is so as soon as it was requested.
 AT_ONCE = {"instance_unseen": 0, "pending_looks": 0, "pending_ms": 0, "stopping_ms": 0, "shutting_down_ms": 0}
 
 

@@ -34,7 +34,7 @@ class ImageHost:
         self.files[f"{folder}/{algorithm.upper()}SUMS"] = f"{digest}  {name}\n".encode()
 
     def times(self, name: str) -> int:
-        """How often a file of that name was asked for."""
+        """How often a file of that name was requested."""
         return sum(path.endswith(f"/{name}") for path, _ in self.asked)
 
 

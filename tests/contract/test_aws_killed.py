@@ -1,4 +1,4 @@
-"""kill -9 at a call of create or rm: the same command continues, and what is billed is one instance at most.
+"""kill -9 at a call of create or rm: run the command again to continue, and what is billed is one instance at most.
 
 One of each kind runs each time, the others in the soak run.
 """

@@ -6,7 +6,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Keep connections open, as apt likes; what was asked for is in the log."""
+    """Keep connections open, as apt likes; what was requested is in the log."""
 
     protocol_version = "HTTP/1.1"
 

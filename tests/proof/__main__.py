@@ -21,7 +21,7 @@ from proof.stages import ROOT, SUDO, Files, Stage, again, areas, every_run, prep
 
 
 def main() -> int:
-    """Run what was asked for; the first and the last line say how old the last whole soak is."""
+    """Run what was requested; the first and the last line say how old the last whole soak is."""
     parser = argparse.ArgumentParser(prog="python -m proof", description=__doc__)
     parser.add_argument("what", choices=("test", "soak", "again", "age"))
     parser.add_argument("area", nargs="*", help="for soak: a folder of tests, or a word in the name of a test file")

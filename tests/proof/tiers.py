@@ -38,7 +38,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def keep_tier(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is not of the tier that was asked for."""
+    """Deselect what is not of the tier that was requested."""
     units = {item.nodeid: unit_of(item) for item in items}
     if target := config.getoption("--units"):
         found = {unit.id: unit.cost for unit in units.values() if unit}

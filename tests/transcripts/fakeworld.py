@@ -67,7 +67,9 @@ def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Comple
         variable = {"Name": state, "DefaultValue": "", "PresenceValue": "", "Required": False}
         return CompletedProgram(0, (), json.dumps({state: variable}).encode())
     given = [Path(words[place + 1]) for place, word in enumerate(words) if word == "--env-file"]
-    has_value = "-" in words or any(f"{state}=" in path.read_text() for path in given if path.is_file())
+    has_value = {"-", "--no-interpolate"} & set(words) or any(
+        f"{state}=" in path.read_text() for path in given if path.is_file()
+    )
     return CompletedProgram(0, ("a warning",) if state and not has_value else (), b'{"services": {}}')
 
 

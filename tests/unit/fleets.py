@@ -101,7 +101,7 @@ class Sim:
 
     def _found(self, wanted: MachineSpec) -> ObservedMachine:
         finding, changed = self.findings[wanted.name], changed_engine(wanted.engine, self.records[wanted.name].engine)
-        changes = (Change(f"set {key}", "as asked for", Aspect.CONFIG, RESTARTING) for key in changed)
+        changes = (Change(f"set {key}", "as requested", Aspect.CONFIG, RESTARTING) for key in changed)
         return replace(finding, changes=(*finding.changes, *changes))
 
     def apply(self, wanted: Fleet, failing: Iterable[str] = ()) -> Plan:

@@ -51,7 +51,7 @@ class Files:
     def fault(self, path: str, *, executable: bool = False) -> str | None:
         if path not in self.texts:
             return "no such file"
-        return "it may not be executed: chmod +x it" if executable and path not in self.programs else None
+        return "it is not executable: chmod +x it" if executable and path not in self.programs else None
 
     def read(self, path: str) -> str:
         if path not in self.texts:

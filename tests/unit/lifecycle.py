@@ -99,7 +99,7 @@ class Outcome:
 
     @property
     def well(self) -> bool:
-        """Whether it did what it was asked for."""
+        """Whether it did what it was requested."""
         return self.error is None
 
 

@@ -1,4 +1,4 @@
-"""Baking: a machine is made, sealed, kept as an image and removed, before the one that was asked for is made."""
+"""Baking: a machine is made, sealed, kept as an image and removed, before the one that was requested is made."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class TestCommand:
         assert [line.split() for line in told.out.splitlines()] == [
             ["KIND", "ID", "NAME", "PLACE", "CREATED", "DETAIL"],
             ["instance", "lost", "lost", "east", "-", "-"],
-            ["the", "same", "command", "with", "--remove", "removes", "it"],
+            ["run", "the", "command", "again", "with", "--remove", "to", "remove", "it"],
         ]
         assert told.err.startswith("note: 1 more ")
         assert "--any-store" in told.err

@@ -146,7 +146,7 @@ class TestDriverWithPower:
         world.made()
         world.cloud.stubborn = True
         power.stop("node1", world.tools)
-        assert [notice.endswith(" cut") for notice in world.reporter.notices("node1")] == [True]
+        assert [notice.endswith(" off") for notice in world.reporter.notices("node1")] == [True]
 
     def test_waits_its_turn(self, world: World) -> None:
         world.made()
@@ -288,7 +288,7 @@ class TestBehindAJumpHost:
 class TestWithoutPower:
     def test_a_host_that_is_off_cannot_be_started(self, bare: WithoutPower) -> None:
         bare.states = [State.UNREACHABLE]
-        with pytest.raises(NotSupported, match="switch node1 on: ") as caught:
+        with pytest.raises(NotSupported, match="power on node1: ") as caught:
             power.start("node1", bare.tools)
         assert caught.value.exit_code == 3
 

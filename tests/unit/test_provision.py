@@ -357,7 +357,7 @@ class TestDryRun:
     def test_of_new_certificates_tells_of_all_three(self, world: World) -> None:
         machine = world.made()
         changes = self._provisioned(world, new_certificates=True)
-        issued = [what for what, why in changes.items() if why == "as asked for" and "issue" in what]
+        issued = [what for what, why in changes.items() if why == "as requested" and "issue" in what]
         assert len(issued) == 3
         assert any(what.startswith("restart ") for what in changes)
         assert world.store.get("node1") == machine

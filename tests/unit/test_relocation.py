@@ -49,7 +49,7 @@ def test_record_certificate_and_engine_follow_the_host(world: World) -> None:
     assert THERE in machine.certificates.sans
     assert machine.certificates.ca == before.certificates.ca
     assert world.engine.asked[-1][0] == Endpoint(THERE)
-    assert world.pins == [HOST_KEY], "the key on record was asked for, on the one connection"
+    assert world.pins == [HOST_KEY], "the key on record was requested, on the one connection"
     assert machine == world.store.get("node1")
 
 

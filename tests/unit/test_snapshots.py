@@ -50,7 +50,9 @@ def test_its_clock_is_set_before_its_engine_is_asked(asleep: World) -> None:
     snapshots.restore("node1", "clean", asleep.tools)
     (setting,) = [call for call in asleep.host.calls if sets_the_clock(call.command)]
     assert (setting.command.words, setting.root) == (("date", "-u", "-s", f"@{NOW:.0f}"), True)
-    assert ["3600 s" in notice and notice.endswith(" right") for notice in asleep.reporter.notices("node1")] == [True]
+    assert ["3600 s" in notice and notice.endswith(" corrected") for notice in asleep.reporter.notices("node1")] == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("skew", [-59, 0, 59])

@@ -48,11 +48,11 @@ def line(terminal: Terminal) -> SurveyLine:
 
 
 def test_a_look_counts_and_names_who_is_waited_for(terminal: Terminal, line: SurveyLine) -> None:
-    with surveying(line, "looking at machines", ["a", "b", "c"]) as seen:
+    with surveying(line, "checking machines", ["a", "b", "c"]) as seen:
         seen("b")
         seen("a")
     assert [text.partition(" …")[0] for text in terminal.drawings()] == [
-        f"looking at machines {number}/3" for number in range(4) if number < 3
+        f"checking machines {number}/3" for number in range(4) if number < 3
     ]
     assert terminal.drawings()[-1].endswith(" c")
     assert terminal.is_clean()
@@ -94,7 +94,7 @@ def test_a_line_never_takes_two(
     terminal: Terminal, line: SurveyLine, columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    with surveying(line, "looking at machines", ["機" * 63, "b"]) as seen:
+    with surveying(line, "checking machines", ["機" * 63, "b"]) as seen:
         seen("b")
     assert all(cells(text) < int(columns) for text in terminal.drawings())
     assert terminal.is_clean()

@@ -1,6 +1,6 @@
-"""What ``env``, ``config``, ``url`` and ``ip`` say of a machine's document. Pure, and light to import.
+"""The output of ``env``, ``config``, ``url`` and ``ip``, made from a machine's document. Pure, and fast to import.
 
-``certificates`` is the folder of the client's files, empty for an engine that is remembered without any.
+``certificates`` is the folder of the client's files; it is empty for an engine that is recorded without certificates.
 """
 
 TYPE_CHECKING = False
@@ -18,12 +18,12 @@ VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MAC
 
 
 def is_ready(document: "Document") -> bool:
-    """Whether the machine came to the end of its create and has an engine to speak to."""
+    """Whether the create of the machine is complete and it has an engine."""
     return document.get("phase") == "ready" and bool(document.get("endpoint"))
 
 
 def host_of(document: "Document") -> str:
-    """The host that the engine is spoken to at."""
+    """The host part of the engine's address."""
     return str(document["endpoint"]["host"])
 
 
@@ -35,7 +35,7 @@ def url_of(document: "Document") -> str:
 
 
 def address_of(document: "Document") -> str:
-    """The address the machine is reached at. A name stays a name: it is what clients go by."""
+    """The address of the machine; a name stays a name, because clients use it."""
     for place in (document.get("endpoint"), document.get("ssh")):
         if place:
             return str(place["host"])
@@ -43,10 +43,10 @@ def address_of(document: "Document") -> str:
 
 
 def variables(document: "Document", certificates: str) -> "Values":
-    """Return what the docker client wants in its environment; None unsets.
+    """Return the environment variables for the docker client; None means to unset a variable.
 
-    DOCKER_CONTEXT goes: clients do not agree whether it beats DOCKER_HOST. Any value of DOCKER_TLS_VERIFY, "0" too,
-    switches TLS on, so without certificates it has to be unset.
+    DOCKER_CONTEXT is unset, because clients do not agree whether it overrides DOCKER_HOST. Any value of
+    DOCKER_TLS_VERIFY, "0" too, enables TLS, so it is unset for an engine without certificates.
     """
     return [
         ("DOCKER_TLS_VERIFY", "1" if certificates else None),
@@ -58,9 +58,9 @@ def variables(document: "Document", certificates: str) -> "Values":
 
 
 def config_text(document: "Document", certificates: str) -> str:
-    """Return the docker client's flags, one a line, without quotes: for ``docker $(pymachine config NAME) ps``.
+    """Return the docker client's flags, one per line, without quotes: for ``docker $(pymachine config NAME) ps``.
 
-    docker 29 no longer takes the quotes that docker-machine put around paths.
+    docker 29 no longer accepts the quotes that docker-machine put around paths.
     """
     return "".join(f"{word}\n" for word in config_words(document, certificates))
 
@@ -68,7 +68,8 @@ def config_text(document: "Document", certificates: str) -> str:
 def config_words(document: "Document", certificates: str) -> "list[str]":
     """Return the docker client's flags as the words of a command line, each with its value in one word.
 
-    fish and bash's mapfile make one argument of a line, sh one of what stands between blanks: this serves them all.
+    fish and bash's mapfile make one argument of each line, and sh of each text between blanks; this form works for
+    all of them.
     """
     flags = zip(("--tlscacert", "--tlscert", "--tlskey"), CLIENT_FILES, strict=True)
     paths = [f"{flag}={certificates}/{file}" for flag, file in flags]
@@ -76,10 +77,10 @@ def config_words(document: "Document", certificates: str) -> "list[str]":
 
 
 def is_refused(document: "Document", certificates: str, now: float) -> bool:
-    """Whether a certificate has ended, or has yet to begin: client or engine then refuses the other.
+    """Whether a certificate has expired or is not valid yet, so that client or engine refuses the other.
 
-    The record tells of those that we made, the client's files of those that came with the engine. A clock that is
-    behind the machine's create counts as well. ``now`` is in seconds since the epoch.
+    The record has the dates of certificates that pymachine issued, the client's files those that came with the
+    engine. A clock that is earlier than the machine's creation also counts. ``now`` is in seconds since the epoch.
     """
     if document.get("certificates"):
         return has_expired(document, now) or str(document.get("created") or "")[:19] > _moment(now)
@@ -87,9 +88,9 @@ def is_refused(document: "Document", certificates: str, now: float) -> bool:
 
 
 def has_expired(document: "Document", now: float) -> bool:
-    """Whether a certificate on record has ended: the client's, the engine's, or their authority.
+    """Whether a certificate on record has expired: the client's, the engine's, or the authority's.
 
-    ``now`` is in seconds since the epoch. All are texts in UTC, ISO 8601, so the earlier one sorts first.
+    ``now`` is in seconds since the epoch. All dates are texts in UTC, ISO 8601, so they sort as texts.
     """
     certificates = document.get("certificates") or {}
     ends = [certificates.get(f"{part}_expires") for part in PARTS]
@@ -103,7 +104,7 @@ def _moment(now: float) -> str:
 
 
 def file_faults(certificates: str, name: str, now: float) -> "list[str]":
-    """Return what is wrong with the dates of a machine's client files, in words."""
+    """Return messages about the dates of a machine's client files."""
     from datetime import UTC, datetime
 
     from pymachine.engine.der import validity, validity_of_authorities
@@ -124,20 +125,21 @@ def file_faults(certificates: str, name: str, now: float) -> "list[str]":
 
 
 def has_blank(path: str) -> bool:
-    """Whether a shell would take an unquoted path apart."""
+    """Whether a shell would split an unquoted path."""
     return any(char.isspace() for char in path)
 
 
 def repeated(options: "Mapping[str, str]") -> "list[str]":
-    """Return the options of ``env`` as words, for the line that repeats the command."""
+    """Return the options of ``env`` as words, for the line that shows the command."""
     return [word for name, value in options.items() for word in (name, value) if word]
 
 
 def program(environ: "Mapping[str, str]", started: str, python: str) -> "list[str]":
-    """Return the words that start this program again: its name where PATH leads to it, else its path.
+    """Return the words that start this program: its name if it is in PATH, else its path.
 
-    ``started`` is ``sys.argv[0]``, ``python`` the interpreter. For ``python -m pymachine`` the words are the
-    interpreter's, since only that one may have the module. Part of another program it has its name alone.
+    ``started`` is ``sys.argv[0]`` and ``python`` the interpreter. For ``python -m pymachine`` the words are those of
+    the interpreter, since only that one may have the module. If pymachine runs inside another program, its plain name
+    is returned.
     """
     import os
 
@@ -150,7 +152,7 @@ def program(environ: "Mapping[str, str]", started: str, python: str) -> "list[st
 
 
 def _is_on_path(started: str, name: str, environ: "Mapping[str, str]") -> bool:
-    """Whether a shell that looks for a name finds this very file."""
+    """Whether a shell finds this very file under the name."""
     import os
 
     for folder in environ.get("PATH", os.defpath).split(":"):

@@ -1,4 +1,4 @@
-"""Groups of commands found by name: command ``x`` is function ``x`` of module ``x`` in the group's package."""
+"""Command groups that find commands by name: command ``x`` is function ``x`` of module ``x`` in their package."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ COMPLETION_LIMIT = 45  # characters of a command's help beside its name: click's
 
 
 class CommandGroup(click.Group):
-    """Commands that are modules of one package, imported when they are called.
+    """A group whose commands are modules of one package, imported when they are called.
 
-    ``summaries`` has the name of each command and the first sentence of its help, so that none is imported for a
-    list of all. A command whose name is a word of Python, such as import, is ``import_`` of ``import_``.
+    ``summaries`` has the name of each command and the first sentence of its help, so that a list of all commands
+    imports none. If the name is a Python keyword, such as import, the command is ``import_`` of module ``import_``.
     """
 
     def __init__(self, *arguments: Any, package: str, summaries: Mapping[str, str], **settings: Any) -> None:
@@ -51,7 +51,7 @@ class CommandGroup(click.Group):
 
     @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the commands, without importing any, and the options."""
+        """Complete commands, without importing any, and options."""
         from click.shell_completion import CompletionItem
 
         begun = self.summaries_of(incomplete).items()
@@ -64,7 +64,10 @@ class CommandGroup(click.Group):
 
 
 def group(package: str, summaries: Mapping[str, str]) -> Callable[[Callable[[], None]], CommandGroup]:
-    """Return a decorator that makes a group of a function, with its name and docstring; alone it prints its help."""
+    """Return a decorator that turns a function into a group with its name and docstring.
+
+    Without a command it prints its help.
+    """
     context = {"help_option_names": ["-h", "--help"]}
 
     def decorate(function: Callable[[], None]) -> CommandGroup:
@@ -89,5 +92,5 @@ def write_commands(formatter: click.HelpFormatter, title: str, summaries: Mappin
 
 
 def _short(summary: str, limit: int) -> str:
-    """Return a summary in at most ``limit`` characters, as click shortens that of a command."""
+    """Return a summary of at most ``limit`` characters, shortened as click does it for a command."""
     return click.Command(None, help=summary).get_short_help_str(limit)

@@ -1,4 +1,4 @@
-"""What the command line is wired to: the real network, terminal and drivers, or whatever a test puts there."""
+"""The dependencies of the command line: the real network, terminal and drivers, or replacements for tests."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def _run(words: Sequence[str], environ: Mapping[str, str], **how: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The parts that the command line works with; None means the real thing.
+    """The objects that the command line uses; None means the real one.
 
-    ``now`` returns seconds since the epoch. ``replace`` becomes another program as ``os.execvpe`` does;
-    ``run`` runs one and waits for its end.
+    ``now`` returns seconds since the epoch. ``replace`` replaces this process as ``os.execvpe`` does; ``run`` runs a
+    program and waits for its end.
     """
 
     reporter: Reporter | None = None

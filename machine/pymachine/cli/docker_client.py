@@ -1,4 +1,4 @@
-"""What the docker client needs of a machine: its variables, its files, and warnings about files that it refuses."""
+"""What the docker client needs for a machine: variables, files, and warnings about certificates that it refuses."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ CHECK = click.option("--check", is_flag=True, help="Ask the engine over TLS firs
 
 
 def environment_of(app: App, machine: Machine) -> client_env.Values:
-    """Return the docker client's variables for a machine, its files restored where they are gone."""
+    """Return the docker client's variables for a machine; missing client files are restored."""
     return client_env.variables(document_of(machine), certificates_of(app, machine))
 
 
 def certificates_of(app: App, machine: Machine) -> str:
-    """Return the folder of the client's files, restored where they are gone; empty for a machine without any."""
+    """Return the folder of the client's files, with missing ones restored.
+
+    Empty for a machine without certificates.
+    """
     return str(materialised(app.store, machine.name) or "")
 
 
 def checked(app: App, machine: Machine, check: bool) -> Machine:
-    """Return the machine; if ``check``, after its engine answered, whose errors are raised."""
+    """Return the machine; with ``check``, first ask its engine and raise its errors."""
     if check:
         assert machine.endpoint is not None
         app.ask_engine(machine.endpoint, materialised(app.store, machine.name), deadline=CHECK_DEADLINE)
@@ -38,13 +41,13 @@ def checked(app: App, machine: Machine, check: bool) -> Machine:
 
 
 def document_of(machine: Machine) -> Mapping[str, Any]:
-    """Return the record as JSON has it, which is what ``cli.client_env`` reads."""
+    """Return the record as JSON, the form that ``cli.client_env`` reads."""
     document: Mapping[str, Any] = to_document(machine)
     return document
 
 
 def warn_of_expiry(app: App, machine: Machine) -> None:
-    """Say that engine and docker client will refuse each other, for which the client has words of its own alone."""
+    """Warn if engine and docker client will refuse each other; the client's own message is hard to understand."""
     now = app.wiring.now()
     if client_env.has_expired(document_of(machine), now):
         note(f"warning: {_first_end(machine)}: `pymachine provision {machine.name}` renews it")
@@ -63,7 +66,7 @@ def _first_end(machine: Machine) -> str:
 
 
 def _mend(machine: Machine, now: float) -> str:
-    """Say what to do about dates that are not on record: other files of the engine's, or a clock that is right."""
+    """Return a hint for dates that are not on record: other engine files, or a correct clock."""
     if machine.certificates is not None:
         return f"this computer's clock says {time.strftime('%Y-%m-%d %H:%M', time.gmtime(now))} UTC: check it"
     return f"`pymachine rm {machine.name}`, then create it again with files that its engine accepts now"

@@ -1,6 +1,4 @@
-"""Commands that take the options of whichever driver they name: read in two passes, because these are known only when
-the driver is.
-"""
+"""Commands that take the options of a driver. Arguments are read twice: the first pass finds the driver."""
 
 from __future__ import annotations
 
@@ -52,11 +50,11 @@ ORDER_OPTIONS = (
 
 
 class DriverCommand(click.Command):
-    """A command with the options of whichever driver its arguments name."""
+    """A command with the options of the driver that its arguments name."""
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Load the driver first, then read everything."""
+        """Load the driver first, then parse all arguments."""
         driver = named_driver(args) or os.environ.get("MACHINE_DRIVER")
         if driver and not ctx.resilient_parsing:
             ctx.meta[DRIVER_PARAMS] = self._params_of(driver, ctx.ensure_object(App))
@@ -64,13 +62,13 @@ class DriverCommand(click.Command):
 
     @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the shared options and the driver's, and --help last."""
+        """Return the shared options, the driver's options, and --help last."""
         *own, help_option = super().get_params(ctx)
         return [*own, *ctx.meta.get(DRIVER_PARAMS, ()), help_option]
 
     @override
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the driver's options first, in a section of their own."""
+        """Write the driver's options first, in a section of their own."""
         driver = ctx.meta.get(DRIVER_PARAMS, [])
         shared = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and p not in driver]
         for title, some in {"Options of this driver": driver, "Options": shared}.items():
@@ -81,10 +79,10 @@ class DriverCommand(click.Command):
 
     @override
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Name the drivers, and how to see what each of them takes."""
+        """List the drivers, and how to show the options of each."""
         names = ", ".join(ctx.ensure_object(App).wiring.driver_names())
         with formatter.section("Drivers"):
-            formatter.write_text(f"{names}. `{ctx.command_path} -d DRIVER --help` shows what one takes.")
+            formatter.write_text(f"{names}. `{ctx.command_path} -d DRIVER --help` shows the options of one.")
 
     def _params_of(self, driver: str, app: App) -> list[click.Parameter]:
         options = driver_options(app.wiring.load_driver(driver).options)
@@ -93,7 +91,7 @@ class DriverCommand(click.Command):
 
 
 class OrderCommand(DriverCommand):
-    """The same for the commands that set up an engine; they know docker-machine's flags for classic Swarm."""
+    """A ``DriverCommand`` that sets up an engine; it also recognises docker-machine's flags for classic Swarm."""
 
     @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -104,7 +102,7 @@ class OrderCommand(DriverCommand):
 
 
 def named_driver(args: Sequence[str]) -> str | None:
-    """Find the driver among arguments that cannot all be read yet; the last one given counts."""
+    """Find the driver among arguments that cannot all be parsed yet; the last one counts."""
     found = None
     words = list(args[: args.index("--")] if "--" in args else args)
     for place, word in enumerate(words):
@@ -118,7 +116,7 @@ def named_driver(args: Sequence[str]) -> str | None:
 
 
 def chosen_driver(app: App, given: str | None) -> str:
-    """Return the driver's name, as an option or by its variable. Raises ``UsageFault`` for none."""
+    """Return the driver's name from the option or its variable. Raises ``UsageFault`` if there is none."""
     driver = given or app.environ.get("MACHINE_DRIVER")
     if not driver:
         names = ", ".join(app.wiring.driver_names())
@@ -134,7 +132,7 @@ def chosen_options(app: App, driver: str, given: Mapping[str, Any]) -> Any:
 
 
 def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adopted: str = "") -> CreateRequest:
-    """Return what was asked for, checked. Raises ``UsageFault``."""
+    """Return the checked request. Raises ``UsageFault``."""
     of_engine = {key: given[key] for key in given if key not in _NO_ENGINES and not key.startswith(PREFIX)}
     options = chosen_options(app, driver, given)
     spec = new_spec(of_engine, app.environ)
@@ -145,7 +143,7 @@ def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adop
 
 
 def carry_out(app: App, order: CreateRequest, *, dry_run: bool, as_json: bool) -> None:
-    """Do what was asked for, or show what that would be."""
+    """Execute the request, or show what it would do."""
     from pymachine import create as verbs
     from pymachine.bake import bake_and_create
 

@@ -1,4 +1,4 @@
-"""The options of a driver on the command line: a dataclass in, click options out, and back."""
+"""The options of a driver on the command line: from a dataclass to click options, and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DriverOption:
         return self.field.shape.many
 
     def parameter(self) -> click.Option:
-        """Return the option for click. Nothing given stays None: the dataclass knows the default."""
+        """Return the click option. A missing value stays None, because the dataclass has the default."""
         is_flag = isinstance(self.kind, click.types.BoolParamType)
         settings: dict[str, Any] = (
             {"is_flag": True} if is_flag else {"type": self.kind, "metavar": self.field.metavar}
@@ -40,7 +40,7 @@ class DriverOption:
         )  # fmt: skip
 
     def value(self, given: object, extra: Sequence[str], environ: Mapping[str, str]) -> object:
-        """Return the value: given as an option, through --driver-opt, or by its variable; None for nothing."""
+        """Return the value from the option, from --driver-opt, or from its variable; None if it is not given."""
         texts = list(extra) or _from_variable(self, environ)
         if self.field.refused is not None and (texts or given is not None):
             raise UsageFault(f"{self.field.flag} is not taken", hint=self.field.refused)
@@ -86,12 +86,13 @@ def click_type(shape: OptionShape) -> click.ParamType[Any]:
 
 
 def check_flags(driver: str, options: Sequence[DriverOption], taken: Sequence[str]) -> None:
-    """Raise ``DriverError`` if a driver's flag is one of pymachine's own."""
+    """Raise ``DriverError`` if a flag of a driver is reserved for pymachine."""
     for option in options:
         for flag in option.field.flags:
             if flag in taken:
                 raise DriverError(
-                    f"driver {driver!r} has an option {flag}, which is pymachine's own", hint="tell its author"
+                    f"driver {driver!r} has an option {flag}, which is reserved for pymachine",
+                    hint="report it to the author of the driver",
                 )
 
 

@@ -1,4 +1,4 @@
-"""Changes of the engines of several machines, as ``provision`` and ``upgrade`` make them: shown, or made."""
+"""Changes of the engines of several machines by ``provision`` and ``upgrade``: shown or executed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def show_changes(
     app: App, names: Sequence[str], preview: Callable[[str], Preview], as_json: bool, *, drain: bool
 ) -> None:
-    """Print what would be done to the machines, with the drains of Swarm nodes if ``drain`` says so."""
+    """Print what would be done to the machines; ``drain`` includes the drains of Swarm nodes."""
     from pymachine.swarm import drained_in
 
     def preview_one(name: str) -> Preview:
@@ -35,7 +35,7 @@ def show_changes(
 
 
 def make_changes(app: App, names: Sequence[str], verb: Callable[[str, Services], Machine], as_json: bool) -> None:
-    """Do it to the machines, nodes of a Swarm one after another, and print each that is ready."""
+    """Change the machines, Swarm nodes one after another, and print each one that is ready."""
     from pymachine.swarm import turns
 
     began = app.wiring.now()

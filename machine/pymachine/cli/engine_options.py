@@ -52,7 +52,7 @@ VERSION = engine_options(new=False, names=["version"])[0]
 
 
 def refuse_swarm_flags(flags: Sequence[str]) -> list[click.Option]:
-    """Return hidden options for classic Swarm's flags; each explains what took its place."""
+    """Return hidden options for the flags of classic Swarm; each one explains its replacement."""
     return [
         click.Option([flag], hidden=True, expose_value=False, is_flag=True, callback=_refuse_swarm) for flag in flags
     ]
@@ -61,7 +61,7 @@ def refuse_swarm_flags(flags: Sequence[str]) -> list[click.Option]:
 def _refuse_swarm(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         raise UsageFault(
-            f"{param.opts[0]} is of classic Swarm, which Docker removed from its engine in 23.0",
+            f"{param.opts[0]} is an option of classic Swarm, which Docker removed from its engine in 23.0",
             hint="create the machines without it, then use Swarm mode: `pymachine swarm create NAME`",
         )
 
@@ -90,9 +90,9 @@ def new_spec(given: Mapping[str, Any], environ: Mapping[str, str]) -> EngineSpec
 
 
 def defaults_of(ctx: click.Context, flags: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of ``EngineSpec`` behind these flags of the command, as in a new machine.
+    """Return the default values of the fields of ``EngineSpec`` that these flags set.
 
-    ``flags`` come with or without their dashes. Raises ``UsageFault`` for one that is not an engine option.
+    ``flags`` may have leading dashes. Raises ``UsageFault`` for a flag that is not an engine option.
     """
     known = {
         flag[2:]: str(param.name) for param in ctx.command.params if param.name in _OPTIONS for flag in param.opts

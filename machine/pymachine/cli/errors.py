@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and what is said when it fails. The only place that catches everything."""
+"""The end of a command: its exit code and its error message. This is the only place that catches all exceptions."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _KEY = re.compile(r"-----BEGIN .*?(-----END [^-]*-----|\Z)", re.DOTALL)
 
 
 def conclude(app: App, action: Callable[[], int]) -> int:
-    """Run a command and return its exit code; whatever it raises is explained on standard error.
+    """Run a command and return its exit code; whatever it raises is printed to standard error.
 
-    A reader of either stream that goes away ends no work. What came of the command counts; one that came to a good
-    end has the code of a broken pipe where its results were not read.
+    If the reader of a stream goes away, the work continues and its result determines the exit code. A successful
+    command whose results were not read has the code of a broken pipe.
     """
     with stoppable(), outlets():
         code = _concluded(app, action)
@@ -57,7 +57,7 @@ def _concluded(app: App, action: Callable[[], int]) -> int:
 
 
 def unwritable(error: OSError) -> int:
-    """Say that standard output could not be written; a reader that went away needs no words."""
+    """Report that standard output could not be written, unless its reader went away."""
     # The interpreter flushes once more at its end, and would complain itself.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
@@ -85,7 +85,7 @@ def _tried(app: App, action: Callable[[], int]) -> int:
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Tell a failed print from errors on files, which have names and are translated where they happen."""
+    """Distinguish a failed print from errors on files, which have names and are translated where they happen."""
     return error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
@@ -98,7 +98,7 @@ def _flushed(code: int) -> int:
 
 
 def usage_fault(error: click.ClickException) -> UsageFault:
-    """Return click's complaint in our words: what is wrong, and the nearest thing that would be right."""
+    """Translate click's error: what is wrong, and the closest valid word."""
     ctx = getattr(error, "ctx", None)
     command = ctx.command_path if ctx else "pymachine"
     if isinstance(error, click.NoSuchOption):
@@ -108,12 +108,12 @@ def usage_fault(error: click.ClickException) -> UsageFault:
             f"{command} has no option {error.option_name}", hint=_near(error.option_name, known, command)
         )
     return UsageFault(
-        _subject(error) + _decapitalised(error.message.rstrip(".")), hint=f"`{command} --help` shows what it takes"
+        _subject(error) + _decapitalised(error.message.rstrip(".")), hint=f"`{command} --help` shows its options"
     )
 
 
 def _subject(error: click.ClickException) -> str:
-    """Name the option or argument that click complains about."""
+    """Return the option or argument of click's error."""
     param = getattr(error, "param", None)
     if param is None:
         return ""
@@ -128,7 +128,7 @@ def _near(word: str, known: list[str], command: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"`{command} --help` shows what it takes"
+    return f"did you mean {near[0]}?" if near else f"`{command} --help` shows its options"
 
 
 def _tell(error: PymachineError, app: App) -> int:
@@ -153,7 +153,7 @@ def _worded(error: PymachineError) -> str:
 
 
 def _traced(error: Exception) -> None:
-    """Print a traceback for --debug; the messages in it may quote somebody else's text."""
+    """Print a traceback for --debug; its messages may contain text from elsewhere."""
     import traceback
 
     click.echo(printable(_masked("".join(traceback.format_exception(error)))), err=True, nl=False)
@@ -179,7 +179,7 @@ def _crashed(error: Exception, app: App) -> int:
 
 
 def _written(error: Exception, app: App) -> Path | None:
-    """Write the traceback beside the store. The command line stays out of it: options can be secrets."""
+    """Write the traceback to the store's folder, without the command line, because options can be secrets."""
     import traceback
     from datetime import UTC, datetime
 

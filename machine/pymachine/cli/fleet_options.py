@@ -1,4 +1,4 @@
-"""What the commands of fleets share: their options, and a fleet opened for work."""
+"""Common parts of the fleet commands: their options, and a fleet that is opened for work."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["CHANGES", "FILES", "LIMIT", "PARALLEL", "UNSEEN", "WIDE"]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A fleet that is worked on, the names that ``--limit`` means, and who tells of it."""
+    """An opened fleet, the names that ``--limit`` selects, and the teller of its progress."""
 
     work: FleetWork
     names: frozenset[str]
@@ -60,7 +60,7 @@ def opened(
     teller: FleetTeller | None = None,
     surveying: int = 100,
 ) -> Iterator[Opened]:
-    """Read the inventory and open its fleet; with a ``purpose`` also hold it, so that nobody else changes it."""
+    """Read the inventory and open its fleet; with a ``purpose``, also lock it against changes by others."""
     from pymachine.cli.fleet_progress import choose_teller
     from pymachine.fleet.apply.fleet import Computer, FleetWork, leased
     from pymachine.fleet.apply.selectors import selected
@@ -82,14 +82,14 @@ def opened(
 
 
 def named(fleet: Fleet) -> Fleet:
-    """Return the fleet. Raises ``UsageFault`` for one without a name: its machines could not be told from others."""
+    """Return the fleet. Raises ``UsageFault`` if it has no name, since its machines could not be identified."""
     if not fleet.name:
         raise UsageFault("the inventory does not name its fleet", hint="start it with `fleet: NAME`")
     return fleet
 
 
 def parse_failures(text: str | None, machines: int) -> int | None:
-    """Read ``N`` or ``N%`` of the machines. Raises ``UsageFault``."""
+    """Parse ``N`` or ``N%`` of the machines. Raises ``UsageFault``."""
     if text is None:
         return None
     number, percent = _number(text, "--max-failures", "write 3 or 10%")
@@ -97,7 +97,7 @@ def parse_failures(text: str | None, machines: int) -> int | None:
 
 
 def parse_batch(text: str, among: Collection[str] | None = None) -> Batch:
-    """Read ``N`` or ``N%`` of the workers that restart ``among`` these machines. Raises ``UsageFault``."""
+    """Parse ``N`` or ``N%`` of the workers that restart ``among`` these machines. Raises ``UsageFault``."""
     from pymachine.fleet.plan import Batch
 
     hint = "write 2 or 25%"
@@ -108,7 +108,7 @@ def parse_batch(text: str, among: Collection[str] | None = None) -> Batch:
 
 
 def _number(text: str, flag: str, hint: str) -> tuple[int, bool]:
-    """Read ``N`` or ``N%``; return the number, and whether it is a percentage."""
+    """Parse ``N`` or ``N%``; return the number, and whether it is a percentage."""
     number, percent, rest = text.partition("%")
     if not number.isdecimal() or rest or (percent and int(number) > 100):
         raise UsageFault(f"{flag} {text}: not a number or a percentage", hint=hint)
@@ -125,7 +125,7 @@ def _unlock(app: App, fleet: str) -> None:
 
 
 def _open_files() -> None:
-    """Have room for three descriptors a host: the usual limit of 1,024 is that of 338 hosts."""
+    """Raise the limit of open files to three per host: the usual limit of 1,024 suffices for 338 hosts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""Showing the plan of a fleet, and the account of what became of it."""
+"""Output of a fleet's plan and of its result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = (Effect.OPEN_PORT, Effect.STOP_CONTAINERS)  # the one is no interruptio
 
 
 def show_plan(plan: Plan) -> None:
-    """Print what would be done, machine by machine, with reasons; then what cannot be."""
+    """Print the planned actions per machine with reasons, then what cannot be done."""
     if plan.chains:
         say(f"fleet {plan.fleet}: {_summary(plan)}")
         width = max(len(chain.subject) for chain in plan.chains)
@@ -82,7 +82,7 @@ def _show_chain(chain: Chain, width: int, subjects: Mapping[str, str]) -> None:
 
 
 def _consequences(action: Action, subjects: Mapping[str, str]) -> list[str]:
-    """What an action does to what runs there, and which others come before it, in words."""
+    """Describe the effects of an action on running workloads, and which actions come before it."""
     told = [IN_WORDS[effect] for effect in action.effects if effect not in _NAMED]
     told += _interruption(action)
     before = dict.fromkeys(subjects.get(name, name) for name in (*action.needs, *action.waits))
@@ -92,10 +92,10 @@ def _consequences(action: Action, subjects: Mapping[str, str]) -> list[str]:
 
 
 def _interruption(action: Action) -> list[str]:
-    """Name what stops, and what runs elsewhere meanwhile."""
+    """List what stops, and what moves elsewhere meanwhile."""
     stops, told = action.interruption, []
     if stops.containers is None and not _DELETES & set(action.effects):
-        told.append("which containers stop could not be asked")
+        told.append("which containers stop is unknown")
     elif stops.containers:
         told.append(f"stops {_listed('container', stops.containers)}")
     elif Effect.STOP_CONTAINERS in action.effects and not (stops.services or stops.moved):
@@ -114,7 +114,7 @@ def _listed(noun: str, names: Sequence[str]) -> str:
 
 
 def show_account(account: RunSummary, more: Sequence[ActionResult] = ()) -> None:
-    """Print one table, machines by what was done to them: seconds, or what became of it."""
+    """Print one table of machines and actions: seconds, or the outcome."""
     results = [*more, *account]
     titles = list(dict.fromkeys(result.action.title for result in results))
     rows: dict[str, dict[str, str]] = {}
@@ -139,7 +139,7 @@ def _cell(result: ActionResult) -> str:
 
 
 def raise_for(account: RunSummary | None, plan: Plan, command: str) -> None:
-    """Raise ``Interrupted`` or ``SeveralFailed`` with everything that is left to do, if anything is."""
+    """Raise ``Interrupted`` or ``SeveralFailed`` with everything that is left to do, if anything."""
     left = [result.action for result in account.having(Outcome.LEFT)] if account else []
     if account is not None and account.interrupted:
         raise Interrupted(f"interrupted; {_left_to_do(account)}", hint=f"run `pymachine {command}` again to continue")
@@ -151,7 +151,7 @@ def raise_for(account: RunSummary | None, plan: Plan, command: str) -> None:
 
 
 def _left_to_do(account: RunSummary) -> str:
-    """Return what an interrupted run has left, told apart by what became of it; each subject once."""
+    """Return what an interrupted run left undone, grouped by outcome; each subject once."""
     told: dict[str, list[str]] = {}
     seen: set[str] = set()
     for outcome, words in ((Outcome.FAILED, "failed"), (Outcome.STOPPED, "stopped"), (Outcome.LEFT, "not started")):

@@ -1,4 +1,4 @@
-"""A fleet at work, told in lines: plain ones for pipes, JSON ones for programs."""
+"""Progress of a fleet's work in lines: plain ones for pipes, JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pymachine.fleet.plan import Action, Plan
 
 
 class FleetTeller(Reporter, Tell, Protocol):
-    """A reporter that also hears of actions: see ``pymachine.fleet.apply.scheduler.Tell``."""
+    """A reporter that is also told of actions: see ``pymachine.fleet.apply.scheduler.Tell``."""
 
     def planned(self, plan: Plan) -> None:
-        """A plan is about to be carried out."""
+        """Called before a plan is executed."""
 
     def concluded(self, summary: Mapping[str, Any]) -> None:
-        """The command is at its end, whatever that is."""
+        """Called at the end of the command, whatever the result."""
 
 
 def choose_teller(app: App, *, as_json: bool) -> FleetTeller:
-    """Return who tells how a fleet's work goes on: JSON on standard output if asked for, else as --progress says."""
+    """Return the teller of a fleet's progress: JSON on standard output if requested, else the one of --progress."""
     if as_json:
         return JsonTeller(sys.stdout)
     if app.progress == "json":
@@ -42,7 +42,7 @@ def choose_teller(app: App, *, as_json: bool) -> FleetTeller:
 
 
 class SilentTeller(Silent):
-    """Tells nothing."""
+    """Prints nothing."""
 
     def planned(self, plan: Plan) -> None:
         """Ignore."""
@@ -58,24 +58,24 @@ class SilentTeller(Silent):
 
 
 class PlainTeller(PlainReporter):
-    """A line for each step, and one for each action that ends, with how many are left."""
+    """Prints a line for each step, and one for each action that ends, with the number of remaining ones."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._left = self._all = 0
 
     def planned(self, plan: Plan) -> None:
-        """Count what is to be done."""
+        """Count the actions."""
         self._left = self._all = sum(1 for _ in plan.actions)
 
     def concluded(self, summary: Mapping[str, Any]) -> None:
-        """Say nothing: the account does."""
+        """Print nothing: the table at the end has everything."""
 
     def began(self, action: Action) -> None:
-        """Say nothing: its steps do."""
+        """Print nothing: the steps of the action are printed."""
 
     def ended(self, result: ActionResult) -> None:
-        """Say what became of it."""
+        """Print the outcome."""
         self._left -= 1
         why = f": {result.because}" if result.because else ""
         self._line(

@@ -1,4 +1,4 @@
-"""A plan of a fleet on its way through ``apply`` or ``destroy``: shown, agreed to, carried out."""
+"""A fleet's plan in ``apply`` and ``destroy``: shown, confirmed, executed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def show(made: Plan, given: Mapping[str, Any]) -> None:
 
 
 def agreed(app: App, course: Course, given: Mapping[str, Any]) -> bool:
-    """Return whether the plan may be carried out. Raises ``CheckFailed`` where nobody can be asked."""
+    """Return whether the plan may be executed. Raises ``CheckFailed`` if there is no terminal to ask on."""
     if given["yes"]:
         return True
     verb = course.command
@@ -50,7 +50,7 @@ def agreed(app: App, course: Course, given: Mapping[str, Any]) -> bool:
 
 
 def carry_out(fleet: Opened, made: Plan, given: Mapping[str, Any]) -> RunSummary:
-    """Carry a plan out and print what came of it."""
+    """Execute a plan and print its results."""
     from pymachine.cli.fleet_output import show_account
     from pymachine.fleet.apply.scheduler import Bounds
 

@@ -1,4 +1,4 @@
-"""The end of `apply` and `destroy` as programs hear of it: one event, whatever happened."""
+"""The summary event at the end of `apply` and `destroy`, which is printed whatever the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERRUPTED = Interrupted("interrupted")
 
 @dataclass
 class Course:
-    """What became of one command so far: its last plan, and an account of each that was carried out."""
+    """The results of one command so far: its last plan, and the account of each plan that was executed."""
 
     command: str
     fleet: str = ""
@@ -27,7 +27,7 @@ class Course:
     declined: bool = False
 
     def summary(self, error: PymachineError | None) -> dict[str, Any]:
-        """Return the event's fields; ``error`` is what the command ends with."""
+        """Return the event's fields; ``error`` is the error with which the command ends."""
         results = [result for account in self.accounts for result in account]
         counts = {outcome.value: sum(result.outcome is outcome for result in results) for outcome in Outcome}
         return {
@@ -57,7 +57,7 @@ class Course:
 
 @contextmanager
 def concluded(command: str, teller: FleetTeller) -> Iterator[Course]:
-    """Lend a course to note things in, and tell of the end when the block has one."""
+    """Yield a course to record results in, and emit the summary at the end of the block."""
     course = Course(command)
     try:
         yield course
@@ -74,6 +74,6 @@ def concluded(command: str, teller: FleetTeller) -> Iterator[Course]:
 
 
 def _tell(teller: FleetTeller, course: Course, error: PymachineError) -> None:
-    """Tell of a failure; that nobody hears of it must not hide why it failed."""
+    """Emit the summary of a failure; an error while emitting must not hide the failure."""
     with suppress(OSError):
         teller.concluded(course.summary(error))

@@ -1,4 +1,4 @@
-"""What the commands of images share: the shelf, a step that is shown, and an image in words."""
+"""Common parts of the image commands: the image cache, a step that is shown, and the description of an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARCH = click.option("--arch", metavar="ARCH", help="x86_64 or aarch64.  [default
 
 
 def shelf_of(app: App) -> Shelf:
-    """Return the images of this computer."""
+    """Return the image cache of this computer."""
     from pymachine.images.cache import Shelf
 
     return Shelf.default(app.environ)
@@ -29,7 +29,7 @@ def shelf_of(app: App) -> Shelf:
 
 @contextmanager
 def showing(app: App, name: str, step: str) -> Iterator[Callable[[str], None]]:
-    """Report a step on an image; what is yielded takes its lines of progress."""
+    """Report a step on an image; the yielded function takes its progress messages."""
     app.reporter.started(name, step)
     try:
         yield lambda line: app.reporter.progressed(name, step, line)
@@ -40,7 +40,7 @@ def showing(app: App, name: str, step: str) -> Iterator[Callable[[str], None]]:
 
 
 def tell(made: Image, as_json: bool) -> None:
-    """Print an image that is new on the shelf."""
+    """Print an image that was added to the cache."""
     if as_json:
         dump(document(made))
         return
@@ -50,7 +50,7 @@ def tell(made: Image, as_json: bool) -> None:
 
 
 def document(entry: Image) -> dict[str, Any]:
-    """Return an image as JSON has it, with its path."""
+    """Return an image as JSON, with its path."""
     return {**to_document(entry), "path": str(entry.path)}
 
 

@@ -1,4 +1,4 @@
-"""Reading inventories: which files, their texts, and everything else outside that they name."""
+"""Reads inventories: which files, their texts, and everything outside that they refer to."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ FILES = click.option(
 
 
 def read_inventory(app: App, files: Sequence[str]) -> Inventory:
-    """Read the inventory in these files, by default the one of the current folder; its warnings go to stderr.
+    """Read the inventory in these files, by default the one of the current folder; print its warnings to stderr.
 
-    Its secrets are read when it is revealed. Raises ``UsageFault``, with every fault that is in the files.
+    Secrets are read when the inventory is revealed. Raises ``UsageFault`` with all errors of the files.
     """
     inventory = load(sources_of(files), surroundings_of(app))
     for warning in inventory.warnings:
@@ -51,7 +51,7 @@ def surroundings_of(app: App) -> Surroundings:
 
 
 def sources_of(files: Sequence[str]) -> list[YamlFile]:
-    """Return names and texts of the files; a folder stands for the YAML files in it. Raises ``UsageFault``."""
+    """Return names and texts of the files; a folder means the YAML files in it. Raises ``UsageFault``."""
     return [_source(name) for given in (files or [_default()]) for name in _within(given)]
 
 
@@ -92,12 +92,12 @@ def _source(name: str) -> YamlFile:
 def _unreadable(name: str, error: OSError) -> UsageFault:
     return UsageFault(
         f"-f {name}: {(error.strerror or str(error)).lower()}",
-        hint="name an inventory that is there, or write one with `pymachine init`",
+        hint="name an existing inventory, or write one with `pymachine init`",
     )
 
 
 class LocalPaths:
-    """The files of this machine. What standard input names is relative to the current folder."""
+    """The files of this computer. Paths in standard input are relative to the current folder."""
 
     def resolve(self, file: str, path: str) -> str:
         """Return an absolute path, ``~`` expanded."""
@@ -105,14 +105,14 @@ class LocalPaths:
         return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))  # noqa: PTH100, PTH111, PTH118
 
     def fault(self, path: str, *, executable: bool = False) -> str | None:
-        """Say why a file cannot be used."""
+        """Return why a file cannot be used."""
         if not Path(path).exists():
             return "no such file"
         if not Path(path).is_file():
             return "not a file"
         if not os.access(path, os.R_OK):
-            return "it may not be read"
-        return "it may not be executed: chmod +x it" if executable and not os.access(path, os.X_OK) else None
+            return "it is not readable"
+        return "it is not executable: chmod +x it" if executable and not os.access(path, os.X_OK) else None
 
     def read(self, path: str) -> str:
         """Return the text of a script. Raises ``ValueFault``."""
@@ -146,7 +146,7 @@ def _text(path: str, limit: int) -> str:
 
 
 def _printed(source: SecretSource, environ: Mapping[str, str], deadline: float) -> str:
-    """Run the command. It keeps the terminal, on which it may ask for a passphrase, and standard error."""
+    """Run the command. It keeps standard error and the terminal, on which it may ask for a passphrase."""
     name = f"command {source.words[0]}"
     try:
         with subprocess.Popen(

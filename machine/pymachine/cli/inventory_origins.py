@@ -1,4 +1,4 @@
-"""An inventory made of hosts or of a docker-machine store, as ``init`` and ``inventory import`` make one."""
+"""Inventories made from hosts or a docker-machine store, for ``init`` and ``inventory import``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORIGINS = (
 def made_of(
     hosts: Sequence[str], *, fleet: str | None, their_store: str | None, host_lists: Sequence[str]
 ) -> str | None:
-    """Return the inventory made of what is given, None if nothing is. Raises ``UsageFault``."""
+    """Return the inventory made from what is given, None if nothing is. Raises ``UsageFault``."""
     from pymachine.fleet.inventory import starter
 
     if their_store is not None and (hosts or host_lists):
@@ -42,7 +42,7 @@ def made_of(
 
 
 def fleet_name(given: str | None) -> str:
-    """Return the name given, checked, else one made of the current folder's."""
+    """Return the given name, checked, else one derived from the current folder's."""
     import re
 
     from pymachine.fleet.inventory.keys import check_fleet

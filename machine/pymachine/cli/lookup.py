@@ -1,4 +1,4 @@
-"""Finding the machines that a command line names."""
+"""Finds the machines that a command line names."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def one(app: App, name: str | None) -> Machine:
 
 
 def chosen(app: App, names: Sequence[str]) -> list[str]:
-    """Return the names, each once and well-formed; ``default`` where none is given and there is such a machine.
+    """Return the valid names, each once.
 
-    Raises ``UsageFault``.
+    If none is given, ``default`` is returned if there is such a machine. Raises ``UsageFault``.
     """
     if names:
         return list(dict.fromkeys(check_name(name) for name in names))
@@ -40,9 +40,9 @@ def chosen(app: App, names: Sequence[str]) -> list[str]:
 
 
 def existing(app: App, names: Sequence[str]) -> list[str]:
-    """Return the names as the store spells them, the default's where none is given.
+    """Return the names as the store spells them, the default's if none is given.
 
-    Raises ``NoSuchMachine`` with all the unknown ones before anything is done to the others.
+    Raises ``NoSuchMachine`` with all unknown names before anything is done to the others.
     """
     wanted = chosen(app, names)
     spelled = {name.lower(): name for name in known_names(app.store)}
@@ -53,14 +53,14 @@ def existing(app: App, names: Sequence[str]) -> list[str]:
 
 
 def unlock(app: App, names: Sequence[str]) -> None:
-    """Take the leases on machines, and on their Swarms' managers, if --force-unlock was given; say who held them."""
+    """With --force-unlock, break the leases on machines and on the managers of their Swarms; report who held them."""
     for name in names if app.force_unlock else ():
         _take_lease(app, name)
     unlock_swarms(app, names)
 
 
 def unlock_swarms(app: App, names: Sequence[str]) -> None:
-    """Take the leases on these machines' nodes and on the managers of their Swarms, if --force-unlock was given."""
+    """With --force-unlock, break the leases on these machines' nodes and on the managers of their Swarms."""
     if not app.force_unlock:
         return
     from pymachine.swarm.quorum_lease import drain_lease, lease_name
@@ -80,7 +80,7 @@ def _take_lease(app: App, name: str) -> None:
 
 
 def ready(app: App, name: str | None) -> Machine:
-    """Return a machine whose create came to its end. Raises ``PymachineError`` with the way on for any other."""
+    """Return a machine whose create is complete. Raises ``PymachineError`` with a hint for any other."""
     machine = one(app, name)
     if machine.phase is not Phase.READY or machine.endpoint is None:
         raise PymachineError(f"machine {machine.name} is not ready: {unready(machine)}", hint=_way_on(app, machine))
@@ -88,13 +88,13 @@ def ready(app: App, name: str | None) -> Machine:
 
 
 def unready(machine: Machine) -> str:
-    """Say how far a half-made machine came."""
+    """Describe how far a half-made machine came."""
     half = "half-removed" if machine.phase is Phase.REMOVING else f"half-made ({machine.phase})"
     return f"{half}, stopped at {machine.fault.step}: {machine.fault.message}" if machine.fault else half
 
 
 def stopped(fault: Fault) -> str:
-    """Say where the last change of a machine stopped, in one short line."""
+    """Describe in one short line where the last change of a machine stopped."""
     first = fault.message.partition("\n")[0]
     return f"{fault.verb or 'the last change'} stopped at {fault.step}: {shorten(first, FAULT_LIMIT)}"
 
@@ -105,7 +105,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def no_such(store: Store, folder: Path, names: Sequence[str]) -> NoSuchMachine:
-    """Return the error for names that the store in ``folder`` does not know, with what comes near."""
+    """Return the error for names that are not in the store at ``folder``, with similar names."""
     import difflib
 
     known = known_names(store)
@@ -115,7 +115,7 @@ def no_such(store: Store, folder: Path, names: Sequence[str]) -> NoSuchMachine:
 
 
 def known_names(store: Store) -> list[str]:
-    """Return the names of all records, those that cannot be read too."""
+    """Return the names of all records, including unreadable ones."""
     return [record.name for record in store.records()]
 
 

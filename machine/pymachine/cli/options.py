@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share."""
+"""Options and arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def with_options(options: Sequence[Decorator]) -> Callable[[F], F]:
 def command(
     kind: type[click.Command] = click.Command, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator that makes a command of a function: with its name, the global options and -h.
+    """Return a decorator that turns a function into a command with its name, the global options and -h.
 
     ``settings`` are for click's context.
     """
@@ -87,18 +87,18 @@ def command(
 
 
 def _global_options() -> list[click.Parameter]:
-    """Return the global options as parameters, to stand behind a command's own."""
+    """Return the global options as parameters, to follow a command's own."""
 
     def bearer() -> None:
-        """Carry what the decorators leave behind."""
+        """Hold the parameters that the decorators add."""
 
     return click.command(with_options(GLOBAL_OPTIONS)(bearer)).params
 
 
 def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the names of the machines; from the store alone, and nothing where it cannot be read.
+    """Complete the names of the machines from the store alone; offer nothing if it cannot be read.
 
-    Where the quick look fails a store may still be read as a copy: on a read-only file system, say.
+    If the quick lookup fails, the store may still be readable as a copy, e.g. on a read-only file system.
     """
     from click.shell_completion import CompletionItem
 

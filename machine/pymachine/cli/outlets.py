@@ -1,4 +1,4 @@
-"""Standard output and standard error that end with their readers: the telling is over then, and the work goes on."""
+"""Standard output and error that tolerate the loss of their readers: output ends then, and the work continues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Outlet(io.RawIOBase):
-    """Writes to a descriptor, which stays the caller's, until that fails for the first time: ``fault`` says how."""
+    """Writes to a descriptor, which the caller owns, until a write fails for the first time.
+
+    ``fault`` is that error.
+    """
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -25,7 +28,7 @@ class Outlet(io.RawIOBase):
 
     @override
     def writable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     @override
@@ -40,7 +43,7 @@ class Outlet(io.RawIOBase):
 
     @override
     def write(self, data: Buffer, /) -> int | None:
-        """Write what can be written now; all of it counts as written once nobody reads it."""
+        """Write what can be written; all of it counts as written once nobody reads it."""
         if self.fault is None:
             try:
                 return os.write(self._descriptor, data)
@@ -53,7 +56,7 @@ class Outlet(io.RawIOBase):
 
 @contextmanager
 def outlets() -> Iterator[None]:
-    """Have ``sys.stdout`` and ``sys.stderr`` write to outlets in the block, where they are files; then as before."""
+    """Replace ``sys.stdout`` and ``sys.stderr`` by outlets in the block, if they are files."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
     try:
@@ -66,7 +69,7 @@ def outlets() -> Iterator[None]:
 
 
 def fault() -> OSError | None:
-    """Return what ended standard output, None while it can be written; to be asked within ``outlets``."""
+    """Return the error that ended standard output, None while it can be written; call it within ``outlets``."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
@@ -74,7 +77,7 @@ def fault() -> OSError | None:
 
 
 def _outlet(stream: TextIO) -> TextIO:
-    """Return a stream to the same descriptor; the same stream where it is no file, and in a test for one."""
+    """Return an outlet for the stream's descriptor; the stream itself if it is not a file or replaced by a test."""
     if not isinstance(stream, io.TextIOWrapper) or not isinstance(_raw(stream), io.FileIO):
         return stream
     with suppress(OSError, ValueError):

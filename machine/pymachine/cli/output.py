@@ -1,4 +1,4 @@
-"""Results, on standard output: lines, aligned columns, JSON."""
+"""Results on standard output: lines, aligned columns, JSON."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ SCHEMA_VERSION = 1
 
 
 def say(line: str) -> None:
-    """Print one line of the result."""
+    """Print one line of results."""
     click.echo(printable(line))
 
 
 def note(line: str) -> None:
-    """Print one line beside the result, to standard error."""
+    """Print one line to standard error."""
     click.echo(hanging(line), err=True)
 
 
 def dump(value: Any) -> None:
-    """Print an object as JSON for people and programs, with ``schema_version``; in a list each object has one."""
+    """Print an object as indented JSON with ``schema_version``; in a list each object has one."""
     dump_plain([versioned(item) for item in value] if isinstance(value, list) else versioned(value))
 
 
 def dump_plain(value: Any) -> None:
-    """Print a value as JSON that is a table of names and values, or has a schema of its own."""
+    """Print a value as JSON without ``schema_version``: a table of names and values, or one with its own schema."""
     click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def versioned(value: Any) -> Any:
-    """Return an object with the version of its shape in front; anything else as it is."""
+    """Return an object with ``schema_version`` first; any other value unchanged."""
     return {"schema_version": SCHEMA_VERSION, **value} if isinstance(value, dict) else value
 
 
@@ -48,19 +48,19 @@ def json_line(value: dict[str, Any]) -> str:
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout = PLAIN) -> None:
-    """Print aligned columns: in a pipe each row on one line, on a terminal fitted to it as ``layout`` allows."""
+    """Print aligned columns: in a pipe one line per row, on a terminal fitted to it as ``layout`` allows."""
     flat = [[one_line(" ".join(cell.split())) for cell in row] for row in rows]
     for line in table(headers, flat, _terminal_width(), layout):
         click.echo(line)
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things in words: 1 machine, 2 machines."""
+    """Return a number with its noun: 1 machine, 2 machines."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _terminal_width() -> int | None:
-    """Return how many columns standard output has, 80 where a terminal does not say; None where it is no terminal."""
+    """Return the columns of standard output, 80 if a terminal does not report them; None if it is not a terminal."""
     if not sys.stdout.isatty():
         return None
     import shutil

@@ -1,4 +1,4 @@
-"""One verb on several machines at once."""
+"""Runs one operation on several machines in parallel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def for_each(
 
 
 def stoppable(tools: Services) -> tuple[Services, Callable[[], None]]:
-    """Return the tools for work that can be stopped at the next step that begins, and what stops it."""
+    """Return tools that can be stopped before the next step, and the function that stops them."""
     from pymachine.interruption import Stoppable
 
     reporter = Stoppable(tools.reporter)
@@ -52,7 +52,7 @@ def stoppable(tools: Services) -> tuple[Services, Callable[[], None]]:
 
 
 def one_by_one(names: Sequence[str], work: Callable[[str], T], tell: Callable[[str, T], None]) -> None:
-    """Do the work for each name in turn, and tell each result; the first failure ends it."""
+    """Do the work for each name in turn, and report each result; the first failure ends it."""
     done: list[str] = []
     with after(done):
         for name in names:
@@ -63,13 +63,13 @@ def one_by_one(names: Sequence[str], work: Callable[[str], T], tell: Callable[[s
 
 @contextmanager
 def after(done: Sequence[str]) -> Iterator[None]:
-    """Let a refusal leave the block only while nothing is ``done``, which the block fills; later it is a failure."""
+    """Pass a refusal on only while ``done`` is empty, which the block fills; later convert it to a failure."""
     try:
         yield
     except PymachineError as error:
         if not done or not refuses(error):
             raise
-        raise too_late(error, f"stopped after {', '.join(done)}", "the same command continues") from error
+        raise too_late(error, f"stopped after {', '.join(done)}", "run the command again to continue") from error
 
 
 class _Crew(Generic[T]):
@@ -136,5 +136,5 @@ class _Crew(Generic[T]):
         )
         told = "; ".join(f"{words}: {', '.join(names)}" for words, names in parts if names)
         hints = [error.hint for error in failures.values() if isinstance(error, Interrupted) and error.hint]
-        again = "`pymachine ls` shows how far they came; the same command continues"
+        again = "`pymachine ls` shows how far they got; run the command again to continue"
         return Interrupted(f"interrupted; {told or 'all were done'}", hint="; ".join(dict.fromkeys((*hints, again))))

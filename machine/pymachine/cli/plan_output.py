@@ -1,4 +1,4 @@
-"""Showing what a dry run found, and the last lines of what was done."""
+"""Output of a dry run, and the last lines after a create."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_plans(previews: Sequence[Preview], *, as_json: bool) -> None:
-    """Print the plans of one verb, one machine after the other."""
+    """Print the plans of one command, one machine after the other."""
     if as_json:
         dump([_document(preview) for preview in previews])
         return
@@ -25,7 +25,7 @@ def show_plans(previews: Sequence[Preview], *, as_json: bool) -> None:
 
 
 def ready_line(machine: Machine, seconds: float) -> str:
-    """Return what a machine is after a create or provision: its address, its engine, and how long it took."""
+    """Return the line after a create or provision: address, engine, and seconds."""
     parts = [machine.endpoint.url] if machine.endpoint else []
     parts += [f"engine {machine.engine_version}"] if machine.engine_version else []
     return f"{machine.name} is ready: {', '.join([*parts, f'{seconds:.0f} s'])}"

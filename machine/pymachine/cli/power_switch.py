@@ -1,4 +1,4 @@
-"""Machines switched on or off, several at a time."""
+"""Power commands on several machines in parallel."""
 
 from __future__ import annotations
 

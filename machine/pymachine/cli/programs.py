@@ -1,5 +1,4 @@
-"""This computer's own programs, which take this process's place: standard input, the terminal, signals and exit codes
-are theirs."""
+"""Replaces this process by another program, which gets standard input, the terminal, signals and the exit code."""
 
 from __future__ import annotations
 

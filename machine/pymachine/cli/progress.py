@@ -1,4 +1,4 @@
-"""Steps shown on standard error: plain lines, JSON lines, or (``cli.progress_live``) a live display on a terminal."""
+"""Progress of steps on standard error: plain lines, JSON lines, or a live display (``cli.progress_live``)."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def choose_reporter(wanted: str, stream: TextIO, environ: Mapping[str, str]) -> 
 
 
 class PlainReporter:
-    """One line for each thing that happens: for pipes, logs and plain terminals."""
+    """Prints one line per event: for pipes, logs and plain terminals."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
     def started(self, machine: str, step: str) -> None:
-        """Name the step."""
+        """Print the step."""
         self._line(f"{machine}: {step}…")
 
     def progressed(self, machine: str, step: str, message: str) -> None:
-        """Say what happens within the step, unless that is its name again."""
+        """Print the message, unless it repeats the step."""
         if message != step:
             self._line(f"{machine}:   {message}")
 
     def finished(self, machine: str, step: str, note: str = "") -> None:
-        """Say what is worth knowing of the step's end."""
+        """Print the message, if there is one."""
         if note:
             self._line(f"{machine}: {step}: {note}")
 
     def failed(self, machine: str, step: str, error: str) -> None:
-        """Say nothing: the error is printed at the end, with its hint."""
+        """Print nothing: the error is printed at the end, with its hint."""
 
     def notice(self, machine: str, message: str) -> None:
-        """Say it."""
+        """Print the message."""
         self._line(f"{machine}: note: {message}")
 
     def _line(self, text: str) -> None:
@@ -60,7 +60,7 @@ class PlainReporter:
 
 
 class JsonReporter:
-    """One JSON object a line: ``time`` (ISO 8601, UTC), ``event``, ``machine``, and ``step`` and ``message``."""
+    """Prints one JSON object per line: ``time`` (ISO 8601, UTC), ``event``, ``machine``, ``step`` and ``message``."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,7 @@
-"""Steps on a terminal: what is done above, what runs below with its time. The only user of rich."""
+"""Live display of steps on a terminal: finished ones above, running ones below with their time.
+
+The only user of rich.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from pymachine.printable import hanging, one_line
 
 
 class LiveReporter:
-    """Shows one moving line for each machine that is worked on. ``paused`` frees the terminal for a question."""
+    """Shows one moving line per machine that is worked on. ``paused`` releases the terminal for a question."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -32,13 +35,13 @@ class LiveReporter:
             self._live.start()
 
     def progressed(self, machine: str, step: str, message: str) -> None:
-        """Show the message behind the step."""
+        """Show the message after the step."""
         with self._lock:
             if machine in self._running and message != step:
                 self._running[machine].message = message
 
     def finished(self, machine: str, step: str, note: str = "") -> None:
-        """Move the step up among those that are done."""
+        """Move the step up to the finished ones."""
         line = self._end(machine, step)
         self._print("✓", "green", f"{machine}: {line.described(note)}")
 
@@ -48,12 +51,12 @@ class LiveReporter:
         self._print("✗", "red", f"{machine}: {line.described('')}")
 
     def notice(self, machine: str, message: str) -> None:
-        """Print it above what runs."""
+        """Print the message above the running steps."""
         self._print("•", "yellow", f"{machine}: {message}")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the terminal alone for the time of a question."""
+        """Release the terminal during a question."""
         with self._lock:
             self._live.stop()
             try:
@@ -63,7 +66,7 @@ class LiveReporter:
                     self._live.start()
 
     def close(self) -> None:
-        """Take the moving lines off the terminal; safe to call twice."""
+        """Remove the moving lines from the terminal; safe to call twice."""
         with self._lock:
             self._running.clear()
             self._live.stop()
@@ -87,7 +90,7 @@ class LiveReporter:
 
 
 class _Line:
-    """One machine at work."""
+    """A machine that is being worked on."""
 
     def __init__(self, machine: str, step: str) -> None:
         self._machine = machine

@@ -1,6 +1,7 @@
-"""Asking the person at the terminal, whatever standard input is; and nobody where there is no terminal.
+"""Questions to the user on the controlling terminal, whatever standard input is.
 
-Every question of the command line is asked here. What was typed before it is thrown away: it cannot be its answer.
+All questions of the command line are asked here. Input that was typed before a question is discarded, because it
+cannot be its answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ YES = (b"y", b"yes")
 
 
 class TerminalAsker:
-    """Asks on the controlling terminal, one question at a time, while the reporter leaves it alone."""
+    """Asks on the controlling terminal, one question at a time; the reporter pauses meanwhile."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -38,8 +39,8 @@ class TerminalAsker:
                 raise Interrupted(f"no {prompt} was given", hint=instead) from None
 
     def confirm(self, question: str, *, instead: str) -> bool:
-        """Ask yes or no; only y and yes are a yes. Raises ``UsageFault`` without a terminal."""
-        with self._terminal("whether to go on", instead), TERMINAL.open("r+b", buffering=0) as terminal:
+        """Ask yes or no; only y and yes mean yes. Raises ``UsageFault`` without a terminal."""
+        with self._terminal("whether to continue", instead), TERMINAL.open("r+b", buffering=0) as terminal:
             terminal.write(f"{printable(question)} [y/N] ".encode())
             return terminal.readline().strip().lower() in YES
 
@@ -54,7 +55,7 @@ class TerminalAsker:
 
 
 def _has_terminal() -> bool:
-    """Whether a question can be answered: a job in the background would only be stopped by the first read."""
+    """Whether a question can be answered: a background job would be stopped by the first read."""
     try:
         descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
     except OSError:
@@ -68,7 +69,7 @@ def _has_terminal() -> bool:
 
 
 def _forget_input() -> None:
-    """Throw away what was typed and not read yet, lines and pieces of one."""
+    """Discard input that was typed and not read yet, incomplete lines too."""
     descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
     try:
         termios.tcflush(descriptor, termios.TCIFLUSH)

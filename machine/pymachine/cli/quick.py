@@ -1,9 +1,10 @@
-"""What is typed all day, answered without click: plain forms of ``env``, ``config``, ``url``, ``ip``, ``ls -q``,
-``--version`` and ``--help``, and ``status`` URL of the engine.
+"""Answers frequent commands without click, in their simple forms.
 
-The global options count, before the command or behind it. Anything unusual (other options, a machine that is not
-ready, files that are missing) is left to the full command line, which prints the same (``cli.client_env``). Loads
-sqlite3 and json and what they need.
+These are ``env``, ``config``, ``url``, ``ip``, ``ls -q``, ``--version``, ``--help`` and ``status``.
+
+The global options are supported, before or after the command. Everything else (other options, a machine that is not
+ready, missing files) is left to the full command line, which prints the same (``cli.client_env``). Loads only
+sqlite3, json and their dependencies.
 """
 
 import os
@@ -38,9 +39,9 @@ COMMANDS = ("", "env", "config", "url", "ip", "ls", "status")
 
 
 def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence | None":
-    """Return what the command prints, or None where the full command line has to look at it.
+    """Return the output of the command, or None if the full command line has to run.
 
-    ``Silence`` says what ``status`` found out, for the full command line to go on with.
+    ``Silence`` has what ``status`` found out, for the full command line to continue with.
     """
     read = None if environ.get(COMPLETION) else _read(words)
     if read is None:
@@ -67,7 +68,7 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence |
 
 
 def _about(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> "str | None":
-    """Return the version, or the help, which is what a line without a command gets."""
+    """Return the version, or the help, for a line without a command."""
     if "--version" in options:
         from pymachine import __version__
 
@@ -79,7 +80,7 @@ def _about(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> "str |
 
 
 def _columns(environ: "Mapping[str, str]") -> int:
-    """Return the width of the terminal as ``shutil.get_terminal_size`` does, whose module loads compressors."""
+    """Return the terminal's width as ``shutil.get_terminal_size`` does, without its slow imports."""
     try:
         columns = int(environ.get("COLUMNS", ""))
     except ValueError:
@@ -129,7 +130,10 @@ def _folder(options: "Mapping[str, str]", environ: "Mapping[str, str]") -> str:
 
 
 def _listed(folder: str) -> "str | None":
-    """Return the names, one a line. A store that has yet to be made, or to be closed to others, is not for here."""
+    """Return the names, one per line.
+
+    A store that must be created, or restricted, is left to the full command line.
+    """
     from pymachine.store.lookup import is_private, names
 
     if not is_private(folder):
@@ -168,7 +172,7 @@ def _environment(
 
 
 def _again(options: "Mapping[str, str]", name: "str | None", environ: "Mapping[str, str]") -> "list[str]":
-    """Return the command line that printed this, as ``env`` writes it."""
+    """Return the command line that produced this output, as ``env`` writes it."""
     storage = ["-s", options["-s"]] if options.get("-s") else []
     shell = ["--shell", options["--shell"]] if options.get("--shell") else []
     no_proxy = ["--no-proxy"] if "--no-proxy" in options else []
@@ -177,7 +181,7 @@ def _again(options: "Mapping[str, str]", name: "str | None", environ: "Mapping[s
 
 
 def _read(words: "list[str]") -> "tuple[str, str | None, dict[str, str]] | None":
-    """Take the words apart into command, name and options; None for any form that is not plain."""
+    """Split the words into command, name and options; None for any form that is not simple."""
     command, names = "", []
     options: dict[str, str] = {}
     rest = iter(words)
@@ -199,7 +203,7 @@ def _read(words: "list[str]") -> "tuple[str, str | None, dict[str, str]] | None"
 
 
 def _option(command: str, word: str, rest: "Iterator[str]") -> "tuple[str, str] | None":
-    """Return the option that a word is, with its value, which is the next word or part of this one."""
+    """Return the option of a word with its value, which is the next word or a part of this one."""
     flags = {**GLOBAL_FLAGS, **OWN_FLAGS.get(command, {})}
     if word in flags:
         return flags[word], ""
@@ -212,7 +216,7 @@ def _option(command: str, word: str, rest: "Iterator[str]") -> "tuple[str, str] 
 
 
 def _certificates(document: "dict[str, Any]", folder: str) -> "str | None":
-    """Return the folder of the client's files, "" for a machine without any, None where they have to be restored."""
+    """Return the folder of the client's files, "" for a machine without any, None if they have to be restored."""
     from pymachine.store.lookup import client_path, secret_names
 
     path = client_path(folder, document["name"])

@@ -1,6 +1,6 @@
-"""``status`` of a machine whose engine answers, without click: the engine is asked, and nothing else is needed.
+"""``status`` of a machine whose engine answers, without click.
 
-Where it does not answer, the full command goes on with what was found out and in the time that is left.
+Only the engine is asked. If it does not answer, the full command continues with the result and the remaining time.
 """
 
 import time
@@ -17,18 +17,18 @@ LEAST = 0.1  # seconds; --timeout takes no less
 
 
 class Silence:
-    """An engine that gave no answer: the error, for the full command, which is not to wait for it once more."""
+    """An engine that did not answer: the error, so that the full command does not wait for it again."""
 
     def __init__(self, error: Exception, seconds: float) -> None:
         self._error = error
         self._seconds = seconds
 
     def words(self, words: "Sequence[str]") -> "list[str]":
-        """Return the command line with the time that is left."""
+        """Return the command line with the remaining time."""
         return [*words, "--timeout", f"{max(DEADLINE - self._seconds, LEAST):.3f}"]
 
     def wiring(self) -> "Wiring":
-        """Return the real network, in which this engine has been asked."""
+        """Return the real network, in which this engine was already asked."""
         from pymachine.cli.dependencies import Wiring
 
         return Wiring(ask_engine=self._asked)
@@ -38,7 +38,7 @@ class Silence:
 
 
 def glance(document: "dict[str, Any]", certificates: str) -> "str | Silence":
-    """Ask the engine of a machine that is ready; ``certificates`` is empty for an engine without any."""
+    """Ask the engine of a ready machine; ``certificates`` is empty for an engine without any."""
     from pathlib import Path
 
     from pymachine.cli.signals import stoppable

@@ -1,4 +1,4 @@
-"""Commands run on many machines together, and what they answered."""
+"""Runs commands on many machines in parallel and prints their output."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- WO
 
 
 def words_of(words: Sequence[str], usage: str) -> list[str]:
-    """Return the words of the command. Raises ``UsageFault`` with the ``usage`` where there are none."""
+    """Return the words of the command. Raises ``UsageFault`` with the ``usage`` if there are none."""
     if not words:
         raise UsageFault("no command given", hint=f"pymachine {usage}")
     return list(words)
 
 
 def recorded(opened_fleet: Opened) -> list[Machine]:
-    """Return the records of the machines meant; say which are not created yet."""
+    """Return the records of the selected machines; print which ones are not created yet."""
     from pymachine.fleet.apply.survey import records_of
 
     records = records_of(opened_fleet.work.tools)
@@ -47,7 +47,7 @@ def recorded(opened_fleet: Opened) -> list[Machine]:
 def ask_all(
     machines: Sequence[Machine], ask: Callable[[Machine], CommandOutput], given: Mapping[str, Any], reporter: Reporter
 ) -> tuple[dict[str, CommandOutput], dict[str, PymachineError]]:
-    """Run it on the machines, as many at a time as --parallel says; return the answers and the errors by machine."""
+    """Run it on the machines, --parallel at a time; return the answers and the errors by machine."""
     from pymachine.parallel import spread
 
     said: dict[str, CommandOutput] = {}
@@ -66,7 +66,7 @@ def ask_all(
 def tell_all(
     app: App, said: Mapping[str, CommandOutput], failures: dict[str, PymachineError], *, as_json: bool
 ) -> None:
-    """Print the answers, equal ones together. Raises ``SeveralFailed`` if it failed on any machine."""
+    """Print the answers, with equal ones grouped. Raises ``SeveralFailed`` if it failed on any machine."""
     from pymachine.fleet.apply.remote_commands import grouped
 
     app.settle()

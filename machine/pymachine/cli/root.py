@@ -1,4 +1,4 @@
-"""The command line proper: global options and the table of commands, each loaded when it is called."""
+"""The full command line: global options and the table of commands, each loaded when it is called."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ COMMANDS = {
     "init": "Write a starter inventory to FILE (pymachine.yaml by default), which must not exist yet.",
     "inventory": "Check, describe, export and create inventories: files that describe a fleet.",
     "rm": "Remove machines: their set-up, what the driver created, and the record.",
-    "gc": "Find, and remove, leftovers in a cloud that no store knows.",
+    "gc": "Find and remove cloud resources that no store knows.",
     "version": "Print the version of pymachine, or of a machine's engine.",
     "completion": "Print the completion script of a shell.",
     "help": "Show all commands, or the help of one.",
@@ -60,7 +60,7 @@ COMMANDS = {
 # Words of docker-machine and of neighbouring tools, and what does their job here.
 ELSEWHERE = {
     "list": "`pymachine ls` lists the machines",
-    "prune": "`pymachine gc -d DRIVER` finds leftovers in a cloud that no store knows",
+    "prune": "`pymachine gc -d DRIVER` finds cloud resources that no store knows",
     "remove": "`pymachine rm NAME` removes a machine",
     "delete": "`pymachine rm NAME` removes a machine",
     "use": 'a command cannot change your shell; evaluate its output: eval "$(pymachine env NAME)"',
@@ -106,7 +106,7 @@ class Commands(CommandGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; say what comes near where there is none."""
+        """Find the command; suggest a similar one if it does not exist."""
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             added = added_commands.names(besides=COMMANDS)
             if args[0] not in added:
@@ -137,7 +137,7 @@ def _unknown(word: str, known: Sequence[str]) -> Exception:
 def pymachine(ctx: click.Context) -> None:
     """Create and maintain Docker hosts.
 
-    A name and a driver become a host whose Docker engine answers over TLS.
+    A machine is a host, made or found by a driver, whose Docker engine answers over TLS.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -155,7 +155,7 @@ def run(words: Sequence[str], wiring: Wiring | None) -> int:
 
 
 def interrupted() -> int:
-    """Say that the command was interrupted, and return its exit code."""
+    """Print that the command was interrupted, and return its exit code."""
 
     def interrupt() -> int:
         raise KeyboardInterrupt
@@ -164,7 +164,7 @@ def interrupted() -> int:
 
 
 def _invoke(words: list[str], app: App) -> int:
-    """Do what click's ``main`` does, but leave every error to ``conclude``."""
+    """Do what click's ``main`` does, but leave all errors to ``conclude``."""
     try:
         with pymachine.make_context("pymachine", words, obj=app) as ctx:
             code = pymachine.invoke(ctx)

@@ -1,4 +1,4 @@
-"""How each shell sets and unsets variables, quotes values and evaluates what a command prints. Light to import."""
+"""How each shell sets and unsets variables, quotes values and evaluates output. Fast to import."""
 
 import os
 
@@ -16,9 +16,9 @@ HINT = "Run this command to configure your shell:"
 
 
 def detect(environ: "Mapping[str, str]") -> str:
-    """Return the name of the user's shell: what called us, at most two levels up, else $SHELL, else a POSIX one.
+    """Return the name of the user's shell: the calling process, up to two levels up, else $SHELL, else sh.
 
-    $SHELL alone is the login shell, which is often not the one that is typed in.
+    $SHELL alone is the login shell, which is often not the one in use.
     """
     pid = os.getppid()
     for _ in range(2):
@@ -32,7 +32,8 @@ def detect(environ: "Mapping[str, str]") -> str:
 def text(shell: str, values: "Sequence[tuple[str, str | None]]", words: "Sequence[str]") -> str:
     """Return the lines that set these variables (None unsets), and a comment with the command to evaluate.
 
-    ``words`` are the command line that printed them. Raises ``ValueError`` for a value that the shell cannot hold.
+    ``words`` are the command line that produced them. Raises ``ValueError`` for a value that the shell cannot
+    represent.
     """
     kind = NAMES[shell]
     lines = [_UNSET[kind](name) if value is None else _SET[kind](name, value) for name, value in values]
@@ -43,7 +44,7 @@ def text(shell: str, values: "Sequence[tuple[str, str | None]]", words: "Sequenc
 
 
 def _process(pid: int) -> "tuple[str, int]":
-    """Return name and parent of a process, from ``pid (name) state parent …``."""
+    """Return name and parent of a process, parsed from ``pid (name) state parent …``."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             before, _, after = file.read().rpartition(")")
@@ -112,7 +113,7 @@ def _one_line(value: str, shell: str) -> str:
 
 
 def _word(word: str) -> str:
-    """Quote a word of the command for a POSIX-like shell, where it needs it."""
+    """Quote a word for a POSIX-like shell if necessary."""
     plain = word and word.isascii() and all(char.isalnum() or char in "-_./:=@%+," for char in word)
     return word if plain else "'" + word.replace("'", "'\\''") + "'"
 

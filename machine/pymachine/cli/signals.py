@@ -1,4 +1,4 @@
-"""The signals that end a command. Light to import."""
+"""The signals that end a command. Fast to import."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stoppable() -> "Iterator[None]":
-    """Treat SIGTERM and SIGHUP as Ctrl-C: what is under way ends in order and says what it kept."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C, so that running work ends in order and reports what it kept."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

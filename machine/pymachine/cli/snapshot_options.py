@@ -1,4 +1,4 @@
-"""What the commands of snapshots share: the snapshot's name, and the machine's."""
+"""Common parts of the snapshot commands: the names of the snapshot and the machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LABEL = click.argument("label", metavar="[SNAPSHOT]", required=False)
 
 
 def needs_label(verb: str) -> UsageFault:
-    """Return the error for a command that lacks the snapshot's name."""
+    """Return the error for a command without the snapshot's name."""
     return UsageFault(
         f"snapshot {verb} needs a machine and a snapshot", hint=f"pymachine snapshot {verb} NAME SNAPSHOT"
     )
 
 
 def at_hand(app: App, name: str | None) -> str:
-    """Return the machine's name as the store spells it, freed from a process that hangs if that was asked for."""
+    """Return the machine's name as the store spells it; break its lock if requested."""
     (known,) = existing(app, [] if name is None else [name])
     unlock(app, [known])
     return known

@@ -1,4 +1,4 @@
-"""Machines that join a Swarm, and nodes that are changed, several in a row."""
+"""Joins of several machines to a Swarm, and changes of several nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Showing a Swarm, and reading what its commands take."""
+"""Output of a Swarm's state, and parsing of the arguments of its commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADERS = ("MACHINE", "HOSTNAME", "ROLE", "STATE", "AVAILABILITY", "ADDRESS", "E
 
 
 def show(view: ClusterView) -> None:
-    """Print the nodes, what can still fail, and what is wrong."""
+    """Print the nodes, the quorum, and problems."""
     columns(HEADERS, [_row(member) for member in view.members], Layout(("HOSTNAME", "AVAILABILITY", "ENGINE")))
     lock = ", autolock is on" if view.autolock else ""
     say(f"Swarm {view.id}: {view.quorum.in_words()}{lock}")
@@ -26,7 +26,7 @@ def show(view: ClusterView) -> None:
 
 
 def status_document(view: ClusterView) -> dict[str, Any]:
-    """Return a look at a Swarm as `swarm status --json` prints it."""
+    """Return the state of a Swarm as `swarm status --json` prints it."""
     quorum = view.quorum
     return {
         "cluster": view.id,
@@ -49,7 +49,7 @@ def status_document(view: ClusterView) -> dict[str, Any]:
 
 
 def trouble_of(view: ClusterView) -> PymachineError:
-    """Return the error for a Swarm of which no manager could tell, or none that has a majority."""
+    """Return the error for a Swarm whose managers do not answer or have no majority."""
     said = "\n  ".join((view.trouble, *_faults(view))) if view.trouble else view.quorum.in_words()
     if view.locked:
         hint = f"`pymachine swarm unlock {' '.join(view.locked)}` unlocks them with the key in the store"
@@ -61,14 +61,14 @@ def trouble_of(view: ClusterView) -> PymachineError:
 
 
 def members(view: ClusterView, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the managers and the workers among the machines wanted; among all where none is."""
+    """Return the managers and the workers among the given machines; among all if none is given."""
     chosen = [member for member in view.members if member.machine and (not wanted or member.machine in wanted)]
     managers = [member.machine for member in chosen if member.node.is_manager]
     return managers, [member.machine for member in chosen if not member.node.is_manager]
 
 
 def advertised(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=ADDRESS`` words. Raises ``UsageFault`` for a machine that is not among the names."""
+    """Parse ``NAME=ADDRESS`` words. Raises ``UsageFault`` for a machine that is not among the names."""
     found = {}
     for word in words:
         name, sign, address = word.partition("=")
@@ -82,7 +82,7 @@ def advertised(words: Sequence[str], names: Sequence[str]) -> dict[str, str]:
 
 
 def read_labels(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Read ``KEY=VALUE`` and ``KEY-`` words: labels to set, and to take off. Raises ``UsageFault``."""
+    """Parse ``KEY=VALUE`` and ``KEY-`` words: labels to set and to remove. Raises ``UsageFault``."""
     put: dict[str, str] = {}
     drop: list[str] = []
     for word in words:
@@ -97,7 +97,10 @@ def read_labels(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def managers_on_record(app: App, member: str | None) -> list[str]:
-    """Return the managers on record of a machine's Swarm, or of the only one; the machine itself if it is in none."""
+    """Return the managers on record of a machine's Swarm, or of the only Swarm.
+
+    The machine itself if it is in none.
+    """
     from pymachine.swarm.control import managers_of
     from pymachine.swarm.status import the_cluster
 
@@ -110,7 +113,7 @@ def managers_on_record(app: App, member: str | None) -> list[str]:
 
 
 def advise(app: App, name: str) -> None:
-    """Say when one manager more, or one less, would be better."""
+    """Print whether one more or one less manager would be better."""
     from pymachine import swarm as verbs
 
     quorum = verbs.status(app.tools, [name]).quorum

@@ -1,7 +1,7 @@
-"""Aligned tables: whole in a pipe, fitted to the columns of a terminal. Pure.
+"""Aligned tables: complete in a pipe, fitted to the width of a terminal. Pure.
 
-What a terminal has no room for is left out by column, the rightmost that may go first; what is wrong with a row
-stands below the table, as long as it is. Cells are never cut: names and addresses are there to be copied.
+On a narrow terminal whole columns are omitted, the rightmost omissible one first, and errors are listed below the
+table. Cells are never truncated, because names and addresses are there to be copied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ZERO_WIDTH = ("Mn", "Me", "Cf")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a table may do on a terminal: columns ``spare`` may be left out, the text of column ``below`` goes below.
+    """How a table may be fitted to a terminal: columns ``spare`` may be omitted, column ``below`` is printed below.
 
     Both are headers. Without ``below`` the last column is wrapped.
     """
@@ -30,7 +30,7 @@ PLAIN = Layout()
 
 
 def cells(text: str) -> int:
-    """Return how many cells of a terminal a text takes (Unicode Standard Annex 11; marks and joiners take none)."""
+    """Return the terminal columns of a text (Unicode Standard Annex 11; marks and joiners have none)."""
     if text.isascii():
         return len(text)
     return sum(_cells_of(char) for char in text)
@@ -39,7 +39,7 @@ def cells(text: str) -> int:
 def table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, layout: Layout = PLAIN
 ) -> list[str]:
-    """Return the lines of a table; ``width`` is the terminal's, None where there is none."""
+    """Return the lines of a table; ``width`` is the terminal's, None without a terminal."""
     if width is None:
         return _aligned([headers, *rows])
     below = list(headers).index(layout.below) if layout.below is not None else None
@@ -63,7 +63,7 @@ def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _fitted(lines: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Align columns; where they need more room, a first cell that is long only shifts its own line."""
+    """Align columns; if they do not fit, a long first cell shifts only its own line."""
     widths = _widths(lines)
     room = width - sum(widths[1:]) - len(GAP) * (len(widths) - 1)
     widths[0] = min(widths[0], max(room, cells(lines[0][0])))
@@ -94,7 +94,7 @@ def _wrapped(lines: Sequence[Sequence[str]], width: int) -> list[str]:
 
 
 def _folded(text: str, room: int) -> list[str]:
-    """Break a text between words into lines of so many cells; a word that is longer has a line of its own."""
+    """Wrap a text between words into lines of this many columns; a longer word gets its own line."""
     lines: list[str] = []
     for word in text.split(" "):
         if lines and cells(lines[-1]) + 1 + cells(word) <= room:

@@ -1,4 +1,4 @@
-"""cloud-init's files for the first boot of a machine: ours, merged with those of its owner. Pure."""
+"""The user-data of a machine's first boot: pymachine's, merged with the user's. Pure."""
 
 from pymachine.cloudinit.config import SharedFolder, UserData
 from pymachine.cloudinit.document import meta_data, network_config, user_data

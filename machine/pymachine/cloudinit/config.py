@@ -1,4 +1,4 @@
-"""Our own cloud-config: identity, login, host key, and upkeep that must not get in the way of the set-up."""
+"""pymachine's own cloud-config: identity, login, host key, and maintenance jobs that must not delay the set-up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPTIONS = {"9p": "trans=virtio,version=9p2000.L,msize=262144,cache=mmap", "virt
 
 @dataclass(frozen=True, slots=True)
 class SharedFolder:
-    """A folder of the host of a virtual machine, to mount at ``target`` from the device named ``tag``."""
+    """A folder of the virtual machine's host, to mount at ``target`` from the device named ``tag``."""
 
     tag: str
     target: str
@@ -28,7 +28,10 @@ class SharedFolder:
     filesystem: Literal["9p", "virtiofs"]
 
     def entry(self) -> list[str]:
-        """Return its line of fstab as cloud-init's ``mounts`` takes it. Raises ``UsageFault`` for a blank in it."""
+        """Return the mount as an entry of cloud-init's ``mounts``.
+
+        Raises ``UsageFault`` if a path contains a blank.
+        """
         if re.search(r"[\s\\]", self.target):
             raise UsageFault(
                 f"the mount point {self.target!r} contains a blank or a backslash",
@@ -41,11 +44,11 @@ class SharedFolder:
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """What a machine is to be when it has booted for the first time. ``user`` may be root.
+    """The state of a machine after its first boot. ``user`` may be root.
 
-    A login without the host's private key leaves the host's keys as they are: for a seed that stays with a
-    machine which has booted, so that no secret lies about. One without the public key as well has the host make its
-    own. ``default_account`` keeps the account that the image would make by itself.
+    A login without the host's private key keeps the host's keys: this is for a seed that stays with a machine after
+    its boot, which must not contain secrets. A login without the public key as well has the host generate its own
+    keys. ``default_account`` keeps the image's default account.
     """
 
     hostname: str
@@ -57,7 +60,7 @@ class UserData:
 
 
 def cloud_config(data: UserData) -> dict[str, Any]:
-    """Return it as a cloud-config: only keys and values that cloud-init 22.4 and later understand."""
+    """Return the cloud-config, with only keys and values that cloud-init 22.4 and later support."""
     config = {
         **_identity(data.hostname),
         **_login(data.user, data.login),
@@ -75,7 +78,7 @@ def cloud_config(data: UserData) -> dict[str, Any]:
 
 
 def required(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of our cloud-config that nobody may change, since we could not log in without it."""
+    """Return the part of the cloud-config that users cannot change, because pymachine could not log in without it."""
     kept = {name: value for name, value in config.items() if name in ("ssh_keys", "ssh_deletekeys")}
     return kept if config["disable_root"] else {**kept, "disable_root": False}
 

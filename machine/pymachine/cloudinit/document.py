@@ -1,4 +1,4 @@
-"""The texts of a seed: user-data, meta-data and network-config."""
+"""The documents of a seed: user-data, meta-data and network-config."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HEADER = "#cloud-config\n"
 
 
 def user_data(data: UserData, theirs: Theirs = NOTHING) -> str:
-    """Return the user-data: one cloud-config, or MIME where ``theirs`` brings scripts along. Secret.
+    """Return the user-data: one cloud-config, or MIME if ``theirs`` has scripts. Secret.
 
-    Raises ``UsageFault`` where the two cannot be merged.
+    Raises ``UsageFault`` if the two cannot be merged.
     """
     config = HEADER + _dump(merged(cloud_config(data), theirs, data.user))
     if not theirs.parts:
@@ -26,20 +26,21 @@ def user_data(data: UserData, theirs: Theirs = NOTHING) -> str:
 
 
 def meta_data(instance_id: str, hostname: str) -> str:
-    """Return the meta-data. Another ``instance_id`` than before makes cloud-init take the boot for a first one.
+    """Return the meta-data. A new ``instance_id`` makes cloud-init treat the boot as a first one.
 
-    A name with dots is left to user-data: from here cloud-init would set it, cut at the first dot, before it
-    has read there that it shall not, and then see nothing left to change.
+    A name with dots is left to user-data: cloud-init would set it from here, cut at the first dot, before it reads
+    that it must not, and would then see nothing left to change.
     """
     name = {} if "." in hostname else {"local-hostname": hostname}
     return _dump({"instance-id": instance_id, **name})
 
 
 def network_config(mac: str) -> str:
-    """Return a network configuration (version 2) for the one interface with this address, by DHCP.
+    """Return a network configuration (version 2) for the interface with this MAC address, using DHCP.
 
-    The DHCP client names itself by ``mac``: by the machine-id, clones of an image would get one address. The
-    interface is renamed, because not all of cloud-init's back ends match by address alone (ifupdown, ifcfg).
+    The DHCP client identifies itself by ``mac``, because by the machine-id clones of an image would get one address.
+    The interface is renamed, because some back ends of cloud-init do not match by MAC address alone (ifupdown,
+    ifcfg).
     """
     name = "eth0"
     interface = {
@@ -53,7 +54,7 @@ def network_config(mac: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block."""
+    """Writes multi-line text as a block."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -1,4 +1,4 @@
-"""How cloud-init carries a ``FirstBoot`` and sees to it that it runs once."""
+"""How cloud-init carries a ``FirstBoot`` and runs it exactly once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ PATIENCE = 900  # seconds that the owner's own commands wait for the set-up
 
 
 def first_boot_config(first_boot: FirstBoot) -> dict[str, Any]:
-    """Return the keys of a cloud-config that write its files and run its command once an instance.
+    """Return the cloud-config keys that write the files and run the command once per instance.
 
-    Early: a unit of its own, queued before the files are there, starts once they are, beside the rest of the
-    boot. What could not be queued (no systemd) or was dropped is run near the end, as what is not early.
+    An early command runs in its own unit, which is queued before the files exist and starts in parallel to the boot
+    when they do. If it could not be queued (no systemd) or was dropped, it runs near the end of the boot, like a
+    command that is not early.
     """
     config: dict[str, Any] = {
         "write_files": [_written(file) for file in first_boot_files(first_boot)],
@@ -32,16 +33,16 @@ def first_boot_config(first_boot: FirstBoot) -> dict[str, Any]:
 
 
 def first_boot_files(first_boot: FirstBoot) -> tuple[CarriedFile, ...]:
-    """Return its files, and those by which it is run."""
+    """Return the files, and those that run the command."""
     run = render("cloud-init/run.sh.j2", base=BASE, patience=PATIENCE)
     own = ((f"{BASE}.command", f"{first_boot.command}\n"), (f"{BASE}.run", run))
     return (*first_boot.files, *(CarriedFile(path, text.encode()) for path, text in own))
 
 
 def queue_command(*, after: tuple[str, ...]) -> str:
-    """Return the sh lines that have systemd run it in a unit of its own, as soon as ``after`` is over.
+    """Return the sh lines that have systemd run the command in its own unit, as soon as ``after`` has ended.
 
-    Without any it is run at once, however little of the system is up, and before the rest: the engine waits for it.
+    Without ``after`` it runs at once and before the rest of the boot, because the engine waits for it.
     """
     properties = " ".join(f"-p After={name}" for name in after) or "-p DefaultDependencies=no -p Nice=-10"
     return render("cloud-init/queue.sh.j2", base=BASE, unit=UNIT, after=after, properties=properties)

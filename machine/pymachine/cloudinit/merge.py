@@ -1,4 +1,4 @@
-"""Merging cloud-configs here, not on the machine: cloud-init's own way is to replace whole keys."""
+"""Merges cloud-configs on this side, because cloud-init itself replaces whole keys."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pymachine.errors import UsageFault
 
 
 def merged(ours: dict[str, Any], theirs: Theirs, user: str) -> dict[str, Any]:
-    """Return our cloud-config with the owner's in it; ``user`` is the account that we log in with.
+    """Return pymachine's cloud-config merged with the user's; ``user`` is the login account.
 
-    Lists are joined, ours first; mappings are merged; of two scalars theirs wins, unless we could not log in
-    with it. Keys that they allow in open our account as well. Raises ``UsageFault``.
+    Lists are joined, pymachine's first; mappings are merged; of two scalars the user's wins, unless pymachine could
+    not log in with it. Keys that the user authorises may log in to pymachine's account as well. Raises
+    ``UsageFault``.
     """
     result = ours
     for where, config in theirs.configs:
@@ -50,7 +51,7 @@ _SETS = frozenset({"ssh_genkeytypes", "growpart.devices"})
 
 
 def _with_users(ours: list[Any], theirs: Any, where: str, user: str) -> list[Any]:
-    """Add accounts; what they say of ours is merged into it."""
+    """Add accounts; an entry with pymachine's account is merged into it."""
     users = list(ours)
     for entry in _entries(theirs, where):
         if _name(entry) != user:

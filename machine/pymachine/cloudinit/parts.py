@@ -1,6 +1,6 @@
-"""User-data of several parts: MIME, as cloud-init reads it.
+"""User-data of several parts: MIME as cloud-init reads it.
 
-Texts stay as they are wherever they can: base64 would hide what repeats from gzip, and EC2 takes 16 KiB.
+Text is not encoded unless necessary, because base64 hides repetitions from gzip and EC2 allows only 16 KiB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POLICY = Compat32(mangle_from_=False)  # "From " at the beginning of a line is 
 
 @dataclass(frozen=True, slots=True)
 class UserDataPart:
-    """One part: its MIME type (``text/…``), its text, and the name under which cloud-init keeps it."""
+    """One part: its MIME type (``text/…``), its text, and the name that cloud-init uses for it."""
 
     kind: str
     text: str = field(repr=False)
@@ -32,7 +32,7 @@ class UserDataPart:
 
 
 def multipart(parts: Sequence[UserDataPart]) -> bytes:
-    """Return the parts as one MIME document in ASCII; the same parts give the same bytes."""
+    """Return the parts as one MIME document in ASCII; equal parts give equal bytes."""
     total = hashlib.sha256("\0".join(f"{part.kind}\0{part.name}\0{part.text}" for part in parts).encode())
     document = MIMEMultipart(boundary=f"={total.hexdigest()[:32]}=")
     for part in parts:
@@ -41,7 +41,7 @@ def multipart(parts: Sequence[UserDataPart]) -> bytes:
 
 
 def _message(part: UserDataPart) -> Message:
-    """Return a part as it is where it is plain text; any other byte for byte, in quoted-printable."""
+    """Return a plain text part unchanged; any other in quoted-printable."""
     message = Message()
     message["Content-Type"] = f'{part.kind}; charset="utf-8"'
     message["MIME-Version"] = "1.0"
@@ -54,5 +54,5 @@ def _message(part: UserDataPart) -> Message:
 
 
 def _quoted(text: str) -> str:
-    """Return text in quoted-printable; line ends are written out where they are of another kind than MIME's."""
+    """Return text in quoted-printable; line ends that differ from MIME's are encoded."""
     return b2a_qp(text.encode(), istext="\r" not in text).decode("ascii")

@@ -1,8 +1,8 @@
-"""What an image of ours does in cloud-init's place where the owner's user-data asks for nothing: a script and a tar.
+"""A script and a tar that replace cloud-init in pymachine's images if the user gives no user-data.
 
-Both are made of the same ``UserData`` as the user-data beside them, and leave the same host. An image that does not
-know them has cloud-init, which does not look at them. The script is run at every boot, before the network, and is
-done at once unless the instance id is new.
+Both are made from the same ``UserData`` as the user-data and produce the same host. Other images use cloud-init,
+which ignores these files. The script runs at every boot, before the network, and ends at once unless the instance id
+is new.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ FILES = "pymachine.tar"
 
 
 def settings(data: UserData, instance_id: str, mac: str, theirs: Theirs = NOTHING) -> dict[str, bytes]:
-    """Return the files of a seed by name; none where cloud-init is needed. Secret.
+    """Return the files of a seed by name; none if cloud-init is needed. Secret.
 
-    It is needed for ``theirs``, and for a set-up that has to wait for the network.
+    cloud-init is needed for ``theirs``, and for a set-up that has to wait for the network.
     """
     late = data.first_boot is not None and not data.first_boot.early
     if late or theirs != NOTHING or data.default_account:
@@ -69,7 +69,7 @@ def _public(path: str, text: str) -> CarriedFile:
 
 
 def _tar(files: Iterable[CarriedFile]) -> bytes:
-    """Return them as an archive; folders that are missing are made where it is unpacked, and all is root's."""
+    """Return the files as an archive owned by root; missing folders are created when it is unpacked."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for file in files:

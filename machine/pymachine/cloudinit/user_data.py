@@ -1,4 +1,4 @@
-"""Reading the user-data that the owner of a machine gives, before anything is made."""
+"""Parses the user-data that the user gives, before anything is made."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _POWER = {
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """Cloud-configs to merge, each with the name of its place for messages, and parts to carry along."""
+    """The user's cloud-configs to merge, each with its place for messages, and other parts."""
 
     configs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     parts: tuple[UserDataPart, ...] = ()
@@ -46,10 +46,10 @@ NOTHING = Theirs()
 
 
 def read_theirs(text: str, where: str) -> Theirs:
-    """Read cloud-config, a script, a boothook, a part handler, a template of a script, or MIME of these.
+    """Parse cloud-config, a script, a boothook, a part handler, a template of a script, or MIME of these.
 
-    ``where`` names the file for messages. Raises ``UsageFault`` for anything that cloud-init would ignore or
-    that cannot be merged with ours.
+    ``where`` names the file in messages. Raises ``UsageFault`` for anything that cloud-init would ignore or that
+    cannot be merged.
     """
     text = text.removeprefix("\ufeff")
     if not text.strip():
@@ -68,7 +68,7 @@ def read_theirs(text: str, where: str) -> Theirs:
 
 
 def _leaves(message: Message, where: str) -> Iterator[tuple[str, str, str]]:
-    """Yield type, name and text of each part that holds one."""
+    """Yield type, name and text of each part that is not a container."""
     for number, part in enumerate((part for part in message.walk() if not part.is_multipart()), 1):
         content = part.get_payload(decode=True)
         assert isinstance(content, bytes)
@@ -80,7 +80,7 @@ def _leaves(message: Message, where: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _kind_of(text: str, declared: str, where: str) -> str:
-    """Return the type of a part as cloud-init takes it: declared, or told by its beginning."""
+    """Return the type of a part as cloud-init determines it: declared, or from its first line."""
     if declared in (*_UNDECIDED, TEMPLATE) or text.startswith("## template:"):
         return _kind(text, where)
     if declared not in (CLOUD_CONFIG, *_KINDS.values(), *_BY_FREQUENCY):
@@ -104,7 +104,7 @@ def _kind(text: str, where: str) -> str:
 
 
 def _headless(text: str, where: str) -> UsageFault:
-    """Tell a header that is not on the first line, which cloud-init ignores without a word, from none at all."""
+    """Raise ``UsageFault`` for a header that is not on the first line, which cloud-init silently ignores."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip().startswith(("#cloud-config", "#!")):
             return UsageFault(
@@ -153,4 +153,4 @@ def _place(where: str, error: yaml.MarkedYAMLError) -> str:
 def _check_power(config: Mapping[str, Any], where: str) -> None:
     for name, reason in _POWER.items():
         if config.get(name):
-            raise UsageFault(f"{where}: {name}: {reason}", hint="take it out, and restart the machine afterwards")
+            raise UsageFault(f"{where}: {name}: {reason}", hint="remove it, and restart the machine afterwards")

@@ -1,7 +1,7 @@
-"""The seam that drivers are written against. Third parties import this package and nothing else of the core.
+"""The interface that drivers are written against.
 
-A driver is a class with four methods and a dataclass of options; ``docs/drivers.md`` has a complete example
-and ``pymachine.testing.contract`` the suite that proves one.
+Third parties import this package and nothing else of the core. A driver is a class with four methods and a dataclass
+of options; ``docs/drivers.md`` has a complete example and ``pymachine.testing.contract`` the suite that tests one.
 """
 
 from pymachine.driver.capabilities import (

@@ -1,4 +1,4 @@
-"""What a driver may be able to do besides: each power is a small protocol, found by its methods."""
+"""Optional capabilities of drivers: each is a small protocol, recognised by its methods."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pymachine.model import Endpoint, SshAddress, State
 
 @runtime_checkable
 class Locates(Protocol):
-    """A driver that can tell which host ``create`` would take, so that a dry run can look at it."""
+    """A driver that can tell which host ``create`` would take, so that a dry run can survey it."""
 
     def locate(self, request: Request) -> Instance:
-        """Return what ``create`` would, without taking or changing anything."""
+        """Return what ``create`` would return, without taking or changing anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedInstance:
-    """An instance as it will be.
+    """An instance before it is made. ``ssh`` is None if its address is known only when it runs.
 
-    ``ssh`` is None where its address shows only once it runs. ``os_release`` is the text of its /etc/os-release
-    where the image tells, else empty; ``arch`` is in Debian's words (``amd64``, ``arm64``). ``engine`` is the version
-    of the engine inside the image, not yet started, empty for none.
+    ``os_release`` is the text of its /etc/os-release if the image tells it, else empty; ``arch`` uses Debian's names
+    (``amd64``, ``arm64``). ``engine`` is the version of the engine inside the image, which is not started yet; empty
+    without one.
     """
 
     handle: Handle
@@ -38,21 +38,21 @@ class PlannedInstance:
 
 @runtime_checkable
 class PlansBeforeBoot(Protocol):
-    """A driver that knows its instance before it boots, and carries keys and the engine's set-up to it.
+    """A driver that knows its instance before the boot, and gives it keys and the engine's set-up.
 
     The core then issues certificates first, and ``create`` gets ``Request.login`` and ``Request.first_boot``.
     """
 
     def foresee(self, request: Request, remember: Remember) -> PlannedInstance:
-        """Settle where the instance will be and what it will hold; ``create`` follows, to go on with its handle.
+        """Decide where the instance will be and what it contains; ``create`` then continues with its handle.
 
-        Calls ``remember`` before anything that must be cleaned up exists. Repeatable. Raises as ``create``.
+        Calls ``remember`` before anything exists that must be cleaned up. Repeatable. Raises as ``create``.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state of an instance to go back to. ``created`` is ISO 8601, UTC; ``state`` is how the instance was then."""
+    """A saved state of an instance. ``created`` is ISO 8601, UTC; ``state`` is the instance's state at that time."""
 
     name: str
     created: str
@@ -62,27 +62,27 @@ class Snapshot:
 
 @runtime_checkable
 class Snapshots(Protocol):
-    """A driver that can keep states of an instance and go back to them. Unknown names raise ``DriverError``."""
+    """A driver that can create and restore snapshots of an instance. Unknown names raise ``DriverError``."""
 
     def snapshot(self, handle: Handle, name: str) -> None:
-        """Keep the state of now under a name that is not taken yet."""
+        """Save the current state under an unused name."""
 
     def restore(self, handle: Handle, name: str) -> State:
-        """Go back; return how the instance is then."""
+        """Restore a snapshot; return the instance's state afterwards."""
 
     def snapshots(self, handle: Handle) -> tuple[Snapshot, ...]:
-        """Return what was kept, oldest first."""
+        """Return the snapshots, oldest first."""
 
     def drop_snapshot(self, handle: Handle, name: str) -> None:
-        """Forget one."""
+        """Delete a snapshot."""
 
 
 @runtime_checkable
 class Console(Protocol):
-    """A driver that shows what its instances print."""
+    """A driver that can show the console output of its instances."""
 
     def console_log(self, handle: Handle) -> bytes:
-        """Return what is kept of the console's output, oldest first; empty where nothing was."""
+        """Return the stored console output, oldest first; empty if there is none."""
 
     def attach(self, handle: Handle, keys: int, screen: int) -> None:
         """Connect two file descriptors to the console until its input sends Ctrl-] or the console ends."""
@@ -90,42 +90,41 @@ class Console(Protocol):
 
 @runtime_checkable
 class Clones(Protocol):
-    """A driver that foresees, and can begin an instance with a copy of another's disk: ``Request.source`` names it.
+    """A driver that plans before the boot and can copy another instance's disk (``Request.source``).
 
-    The copy is complete when ``foresee`` returns. The core gives the new host an identity of its own.
+    The copy is complete when ``foresee`` returns. The core gives the new host its own identity.
     """
 
     def check_source(self, handle: Handle) -> None:
-        """Raise ``CheckFailed`` for an instance that cannot be copied now, because it runs for one."""
+        """Raise ``CheckFailed`` if the instance cannot be copied now, e.g. because it runs."""
 
 
 @runtime_checkable
 class KeepsImages(Protocol):
-    """A driver that keeps copies of images where its instances run."""
+    """A driver that keeps copies of images on the hosts of its instances."""
 
     def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
-        """Remove the copies of the image with this SHA-256 from the default place and from where ``handles`` are.
+        """Remove the copies of the image with this SHA-256 from the default place and from the places of ``handles``.
 
-        Returns the names of the instances that stand on it; nothing is removed while there are any.
+        Returns the names of the instances that use it; nothing is removed while there are any.
         """
 
 
 @runtime_checkable
 class Resizes(Protocol):
-    """A driver that can change the size of an instance that is switched off. Disks only grow."""
+    """A driver that can change the size of an instance that is powered off. Disks only grow."""
 
     def resize(self, handle: Handle, *, cpus: int | None, memory: int | None, disk: int | None) -> None:
-        """Set virtual processors, memory and disk (bytes) where given. Raises ``CheckFailed`` for one that runs."""
+        """Set virtual processors, memory and disk (bytes) if given. Raises ``CheckFailed`` for a running instance."""
 
 
 @runtime_checkable
 class Alters(Protocol):
-    """A driver of whose options some can be other ones on an instance that exists.
+    """A driver whose existing instances can get new values of some options.
 
-    ``alters`` says by an option's name what a change means: ``cpus``, ``memory`` or ``disk`` (see ``Resizes``),
-    ``refit`` (see ``UpdatesInPlace``), ``reach`` (how it is logged in to; see ``Locates``), ``move`` (where a host is
-    that was there before; see ``Locates``) or ``record`` (nothing on the
-    instance). Any other option makes another instance.
+    ``alters`` maps an option's name to what a change means: ``cpus``, ``memory`` or ``disk`` (see ``Resizes``),
+    ``refit`` (see ``UpdatesInPlace``), ``reach`` (how to log in; see ``Locates``), ``move`` (the address of an
+    existing host; see ``Locates``) or ``record`` (nothing on the instance). Any other option needs another instance.
     """
 
     alters: ClassVar[Mapping[str, str]]
@@ -133,7 +132,7 @@ class Alters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InPlaceUpdate:
-    """Other options for an instance: as they were, as they are to be, and the names of those that differ."""
+    """New options of an instance: the former ones, the wanted ones, and the names of those that differ."""
 
     before: Any
     after: Any
@@ -143,21 +142,21 @@ class InPlaceUpdate:
 
 @runtime_checkable
 class UpdatesInPlace(Protocol):
-    """A driver that can give an instance those of its options another value that ``alters`` calls ``refit``."""
+    """A driver that can change those options of an instance that ``alters`` calls ``refit``."""
 
     def needs_power_off(self, handle: Handle, change: InPlaceUpdate) -> bool:
-        """Return whether the instance has to be switched off meanwhile. Changes nothing.
+        """Return whether the instance has to be powered off for the change.
 
-        Raises ``CheckFailed`` for a change that cannot be made to this instance.
+        Changes nothing. Raises ``CheckFailed`` for a change that is not possible for this instance.
         """
 
     def refit(self, handle: Handle, change: InPlaceUpdate, listener: Listener = NOBODY) -> None:
-        """Make the change; what is so already is no error. Raises ``DriverError``."""
+        """Make the change; it is not an error if a part of it is already in place. Raises ``DriverError``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baking:
-    """An image that is to be baked: the name it gets, and the options of the instance that it is made of."""
+    """An image to bake: its name, and the options of the instance from which it is made."""
 
     image: str
     options: Any
@@ -165,7 +164,7 @@ class Baking:
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """What an instance that becomes an image holds: version of its engine, text of its /etc/os-release."""
+    """The contents of an instance that becomes an image: engine version, and the text of its /etc/os-release."""
 
     image: str
     engine: str
@@ -176,36 +175,36 @@ class Baked:
 class Bakes(Protocol):
     """A driver that can keep an instance's disk as an image with the engine inside.
 
-    The core makes an instance by ``Baking.options``, takes off it what makes it this one and not another, has it
-    kept and removes it. A request for the same image afterwards begins with the one that was kept.
+    The core creates an instance with ``Baking.options``, removes what identifies it, has the disk kept and removes
+    the instance. Later requests for the same image use the kept one.
     """
 
     def baking(self, request: Request) -> Baking | None:
-        """Return what to bake before the request is carried out; None where nobody asked for it, or it is done.
+        """Return what to bake before the request is executed; None if it is not requested or already done.
 
-        May fetch the image. Raises ``CheckFailed`` where the name is taken by an image of another kind.
+        May download the image. Raises ``CheckFailed`` if the name belongs to an image of another kind.
         """
 
     def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
-        """Shut the instance down and keep its disk as image ``baked.image``, whole or not at all. Repeatable."""
+        """Shut the instance down and keep its whole disk, or nothing, as image ``baked.image``. Repeatable."""
 
 
 @runtime_checkable
 class PowerControl(Protocol):
-    """A driver that can switch its instances on and off. Each returns when the state is reached.
+    """A driver that controls the power of its instances. Each method returns when the state is reached.
 
-    What is in that state already is no error. The listener hears how a boot goes on, and of a guest that had to be
-    cut off because it did not follow.
+    It is not an error if the state is already reached. The listener gets the progress of a boot, and a notice if a
+    guest did not shut down and was powered off.
     """
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
-        """Switch on; one that is paused or saved goes on from there."""
+        """Power on; resume a paused instance and restore a saved one."""
 
     def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
-        """Shut down in order; cut the power of one that does not follow in time."""
+        """Shut down; power off if the instance does not shut down in time."""
 
     def kill(self, handle: Handle) -> None:
-        """Cut the power."""
+        """Power off."""
 
     def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
-        """Shut down and switch on."""
+        """Shut down and power on."""

@@ -1,4 +1,4 @@
-"""Powers of drivers whose instances live in somebody else's house, found and paid for through an API."""
+"""Capabilities of cloud drivers, whose instances are found and billed through an API."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from pymachine.driver.protocol import NOBODY, Driver, Handle, Instance, Status
 
 @runtime_checkable
 class AuthorisesKey(Protocol):
-    """A driver whose new hosts let in ``Request.login``; their addresses, and their host keys, show once they run."""
+    """A driver whose new hosts authorise ``Request.login``; their addresses and host keys are known when they run."""
 
     authorises_key: ClassVar[bool]
 
 
 @runtime_checkable
 class InspectsTogether(Protocol):
-    """A driver that sees many instances at the cost of one."""
+    """A driver that can inspect many instances with one request."""
 
     def inspect_all(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[Status]:
-        """Return what ``inspect`` would of each, in their order, all within ``deadline`` seconds.
+        """Return what ``inspect`` would return for each, in their order, all within ``deadline`` seconds.
 
-        What cannot be asked is ``State.UNKNOWN`` or ``State.TIMEOUT`` with the reason as its detail.
+        An instance that cannot be asked is ``State.UNKNOWN`` or ``State.TIMEOUT`` with the reason as its detail.
         """
 
 
 @runtime_checkable
 class TracksAddress(Protocol):
-    """A driver whose instances may come back at another address when they are switched on."""
+    """A driver whose instances may have another address after a stop."""
 
     def whereabouts(self, handle: Handle) -> Instance:
-        """Return where the instance is now, with the same handle and login as from ``create``."""
+        """Return the instance with its current address, and the same handle and login as from ``create``."""
 
 
 @runtime_checkable
 class Adopts(Protocol):
-    """A driver that takes over instances it did not make: they are set up as bare metal is, and outlive ``rm``."""
+    """A driver that can adopt existing instances: they are set up like bare-metal hosts, and outlive ``rm``."""
 
     def adopting(self) -> Driver:
-        """Return the driver as it is towards what it adopts: ``preexisting``, and ``Request.adopted`` says which."""
+        """Return the driver for adopted instances, which is ``preexisting``; ``Request.adopted`` is the instance."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodePort:
-    """A way between hosts: ``tcp`` or ``udp`` and a port, or another IP protocol (``esp``), which has none."""
+    """A port between nodes: ``tcp`` or ``udp`` and a port number, or another IP protocol (``esp``) without one."""
 
     protocol: str
     port: int = 0
@@ -53,27 +53,27 @@ class NodePort:
 
 @runtime_checkable
 class Interconnects(Protocol):
-    """A driver whose instances are kept apart by a firewall of the cloud's until it is told otherwise."""
+    """A driver whose instances are separated by a firewall of the cloud."""
 
     def interconnect(self, handle: Handle, openings: Sequence[NodePort]) -> None:
-        """Open these ways between the instance and its neighbours of this driver, to nobody else. Repeatable.
+        """Open these ports between the instance and its neighbours of this driver only. Repeatable.
 
-        What others guard stays as they have it. Raises ``DriverError``.
+        Firewalls that pymachine did not make stay unchanged. Raises ``DriverError``.
         """
 
 
 def _untold(_owner: str, _home: str) -> bool | None:
-    """Tell nothing of another store."""
+    """Report that nothing is known of another store."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something that carries our marks and that no machine of the store needs.
+    """A resource that carries pymachine's marks and that no machine of the store needs.
 
-    ``kind`` is ``instance``, ``volume``, ``security group``, ``key pair`` or ``virtual machine``; ``name`` is what
-    its owner calls it, ``id`` what the cloud does; ``created`` is ISO 8601 or empty; ``detail`` is what helps to
-    decide, its price say. ``handle`` is the driver's own. ``ours`` is false for what another store made.
+    ``kind`` is ``instance``, ``volume``, ``security group``, ``key pair`` or ``virtual machine``; ``name`` is its
+    owner's name for it, ``id`` the cloud's; ``created`` is ISO 8601 or empty; ``detail`` helps to decide, e.g. its
+    price. ``handle`` is the driver's own. ``ours`` is false if another store made it.
     """
 
     kind: str
@@ -88,12 +88,11 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Where to look for leftovers: ``options`` as for ``create``, ``owner`` is the store that asks.
+    """Where to look for leftovers: ``options`` as for ``create``; ``owner`` is the store that asks.
 
-    ``known`` maps machine ids to handles; a machine that has none yet maps to an empty one. ``notice`` takes what the
-    user should know: a place that could not be looked at, say. ``lives`` tells of another store, or of
-    another copy of this one, by ``Request.owner`` and ``Request.home``, whether it is still there; None where nobody
-    can tell.
+    ``known`` maps machine ids to handles; a machine without a handle maps to an empty one. ``notice`` takes what the
+    user should know, e.g. a region that could not be searched. ``lives`` tells whether another store, or another copy
+    of this one, still exists, by ``Request.owner`` and ``Request.home``; None if unknown.
     """
 
     options: Any
@@ -105,10 +104,10 @@ class Search:
 
 @runtime_checkable
 class FindsLeftovers(Protocol):
-    """A driver that finds what is left of machines that no store knows: a cloud goes on billing for it."""
+    """A driver that can find resources of machines that no store knows, which the cloud still bills."""
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
-        """List them, in the order in which they are to be removed. Changes nothing. Raises ``DriverError``."""
+        """List them in the order in which they have to be removed. Changes nothing. Raises ``DriverError``."""
 
     def discard(self, leftover: Leftover) -> None:
-        """Remove one; what is gone already is no error."""
+        """Remove one; it is not an error if it is already gone."""

@@ -1,4 +1,4 @@
-"""Handles as dataclasses: what drivers keep of an instance, written and read in one way."""
+"""Handles as dataclasses: the data that drivers keep of an instance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymachine.errors import DriverError
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The base of a frozen dataclass of plain values that a driver remembers. ``called`` is what messages call it."""
+    """The base of a frozen dataclass of plain values that a driver remembers. ``called`` is its name in messages."""
 
     called: ClassVar[str] = "instance"
 
@@ -22,12 +22,12 @@ class Remembered:
         return replace(self, **changes)
 
     def handle(self) -> Handle:
-        """Return it as the record keeps it."""
+        """Return the handle in the form of the record."""
         return asdict(self)
 
     @classmethod
     def of(cls, handle: Mapping[str, Any]) -> Self:
-        """Read a handle. Raises ``DriverError`` for one that is damaged."""
+        """Parse a handle. Raises ``DriverError`` for a damaged one."""
         try:
             return _built(cls, handle)
         except (TypeError, ValueError) as error:
@@ -40,7 +40,7 @@ R = TypeVar("R", bound=Remembered)
 
 
 def _built(kind: type[R], handle: Mapping[str, Any]) -> R:
-    """A key that this version does not know is refused: written back without it, the handle would have lost it."""
+    """Build the handle. Unknown keys are refused, because they would be lost when the handle is written."""
     unknown = handle.keys() - {f.name for f in fields(kind)}
     if unknown:
         raise ValueError(f"it has the unknown keys {', '.join(sorted(unknown))}")

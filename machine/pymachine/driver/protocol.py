@@ -1,4 +1,4 @@
-"""What every driver is, and what it is asked: the values that pass between it and the core."""
+"""The driver protocol: its methods, and the values that pass between a driver and the core."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def option(
 ) -> dict[str, Any]:
     """Return the metadata of an option field, for ``dataclasses.field(metadata=option(...))``.
 
-    The flag is ``--field-name`` unless given; ``env`` names a variable that sets the default; ``aliases`` are
-    further flags (docker-machine's, say). The field's type (str, int, bool, tuple[str, ...] or one of them
-    with ``| None``) says how the value is read.
+    The flag is ``--field-name`` unless given; ``env`` names a variable that sets the default; ``aliases`` are further
+    flags, e.g. docker-machine's. The field's type (str, int, bool, tuple[str, ...] or one of them with ``| None``)
+    determines how the value is parsed.
     """
     return {
         "help": help,
@@ -40,10 +40,10 @@ def option(
 
 
 def refused(flag: str, why: str, *aliases: str) -> dict[str, Any]:
-    """Return the metadata of an option that another tool has and this driver will not follow.
+    """Return the metadata of an option of another tool that this driver does not support.
 
-    Help does not show it; whoever gives it reads ``why``, a sentence that says what to do instead. The field is a
-    ``str | None``, None by default, and the value never gets as far as the driver.
+    The help does not show it; using it prints ``why``, a sentence that says what to do instead. The field is a ``str
+    | None``, None by default, and the value never reaches the driver.
     """
     return {
         "help": "",
@@ -58,11 +58,11 @@ def refused(flag: str, why: str, *aliases: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How the core will log in to a host that is not there yet: the driver puts these on it.
+    """How the core logs in to a host that does not exist yet; the driver installs these keys on it.
 
-    ``public_key`` is the OpenSSH line of the key that must be let in. ``host_public`` and ``host_private`` are
-    the SSH host's own key (OpenSSH line, OpenSSH PEM), so that its first connection is no leap of faith; the private
-    one is empty where the host has it already, both where the host makes its own (see ``AuthorisesKey``).
+    ``public_key`` is the OpenSSH line of the key to authorise. ``host_public`` and ``host_private`` are the SSH
+    host's own key (OpenSSH line, OpenSSH PEM), so that the first connection can be verified; the private one is empty
+    if the host already has it, and both are empty if the host generates its own (see ``AuthorisesKey``).
     """
 
     public_key: str
@@ -72,7 +72,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class CarriedFile:
-    """A file that the host must have at its first boot; owner root, ``path`` absolute."""
+    """A file that the host must have at its first boot; its owner is root, ``path`` is absolute."""
 
     path: str
     content: bytes = field(repr=False)
@@ -81,10 +81,10 @@ class CarriedFile:
 
 @dataclass(frozen=True, slots=True)
 class FirstBoot:
-    """What the host is to do by itself when it boots for the first time. Secret: the engine's key is in it.
+    """What the host runs by itself at its first boot. Secret: it contains the engine's key.
 
-    ``command`` is a line of POSIX sh to run once as root when ``files`` are there and the login account exists.
-    ``early`` says that it needs no network: it may run beside the rest of the boot instead of after it.
+    ``command`` is a line of POSIX sh to run once as root when ``files`` and the login account exist. ``early`` says
+    that it needs no network, so it may run in parallel to the rest of the boot instead of after it.
     """
 
     files: tuple[CarriedFile, ...]
@@ -93,20 +93,19 @@ class FirstBoot:
 
 
 def _ignore(text: str) -> None:
-    """The default listener."""
+    """The default listener, which does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a driver is asked to make. ``options`` is an instance of the driver's own options class.
+    """What a driver is asked to create. ``options`` is an instance of the driver's own options class.
 
-    ``resume`` is the last remembered handle of a create that stopped half-way, or None: the driver then goes
-    on with what exists instead of making a second one. ``owner`` names the store that asks, so that a cloud can tell
-    later whose an instance is; ``home`` says where that store is, for ``Search.lives``. ``login`` and ``first_boot``
-    are given to drivers that foresee their instances, the former also to those that authorise a key; ``source``, to
-    those that clone, is the instance whose disk the new one starts with. ``adopted``, to those that adopt, is what
-    the driver calls the instance.
-    ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
+    ``resume`` is the last remembered handle of a create that stopped half-way, or None; the driver then continues
+    with what exists instead of making a second instance. ``owner`` is the name of the store, so that a cloud can tell
+    later whose an instance is; ``home`` is where that store is, for ``Search.lives``. ``login`` and ``first_boot``
+    are given to drivers that plan before the boot, the former also to those that authorise a key. ``source``, for
+    drivers that clone, is the instance whose disk is copied. ``adopted``, for drivers that adopt, is the driver's
+    name of the instance. ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
     """
 
     name: str
@@ -128,10 +127,10 @@ class Request:
 class Instance:
     """What a driver made or found.
 
-    ``ssh`` None means that there is no host to set up (the ``none`` driver); ``endpoint`` None means the SSH
-    host and the wanted engine port. ``certificates`` are client files (``ca.pem``, ``cert.pem``, ``key.pem``) that
-    came with the endpoint rather than from us. ``own_key`` says that the host does not know ``Request.login``: it is
-    logged in to by the keys that ``ssh`` or the user's SSH configuration names.
+    ``ssh`` is None if there is no host to set up (the ``none`` driver); ``endpoint`` None means the SSH host and the
+    requested engine port. ``certificates`` are client files (``ca.pem``, ``cert.pem``, ``key.pem``) that came with
+    the endpoint and not from pymachine. ``own_key`` says that the host does not know ``Request.login``; the keys that
+    ``ssh`` or the user's SSH configuration names are used instead.
     """
 
     handle: Handle
@@ -144,7 +143,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the driver sees of an instance; ``detail`` is a short reason where the state alone says too little."""
+    """The state of an instance; ``detail`` is a short reason if the state alone is not enough."""
 
     state: State
     addresses: tuple[str, ...] = ()
@@ -152,12 +151,12 @@ class Status:
 
 
 class Driver(Protocol):
-    """Makes, finds and removes hosts.
+    """Creates, finds and removes hosts.
 
-    ``api`` is the version of this seam the driver was written for. ``options`` is a dataclass whose fields
-    carry ``option(...)`` metadata. ``preexisting`` says that the host is there before ``create`` and stays after
-    ``destroy`` (bare metal): the core then looks at the host before it makes anything, releases it (with
-    ``destroy``) when it refuses, and takes its set-up off the host when the machine is removed.
+    ``api`` is the version of this interface for which the driver was written. ``options`` is a dataclass whose fields
+    carry ``option(...)`` metadata. ``preexisting`` says that the host exists before ``create`` and after ``destroy``
+    (bare metal): the core then surveys the host before it makes anything, releases it (with ``destroy``) if it
+    refuses, and takes its set-up off the host when the machine is removed.
     """
 
     api: ClassVar[int]
@@ -167,7 +166,7 @@ class Driver(Protocol):
     def check(self, request: Request) -> None:
         """Refuse with ``UsageFault`` or ``CheckFailed`` what cannot work, before anything is made.
 
-        Must not change anything; may look at the network within a few seconds.
+        Must not change anything; may use the network for a few seconds.
         """
 
     def create(self, request: Request, remember: Remember) -> Instance:
@@ -182,15 +181,15 @@ class Driver(Protocol):
         """Say how the instance is now, within ``deadline`` seconds. A vanished one is ``State.MISSING``."""
 
     def destroy(self, handle: Handle) -> None:
-        """Remove what ``create`` made. Takes any handle ever remembered; what is gone already is no error."""
+        """Remove what ``create`` made.
+
+        Takes any handle that was ever remembered; it is not an error if it is already gone.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who hears what a driver has to say while it works.
-
-    ``progress`` takes a line of live output, ``notice`` a fact that is worth keeping.
-    """
+    """Receives messages of a driver: ``progress`` a line of live output, ``notice`` a fact that is worth keeping."""
 
     progress: Callable[[str], None] = _ignore
     notice: Callable[[str], None] = _ignore

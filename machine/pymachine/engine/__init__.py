@@ -1,1 +1,1 @@
-"""The Docker engine on a host: facts, plan, set-up, and talking to it."""
+"""The Docker engine on a host: facts, plan, set-up, and requests to its API."""

@@ -1,4 +1,4 @@
-"""Networks that an engine is told to take for its bridges, against the addresses that the host has. Pure."""
+"""Checks the networks that an engine takes for its bridges against the host's addresses. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def network_conflicts(wanted: Mapping[str, Any], present: Mapping[str, Any], addresses: Iterable[str]) -> list[str]:
-    """Say which networks of a daemon.json hold an address of the host: what else is there would be out of reach.
+    """Return the networks of a daemon.json that contain an address of the host.
 
-    dockerd leaves out what its host has a route to, but not the networks behind it, and takes ``bip`` as it is. What
-    is ``present`` on the host already stays as it is.
+    Other hosts there would be unreachable.
+
+    dockerd skips networks to which the host has a route, but not the networks behind it, and takes ``bip`` unchecked.
+    Values that are already ``present`` on the host stay.
     """
     changed = {key: value for key, value in wanted.items() if present.get(key) != value}
     places = [*addresses]

@@ -1,4 +1,4 @@
-"""The set-up as files and one command: what SSH uploads and runs, and cloud-init carries as well."""
+"""The set-up as files and one command, for SSH and for cloud-init."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCK_MESSAGES = "could not get lock|unable to (lock|acquire)|is locked by|lock w
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TlsFiles:
-    """PEM files of the engine: the CA that clients' certificates must come from, its certificate and its key."""
+    """PEM files of the engine: the CA of the clients' certificates, its certificate and its key."""
 
     ca: bytes
     cert: bytes
@@ -37,8 +37,8 @@ class TlsFiles:
 class Bundle:
     """Files to place below ``folder`` (0700, root) and the command to run there as root.
 
-    ``run`` prints progress lines (see ``engine.progress``). The work goes on by itself if its reader goes
-    away; it removes what was staged. ``rollback`` puts back what the last run replaced, at any time after.
+    ``run`` prints progress lines (see ``engine.progress``). The work continues if its reader goes away, and removes
+    the staged files at its end. ``rollback`` restores what the last run replaced, at any time afterwards.
     """
 
     folder: str
@@ -48,7 +48,7 @@ class Bundle:
 
 
 def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = True) -> Bundle:
-    """Return the bundle of a set-up. ``wait_for_cloud_init`` must be off where cloud-init itself runs it."""
+    """Return the bundle of a set-up. ``wait_for_cloud_init`` must be off if cloud-init itself runs it."""
     config = plan.config
     script = render(
         "engine/setup.sh.j2",
@@ -82,15 +82,15 @@ def setup_bundle(plan: SetupPlan, tls: TlsFiles, *, wait_for_cloud_init: bool = 
 
 
 def first_boot_watch(folder: str) -> Command:
-    """Return the command that follows the bundle of ``folder`` where the host runs it at its first boot.
+    """Return the command that follows the set-up of ``folder`` which the host runs at its first boot.
 
-    It ends as the set-up did, with ``NEVER_RUN`` where that was not run.
+    Its exit code is that of the set-up, or ``NEVER_RUN`` if the set-up was not run.
     """
     return Command.script(render("engine/first-boot.sh.j2", folder=folder, staging=STAGING, never_run=NEVER_RUN))
 
 
 def make_bundle(task: str, texts: dict[str, bytes | None]) -> Bundle:
-    """Return a bundle of these files plus the runner that runs ``task`` apart from the connection."""
+    """Return a bundle of these files and the runner that executes ``task`` detached from the connection."""
     contents = {name: content for name, content in texts.items() if content is not None}
     contents["run.sh"] = render("engine/run.sh.j2", task=task, stale_minutes=STALE_MINUTES).encode()
     files = tuple(RemoteFile(name, content, SECRET) for name, content in sorted(contents.items()))
@@ -104,7 +104,7 @@ def make_bundle(task: str, texts: dict[str, bytes | None]) -> Bundle:
 
 
 def _fingerprint(files: Sequence[RemoteFile]) -> str:
-    """Name the folder by its content: another set-up never overwrites a script that is being run."""
+    """Return the folder's name, a hash of its content, so that a running script is never overwritten."""
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.path}\0{len(file.content)}\0".encode() + file.content)
@@ -112,14 +112,14 @@ def _fingerprint(files: Sequence[RemoteFile]) -> str:
 
 
 def _extras(plan: SetupPlan) -> bytes | None:
-    """What installs the packages that follow the engine; it stays on the host."""
+    """Return the script that installs the packages that follow the engine; it stays on the host."""
     if not plan.source.extras:
         return None
     return render("engine/extras.sh.j2", plan=plan, lock_messages=LOCK_MESSAGES, delay=EXTRAS_DELAY).encode()
 
 
 def finish_extras() -> Command:
-    """Return the command that installs at once, as root, what is to follow the engine; nothing where that is done."""
+    """Return the command that installs the remaining packages at once, as root; it does nothing if there are none."""
     return Command.script('[ ! -f "$1" ] || sh "$1" run', f"{STATE}/extras.sh")
 
 

@@ -1,4 +1,7 @@
-"""What must be true of a host before anything on it is touched. Each check returns sentences, none if all is well."""
+"""Conditions that a host must meet before anything on it is touched.
+
+Checks return sentences, none if all is well, or raise ``CheckFailed``.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 
 
 def check_owner(manifest: Manifest | None, name: str, machine_id: str, *, take_over: bool) -> None:
-    """Refuse a host that another machine's set-up is on. Raises ``CheckFailed``."""
+    """Refuse a host that belongs to another machine. Raises ``CheckFailed``."""
     if manifest is None or manifest.id == machine_id or take_over:
         return
     raise CheckFailed(
@@ -34,7 +37,7 @@ def check_owner(manifest: Manifest | None, name: str, machine_id: str, *, take_o
 
 
 def check_room(facts: HostFacts, *, installing: bool) -> None:
-    """Refuse a host whose disk is full. Raises ``CheckFailed`` naming every folder that is short."""
+    """Refuse a host whose disk is full. Raises ``CheckFailed`` with every folder that has too little space."""
     needs = _ROOM_TO_INSTALL if installing else _ROOM_TO_CONFIGURE
     short = [
         f"{folder} has {room // MIB} MiB free, {needed} MiB are needed"
@@ -46,30 +49,30 @@ def check_room(facts: HostFacts, *, installing: bool) -> None:
 
 
 def port_conflicts(facts: HostFacts, port: int, manifest: Manifest | None) -> list[str]:
-    """Say who holds the engine's port, unless it is the engine that we set up before."""
+    """Name the process at the engine's port, unless it is the engine that an earlier set-up configured."""
     if port not in facts.listening or (manifest is not None and manifest.port == port):
         return []
     holder = facts.listeners.get(port, "another program")
     if holder == "dockerd":  # then its own flags or hosts are named as conflicts
         return []
-    return [f"TCP port {port} is taken by {holder}"]
+    return [f"TCP port {port} is in use by {holder}"]
 
 
 def listener_conflicts(engine: EngineFacts | None, hosts: list[Any], ports: set[int]) -> list[str]:
-    """Name TCP sockets of the engine beside ours: asking for client certificates would change them as well.
+    """Name other TCP sockets of the engine: requiring client certificates would affect them as well.
 
-    ``ports`` are the port we want and the one we had. A socket on all addresses of such a port will do.
+    ``ports`` are the wanted port and the former one. A socket on all addresses of such a port is accepted.
     """
     given = [*(engine.flags.get("host", []) if engine else []), *map(str, hosts)]
     fitting = {f"tcp://{address}:{port}" for address in ("[::]", "0.0.0.0", "") for port in ports}
     others = sorted({host for host in given if host.startswith("tcp:") and host not in fitting})
-    return [f"the engine listens on {host} already, by its own configuration" for host in others]
+    return [f"the engine listens on {host} already, because of its own configuration" for host in others]
 
 
 def socket_conflicts(engine: EngineFacts | None, previous: Manifest | None) -> list[str]:
-    """Name TCP ports that systemd opens for the engine: those who use them without a certificate would be shut out.
+    """Name TCP ports that systemd opens for the engine: their clients have no certificate.
 
-    Where a set-up of ours is on the host already, that has happened, and the engine asks for certificates there.
+    If a set-up of pymachine is already on the host, the engine requires certificates there anyway.
     """
     if engine is None or previous is not None:
         return []
@@ -81,7 +84,7 @@ def socket_conflicts(engine: EngineFacts | None, previous: Manifest | None) -> l
 
 
 def open_listeners(engine: EngineFacts | None, theirs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return where the engine listens beyond this host, as it is now, and asks nobody for a certificate."""
+    """Return the sockets beyond this host on which the engine requires no certificate now."""
     if engine is None:
         return ()
     units = [one for one in engine.socket_units if not one.is_file]
@@ -98,7 +101,7 @@ def _demanded(flag: list[str] | None, key: object) -> bool:
 
 
 def flag_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
-    """Name keys that the engine gets as flags: dockerd refuses to start when a key is in the file as well."""
+    """Name keys that the engine gets as flags: dockerd does not start if a key is in the file as well."""
     _, origin = exec_start(engine.unit_text)
     # Our own drop-in has them together, with our files.
     ours = TLS_KEYS if engine.flags.get("tlskey") == [TLS_KEYS["tlskey"]] else {}
@@ -107,7 +110,7 @@ def flag_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
 
 
 def storage_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
-    """Refuse another storage driver on an engine with data: images and containers would seem to be gone."""
+    """Refuse another storage driver for an engine with data, because images and containers would seem to be gone."""
     driver = wanted.get("storage-driver")
     if not driver or not engine.storage_driver or driver == engine.storage_driver or not engine.has_data:
         return []
@@ -115,14 +118,14 @@ def storage_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[st
 
 
 def swarm_conflicts(engine: EngineFacts, wanted: Mapping[str, Any]) -> list[str]:
-    """A Swarm member with live-restore does not start."""
+    """Refuse live-restore for a Swarm member, which does not start with it."""
     if engine.swarm and wanted.get("live-restore"):
-        return ["live-restore cannot be used on a member of a Swarm"]
+        return ["a Swarm member cannot use live-restore"]
     return []
 
 
 def check_version(spec: EngineSpec, engine: EngineFacts | None, *, allow_downgrade: bool = False) -> None:
-    """Refuse a version that an engine that is there is not. Raises ``CheckFailed``."""
+    """Refuse a version that differs from the installed engine's. Raises ``CheckFailed``."""
     if engine is None or not spec.version or not engine.version or matches_version(engine.version, spec.version):
         return
     if compare_versions(spec.version, engine.version) > 0:
@@ -138,7 +141,7 @@ def check_version(spec: EngineSpec, engine: EngineFacts | None, *, allow_downgra
 
 
 def check_choice_of_version(version: str | None, family: Family | None) -> None:
-    """Refuse a version where the package manager offers just one. Raises ``CheckFailed``."""
+    """Refuse a version if the package manager offers only one. Raises ``CheckFailed``."""
     if version and family in (Family.ZYPPER, Family.PACMAN, Family.APK):
         raise CheckFailed(
             f"this system has a single engine version: {family} offers no others",
@@ -147,7 +150,7 @@ def check_choice_of_version(version: str | None, family: Family | None) -> None:
 
 
 def matches_version(version: str, wanted: str) -> bool:
-    """Whether ``26.1.5+dfsg1`` or ``5:26.1.5-1~debian`` is the ``26.1.5`` (or ``26.1``, or ``26``) asked for."""
+    """Whether ``26.1.5+dfsg1`` or ``5:26.1.5-1~debian`` is the requested ``26.1.5`` (or ``26.1``, or ``26``)."""
     have = upstream(version)
     return version == wanted or have == upstream(wanted) or have.startswith(wanted + ".")
 
@@ -165,13 +168,13 @@ def compare_versions(one: str, other: str) -> int:
 
 
 def environment_pairs(assignments: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Split ``NAME=value``. Raises ``CheckFailed`` for what is no environment variable."""
+    """Split ``NAME=value``. Raises ``CheckFailed`` for what is not an environment variable."""
     pairs = []
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not re.fullmatch(_NAME, name):
             raise CheckFailed(f"engine environment {name!r} is not of the form NAME=value")
         if not passes_on(value):
-            raise CheckFailed(f"engine environment {name} holds a control character, which services cannot be given")
+            raise CheckFailed(f"engine environment {name} contains a control character, which services do not accept")
         pairs.append((name, value))
     return tuple(pairs)

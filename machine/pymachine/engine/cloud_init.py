@@ -1,8 +1,9 @@
-"""What ``cloud-init status`` tells of its end: bounded, typed once, and told in a few lines.
+"""The result of ``cloud-init status``: limited in size, typed, and shown in a few lines.
 
-Exit codes and the keys of the JSON are those of cloud-init's documentation (reference "CLI commands" and "Failure
-states"): 1 is an error, 2 means done with warnings, since 23.4. Some distributions take the 2 back to 0 (RHEL, Ubuntu
-22.04): only the JSON tells of warnings there. Before 22.4 there is no JSON, and before 23.4 it has no warnings.
+Exit codes and keys of the JSON are those of cloud-init's documentation (reference "CLI commands" and "Failure
+states"): 1 is an error, 2 means done with warnings, since 23.4. Some distributions changed the 2 back to 0 (RHEL,
+Ubuntu 22.04), so there only the JSON shows warnings. Before 22.4 there is no JSON, and before 23.4 it has no
+warnings.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _LONGEST = 300  # characters of a line
 
 @dataclass(frozen=True, slots=True)
 class CloudInitResult:
-    """How cloud-init ended: its exit ``code``, what it calls errors and warnings, and how many there are in all.
+    """How cloud-init ended: its exit ``code``, its errors and warnings, and their total number.
 
-    ``told`` is false where what it printed could not be understood.
+    ``told`` is false if its output could not be parsed.
     """
 
     code: int
@@ -34,14 +35,14 @@ class CloudInitResult:
 
     @property
     def failed(self) -> bool:
-        """Whether a part of it failed, as against warnings."""
+        """Whether a part of it failed; warnings do not count."""
         return bool(self.errors) or self.code not in (0, _DEGRADED)
 
     def lines(self) -> Iterator[str]:
-        """Yield what the user should know, nothing where all went well."""
+        """Yield what the user should know; nothing if all went well."""
         found = (*self.errors, *self.warnings)
         if self.failed:
-            yield f"cloud-init failed on the host (exit code {self.code}); the engine is set up all the same"
+            yield f"cloud-init failed on the host (exit code {self.code}); the engine is set up anyway"
         elif found or self.code:
             yield "cloud-init ended with warnings"
         else:
@@ -54,7 +55,7 @@ class CloudInitResult:
 
 
 def read_status(text: str) -> CloudInitResult:
-    """Read the exit code and what was printed, JSON or not; never raises, since the host may send anything."""
+    """Parse the exit code and the output, JSON or not; never raises, since the host may send anything."""
     number, _, printed = text.partition(" ")
     code = int(number) if number.isascii() and number.isdigit() and len(number) <= 3 else 1
     printed = printed.replace(LINE_END, "\n").strip(" .\n")  # it prints a dot for each time that it looked
@@ -85,5 +86,5 @@ def _texts(found: Any) -> tuple[str, ...]:
 
 
 def _lines_of(printed: str) -> tuple[str, ...]:
-    """Return what the tabular form says, a line each; nothing is decided by it."""
+    """Return the lines of the tabular output; they are only shown."""
     return tuple(line.strip()[:_LONGEST] for line in printed.splitlines() if line.strip(" ."))[:_MOST]

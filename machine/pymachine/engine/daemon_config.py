@@ -1,8 +1,8 @@
-"""daemon.json: reading it strictly, merging our keys into it, and taking exactly those out again. Pure.
+"""daemon.json: strict parsing, merging keys into it, and removing exactly those. Pure.
 
-What we add is written down as ``added``, a document of the same shape: scalars, the list items that were not
-there, the members of objects that were not there. It serves both the next merge (a value of ours may change)
-and the removal (only what is still ours goes).
+What was added is recorded as ``added``, a document of the same shape: scalars, the list items that were not there,
+the members of objects that were not there. The next merge uses it (a value of pymachine may change), and so does the
+removal (only unchanged values are removed).
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class _Twice(ValueError):
 
 
 def parse_config(data: bytes, path: str) -> Config:
-    """Read daemon.json. An empty file counts as ``{}``, and so does one that is ``null``, as dockerd sees it.
+    """Parse daemon.json. An empty file and ``null`` count as ``{}``, as they do for dockerd.
 
-    Raises ``CheckFailed`` with line and column if it is not JSON, and with the key if one is given twice:
-    Python and dockerd would both quietly take the last of the two.
+    Raises ``CheckFailed`` with line and column if it is not JSON, and with the key if one is given twice, because
+    Python and dockerd would silently take the last one.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -67,9 +67,9 @@ def parse_config(data: bytes, path: str) -> Config:
 
 
 def set_values(config: Mapping[str, Any]) -> Config:
-    """Return a config without what is null, at any depth of objects: to dockerd such a value is not set.
+    """Return a config without null values, at any depth: to dockerd such a value is not set.
 
-    Only beside a flag of the same name does a null count: dockerd then refuses to start, as with any other value.
+    Only if a flag of the same name is given does a null count: dockerd then does not start, as with any other value.
     """
     return {
         key: set_values(value) if isinstance(value, dict) else value
@@ -96,15 +96,15 @@ def _second_line(text: str, key: str) -> int:
 
 
 def encode_config(config: Mapping[str, Any]) -> bytes:
-    """Return the text to write for a config, keys in their order."""
+    """Return the text of a config, keys in their order."""
     return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def merge(existing: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping[str, Any]) -> Merged:
-    """Unite the host's config with ours: unknown keys stay, lists are united in order, objects by member.
+    """Merge the host's config with pymachine's: unknown keys stay, lists are united in order, objects by member.
 
-    A scalar that is there with another value is a conflict, unless it came from us (``previous``, the ``added``
-    of the last merge): that is ours even where somebody changed it since.
+    A scalar with another value is a conflict, unless pymachine set it (``previous``, the ``added`` of the last
+    merge); then it is replaced even if somebody changed it since.
     """
     base = without_old_labels(withdraw(existing, previous), wanted, previous)
     added: Config = {}
@@ -114,7 +114,7 @@ def merge(existing: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapp
 
 
 def withdraw(existing: Mapping[str, Any], added: Mapping[str, Any]) -> Config:
-    """Return the config without what we added; what was changed since is the user's and stays."""
+    """Return the config without what was added; values that were changed since belong to the user and stay."""
     rest: Config = {}
     for key, value in existing.items():
         if key not in added:
@@ -134,7 +134,7 @@ def _left_over(value: Any, ours: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """What a merge writes down at one place of the config, and what it found in the way."""
+    """What a merge records at one place of the config, and the conflicts there."""
 
     added: Config
     conflicts: list[ConfigConflict]
@@ -167,7 +167,7 @@ def _unite(base: Mapping[str, Any], wanted: Mapping[str, Any], previous: Mapping
 
 
 def without_old_labels(base: Config, wanted: Mapping[str, Any], previous: Mapping[str, Any]) -> Config:
-    """Return a config without labels that we set and that have another value since, of those asked for."""
+    """Return a config without earlier labels of pymachine whose requested value has changed."""
     ours = _label_keys(previous.get("labels")) & _label_keys(wanted.get("labels"))
     there = base.get("labels")
     if not ours or not isinstance(there, list):
@@ -194,7 +194,7 @@ def shown(value: Any) -> str:
 
 
 def label_conflicts(there: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    """Return a sentence for each label that would be given two values; dockerd refuses to start with such."""
+    """Return a sentence for each label that would get two values; dockerd does not start with such labels."""
     known = dict(label.partition("=")[::2] for label in there)
     pairs = (label.partition("=")[::2] for label in wanted)
     return [

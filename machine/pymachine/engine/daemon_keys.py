@@ -1,7 +1,7 @@
-"""The keys that dockerd knows in daemon.json, and what their values are. Pure.
+"""The keys of daemon.json that dockerd knows, and the types of their values. Pure.
 
-From moby's daemon/config/config.go, config_linux.go and daemon/pkg/registry, with keys that older engines had. A key
-that is not here may be one of a newer engine: dockerd itself validates the file on the host before it is used.
+From moby's daemon/config/config.go, config_linux.go and daemon/pkg/registry, with keys of older engines. An unknown
+key may be one of a newer engine: dockerd itself validates the file on the host before it is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pymachine.options.values import check_registry, check_url
 
 
 class ValueShape(Enum):
-    """What a value is."""
+    """The type of a value."""
 
     TEXT = "a text"
     TRUTH = "true or false"
@@ -69,7 +69,7 @@ _CHECKS: Mapping[str, Callable[[str], str]] = {
 def check_keys(config: Mapping[str, Any]) -> None:
     """Raise ``ValueFault`` for a key that is nearly a known one, and for a value that dockerd could not read.
 
-    None is a value that is not set, as dockerd has it.
+    None is a value that is not set.
     """
     for key, value in config.items():
         shape = KEYS.get(key)
@@ -90,7 +90,7 @@ def _check_items(key: str, texts: Sequence[str]) -> None:
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each value that is not what dockerd takes for its key; None is not set."""
+    """Return a sentence for each value of a wrong type; None is not set."""
     return [
         f"{key} is {_shown(value)}, dockerd expects {KEYS[key].value}"
         for key, value in config.items()

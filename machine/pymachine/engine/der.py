@@ -1,7 +1,7 @@
-"""Reading how long a certificate is valid, with the standard library alone.
+"""Reads the validity of a certificate with the standard library alone.
 
-``ssl`` tells it of a peer's certificate, not of one's own, and cryptography takes too long to load for ``ls``.
-The structure is RFC 5280 §4.1 in the encoding of X.690 §8.1.
+``ssl`` reports it for a peer's certificate only, and cryptography takes too long to load for ``ls``. The structure is
+RFC 5280 §4.1 in the encoding of X.690 §8.1.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _validity(der: bytes) -> tuple[datetime, datetime]:
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:
-    """Return tag and content of the first element, and what follows it."""
+    """Return tag and content of the first element, and the rest."""
     length, start = data[1], 2
     if length & 0x80:
         size = length & 0x7F

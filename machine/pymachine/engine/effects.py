@@ -1,4 +1,4 @@
-"""What a change does besides what it is made for: values that decide on drains, order and announcements. Pure."""
+"""The effects of a change on running workloads, which decide on drains, order and announcements. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pymachine.difference import Difference
 
 
 class Effect(StrEnum):
-    """What a change does to what runs, and to what is there. ``MAY`` is for what only the change itself finds out."""
+    """An effect of a change. ``MAY`` is for effects that only the change itself can determine."""
 
     RESTART_ENGINE = "restart-engine"
     MAY_RESTART_ENGINE = "may-restart-engine"
@@ -50,7 +50,7 @@ IN_WORDS: Mapping[Effect, str] = {
 
 
 class Aspect(StrEnum):
-    """What of a host a change is about. ``RESTART`` only follows from other changes."""
+    """The part of a host that a change concerns. ``RESTART`` only follows from other changes."""
 
     HOST = "host"
     ENGINE = "engine"
@@ -61,7 +61,7 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that will be different on the host, why, what that does to it, and which values change."""
+    """One change on the host: what, why, its effects, and the values that change."""
 
     what: str
     why: str
@@ -71,7 +71,7 @@ class Change:
 
     @property
     def reason(self) -> str:
-        """Why, and from what to what."""
+        """The reason, with old and new values."""
         told = "; ".join(found.in_words() for found in self.differences)
         return f"{self.why} ({told})" if told else self.why
 
@@ -90,12 +90,12 @@ def effects_of(changes: Iterable[Change]) -> tuple[Effect, ...]:
 
 
 def interrupt(effects: Iterable[Effect]) -> bool:
-    """Whether one of these effects takes the machine, or its engine, away for a while."""
+    """Whether one of these effects makes the machine or its engine unavailable for a while."""
     return not INTERRUPTIONS.isdisjoint(effects)
 
 
 def restarts_engine(effects: Iterable[Effect]) -> bool | None:
-    """Return whether the engine restarts, None where only the change itself finds out."""
+    """Return whether the engine restarts, None if only the change itself can determine it."""
     found = frozenset(effects)
     if found & {Effect.RESTART_ENGINE, Effect.SWITCH_OFF, Effect.REPLACE_HOST}:
         return True

@@ -1,4 +1,4 @@
-"""Reading a unit's command line: which ``ExecStart`` is in force, and which dockerd flags it carries."""
+"""Parses a unit's command line: the effective ``ExecStart`` and its dockerd flags."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SWITCHES = frozenset({
 
 
 def exec_start(unit_text: str, *, without: str = "") -> tuple[str, str]:
-    """Return the ``ExecStart`` in force, unexpanded, and the file it stands in.
+    """Return the effective ``ExecStart``, unexpanded, and its file.
 
-    ``unit_text`` is the output of ``systemctl cat``; the part of file ``without`` is left out. An empty
-    assignment resets, a later one wins, lines that end in a backslash go on, comments between them do not count.
+    ``unit_text`` is the output of ``systemctl cat``; the part of file ``without`` is left out. An empty assignment
+    resets, a later one wins, lines that end in a backslash continue, and comments between them do not count.
     """
     command, origin, current, held = "", "", "", ""
     for line in unit_text.splitlines():

@@ -1,4 +1,4 @@
-"""The facts of a host by name, before they are made into values."""
+"""The facts of a host by name, as unparsed texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymachine.strict_json import parse_json
 
 
 class FactTexts:
-    """The facts by name, as text or as bytes; a fact that is not there is empty."""
+    """The facts by name, as text or as bytes; a missing fact is empty."""
 
     def __init__(self, found: Mapping[str, bytes]) -> None:
         self._found = found
@@ -25,15 +25,18 @@ class FactTexts:
         return self(name).splitlines()
 
     def raw(self, name: str) -> bytes | None:
-        """Return a fact as bytes, None for one that is not there."""
+        """Return a fact as bytes, None for a missing one."""
         return self._found.get(name)
 
     def number(self, name: str) -> int:
-        """Return a whole number, 0 for a fact that is not there. Raises ``EngineError``."""
+        """Return an integer, 0 for a missing fact. Raises ``EngineError``."""
         return number_of(self(name) or "0", name)
 
     def json(self, name: str) -> Any:
-        """Return a JSON value, None for a fact that is not there or not JSON: the engine did not answer in time."""
+        """Return a JSON value.
+
+        None for a missing fact or one that is not JSON, because the engine did not answer in time.
+        """
         try:
             return parse_json(self._found.get(name, b""))
         except ValueError:
@@ -41,7 +44,7 @@ class FactTexts:
 
 
 def number_of(text: str, name: str, *, base: int = 10, limit: int = 1 << 63) -> int:
-    """Return a whole number below ``limit``. Raises ``EngineError``."""
+    """Return an integer below ``limit``. Raises ``EngineError``."""
     try:
         value = int(text, base) if len(text) < 20 and text.isascii() and text.isalnum() else -1
     except ValueError:
@@ -55,5 +58,5 @@ def wrong(name: str, found: object) -> EngineError:
     """Return the error for a fact of a wrong shape."""
     return EngineError(
         f"the host answered {name!r} with {shortened(found)}, which is not the output of its tools",
-        hint="is a program of that name on the host replaced by another one? --debug shows the command",
+        hint="check whether that program was replaced on the host; --debug shows the command",
     )

@@ -1,7 +1,7 @@
-"""One command that looks at a host, and the reading of what it prints.
+"""The survey of a host: one command, and the parsing of its output.
 
-The command is a constant POSIX sh text: it needs no Python on the host, works under dash and busybox, and
-changes nothing. Each fact is one line, ``name base64``, so that no content can be taken for another fact.
+The command is a constant POSIX sh text: it needs no Python on the host, works under dash and busybox, and changes
+nothing. Each fact is one line, ``name base64``, so that no content can be mistaken for another fact.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ CLOCK_DIGITS = 22  # seconds and nanoseconds until the year 5138
 
 
 def facts_command(spec: EngineSpec | None = None) -> Command:
-    """Return the command to run as root. Docker's repository is probed only if ``spec`` leaves the source open.
+    """Return the command to run as root.
 
-    Behind a proxy nothing is probed: the proxy's address may hold a password, which has no place in ``ps``.
-    The command takes well under two seconds, unless another set-up still runs on the host: it waits for that
-    to end (a line ``@pymachine note …`` says so), so give it ``FACTS_DEADLINE``.
+    Docker's repository is probed only if ``spec`` leaves the source open. Behind a proxy nothing is probed, because
+    the proxy's address may contain a password, which must not show in ``ps``. The command takes well under two
+    seconds, unless another set-up still runs on the host: it waits for that to end (a line ``@pymachine note …`` says
+    so), so use ``FACTS_DEADLINE``.
     """
     spec = spec or EngineSpec()
     proxied = spec.http_proxy or spec.https_proxy
@@ -51,12 +52,12 @@ def facts_command(spec: EngineSpec | None = None) -> Command:
 
 
 def parse_facts(output: str) -> HostFacts:
-    """Read what the facts command printed. Raises ``EngineError`` if it is cut short or is something else."""
+    """Parse the output of the facts command. Raises ``EngineError`` if it is truncated or something else."""
     found = _decoded(output)
     if "complete" not in found or "os_release" not in found:
         raise EngineError(
             "the host did not answer with its facts: " + (output.strip().splitlines() or ["no output"])[-1][:200],
-            hint="is the login shell or a profile script printing or ending early?",
+            hint="check whether the login shell or a profile script prints text or exits early",
         )
     return _host(FactTexts(found))
 
@@ -144,7 +145,7 @@ def _obstacles(lines: list[str]) -> dict[str, Obstacle]:
 
 
 def _bridges(text: FactTexts) -> frozenset[str] | None:
-    """Return the names of the engine's bridges, None where it did not tell."""
+    """Return the names of the engine's bridges, None if unknown."""
     try:
         return bridge_names(text.json("networks"))
     except (TypeError, ValueError) as error:
@@ -158,7 +159,7 @@ def _routes(lines: list[str]) -> frozenset[str]:
 
 
 def _os(text: FactTexts) -> OsRelease:
-    """Return what the host is, as its shell reads os-release, else as we do."""
+    """Return the operating system, as the host's shell parses os-release, else as pymachine does."""
     fields = dict(line.partition("=")[::2] for line in text.lines("os_fields"))
     release = os_release_of(fields) if fields.get("ID") else parse_os_release(text("os_release"))
     return with_manager(release, text.lines("tools"))
@@ -171,7 +172,7 @@ def _neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
 
 
 def _units(text: FactTexts) -> dict[str, str] | None:
-    """Return the load states of units, None where systemd was asked and did not answer."""
+    """Return the load states of units, None if systemd did not answer."""
     rows = [line.split() for line in text.lines("unit_states")]
     found = {row[0]: row[1] for row in rows if len(row) > 1}
     silent = text("init") == "systemd" and text.raw("unit_states") is not None and not found

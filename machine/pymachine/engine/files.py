@@ -1,4 +1,4 @@
-"""Which files of a host a set-up or a removal will write, as far as that is known before. Pure."""
+"""The files of a host that a set-up or a removal will write, as far as they are known in advance. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from pymachine.engine.sources import EngineSource
 def files_of_setup(
     config: ConfigPlan, facts: HostFacts, source: EngineSource, *, hostname: str | None, environment: bool
 ) -> list[str]:
-    """Return the paths. What has its content already is not written; ``environment``: the daemon is given some."""
+    """Return the paths.
+
+    Files that have their content already are left out; ``environment``: the daemon gets variables.
+    """
     return [
         MANIFEST,
         *CERTIFICATES,
@@ -34,7 +37,7 @@ def files_of_setup(
 
 
 def daemon_json(path: str, facts: HostFacts, texts: Iterable[bytes | None]) -> list[str]:
-    """Return the path of daemon.json if one of these texts, None for none, is another than that on the host."""
+    """Return the path of daemon.json if one of these texts (None for no file) differs from the host's."""
     return [path] if any(text not in (None, facts.daemon_json) for text in texts) else []
 
 

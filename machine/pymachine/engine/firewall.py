@@ -1,4 +1,4 @@
-"""The engine's port in the host's firewall: where it is opened, and what of that is ours to close again. Pure."""
+"""The engine's port in the host's firewall: where to open it, and what to close again. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymachine.errors import CheckFailed
 
 @dataclass(frozen=True, slots=True)
 class FirewallPlan:
-    """What the set-up does to firewalld. ``opens`` and ``closes`` are done now; ``ours`` is on record afterwards."""
+    """Changes of firewalld by the set-up. ``opens`` and ``closes`` are done now; ``ours`` is recorded afterwards."""
 
     opens: FirewalldPort | None = None
     closes: FirewalldPort | None = None
@@ -20,10 +20,10 @@ class FirewallPlan:
 
 
 def plan_firewall(firewall: Firewall, port: int, previous: Manifest | None) -> FirewallPlan:
-    """Plan the opening of a port in the zone of the interface that carries the machine's address.
+    """Plan the opening of a port in the zone of the interface that has the machine's address.
 
-    An opening that somebody else made is not ours. Raises ``CheckFailed`` where firewalld could not be asked: a port
-    opened in a zone that was guessed may be open to a network that it was to be kept from.
+    An opening that already exists does not count as pymachine's. Raises ``CheckFailed`` if firewalld could not be
+    asked: a port that is opened in a guessed zone may be open to the wrong network.
     """
     before = previous.opening if previous else None
     if firewall.firewalld is Asked.ABSENT:
@@ -42,7 +42,7 @@ def plan_firewall(firewall: Firewall, port: int, previous: Manifest | None) -> F
 
 
 def told_of_ufw(firewall: Firewall, port: int) -> Sequence[str]:
-    """Say what the owner of a host with ufw has to do: its rules are theirs."""
+    """Return what the owner of a host with ufw has to do; pymachine does not change its rules."""
     way = f"allow clients with `ufw allow {port}/tcp`"
     if firewall.ufw is Asked.UNANSWERED:
         return [f"ufw could not be asked whether it is on: if it is, {way}"]

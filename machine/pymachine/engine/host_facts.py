@@ -1,4 +1,4 @@
-"""What is known of a host and of the engine on it: values only, found by ``engine.facts``."""
+"""Facts about a host and its engine, found by ``engine.facts``: values only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATA_ROOT = "/var/lib/docker"
 
 
 class Asked(StrEnum):
-    """How it went to ask somebody on the host: what is not there cannot answer, and no answer is not the same."""
+    """The result of a request on the host: it distinguishes an absent service from one that did not answer."""
 
     ANSWERED = "answered"
     ABSENT = "absent"
@@ -25,7 +25,7 @@ class Asked(StrEnum):
 
 
 class NeighbourKind(StrEnum):
-    """What else than the engine of the service manager runs containers, by the word that the survey has for it."""
+    """Other engines that run containers, by the survey's word for them."""
 
     SNAP = "snap"
     ROOTLESS = "rootless"
@@ -37,7 +37,7 @@ class NeighbourKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """One such; ``what`` tells which."""
+    """Another engine; ``what`` identifies it."""
 
     kind: NeighbourKind
     what: str = ""
@@ -52,7 +52,7 @@ class SocketUnit:
 
     @property
     def is_tcp(self) -> bool:
-        """Whether it is a TCP port: the engine asks for certificates there as soon as it does anywhere."""
+        """Whether it is a TCP port, on which the engine requires certificates as soon as it does on any."""
         return bool(re.fullmatch(r"(\[[^\]]*\]|[0-9.]+|\*):[0-9]+", self.address))
 
     @property
@@ -63,11 +63,11 @@ class SocketUnit:
 
 @dataclass(frozen=True, slots=True)
 class Firewall:
-    """How the host's firewalls stand to the engine's port.
+    """The state of the host's firewalls with respect to the engine's port.
 
-    ``firewalld`` and ``ufw`` have answered where they are on, and are absent where they are off. ``zone`` is that of
-    ``interface``, by which the host was reached, and is empty where it could not be asked; ``is_open`` says that the
-    port is open there, ``ufw_allows`` that ufw lets somebody in.
+    ``firewalld`` and ``ufw`` have answered if they are on, and are absent if they are off. ``zone`` is that of
+    ``interface``, through which the host was reached, and is empty if it could not be asked; ``is_open`` says that
+    the port is open there, ``ufw_allows`` that ufw allows somebody in.
     """
 
     firewalld: Asked = Asked.ABSENT
@@ -80,16 +80,15 @@ class Firewall:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """The engine that is on the host already.
+    """The engine that is already on the host.
 
-    ``package`` and ``package_version`` are the owner of ``dockerd``, empty where no package owns it;
-    ``offered`` are the versions of it that the host's package lists know, newest first (apt only).
-    ``unit_text`` is what ``systemctl cat`` prints, drop-ins included; ``environment`` the text of its
-    EnvironmentFiles. ``cmdline`` is the running daemon's argv, empty when it does not run. ``asked`` tells whether
-    it runs and answered: only then ``info``, its own /info document, and ``containers`` are known. ``sockets`` are
-    the unix sockets that it listens on, ``socket`` the one at which it answered; ``socket_units`` what systemd opens
-    for it, ``requires`` the units without which it does not start. ``tasks`` are those of the
-    containers that a Swarm runs, with the names of their services.
+    ``package`` and ``package_version`` are the owner of ``dockerd``, empty if no package owns it; ``offered`` are the
+    versions of it in the host's package lists, newest first (apt only). ``unit_text`` is the output of ``systemctl
+    cat``, drop-ins included; ``environment`` is the text of its EnvironmentFiles. ``cmdline`` is the running daemon's
+    argv, empty if it does not run. ``asked`` says whether it runs and answered: only then ``info``, its /info
+    document, and ``containers`` are known. ``sockets`` are the unix sockets on which it listens, ``socket`` the one
+    at which it answered; ``socket_units`` are those that systemd opens for it, ``requires`` the units without which
+    it does not start. ``tasks`` are the containers of a Swarm, with the names of their services.
     """
 
     dockerd: str = ""
@@ -115,50 +114,49 @@ class EngineFacts:
 
     @property
     def live_restore(self) -> bool:
-        """Containers stay up while the engine is restarted."""
+        """Whether containers keep running while the engine restarts."""
         return bool(self.info.get("LiveRestoreEnabled", False))
 
     @property
     def swarm(self) -> bool:
-        """The engine is a member of a Swarm, or is locked out of one."""
+        """Whether the engine is a Swarm member, or locked out of one."""
         state = (self.info.get("Swarm") or {}).get("LocalNodeState", "inactive")
         return state not in ("inactive", "")
 
     @property
     def storage_driver(self) -> str:
-        """The storage driver in use, empty when the engine does not run."""
+        """The storage driver in use, empty if the engine does not run."""
         return str(self.info.get("Driver", ""))
 
     @property
     def data_root(self) -> str:
-        """Where images and containers are, as the running engine says, else as its command line does."""
+        """The folder of images and containers, from the running engine, else from its command line."""
         return str(self.info.get("DockerRootDir") or self.flags.get("data-root", [DATA_ROOT])[-1])
 
     @property
     def has_data(self) -> bool:
-        """Images or containers exist that another storage driver would hide."""
+        """Whether images or containers exist that another storage driver would hide."""
         return bool(self.info.get("Images", 0) or self.info.get("Containers", 0))
 
     @property
     def flags(self) -> dict[str, list[str]]:
-        """The daemon's flags by name: as running, else as its unit would start it."""
+        """The daemon's flags by name: of the running process, else of its unit."""
         return flags_of(self.cmdline, self.unit_text, self.environment)
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """One look at a host. Sizes in bytes, ``clock`` in epoch seconds as the host has it.
+    """The result of one survey of a host. Sizes are in bytes, ``clock`` is the host's time in epoch seconds.
 
-    ``free`` maps folders to the free space of their file system. ``listeners`` names the process on a TCP
-    port where that could be seen. ``repository`` are the parts of Docker's package repository that answered,
-    None where nobody asked. ``units`` are the load states of the units of an engine, None where systemd did not tell.
-    ``docker_sources`` are addresses of Docker's packages that the host's package manager has in use by somebody
-    else's configuration; ``sources_fault`` is what it said if it could not read that.
-    ``half_configured`` are packages whose installation was cut off, ``docker_group`` says whether that group exists
-    (None where that could not be asked), ``obstacles`` what keeps files from being replaced, by their path.
-    ``daemon_json`` is that file's content, None where there is none, engine or not.
-    ``installed`` are packages an earlier set-up of ours brought, ``extras`` those that were to follow it and were
-    cut off.
+    ``free`` maps folders to the free space of their file system. ``listeners`` names the process on a TCP port if it
+    is visible. ``repository`` are the parts of Docker's package repository that answered, None if they were not
+    probed. ``units`` are the load states of the units of an engine, None if systemd did not answer.
+    ``docker_sources`` are addresses of Docker's packages that the host's package manager uses through somebody else's
+    configuration; ``sources_fault`` is its error if it could not read its sources. ``half_configured`` are packages
+    whose installation was interrupted, ``docker_group`` says whether that group exists (None if unknown),
+    ``obstacles`` are reasons why files cannot be replaced, by path. ``daemon_json`` is that file's content, None if
+    there is none, with or without an engine. ``installed`` are packages of an earlier set-up, ``extras`` those that
+    were to follow and were interrupted.
     """
 
     os: OsRelease
@@ -208,13 +206,13 @@ class HostFacts:
         user: str = "root",
         engine: EngineFacts | None = None,
     ) -> HostFacts:
-        """Return what a fresh image of that os-release text will be like, for planning before it has booted."""
+        """Return the assumed facts of a fresh image with that os-release text, for planning before its boot."""
         release = parse_os_release(os_release)
         init = "openrc" if "alpine" in release.lineage else "systemd"
         return cls(os=release, arch=arch, init=init, hostname=hostname, user=user, engine=engine)
 
     def room(self, folder: str) -> int | None:
-        """Return the free bytes where ``folder`` is or would be, or None if unknown."""
+        """Return the free bytes at ``folder``, whether it exists or not, or None if unknown."""
         while folder not in self.free and folder not in ("", "/"):
             folder = folder.rpartition("/")[0]
         return self.free.get(folder or "/")

@@ -1,7 +1,7 @@
-"""The network interfaces of a host as ``ip`` shows them: which addresses are its own, which networks its engine's.
+"""The network interfaces of a host as ``ip`` shows them: the host's own addresses, and the engine's networks.
 
-Whose a bridge is, its name does not tell: the engine names its own, and a bridge with a port that leads out, or with
-the default route, is the host's.
+The name of a bridge does not tell its owner. The engine names its own bridges; a bridge with a port that leads out,
+or with the default route, belongs to the host.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _BRIDGE_NAME = "com.docker.network.bridge.name"
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """What kind of interface it is (``bridge``, ``veth``, ``bond``, …), as ``ip -d`` calls it."""
+    """The kind of an interface (``bridge``, ``veth``, ``bond``, …), as ``ip -d`` calls it."""
 
     info_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkAddress:
-    """One address of an interface. The flags are those of addresses that do not last."""
+    """One address of an interface. The flags are those of temporary addresses."""
 
     family: str = ""
     local: str = ""
@@ -47,13 +47,13 @@ class LinkAddress:
 
     @property
     def lasting(self) -> bool:
-        """Whether others may be told of it."""
+        """Whether the address can be advertised."""
         return not (self.temporary or self.deprecated or self.tentative)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One interface, by the names of ``ip -json``; ``linkinfo`` is None for hardware, and where that is unknown."""
+    """One interface, with the names of ``ip -json``; ``linkinfo`` is None for hardware, and if unknown."""
 
     ifname: str
     addr_info: tuple[LinkAddress, ...] = ()
@@ -62,7 +62,7 @@ class Link:
 
     @property
     def kind(self) -> str:
-        """The kind, empty for hardware and where ``ip`` cannot tell."""
+        """The kind, empty for hardware and if ``ip`` cannot tell."""
         return self.linkinfo.info_kind if self.linkinfo else ""
 
     @property
@@ -73,7 +73,7 @@ class Link:
 
 
 def links_of(document: Any, lines: Sequence[str]) -> tuple[Link, ...]:
-    """Return the interfaces by the JSON of ``ip -json -d addr show``, or by the lines of ``ip -o addr`` without it.
+    """Return the interfaces from the JSON of ``ip -json -d addr show``, or from the lines of ``ip -o addr``.
 
     Raises ``TypeError`` or ``ValueError`` for a wrong shape.
     """
@@ -109,7 +109,7 @@ class _Network:
 
 
 def bridge_names(networks: Any) -> frozenset[str] | None:
-    """Return the bridges of an engine by its own list of networks, None where it gave none.
+    """Return the bridges of an engine from its list of networks, None if it gave none.
 
     Raises ``TypeError`` or ``ValueError`` for a wrong shape.
     """
@@ -124,8 +124,9 @@ def bridge_names(networks: Any) -> frozenset[str] | None:
 
 
 def own_addresses(links: Sequence[Link], bridges: Collection[str] | None, routes: Collection[str]) -> tuple[str, ...]:
-    """Return the host's own lasting addresses. ``bridges`` are the engine's, None where it could not be asked;
-    ``routes`` are the interfaces of default routes.
+    """Return the host's own lasting addresses.
+
+    ``bridges`` are the engine's, None if it could not be asked; ``routes`` are the interfaces of default routes.
     """
     found = [
         address.local

@@ -1,9 +1,9 @@
-"""Keeping containers up while their engine restarts. Pure.
+"""Keeps containers running while their engine restarts. Pure.
 
-``live-restore`` can be switched on by a reload, takes effect at the next stop of the daemon, and must still be on
-when the daemon starts again, or it ends the containers it finds. A reload with a file that lacks the key changes
-nothing: the running daemon can have it on although the next start will not. So what counts is the file and the
-flags that the daemon starts with, never what the running one says. It cannot be had in a Swarm.
+``live-restore`` can be enabled by a reload, takes effect at the next stop of the daemon, and must still be enabled
+when the daemon starts again, or the daemon ends the containers that it finds. A reload with a file without the key
+changes nothing: the running daemon can have it enabled although the next start will not. So the file and the flags of
+the next start count, never the state of the running daemon. A Swarm member cannot use it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ON = {"live-restore": True}
 
 
 class LiveRestore(Enum):
-    """What the set-up does about it."""
+    """What the set-up does about live-restore."""
 
     LEAVE = "leave"  # nothing runs, or it is on by the engine's own configuration
     DENIED = "denied"  # its configuration says no, or it cannot be had: containers stop
@@ -28,9 +28,9 @@ class LiveRestore(Enum):
 
 
 def decide(engine: EngineFacts | None, start: Mapping[str, Any], *, ours_already: bool, fresh: bool) -> LiveRestore:
-    """Decide from the engine as found and the daemon.json that it would start with if nothing was done about it.
+    """Decide from the engine as found and the daemon.json that it would otherwise start with.
 
-    ``ours_already``: an earlier set-up added the key; ``fresh``: the engine itself came from us.
+    ``ours_already``: an earlier set-up added the key; ``fresh``: pymachine installed the engine.
     """
     if engine is None:
         return LiveRestore.LEAVE
@@ -46,15 +46,15 @@ def decide(engine: EngineFacts | None, start: Mapping[str, Any], *, ours_already
 
 
 def is_refused(engine: EngineFacts, start: Mapping[str, Any]) -> bool:
-    """Whether the configuration, the host's own or the one asked for, says no."""
+    """Whether the configuration, the host's own or the requested one, disables it."""
     return start.get("live-restore") is False or engine.flags.get("live-restore", ["true"])[-1] == "false"
 
 
 def switched_on(engine: EngineFacts | None, existing: Mapping[str, Any], choice: LiveRestore) -> bytes | None:
-    """Return the present daemon.json with live-restore on, to reload before the stop; None if it is not needed.
+    """Return the present daemon.json with live-restore enabled, to reload before the stop; None if not needed.
 
-    A file that has the key already and an engine that has read it need none. One without the other does: what is
-    put back after a failure must start the engine with the key too.
+    It is not needed if both the file and the running engine have it. Otherwise it is, because what is restored after
+    a failure must start the engine with the key too.
     """
     if engine is None or choice not in (LiveRestore.KEEP, LiveRestore.BORROW):
         return None
@@ -69,7 +69,7 @@ def stops_containers(engine: EngineFacts | None, choice: LiveRestore) -> bool:
 
 
 def fate_of_containers(engine: EngineFacts | None, choice: LiveRestore) -> tuple[str, ...]:
-    """Say in a sentence what a restart of the engine does to the containers that run now."""
+    """Return a sentence on what a restart of the engine does to the running containers."""
     if engine is None or not engine.containers:
         return ()
     names = ", ".join(engine.containers[:6]) + (" …" if len(engine.containers) > 6 else "")

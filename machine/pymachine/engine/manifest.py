@@ -1,6 +1,6 @@
-"""What a set-up leaves behind on the host about itself: /var/lib/pymachine/manifest.json, without secrets.
+"""The record of a set-up on the host itself: /var/lib/pymachine/manifest.json, without secrets.
 
-With it the removal works from any store, and a host that belongs to one machine is not taken by another.
+With it any store can remove the set-up, and a host that belongs to one machine is not taken by another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MANIFEST_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class FirewalldPort:
-    """A TCP port that is open in a zone of firewalld; ``zone`` is None for the one that was the default zone then."""
+    """A TCP port that is open in a zone of firewalld; ``zone`` is None for the zone that was the default then."""
 
     port: int
     zone: str | None = None
@@ -26,17 +26,16 @@ class FirewalldPort:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Whose host this is and what was added to it.
+    """The machine that owns this host, and what was added to the host.
 
-    ``fresh``: the engine is there because of us. ``added`` are the keys, list items and members put into
-    daemon.json (see ``daemon_config``); ``config_created`` says that the file itself is ours, else
-    ``config_before`` is its text before us. ``hosts_before`` is the line of /etc/hosts that ours replaced,
-    ``hostname_text`` the content of /etc/hostname before us; ``hostname_created`` says that there was no such file.
-    ``group_users`` were put into group docker (``group_user`` is the one of manifests of before), ``firewall_port``
-    opened in ``firewall_zone`` of firewalld, ``held`` are the packages kept at their version, ``repository`` says
-    that Docker's package source was added. ``environment`` is a digest of the daemon's environment,
-    ``environment_file`` where it is, ``server`` the fingerprint of its certificate; None in manifests of before these
-    were noted.
+    ``fresh``: pymachine installed the engine. ``added`` are the keys, list items and members added to daemon.json
+    (see ``daemon_config``); ``config_created`` says that pymachine made the file, else ``config_before`` is its
+    former text. ``hosts_before`` is the replaced line of /etc/hosts, ``hostname_text`` the former content of
+    /etc/hostname; ``hostname_created`` says that there was no such file. ``group_users`` were added to group docker
+    (``group_user`` is the one of older manifests), ``firewall_port`` was opened in ``firewall_zone`` of firewalld,
+    ``held`` are the packages kept at their version, ``repository`` says that Docker's package source was added.
+    ``environment`` is a digest of the daemon's environment, ``environment_file`` its file, ``server`` the fingerprint
+    of its certificate; None in older manifests.
     """
 
     name: str
@@ -66,12 +65,12 @@ class Manifest:
 
     @property
     def opening(self) -> FirewalldPort | None:
-        """What was opened in firewalld."""
+        """The port that was opened in firewalld."""
         return None if self.firewall_port is None else FirewalldPort(self.firewall_port, self.firewall_zone)
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Everybody whom a set-up of this machine put into group docker."""
+        """The accounts that a set-up of this machine added to group docker."""
         return tuple(dict.fromkeys((*self.group_users, *([self.group_user] if self.group_user else []))))
 
     def text(self) -> str:
@@ -80,7 +79,7 @@ class Manifest:
 
 
 def manifest_of(facts: HostFacts) -> Manifest | None:
-    """Return the manifest found on the host, or None; one that cannot be read counts as none."""
+    """Return the manifest found on the host, or None; an unreadable one counts as none."""
     if facts.manifest is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What else runs containers on a host beside the engine of its service manager, and when that is in the way. Pure."""
+"""Other engines that run containers on a host, and when they prevent a set-up. Pure."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def _of_containers(neighbour: Neighbour, *, absent: bool, idle: bool) -> _Refusa
     if not absent or address != CONTAINERD:
         return None
     return _Refusal(
-        f"containerd on the host runs {count} container(s) of others (namespace {namespace}); Docker's packages would"
-        " replace or restart it",
+        f"containerd on the host runs {count} container(s) of other programs (namespace {namespace}); Docker's "
+        "packages would replace or restart it",
         "use another host, or install an engine yourself beside it and use --engine-install none",
     )
 
 
 def check_units(facts: HostFacts) -> None:
-    """Refuse a host whose systemd could not be asked, or would not start the engine. Raises ``CheckFailed``."""
+    """Refuse a host whose systemd does not answer, or would not start the engine. Raises ``CheckFailed``."""
     if facts.units is None:
         raise CheckFailed(
             "systemd on the host could not be asked about its units",
@@ -113,7 +113,7 @@ def _way(unit: str, state: str) -> str:
 
 
 def _is_needed(unit: str, facts: HostFacts) -> bool:
-    """Whether the engine cannot start without the unit; one that is not there yet comes with all of them."""
+    """Whether the engine cannot start without the unit; an engine that is not installed yet brings all of them."""
     engine = facts.engine
     if engine is None or unit == engine.unit or unit not in ENGINE_UNITS:
         return True
@@ -125,20 +125,20 @@ def _is_needed(unit: str, facts: HostFacts) -> bool:
 
 
 def check_asked(facts: HostFacts) -> None:
-    """Refuse a host whose engine runs and could not be asked what runs in it. Raises ``CheckFailed``."""
+    """Refuse a host whose engine runs but does not say which containers it has. Raises ``CheckFailed``."""
     engine = facts.engine
     if engine is None or engine.asked is not Asked.UNANSWERED:
         return
     where = ", ".join(engine.sockets) or "no socket that was found"
     raise CheckFailed(
-        f"the engine on the host runs and could not be asked which containers it has (it listens at {where})",
+        f"the engine on the host runs but does not answer, so its containers are unknown (it listens at {where})",
         hint="`docker ps` must answer on the host, by a unix socket, with curl or the docker client installed there;"
         " `systemctl restart docker` restarts a hung engine",
     )
 
 
 def beside(neighbours: Iterable[Neighbour]) -> tuple[str, ...]:
-    """Say which other engines run beside the host's own and are left alone."""
+    """Return notes on other engines that are left alone."""
     kinds = {NeighbourKind.LOOSE: "another dockerd", NeighbourKind.ROOTLESS: "a rootless Docker engine"}
     return tuple(
         f"{kinds[one.kind]} also runs there and is not changed: {one.what}" for one in neighbours if one.kind in kinds

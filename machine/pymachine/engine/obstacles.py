@@ -1,8 +1,8 @@
-"""Files that a set-up writes, and what keeps them from being replaced as they are. Pure.
+"""Files that a set-up writes, and reasons why they cannot be replaced. Pure.
 
-A file is replaced by a new one that takes its place in one move, where links lead to it, with the owner, group, mode,
-ACL, label and flags of the old one. Where that cannot be, the host is refused before anything is touched: the survey
-looks (``engine/_obstacle.sh.j2``), and tries nothing out.
+A file is replaced in one step, at the target of links, and the new file keeps owner, group, mode, ACL, label and
+flags. If that is not possible, the host is refused before anything is touched. The survey only looks
+(``engine/_obstacle.sh.j2``) and tries nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TARGETS = (MANIFEST, *CERTIFICATES, ETC_HOSTS, ETC_HOSTNAME)
 
 
 class Reason(StrEnum):
-    """Why a file cannot be replaced, in the words of the survey."""
+    """Why a file cannot be replaced, as the survey names it."""
 
     DANGLING = "dangling"
     NO_FILE = "no-file"
@@ -57,19 +57,19 @@ _IN_WORDS: Mapping[Reason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What keeps a file from being replaced; ``where`` is what is in the way, the file itself or another."""
+    """A reason why a file cannot be replaced; ``where`` is the file itself or the one that is in the way."""
 
     reason: Reason
     where: str
 
 
 def drop_in_of(unit: str) -> str:
-    """Return the path of our drop-in for a unit of systemd; of Docker's where none is known yet."""
+    """Return the path of pymachine's drop-in for a systemd unit, Docker's if no unit is known yet."""
     return f"/etc/systemd/system/{unit or 'docker.service'}.d/zz-pymachine.conf"
 
 
 def check_replaceable(obstacles: Mapping[str, Obstacle], paths: Iterable[str]) -> None:
-    """Refuse a host on which one of these files cannot be replaced. Raises ``CheckFailed`` naming all of them."""
+    """Refuse a host on which one of these files cannot be replaced. Raises ``CheckFailed`` with all of them."""
     found = [_sentence(path, obstacles[path]) for path in dict.fromkeys(paths) if path in obstacles]
     if not found:
         return

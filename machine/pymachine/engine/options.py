@@ -1,4 +1,4 @@
-"""The user's engine options as daemon.json keys: docker-machine's flags, spelled out for a file. Pure."""
+"""The user's engine options as keys of daemon.json; the flags are docker-machine's. Pure."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ OURS = frozenset({"hosts", "tls", "config-file", *TLS_KEYS})
 
 
 def key_of_flag(flag: str) -> str:
-    """Return the daemon.json key that says the same as a flag of dockerd."""
+    """Return the daemon.json key that corresponds to a flag of dockerd."""
     return LIST_KEYS.get(flag) or _OBJECT_KEYS.get(flag) or flag
 
 
 def wanted_config(spec: EngineSpec, driver: str) -> Config:
-    """Return everything the user asks for as one daemon.json, without the keys that make the engine listen.
+    """Return all requested options as one daemon.json, without the keys that make the engine listen.
 
     Raises ``ValueFault``, with the field and the place in its list, for an option that cannot be read, a key or value
     that dockerd would not take, one that is pymachine's own to set, or two that contradict each other.
@@ -106,7 +106,7 @@ def _checked(config: Config) -> Config:
 
 
 def _labelled(wanted: Config, driver: str) -> Config:
-    """Add the label that says which driver made the host, as docker-machine did, unless the user set it."""
+    """Add the label with the driver's name, as docker-machine did, unless the user set it."""
     labels = list(wanted.get("labels", []))
     if not any(str(label).startswith("provider=") for label in labels):
         labels.append(f"provider={driver}")
@@ -176,7 +176,7 @@ def _address_pool(opt: str, value: str) -> Config:
 
 
 def _strings_in_log_opts(config: Config) -> Config:
-    """dockerd takes only strings in log-opts, while people write ``"max-file": 3``."""
+    """Convert values of log-opts to strings: dockerd accepts only strings, but people write ``"max-file": 3``."""
     opts = config.get("log-opts")
     if not isinstance(opts, dict):
         return config

@@ -1,4 +1,4 @@
-"""Which distribution a host runs, which package family that makes, and where Docker's packages for it are."""
+"""The distribution of a host, its package family, and the location of Docker's packages for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymachine.errors import CheckFailed
 
 
 class Family(StrEnum):
-    """A way of installing packages; each has its own blocks in the set-up script."""
+    """A package family; each has its own blocks in the set-up script."""
 
     APT = "apt"
     DNF = "dnf"
@@ -22,10 +22,9 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OsRelease:
-    """The fields of os-release(5) that matter here. ``like`` are the words of ID_LIKE, nearest first.
+    """The relevant fields of os-release(5). ``like`` are the words of ID_LIKE, nearest first.
 
-    ``manager`` is the family of the one package manager that was found on the host, for a distribution that is not
-    known by any of its names.
+    ``manager`` is the family of the only package manager on the host, for a distribution whose names are unknown.
     """
 
     id: str
@@ -39,13 +38,13 @@ class OsRelease:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The distribution and those it descends from."""
+        """The distribution and those from which it derives."""
         return (self.id, *self.like)
 
 
 @dataclass(frozen=True, slots=True)
 class DockerRepo:
-    """The part of Docker's package repository that fits: ``<base>/linux/<distro>``, with a suite for apt."""
+    """The matching part of Docker's package repository: ``<base>/linux/<distro>``, with a suite for apt."""
 
     distro: str
     suite: str = ""
@@ -88,12 +87,12 @@ _DEBIAN_RELEASES = {"11": "bullseye", "12": "bookworm", "13": "trixie", "14": "f
 
 
 def parse_os_release(text: str) -> OsRelease:
-    """Read os-release(5): shell-like assignments, quoted or not. Lines that are not assignments are skipped."""
+    """Parse os-release(5): shell-like assignments, quoted or not. Other lines are skipped."""
     return os_release_of(dict(_assignments(text)))
 
 
 def os_release_of(fields: Mapping[str, str]) -> OsRelease:
-    """Return what fields that are read already say; an empty one counts as none."""
+    """Return the release from fields that are already parsed; an empty one counts as none."""
     fields = {key: value for key, value in fields.items() if value}
     return OsRelease(
         id=fields.get("ID", "linux").lower(),
@@ -107,7 +106,7 @@ def os_release_of(fields: Mapping[str, str]) -> OsRelease:
 
 
 def with_manager(release: OsRelease, tools: Iterable[str]) -> OsRelease:
-    """Return the release with the family of the package manager among these tools, where all there are is of one."""
+    """Return the release with the family of the package manager among these tools, if all are of one family."""
     found = {_MANAGERS[tool] for tool in tools if tool in _MANAGERS}
     return replace(release, manager=found.pop()) if len(found) == 1 else release
 
@@ -130,9 +129,9 @@ def _unquoted(value: str) -> str:
 
 
 def family_of(release: OsRelease) -> Family:
-    """Return the package family by ID, else by ID_LIKE, else by the package manager that is there.
+    """Return the package family by ID, else by ID_LIKE, else by the installed package manager.
 
-    Raises ``CheckFailed`` naming the first two for any other.
+    Raises ``CheckFailed`` with ID and ID_LIKE for any other.
     """
     if (family := _family(release)) is not None:
         return family
@@ -157,14 +156,14 @@ def _named(release: OsRelease) -> bool:
 
 
 def _counts_as_rhel(release: OsRelease) -> bool:
-    """Whether the packages for a release of RHEL may fit a distribution that does not say what it descends from."""
+    """Whether packages for a release of RHEL may fit a distribution that does not name its origin."""
     return release.version_id.partition(".")[0] in ("8", "9", "10")
 
 
 def docker_repo(release: OsRelease, debian_version: str = "") -> DockerRepo | None:
-    """Return the part of Docker's repository for this distribution, or None where Docker has none.
+    """Return the part of Docker's repository for this distribution, or None if Docker has none.
 
-    A derivative takes its upstream's: Mint, Pop!_OS and the like name it in UBUNTU_CODENAME or DEBIAN_CODENAME,
+    A derivative uses its upstream's: Mint, Pop!_OS and similar ones name it in UBUNTU_CODENAME or DEBIAN_CODENAME,
     others only in /etc/debian_version (``debian_version``).
     """
     family = _family(release)
@@ -199,7 +198,7 @@ def _rpm_distro(release: OsRelease) -> str:
 
 
 def distro_packages(release: OsRelease) -> tuple[str, ...]:
-    """Return the distribution's own engine packages; empty where it has none (RHEL and its rebuilds)."""
+    """Return the distribution's own engine packages; empty if it has none (RHEL and its rebuilds)."""
     family = family_of(release)
     if family is Family.APT:
         return ("docker.io",)

@@ -1,8 +1,8 @@
-"""What a set-up script says while it works, line by line, and what its end means.
+"""Parses the output of a set-up script, and interprets its end.
 
-Lines that begin with ``@pymachine`` are meant for us (``step``, ``note``, ``done``, ``failed``, ``error``, ``hint``,
-``log``, ``cloud-init``, ``cloud-init-log``); all else is the chatter of package managers, of which the last lines are
-kept for the error.
+Lines that begin with ``@pymachine`` are for pymachine (``step``, ``note``, ``done``, ``failed``, ``error``, ``hint``,
+``log``, ``cloud-init``, ``cloud-init-log``). All others are output of package managers; the last of them are kept for
+the error.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _TOLD = 50  # errors, hints and log lines of one script: a host that sends them 
 
 
 class ProgressReader:
-    """Turns lines of output into reporter events, and remembers how the script ended.
+    """Converts lines of output to reporter events, and remembers how the script ended.
 
-    ``step`` is the title of our own step, within which the script's steps and notes are reported. ``done`` holds
+    ``step`` is the title of the caller's step, within which the script's steps and notes are reported. ``done`` has
     the values of the ``done`` line (``unit``, ``restarted`` …), None until it came.
     """
 
@@ -41,7 +41,7 @@ class ProgressReader:
         self.cloud_init: CloudInitResult | None = None
 
     def line(self, text: str) -> None:
-        """Take one line of standard output; pass this method as ``on_line``. Users in URLs are hidden."""
+        """Process one line of standard output; pass this method as ``on_line``. Users in URLs are hidden."""
         text = hidden_in_url(text)
         if not text.startswith(MARK):
             if text.strip():
@@ -72,12 +72,15 @@ class ProgressReader:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The unit's own last log lines, else the last lines of chatter."""
+        """The last log lines of the unit, else the last lines of other output."""
         return tuple(self.log) or tuple(self._chatter)
 
 
 def raise_for(result: Result, reader: ProgressReader) -> None:
-    """Raise ``EngineError`` unless the script came to its end: at which step, why, and the last lines of its log."""
+    """Raise ``EngineError`` unless the script came to its end.
+
+    It has the step, the reason, and the last log lines.
+    """
     if result.exit_code == 0 and reader.done is not None:
         return
     step = reader.failed_step or "the script on the host ended early"

@@ -1,4 +1,4 @@
-"""Planning the engine set-up: a machine and the facts of its host in, everything the script needs out. Pure."""
+"""Plans the engine set-up from a machine and the facts of its host. Pure."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = ["Change", "SetupPlan", "plan_setup"]
 
 @dataclass(frozen=True, slots=True)
 class SetupPlan:
-    """Everything the set-up script is rendered from.
+    """The values from which the set-up script is rendered.
 
-    ``family`` is None where nothing is installed on a system we know no package manager for. ``environment``
-    goes to the daemon, ``proxies`` to it and to what installs it. ``hostname`` and ``group_user`` (who is to be put
-    into group docker) are None where they stay. ``unfinished`` are packages whose installation is finished first.
-    ``recovery`` is the manifest that remains if the set-up fails and is taken back.
+    ``family`` is None if nothing is installed on a system without a known package manager. ``environment`` is for the
+    daemon, ``proxies`` for it and for what installs it. ``hostname`` and ``group_user`` (the account to add to group
+    docker) are None if they do not change. ``unfinished`` are packages whose installation is finished first.
+    ``recovery`` is the manifest that remains if the set-up fails and is undone.
     """
 
     machine: Machine
@@ -58,12 +58,12 @@ class SetupPlan:
 
     @property
     def variables(self) -> tuple[tuple[str, str], ...]:
-        """The daemon's variables, those that count last."""
+        """The daemon's variables; later ones win."""
         return (*self.proxies, *self.environment)
 
     @property
     def version(self) -> str | None:
-        """The engine version asked for."""
+        """The requested engine version."""
         return self.machine.engine.version
 
     @property
@@ -81,12 +81,12 @@ def plan_setup(
     former: EngineSpec | None = None,
     renewals: Sequence[Change] = (),
 ) -> SetupPlan:
-    """Plan the set-up of ``machine.engine`` on a host; the same on one that is set up already changes nothing.
+    """Plan the set-up of ``machine.engine`` on a host; a host that is set up already does not change.
 
-    ``take_over`` takes a host that another machine's manifest is on. ``own_host`` says that pymachine made the host:
-    an engine that its image brought along is ours. ``former`` is the engine on record, where another one is wanted;
-    ``renewals`` are certificates that travel with the set-up because they are new. Raises ``CheckFailed`` for a host
-    that cannot or must not be set up, ``UsageFault`` for options that make no sense; nothing is touched by then.
+    ``take_over`` takes a host with another machine's manifest. ``own_host`` says that pymachine made the host, so
+    that an engine of its image counts as pymachine's. ``former`` is the engine on record, if another one is wanted;
+    ``renewals`` are new certificates to install. Raises ``CheckFailed`` for a host that cannot or must not be set up,
+    ``UsageFault`` for invalid options; nothing is touched by then.
     """
     previous = manifest_of(facts)
     checks.check_owner(previous, machine.name, machine.id, take_over=take_over)
@@ -126,14 +126,14 @@ def plan_setup(
 
 
 def _check_engines(facts: HostFacts) -> None:
-    """Refuse a host whose engine, or whose other engines, stand against a set-up. Raises ``CheckFailed``."""
+    """Refuse a host whose engine, or another engine, prevents a set-up. Raises ``CheckFailed``."""
     check_engine_kind(facts)
     check_units(facts)
     check_asked(facts)
 
 
 def _family(facts: HostFacts, source: EngineSource) -> Family | None:
-    """An engine that is there can be configured anywhere; packages only where we know the package manager."""
+    """Return the package family; an installed engine can be configured without one."""
     try:
         return family_of(facts.os)
     except CheckFailed:
@@ -145,14 +145,14 @@ def _family(facts: HostFacts, source: EngineSource) -> Family | None:
 def _init(facts: HostFacts) -> str:
     if facts.init not in ("systemd", "openrc"):
         raise CheckFailed(
-            f"the host's services are run by neither systemd nor OpenRC ({facts.os.pretty or facts.os.id})",
-            hint="pymachine sets engines up under these two",
+            f"the host uses neither systemd nor OpenRC ({facts.os.pretty or facts.os.id})",
+            hint="pymachine supports only these two",
         )
     return facts.init
 
 
 def proxies_of(spec: EngineSpec) -> tuple[tuple[str, str], ...]:
-    """Return proxy variables in both spellings: dockerd reads either, curl and apt the small one."""
+    """Return proxy variables in both spellings: dockerd reads either, curl and apt the lower-case one."""
     given = (
         ("http_proxy", spec.http_proxy),
         ("https_proxy", spec.https_proxy),
@@ -173,13 +173,13 @@ def _hostname(machine: Machine, facts: HostFacts, previous: Manifest | None, *, 
 
 
 def _group_user(facts: HostFacts, *, fresh: bool) -> str | None:
-    """Whom we log in as, where the engine is ours; static binaries have no such group, and do without."""
+    """Return the login account to add to group docker, if pymachine installed the engine and the group exists."""
     lacking = facts.engine is not None and facts.docker_group is False
     return None if not fresh or facts.user == "root" or "docker" in facts.groups or lacking else facts.user
 
 
 def _unfinished(facts: HostFacts, source: EngineSource, family: Family | None) -> tuple[str, ...]:
-    """Packages that apt would have us finish first; of an engine that is there, only its own matter."""
+    """Return the packages that apt has to finish first; for an installed engine only its own count."""
     if family is not Family.APT:
         return ()
     own = {facts.engine.package} if facts.engine else set()
@@ -231,12 +231,12 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
 
 
 def _members(previous: Manifest | None, user: str | None) -> tuple[str, ...]:
-    """Return whom we put into group docker, now or before: a login of before is taken out with the machine."""
+    """Return the accounts added to group docker, now or before; a former login is removed with the machine."""
     return tuple(dict.fromkeys((*(previous.members if previous else ()), *([user] if user else []))))
 
 
 def _environment_digest(machine_id: str, *pairs: tuple[tuple[str, str], ...]) -> str:
-    """Return by what the daemon's environment is known again; its values may be secret."""
+    """Return a digest of the daemon's environment, whose values may be secret."""
     return hashlib.sha256(json.dumps([machine_id, *pairs]).encode()).hexdigest()
 
 
@@ -245,7 +245,7 @@ def _text(content: bytes | None) -> str | None:
 
 
 def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
-    """What a failed set-up leaves on record: packages stay, so that the next try need not fetch them again."""
+    """Return the manifest after a failed set-up: packages stay, so that the next try need not download them again."""
     if previous is not None:
         return replace(previous, name=plan.machine.name, id=plan.machine.id)
     return replace(
@@ -287,7 +287,7 @@ def _unfinished_changes(plan: SetupPlan) -> list[Change]:
 def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     source = plan.source
     if facts.extras:
-        return [Change(f"install {', '.join(facts.extras)}", "this was to follow the engine, and was interrupted")]
+        return [Change(f"install {', '.join(facts.extras)}", "their installation after the engine was interrupted")]
     if source.kind == "none" or facts.engine is not None:
         return []
     reason = source.title + (f": {source.reason}" if source.reason else "")
@@ -315,21 +315,24 @@ def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
 
 def _config_change(key: str, config: ConfigPlan) -> Change:
     if key in config.nulls:
-        what, why = f"remove {key} from {config.path}", "even null, it keeps dockerd from starting beside a flag"
+        what, why = (
+            f"remove {key} from {config.path}",
+            "dockerd does not start if a flag and this key are both set, even to null",
+        )
     elif key in TLS_KEYS and config.protection:
-        what, why = f"remove {key} from {config.path}", "it belongs to the socket that it protects, in the unit"
+        what, why = f"remove {key} from {config.path}", "it moves to the unit, beside the socket that it protects"
     else:
         what, why = f"set {key} in {config.path}", _why(key)
     return Change(what, why, Aspect.CONFIG, RESTARTING, config.changed[key])
 
 
 def _environment_changes(plan: SetupPlan, previous: Manifest | None, former: EngineSpec | None) -> list[Change]:
-    """By the record and by what the host says it was given last: either may be the one that is behind."""
+    """Return changes compared with the record and with the host's last environment, since either may be outdated."""
     ours = _environment_digest(plan.machine.id, plan.environment, plan.proxies)
     theirs = previous.environment if previous else None
     before = _environment_of(former or plan.machine.engine)
     if before != (plan.environment, plan.proxies) or theirs not in (None, ours):
-        return [Change("set the environment of the engine", "as asked for", effects=RESTARTING)]
+        return [Change("set the environment of the engine", "as requested", effects=RESTARTING)]
     if plan.variables and previous and previous.environment_file is None:
         what = f"move the environment of the engine to {ENVIRONMENT_FILE}"
         return [Change(what, "every account of the host can read its unit", effects=RESTARTING)]
@@ -341,7 +344,7 @@ def _environment_of(spec: EngineSpec) -> tuple[tuple[tuple[str, str], ...], ...]
 
 
 def _certificate_changes(plan: SetupPlan, previous: Manifest | None, renewals: Sequence[Change]) -> list[Change]:
-    """Certificates that are made anew, or that were made by a run that did not come to placing them."""
+    """Return certificates that are reissued, or that an earlier run issued but did not install."""
     issued, placed = plan.machine.certificates, previous.server if previous else None
     if renewals or issued is None or placed is None or placed == issued.server:
         return list(renewals)
@@ -361,7 +364,7 @@ def _restart(plan: SetupPlan, facts: HostFacts, changes: Sequence[Change]) -> li
 def _why(key: str) -> str:
     if key in TLS_KEYS or key == "hosts":
         return "only clients with a certificate of this machine are accepted"
-    return "containers keep running while the engine restarts" if key == "live-restore" else "as asked for"
+    return "containers keep running while the engine restarts" if key == "live-restore" else "as requested"
 
 
 def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
@@ -370,7 +373,7 @@ def _host_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
         why = f"it is {facts.hostname or 'unknown'} now"
         found.append(Change(f"set the host name to {plan.hostname}", why, Aspect.HOST))
     if plan.group_user:
-        what = f"put {plan.group_user} into group docker"
+        what = f"add {plan.group_user} to group docker"
         found.append(Change(what, "the login account may use the engine", Aspect.HOST))
     if closes := plan.firewall.closes:
         found.append(
@@ -387,7 +390,7 @@ def _in(opening: FirewalldPort) -> str:
 
 
 def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
-    """What its owner should know beforehand; of containers only where the engine restarts."""
+    """Return what the owner should know in advance; containers only if the engine restarts."""
     restarts = Effect.RESTART_ENGINE in effects_of(plan.changes)
     found = list(fate_of_containers(facts.engine, plan.config.live_restore)) if restarts else []
     if plan.source.reason:

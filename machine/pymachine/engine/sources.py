@@ -1,4 +1,4 @@
-"""Where the engine comes from: Docker's packages, the distribution's, a script, or the host as it is. Pure."""
+"""The source of the engine: Docker's packages, the distribution's, a script, or an installed engine. Pure."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _EXTRAS = {
 
 @dataclass(frozen=True, slots=True)
 class EngineSource:
-    """Where the engine comes from. ``kind`` is docker, distro, none, url or script.
+    """The source of the engine. ``kind`` is docker, distro, none, url or script.
 
-    ``reason`` is set where ``auto`` chose. ``packages`` are installed; ``companions`` too, where they exist, and
-    ``extras`` after the engine has started.
-    ``repo`` and ``base`` locate Docker's repository; ``own_repo`` says that the user configured it already.
+    ``reason`` is set if ``auto`` chose. ``packages`` are installed; ``companions`` too, if they exist, and ``extras``
+    after the engine has started. ``repo`` and ``base`` locate Docker's repository; ``own_repo`` says that the user
+    already configured it.
     """
 
     kind: str
@@ -57,29 +57,29 @@ class EngineSource:
 
     @property
     def place(self) -> str:
-        """``base`` without a user: for files and messages that everybody may read."""
+        """``base`` without a user, for files and messages that everybody may read."""
         parts = urlsplit(self.base)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """User and password for ``base``, None where it names none."""
+        """User and password for ``base``, None if it has none."""
         parts = urlsplit(self.base)
         return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
     @property
     def script_place(self) -> str:
-        """``url`` as it may be shown."""
+        """``url`` in a form that may be shown."""
         return hidden_in_url(self.url)
 
     @property
     def repo_host(self) -> str:
-        """The host name that package pins go by."""
+        """The host name for package pins."""
         return urlsplit(self.base).hostname or ""
 
     @property
     def title(self) -> str:
-        """What to call it in a sentence."""
+        """Its name in a sentence."""
         names = {
             "docker": f"Docker's packages ({self.place})",
             "distro": "the distribution's packages",
@@ -91,9 +91,9 @@ class EngineSource:
 
 
 def choose_source(spec: EngineSpec, facts: HostFacts, *, before: str | None = None) -> EngineSource:
-    """Decide on the source. ``before`` is the kind that an earlier set-up of this machine brought the engine from.
+    """Choose the source. ``before`` is the kind from which an earlier set-up of this machine installed the engine.
 
-    Raises ``UsageFault`` for a source that is none, ``CheckFailed`` for one that this host cannot use.
+    Raises ``UsageFault`` for an unknown source, ``CheckFailed`` for one that this host cannot use.
     """
     wanted = _explicit(spec)
     if before in ("docker", "distro") and wanted in ("auto", before):
@@ -156,7 +156,7 @@ def _docker(spec: EngineSpec, facts: HostFacts, reason: str = "") -> EngineSourc
     if configured and spec.repo_url:
         raise CheckFailed(
             f"Docker's repository is configured on the host already: {', '.join(configured)}",
-            hint="take that source out, or omit --engine-repo-url to use it as it is",
+            hint="remove that source, or omit --engine-repo-url to use it as it is",
         )
     base = (spec.repo_url or DOCKER_REPO).rstrip("/").removesuffix(f"/linux/{repo.distro}")
     companions, extras = _companions(family, facts), _EXTRAS[family]

@@ -1,4 +1,4 @@
-"""What the facts command says while it looks, and how long it may take: all of it, and each look by itself."""
+"""Reads the output of the facts command, within a time limit for the whole and for each part."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WAITING = f"{MARK}waiting"  # what the command prints every few seconds while it
 
 
 class SurveyReader:
-    """Passes notes on to ``notes``, and knows how far the command came. ``now`` returns seconds.
+    """Passes notes on to ``notes``, and tracks the command's progress. ``now`` returns seconds.
 
-    Waiting for another set-up does not count as looking.
+    Waiting for another set-up does not count.
     """
 
     def __init__(self, notes: ProgressReader, now: Callable[[], float]) -> None:
@@ -27,7 +27,7 @@ class SurveyReader:
         self._at = "the beginning"
 
     def line(self, text: str) -> None:
-        """Take one line of standard output. Raises ``DeadlineExceeded`` when all of it takes too long."""
+        """Process one line of standard output. Raises ``DeadlineExceeded`` if the whole survey takes too long."""
         if text.startswith(MARK):
             self._end = self._now() + SURVEY_DEADLINE
             self._notes.line(text)
@@ -39,9 +39,9 @@ class SurveyReader:
             raise self.late()
 
     def late(self) -> DeadlineExceeded:
-        """Return the error for a host that took too long, which names where it was."""
+        """Return the error for a host that took too long, with the part that hung."""
         where = f"it reached {self._at}" if self._at else f"{self._told!r} has no end"
         return DeadlineExceeded(
             f"the host did not finish reporting its facts: {where}",
-            hint="a file system, a name service or a daemon of the host hangs: the same look by hand shows which",
+            hint="a file system, a name service or a daemon of the host hangs; run the command by hand to see which",
         )

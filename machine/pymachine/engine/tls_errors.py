@@ -1,4 +1,4 @@
-"""What can be wrong between two certificates, in words. The one edge where ``ssl``'s errors become ours."""
+"""Explains TLS errors. This is the only place where errors of ``ssl`` are converted to pymachine's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REFUSALS = ("CERT", "UNKNOWN_CA", "ACCESS_DENIED", "DECRYPT_ERROR")
 
 
 def client_context(folder: Path) -> ssl.SSLContext:
-    """Return a context that trusts ``ca.pem`` alone and shows ``cert.pem``. Raises ``TlsError`` for bad files."""
+    """Return a context that trusts only ``ca.pem`` and presents ``cert.pem``. Raises ``TlsError`` for bad files."""
     _refuse_missing(folder)
     _refuse_expired(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -49,15 +49,15 @@ def client_context(folder: Path) -> ssl.SSLContext:
 
 
 def server_name(endpoint: Endpoint) -> str:
-    """Return the name or address that the server's certificate has to have: without the zone of IPv6."""
+    """Return the name or address that the server's certificate must have, without the zone of IPv6."""
     return endpoint.host.partition("%")[0]
 
 
 @contextmanager
 def explained(endpoint: Endpoint, folder: Path, context: ssl.SSLContext, left: Callable[[], float]) -> Iterator[None]:
-    """Turn ``ssl``'s errors into ``TlsError`` or ``EngineError``; timeouts pass.
+    """Convert errors of ``ssl`` to ``TlsError`` or ``EngineError``; timeouts pass.
 
-    ``left`` says how many seconds a second look may take, to tell what names a wrong certificate has.
+    ``left`` returns the seconds for a second connection that reads the names of a wrong certificate.
     """
     try:
         yield
@@ -78,7 +78,7 @@ def _refuse_missing(folder: Path) -> None:
 
 
 def _refuse_expired(folder: Path) -> None:
-    """The server's refusal would say nothing but "bad certificate"."""
+    """Refuse an expired client certificate, because the server would only say "bad certificate"."""
     for file, what in (("cert.pem", "client certificate"), ("ca.pem", "authority")):
         now = datetime.now(UTC)
         try:
@@ -148,12 +148,12 @@ def _refused(endpoint: Endpoint, folder: Path, error: ssl.SSLError) -> Pymachine
 def _hung_up(endpoint: Endpoint, error: OSError) -> EngineError:
     return EngineError(
         f"{endpoint.url} closed the connection without an answer: {_reason(error)}",
-        hint="the engine may just be starting; if it stays so, look at its log on the host",
+        hint="the engine may just be starting; if this persists, check its log on the host",
     )
 
 
 def _names_shown(endpoint: Endpoint, context: ssl.SSLContext, left: Callable[[], float]) -> tuple[str, ...]:
-    """Look again, by the authority alone, at what names the certificate has: for the message, nothing is sent."""
+    """Return the names of the certificate by a second connection that checks only the authority; nothing is sent."""
     context.check_hostname = False
     with suppress(PymachineError, OSError):
         with dial(endpoint.host, endpoint.port, deadline=left()) as plain:

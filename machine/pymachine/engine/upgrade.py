@@ -1,4 +1,4 @@
-"""Planning an engine upgrade from the source that the engine came from. Pure."""
+"""Plans an engine upgrade from the source from which the engine was installed. Pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ _DISTRO_PACKAGES = {"docker.io": ("docker.io",), "docker": ("docker",), "moby-en
 
 @dataclass(frozen=True, slots=True)
 class UpgradePlan:
-    """What the upgrade script is rendered from. ``port`` is None where no set-up of ours is on the host.
+    """The values for the upgrade script. ``port`` is None without a set-up of pymachine on the host.
 
-    ``before`` is daemon.json with live-restore on, for the upgrade; ``borrowed`` says that it goes off again after.
+    ``before`` is daemon.json with live-restore enabled, for the upgrade; ``borrowed`` says that it is disabled
+    afterwards.
     """
 
     family: Family
@@ -53,10 +54,10 @@ class UpgradePlan:
 
 
 def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = False) -> UpgradePlan:
-    """Plan the upgrade to ``spec.version``, or to the newest that the engine's own source offers.
+    """Plan the upgrade to ``spec.version``, or to the newest version of the engine's own source.
 
-    Pins and holds are kept: they are lifted for the upgrade alone. Raises ``CheckFailed`` where there is no
-    engine, where no package owns it, or for a downgrade.
+    Pins and holds are kept and lifted only for the upgrade. Raises ``CheckFailed`` if there is no engine, if no
+    package owns it, or for a downgrade.
     """
     engine = facts.engine
     if engine is None:
@@ -92,7 +93,7 @@ def plan_upgrade(spec: EngineSpec, facts: HostFacts, *, allow_downgrade: bool = 
 
 
 def upgrade_bundle(plan: UpgradePlan) -> Bundle:
-    """Return the bundle that carries the plan out."""
+    """Return the bundle that executes the plan."""
     script = render("engine/upgrade.sh.j2", plan=plan, lock_messages=LOCK_MESSAGES, allow_http=False)
     texts = {
         "upgrade.sh": script.encode(),
@@ -119,7 +120,7 @@ def _is_older(spec: EngineSpec, engine: EngineFacts) -> bool:
 
 
 def _changes(spec: EngineSpec, engine: EngineFacts, source: EngineSource, *, stops: bool) -> tuple[Change, ...]:
-    """Which version is the newest is known only once the lists of packages were refreshed, by the upgrade itself."""
+    """Return the changes; the newest version is known only after the upgrade has refreshed the package lists."""
     names = ", ".join(source.packages)
     if spec.version:
         goal, unless = spec.version, "if that is another version"

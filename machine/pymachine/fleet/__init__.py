@@ -1,1 +1,1 @@
-"""Fleets: the inventory that describes one, the plan that it takes, and its execution."""
+"""Fleets: the inventory that describes one, the plan, and its execution."""

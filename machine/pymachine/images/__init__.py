@@ -1,1 +1,1 @@
-"""Disk images that machines boot: a shelf of verified files on this computer."""
+"""Disk images for virtual machines: a cache of verified files on this computer."""

@@ -1,4 +1,4 @@
-"""The vendors' cloud images that have short names here: where each is and where its vendor's checksums are."""
+"""Aliases of vendors' cloud images: the address of each image and of its checksums."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _AMAZON = {"x86_64": "x86_64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class ImageVendor:
-    """One alias. ``{arch}`` in ``folder`` and ``file`` stands for the architecture in the words of ``arches``.
+    """One alias. ``{arch}`` in ``folder`` and ``file`` is the architecture, named as in ``arches``.
 
     ``folder`` may be a mapping from architectures to folders. ``file`` may be a pattern for names that change with
-    each version. ``checksums`` is the file beside the image that lists digests, ``algorithm`` theirs. ``os_release``
-    is what is taken for the image's os-release until a machine tells its own.
+    each version. ``checksums`` is the file beside the image that lists digests, ``algorithm`` their algorithm.
+    ``os_release`` is assumed for the image until a machine reports its own.
     """
 
     folder: str | Mapping[str, str]
@@ -37,7 +37,7 @@ class ImageVendor:
         return self.file.replace("{arch}", self.arches[arch])
 
     def url(self, arch: str, mirror: str | None, file: str) -> str:
-        """Return the address of a file beside the checksums; below a mirror paths are as on the vendor's host."""
+        """Return the URL of a file beside the checksums; a mirror has the same paths as the vendor's host."""
         folder = self.folder if isinstance(self.folder, str) else self.folder[arch]
         folder = folder.replace("{arch}", self.arches[arch])
         base = folder if mirror is None else f"{mirror.rstrip('/')}{urlsplit(folder).path}"
@@ -125,21 +125,21 @@ ALIASES = {
 
 
 def vendor(alias: str) -> ImageVendor:
-    """Return the vendor's image of that alias. Raises ``UsageFault`` for an unknown one."""
+    """Return the vendor's image of an alias. Raises ``UsageFault`` for an unknown one."""
     if alias not in ALIASES:
         near = difflib.get_close_matches(alias, ALIASES, n=1)
-        known = f"known are {', '.join(ALIASES)}; `pymachine image ls` lists what is here"
+        known = f"available aliases: {', '.join(ALIASES)}; `pymachine image ls` lists existing images"
         raise UsageFault(f"no image {alias!r}", hint=f"did you mean {near[0]}? {known}" if near else known)
     return ALIASES[alias]
 
 
 def shelf_name(alias: str, arch: str) -> str:
-    """Return the name that a pulled image gets: the alias, with the architecture where it is not x86_64."""
+    """Return the name of a pulled image: the alias, with the architecture if it is not x86_64."""
     return alias if arch == "x86_64" else f"{alias}-{arch}"
 
 
 def check_arch(arch: str) -> str:
-    """Return the architecture in our words; Debian's are understood. Raises ``NotSupported``."""
+    """Return the architecture as pymachine names it; Debian's names are accepted. Raises ``NotSupported``."""
     arch = {"amd64": "x86_64", "arm64": "aarch64"}.get(arch, arch)
     if arch not in ARCHES:
         raise NotSupported(f"no images for {arch!r}", hint=f"architectures: {', '.join(ARCHES)}")

@@ -1,7 +1,7 @@
-"""The shelf: a folder of verified images, each a read-only file with a JSON document beside it.
+"""The image cache: a folder of verified images, each a read-only file with a JSON document beside it.
 
-Nothing appears under an image's name before it is whole: files are made as ``NAME.part`` and renamed. A lock
-``NAME.lock`` makes two that want the same image make it once.
+An image gets its name only when it is complete: files are written as ``NAME.part`` and renamed. A lock ``NAME.lock``
+ensures that two processes that want the same image make it once.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}", re.ASCII)
 
 
 def silent(text: str) -> None:
-    """Listen to progress and do nothing."""
+    """Discard progress."""
 
 
 def check_name(name: str) -> str:
-    """Return a name that an image can have. Raises ``UsageFault``."""
+    """Return a valid image name. Raises ``UsageFault``."""
     if not _NAME.fullmatch(name):
         raise UsageFault(
-            f"{name!r} cannot be the name of an image",
+            f"{name!r} is not a valid image name",
             hint="use lower-case letters, digits, dots, hyphens, underscores",
         )
     return name
@@ -50,14 +50,14 @@ def check_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CachedImage:
-    """The document beside an image: the image, and the state of its file when it was last verified (ns)."""
+    """The document of an image: the image, and the state of its file when it was last verified (ns)."""
 
     image: Image
     mtime: int
 
     @classmethod
     def read(cls, document: Path) -> CachedImage:
-        """Read a document. Raises ``OSError`` or ``ValueError`` for one that is gone or damaged."""
+        """Read a document. Raises ``OSError`` or ``ValueError`` for a missing or damaged one."""
         found: Mapping[str, Any] = parse_json(document.read_bytes())
         try:
             image = from_document(Image, {**found, "path": document.with_name(f"{found['name']}.img")})
@@ -66,7 +66,7 @@ class CachedImage:
             raise ValueError(f"not an image's document: {error}") from error
 
     def write(self, document: Path) -> None:
-        """Put the document in its place, whole or not at all."""
+        """Write the document, completely or not at all."""
         fields = to_document(self.image)
         del fields["path"]
         draft = document.with_suffix(".json.new")
@@ -79,9 +79,9 @@ class CachedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageSlot:
-    """A name on the shelf that is ours to fill: whoever makes the image writes ``part``, then settles it.
+    """A reserved name in the cache: the holder writes ``part``, then settles it.
 
-    ``there`` is the image of that name where there is one already and that is as good.
+    ``there`` is an existing image of that name that can be used instead.
     """
 
     name: str
@@ -89,9 +89,9 @@ class ImageSlot:
     there: Image | None = None
 
     def settle(self, known: ImageFacts, what: str) -> Image:
-        """Check what was written and put it on the shelf.
+        """Check the file and add it to the cache.
 
-        Raises ``CheckFailed`` for a file that is no disk image, which ``what`` names; it is thrown away.
+        Raises ``CheckFailed`` for a file that is not a disk image, which ``what`` names; the file is deleted.
         """
         try:
             shape = shape_of(self.part, what)
@@ -135,21 +135,21 @@ class Shelf:
 
     @classmethod
     def default(cls, environ: Mapping[str, str]) -> Shelf:
-        """Return the shelf that the environment names: ``PYMACHINE_IMAGES``, else in the cache folder."""
+        """Return the cache of the environment: ``PYMACHINE_IMAGES``, else in the user's cache folder."""
         own, cache = environ.get(VARIABLE, ""), environ.get("XDG_CACHE_HOME", "")
         if own:
             return cls(Path(own).absolute(), environ)
         home = environ.get("HOME", "")
         if not Path(cache).is_absolute() and not Path(home).is_absolute():
             raise UsageFault(
-                "there is not a folder to keep images in: HOME is not set",
+                "no folder for images: HOME is not set",
                 hint=f"set HOME, or {VARIABLE} to a folder",
             )
         base = Path(cache) if Path(cache).is_absolute() else Path(home) / ".cache"
         return cls(base / "pymachine" / "images", environ)
 
     def list(self) -> list[Image]:
-        """Return all images, by name; documents that cannot be read are left out."""
+        """Return all images, by name; unreadable documents are left out."""
         found = []
         for document in sorted(self.folder.glob("*.json")):
             try:
@@ -163,8 +163,8 @@ class Shelf:
     def find(self, name: str) -> Image | None:
         """Return the image of that name, or None.
 
-        Its file is looked at: where size or time of change are not those on record it is read and compared whole.
-        Raises ``CheckFailed`` for one that is damaged.
+        If size or modification time of its file differ from the record, the whole file is verified. Raises
+        ``CheckFailed`` for a damaged one.
         """
         if not _NAME.fullmatch(name):
             return None
@@ -178,19 +178,19 @@ class Shelf:
         return entry.image
 
     def entry(self, name: str) -> Image | None:
-        """Return what is on record of that name, whole or damaged; None if nothing is."""
+        """Return the record of that name, intact or damaged; None if there is none."""
         try:
             return CachedImage.read(self._document(check_name(name))).image
         except (OSError, ValueError):
             return None
 
     def verify(self, image: Image) -> None:
-        """Read the whole file and compare it with its digest. Raises ``CheckFailed`` where it differs."""
+        """Compare the whole file with its digest. Raises ``CheckFailed`` if it differs."""
         with self._working():
             state = image.path.stat()
             if digest_of(image.path) != image.digest:
                 raise CheckFailed(
-                    f"image {image.name} is not what was stored: {image.path} was changed",
+                    f"image {image.name} was changed after it was stored: {image.path}",
                     hint=f"`pymachine image rm {image.name}`, then pull, build or import it again",
                 )
             CachedImage(image, state.st_mtime_ns).write(self._document(image.name))
@@ -199,10 +199,10 @@ class Shelf:
     def place(
         self, name: str, progress: Progress = silent, *, resume: bool = False, reuse: bool = False
     ) -> Iterator[ImageSlot]:
-        """Hold a name for an image that is about to be made; waits for another process that makes it.
+        """Reserve a name for a new image; waits for another process that makes it.
 
-        What was written and not settled is removed, unless it can be resumed. Raises ``CheckFailed`` if the name is
-        taken and not to be reused, ``PymachineError`` if the folder cannot be written.
+        A file that was written and not settled is deleted, unless it can be resumed. Raises ``CheckFailed`` if the
+        name is in use and not to be reused, ``PymachineError`` if the folder cannot be written.
         """
         with self._working(), self.locked(check_name(name), progress):
             there = self.find(name)
@@ -218,7 +218,7 @@ class Shelf:
 
     @contextmanager
     def locked(self, name: str, progress: Progress = silent) -> Iterator[None]:
-        """Hold the lock of a name; its file is there only as long."""
+        """Hold the lock of a name; its file exists only meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}.lock"
         with held(path, waiting=lambda: progress(f"waiting for another process that makes {name}")):
@@ -228,7 +228,7 @@ class Shelf:
                 path.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
-        """Take an image off the shelf, with what attempts to make it left. Raises ``CheckFailed`` if unknown."""
+        """Remove an image from the cache, with partial files. Raises ``CheckFailed`` if it is unknown."""
         check_name(name)
         files = [self.folder / f"{name}{ending}" for ending in (".json", ".img", ".part", ".part.json")]
         if not any(path.exists() for path in files):

@@ -1,4 +1,4 @@
-"""Lists of checksums as vendors publish them, and files compared with them."""
+"""Vendors' lists of checksums, and the comparison of files with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BSD = re.compile(r"SHA\d+ \((.+)\) = ([0-9a-fA-F]{64,128})")
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a file must come to; ``hex`` in lower case."""
+    """The expected digest of a file; ``hex`` is in lower case."""
 
     algorithm: str
     hex: str
@@ -52,7 +52,7 @@ class Checksum:
 
 
 def entries(text: str, algorithm: str) -> dict[str, Digest]:
-    """Return the digests of one algorithm in a vendor's list, by name of file; other lines are passed over."""
+    """Return the digests of one algorithm in a vendor's list, by file name; other lines are skipped."""
     found = {}
     for line in text.splitlines():
         name, digits = _read(line.strip())
@@ -62,7 +62,7 @@ def entries(text: str, algorithm: str) -> dict[str, Digest]:
 
 
 def _read(line: str) -> tuple[str, str]:
-    """Return name and hex digits; empty for a line of another kind (a signature, a comment)."""
+    """Return name and hex digits; empty for another kind of line (a signature, a comment)."""
     bsd = _BSD.fullmatch(line)
     if bsd:
         return bsd[1], bsd[2]

@@ -1,4 +1,4 @@
-"""Copying large files cheaply: shared blocks where the file system can, and holes stay holes."""
+"""Copies large files efficiently: shared blocks if the file system supports them, and sparse areas stay sparse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching a file over HTTP so that a broken line costs only what was on its way: resumed, never taken for whole."""
+"""Downloads a file over HTTP; an interrupted download is resumed and never taken for complete."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ _BROKEN = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTT
 
 
 class _Line(Exception):
-    """The connection broke or could not be made; the text says how."""
+    """The connection failed; the text says how."""
 
 
 def check_url(url: str) -> str:
-    """Return an address that can be fetched. Raises ``UsageFault``."""
+    """Return a URL that can be downloaded. Raises ``UsageFault``."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageFault(f"{url!r} cannot be fetched", hint="give an http:// or https:// address")
+        raise UsageFault(f"{url!r} cannot be downloaded", hint="give an http:// or https:// address")
     if parts.username is not None or parts.password is not None:
         raise UsageFault(
-            f"the address on {parts.hostname} holds a password, which would be kept with the image",
-            hint="fetch the file yourself and use `pymachine image import`",
+            f"the address on {parts.hostname} contains a password, which would be kept with the image",
+            hint="download the file yourself and use `pymachine image import`",
         )
     return url
 
 
 def fetch(url: str, part: Path, progress: Progress, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Fetch a file into ``part``, going on with what is there from before if the server still has the same file.
+    """Download a file to ``part``, and continue an earlier download if the server still has the same file.
 
-    Raises ``Unreachable`` when nothing more comes, ``CheckFailed`` when the server refuses; ``part`` then keeps what
-    came, for the next time.
+    Raises ``Unreachable`` if the transfer stops, ``CheckFailed`` if the server refuses; ``part`` then keeps what was
+    received.
     """
     check_url(url)
     transfer = _Transfer(url, part, progress)
@@ -69,30 +69,30 @@ def fetch(url: str, part: Path, progress: Progress, *, sleep: Callable[[float], 
             reason = str(error)
         failures = 1 if transfer.size > before else failures + 1
         if failures >= TRIES:
-            raise Unreachable(f"{url} cannot be fetched: {reason}", hint=_hint(transfer.size))
+            raise Unreachable(f"{url} cannot be downloaded: {reason}", hint=_hint(transfer.size))
         progress(f"{reason}; trying again")
         sleep(min(2.0**failures / 2, 8.0))
 
 
 def fetch_text(url: str) -> str:
-    """Fetch a small text. Raises ``Unreachable``, or ``CheckFailed`` where the server refuses."""
+    """Download a small text. Raises ``Unreachable``, or ``CheckFailed`` if the server refuses."""
     check_url(url)
     try:
         with _open(url, {}) as response:
             return response.read(TEXT_LIMIT).decode("utf-8", "replace")
     except _Line as error:
-        raise Unreachable(f"{url} cannot be fetched: {error}") from error
+        raise Unreachable(f"{url} cannot be downloaded: {error}") from error
     except _BROKEN as error:
-        raise Unreachable(f"{url} cannot be fetched: {_reason(error)}") from error
+        raise Unreachable(f"{url} cannot be downloaded: {_reason(error)}") from error
 
 
 def _hint(size: int) -> str | None:
-    return f"the same command continues after the {size // MIB} MiB that are here" if size else None
+    return f"run the command again to continue after the first {size // MIB} MiB" if size else None
 
 
 @dataclass(slots=True)
 class _Transfer:
-    """One file on its way. Beside ``part`` a note says which version of it the bytes there belong to."""
+    """The transfer of one file. A note beside ``part`` says to which version its bytes belong."""
 
     url: str
     part: Path
@@ -105,11 +105,11 @@ class _Transfer:
 
     @property
     def size(self) -> int:
-        """How many bytes are here."""
+        """The number of received bytes."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def run(self) -> bool:
-        """Ask for what is missing and write it; return whether the file is whole. Raises ``_Line``."""
+        """Request what is missing and write it; return whether the file is complete. Raises ``_Line``."""
         begin, validator = self.size, self._validator()
         if not validator:
             begin = 0
@@ -121,7 +121,7 @@ class _Transfer:
             return self._receive(response, 0, "wb")
 
     def _validator(self) -> str:
-        """Return what names the version of the bytes that are here; empty if nothing does."""
+        """Return the identifier of the version of the received bytes; empty if there is none."""
         try:
             note = parse_json(self.state.read_bytes())
             return str(note["validator"]) if note["url"] == self.url else ""
@@ -142,7 +142,7 @@ class _Transfer:
 
 
 class _Meter:
-    """Tells how far a transfer is, a few times a minute, and breaks off one that hardly moves."""
+    """Reports the progress of a transfer a few times a minute, and ends a transfer that is too slow."""
 
     def __init__(self, progress: Progress, begin: int, total: int | None) -> None:
         self._progress = progress
@@ -152,12 +152,12 @@ class _Meter:
         self._percent = -1
 
     def count(self, size: int) -> None:
-        """Note that so many bytes came. Raises ``_Line`` for a trickle."""
+        """Count received bytes. Raises ``_Line`` if the transfer is too slow."""
         self._done += size
         now = time.monotonic()
         if now - self._checked > STALL:
             if self._done - self._mark < LEAST:
-                raise _Line(f"less than {LEAST >> 10} KiB came in {STALL:g} s")
+                raise _Line(f"received less than {LEAST >> 10} KiB in {STALL:g} s")
             self._checked, self._mark = now, self._done
         if now - self._told > 1 or self._done == self._total:
             self._told = now
@@ -186,13 +186,13 @@ def _pour(response: http.client.HTTPResponse, file: IO[bytes], meter: _Meter) ->
 
 
 def _starts_at(headers: Message) -> int:
-    """Return where the part that a 206 answer carries begins; -1 if it does not say."""
+    """Return the offset of a 206 answer; -1 if it is missing."""
     first = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(first) if first.isdigit() else -1
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from a protected line to an open one."""
+    """Follows redirects, but not from an encrypted to an unencrypted address."""
 
     def redirect_request(  # type: ignore[explicit-override]  # typing.override came with Python 3.12
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -222,7 +222,9 @@ def _refused(url: str, code: int) -> Exception:
     if code >= 500 or code in (408, 416, 429):
         return _Line(f"the server answers {code}")
     if code in (404, 410):
-        return CheckFailed(f"{url} is not there ({code})", hint="is the address right, and the mirror complete?")
+        return CheckFailed(
+            f"{url} does not exist ({code})", hint="check the address, and that the mirror is complete"
+        )
     return PymachineError(f"the server refuses {url} ({code})")
 
 

@@ -1,4 +1,4 @@
-"""Writing files that must be whole: folders synced, errors of the disk told apart."""
+"""Durable file writes: folders are synced, and disk errors are distinguished."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pymachine.errors import PymachineError
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder last through a power cut."""
+    """Make renames in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -19,7 +19,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def full_disk(error: OSError, folder: Path) -> PymachineError:
-    """Return the error to raise for one that the operating system raised while images were written."""
+    """Convert an error of the operating system while images were written."""
     where = error.filename or folder
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PymachineError(

@@ -1,4 +1,4 @@
-"""One image on the shelf."""
+"""One image of the cache."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A disk image that was verified. Sizes in bytes.
+    """A verified disk image. Sizes are in bytes.
 
-    ``digest`` is the SHA-256 (hex) of the file; ``format`` is ``qcow2`` or ``raw``; ``virtual_size`` is the disk the
-    guest sees. ``arch`` is ``x86_64`` or ``aarch64``. ``os_release`` is the text of the image's /etc/os-release,
-    empty where nobody knows. ``engine`` is the version of the engine inside, empty for none. ``origin`` says where
-    it came from, ``created`` when (ISO 8601, UTC).
+    ``digest`` is the SHA-256 (hex) of the file; ``format`` is ``qcow2`` or ``raw``; ``virtual_size`` is the disk size
+    that the guest sees. ``arch`` is ``x86_64`` or ``aarch64``. ``os_release`` is the text of the image's
+    /etc/os-release, empty if unknown. ``engine`` is the version of the engine inside, empty without one. ``origin``
+    says where it came from, ``created`` when (ISO 8601, UTC).
     """
 
     name: str
@@ -31,7 +31,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What whoever brings an image knows of it; the fields are those of ``Image``."""
+    """Facts about an image that its source knows; the fields are those of ``Image``."""
 
     arch: str = "x86_64"
     os_release: str = ""

@@ -1,4 +1,4 @@
-"""File locks: held by an open file of this process, so that they end with it whatever happens."""
+"""File locks, held by an open file of this process, so that they end with the process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ POLL = 0.2
 
 @contextmanager
 def held(path: Path, *, deadline: float = 3600.0, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of that file, made if need be; ``waiting`` is called once if somebody else has it.
+    """Hold the lock of that file, which is created if necessary.
 
-    The file may be removed by whoever holds it. Raises ``DeadlineExceeded`` after ``deadline`` seconds.
+    ``waiting`` is called once if another process holds it.
+
+    The holder may delete the file. Raises ``DeadlineExceeded`` after ``deadline`` seconds.
     """
     descriptor = _open(path)
     try:
@@ -42,7 +44,7 @@ def held(path: Path, *, deadline: float = 3600.0, waiting: Callable[[], None] | 
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether some process holds the lock now; a file that is not there is held by nobody."""
+    """Whether a process holds the lock now; a missing file is not held."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -66,7 +68,7 @@ def _open(path: Path) -> int:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Tell whether this is still the file of that path: a lock on a removed one keeps nobody out."""
+    """Whether this is still the file at that path: a lock on a deleted file has no effect."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where images come from: a vendor, a URL, a file; and which image a word stands for."""
+"""The sources of images (a vendor, a URL, a file), and the image that a word means."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _BAKED = "baked from "  # in an image's origin, before the SHA-256 of the image 
 
 
 def resolve(shelf: Shelf, reference: str, *, arch: str, progress: Progress = silent) -> Image:
-    """Return the image that a word of the user's stands for, for machines of ``arch``.
+    """Return the image of a user's word, for machines of ``arch``.
 
-    In this order: a URL (with ``#sha256=HEX``, if the digest is known), a name on the shelf, an alias (that an
-    image built here may stand for, else it is pulled), a file. An image that was baked from the one that is found
-    stands in for it. Raises ``UsageFault`` for an unknown word, ``CheckFailed`` for an image that cannot be used,
+    The word is, in this order: a URL (with ``#sha256=HEX``, if the digest is known), the name of a cached image, an
+    alias (of an image that was built here, else it is pulled), a file. A baked image replaces the one from which it
+    was baked. Raises ``UsageFault`` for an unknown word, ``CheckFailed`` for an image that cannot be used,
     ``Unreachable``.
     """
     image = _resolve(shelf, reference, check_arch(arch), progress)
@@ -37,11 +37,13 @@ def resolve(shelf: Shelf, reference: str, *, arch: str, progress: Progress = sil
 
 
 def look_up(shelf: Shelf, reference: str, *, arch: str) -> Image | None:
-    """Return the image that ``resolve`` would return, without fetching or copying; None where it has to be fetched.
+    """Return the image that ``resolve`` would return, without downloading or copying.
 
-    A file that is not on the shelf yet is described as it is, without a digest. The image may be for another
-    architecture than ``arch``. Raises ``UsageFault`` for an unknown word, ``CheckFailed`` for what is no image, or
-    damaged.
+    None if it has to be downloaded.
+
+    A file that is not cached yet is described as it is, without a digest. The image may be for another architecture
+    than ``arch``. Raises ``UsageFault`` for an unknown word, ``CheckFailed`` for what is not an image, or a damaged
+    one.
     """
     image = _seen(shelf, reference, check_arch(arch))
     if image is None or not image.digest:
@@ -71,17 +73,17 @@ def _file_as_it_is(shelf: Shelf, file: Path, arch: str) -> Image:
 
 
 def baked_name(image: Image) -> str:
-    """Return the name of what is baked from an image."""
+    """Return the name of the image that is baked from an image."""
     return BUILT.format(alias=image.name)
 
 
 def baked_origin(digest: str) -> str:
-    """Return the origin of what is baked from the image with this SHA-256."""
+    """Return the origin of the image that is baked from the one with this SHA-256."""
     return f"{_BAKED}{digest[:16]}"
 
 
 def is_baked(image: Image) -> bool:
-    """Whether an image was baked, from whatever image."""
+    """Whether an image was baked, from any image."""
     return image.origin.startswith(_BAKED)
 
 
@@ -107,17 +109,17 @@ def _resolve(shelf: Shelf, reference: str, arch: str, progress: Progress) -> Ima
 def pull(
     shelf: Shelf, alias: str, *, arch: str, mirror: str | None, progress: Progress = silent, again: bool = False
 ) -> Image:
-    """Fetch a vendor's image, check it against the vendor's checksums and put it on the shelf.
+    """Download a vendor's image, verify it and add it to the cache.
 
-    One that is there stays, unless it is to be fetched ``again``: it is then replaced when the new one is whole.
-    ``mirror`` stands for the vendor's host; None means what the environment says. Raises as ``resolve``.
+    An existing image stays; with ``again`` it is replaced when the new one is complete. ``mirror`` replaces the
+    vendor's host; None means the environment's. Raises as ``resolve``.
     """
     arch = check_arch(arch)
     wanted = vendor(alias)
     mirror = mirror or shelf.environ.get(MIRROR) or None
     with shelf.place(shelf_name(alias, arch), progress, resume=True, reuse=True) as place:
         if place.there is not None and not again:
-            progress("it is here already")
+            progress("it is already in the cache")
             return place.there
         try:
             return _pulled(place, wanted, arch, mirror, progress)
@@ -126,7 +128,7 @@ def pull(
 
 
 def take_url(shelf: Shelf, url: str, *, arch: str, progress: Progress = silent) -> Image:
-    """Fetch an image from a URL and put it on the shelf, under a name made of it; at most once."""
+    """Download an image from a URL and add it to the cache under a name made from the URL; at most once."""
     address, _, fragment = url.partition("#")
     check_url(address)
     digest = Digest.read(fragment) if fragment else None
@@ -138,12 +140,12 @@ def take_url(shelf: Shelf, url: str, *, arch: str, progress: Progress = silent) 
         fetch(address, place.part, progress)
         _check(place, digest, address)
         if digest is None:
-            progress("not checked: the address gives no #sha256=…")
+            progress("not verified: the URL has no #sha256=…")
         return place.settle(ImageFacts(arch=arch, origin=address), address)
 
 
 def take_file(shelf: Shelf, file: Path, *, arch: str, progress: Progress = silent) -> Image:
-    """Copy an image file to the shelf, under a name made of its path; again only when it was changed."""
+    """Copy an image file to the cache under a name made from its path; again only if it changed."""
     file = file.absolute()
     shape_of(file)
     name = _name_of_file(file)
@@ -158,10 +160,10 @@ def take_file(shelf: Shelf, file: Path, *, arch: str, progress: Progress = silen
 def import_file(
     shelf: Shelf, file: Path, name: str, *, arch: str, digest: Digest | None, progress: Progress = silent
 ) -> Image:
-    """Copy an image file to the shelf under a name of the user's. Raises ``CheckFailed`` if the name is taken."""
+    """Copy an image file to the cache under a given name. Raises ``CheckFailed`` if the name is in use."""
     arch = check_arch(arch)
     if name in ALIASES:
-        progress(f"note: from now on {name} stands for this image")
+        progress(f"note: {name} now refers to this image")
     file = file.absolute()
     shape_of(file)
     with shelf.place(name, progress) as place:
@@ -184,15 +186,15 @@ def _pulled(place: ImageSlot, wanted: ImageVendor, arch: str, mirror: str | None
 
 
 def _newest(found: Mapping[str, Digest], pattern: str, where: str) -> Checksum:
-    """Return the entry of the image; where a pattern fits several, the last by name."""
+    """Return the entry of the image; of several that match a pattern, the last by name."""
     names = [name for name in sorted(found) if fnmatch.fnmatchcase(name, pattern)]
     if not names:
-        raise CheckFailed(f"{where} lists no checksum of {pattern}", hint="is the mirror complete?")
+        raise CheckFailed(f"{where} lists no checksum of {pattern}", hint="check that the mirror is complete")
     return Checksum(names[-1], found[names[-1]])
 
 
 def _check(place: ImageSlot, digest: Digest | None, what: str) -> None:
-    """Compare what was fetched with its digest; what differs is thrown away instead of being resumed."""
+    """Compare the downloaded file with its digest; a wrong one is deleted and not resumed."""
     try:
         if digest is not None:
             digest.check(place.part, what)
@@ -208,7 +210,7 @@ def _unchanged(image: Image, digest: Digest | None) -> Image:
 
 
 def _standing_for(shelf: Shelf, alias: str, arch: str) -> Image | None:
-    """Return the image that an alias stands for here, if any."""
+    """Return the image that an alias means here, if any."""
     if alias not in ALIASES:
         return None
     names = (shelf_name(alias, arch), BUILT.format(alias=alias))
@@ -219,7 +221,7 @@ def _standing_for(shelf: Shelf, alias: str, arch: str) -> Image | None:
 def _fitting(image: Image, arch: str) -> Image:
     if image.arch != arch:
         raise CheckFailed(
-            f"image {image.name} is for {image.arch}, the machine is to be {arch}",
+            f"image {image.name} is for {image.arch}, but the machine is {arch}",
             hint=f"choose another image, or --kvm-arch {image.arch}",
         )
     return image
@@ -230,13 +232,13 @@ def _name_of_url(address: str) -> str:
 
 
 def _name_of_file(file: Path) -> str:
-    """Return a name that tells a file from what it was before it was changed."""
+    """Return a name that changes when the file changes."""
     state = file.stat()
     return _name_for(file, f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}")
 
 
 def _name_for(path: Path, whole: str) -> str:
-    """Return a name for an image that nobody named: the file's, made fit, and a part that tells it from its like."""
+    """Return a name for an unnamed image: the file's, made valid, and a part that makes it unique."""
     stem = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._") or "image"
     return f"{stem[:60]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
@@ -245,6 +247,6 @@ def _without_vendor(alias: str, error: Unreachable) -> str:
     words = [error.hint] if error.hint else []
     if alias.startswith("debian-"):
         release = alias if alias in ("debian-12", "debian-13") else "debian-13"
-        words.append(f"`pymachine image build {release} --with-engine` makes one of Debian's packages")
+        words.append(f"`pymachine image build {release} --with-engine` builds one from Debian's packages")
     words.append(f"a mirror can be given with --from or {MIRROR}")
     return "; ".join(words)

@@ -1,4 +1,4 @@
-"""What a disk image file says of itself: the qcow2 header (QEMU's docs/interop/qcow2.txt) or a partition table."""
+"""Reads disk image files: the qcow2 header (QEMU's docs/interop/qcow2.txt) or a partition table."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class DiskFormat:
 
 
 def shape_of(path: Path, what: str | None = None) -> DiskFormat:
-    """Read what kind of disk image a file is; ``what`` names it where its path says little.
+    """Return the format of a disk image file; ``what`` names it in messages.
 
-    Raises ``CheckFailed`` for a file that is none, or that depends on another file or a password.
+    Raises ``CheckFailed`` for a file that is not one, or that depends on another file or a password.
     """
     try:
         size = path.stat().st_size
@@ -55,21 +55,21 @@ def shape_of(path: Path, what: str | None = None) -> DiskFormat:
 
 def _qcow2(path: str, head: bytes, size: int) -> DiskFormat:
     if len(head) < 104:
-        raise CheckFailed(f"{path} ends within its header", hint="fetch it again")
+        raise CheckFailed(f"{path} ends within its header", hint="download it again")
     _, version, backing, _, cluster_bits, virtual, encryption = _HEADER.unpack_from(head)
     if version not in (2, 3) or not 9 <= cluster_bits <= 21 or not 0 < virtual <= LARGEST_DISK:
-        raise CheckFailed(f"{path} has an invalid qcow2 header", hint="fetch it again")
+        raise CheckFailed(f"{path} has an invalid qcow2 header", hint="download it again")
     if backing:
         raise CheckFailed(
             f"{path} is an overlay: most of its content is in another file",
-            hint=f"`qemu-img convert -O qcow2 {path} whole.qcow2` makes one file of them",
+            hint=f"`qemu-img convert -O qcow2 {path} whole.qcow2` merges them",
         )
     if encryption:
         raise CheckFailed(f"{path} is encrypted", hint="decrypt it with qemu-img convert first")
     if version == 3:
         _check_features(path, _FEATURES.unpack_from(head, 72)[0])
     if size < 3 << cluster_bits:  # header, first-level table, reference counts
-        raise CheckFailed(f"{path} is cut off: {size} bytes", hint="fetch it again")
+        raise CheckFailed(f"{path} is cut off: {size} bytes", hint="download it again")
     return DiskFormat("qcow2", virtual)
 
 
@@ -80,7 +80,7 @@ def _check_features(path: str, features: int) -> None:
         raise CheckFailed(f"{path} is marked as corrupt", hint=f"`qemu-img check -r all {path}` may repair it")
     if features & _DIRTY:
         raise CheckFailed(
-            f"{path} was not closed cleanly", hint=f"is a machine running on it? else `qemu-img check {path}`"
+            f"{path} was not closed cleanly", hint=f"stop the machine that uses it, or run `qemu-img check {path}`"
         )
 
 
@@ -98,11 +98,12 @@ def _raw(path: str, head: bytes, size: int) -> DiskFormat:
 
 
 def _check_partitions(path: str, head: bytes, size: int) -> None:
-    """Refuse a partition that lies beyond the end: the file was cut off."""
+    """Refuse a partition that ends after the end of the file, which is truncated."""
     for at in range(446, 510, 16):
         kind, start, count = head[at + 4], *struct.unpack_from("<II", head, at + 8)
         # A GPT's stand-in entry may claim the largest disk there is.
         if kind not in (0, 0xEE) and (start + count) * SECTOR > size:
             raise CheckFailed(
-                f"{path} is cut off: a partition ends behind the file's {size} bytes", hint="fetch it again"
+                f"{path} is cut off: a partition ends after the end of the file ({size} bytes)",
+                hint="download it again",
             )

@@ -45,7 +45,7 @@ def check_word(text: str) -> str:
 def check_key(text: str) -> str:
     """Return the key of a label. Raises ``ValueFault``."""
     if not text.strip() or "=" in text or any(char.isspace() for char in text):
-        raise ValueFault(text, "cannot be the key of a label", hint="use a word such as tier")
+        raise ValueFault(text, "is not a valid label key", hint="use a word such as tier")
     return text
 
 
@@ -61,7 +61,7 @@ def check_variable(name: str) -> str:
     """Return the name of a variable. Raises ``ValueFault``; the value, which may be secret, is never looked at."""
     if not VARIABLE.fullmatch(name):
         raise ValueFault(
-            name, "cannot be the name of a variable", hint="use letters, digits and underscores, no digit first"
+            name, "is not a valid variable name", hint="use letters, digits and underscores, no digit first"
         )
     return name
 

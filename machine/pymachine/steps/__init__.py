@@ -1,1 +1,1 @@
-"""The steps that the verbs are made of."""
+"""The steps of which operations consist."""

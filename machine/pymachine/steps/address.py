@@ -1,4 +1,4 @@
-"""Following an instance that came back at another address: the record first, then certificates and engine."""
+"""Follows an instance to another address: first the record, then certificates and engine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _OFF = (State.STOPPED, State.STOPPING, State.SAVED, State.PAUSED, State.MISSING)
 
 
 def located(machine: Machine, session: Session) -> Machine:
-    """Return the record with the address that the instance has now, saved; the same where it has not moved.
+    """Return the record with the instance's current address, saved; the same record if it has not moved.
 
-    It is the same host: the key that was pinned is the one it must show. Raises ``DriverError``.
+    The host must show the key that was pinned. Raises ``DriverError``.
     """
     if not isinstance(session.driver, TracksAddress) or machine.handle is None or machine.ssh is None:
         return machine
@@ -32,7 +32,7 @@ def located(machine: Machine, session: Session) -> Machine:
 
 
 def located_if_told(machine: Machine, session: Session) -> Machine:
-    """Do the same for a verb that works without the driver: where it cannot be asked, the record has to do."""
+    """Do the same for an operation that works without the driver; if it cannot be asked, the record is used."""
     try:
         return located(machine, session)
     except PymachineError as error:
@@ -41,7 +41,7 @@ def located_if_told(machine: Machine, session: Session) -> Machine:
 
 
 def located_at_work(machine: Machine, session: Session) -> Machine:
-    """Do the same, and refuse with ``CheckFailed`` a machine that is off, which would be waited for in vain."""
+    """Do the same, and refuse with ``CheckFailed`` a machine that is off."""
     if isinstance(session.driver, TracksAddress):
         state = state_of(machine, session)
         if state in _OFF:
@@ -50,7 +50,7 @@ def located_at_work(machine: Machine, session: Session) -> Machine:
 
 
 def state_of(machine: Machine, session: Session) -> State:
-    """Return how the driver sees the instance; ``UNKNOWN`` where it cannot be asked."""
+    """Return the state that the driver reports; ``UNKNOWN`` if it cannot be asked."""
     if machine.handle is None:
         return State.UNKNOWN
     try:
@@ -60,9 +60,9 @@ def state_of(machine: Machine, session: Session) -> State:
 
 
 def with_address_certified(machine: Machine, session: Session) -> Machine:
-    """Have the engine show a certificate for where it is now, and return the record.
+    """Give the engine a certificate for its current address, and return the record.
 
-    Can be repeated, wherever it was cut off. One that is half-made is left to the command that makes it.
+    Repeatable after an interruption at any point. A half-made machine is left to its create.
     """
     if machine.phase is not Phase.READY:
         return machine
@@ -81,7 +81,7 @@ def _off(machine: Machine, state: State) -> CheckFailed:
 
 
 def _at(machine: Machine, before: SshAddress, instance: Instance) -> Machine:
-    """Return the record as the driver's words have it. While it is off, a driver may know no address at all."""
+    """Return the record with the driver's data. While it is off, a driver may know no address."""
     if instance.ssh is None or not instance.ssh.host:
         return machine
     reported = instance.addresses or machine.reported_addresses
@@ -94,7 +94,7 @@ def _at(machine: Machine, before: SshAddress, instance: Instance) -> Machine:
 
 
 def _endpoint(machine: Machine, instance: Instance, host: str) -> Endpoint | None:
-    """An engine on its own port stays on it; where the driver maps ports, it knows which."""
+    """Return the endpoint: the engine's own port stays; a driver that maps ports knows the mapped one."""
     known = machine.endpoint
     if known is None or (instance.endpoint is not None and known.port != machine.engine.port):
         return instance.endpoint
@@ -114,7 +114,7 @@ def _host(machine: Machine) -> str:
 
 
 def _news(machine: Machine, found: Machine) -> str:
-    """Say what is new of it: where its engine is, else where to log in, else what else it is called."""
+    """Describe what changed: the engine's address, else the login address, else other names."""
     for now, before in ((_engine_host(found), _engine_host(machine)), (_host(found), _host(machine))):
         if now != before:
             return f"its address is now {now} (was {before or 'not known'})"

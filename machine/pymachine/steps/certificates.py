@@ -1,4 +1,4 @@
-"""The step that makes a machine's certificates, and what it would make."""
+"""The step that issues a machine's certificates, and its preview."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymachine.tls.validity import CERTIFICATE_OF
 
 
 class Certify:
-    """Make the certificates, or keep those that still fit; ``anew`` keeps none, not even the authority."""
+    """Issue the certificates, or keep those that still fit; ``anew`` keeps none, not even the authority."""
 
     title = "issuing certificates"
 
@@ -24,12 +24,12 @@ class Certify:
         return machine.ssh is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Issue what is missing; a certificate is stored before it travels."""
+        """Issue what is missing; a certificate is stored before it is sent."""
         fresh, certificates = self._made(machine, session)
         return session.save(machine.with_(certificates=certificates), fresh)
 
     def due(self, machine: Machine, session: Session) -> tuple[tls.Need, ...]:
-        """Return what would be made anew, and why; nothing for a machine that has no certificates yet."""
+        """Return what would be reissued, and why; nothing for a machine that has no certificates yet."""
         if machine.certificates is None:
             return ()
         known = session.secrets(machine)
@@ -37,7 +37,7 @@ class Certify:
         parts = [part for part, file in CERTIFICATE_OF.items() if file in made and made[file] != known.get(file)]
         aged = {need.part: need.reason for need in tls.needs(machine.certificates, sans_of(machine), _now(session))}
         otherwise = "the authority is a new one" if "ca" in aged else "the one on record does not match"
-        return tuple(tls.Need(part, "as asked for" if self._anew else aged.get(part, otherwise)) for part in parts)
+        return tuple(tls.Need(part, "as requested" if self._anew else aged.get(part, otherwise)) for part in parts)
 
     def _made(self, machine: Machine, session: Session) -> tuple[Mapping[str, bytes], Certificates]:
         if self._anew:

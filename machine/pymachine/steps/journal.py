@@ -1,4 +1,4 @@
-"""The journal's entry of a verb, from its beginning to its end."""
+"""The journal entry of an operation, from its start to its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pymachine.steps.session import Session, reason_of
 def journalled(
     session: Session, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None
 ) -> Iterator[None]:
-    """Note the verb in the journal and how it ends (see ``refusing``). A crash leaves the entry open."""
+    """Record the operation in the journal and how it ends (see ``refusing``). A crash leaves the entry open."""
     store = session.tools.store
     session.verb = kind
     session.operation = store.begin(machine, kind, payload)

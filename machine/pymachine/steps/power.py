@@ -1,4 +1,4 @@
-"""What verbs have in common that are one call of the driver: whether it can, the lease, the journal, what follows."""
+"""Common parts of operations that are one call of the driver: capability, lease, journal, follow-up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ AWAKE_PATIENCE = 30.0
 
 
 def incapable(machine: Machine, what: str) -> NotSupported:
-    """Return the refusal for a driver without a power; ``what`` completes "driver x cannot …"."""
+    """Return the refusal for a missing capability; ``what`` completes "driver x cannot …"."""
     return NotSupported(
-        f"driver {machine.driver} cannot {what}", hint="drivers that make virtual machines can, kvm for one"
+        f"driver {machine.driver} cannot {what}", hint="drivers of virtual machines support it, e.g. kvm"
     )
 
 
 def handle_of(machine: Machine) -> Handle:
-    """Return what the driver knows the machine by. Raises ``CheckFailed`` for one that has no host yet."""
+    """Return the driver's handle of the machine. Raises ``CheckFailed`` if it has no host yet."""
     if machine.handle is None:
         raise CheckFailed(
             f"machine {machine.name} has no host yet", hint="run its create command again to continue it"
@@ -40,7 +40,7 @@ def handle_of(machine: Machine) -> Handle:
 
 
 def refuse_half_removed(machine: Machine) -> None:
-    """What an ``rm`` has begun is not put to use again. Raises ``CheckFailed``."""
+    """Refuse a machine whose ``rm`` has begun. Raises ``CheckFailed``."""
     if machine.phase is Phase.REMOVING:
         way_on = f"`pymachine rm {machine.name}` continues it"
         raise CheckFailed(f"machine {machine.name} is half-removed", hint=way_on)
@@ -48,7 +48,7 @@ def refuse_half_removed(machine: Machine) -> None:
 
 @contextmanager
 def at_work(machine: Machine, verb: str, driver: Any, tools: Services) -> Iterator[tuple[Session, Machine]]:
-    """Hold the machine's lease, note the verb in the journal and tell the reporter; lend the record as it is then."""
+    """Hold the machine's lease, record the operation and report it; yield the current record."""
     with working(machine.name, f"{verb} {machine.name}", tools, driver) as session:
         machine = tools.store.get(machine.name)
         with journalled(session, machine, verb), reported(machine.name, verb, tools):
@@ -57,7 +57,7 @@ def at_work(machine: Machine, verb: str, driver: Any, tools: Services) -> Iterat
 
 @contextmanager
 def reported(name: str, step: str, tools: Services) -> Iterator[None]:
-    """Tell the reporter of a step that is no ``Step``: that it begins, and how it ends."""
+    """Report an operation that is not a ``Step``: its start and its end."""
     tools.reporter.started(name, step)
     try:
         yield
@@ -70,10 +70,10 @@ def reported(name: str, step: str, tools: Services) -> Iterator[None]:
 def await_engine(
     machine: Machine, tools: Services, *, patience: float = ENGINE_PATIENCE, pause: float = PAUSE
 ) -> EngineAnswer | None:
-    """Wait until the engine answers over TLS and return its answer; None for machines whose engine is not ours.
+    """Wait until the engine answers over TLS and return its answer; None for machines of driver ``none``.
 
-    It is asked every ``pause`` seconds, for ``patience`` seconds; then the last error is raised, and at once one that
-    waiting does not mend. Raises ``NoSuchMachine`` for a machine that somebody removed meanwhile.
+    It is asked every ``pause`` seconds, for ``patience`` seconds; then the last error is raised. An error that
+    waiting cannot fix is raised at once. Raises ``NoSuchMachine`` if the machine is removed meanwhile.
     """
     _refuse_removed(machine, tools)
     if machine.endpoint is None or "ca.pem" not in tools.store.secrets(machine.name):
@@ -94,7 +94,7 @@ def await_engine(
 
 
 def _refuse_removed(machine: Machine, tools: Services) -> None:
-    """Whoever waits without the lease may wait for an engine that is gone, or for another machine of that name."""
+    """Raise if the machine was removed or replaced while it was waited for without the lease."""
     if tools.store.get(machine.name).id != machine.id:
         raise NoSuchMachine(
             f"machine {machine.name} was removed in the meantime, and another one was created with its name"
@@ -102,9 +102,9 @@ def _refuse_removed(machine: Machine, tools: Services) -> None:
 
 
 def right_clock(machine: Machine, session: Session) -> None:
-    """Set the clock of a host that has slept: it goes on from when it fell asleep, and no certificate fits that time.
+    """Set the clock of a resumed host, which continues at the time when it was saved; no certificate is valid then.
 
-    A minute is left to the host's own time service, which corrects small errors without a jump.
+    Differences under a minute are left to the host's own time service, which corrects them without a jump.
     """
     if machine.ssh is None:
         return
@@ -117,5 +117,5 @@ def right_clock(machine: Machine, session: Session) -> None:
         return
     result = transport.run(Command.of("date", "-u", "-s", f"@{tools.now():.0f}"), root=True, deadline=AWAKE_PATIENCE)
     direction = "ahead" if skew > 0 else "behind"
-    outcome = "it could not be set" if result.exit_code else "it is set right"
+    outcome = "it could not be corrected" if result.exit_code else "it was corrected"
     tools.reporter.notice(machine.name, f"its clock was {abs(skew):.0f} s {direction}: {outcome}")

@@ -1,4 +1,4 @@
-"""What a verb would do, said before it does it."""
+"""The preview of an operation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pymachine.model import Machine
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The changes a verb would make to one machine, and what its owner should know beforehand.
+    """The changes that an operation would make to one machine, and announcements for its owner.
 
-    ``drained`` says that the machine is a node of a Swarm which runs no tasks meanwhile.
+    ``drained`` says that the machine is a Swarm node that is drained meanwhile.
     """
 
     verb: str
@@ -25,7 +25,7 @@ class Preview:
 
     @property
     def effects(self) -> tuple[Effect, ...]:
-        """What all changes together do to what runs there."""
+        """The effects of all changes on running workloads."""
         return effects_of(self.changes)
 
 

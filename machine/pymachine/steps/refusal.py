@@ -1,4 +1,4 @@
-"""Exit codes 2 and 3 say that nothing was made: here a refusal that came too late for that becomes a failure."""
+"""Exit codes 2 and 3 say that nothing was made: a refusal that comes later is converted to a failure here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOOK_DEADLINE = 20.0
 
 @contextmanager
 def refusing(session: Session, machine: Machine) -> Iterator[None]:
-    """Let a refusal leave the block only where nothing was made, and no record stays.
+    """Pass a refusal on only if nothing was made and no record stays.
 
-    A machine that this verb began is taken back where all that was made of it is still nothing but a preparation: its
-    host is not there, or was there before. What cannot be taken back stays on record, and the refusal becomes a
-    ``StepFailed`` that says how to go on. So it does where the session has touched anything.
+    A new machine is removed again if only preparations were made: its host does not exist, or existed before. If that
+    is not possible, or the session has touched anything, the record stays, and the refusal becomes a ``StepFailed``
+    with a hint.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def _outcome(error: PymachineError, session: Session, machine: Machine) -> Pymac
 
 
 def _remains(session: Session, machine: Machine) -> bool:
-    """Whether anything is left of what the verb did; a machine that it began is taken back if that can be."""
+    """Whether anything of the operation is left; a new machine is removed again if possible."""
     if session.touched:
         return True
     if not session.makes:
@@ -69,7 +69,7 @@ def _taken_back(machine: Machine, session: Session) -> bool:
 
 
 def _is_a_preparation(machine: Machine, session: Session) -> bool:
-    """Whether no host was made; one that cannot be asked about may be there."""
+    """Whether no host was made; one of unknown state may exist."""
     assert machine.handle is not None
     if session.driver.preexisting:
         return True

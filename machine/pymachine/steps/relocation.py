@@ -1,6 +1,6 @@
-"""A host that is found elsewhere now: at another address or port, as another account, with another key file.
+"""Follows a host to another address, port, account or key file.
 
-That it is the same host its host key proves: the one on record, or one that the user vouches for.
+Its host key proves that it is the same host: the one on record, or one that the user confirms.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ PIN = "ssh_host_key"  # the option that vouches for another key
 def relocated(
     machine: Machine, changes: Mapping[str, Any], session: Session, *, host_key: str | None = None
 ) -> Machine:
-    """Return the record with where the host is now, saved once the host was logged in to there.
+    """Return the record with the host's new access, saved after a successful login there.
 
-    ``changes`` are options of the driver by their names. Without any, the host is looked for where those on record
-    lead now: an alias of the SSH configuration may stand for another address. The same record where nothing differs.
-    Can be repeated, wherever it was cut off: certificates and engine follow in the set-up.
-
-    Raises ``CheckFailed``, with nothing changed, where nothing answers there or another host does; ``NotSupported``
-    for a driver that knows better where its hosts are.
+    ``changes`` are options of the driver by name. Without any, the host is looked up again with the recorded options:
+    an alias of the SSH configuration may have another address now. Returns the same record if nothing differs.
+    Repeatable after an interruption at any point: certificates and engine follow in the set-up. Raises
+    ``CheckFailed``, with nothing changed, if nothing or another host answers there; ``NotSupported`` for a driver
+    that determines the address of its hosts.
     """
     driver = session.driver
     if not _follows(driver, machine, changes):
@@ -59,7 +58,7 @@ def relocated(
 
 
 def changes_between(before: Machine, after: Machine) -> tuple[Change, ...]:
-    """Return what is different about where a host is, for a preview."""
+    """Return the changes of the host's access, for a preview."""
     if before.endpoint != after.endpoint:
         why = f"{_engine(before)} → {_engine(after)}"
         return (Change("change the address of the engine", why, Aspect.HOST, (Effect.CHANGE_ADDRESS,)),)
@@ -69,19 +68,19 @@ def changes_between(before: Machine, after: Machine) -> tuple[Change, ...]:
 
 
 def _follows(driver: Driver, machine: Machine, changes: Mapping[str, Any]) -> bool:
-    """Whether a host of this driver may be found elsewhere. Raises for ``changes`` that cannot be made."""
+    """Whether a host of this driver may have another address. Raises for invalid ``changes``."""
     alters: Mapping[str, str] = getattr(driver, "alters", {})
     if wrong := [name for name in changes if alters.get(name) not in (MOVE, REACH)]:
         flag = f"--{wrong[0].replace('_', '-')}"
         raise NotSupported(
-            f"{flag} is not for {machine.name}: driver {machine.driver} determines how its hosts are reached",
+            f"{flag} does not apply to {machine.name}: driver {machine.driver} determines how its hosts are reached",
             hint=f"omit {flag}",
         )
     if machine.phase is not Phase.READY:
         if changes:
             raise CheckFailed(
                 f"machine {machine.name} is not ready ({machine.phase})",
-                hint="run its create command again first, with what is different",
+                hint="run its create command again first, with the changed options",
             )
         return False
     return driver.preexisting and not machine.adopted and MOVE in alters.values() and isinstance(driver, Locates)
@@ -90,9 +89,9 @@ def _follows(driver: Driver, machine: Machine, changes: Mapping[str, Any]) -> bo
 def _way_now(
     machine: Machine, before: SshAddress | None, now: SshAddress | None, pin: str | None
 ) -> SshAddress | None:
-    """Return the way on record with what is different between the two that the driver names, and the key of ``pin``.
+    """Return the recorded access with the differences that the driver reports, and the key of ``pin``.
 
-    The rest stays: a path that was given relative to a folder would be another one in this.
+    The rest stays: a path that was given relative to a folder would differ in this one.
     """
     known = machine.ssh
     if known is None or before is None or now is None:
@@ -102,7 +101,7 @@ def _way_now(
 
 
 def _differs(machine: Machine, found: Machine) -> bool:
-    """Whether another place was found, or another way to it; the key aside."""
+    """Whether the address or the access differs, without the key."""
     ways = [replace(ssh, host_key=None) for one in (machine, found) if (ssh := one.ssh) is not None]
     return dict(machine.handle or {}) != dict(found.handle or {}) or ways[1:] != ways[:1]
 
@@ -126,7 +125,7 @@ def _moved(machine: Machine, found: Machine, located: Instance, session: Session
 
 
 def _check_host(found: Machine, session: Session) -> None:
-    """Look whether root can work there, and whose set-up the host carries: a copy of it has the same key.
+    """Check that root can work there, and whose set-up the host has: a copy of it has the same key.
 
     Raises ``TransportError``, ``RemoteCommandFailed``, ``EngineError``, ``CheckFailed``.
     """

@@ -1,4 +1,4 @@
-"""One verb at work on one machine: its lease, its journal entry, its record and its one connection."""
+"""One operation on one machine: its lease, journal entry, record and connection."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ _ORDER = tuple(Phase)
 
 
 class Step(Protocol):
-    """One step of a verb. There is no undo: a step that fails half-way puts right what it touched itself, the
-    record stays, and the same command continues from it."""
+    """One step of an operation.
+
+    There is no undo: a step that fails half-way repairs what it touched itself, the record stays, and the same
+    command continues from it.
+    """
 
     title: str
 
@@ -30,7 +33,7 @@ class Step(Protocol):
         """Whether the step has anything to do for this machine."""
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Do it and return the changed record."""
+        """Execute the step and return the changed record."""
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Session:
         return self.fresh and not self.touched and (self.driver.preexisting or not self.recorded)
 
     def save(self, machine: Machine, secrets: Mapping[str, bytes] | None = None) -> Machine:
-        """Write the record, with these secrets; in a dry run keep both here."""
+        """Write the record and these secrets; in a dry run keep both in memory."""
         self.pending.update(secrets or {})
         if not self.recorded:
             return machine
@@ -78,7 +81,7 @@ class Session:
         return _with_engine_of(machine, saved)
 
     def secrets(self, machine: Machine) -> dict[str, bytes]:
-        """Return the machine's certificates and keys, written or still to be written."""
+        """Return the machine's certificates and keys, saved or not."""
         return {**self.tools.store.secrets(machine.name), **self.pending}
 
     def transport(self, machine: Machine, *, retry_for: float = 0.0) -> Transport:
@@ -102,14 +105,14 @@ class Session:
             self._transport = None
 
     def perform(self, steps: Sequence[Step], machine: Machine) -> Machine:
-        """Run the steps that are needed, in order, each of them noted in the journal and saved."""
+        """Run the required steps in order; each is recorded in the journal and saved."""
         for step in steps:
             if step.needs(machine):
                 machine = self._perform_one(step, machine)
         return machine
 
     def note_fault(self, machine: Machine, step: str, reason: str) -> None:
-        """Put on record where the verb stopped; a machine without a record is left without one."""
+        """Record where the operation stopped; a machine without a record gets none."""
         if not self.recorded:
             return
         # The step may have saved a newer record before it failed, so the fault goes onto what is stored now.
@@ -122,7 +125,7 @@ class Session:
                 self.tools.reporter.notice(machine.name, f"the fault could not be recorded: {error.message}")
 
     def way_on(self, machine: Machine) -> str | None:
-        """Return how the verb is gone on with where it stopped, None where there is nothing to say."""
+        """Return the hint for continuing the operation where it stopped, None if there is none."""
         if self.recorded and self.former is not None and not self.in_place:
             return "the previous options stay on record; run the same command again to change them"
         if self.verb in ("rm", "start"):
@@ -166,7 +169,7 @@ class Session:
 
 @contextmanager
 def working(name: str, purpose: str, tools: Services, driver: Driver) -> Iterator[Session]:
-    """Hold the machine's lease for the length of a verb and close its connection at the end."""
+    """Hold the machine's lease during an operation and close its connection at the end."""
     with tools.store.lease(name, purpose) as lease:
         session = Session(tools, driver, lease)
         try:
@@ -176,7 +179,7 @@ def working(name: str, purpose: str, tools: Services, driver: Driver) -> Iterato
 
 
 def advanced(machine: Machine, phase: Phase) -> Machine:
-    """Return the record in ``phase``, unless it has come further already."""
+    """Return the record in ``phase``, unless it is already further."""
     return machine if _ORDER.index(machine.phase) >= _ORDER.index(phase) else replace(machine, phase=phase)
 
 
@@ -190,7 +193,7 @@ def timestamp(seconds: float) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what the journal and the record say of why a verb stopped."""
+    """Return the reason for the journal and the record why an operation stopped."""
     return error.message if isinstance(error, PymachineError) else "interrupted"
 
 

@@ -1,4 +1,4 @@
-"""Asking drivers how machines are: one call for all machines of a driver that sees many at once."""
+"""Asks drivers for the state of machines: one call for all machines of a driver that supports it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST = 0.01  # seconds; a deadline of nothing is none
 
 
 class Inspections:
-    """What drivers see of the machines of one list. Nothing is asked, nor a driver loaded, before the first need."""
+    """The states of the machines of one list. Drivers are loaded and asked only when needed."""
 
     def __init__(self, machines: Sequence[Machine], tools: Services) -> None:
         self._machines = [machine for machine in machines if machine.handle is not None]
@@ -42,14 +42,14 @@ class Inspections:
         return self._together[kind].status(machine.name, limit)
 
     def _of(self, driver: str) -> list[Machine]:
-        """Return the machines of this driver, by whichever of its names they were made; adopted ones too."""
+        """Return the machines of this driver under any of its names, adopted ones too."""
         names = {machine.driver for machine in self._machines}
         ours = {name for name in names if self._tools.same_driver(name, driver)}
         return [machine for machine in self._machines if machine.driver in ours]
 
 
 class _Together:
-    """The one call for some machines, made by whoever needs it first; all the others wait for it."""
+    """The one call for several machines: the first caller makes it, all others wait for it."""
 
     def __init__(self, driver: InspectsTogether, machines: Sequence[Machine]) -> None:
         self._driver = driver
@@ -60,7 +60,7 @@ class _Together:
         self._turn = threading.Lock()
 
     def status(self, name: str, limit: Deadline) -> Status:
-        """Return what was seen of one, in time or not at all."""
+        """Return the state of one machine, or raise that there was no answer in time."""
         if self._turn.acquire(blocking=False):  # never released: there is one call
             self._ask(limit)
         try:

@@ -1,6 +1,6 @@
-"""Where the records of the machines live. ``store.sqlite`` is the default, ``store.protocol`` the contract.
+"""The store of machine records. ``store.sqlite`` is the default, ``store.protocol`` the contract.
 
-The names are looked up on first use: ``store.lookup`` answers ``pymachine env`` without loading dataclasses.
+Names are resolved on first use: ``store.lookup`` serves ``pymachine env`` without loading dataclasses.
 """
 
 TYPE_CHECKING = False  # type checkers take the name for typing's; importing that costs a fifth of `pymachine env`

@@ -1,7 +1,7 @@
 """The docker client's certificates as files: ``certs/NAME/{ca,cert,key}.pem``.
 
-``certs/NAME`` is a symbolic link to a generation, a folder that is written whole before the link points to it.
-Whoever resolves the link finds a key that fits its certificate, also after a crash at any moment.
+``certs/NAME`` is a symbolic link to a folder that is written completely before the link points to it. So a reader
+always finds a key that fits its certificate, also after a crash at any moment.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def client_folder(folder: Path, name: str) -> Path:
 
 
 def materialised(store: Store, name: str) -> Path | None:
-    """Return the folder of the client's files, written anew if need be; None for an engine that takes none."""
+    """Return the folder of the client's files, written if necessary; None for an engine without any."""
     return store.materialise(name) if "ca.pem" in store.secrets(name) else None
 
 
 def located(store: Store, machine: Machine) -> Machine:
-    """Return the record with the path of its SSH key, if that is the store's own: records call it by name alone."""
+    """Return the record with the path of its SSH key, if that is the store's own: records omit its path."""
     if machine.ssh is None or machine.ssh.key_path != LOGIN_KEY:
         return machine
     return machine.with_(ssh=replace(machine.ssh, key_path=str(store.materialise(machine.name) / LOGIN_KEY)))
@@ -54,7 +54,7 @@ def wanted_files(name: str, secrets: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def is_current(path: Path, files: Mapping[str, bytes]) -> bool:
-    """Return whether ``path`` holds exactly these files, closed to others, and no crash left anything beside it."""
+    """Whether ``path`` has exactly these files, private, with nothing left beside it by a crash."""
     try:
         return path.is_symlink() and _content(path) == files and not _strays(path)
     except OSError:
@@ -62,7 +62,7 @@ def is_current(path: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def is_right(path: Path, files: Mapping[str, bytes]) -> bool:
-    """Return whether ``path`` holds these files, whatever lies beside it."""
+    """Whether ``path`` has these files, whatever is beside it."""
     try:
         return _content(path) == files
     except OSError:
@@ -70,9 +70,9 @@ def is_right(path: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def in_memory(identity: str, name: str, files: Mapping[str, bytes]) -> Path:
-    """Write the files of a store to a file system in memory, where only this account reads them; return their folder.
+    """Write a store's client files to a private folder in memory; return that folder.
 
-    Raises ``OSError``, ``StoreError`` where somebody else has the folder.
+    Raises ``OSError``, ``StoreError`` if the folder belongs to another user.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     base = Path(runtime) if runtime and Path(runtime).is_dir() else Path("/dev/shm")
@@ -89,7 +89,7 @@ def in_memory(identity: str, name: str, files: Mapping[str, bytes]) -> Path:
 
 
 def write(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new generation, point ``path`` to it and remove the older ones. One writer at a time."""
+    """Write a new set of files, point ``path`` to it and remove the older ones. One writer at a time."""
     _private_folder(path.parent)
     import secrets as random  # with what hashes it loads, a tenth of `pymachine status`
 
@@ -102,7 +102,7 @@ def write(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove ``path`` and all its generations; what is gone already is no error."""
+    """Remove ``path`` and all its sets of files; it is not an error if it is already gone."""
     with suppress(FileNotFoundError, NotADirectoryError):
         _discard(path)
         for stray in _strays(path):
@@ -132,7 +132,7 @@ def _sweep(path: Path) -> None:
 
 
 def _strays(path: Path) -> list[Path]:
-    """Everything beside ``path`` that is or was one of its generations, but for the one in use."""
+    """Everything beside ``path`` that is or was a set of its files, except the current one."""
     current = path.readlink().name if path.is_symlink() else None
     folder = str(path.parent)
     changed = path.parent.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""The SQLite file beneath the store: opened safely, migrated, written in short transactions."""
+"""The SQLite file of the store: opened safely, migrated, written in short transactions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 10.0  # seconds to wait for another process's transaction; none lasts
 
 
 class Database:
-    """One connection, used by all threads of the process in turn. Make it with ``open``."""
+    """One connection, shared by all threads of the process, one at a time. Created by ``open``."""
 
     def __init__(
         self, connection: sqlite3.Connection, path: Path, newest: int, unwritable: StoreError | None = None
@@ -36,10 +36,12 @@ class Database:
     def open(
         cls, path: Path, migrations: Migrations = MIGRATIONS, *, wal: Callable[[Path], bool] = takes_wal
     ) -> Database:
-        """Open the file, making or migrating it first. ``wal`` says whether a folder can hold a write-ahead log.
+        """Open the file.
 
-        One that is there but cannot be written is read from a copy in memory; ``writing`` then raises what was in
-        the way. Raises ``StoreError``.
+        Create or migrate it first if necessary. ``wal`` tells whether a folder supports a write-ahead log.
+
+        A database that cannot be written is read from a copy in memory; ``writing`` then raises the reason. Raises
+        ``StoreError``.
         """
         _refuse_lost(path)
         try:
@@ -74,16 +76,16 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection for one query. Works on a store of a newer version as far as its tables allow."""
+        """Yield the connection for one query. Works on a store of a newer version as far as its tables allow."""
         with self._lock, translated(str(self._path)):
             yield self._connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection for one transaction: all of it is kept, or none when the block raises.
+        """Yield the connection for one transaction, which is kept completely, or not at all if the block raises.
 
-        The write lock is taken at once. A transaction that begins as a reader cannot wait for it later: SQLite
-        then fails with "database is locked" whatever the timeout. Raises ``SchemaTooNew``.
+        The write lock is taken at once. A transaction that begins as a reader cannot wait for it later: SQLite then
+        fails with "database is locked" whatever the timeout. Raises ``SchemaTooNew``.
         """
         if self._unwritable is not None:
             raise self._unwritable
@@ -105,7 +107,7 @@ class Database:
             self._connection.close()
 
     def _refuse_newer(self) -> None:
-        """Look at every write: another process may have migrated the store while this one was open."""
+        """Check the schema at every write, because another process may have migrated the open store."""
         version = user_version(self._connection)
         if version > self._newest:
             raise SchemaTooNew(
@@ -115,9 +117,9 @@ class Database:
 
 
 def _refuse_lost(path: Path) -> None:
-    """An empty or missing database beside what a store leaves is a loss, not an empty store.
+    """Refuse an empty or missing database beside other files of a store.
 
-    SQLite would take it for a new one and delete the log, which may hold every record. Raises ``StoreError``.
+    SQLite would take it for a new one and delete the log, which may contain all records. Raises ``StoreError``.
     """
     if _size(path):
         return
@@ -146,7 +148,7 @@ def _size(path: Path) -> int:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, mode 0600: its companions (-wal, -shm) get the same mode."""
+    """Create the file with mode 0600 before SQLite does; its companions (-wal, -shm) get the same mode."""
     # Only a new file is opened here: closing it again would drop the locks that this process holds on an old one
     # (https://sqlite.org/howtocorrupt.html, "POSIX advisory locks").
     with suppress(FileExistsError):
@@ -166,7 +168,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, wal: Callable[[Path], b
 
 
 def _text(raw: bytes) -> str:
-    """Let broken text through, so that one damaged row does not fail a whole list."""
+    """Accept invalid text, so that one damaged row does not prevent a list."""
     return raw.decode(errors="surrogateescape")
 
 
@@ -183,7 +185,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _just_made(connection: sqlite3.Connection) -> bool:
-    """Whether another process gave the store its tables between two of our looks."""
+    """Whether another process created the store's tables between two checks."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     return bool(application == APPLICATION_ID)
 

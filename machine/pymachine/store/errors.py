@@ -1,4 +1,4 @@
-"""The one edge where SQLite's and the file system's errors become ours."""
+"""Converts errors of SQLite and the file system to pymachine's; the only place that does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ELSEWHERE = "make it writable, or choose another folder with --storage-path or 
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """Turn errors on ``path`` into ``StoreError``."""
+    """Convert errors on ``path`` to ``StoreError``."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -26,7 +26,7 @@ def translated(path: str) -> Iterator[None]:
 
 
 def explained(error: sqlite3.Error | OSError, path: str) -> StoreError:
-    """Return what a person can make of ``error``."""
+    """Return the ``StoreError`` that explains ``error``."""
     if isinstance(error, OSError):
         return _of_system(error, str(error.filename or path))
     return _of_sqlite(error, path)

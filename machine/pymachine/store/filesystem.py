@@ -1,4 +1,4 @@
-"""Whether SQLite's write-ahead log can work on a file system."""
+"""Whether a file system supports SQLite's write-ahead log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NETWORKED = frozenset((
 
 
 def takes_wal(folder: Path, mounts: Path = MOUNTS) -> bool:
-    """Return whether databases in ``folder`` can use a write-ahead log. Writes a scratch database there."""
+    """Whether databases in ``folder`` can use a write-ahead log. Writes a test database there."""
     return _type_of(folder, mounts) not in _NETWORKED and _survives_a_trial(folder)
 
 
@@ -47,7 +47,7 @@ def _type_of(folder: Path, mounts: Path) -> str:
 
 
 def _survives_a_trial(folder: Path) -> bool:
-    """Some file systems accept the mode and fail at the first write, so write."""
+    """Whether a write succeeds: some file systems accept the mode and fail at the first write."""
     with TemporaryDirectory(prefix=".probe-", dir=folder) as scratch:
         try:
             with closing(sqlite3.connect(f"{scratch}/probe.db", isolation_level=None)) as connection:

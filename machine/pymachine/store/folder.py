@@ -1,4 +1,4 @@
-"""The folder that holds the store: private to its owner, or refused."""
+"""The folder of the store: private to its owner, or refused."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def default_folder(environ: Mapping[str, str]) -> Path:
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make the folder, mode 0700, and return its absolute path.
+    """Create the folder with mode 0700, and return its absolute path.
 
-    An own folder that is empty or holds a store already is closed to others without a word. Any other that
-    others may enter (a home folder, ``/tmp``) is refused, because changing its mode would break something else.
-    Raises ``StoreError``.
+    The mode of an own folder that is empty or already a store is restricted silently. Any other folder that others
+    may enter (a home folder, ``/tmp``) is refused, because changing its mode would break something else. Raises
+    ``StoreError``.
     """
     folder = folder.absolute()
     with translated(str(folder)):
@@ -41,7 +41,7 @@ def prepare_folder(folder: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and what is missing above it, each mode 0700 whatever the umask says. Raises ``OSError``."""
+    """Create a folder and its missing parents, each with mode 0700 whatever the umask. Raises ``OSError``."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
-"""Where stores live, told so that somebody else can ask later whether one still does.
+"""The location of a store, in a form that tells another store later whether it still exists.
 
-A driver that leaves marks on a host writes a store's identity and its home into them. Who finds such a mark asks
-here, and gets one of three answers; a folder that is only out of reach (not mounted, on another computer, closed to
-us) is none that is gone.
+A driver that marks resources on a host writes a store's identity and its home into the mark. Whoever finds the mark
+asks here, and gets yes, no or unknown; a folder that is only out of reach (not mounted, on another computer, not
+readable) is not missing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _NEIGHBOURS = 500  # folders beside a former home that are looked at
 
 
 def home_of(folder: Path) -> str:
-    """Return the home of a store: this computer, the mount point that the folder is below, and the folder."""
+    """Return the home of a store: this computer, the mount point of the folder, and the folder."""
     place = folder.resolve()
     return json.dumps([_computer(), str(_mount_of(place)), str(place)])
 
 
 def lives(identity: str, home: str, *, but: Path | None = None) -> bool | None:
-    """Return whether the store of this identity, last seen at ``home``, still is; None where nobody can tell.
+    """Return whether the store of this identity, last seen at ``home``, still exists; None if unknown.
 
-    ``but`` is a folder that does not count: that of a store which asks whether there is another copy of it.
+    ``but`` is a folder that does not count: that of the store which looks for another copy of itself.
     """
     place, asking = _read(home), but.resolve() if but else None
     if not identity or place is None:
@@ -47,10 +47,10 @@ def lives(identity: str, home: str, *, but: Path | None = None) -> bool | None:
 
 
 def _identity(folder: Path) -> str:
-    """Return the identity of the store in a folder, empty where there is none.
+    """Return the identity of the store in a folder, empty if there is none.
 
-    Raises ``OSError`` for a folder that cannot be looked at, or is not where it was; ``StoreError`` for a store that
-    cannot be read, also one that has lost its database and not its log.
+    Raises ``OSError`` for a folder that cannot be read, or has moved; ``StoreError`` for a store that cannot be read,
+    also one that has lost its database but not its log.
     """
     folder.parent.stat()
     if _is_there(folder / DATABASE):
@@ -61,7 +61,7 @@ def _identity(folder: Path) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file exists. Raises ``OSError`` where it may and cannot be looked at."""
+    """Whether a file exists. Raises ``OSError`` if that cannot be determined."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -70,7 +70,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _may_be(identity: str, folder: Path) -> bool:
-    """Whether the store of this identity is in a folder; one that cannot be read may be."""
+    """Whether the store of this identity may be in a folder; an unreadable one counts."""
     try:
         return _identity(folder) == identity
     except (OSError, PymachineError):
@@ -78,14 +78,14 @@ def _may_be(identity: str, folder: Path) -> bool:
 
 
 def _neighbours(place: Path) -> Iterator[Path]:
-    """Yield the other folders beside one that hold a store: one that was renamed lives there."""
+    """Yield the other folders with a store beside one, because a renamed store is there."""
     for folder in islice(place.parent.iterdir(), _NEIGHBOURS):
         if folder != place and os.path.lexists(folder / DATABASE):
             yield folder
 
 
 def _read(home: str) -> Path | None:
-    """Return the folder, None for one of another computer or on a file system that is not mounted now."""
+    """Return the folder, None if it is on another computer or on a file system that is not mounted."""
     try:
         computer, mount, folder = parse_json(home)
     except (ValueError, TypeError):
@@ -97,7 +97,7 @@ def _read(home: str) -> Path | None:
 
 
 def _computer() -> str:
-    """Return what tells this computer from others: containers of one image often share a machine-id."""
+    """Return an identifier of this computer; containers of one image often share a machine-id."""
     try:
         identity = _MACHINE_ID.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The operation journal, as rows: what was begun, how far it came, how it ended."""
+"""The operation journal as rows: what was started, its current step, and how it ended."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def begin(connection: sqlite3.Connection, machine: Machine, kind: str, payload: 
 
 
 def advance(connection: sqlite3.Connection, operation: int, step: str) -> None:
-    """Note the step that begins now."""
+    """Record the step that begins now."""
     changed = connection.execute(
         "UPDATE operation SET step = ?, changed = ? WHERE id = ?", (step, timestamp(), operation)
     )
@@ -57,7 +57,7 @@ def finish(connection: sqlite3.Connection, operation: int, outcome: str, message
 
 
 def entries(connection: sqlite3.Connection, name: str | None, *, unfinished: bool) -> list[Operation]:
-    """Return entries, newest first: of one machine, or of all; only those without an end if asked."""
+    """Return entries, newest first, of one machine or of all; only unfinished ones if requested."""
     rows = connection.execute(
         f"SELECT {', '.join(_COLUMNS)} FROM operation WHERE (:name IS NULL OR machine = :name) "  # noqa: S608
         "AND (NOT :unfinished OR outcome IS NULL) ORDER BY id DESC",
@@ -73,7 +73,7 @@ def check_outcome(outcome: str) -> None:
 
 
 def require(found: int, operation: int) -> None:
-    """Raise ``StoreError`` for an entry that is not there."""
+    """Raise ``StoreError`` for a missing entry."""
     if not found:
         raise StoreError(f"the journal has no operation {operation}")
 

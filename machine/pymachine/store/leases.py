@@ -1,4 +1,4 @@
-"""Leases as rows: the sole right to work on one machine, for as long as its holder lives and says so."""
+"""Leases as rows: the exclusive right to work on one machine, while its holder lives and renews it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _PROCESS = "user, host, host_id, boot, namespace, pid, started"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How leases run, in seconds: ``span`` without a sign of life ends one, ``renewal`` is between two signs,
-    ``poll`` between two looks of one who waits. ``now`` is the clock that hosts sharing a store have in common, more
-    or less: before a lease that ended by it is taken from a process that may be alive, it is watched for ``silence``.
+    """The timing of leases in seconds: one ends ``span`` after its last renewal, and is renewed every ``renewal``.
+
+    ``poll`` is the interval of a waiting process. ``now`` is the clock that the hosts of a shared store have roughly
+    in common: before an expired lease is taken from a process that may be alive, it is watched for ``silence``.
     """
 
     span: float = 60.0
@@ -35,7 +36,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A lease as it is stored."""
+    """A stored lease."""
 
     name: str
     token: str
@@ -50,13 +51,13 @@ class _Row:
         return Holder(self.name, self.purpose, self.process.user, self.process.host, self.process.pid, since)
 
     def has_ended(self, observer: Process, now: float) -> bool:
-        """Return whether nobody holds it any more, as far as one look tells."""
+        """Whether nobody holds it any more, as far as one check can tell."""
         life = self.process.life(observer)
         return life is Life.ENDED or (life is Life.UNKNOWN and self.until <= now)
 
 
 class Leases:
-    """All leases of a store, as one process sees them."""
+    """All leases of a store, for one process."""
 
     def __init__(self, database: Database, terms: Terms, process: Process | None) -> None:
         self._database = database
@@ -65,7 +66,7 @@ class Leases:
 
     @cached_property
     def _process(self) -> Process:
-        """Whoever takes the leases: this process unless another was given. Most commands take none."""
+        """The process that takes the leases: this one unless another is given. Most commands take none."""
         return self._given or Process.current()
 
     @contextmanager
@@ -82,13 +83,13 @@ class Leases:
                 lease.release()
 
     def holder(self, name: str) -> Holder | None:
-        """Return who holds the lease now, or None; one that has ended is held by nobody."""
+        """Return the holder of the lease, or None; an expired one is held by nobody."""
         with self._database.reading() as connection:
             row = _find(connection, name)
         return row.holder if row and not row.has_ended(self._process, self._terms.now()) else None
 
     def break_(self, name: str) -> Holder | None:
-        """Take the lease away from whoever holds it."""
+        """Break the lease, whoever holds it."""
         with self._database.writing() as connection:
             row = _find(connection, name)
             connection.execute("DELETE FROM lease WHERE name = ?", (name,))
@@ -120,7 +121,7 @@ class Leases:
 
 
 class _Watch:
-    """Sees whether a lease that ended by our clock is renewed all the same: then the clocks differ."""
+    """Watches whether an expired lease is still renewed, which shows that the clocks differ."""
 
     def __init__(self, silence: float) -> None:
         self._silence = silence
@@ -129,7 +130,7 @@ class _Watch:
         self._renewed = False
 
     def permits(self, row: _Row, observer: Process) -> bool:
-        """Return whether the lease may be taken: at once from a dead process, else after the silence."""
+        """Whether the lease may be taken: at once from a dead process, else after the silence."""
         if row.process.life(observer) is Life.ENDED:
             return True
         now = (row.token, row.until)
@@ -139,7 +140,7 @@ class _Watch:
         return not self._renewed and self.left() <= 0
 
     def left(self) -> float:
-        """Return how many seconds of silence are missing; 0 where nothing is watched, or its holder lives."""
+        """Return the remaining seconds of silence; 0 if nothing is watched, or its holder is alive."""
         if self._seen is None or self._renewed:
             return 0.0
         return max(self._since + self._silence - time.monotonic(), 0.0)
@@ -160,12 +161,12 @@ class _Lease:
         return self._row.holder
 
     def check(self) -> None:
-        """Renew the lease. Raises ``LeaseHeld`` if somebody else has taken or broken it."""
+        """Renew the lease. Raises ``LeaseHeld`` if another process has taken or broken it."""
         if not self._renew():
             raise lost(self._row.holder)
 
     def release(self) -> None:
-        """Give the lease back, if it still is this process's."""
+        """Release the lease, if it still belongs to this process."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM lease WHERE token = ?", (self._row.token,))
 
@@ -195,7 +196,7 @@ class _Lease:
 
 
 def held_by(holder: Holder) -> LeaseHeld:
-    """Return the error for a lease that somebody holds."""
+    """Return the error for a lease that another process holds."""
     return LeaseHeld(
         f"machine {holder.name} is being worked on by {_who(holder)} since {holder.since} ({holder.purpose})",
         hint="wait for it to end; if it hangs, end it there, or break its lock with --force-unlock",
@@ -207,7 +208,7 @@ def lost(holder: Holder) -> LeaseHeld:
     """Return the error for a lease that was taken from its holder."""
     return LeaseHeld(
         f"another process took the lease on machine {holder.name}, held since {holder.since} ({holder.purpose})",
-        hint=f"look at its state with `pymachine inspect {holder.name}`, then run the command again",
+        hint=f"check its state with `pymachine inspect {holder.name}`, then run the command again",
         lease=holder.name,
     )
 

@@ -1,10 +1,10 @@
-"""``pymachine swarm``: machines that exist become members of a Swarm, change their part in it, and leave it.
+"""``pymachine swarm``: machines join a Swarm, change their role in it, and leave it.
 
-Each verb is for one machine, holds its lease, notes itself in the journal, and can be given again at any time: it
-goes on from what the cluster says. ``via`` names machines that are managers of the Swarm meant; without it those on
-record as managers of the machine's own Swarm are asked. All raise ``CheckFailed`` before anything was changed where a
-rule of the Swarm forbids it (a last manager, a majority, another cluster), ``QuorumLost`` where nothing can be
-changed at all, and ``Unreachable``, ``TlsError``, ``EngineError`` as engines do.
+Each operation is for one machine, holds its lease, is recorded in the journal, and can be repeated at any time: it
+continues from the state of the cluster. ``via`` names machines that are managers of the Swarm; without it those on
+record as managers of the machine's own Swarm are asked. All raise ``CheckFailed`` before anything was changed if a
+rule of the Swarm forbids it (a last manager, a majority, another cluster), ``QuorumLost`` if nothing can be changed
+at all, and ``Unreachable``, ``TlsError``, ``EngineError`` as engines do.
 """
 
 from pymachine.swarm.absence import refuse_outage

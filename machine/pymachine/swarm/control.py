@@ -107,7 +107,7 @@ def control(tools: Services, via: Sequence[str], *, unlock: bool = True, last: s
     if not via:
         raise CheckFailed(
             "no manager of this Swarm is on record",
-            hint="`pymachine swarm join --to MANAGER MANAGER` puts a machine on record that is already one",
+            hint="`pymachine swarm join --to MANAGER MANAGER` records a machine that is already a manager",
         )
     first, *others = [*(name for name in dict.fromkeys(via) if name != last), *([last] if last in via else [])]
 
@@ -154,7 +154,7 @@ def via_of(machine: Machine, via: Sequence[str], tools: Services) -> list[str]:
     if not found:
         raise CheckFailed(
             f"no manager of the Swarm of {machine.name} is on record",
-            hint="`pymachine swarm join --to MANAGER MANAGER` puts a machine on record that is already a manager",
+            hint="`pymachine swarm join --to MANAGER MANAGER` records a machine that is already a manager",
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Nodes that run no tasks for a while, and what is done to them meanwhile: upgrades of their engines."""
+"""Drains nodes while something is done to them, e.g. upgrades of their engines."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def drained(name: str, tools: Services, *, via: Sequence[str] = ()) -> Iterator[
 
 
 def give_back_left(name: str, tools: Services, *, via: Sequence[str] = ()) -> None:
-    """Give back a node that a command which died has left drained; one that is being worked on now is left alone."""
+    """Activate a node that a killed command left drained; one that is being worked on now is not touched."""
     machine = tools.store.get(name)
     with suppress(LeaseHeld), drain_held(name, tools):
         with control(tools, via_of(machine, via, tools), last=name) as manager:
@@ -75,7 +75,7 @@ def _is_there(name: str, version: str, tools: Services) -> bool:
 
 
 def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:
-    """Return which of the managers ``left`` is to be upgraded next: the leader, whoever that is by then, last."""
+    """Return which of the managers ``left`` is upgraded next: the current leader last."""
     return min(left, key=lambda name: (name == view.leader, list(left).index(name)), default=None)
 
 
@@ -125,7 +125,7 @@ def _give_back_after(error: BaseException, name: str, tools: Services, via: Sequ
 
 
 def _give_back(name: str, tools: Services, via: Sequence[str], *, patience: float) -> None:
-    """Wait until the node takes part again; then it has the availability of before. A stop does not end this."""
+    """Wait until the node is back, then restore its former availability. A stop does not interrupt this."""
     tools = unstopped(tools)
     with member_at_work(name, "activate", tools) as (_, machine):
         awaited(
@@ -138,7 +138,7 @@ def _give_back(name: str, tools: Services, via: Sequence[str], *, patience: floa
 
 
 def _given_back(machine: Machine, via: Sequence[str], tools: Services) -> bool | None:
-    """Give the node back if it and the managers are there: after a restart both may want some seconds."""
+    """Restore the node if it and the managers answer: after a restart both may need some seconds."""
     state = _state(machine, tools)
     if state == LOCKED:
         with engine_of(machine, tools) as engine:
@@ -157,7 +157,7 @@ def _given_back(machine: Machine, via: Sequence[str], tools: Services) -> bool |
 
 
 def _state(machine: Machine, tools: Services) -> str:
-    """What the engine says of its part; empty where it does not answer."""
+    """The engine's Swarm state; empty if it does not answer."""
     try:
         with engine_of(machine, tools) as engine:
             return engine.node_status().state

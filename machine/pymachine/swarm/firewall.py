@@ -1,4 +1,4 @@
-"""The ways that nodes of a Swarm need between them, where a cloud's firewall keeps its instances apart."""
+"""The ports between the nodes of a Swarm, for clouds with a firewall between instances."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def openings(data_path_port: int) -> tuple[NodePort, ...]:
 
 
 def open_to_neighbours(machine: Machine, data_path_port: int, session: Session) -> None:
-    """Have a driver that can open them; one that fails is told of, since they may be open all the same."""
+    """Have the driver open them if it can; a failure is only reported, because they may already be open."""
     driver = session.driver
     if not isinstance(driver, Interconnects) or machine.handle is None:
         return

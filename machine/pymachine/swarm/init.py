@@ -96,7 +96,7 @@ def _refuse_another(machine: Machine, status: NodeStatus, engine: ClusterEngine,
     if status.state != ACTIVE or not status.control:
         raise CheckFailed(
             f"{machine.name} is a node of a Swarm already ({status.state}, no manager)",
-            hint=f"`pymachine swarm leave {machine.name}` removes it from it",
+            hint=f"`pymachine swarm leave {machine.name}` removes it",
         )
     if machine.swarm is not None and machine.swarm.cluster == status.cluster:
         return
@@ -109,7 +109,7 @@ def _refuse_another(machine: Machine, status: NodeStatus, engine: ClusterEngine,
     if strange:
         raise CheckFailed(
             f"{machine.name} is a manager of Swarm {status.cluster} already, beside {', '.join(strange)}",
-            hint=f"`pymachine swarm join --to {machine.name} {machine.name}` puts it on record as it is",
+            hint=f"`pymachine swarm join --to {machine.name} {machine.name}` records it",
         )
     tools.reporter.notice(machine.name, f"continues with Swarm {status.cluster}, of which it is already the manager")
 

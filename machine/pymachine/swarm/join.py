@@ -127,8 +127,8 @@ def _tell_of_clash(machine: Machine, cluster: Cluster, tools: Services) -> None:
         if pool is not None:
             tools.reporter.notice(
                 machine.name,
-                f"its address {address} lies in {pool}, from which the Swarm takes overlay networks: one that comes "
-                "to hold it hides the host from its tasks; give networks separate subnets",
+                f"its address {address} is in {pool}, the address pool of the overlay networks: a network that "
+                "contains it makes the host unreachable for its tasks; give networks separate subnets",
             )
 
 

@@ -71,7 +71,7 @@ def _refuse_unknown_member(machine: Machine, tools: Services) -> None:
     if status.state != INACTIVE:
         raise CheckFailed(
             f"{machine.name} is in a Swarm ({status.state}) that is not on record",
-            hint="`pymachine swarm join --to MANAGER` puts a member on record as it is; or leave by hand: "
+            hint="`pymachine swarm join --to MANAGER` records a member as it is; or leave by hand: "
             f"`pymachine docker {machine.name} swarm leave`",
         )
 

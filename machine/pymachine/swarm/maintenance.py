@@ -30,7 +30,7 @@ NO_DRAIN = "--no-drain continues without moving its tasks away"
 
 
 def provision_node(name: str, tools: Services, *, drain: bool = True, **given: Any) -> Machine:
-    """Provision a machine, drained meanwhile if it is a node and its engine restarts; return its record."""
+    """Provision a machine; a node is drained if its engine restarts; return its record."""
     takes_part = is_taking_part(name, tools)
     if takes_part is not False and not _interrupted(name, tools, **given):
         machine = provision.provision(name, tools, **given)
@@ -42,7 +42,7 @@ def provision_node(name: str, tools: Services, *, drain: bool = True, **given: A
 
 
 def upgrade_node(name: str, tools: Services, *, drain: bool = True, version: str | None = None) -> Machine:
-    """Upgrade a machine's engine, drained meanwhile if it is a node; return its record."""
+    """Upgrade a machine's engine; a node is drained meanwhile; return its record."""
     takes_part = is_taking_part(name, tools)
     if drain and takes_part and _drainable(name, tools):
         return drained_nodes.upgrade(name, tools, version=version)
@@ -51,7 +51,7 @@ def upgrade_node(name: str, tools: Services, *, drain: bool = True, version: str
 
 
 def restart_node(name: str, tools: Services, *, drain: bool = True) -> Machine:
-    """Restart a machine, drained meanwhile if it is a node; return its record."""
+    """Restart a machine; a node is drained meanwhile; return its record."""
     with _away(name, "restart of manager", tools, is_taking_part(name, tools), drain=drain):
         return power.restart(name, tools)
 
@@ -109,9 +109,9 @@ def _unknown(name: str) -> CheckFailed:
 
 
 def turns(names: Sequence[str], tools: Services) -> list[list[str]]:
-    """Return the names in lists: each list is done one after another, beside the others.
+    """Return the names in lists, each of which is processed one after another, in parallel to the others.
 
-    The nodes of one Swarm are in one list, its managers first, the leader last of these.
+    The nodes of one Swarm are in one list: managers first, the leader last of these, then workers.
     """
     found: dict[str, list[str]] = {}
     for name in names:
@@ -130,7 +130,7 @@ def _in_order(names: Sequence[str], tools: Services) -> list[str]:
 
 
 def _leader(managers: Sequence[str], tools: Services) -> str:
-    """Who leads; nobody where that cannot be told, which the first drain finds out as well."""
+    """The leader, or nobody if that is unknown, which the first drain reports as well."""
     try:
         return status(tools, managers).leader
     except PymachineError:

@@ -1,4 +1,4 @@
-"""The part that a node has: its role, its availability, its labels."""
+"""The role, availability and labels of a node."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TASK_PATIENCE = 180.0
 
 
 def adjust(name: str, node: NodeSpec, tools: Services, *, via: Sequence[str] = ()) -> Machine:
-    """Give a node the role, the availability and the labels of ``node``; return the machine's record.
+    """Set role, availability and labels of a node as in ``node``; return the machine's record.
 
-    Labels that an earlier call set and that are not in ``node`` go, those of others stay.
+    Labels that an earlier call set and that are not in ``node`` are removed; those of others stay.
     """
     with member_at_work(name, "adjust", tools) as (session, machine):
         with _for_role(machine, node.role, via, session.tools) as manager:
@@ -56,10 +56,10 @@ def change(
 def label(
     name: str, tools: Services, *, put: Mapping[str, str], drop: Sequence[str] = (), via: Sequence[str] = ()
 ) -> Machine:
-    """Set labels of a node and take others off, leaving the rest; return the machine's record."""
+    """Set and remove labels of a node, leaving the rest; return the machine's record."""
     reserved = sorted({*put, *drop}.intersection(OWN_LABELS))
     if reserved:
-        raise UsageFault(f"the label {reserved[0]} is pymachine's own", hint="choose another name")
+        raise UsageFault(f"the label {reserved[0]} is reserved for pymachine", hint="choose another name")
 
     def changed(labels: dict[str, str]) -> dict[str, str]:
         kept = {key: value for key, value in {**labels, **put}.items() if key not in drop}
@@ -72,7 +72,7 @@ def label(
 
 
 def fit(machine: Machine, node: NodeSpec, engine: ClusterEngine) -> None:
-    """Give a node its labels and its availability, in one change."""
+    """Set labels and availability of a node in one change."""
     assert machine.swarm is not None
     wanted = NodeChange(
         availability=node.availability, labels=lambda labels: _fitted(labels, node.labels, machine.id)
@@ -81,7 +81,7 @@ def fit(machine: Machine, node: NodeSpec, engine: ClusterEngine) -> None:
 
 
 def take_role(machine: Machine, role: str, manager: Control, session: Session) -> Machine:
-    """Make a node a manager or a worker and wait until it is; save what it is then, and a manager's key before."""
+    """Promote or demote a node and wait for it; save its role, and before that a manager's key."""
     node = manager.get(machine)
     if role == MANAGER:
         machine = remember(machine, replace(node, role=MANAGER), manager, session)
@@ -93,7 +93,7 @@ def take_role(machine: Machine, role: str, manager: Control, session: Session) -
 
 
 def remember(machine: Machine, node: SwarmNode, manager: Control, session: Session) -> Machine:
-    """Save the machine's place in the Swarm, and the key that unlocks it if it is, or is to be, a manager."""
+    """Save the machine's Swarm membership, and the unlock key if it is, or will be, a manager."""
     key = manager.engine.unlock_key().encode() if node.role == MANAGER else b""
     known = session.tools.store.secrets(machine.name).get(UNLOCK_KEY, b"")
     membership = Membership(manager.cluster, node.id, node.role)
@@ -105,7 +105,7 @@ def remember(machine: Machine, node: SwarmNode, manager: Control, session: Sessi
 def _for_role(
     machine: Machine, role: str | None, via: Sequence[str], tools: Services
 ) -> AbstractContextManager[Control]:
-    """Lend a manager, alone with the managers where there will be one more of them, or one less."""
+    """Yield a manager, with the managers' lease if their number changes."""
 
     def changes(manager: Control) -> bool:
         return role is not None and manager.get(machine).role != role
@@ -114,7 +114,7 @@ def _for_role(
 
 
 def demote(name: str, node: SwarmNode, manager: Control, tools: Services) -> None:
-    """Make a manager a worker and wait until the managers count it no more; nothing for one that is none."""
+    """Demote a manager and wait until it no longer counts; nothing for a worker."""
     if node.role == WORKER and not node.is_manager:
         return
     may_go(name, node, manager.quorum())
@@ -123,7 +123,10 @@ def demote(name: str, node: SwarmNode, manager: Control, tools: Services) -> Non
 
 
 def forget(name: str, node: str, manager: Control, tools: Services) -> None:
-    """Take a node off the list by its id: demoted, seen down, removed. One that is gone is no error."""
+    """Remove a node from the list by its id: demote, wait until down, remove.
+
+    It is not an error if it is already gone.
+    """
     found = manager.find(node)
     if found is None:
         return
@@ -132,14 +135,14 @@ def forget(name: str, node: str, manager: Control, tools: Services) -> None:
     awaited(
         tools,
         lambda: _gone_or_down(manager, node),
-        f"{name} to be seen down",
+        f"{name} to be reported as down",
         hint="a node whose engine still answers must leave first",
     )
     manager.engine.remove_node(node)
 
 
 def set_availability(machine: Machine, manager: Control, availability: str, tools: Services) -> None:
-    """Set it; a node that is drained keeps no task of a service, which this waits for."""
+    """Set the availability; a drain waits until no task of a service is left."""
     node = manager.get(machine)
     manager.engine.change_node(node.id, NodeChange(availability=availability, labels=_not_drained_by_us))
     if availability == "drain":
@@ -168,7 +171,7 @@ def _promote(machine: Machine, node: SwarmNode, manager: Control, tools: Service
         tools,
         arrived,
         f"{machine.name} to be a reachable manager",
-        hint=f"managers reach each other at TCP port 2377: is it open on {machine.name}?",
+        hint=f"check that TCP port 2377 is open on {machine.name}: managers need it",
     )
 
 

@@ -1,7 +1,7 @@
-"""The lease on the managers of a Swarm: held by whoever takes one of them away or changes how many there are.
+"""The lease on the managers of a Swarm, held while one of them is taken away or their number changes.
 
-A look at the quorum is worth nothing while somebody else may take another manager away after the same look. Where
-more than one process works with a store, they take turns.
+Counting the quorum is useless while another process may take another manager away after the same count. So processes
+that use the same store take turns.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ STEP = "wait for the Swarm's other managers"
 
 
 def lease_name(cluster: str) -> str:
-    """Return the name of the lease on a Swarm's managers; no machine can have it."""
+    """Return the name of the lease on a Swarm's managers, which no machine can have."""
     return f"swarm:{cluster}"
 
 
 def drain_lease(machine: str) -> str:
-    """Return the name of the lease of whoever has drained a machine's node; no machine can have it."""
+    """Return the name of the lease on a drained node, which no machine can have."""
     return f"drain:{machine}"
 
 
 @contextmanager
 def drain_held(machine: str, tools: Services) -> Iterator[None]:
-    """Hold a machine's node while it is drained for something. Raises ``LeaseHeld`` that says who does."""
+    """Hold the lease on a node while it is drained. Raises ``LeaseHeld`` with its holder."""
     with ExitStack() as held:
         try:
             held.enter_context(tools.store.lease(drain_lease(machine), f"drain {machine}"))
@@ -46,9 +46,9 @@ def drain_held(machine: str, tools: Services) -> Iterator[None]:
 
 @contextmanager
 def quorum_held(cluster: str, machine: str, purpose: str, tools: Services) -> Iterator[None]:
-    """Hold the lease while a manager, ``machine``, is away. Waits for whoever holds it.
+    """Hold the lease while a manager, ``machine``, is away; wait for another holder.
 
-    Raises ``LeaseHeld`` that says who does after 15 minutes; ``Interrupted`` where the work is to stop meanwhile.
+    Raises ``LeaseHeld`` with the holder after 15 minutes; ``Interrupted`` if the work is stopped meanwhile.
     """
     with ExitStack() as held:
         _taken(held, lease_name(cluster), machine, purpose, tools)
@@ -56,7 +56,7 @@ def quorum_held(cluster: str, machine: str, purpose: str, tools: Services) -> It
 
 
 def quorum_held_for(name: str, purpose: str, tools: Services) -> AbstractContextManager[None]:
-    """Return what holds the lease where a machine is a manager on record, and does nothing for any other."""
+    """Return the context that holds the lease if a machine is a manager on record, and does nothing otherwise."""
     machine = tools.store.find(name)
     if machine is None or machine.swarm is None or machine.swarm.role != MANAGER:
         return nullcontext()
@@ -67,9 +67,9 @@ def quorum_held_for(name: str, purpose: str, tools: Services) -> AbstractContext
 def managers_held(
     machine: Machine, purpose: str, takes: Callable[[Control], bool], tools: Services, via: Sequence[str]
 ) -> Iterator[Control]:
-    """Lend a manager as ``control`` does, with the lease held where ``takes`` says that a manager comes or goes.
+    """Yield a manager as ``control`` does, with the lease held if ``takes`` says that the number of managers changes.
 
-    The one that is lent is chosen after the wait: the one that was asked before may be what was worked on.
+    The manager is chosen after the wait, because the one before may have changed.
     """
     with control(tools, via, last=machine.name) as manager:
         cluster = manager.cluster if takes(manager) else ""

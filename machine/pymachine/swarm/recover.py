@@ -65,7 +65,7 @@ def survey_loss(tools: Services, names: Sequence[str] = ()) -> Loss:
     if not survivors:
         raise CheckFailed(
             f"no manager is left to recover from: {', '.join(managers) or 'none is on record'}",
-            hint="`pymachine start` those that are only off; else create the Swarm again",
+            hint="run `pymachine start` for those that are only off; otherwise create the Swarm again",
         )
     lost = tuple(name for name in managers if name not in survivors)
     if len(survivors) > len(managers) // 2:
@@ -84,7 +84,7 @@ def _refuse_locking(survivors: Sequence[str], tools: Services) -> None:
             f"only {', '.join(survivors)} can be reached, which is not a majority, and an engine cannot reinitialise "
             "a Swarm with autolock on",
             hint="bring managers back until a majority answers (`pymachine start`, `pymachine swarm unlock`); "
-            "if they are permanently lost: `pymachine swarm leave -f --dissolve` all machines, "
+            "if they are permanently lost: `pymachine swarm leave -f --dissolve` for all machines, "
             "and create the Swarm again",
         )
 

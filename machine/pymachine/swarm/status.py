@@ -47,7 +47,7 @@ def the_cluster(tools: Services, names: Sequence[str] = ()) -> str:
             found.setdefault(machine.swarm.cluster, []).append(machine.name)
     if len(found) > 1:
         told = "; ".join(f"{', '.join(members[:4])} of one" for members in found.values())
-        raise CheckFailed(f"these are {len(found)} Swarms: {told}", hint="name a machine of the one that you mean")
+        raise CheckFailed(f"these are {len(found)} Swarms: {told}", hint="name a machine of one of them")
     if not found and not names:
         raise CheckFailed("no machine is a member of a Swarm", hint="`pymachine swarm create MANAGER` makes one")
     return next(iter(found), "")

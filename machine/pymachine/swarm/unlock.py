@@ -1,4 +1,4 @@
-"""What opens a Swarm: tokens, the key that unlocks its managers, its certificate authority, and its settings."""
+"""Changes of a Swarm's secrets and settings: tokens, the unlock key, its certificate authority."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ ROTATION_PATIENCE = 180.0
 
 
 def update(spec: SwarmSpec, tools: Services, *, via: Sequence[str]) -> None:
-    """Give a Swarm the settings of ``spec`` that can be changed (autolock, history, certificates, heartbeat)."""
+    """Apply the settings of ``spec`` that can be changed: autolock, history, certificates, heartbeat."""
     with control(tools, via) as manager:
         _change(manager, settings_of(spec), Rotation(), tools)
 
 
 def rotate(rotation: Rotation, tools: Services, *, via: Sequence[str]) -> None:
-    """Make tokens, the unlock key or the certificate authority anew; a new key is stored with every manager.
+    """Replace tokens, the unlock key or the certificate authority; a new key is stored with every manager.
 
-    A new authority is in force when every node has a certificate of it: those that are down are waited for.
+    A new authority is in effect when every node has a certificate of it: nodes that are down are waited for.
     """
     with control(tools, via) as manager:
         _change(manager, SwarmSettings(), rotation, tools)
@@ -49,10 +49,7 @@ def rotate(rotation: Rotation, tools: Services, *, via: Sequence[str]) -> None:
 
 
 def unlock(name: str, tools: Services, *, key: str | None = None) -> bool:
-    """Unlock a manager that restarted, with this key or one in the store; return whether it was locked.
-
-    A key that fits is stored.
-    """
+    """Unlock a manager with this key or one in the store; return whether it was locked. A valid key is stored."""
     with member_at_work(name, "unlock", tools) as (session, machine), engine_of(machine, session.tools) as engine:
         if engine.node_status().state != LOCKED:
             return False
@@ -66,7 +63,7 @@ def unlock(name: str, tools: Services, *, key: str | None = None) -> bool:
 
 
 def _change(manager: Control, settings: SwarmSettings, rotation: Rotation, tools: Services) -> None:
-    """Change the Swarm while nobody else changes its managers' records, and store the key at once."""
+    """Change the Swarm while its managers' records are locked, and store the key at once."""
     names = managers_of(manager.cluster, tools)
     with ExitStack() as leases:
         for name in names:

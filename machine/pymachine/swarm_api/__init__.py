@@ -1,4 +1,7 @@
-"""Swarm mode as an engine's API offers it: one cluster, its nodes, its services. The docker SDK lives here alone."""
+"""Swarm mode through the engine's API: one cluster, its nodes, its services.
+
+Only this package uses the Docker SDK.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
-    """Connect as ``ConnectCluster`` says, by the docker SDK."""
+    """Connect with the Docker SDK, as described in ``ConnectCluster``."""
     from pymachine.swarm_api.docker_sdk import connect as by_sdk  # costs 0.2 s
 
     return by_sdk(endpoint, folder, deadline=deadline)

@@ -1,4 +1,4 @@
-"""Which address a node tells the others, and which networks a Swarm may take for its own. Pure."""
+"""The address that a node advertises, and the networks that a Swarm may use. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ HINT = "give it: --advertise {name}=ADDRESS, or `advertise:` in the inventory"
 
 
 def advertised(name: str, own: Sequence[str], reached: str, peers: Iterable[str]) -> str:
-    """Return the address by which the other nodes reach a host; it is for life.
+    """Return the address at which the other nodes reach a host; it cannot be changed later.
 
-    ``own`` are the host's addresses, ``reached`` where we reach its engine, ``peers`` the addresses of the other
-    hosts. ``reached`` it is where the host has it itself; else, behind address translation, the own address nearest
-    to the peers', private ones before public ones. Raises ``UsageFault`` where no address is known.
+    ``own`` are the host's addresses, ``reached`` the one at which its engine is reached, ``peers`` the addresses of
+    the other hosts. It is ``reached`` if the host itself has that address; else, behind address translation, the own
+    address nearest to the peers', private ones preferred. Raises ``UsageFault`` if no address is known.
     """
     known = [address for address in map(_address, own) if address is not None and _usable(address)]
     told = _address(reached)
@@ -34,7 +34,7 @@ def advertised(name: str, own: Sequence[str], reached: str, peers: Iterable[str]
 
 
 def check_advertised(name: str, address: str) -> str:
-    """Return an address given by the user. Raises ``UsageFault`` for what is none, or none that others could use."""
+    """Return an address given by the user. Raises ``UsageFault`` if it is invalid or not usable by others."""
     found = _address(address)
     if found is None or not _usable(found):
         raise UsageFault(
@@ -45,23 +45,23 @@ def check_advertised(name: str, address: str) -> str:
 
 
 def check_pools(pools: Sequence[str], subnet_size: int, taken: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the pools if no network or address that is ``taken`` lies in them; ``taken`` says where and by whom.
+    """Return the pools if they contain no network or address that is ``taken``, which has places and owners.
 
-    Raises ``UsageFault`` for what is no network, ``CheckFailed`` for one that clashes.
+    Raises ``UsageFault`` for an invalid network, ``CheckFailed`` for one that clashes.
     """
     networks = [_pool(pool, subnet_size) for pool in pools]
     for place, whose in taken:
         clash = next((network for network in networks if overlap(network, place)), None)
         if clash is not None:
             raise CheckFailed(
-                f"the pool {clash} holds {place}, {whose}: hosts and services would hide each other",
+                f"the pool {clash} contains {place}, {whose}: hosts and services would have conflicting addresses",
                 hint=f"give another pool: {_free(taken) or 'one without any of your hosts and networks'}",
             )
     return tuple(map(str, networks))
 
 
 def free_pool(taken: Iterable[tuple[str, str]]) -> str | None:
-    """Return a pool in which nothing lies where the engine's own choice clashes; None where that will do."""
+    """Return an unused pool if the engine's default clashes; None if the default can be used."""
     places = list(taken)
     if not any(overlap(ENGINES_OWN, place) for place, _ in places):
         return None
@@ -87,14 +87,14 @@ def _pool(text: str, subnet_size: int) -> Network:
         raise UsageFault(f"{text!r} is not a valid network: {error}", hint="give one such as 10.80.0.0/16") from error
     if not network.prefixlen <= subnet_size <= 29:
         raise UsageFault(
-            f"the pool {network} cannot be cut into networks of /{subnet_size}",
+            f"the pool {network} cannot be divided into networks of /{subnet_size}",
             hint="subnets are as large as the pool or smaller, and at least /29",
         )
     return network
 
 
 def overlap(network: Network | str, place: str) -> bool:
-    """Whether an address or network lies in a network; what is a name lies nowhere."""
+    """Whether an address or network overlaps a network; a name never does."""
     network = ipaddress.ip_network(network)
     try:
         other = ipaddress.ip_network(place, strict=False)
@@ -115,7 +115,7 @@ def _usable(address: Address) -> bool:
 
 
 def _rank(address: Address, peers: Sequence[Address]) -> tuple[int, bool, bool]:
-    """How near it is to any peer, in bits that are the same; then private, then of the old family."""
+    """Return the number of equal bits with the nearest peer; then whether it is private, then IPv4."""
     near = max((_common(address, peer) for peer in peers if peer.version == address.version), default=0)
     return near, address.is_private, address.version == 4
 

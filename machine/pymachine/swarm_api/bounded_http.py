@@ -78,7 +78,7 @@ class _Counted(io.RawIOBase):
         except TimeoutError:
             raise Unreachable(
                 f"the engine did not finish its answer within {self._patience:g} s",
-                hint="the host may be overloaded or cut off",
+                hint="the host may be overloaded or unreachable",
             ) from None
         self._room -= count
         return count

@@ -1,4 +1,4 @@
-"""Containers of a Compose project as one look shows them: which run, and what is wrong with the others. Pure."""
+"""The containers of a Compose project: which run, and what is wrong with the others. Pure."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Container:
 
     @property
     def settled(self) -> bool:
-        """Whether it runs, healthy where that is checked, or has done its work."""
+        """Whether it runs, healthy if it has a health check, or has finished successfully."""
         if self.state == "running":
             return self.health in ("", "healthy") and not self.looping
         return self.state == "exited" and self.code == 0 and not self.kept_up
 
     def in_words(self) -> str:
-        """Return what is to be said of one that is not settled."""
+        """Return the description of a container that is not settled."""
         if not self.id:
             return self.error or "it does not exist"
         if self.state == "running":
@@ -109,7 +109,7 @@ def _is_young(started: str, now: datetime) -> bool:
 
 
 def _error(state: ApiContainerState, health: ApiHealth) -> str:
-    """Return what is known of why: the engine's error, want of memory, or the last check that failed."""
+    """Return the known reason: the engine's error, lack of memory, or the last failed check."""
     checks = [check for check in health.Log or () if check.ExitCode]
     if state.Error:
         told = state.Error

@@ -71,7 +71,7 @@ def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> Dock
     version = max(version, _numbers(answer.min_api_version))  # what a Swarm needs has not changed since 1.40
     if version < _numbers(OLDEST):
         raise EngineError(
-            f"{endpoint.url} speaks API {answer.api_version}, a Swarm requires {OLDEST} or newer",
+            f"{endpoint.url} has API version {answer.api_version}, but a Swarm requires {OLDEST} or newer",
             hint="`pymachine upgrade NAME` installs a newer engine",
         )
     spoken = ".".join(map(str, version))

@@ -1,4 +1,4 @@
-"""The engine API's documents of a Swarm as values, and values as documents. Pure; durations there are nanoseconds."""
+"""Converts the engine API's Swarm documents to values and back. Pure; durations there are nanoseconds."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ LONGEST = 1000  # characters of what an engine says
 _UNLOCK = "`pymachine swarm unlock NAME` unlocks it with the key in the store"
 _NO_MANAGER = "`pymachine swarm status` shows which machines are managers"
 _LIVE_RESTORE = "it is incompatible with a Swarm: `pymachine provision NAME --engine-opt live-restore=false`"
-_FIREWALL = "the engine's nftables backend is incompatible with a Swarm: take it out of its daemon.json"
+_FIREWALL = "the engine's nftables backend is incompatible with a Swarm: remove it from its daemon.json"
 _REMOTE = "check that it reaches TCP port 2377 of the managers; if the tokens were changed meanwhile, run it again"
 
 Place = Callable[[], NodeStatus | None]  # the engine's place, None where it could not be asked
@@ -36,9 +36,11 @@ def explained(url: str, hint_for: Callable[[], str | None] = lambda: None) -> It
     except requests.exceptions.SSLError as error:
         raise TlsError(f"{url} and its certificates on record do not match: {_reason(error)}") from error
     except requests.exceptions.Timeout as error:
-        raise Unreachable(f"{url} did not answer in time", hint="the host may be overloaded or cut off") from error
+        raise Unreachable(
+            f"{url} did not answer in time", hint="the host may be overloaded or unreachable"
+        ) from error
     except requests.exceptions.ConnectionError as error:
-        raise Unreachable(f"nothing answers at {url}: {_reason(error)}", hint="does the engine run?") from error
+        raise Unreachable(f"nothing answers at {url}: {_reason(error)}", hint="check that the engine runs") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException, ValueError, KeyError) as error:
         raise EngineError(f"{url} did not answer like an engine: {_reason(error)}") from error
 

@@ -1,4 +1,4 @@
-"""An engine that tells when it is asked to change something."""
+"""A wrapper of an engine that reports when it is asked to change something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services of a Swarm as one look shows them: how many of their tasks run, and why others do not. Pure."""
+"""The services of a Swarm: how many of their tasks run, and why others do not. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pymachine.swarm_api.api_types import ApiService, ApiServiceMode, ApiTask, r
 
 STACK_LABEL = "com.docker.stack.namespace"  # what `docker stack deploy` puts on services and tasks
 UPDATING = ("updating", "rollback_started")
-# What ends an update without what was asked for.
+# What ends an update without what was requested.
 GIVEN_UP = ("paused", "rollback_paused", "rollback_completed")
 _ENDED_BADLY = ("failed", "rejected")
 _ENDED = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
@@ -19,7 +19,7 @@ _LONGEST = 300  # characters of an error
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A task that failed, or that finds no node: ``error`` is the engine's, ``code`` the exit code if it had one."""
+    """A task that failed, or that finds no node: ``error`` is the engine's, ``code`` the exit code, if any."""
 
     task: str
     error: str
@@ -35,7 +35,7 @@ class Replicas:
     most: int | None = None
 
     def allow(self, count: int) -> bool:
-        """Whether so many are as asked for."""
+        """Whether so many are as requested."""
         return self.least <= count and (self.most is None or count <= self.most)
 
 
@@ -60,17 +60,17 @@ class Service:
 
     @property
     def settled(self) -> bool:
-        """Whether it is as it was asked to be."""
+        """Whether it is as requested."""
         complete = self.running >= self.wanted and self.asked.allow(self.wanted)
         return complete and self.update not in (*UPDATING, *GIVEN_UP)
 
     @property
     def replicas(self) -> str:
-        """How many of how many, as `docker service ls` writes it."""
+        """Running and wanted tasks, as `docker service ls` shows them."""
         return f"{self.running}/{self.wanted}"
 
     def in_words(self) -> str:
-        """Return what is to be said of one that is not settled."""
+        """Return the description of a service that is not settled."""
         if not self.id:
             return "it does not exist"
         if not self.asked.allow(self.wanted):
@@ -83,12 +83,12 @@ class Service:
 
 
 def missing_as(stack: str, name: str) -> Service:
-    """Return what stands for a service that is not there."""
+    """Return the placeholder of a service that does not exist."""
     return Service("", name, stack, 1, 0)
 
 
 def unsettled_of(stack: str, asked: Mapping[str, Replicas], found: Sequence[Service]) -> list[Service]:
-    """Return the services of a stack that are not as they should be, those that are missing among them."""
+    """Return the services of a stack that are not as they should be, including missing ones."""
     there = {service.name: service for service in found if service.stack == stack}
     wanted = [replace(there.get(name) or missing_as(stack, name), asked=count) for name, count in asked.items()]
     return [service for service in wanted if not service.settled]
@@ -117,7 +117,7 @@ def has_ended(task: ApiTask) -> bool:
 
 
 def _counted(mode: ApiServiceMode, tasks: list[ApiTask]) -> tuple[int, int, bool]:
-    """Count tasks as `docker service ls` does: those that shall run, of a global service one for each node."""
+    """Count tasks as `docker service ls` does: those that shall run, for a global service one per node."""
     alive = [task for task in tasks if task.DesiredState not in ("shutdown", "remove")]
     done = sum(task.Status.State == "complete" for task in tasks)
     if mode.ReplicatedJob is not None:

@@ -1,4 +1,4 @@
-"""A Swarm as one look shows it: its nodes, whose machines they are, whether its managers have a majority. Pure."""
+"""The state of a Swarm: its nodes, their machines, and whether its managers have a majority. Pure."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ class SwarmNode:
 
     @property
     def is_manager(self) -> bool:
-        """Whether it counts for the majority: also one that is about to be a manager no longer."""
+        """Whether it counts for the majority, also if it is being demoted."""
         return bool(self.manager_address)
 
     @property
     def ready(self) -> bool:
-        """Whether it takes part as its role says."""
+        """Whether it is available in its role."""
         return self.state == "ready" and (self.reachable or self.role == WORKER)
 
     @property
     def user_labels(self) -> dict[str, str]:
-        """The labels but for those that pymachine keeps for itself."""
+        """The labels without those that are reserved for pymachine."""
         return {key: value for key, value in self.labels.items() if key not in OWN_LABELS}
 
 
 @dataclass(frozen=True, slots=True)
 class Quorum:
-    """How many managers there are, and how many of them answer each other."""
+    """The number of managers, and of those that answer each other."""
 
     managers: int
     reachable: int
@@ -73,15 +73,15 @@ class Quorum:
 
     @property
     def spare(self) -> int:
-        """How many of the managers that answer may fail before the majority is lost."""
+        """How many of the answering managers may fail before the majority is lost."""
         return max(self.reachable - self.needed, 0)
 
     def without(self, *, reachable: bool) -> Quorum:
-        """Return what is left when a manager leaves for good, one that answers or one that does not."""
+        """Return the quorum after a manager leaves permanently, one that answers or one that does not."""
         return Quorum(self.managers - 1, self.reachable - reachable)
 
     def in_words(self) -> str:
-        """Return one sentence for people."""
+        """Return a sentence for the user."""
         if not self.holds:
             return f"{self.reachable} of {self.managers} managers answer, {self.needed} must: the quorum is lost"
         if self.managers == 1:
@@ -94,7 +94,7 @@ class Quorum:
 
     def _advice(self) -> str:
         fewer, more = self.managers - 1, self.managers + 1
-        return f"{self.managers} managers survive no more losses than {fewer} would: {more} survive one more"
+        return f"{self.managers} managers survive no more losses than {fewer}; {more} survive one more"
 
 
 def _may_fail(spare: int) -> str:
@@ -103,7 +103,7 @@ def _may_fail(spare: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node, and the name of its machine; empty where no machine of the store is that node."""
+    """A node, and the name of its machine; empty if no machine of the store is that node."""
 
     machine: str
     node: SwarmNode
@@ -136,22 +136,22 @@ class ClusterView:
 
     @property
     def quorum(self) -> Quorum:
-        """The managers, counted."""
+        """The quorum of the managers."""
         return quorum_of(self.nodes)
 
     @property
     def quorum_lost(self) -> bool:
-        """Whether nothing in the Swarm can be changed: also while a former leader still tells of its nodes."""
+        """Whether nothing in the Swarm can be changed, also while a former leader still answers."""
         return self.lost or (bool(self.members) and not self.quorum.holds)
 
     @property
     def leader(self) -> str:
-        """The name of the leader's machine, or of its host; empty where there is none."""
+        """The name of the leader's machine, or of its host; empty if there is none."""
         return next((member.machine or member.node.hostname for member in self.members if member.node.leader), "")
 
     @property
     def strangers(self) -> tuple[SwarmNode, ...]:
-        """The nodes that no machine of the store is."""
+        """The nodes without a machine in the store."""
         return tuple(member.node for member in self.members if not member.machine)
 
     @property
@@ -172,7 +172,9 @@ def quorum_of(nodes: tuple[SwarmNode, ...]) -> Quorum:
 
 
 def wanted_labels(present: Mapping[str, str], wanted: Mapping[str, str], machine_id: str) -> dict[str, str]:
-    """Return a node's labels with those of ours as ``wanted``: those that we set before and are not wanted go.
+    """Return a node's labels with pymachine's as ``wanted``.
+
+    Labels that were set before and are not wanted are removed.
 
     Labels that somebody else set stay, unless one of that name is wanted.
     """

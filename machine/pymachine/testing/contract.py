@@ -158,7 +158,7 @@ class DriverContract:
         _, remembered = self.create(driver)
         made = self.count()
         instance, _ = self.create(self.driver(), resume=remembered[-1])
-        assert self.count() == made, "create must go on with the remembered handle"
+        assert self.count() == made, "create must continue with the remembered handle"
         driver.destroy(instance.handle)
         assert self.count() == before, "destroy must leave nothing"
 

@@ -173,7 +173,7 @@ class FakeDriver:
         """Refuse a size below one, as a check that makes nothing."""
         self.cloud.called("check")
         if request.options.fake_size < 1:
-            raise UsageFault("a host of size 0 is none", hint="give --fake-size 1 or more")
+            raise UsageFault("a host of size 0 is not possible", hint="give --fake-size 1 or more")
         if request.options.fake_account == "nobody":
             raise CheckFailed("the account nobody may not make hosts", hint="use another account")
 
@@ -209,7 +209,7 @@ class FakeDriver:
     def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch off."""
         if self.cloud.stubborn:
-            listener.notice("it did not shut down: its power was cut")
+            listener.notice("it did not shut down: it was powered off")
         self._switch("stop", handle, State.STOPPED)
 
     def kill(self, handle: Handle) -> None:

@@ -45,7 +45,7 @@ class FakeSeat:
     node: SwarmNode
     host: str
     raft: bool
-    late: int = 0  # looks until what was asked for is so
+    late: int = 0  # looks until what was requested is so
     struck: bool = False  # no manager any more, whatever it is asked to be: the Swarm went on without it
 
 
@@ -160,7 +160,7 @@ def count(swarm: Swarm, state: FakeState) -> Quorum:
 
 
 def follow_spec(seat: FakeSeat) -> None:
-    """Let a role be what its spec says, a look later than it was asked for."""
+    """Let a role be what its spec says, a look later than it was requested."""
     if seat.struck or seat.raft == (seat.node.role == MANAGER):
         return
     if seat.late:

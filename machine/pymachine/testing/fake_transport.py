@@ -88,7 +88,7 @@ class FakeTransport(_Closing):
     """Answers commands from a script and records them.
 
     ``answer`` adds a rule; of those that match, the one added last counts. A command that nothing matches fails the
-    test with ``AssertionError``. ``calls``, ``uploads`` and ``tunnels`` show what was asked for.
+    test with ``AssertionError``. ``calls``, ``uploads`` and ``tunnels`` show what was requested.
     """
 
     def __init__(self, address: SshAddress = ADDRESS) -> None:

@@ -1,8 +1,8 @@
-"""The certificates that guard an engine: one authority, one server and one client certificate for each machine.
+"""The certificates that protect an engine: one authority, one server and one client certificate per machine.
 
-There is no revocation: neither the Docker engine nor its client looks for revoked certificates. Whoever holds a
-client certificate that the engine's authority signed is root on the host. Hence one authority for each machine:
-a leaked key is answered by replacing that one, and nothing else changes.
+There is no revocation: neither the Docker engine nor its client checks for revoked certificates. Anyone with a client
+certificate of the engine's authority is root on the host. So each machine has its own authority: if a key leaks, only
+that authority is replaced.
 """
 
 from pymachine.tls.authority import read_authority

@@ -1,4 +1,4 @@
-"""Who signs: a machine's own authority, or a company's."""
+"""The signing authority: a machine's own, or a company's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stored_authority(secrets: Mapping[str, bytes]) -> Authority:
     if CA not in secrets or CA_KEY not in secrets:
         raise TlsError(
             "the key of the authority that signed this machine's certificates is not on record",
-            hint="`pymachine rm` and `create` again make a machine with an authority of its own",
+            hint="run `pymachine rm`, then `create` again, to get a new authority",
         )
     return _authority(secrets[CA], secrets[CA_KEY], CA, CA_KEY)
 

@@ -1,4 +1,4 @@
-"""Whether two clocks agree well enough for certificates. Pure."""
+"""Whether the clocks of two computers agree well enough for certificates. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ TOLERANCE = 300.0  # seconds; certificates are backdated by an hour, but logs an
 def clock_skew(host_epoch: float, before: float, after: float) -> float:
     """Return by how many seconds a host's clock is ahead (negative: behind).
 
-    The host read its clock at some moment between ``before`` and ``after`` of ours, so any time in between is right.
+    The host read its clock between ``before`` and ``after`` of this computer, so any time in between counts as equal.
     """
     return host_epoch - min(max(host_epoch, before), after)
 
 
 def check_clock(host_epoch: float | None, before: float, after: float) -> None:
-    """Raise ``CheckFailed`` where the clocks are more than five minutes apart; None: the host could not tell."""
+    """Raise ``CheckFailed`` if the clocks differ by more than five minutes; None: the host's time is unknown."""
     if host_epoch is None:
         return
     skew = clock_skew(host_epoch, before, after)

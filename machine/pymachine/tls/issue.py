@@ -1,4 +1,4 @@
-"""Making certificates: all of a machine's, or one of them."""
+"""Issues certificates: all of a machine's, or one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymachine.tls.validity import CERTIFICATE_OF, KEY_OF, Part, needs, summary,
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Files by name, as the store keeps them, and what the record says of the whole set."""
+    """Files by name, as the store keeps them, and the record's summary of the whole set."""
 
     files: Mapping[str, bytes] = field(repr=False)
     certificates: Certificates
@@ -32,10 +32,10 @@ def ensure(
     *,
     authority: Authority | None = None,
 ) -> tuple[dict[str, bytes], Certificates]:
-    """Return the files to store anew, and the summary of the set they then make with ``secrets``.
+    """Return the new files to store, and the summary of the set that they then form with ``secrets``.
 
-    Whatever still fits stays as it is. ``authority`` is a company's, to be used instead of the machine's own.
-    Raises ``TlsError`` if the key that is needed to sign is not on record, ``UsageFault`` for impossible names.
+    What still fits is kept. ``authority`` is a company's, to be used instead of the machine's own. Raises
+    ``TlsError`` if the signing key is not on record, ``UsageFault`` for invalid names.
     """
     sans = tuple(sans)
     due = _due(name, sans, secrets, now, authority)
@@ -52,9 +52,9 @@ def ensure(
 
 
 def issue(name: str, sans: Iterable[str], *, now: datetime, authority: Authority | None = None) -> Issued:
-    """Make every certificate of a machine, with an authority of its own unless one is given.
+    """Issue all certificates of a machine, with a new authority unless one is given.
 
-    The key of a given authority is not among the files: it belongs to another user.
+    The key of a given authority is not among the files, because it belongs to somebody else.
     """
     signer = authority or new_authority(name, now)
     if signer.certificate.not_valid_after_utc <= now:
@@ -79,9 +79,9 @@ def reissue_server(
     *,
     authority: Authority | None = None,
 ) -> Issued:
-    """Make a new server certificate; authority, client and the server's key stay.
+    """Issue a new server certificate; authority, client certificate and the server's key stay.
 
-    The key stays so that no moment exists in which the host has a key and a certificate that do not match.
+    The key stays so that the host never has a key and a certificate that do not match.
     """
     signer = authority or stored_authority(secrets)
     key = read_key(secrets[KEY_OF["server"]], KEY_OF["server"])
@@ -91,7 +91,7 @@ def reissue_server(
 def renew_client(
     name: str, secrets: Mapping[str, bytes], now: datetime, *, authority: Authority | None = None
 ) -> Issued:
-    """Make a new client certificate with a new key; the engine takes it without being touched."""
+    """Issue a new client certificate with a new key; the engine accepts it without a change."""
     signer = authority or stored_authority(secrets)
     return _completed(secrets, _client_files(name, signer, now), now)
 
@@ -99,7 +99,7 @@ def renew_client(
 def _due(
     name: str, sans: tuple[str, ...], secrets: Mapping[str, bytes], now: datetime, authority: Authority | None
 ) -> set[Part]:
-    """Return what has to be made; an authority that has to be means everything."""
+    """Return what has to be issued; a new authority means everything."""
     if any(file not in secrets for file in (*CERTIFICATE_OF.values(), KEY_OF["server"], KEY_OF["client"])):
         return {"ca"}
     if authority is not None and secrets[CERTIFICATE_OF["ca"]] != authority.pem:

@@ -1,4 +1,4 @@
-"""Reading PEM files that somebody may have damaged: the one edge for cryptography's errors."""
+"""Reads PEM files, which may be damaged; converts cryptography's errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_key(pem: bytes, where: str) -> SigningKey:
         key = load_pem_private_key(pem, password=None)
     except TypeError as error:
         raise TlsError(
-            f"{where} is locked with a passphrase, which neither the docker client nor the engine can use",
+            f"{where} is encrypted with a passphrase, which neither the docker client nor the engine supports",
             hint=f"`openssl pkey -in {where}` writes it without one",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -45,7 +45,7 @@ def read_key(pem: bytes, where: str) -> SigningKey:
 
 
 def belongs(key: SigningKey, certificate: x509.Certificate) -> bool:
-    """Return whether the certificate was made for this key."""
+    """Whether the certificate was issued for this key."""
     try:
         return key.public_key() == certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -53,7 +53,7 @@ def belongs(key: SigningKey, certificate: x509.Certificate) -> bool:
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether ``issuer`` signed the certificate."""
+    """Whether ``issuer`` signed the certificate."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):

@@ -1,4 +1,4 @@
-"""What our certificates look like: P-256 and the extensions that Go, OpenSSL's strict mode and pyca all ask for."""
+"""The profile of certificates: P-256 and the extensions that Go, OpenSSL's strict mode and pyca require."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME_ROOM = 45  # what "pymachine " and a fingerprint leave of it
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate that signs others, its key, and the text that clients and engine trust by (``ca.pem``)."""
+    """A signing certificate, its key, and the text that clients and engine trust (``ca.pem``)."""
 
     certificate: x509.Certificate
     pem: bytes
@@ -40,7 +40,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def key_pem(key: SigningKey) -> bytes:
-    """Return the key as PKCS#8 in PEM: unencrypted, for the docker client cannot read it otherwise."""
+    """Return the key as PKCS#8 in PEM, unencrypted, because the docker client cannot read it otherwise."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -52,8 +52,8 @@ def cert_pem(certificate: x509.Certificate) -> bytes:
 def ca_certificate(machine: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     """Return the self-signed certificate of a machine's authority.
 
-    Its subject is unique to the key: of two authorities with one name, verifiers may try the wrong one and report
-    a bad signature.
+    Its subject is unique to the key: of two authorities with one name, verifiers may try the wrong one and report a
+    bad signature.
     """
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     subject = _common_name(f"pymachine {machine[:_NAME_ROOM]} {hashlib.sha256(der).hexdigest()[:8]}")
@@ -67,14 +67,14 @@ def ca_certificate(machine: str, key: ec.EllipticCurvePrivateKey, now: datetime)
 def server_certificate(
     names: Sequence[x509.GeneralName], public_key: PublicKey, authority: Authority, now: datetime
 ) -> x509.Certificate:
-    """Return a server certificate for ``names``, the first of which is also its subject."""
+    """Return a server certificate for ``names``; the first one is also its subject."""
     builder = _leaf(str(names[0].value), public_key, authority, (now, SERVER_LIFE))
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return _signed(builder, ExtendedKeyUsageOID.SERVER_AUTH, authority)
 
 
 def client_certificate(machine: str, public_key: PublicKey, authority: Authority, now: datetime) -> x509.Certificate:
-    """Return a client certificate. It has a name in its SAN, though no host: pyca refuses clients without one."""
+    """Return a client certificate. It has a name in its SAN, because pyca refuses clients without one."""
     # .invalid never resolves (RFC 6761 §6.4).
     name = f"admin.{machine.lower()}.pymachine.invalid"
     builder = _leaf(f"admin.{machine}", public_key, authority, (now, CLIENT_LIFE))
@@ -140,7 +140,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _hash_for(key: SigningKey) -> SHA256 | None:
-    """Edwards curves hash on their own."""
+    """Return the hash for a key's signatures; None for Edwards curves, which hash themselves."""
     return None if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else SHA256()
 
 

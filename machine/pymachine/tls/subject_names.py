@@ -19,29 +19,29 @@ _LIKE_IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}", re.ASCII)
 
 
 def server_names(name: str, sans: Iterable[str]) -> list[x509.GeneralName]:
-    """Return what a server certificate is for: the machine's name, ``sans``, and the host's own names for itself.
+    """Return the names of a server certificate: the machine's name, ``sans``, and the host's own names.
 
-    Each comes once, in the order given. Raises ``UsageFault`` for a text that cannot be in a certificate.
+    Each is included once, in the given order. Raises ``UsageFault`` for a text that cannot be in a certificate.
     """
     return list(dict.fromkeys(general_name(text) for text in (name, *sans, *LOCAL)))
 
 
 def general_name(text: str) -> x509.GeneralName:
-    """Return an address or a DNS name, told apart, as X.509 has it; international names in their ASCII form.
+    """Return an address or a DNS name in X.509's form; international names in their ASCII form.
 
-    ``*`` may stand for the first label of three or more. Raises ``UsageFault``.
+    ``*`` may replace the first label of three or more. Raises ``UsageFault``.
     """
     address = _address(text)
     return x509.IPAddress(address) if address is not None else x509.DNSName(_dns_name(text))
 
 
 def text_of(name: x509.GeneralName) -> str:
-    """Return a name of a certificate as people write it."""
+    """Return a name of a certificate as text."""
     return str(name.value)
 
 
 def normal(text: str) -> str:
-    """Return the form in which ``text`` stands in a certificate. Raises ``UsageFault``."""
+    """Return ``text`` in the form that a certificate has. Raises ``UsageFault``."""
     return text_of(general_name(text))
 
 
@@ -76,6 +76,6 @@ def _to_ascii(text: str) -> str:
 
 def _refused(text: str) -> UsageFault:
     return UsageFault(
-        f"{text!r} cannot be a name in a certificate",
+        f"{text!r} is not a valid name for a certificate",
         hint="give a DNS name (node1.example.org, *.example.org) or an address, without scheme, port or path",
     )

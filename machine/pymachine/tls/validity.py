@@ -1,4 +1,4 @@
-"""Whether a set of certificates fits together, and what of it has to be made anew."""
+"""Whether a set of certificates is consistent, and which of them have to be reissued."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _CHAIN_LIMIT = 8  # certificates between a leaf and its authority
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A reason to make a certificate anew."""
+    """A reason to reissue a certificate."""
 
     part: Part
     reason: str
 
 
 def summary(files: Mapping[str, bytes]) -> Certificates:
-    """Return fingerprints, ends of life and names of a set; empty texts for what is not in it.
+    """Return fingerprints, expiry times and names of a set; empty texts for missing files.
 
-    Raises ``TlsError`` for a file that is no certificate.
+    Raises ``TlsError`` for a file that is not a certificate.
     """
     found = {part: _first(files, part) for part in CERTIFICATE_OF}
     return Certificates(
@@ -55,9 +55,9 @@ def summary(files: Mapping[str, bytes]) -> Certificates:
 def needs(
     certificates: Certificates, sans: Iterable[str], now: datetime, *, own_authority: bool = True
 ) -> tuple[Need, ...]:
-    """Return why certificates should be made anew: names missing, expired, or a third of their life or less left.
+    """Return why certificates should be reissued: missing names, expired, or a third of their lifetime or less left.
 
-    A company's authority lives as long as it lives: ``own_authority`` false leaves only its end to be noted.
+    A company's authority is not renewed: with ``own_authority`` false only its expiry is reported.
     """
     ends: Mapping[Part, str] = {
         "ca": certificates.ca_expires,
@@ -70,9 +70,9 @@ def needs(
 
 
 def verify_set(files: Mapping[str, bytes], *, now: datetime | None = None) -> None:
-    """Check that keys fit their certificates, that ``ca.pem`` leads to each of them and, given ``now``, their dates.
+    """Check that keys fit their certificates, that ``ca.pem`` issued each of them and, given ``now``, their dates.
 
-    Takes whole sets and a client's three files alike. Raises ``TlsError`` naming the file at fault.
+    Accepts whole sets and a client's three files. Raises ``TlsError`` with the file at fault.
     """
     if CERTIFICATE_OF["ca"] not in files:
         raise TlsError("ca.pem is missing", hint="without it, the engine cannot be verified")
@@ -96,7 +96,7 @@ def _verify_pair(files: Mapping[str, bytes], part: Part) -> None:
 
 
 def _verify_origin(files: Mapping[str, bytes], part: Part) -> None:
-    """Go from the leaf through what its own file and ``ca.pem`` offer, until an authority is reached."""
+    """Follow the issuers from the leaf through its own file and ``ca.pem``, until an authority is reached."""
     where = CERTIFICATE_OF[part]
     authorities = read_certificates(files["ca.pem"], "ca.pem")
     if part == "ca" or where not in files:

@@ -1,4 +1,4 @@
-"""Running commands and placing files on a host: the seam. ``transport.ssh`` is the real thing."""
+"""The interface for running commands and placing files on a host; ``transport.ssh`` implements it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OnLine = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a command ended. A non-zero ``exit_code`` is data, not an error."""
+    """The result of a command. A non-zero ``exit_code`` is data, not an error."""
 
     exit_code: int
     stdout: bytes
@@ -44,7 +44,7 @@ class RemoteFile:
 
 
 class Tunnel(Protocol):
-    """A TCP connection carried by another one; as much of a socket as a byte stream needs."""
+    """A TCP connection over another one; as much of a socket as a byte stream needs."""
 
     def sendall(self, data: bytes) -> None:
         """Send all of ``data``."""
@@ -53,17 +53,17 @@ class Tunnel(Protocol):
         """Return up to ``limit`` bytes, none at the end of the stream."""
 
     def settimeout(self, seconds: float | None) -> None:
-        """Bound each later call."""
+        """Limit each later call."""
 
     def close(self) -> None:
-        """End it."""
+        """Close it."""
 
 
 class Transport(Protocol):
     """One connection to one host.
 
-    ``address`` is complete: resolved host, port, user, and the host key as a public key line.
-    ``trips`` counts the commands and transfers so far.
+    ``address`` is complete: resolved host, port, user, and the host key as a public key line. ``trips`` counts the
+    commands and transfers so far.
     """
 
     @property
@@ -72,7 +72,7 @@ class Transport(Protocol):
 
     @property
     def trips(self) -> int:
-        """How many commands and transfers went over this connection."""
+        """The number of commands and transfers on this connection."""
 
     def run(
         self,
@@ -92,9 +92,9 @@ class Transport(Protocol):
         """
 
     def upload(self, files: Sequence[RemoteFile], folder: str, *, deadline: float = 120.0) -> None:
-        """Place the files below ``folder`` (made 0700, owner root) in one transfer, with their modes.
+        """Place the files below ``folder`` (created with 0700, owner root) in one transfer, with their modes.
 
-        Contents travel on standard input only. Raises as ``run``, and ``RemoteCommandFailed``.
+        Contents are sent on standard input only. Raises as ``run``, and ``RemoteCommandFailed``.
         """
 
     def tunnel(self, host: str, port: int) -> Tunnel:
@@ -104,7 +104,7 @@ class Transport(Protocol):
         """
 
     def close(self) -> None:
-        """End the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
 
     def __enter__(self) -> Self: ...
 

@@ -1,4 +1,4 @@
-"""Files for a host packed for standard input, and the sh scripts that unpack them there."""
+"""Packs files for standard input, with the sh scripts that unpack them on the host."""
 
 from __future__ import annotations
 

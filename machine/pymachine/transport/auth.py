@@ -1,4 +1,4 @@
-"""Logging in with keys, and explaining it well where that fails."""
+"""Logs in with keys, and explains failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AGENT_PATIENCE = 60.0  # seconds; an agent may ask its user before it signs
 
 @contextmanager
 def agent_keys(path: str | None = None) -> Iterator[tuple[paramiko.AgentKey, ...]]:
-    """The keys of the SSH agent, usable within the block; none if there is no agent or it does not answer in time.
+    """Yield the keys of the SSH agent; none if there is no agent or it does not answer in time.
 
     ``path`` is its socket: None for the environment's, empty for no agent at all.
     """
@@ -44,9 +44,9 @@ def agent_keys(path: str | None = None) -> Iterator[tuple[paramiko.AgentKey, ...
 
 
 def log_in(session: paramiko.Transport, who: str, identities: Iterable[Identity], deadline: Deadline) -> None:
-    """Offer the keys in turn, at most six, until one is taken; ``who`` is ``user@host:port``.
+    """Offer the keys in turn, at most six, until one is accepted; ``who`` is ``user@host:port``.
 
-    Raises ``AuthFailed``, naming what was offered, or ``Unreachable`` where the host went away before it decided.
+    Raises ``AuthFailed`` with what was offered, or ``Unreachable`` if the host disconnected before it decided.
     """
     offered: list[str] = []
     for identity in islice(identities, MAX_OFFERS):
@@ -71,7 +71,7 @@ def _accepted(session: paramiko.Transport, who: str, identity: Identity, offered
         if not session.is_active() and not offered:
             raise Unreachable(
                 f"{who} closed the connection while logging in",
-                hint="the host may be booting; if this stays, its sshd log says why",
+                hint="the host may be booting; if this persists, see its sshd log",
             ) from error
         return False
     except paramiko.SSHException as error:  # the agent would not sign, or no signature type in common

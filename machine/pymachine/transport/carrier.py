@@ -1,4 +1,4 @@
-"""A logged-in connection as far as commands and tunnels need one, whoever speaks SSH on it."""
+"""The interface of a logged-in connection for commands and tunnels, for any implementation of SSH."""
 
 from __future__ import annotations
 
@@ -8,51 +8,54 @@ from pymachine.transport import Tunnel
 
 
 class SessionRefused(Exception):
-    """The host opens no further session now, and nothing of the command was run. ``str`` is the reason it gave."""
+    """The host opens no further session now, and no part of the command was run. ``str`` is the host's reason."""
 
 
 class Channel(Protocol):
-    """One session on a connection. It runs one line; nothing of it waits longer than it is told to."""
+    """One session on a connection. It runs one line; no call waits longer than its limit."""
 
     @property
     def active(self) -> bool:
-        """Whether the connection under it is there."""
+        """Whether the underlying connection is alive."""
 
     @property
     def ended(self) -> bool:
-        """Whether neither output has more to come, when what is there has been read."""
+        """Whether both outputs have ended, once their data has been read."""
 
     def start(self, line: str, seconds: float) -> None:
         """Run the line. Raises ``SessionRefused``, ``TimeoutError``, or what ``vendor_errors`` knows."""
 
     def wait(self, seconds: float) -> None:
-        """Return when there may be something to read; at the latest after so many seconds."""
+        """Return when there may be something to read, or after this many seconds."""
 
     def read(self) -> bytes:
-        """Return what is there of standard output, nothing where there is none now."""
+        """Return the available standard output, empty if there is none now."""
 
     def read_error(self) -> bytes:
-        """The same of standard error."""
+        """Return the available standard error, empty if there is none now."""
 
     def write(self, data: bytes) -> int:
-        """Take what of ``data`` can be sent now, and return how much. Raises ``OSError`` where nobody reads it."""
+        """Send as much of ``data`` as possible now, and return the number of bytes.
+
+        Raises ``OSError`` if nobody reads it.
+        """
 
     def close_input(self) -> None:
         """End standard input."""
 
     def status(self, seconds: float) -> int | None:
-        """Return the exit code, waited for so many seconds; None where none came."""
+        """Return the exit code, waiting for this many seconds; None if none came."""
 
     def close(self) -> None:
-        """End it, and the command's outputs with it."""
+        """Close it, and the command's outputs with it."""
 
 
 class Carrier(Protocol):
-    """A connection that is logged in."""
+    """A logged-in connection."""
 
     @property
     def active(self) -> bool:
-        """Whether it is there, as far as is known."""
+        """Whether it is alive, as far as is known."""
 
     def open_channel(self, seconds: float) -> Channel:
         """Return a new session. Raises ``SessionRefused``, ``Unreachable``, or what ``vendor_errors`` knows."""
@@ -61,8 +64,8 @@ class Carrier(Protocol):
         """Open a TCP connection from the host. Raises ``TunnelRefused``, or what ``vendor_errors`` knows."""
 
     def close(self) -> None:
-        """End it; safe to call twice."""
+        """Close it; safe to call twice."""
 
 
 class TunnelRefused(Exception):
-    """The host did not connect to where a tunnel was to lead. ``str`` is the reason it gave."""
+    """The host did not connect to the target of a tunnel. ``str`` is the host's reason."""

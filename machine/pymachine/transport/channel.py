@@ -1,4 +1,4 @@
-"""One command on one channel: both outputs read and the input fed in a single loop, under a deadline."""
+"""Runs one command on one channel: one loop reads both outputs and writes the input, within a deadline."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Password = Callable[[int, str | None], str]
 class Exchange:
     """Runs one line on one channel.
 
-    ``password`` is called each time sudo asks, with 1, 2, … and the answer that was wrong; it returns the password
-    or raises. Time spent in it does not count against the deadline.
+    ``password`` is called each time sudo asks, with 1, 2, … and the previous wrong answer; it returns the password or
+    raises. Time spent in it does not count against the deadline.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Exchange:
             raise
 
     def _pump(self, out: Output, err: Output) -> bool:
-        """Wait for something to happen and read what is there; False when both outputs have ended."""
+        """Wait for an event and read the available data; False when both outputs have ended."""
         self._check_deadline()
         self._channel.wait(min(self._deadline.left, _WINDOW_PAUSE if self._pending else _LOOK_AGAIN))
         for output, read in ((out, self._channel.read), (err, self._channel.read_error)):
@@ -140,7 +140,7 @@ class Exchange:
         if status is None and not self._channel.active:
             raise Unreachable(
                 f"{self._what}: the connection was lost",
-                hint="the host may be rebooting or cut off; the command may still run there",
+                hint="the host may be rebooting or unreachable; the command may still run there",
             )
         return status
 
@@ -167,9 +167,9 @@ class Exchange:
 
 
 def sudo_hint(text: str) -> str:
-    """Return what to do about a refusal, from sudo's own words (they are asked for in English)."""
+    """Return a hint for a refusal by sudo's own message (requested in English)."""
     if "tty" in text:
-        return "take `requiretty` out of the sudoers on the host"
+        return "remove `requiretty` from the sudoers on the host"
     if "neither sudo" in text:
         return "install sudo on the host, or log in as root: --ssh-user root"
     if "doas" in text:

@@ -1,4 +1,4 @@
-"""Remote commands built from quoted pieces, so that no value is ever read as shell syntax."""
+"""Builds remote commands from quoted words, so that no value is ever interpreted as shell syntax."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MASK = "•••"
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A piece of a command that must not be shown. Prefer standard input: an argument is visible in ``ps``."""
+    """A word of a command that must not be shown. Prefer standard input: an argument is visible in ``ps``."""
 
     value: str = field(repr=False)
 
@@ -23,7 +23,7 @@ class Command:
 
     @classmethod
     def of(cls, *words: str | Secret) -> Command:
-        """Return the command made of these words. Raises ``ValueError`` for none, or for one with a NUL."""
+        """Return the command of these words. Raises ``ValueError`` for none, or for one with a NUL."""
         if not words:
             raise ValueError("a command needs at least one word")
         if any("\0" in _value(word) for word in words):

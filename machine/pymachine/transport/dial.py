@@ -1,4 +1,4 @@
-"""TCP connections inside a deadline, to names and addresses of both families."""
+"""Opens TCP connections within a deadline, to names and addresses of both families."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def dial(host: str, port: int, *, deadline: float) -> socket.socket:
 
 
 def look_up(host: str, port: int, *, deadline: float) -> list[_Address]:
-    """Return the addresses of a host, the families in turn. Raises ``Unreachable`` if there are none in time."""
+    """Return the addresses of a host, the families alternating. Raises ``Unreachable`` if there are none in time."""
     try:
         if _is_literal(host):
             return _resolved(host, port)
@@ -79,7 +79,7 @@ def _interleaved(addresses: list[_Address]) -> list[_Address]:
 
 
 class _Race:
-    """Attempts at all addresses of one host; the first that connects wins, the rest are closed."""
+    """Connection attempts to all addresses of one host; the first that connects wins, the others are closed."""
 
     def __init__(self, host: str, port: int, addresses: list[_Address], limit: Deadline) -> None:
         self._where = place(host, port)

@@ -1,4 +1,7 @@
-"""Host keys: pins, fingerprints and the user's known_hosts, read line by line. Pure but for reading that file."""
+"""Host keys: pins, fingerprints and the user's known_hosts, parsed line by line.
+
+Pure except for reading that file.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key as it goes over the wire; ``kind`` is its type, ``ssh-ed25519`` say."""
+    """A public key in its wire format; ``kind`` is its type, e.g. ``ssh-ed25519``."""
 
     kind: str
     blob: bytes
@@ -49,7 +52,7 @@ class KeySource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What host key is acceptable.
+    """The acceptable host keys.
 
     No ``fingerprints``: any key, pinned on first contact. ``kinds`` are the key types to ask for first; none where
     only a fingerprint is known. ``source`` is where the expectation comes from. Without
@@ -70,7 +73,7 @@ class Expected:
 
 
 def parse_pin(text: str) -> Expected:
-    """Return the expectation of a public key line or a ``SHA256:`` fingerprint. Raises ``UsageFault``."""
+    """Parse a public key line or a ``SHA256:`` fingerprint. Raises ``UsageFault``."""
     if _FINGERPRINT.fullmatch(text.strip()):
         return Expected(frozenset({text.strip().rstrip("=")}))
     key = _parse_key(text.split())
@@ -83,7 +86,7 @@ def parse_pin(text: str) -> Expected:
 
 
 def known_hosts_files() -> tuple[Path, ...]:
-    """The files where ssh keeps the keys of the hosts it has met."""
+    """The files in which ssh keeps known host keys."""
     return (Path.home() / ".ssh" / "known_hosts", SYSTEM_KNOWN_HOSTS)
 
 

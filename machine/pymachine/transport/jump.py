@@ -17,13 +17,13 @@ Resolve = Callable[[Hop], HostConfig]
 
 @dataclass(frozen=True, slots=True)
 class SshRoute:
-    """The hosts to pass through, in order, before the last one."""
+    """The jump hosts in order, before the target."""
 
     hops: tuple[HostConfig, ...]
 
     @property
     def text(self) -> str:
-        """The hops as ``--ssh-jump`` takes them; empty for a direct way."""
+        """The hops as ``--ssh-jump`` takes them; empty for a direct connection."""
         return ",".join(Hop(hop.host, hop.user, hop.port).text for hop in self.hops)
 
 
@@ -52,12 +52,12 @@ def _expand(hops: tuple[Hop, ...], resolve: Resolve, seen: tuple[str, ...]) -> l
 
 
 def _with_user(hop: HostConfig) -> HostConfig:
-    """On a jump host the user is the local one unless something names another, as with ssh."""
+    """Return the hop with its user: as with ssh, the local user unless another one is configured."""
     return replace(hop, user=hop.user or getpass.getuser())
 
 
 def _refuse_program(hop: HostConfig) -> None:
-    """Jump hosts are on record by their addresses, for which the configuration of their names does not count."""
+    """Refuse a proxy program: jump hosts are recorded by address, without the configuration of their names."""
     if hop.proxy:
         raise UsageFault(
             f"the SSH configuration of jump host {hop.host} has a ProxyCommand, which is not supported there",

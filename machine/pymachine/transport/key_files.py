@@ -1,4 +1,4 @@
-"""Private key files looked at without a passphrase: is it one, may it be used, which public key is in it."""
+"""Reads private key files without a passphrase: whether they are valid and usable, and their public keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A private key file. ``public`` is None where only the passphrase could tell."""
+    """A private key file. ``public`` is None if only the passphrase would tell."""
 
     path: Path
     data: bytes = field(repr=False)
@@ -37,8 +37,7 @@ class KeyFile:
 def read_key_file(text: str) -> KeyFile:
     """Read a private key file; ``~`` is the home folder.
 
-    Raises ``UsageFault``, saying what is wrong with it: missing, unreadable, open to others, a public key, or no
-    key at all.
+    Raises ``UsageFault`` with the problem: missing, unreadable, open to others, a public key, or not a key at all.
     """
     path = user_path(text)
     data = _read(path)
@@ -81,7 +80,7 @@ def check_by_ssh(file: KeyFile) -> None:
 
 
 def read_public_key(path: Path) -> PublicKey | None:
-    """Return the public key in a file, or in the ``.pub`` file beside it, as ssh looks for it; None for neither."""
+    """Return the public key in a file, or in the ``.pub`` file beside it, as ssh does; None for neither."""
     for file in (path, Path(f"{path}.pub")):
         try:
             with file.open("rb") as stream:
@@ -101,7 +100,7 @@ def _read(path: Path) -> bytes:
         raise UsageFault(f"no SSH key file {path}", hint="check the path given with --ssh-key") from None
     except (OSError, ValueError) as error:  # the latter for what can be no path, with a NUL in it
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise UsageFault(f"SSH key file {path} cannot be read: {reason}", hint="give a file you may read") from None
+        raise UsageFault(f"SSH key file {path} cannot be read: {reason}", hint="choose a readable file") from None
 
 
 def _check_mode(path: Path) -> None:
@@ -112,12 +111,12 @@ def _check_mode(path: Path) -> None:
 
 
 def _check_line_ends(path: Path, data: bytes) -> None:
-    """We could read such a key, but ssh cannot (PEM_read_bio), and every later `pymachine ssh` would fail."""
+    """Refuse a key that ssh cannot read (PEM_read_bio), because every later `pymachine ssh` would fail."""
     if b"\r" in data:
-        raise UsageFault(f"SSH key file {path} has Windows line ends, which ssh refuses", hint=f"dos2unix {path}")
+        raise UsageFault(f"SSH key file {path} has Windows line endings, which ssh refuses", hint=f"dos2unix {path}")
     if not data.endswith(b"\n"):
         raise UsageFault(
-            f"SSH key file {path} does not end with a line end, so ssh refuses it", hint=f"echo >> {path}"
+            f"SSH key file {path} does not end with a newline, so ssh refuses it", hint=f"echo >> {path}"
         )
 
 
@@ -129,7 +128,7 @@ def _parse(path: Path, data: bytes, label: bytes, body: bytes) -> KeyFile:
 
 
 def _parse_openssh(path: Path, data: bytes, body: bytes) -> KeyFile:
-    """Read the clear head of the format (OpenSSH's PROTOCOL.key): cipher, kdf, its options, count, public key."""
+    """Parse the clear header of the format (OpenSSH's PROTOCOL.key): cipher, kdf, options, count, public key."""
     try:
         raw = base64.b64decode(body)
     except binascii.Error:

@@ -29,7 +29,7 @@ _LONGEST = 256 * 1024  # bytes of a message, as in mux.c's own limit on channel 
 
 
 class MuxFault(OSError):
-    """The other end of the socket is gone, or does not speak the protocol."""
+    """The other end of the socket closed it, or does not use the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class _Message:
 
     @property
     def reason(self) -> str:
-        """The text of a refusal: after the request's number, a counted string."""
+        """The text of a refusal: a counted string after the request's number."""
         return self.body[8 : 8 + self.number(1)].decode(errors="replace")
 
 
 class MuxClient:
-    """One connection to the socket of a master, for one session or one tunnel."""
+    """One connection to a master's socket, for one session or one tunnel."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._limit = Deadline(seconds)
@@ -64,7 +64,7 @@ class MuxClient:
             self._send(_HELLO, struct.pack(">I", VERSION))
             hello = self._await_message()
             if hello.kind != _HELLO or hello.number(0) != VERSION:
-                raise MuxFault("the ssh master speaks another protocol")
+                raise MuxFault("the ssh master uses another protocol")
         except BaseException:
             self._socket.close()
             raise
@@ -100,7 +100,7 @@ class MuxClient:
             return False
 
     def close(self) -> None:
-        """End it; the master ends the session or tunnel."""
+        """Close it; the master ends the session or tunnel."""
         self._socket.close()
 
     @property

@@ -1,4 +1,4 @@
-"""Which algorithms a host and we have in common, and what to say where there are none of a kind."""
+"""The algorithms that a host and pymachine have in common, and the error if there are none of a kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_ALGORITHMS = ("ext-info-", "kex-strict-")
 
 
 class Algorithm(StrEnum):
-    """What has to be agreed on; the values are the settings of sshd_config that name them."""
+    """A kind of algorithm; the values are the settings of sshd_config for it."""
 
     KEY_EXCHANGE = "KexAlgorithms"
     HOST_KEY = "HostKeyAlgorithms"
@@ -37,7 +37,7 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Algorithms of one kind, of which none is in both lists."""
+    """A kind of algorithms without a common one."""
 
     kind: Algorithm
     offered: tuple[str, ...]
@@ -45,7 +45,7 @@ class Lack:
 
     @property
     def text(self) -> str:
-        """In words."""
+        """The description."""
         offered, ours = (_listed(names) for names in (self.offered, self.ours))
         return f"no {_IN_WORDS[self.kind]} in common: it offers {offered}; pymachine has {ours}"
 
@@ -87,7 +87,7 @@ _KEYS = {
 
 
 def lacks_of(session: NegotiatedSession) -> tuple[Lack, ...]:
-    """Return the kinds of algorithms of which the host offers none of ours; none where it offered nothing yet."""
+    """Return the kinds of algorithms without a common one; none if the host has not offered any yet."""
     known = session.get_security_options()
     ours = {
         Algorithm.KEY_EXCHANGE: known.kex,
@@ -103,13 +103,14 @@ def lacks_of(session: NegotiatedSession) -> tuple[Lack, ...]:
 
 
 def no_common(where: str, lacks: Iterable[Lack]) -> NoCommonAlgorithm:
-    """Return the error that names what is missing, and the settings of the host that decide on it."""
+    """Return the error with what is missing, and the host's settings for it."""
     lacks = tuple(lacks)
     told = "; ".join(lack.text for lack in lacks) or "no algorithms in common"
     settings = ", ".join(lack.kind for lack in lacks) or "its sshd_config"
     return NoCommonAlgorithm(
         f"{where} and pymachine have {told}",
-        hint=f"install OpenSSH's client on this computer, which is used then, or let the host offer one ({settings})",
+        hint="install OpenSSH's client on this computer, which pymachine then uses, or enable one of them on the "
+        f"host ({settings})",
     )
 
 

@@ -35,12 +35,12 @@ OPEN_PATIENCE = 10.0  # seconds for the master to answer on its socket
 
 
 def available() -> bool:
-    """Whether there is an ssh on this computer."""
+    """Whether ssh is installed on this computer."""
     return shutil.which("ssh") is not None
 
 
 class OpenSsh:
-    """A master that is logged in, or about to be."""
+    """A master that is logged in, or will be."""
 
     def __init__(self, word: str, target: Target, hops: Sequence[JumpHost], rules: KeyRules | None = None) -> None:
         self._target = target
@@ -188,7 +188,9 @@ class OpenSsh:
                 hint="check --ssh-user and --ssh-key; add a key with a passphrase to an agent: ssh-add",
             )
         if "Unable to negotiate" in said or "no matching" in said:
-            return NoCommonAlgorithm(f"{where} and `ssh` agree on no algorithm: {said}", hint="`ssh -v` shows more")
+            return NoCommonAlgorithm(
+                f"{where} and `ssh` have no common algorithm: {said}", hint="`ssh -v` shows more"
+            )
         return Unreachable(f"cannot reach {where} by `ssh`: {said or f'it ended with code {code}'}")
 
 

@@ -1,4 +1,4 @@
-"""What a command prints, taken as it comes: told from noise, cut into lines, bounded."""
+"""Processes the output of a command as it comes: separated from noise, split into lines, limited in size."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Output:
         return bytes(self._kept[-self._limit :]) if self.started else b""
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Process the next bytes of the stream."""
         if not self.started:
             data = self._begin(data)
         if self.started and data:
             self._keep(data)
 
     def finish(self) -> None:
-        """Hand over a last line without its newline."""
+        """Emit a last line without its newline."""
         if self._on_line and self._partial:
             self._on_line(_text(self._partial))
             self._partial.clear()

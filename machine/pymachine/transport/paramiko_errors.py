@@ -1,4 +1,4 @@
-"""The one edge to paramiko's exceptions, and the leash on its logger."""
+"""Converts paramiko's exceptions, and silences its logger; the only place that does."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ VENDOR_ERRORS: dict[type[Exception], type[TransportError]] = {
 }
 
 _HINTS: dict[type[TransportError], str] = {
-    Unreachable: "the host may be booting, overloaded, or cut off; try again",
+    Unreachable: "the host may be booting, overloaded, or unreachable; try again",
     TransportError: "`ssh -v` to the same host shows more",
 }
 
 
 @contextmanager
 def vendor_errors(doing: str) -> Iterator[None]:
-    """Translate what paramiko and its sockets raise; ``doing`` says what was tried and where."""
+    """Convert errors of paramiko and its sockets; ``doing`` says what was tried and where."""
     try:
         yield
     except TransportError:

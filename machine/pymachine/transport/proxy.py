@@ -1,4 +1,4 @@
-"""A program whose standard input and output are the connection to a host, in place of TCP."""
+"""A program whose standard input and output replace the TCP connection to a host."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def program_words(proxy: Sequence[str], host: str, port: int) -> list[str]:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
         raise UsageFault(
-            f"there is no program {name!r}, which should connect to {host}", hint="install it, or put it on the PATH"
+            f"the program {name!r}, which connects to {host}, is not installed",
+            hint="install it, or put it on the PATH",
         )
     return [found, *rest]
 

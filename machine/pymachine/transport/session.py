@@ -1,4 +1,4 @@
-"""Opening one SSH session: socket, greeting, key exchange, host key, login."""
+"""Opens one SSH session: socket, greeting, key exchange, host key, login."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _BUSY = (b"Exceeded MaxStartups", b"Not allowed at this time")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host to log in to: where, as whom, with which keys, and which host key is acceptable.
+    """A host to log in to: address, user, keys, and acceptable host keys.
 
-    ``proxy`` is the program to go through, as in ``SshAddress``.
+    ``proxy`` is the proxy program, as in ``SshAddress``.
     """
 
     host: str
@@ -69,7 +69,7 @@ class Circumstances:
 
 
 def open_session(target: Target, around: Circumstances, via: paramiko.Transport | None = None) -> paramiko.Transport:
-    """Return a session that is logged in; ``via`` carries it where the target is behind a jump host.
+    """Return a logged-in session; ``via`` carries it if the target is behind a jump host.
 
     Raises ``Unreachable``, ``HostKeyMismatch``, ``AuthFailed``, ``UsageFault``.
     """
@@ -196,7 +196,7 @@ def _check_greeting(greeting: bytes | None, where: str) -> None:
     if greeting is None:
         raise Unreachable(
             f"{where} accepts connections but sent no SSH greeting in time",
-            hint="check the port; a booting host looks like this, too",
+            hint="check the port; the host may also be booting",
         )
     if not greeting or greeting.startswith(_BUSY):
         raise Unreachable(
@@ -221,7 +221,7 @@ def _carried(target: Target, via: paramiko.Transport, deadline: Deadline) -> par
 
 
 def mismatch(target: Target, shown: list[PublicKey]) -> HostKeyMismatch:
-    """Return what to raise where a host showed these keys, none of which is acceptable."""
+    """Return the error for a host that showed these keys, none of which is acceptable."""
     with suppress(StopIteration):
         revoked = next(key for key in shown if key.fingerprint in target.expected.revoked)
         return HostKeyMismatch(

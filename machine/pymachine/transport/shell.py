@@ -1,7 +1,7 @@
-"""Wrapping a command so that any login shell hands it to sh unharmed, as the login account or as root.
+"""Wraps a command so that any login shell passes it to sh unchanged, as the login account or as root.
 
-Every command announces itself with a mark on both outputs. What a talkative shell start-up file, an SSH banner
-or sudo wrote before it is thereby told from the command's own output.
+Every command prints a mark on both outputs first, which separates its output from that of shell start-up files, an
+SSH banner or sudo.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many sessions of one connection are open at once."""
+"""Limits the number of open sessions on one connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pymachine.clock import Deadline
 
 
 class Slots:
-    """Places for sessions; whoever finds none waits for one, no longer than its own deadline."""
+    """Places for sessions; a caller waits for a free one, no longer than its own deadline."""
 
     def __init__(self, most: int) -> None:
         self._places = threading.BoundedSemaphore(most)
@@ -19,12 +19,12 @@ class Slots:
 
     @property
     def taken(self) -> int:
-        """How many are taken."""
+        """The number of used places."""
         return self._taken
 
     @contextmanager
     def one(self, limit: Deadline) -> Iterator[None]:
-        """Hold a place for the length of the block. Raises ``TimeoutError`` where none came free in time."""
+        """Hold a place during the block. Raises ``TimeoutError`` if none becomes free in time."""
         if not self._places.acquire(timeout=limit.left):
             raise TimeoutError
         self._change(1)

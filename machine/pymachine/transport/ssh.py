@@ -1,4 +1,4 @@
-"""Connecting: from an address and the user's SSH configuration to a transport."""
+"""Connects: from an address and the user's SSH configuration to a transport."""
 
 from __future__ import annotations
 
@@ -50,13 +50,11 @@ def connect(
     retry_for: float = 0.0,
     keys: KeyRing | None = None,
 ) -> SshTransport:
-    """Log in to a host, each attempt within ``deadline`` seconds; go on for ``retry_for`` seconds while it boots.
+    """Log in to a host, each attempt within ``deadline`` seconds; retry for ``retry_for`` seconds while it boots.
 
-    What ``address`` leaves open comes from the user's SSH configuration; without a user there it is root. A host
-    key that is not known yet is pinned and told to ``notice``. One ``keys`` for many connections asks for each
-    passphrase once.
-
-    Raises ``Unreachable`` (the only fault that is retried), ``AuthFailed``, ``HostKeyMismatch``, ``UsageFault``.
+    What ``address`` leaves open comes from the user's SSH configuration; without a user there it is root. An unknown
+    host key is pinned and reported to ``notice``. One ``keys`` for many connections asks for each passphrase once.
+    Raises ``Unreachable`` (the only error that is retried), ``AuthFailed``, ``HostKeyMismatch``, ``UsageFault``.
     """
     opening = _Opening(address, asker, notice, keys or KeyRing())
     failure: Unreachable | None = None
@@ -71,7 +69,7 @@ def connect(
 
 
 class _Opening:
-    """Everything about a connection that is decided before the network is touched."""
+    """Everything about a connection that is decided before the network is used."""
 
     def __init__(self, address: SshAddress, asker: Asker, notice: Callable[[str], None], ring: KeyRing) -> None:
         config = resolve(address.host, port=address.port, user=address.user)
@@ -170,7 +168,7 @@ class _Opening:
 
 
 def _jump(address: SshAddress) -> str | None:
-    """A program goes the whole way: past jump hosts of the SSH configuration, and never along with given ones."""
+    """Return the jump hosts; a proxy program replaces those of the SSH configuration, and excludes given ones."""
     if not address.proxy:
         return address.jump
     if parse_jump(address.jump or ""):
@@ -192,13 +190,13 @@ def _expected(pin: str | None, config: HostConfig) -> Expected:
 
 
 def _on_token(address: SshAddress) -> bool:
-    """Whether the key that was given is only the handle of one on a security key."""
+    """Whether the given key is only the handle of one on a security key."""
     known = read_public_key(Path(address.key_path)) if address.key_path else None
     return known is not None and known.kind.startswith("sk-")
 
 
 def _certified(address: SshAddress, configs: Sequence[HostConfig]) -> bool:
-    """Whether ssh may have more to log in with than we do: certificates, or keys on a token."""
+    """Whether ssh may have more credentials than pymachine can use: certificates, or keys on a token."""
     own = address.key_path is not None and has_certificate(Path(address.key_path))
     return own or any(config.certified for config in configs)
 

@@ -1,4 +1,4 @@
-"""The user's SSH configuration, read by ssh itself: Include, Match and the rest mean what they mean there."""
+"""The user's SSH configuration, resolved by ssh itself, so that Include, Match and so on work as there."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
 
 
 def has_certificate(key: Path) -> bool:
-    """Whether a certificate lies beside a key file, where ssh looks for it."""
+    """Whether there is a certificate beside a key file, where ssh looks for it."""
     return _is_file(Path(f"{key}-cert.pub"))
 
 
 def default_keys() -> tuple[Path, ...]:
-    """The key files that ssh tries when nothing names one."""
+    """The key files that ssh tries by default."""
     return tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS)
 
 
@@ -153,7 +153,7 @@ def _output(words: list[str], host: str) -> str:
 
 
 def parse_output(output: str, alias: str) -> HostConfig:
-    """Return what ``ssh -G`` says of ``alias``. Raises ``UsageFault`` for what no host could have."""
+    """Parse the output of ``ssh -G`` for ``alias``. Raises ``UsageFault`` for invalid values."""
     values: dict[str, list[str]] = {}
     for line in output.splitlines():
         key, _, value = line.partition(" ")
@@ -231,7 +231,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _agent(values: dict[str, list[str]]) -> str | None:
-    """Return the socket that IdentityAgent names: a path, a variable that holds one, or none."""
+    """Return the socket of IdentityAgent: a path, a variable with one, or none."""
     value = values.get("identityagent", ["SSH_AUTH_SOCK"])[0]
     if value == "SSH_AUTH_SOCK":
         return None
@@ -261,7 +261,7 @@ def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | N
 
 
 def _program(command: str, tokens: dict[str, str]) -> tuple[str, ...]:
-    """Return the words that run a ProxyCommand as ssh does; host and port stay tokens, filled in at each use."""
+    """Return the words that run a ProxyCommand as ssh does; host and port stay tokens, replaced at each use."""
     kept = {"%h": "%h", "%p": "%p", "%%": "%%"}
     doubled = {token: value.replace("%", "%%") for token, value in tokens.items()}
     return ("sh", "-c", f"exec {_expanded(command, {**doubled, **kept})}")

@@ -21,10 +21,10 @@ class SudoPassword:
         self._lock = threading.Lock()
 
     def answer(self, prompt: int, previous: str | None = None) -> str:
-        """Return what to send at the ``prompt``-th time (from 1) that sudo asks within one command.
+        """Return the answer for the ``prompt``-th time (from 1) that sudo asks within one command.
 
-        ``previous`` is what was sent before in the same command and was wrong. Commands at the same time share one
-        question. Raises ``SudoFailed`` when sudo refused two answers, ``UsageFault`` where nobody can be asked.
+        ``previous`` is the wrong answer before in the same command. Commands at the same time share one question.
+        Raises ``SudoFailed`` after two wrong answers, ``UsageFault`` without a terminal.
         """
         with self._lock:
             if previous is not None and self._known == previous:

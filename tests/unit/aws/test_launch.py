@@ -474,7 +474,7 @@ def test_the_group_of_another_vpc_does_not_stay_behind(creating: Creating) -> No
 
 def test_user_data_that_does_not_fit_is_refused_before_anything() -> None:
     noise = random.Random(1).randbytes(20_000).hex()
-    with pytest.raises(UsageFault, match="EC2 takes 16384"):
+    with pytest.raises(UsageFault, match="EC2 allows 16384"):
         aws_launch.check(request(login=None), replace(PLAIN, user_data=f"#!/bin/sh\n# {noise}\n"))
 
 

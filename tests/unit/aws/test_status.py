@@ -88,7 +88,7 @@ def test_a_filter_never_gets_more_than_200_values() -> None:
 
 def test_an_instance_that_ec2_does_not_know_is_missing() -> None:
     (status,) = looked(Region(), ec2("i-9"))
-    assert status == Status(State.MISSING, detail="EC2 knows no i-9")
+    assert status == Status(State.MISSING, detail="EC2 has no instance i-9")
 
 
 def test_a_machine_without_instance_is_looked_for_by_its_id_and_the_liveliest_counts() -> None:

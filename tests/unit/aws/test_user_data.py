@@ -79,7 +79,7 @@ def test_a_long_text_that_repeats_little_fits_as_its_compressor_says() -> None:
 
 
 def test_too_much_is_refused_with_size_limit_and_each_ones_part() -> None:
-    with pytest.raises(UsageFault, match=r"\d+ compressed, and EC2 takes 16384: \d+ of them are ours") as caught:
+    with pytest.raises(UsageFault, match=r"\d+ compressed, but EC2 allows 16384: \d+ of them") as caught:
         user_data_of(request(), replace(PLAIN, user_data=f"#!/bin/sh\n# {NOISE}\n"), "ubuntu")
     ours = int(caught.value.message.split(": ")[1].split()[0])
     assert ours == len(user_data_of(request(), PLAIN, "ubuntu"))

@@ -110,7 +110,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "remembers late": ("test_goes_on_wherever_it_was_cut_off", {"create": _remembered_late}),
     "makes it first": ("test_makes_nothing_before_that_is_remembered", {"create": _made_first}),
     "another state": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([STOPPED] * 3)}),
-    "too few": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([])}),
+    "too little": ("test_sees_of_many_what_it_sees_of_one", {"inspect_all": _always([])}),
     "another place": ("test_finds_what_it_made_where_it_made_it", {"whereabouts": _always(ELSEWHERE)}),
     "finds nothing": ("test_finds_and_discards_what_nobody_knows", {"leftovers": _always([])}),
     "discards nothing": ("test_finds_and_discards_what_nobody_knows", {"discard": _always(None)}),

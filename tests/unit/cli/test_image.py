@@ -104,7 +104,7 @@ def test_an_image_under_machines_stays(shelf: Shelf, capsys: pytest.CaptureFixtu
     keeper = Keeper()
     keeper.standing = ("node1", "node2")
     assert main(["image", "rm", "one"], wiring=keeper.wiring()) == 3
-    assert "image one is under node1, node2" in capsys.readouterr().err
+    assert "node1, node2" in capsys.readouterr().err
     assert shelf.find("one") is not None
 
 

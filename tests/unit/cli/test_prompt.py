@@ -148,7 +148,7 @@ def _read_until(terminal: io.FileIO, *wanted: bytes) -> None:
     ("question", "said"),
     [
         ('asker.secret("sudo password of x", instead="give a key")', "password of x"),
-        ('asker.confirm("Remove\\n  x\\n?", instead="give a key")', "to go on"),
+        ('asker.confirm("Remove\\n  x\\n?", instead="give a key")', "to continue"),
     ],
 )
 def test_without_a_terminal_nobody_is_asked_and_standard_input_is_left_alone(question: str, said: str) -> None:

@@ -86,7 +86,7 @@ def test_it_is_made_where_this_host_has_no_route_to(tmp_path: Path, kernel: Kern
 
 def test_another_missing_network_is_refused_with_those_there_are(tmp_path: Path, kernel: Kernel) -> None:
     with node(tmp_path, network(), BRIDGED) as connection:
-        with pytest.raises(CheckFailed, match=r"no network 'lab' in libvirt, there is: default, lan") as refused:
+        with pytest.raises(CheckFailed, match=r"'lab' in libvirt; existing networks: default, lan") as refused:
             bring_up(connection, "lab", kernel)
 
         assert "virsh" in (refused.value.hint or "")
@@ -139,7 +139,7 @@ def test_it_stays_while_something_uses_it(tmp_path: Path, kernel: Kernel, user: 
         found, notices = bring_up(connection, "default", kernel)
 
         assert found.subnet == NET
-        assert " reached" in notices[0]
+        assert "unreachable" in notices[0]
 
 
 def test_a_used_one_that_is_off_is_refused(tmp_path: Path, kernel: Kernel) -> None:

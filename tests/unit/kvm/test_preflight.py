@@ -377,10 +377,10 @@ def test_every_refusal_is_told_at_once_and_warnings_beside_them(conn: Any) -> No
     assert message.count("\n  ") >= 4
     for part in (
         "domain 'test'",
-        "900.0G are more",
+        "900.0G is more",
         "network 'lan'",
         "storage pool 'fast'",
-        "--kvm-pool chooses",
+        "--kvm-pool selects",
     ):
         assert part in message
     # This host's own /dev/kvm may be worth a warning as well.

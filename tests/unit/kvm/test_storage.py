@@ -66,7 +66,7 @@ def test_a_pool_that_runs_is_not_worth_a_word(tmp_path: Path) -> None:
 
 
 def test_another_missing_pool_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    said = "no storage pool 'slow' in libvirt, there is: fast"
+    said = "'slow' in libvirt; existing pools: fast"
     with node(tmp_path, pool_xml("fast")) as connection, pytest.raises(CheckFailed, match=said) as refused:
         ensure_pool(connection, "slow", ignore)
     assert "virsh" in str(refused.value.hint)
@@ -181,7 +181,7 @@ def test_a_base_goes_only_when_nothing_stands_on_it(tmp_path: Path) -> None:
         guest = connection.defineXML(domain("node1", VM.uuid, disk))
 
         assert base_users(connection, pool, BASE) == ("lost.qcow2", "node1")
-        with pytest.raises(CheckFailed, match=r"is under lost\.qcow2, node1"):
+        with pytest.raises(CheckFailed, match=r"by lost\.qcow2, node1"):
             drop_base(connection, pool, BASE)
         guest.undefine()
         remove_volume(pool, "lost.qcow2")

@@ -231,7 +231,7 @@ def test_a_host_that_cannot_be_asked_either_is_refused(world: SwarmWorld) -> Non
 
 
 def restarting(world: SwarmWorld, name: str) -> Preview:
-    change = Change("set env", "as asked for", Aspect.CONFIG, RESTARTING)
+    change = Change("set env", "as requested", Aspect.CONFIG, RESTARTING)
     return Preview("provision", world.record(name), (change,))
 
 

@@ -146,7 +146,7 @@ def test_a_host_that_comes_later_is_told_of_the_pool_it_lies_in(world: SwarmWorl
     world.store.put(world.record("w1").with_(addresses=("10.80.3.4",)))
     join("w1", WORKER, world.tools, via=["m1"])
     notices = [event.text for event in world.reporter.events if event.kind == "notice"]
-    assert any("10.80.3.4 lies in 10.80.0.0/16" in notice for notice in notices)
+    assert any("10.80.3.4 is in 10.80.0.0/16" in notice for notice in notices)
 
 
 def test_join_waits_for_an_engine_that_goes_on_in_the_background(world: SwarmWorld) -> None:

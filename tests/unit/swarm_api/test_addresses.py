@@ -56,7 +56,7 @@ def test_a_subnet_of_fewer_than_eight_addresses_is_refused() -> None:
 
 
 def test_a_clash_names_the_pool_the_place_and_another_pool() -> None:
-    with pytest.raises(CheckFailed, match=r"10\.80\.0\.0/16 holds 10\.80\.3\.4, .* web") as refused:
+    with pytest.raises(CheckFailed, match=r"10\.80\.0\.0/16 contains 10\.80\.3\.4, .* web") as refused:
         check_pools(("10.80.0.0/16",), 24, [("10.80.3.4", "an address of web")])
     assert "10.192.0.0/12" in str(refused.value.hint)
 

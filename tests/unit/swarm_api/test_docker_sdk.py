@@ -287,7 +287,7 @@ def test_an_answer_that_is_no_engines_is_an_engine_error(stub: StubEngine, engin
 
 
 def test_an_engine_that_is_too_old_is_refused() -> None:
-    with serving(StubEngine("1.39", "1.12")) as old, pytest.raises(EngineError, match=r"speaks API 1\.39"):
+    with serving(StubEngine("1.39", "1.12")) as old, pytest.raises(EngineError, match=r"API version 1\.39"):
         connect(old.endpoint, None, deadline=LIMIT)
 
 
@@ -303,7 +303,7 @@ def test_the_newest_version_that_both_speak_is_spoken(theirs: str, oldest: str, 
 
 @pytest.mark.parametrize("version", ["x", "", "1.²", "1.٤٥", "-1.45", "1." + "9" * 100 + "x"])
 def test_a_version_that_is_none_is_refused(version: str) -> None:
-    with serving(StubEngine(version, "")) as odd, pytest.raises(EngineError, match="speaks API"):
+    with serving(StubEngine(version, "")) as odd, pytest.raises(EngineError, match="API version"):
         connect(odd.endpoint, None, deadline=LIMIT)
 
 

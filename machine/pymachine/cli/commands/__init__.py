@@ -1,1 +1,1 @@
-"""The commands: ``pymachine x`` is module ``x``, a command of a group a module of the group's folder."""
+"""The commands: ``pymachine x`` is module ``x``; a command of a group is a module of the group's folder."""

@@ -1,4 +1,4 @@
-"""``active``: the machine that this shell's docker client uses."""
+"""``active``: print the machine that this shell's docker client uses."""
 
 from __future__ import annotations
 

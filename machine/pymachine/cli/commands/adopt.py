@@ -1,4 +1,4 @@
-"""``adopt``: an instance that was made by other means becomes a machine."""
+"""``adopt``: record an instance that was made by other means as a machine."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def adopt(
 ) -> None:
     """Adopt an existing instance that a driver can find.
 
-    ID is what its cloud calls it; the machine has the same name unless NAME is given. It is set up as bare metal is:
-    what runs there goes on, and rm takes the set-up off and leaves the instance. One that stopped half-way goes on
-    when it is given again.
+    ID is the cloud's id of the instance, and the machine's name unless NAME is given. The instance is set up like a
+    bare-metal host: what runs there continues, and rm removes the set-up and leaves the instance. Run the command
+    again to continue one that stopped half-way.
     """
     if not instance:
         raise UsageFault("adopt needs the id of an instance", hint=USAGE)

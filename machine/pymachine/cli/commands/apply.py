@@ -1,4 +1,4 @@
-"""``apply``: a fleet brought to what its inventory says."""
+"""``apply``: make a fleet match its inventory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ WAIT = click.option(
 def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
     """Make a fleet match its inventory: machines, their Swarm, its stacks.
 
-    Shows its plan and asks. One machine that fails stops only what needs it; the same command continues.
+    Shows the plan and asks. If a machine fails, only what depends on it is skipped; run the command again to
+    continue.
     """
     from pymachine.cli.fleet_output import raise_for
     from pymachine.cli.fleet_progress import choose_teller
@@ -72,7 +73,7 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
 
 
 def _done_in(accounts: Sequence[RunSummary]) -> list[str]:
-    """Return what earlier rounds brought to its end."""
+    """Return the actions that earlier rounds finished."""
     from pymachine.fleet.apply.scheduler import Outcome
 
     done = [result.action for account in accounts for result in account.having(Outcome.DONE)]

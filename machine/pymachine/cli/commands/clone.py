@@ -1,4 +1,4 @@
-"""``clone``: a machine like another one, with all that is on its disk."""
+"""``clone``: create a machine as a copy of another one, with its disk."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pymachine.redaction import machine_document
 def clone(app: App, source: str | None, name: str | None, as_json: bool) -> None:
     """Create a machine as a copy of a stopped one.
 
-    It has all that is on the other's disk, and certificates, keys, an address and an identity of its own. A clone
-    that stopped half-way goes on when it is given again.
+    It has the whole disk of the other machine, but its own certificates, keys, address and identity. Run the command
+    again to continue a clone that stopped half-way.
     """
     from pymachine.clone import clone as make
 

@@ -1,4 +1,4 @@
-"""``completion``: the script by which a shell completes command lines."""
+"""``completion``: print the completion script of a shell."""
 
 from __future__ import annotations
 

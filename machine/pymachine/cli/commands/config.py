@@ -1,4 +1,4 @@
-"""``config``: the docker client's options for a machine."""
+"""``config``: print the docker client's options for a machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``console``: what a machine printed, and a terminal of its own for when no network leads in."""
+"""``console``: print what a machine wrote to its console, or attach to it if no network access is possible."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _attach(app: App, machine: str) -> None:
 
 @contextmanager
 def _raw(terminal: Any) -> Iterator[None]:
-    """Pass every key on as it is typed, Ctrl-C too; put the terminal back at the end."""
+    """Pass on every key as it is typed, Ctrl-C too; restore the terminal at the end."""
     import termios
     import tty
 
@@ -84,10 +84,10 @@ def _raw(terminal: Any) -> Iterator[None]:
 
 
 def plain(output: bytes) -> str:
-    """Return a console's output as text that does nothing to the terminal it is shown on."""
+    """Return the console output without control sequences, so that it cannot affect the terminal."""
     return printable(_ORDERS.sub("", output.decode(errors="replace")))
 
 
 def last_lines(text: str, count: int) -> str:
-    """Return the last ``count`` lines of a text; the line without an end counts."""
+    """Return the last ``count`` lines of a text; an unfinished last line counts."""
     return "".join(text.splitlines(keepends=True)[-count:]) if count else ""

@@ -1,4 +1,4 @@
-"""``create``: a machine by whichever driver."""
+"""``create``: create a machine with any driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pymachine.model import check_name
 def create(app: App, /, name: str | None, driver: str | None, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Create a machine: a host whose Docker engine answers over TLS.
 
-    A create that stopped half-way goes on when it is given again.
+    Run the command again to continue a create that stopped half-way.
     """
     if name is None:
         raise UsageFault("create needs a name for the machine", hint="pymachine create -d DRIVER [OPTIONS] NAME")

@@ -1,4 +1,4 @@
-"""``destroy``: a fleet taken away."""
+"""``destroy``: remove a fleet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymachine.cli.options import command, with_options
 def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
     """Remove a fleet: its stacks, its workers, then its managers.
 
-    Hosts that were there before stay, without what pymachine put on them.
+    Hosts that existed before stay, without what pymachine added to them.
     """
     from pymachine.cli.fleet_output import raise_for
     from pymachine.cli.fleet_progress import choose_teller
@@ -41,7 +41,7 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
 
 
 def _forget(app: App, fleet: Opened) -> None:
-    """Forget a fleet that has no machine any more."""
+    """Delete the notes of a fleet that has no machine left."""
     from pymachine.fleet.apply.state import Notebook
     from pymachine.fleet.apply.survey import records_of
 

@@ -1,4 +1,4 @@
-"""``docker``: this computer's docker client, pointed at a machine."""
+"""``docker``: run this computer's docker client against a machine."""
 
 from __future__ import annotations
 

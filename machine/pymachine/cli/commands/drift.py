@@ -1,4 +1,4 @@
-"""``drift``: how hosts differ from the inventory."""
+"""``drift``: show how hosts differ from the inventory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def drift(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int, as_json: bool) -> int:
     """Show how hosts differ from the inventory: engines, their options, certificates, Swarm membership.
 
-    Ends with 0 where nothing does, with 6 where something does, and with 5 where machines could not be looked at.
+    The exit code is 0 if there are no differences, 6 if there are, and 5 if machines could not be examined.
     """
     from pymachine.documents import to_document
 

@@ -1,4 +1,4 @@
-"""``env``: the environment for using a machine with the docker client."""
+"""``env``: print the environment for using a machine with the docker client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pymachine.errors import PymachineError, UsageFault
     "--shell", metavar="SHELL", help="bash, zsh, sh, fish, powershell, cmd, tcsh, emacs.  [default: detected]"
 )
 @click.option("-u", "--unset", is_flag=True, help="Print commands that unset the variables.")
-@click.option("--no-proxy", is_flag=True, help="Add the machine to NO_PROXY; with -u, take it out.")
+@click.option("--no-proxy", is_flag=True, help="Add the machine to NO_PROXY; with -u, remove it.")
 @CHECK
 @JSON
 @NAME
@@ -57,7 +57,7 @@ def _values(app: App, name: str | None, given: Mapping[str, bool]) -> client_env
 
 
 def _former(app: App, no_proxy: bool) -> client_env.Values:
-    """Return what takes the variables back; DOCKER_CONTEXT is not ours to restore."""
+    """Return the commands that unset the variables; DOCKER_CONTEXT cannot be restored."""
     values: client_env.Values = [(name, None) for name in client_env.VARIABLES]
     host = _host_in(app.environ.get("DOCKER_HOST", ""))
     return values + (proxies.no_proxy(host, app.environ, remove=True) if no_proxy else [])
@@ -75,12 +75,12 @@ def _host_in(docker_host: str) -> str:
 def _shell(app: App, wanted: str | None) -> str:
     shell = wanted or shells.detect(app.environ)
     if shell not in shells.NAMES:
-        raise UsageFault(f"no such shell: {shell}", hint="use one of: " + ", ".join(shells.NAMES))
+        raise UsageFault(f"{shell} is not a supported shell", hint="use one of: " + ", ".join(shells.NAMES))
     return shell
 
 
 def _again(app: App, name: str | None, shell: str | None, unset: bool, no_proxy: bool) -> list[str]:
-    """Return the command line that printed this."""
+    """Return the command line that produced this output."""
     options = ({"-u": ""} if unset else {}) | ({"--shell": shell} if shell else {})
     options |= {"--no-proxy": ""} if no_proxy else {}
     storage = ["-s", app.storage] if app.storage else []

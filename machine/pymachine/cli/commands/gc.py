@@ -29,9 +29,9 @@ HEADERS = ("KIND", "ID", "NAME", "PLACE", "CREATED", "DETAIL")
 @JSON
 @click.pass_obj
 def gc(app: App, /, driver: str | None, as_json: bool, **given: Any) -> None:
-    """Find, and remove, leftovers in a cloud that no store knows.
+    """Find and remove cloud resources that no store knows.
 
-    Finds what pymachine marked as its own, where the driver's options say. Removes nothing unless it is told to.
+    Searches where the driver's options say, for what pymachine marked as its own. Removes nothing without --remove.
     """
     from pymachine.leftovers import collector
 
@@ -55,7 +55,7 @@ def _looked(app: App, driver: str, options: Any, *, any_store: bool) -> Sequence
     from pymachine.leftovers import leftovers, unreadable
 
     for name in unreadable(app.tools):
-        note(f"note: the record of {name} cannot be read: what it owns may be among these")
+        note(f"note: the record of {name} cannot be read: its resources may be among these")
     found = leftovers(driver, options, app.tools)
     others = 0 if any_store else sum(not leftover.ours for leftover in found)
     if others:
@@ -71,7 +71,7 @@ def _list(found: Sequence[Leftover], *, as_json: bool, any_store: bool) -> None:
     else:
         headers = (*HEADERS, "STORE") if any_store else HEADERS
         columns(headers, [_cells(leftover, any_store=any_store) for leftover in found])
-        say("the same command with --remove removes " + ("it" if len(found) == 1 else "them"))
+        say("run the command again with --remove to remove " + ("it" if len(found) == 1 else "them"))
 
 
 def _agreed(app: App, found: Sequence[Leftover], search: Callable[[], Sequence[Leftover]]) -> Sequence[Leftover]:

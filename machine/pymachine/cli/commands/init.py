@@ -1,4 +1,4 @@
-"""``init``: a starter inventory, written to a file."""
+"""``init``: write a starter inventory to a file."""
 
 from __future__ import annotations
 

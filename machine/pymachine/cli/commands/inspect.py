@@ -1,4 +1,4 @@
-"""``inspect``: the record of a machine."""
+"""``inspect``: print the record of a machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pymachine.redaction import machine_document
 def inspect(app: App, name: str | None, template: str | None) -> None:
     """Print the record of a machine as JSON.
 
-    What may be secret is left out. A template has the fields of this record and those of docker-machine's:
+    Possible secrets are hidden. A template has the fields of this record and those of docker-machine's:
     {{.endpoint.host}} and {{.Driver.IPAddress}}.
     """
     machine = one(app, name)

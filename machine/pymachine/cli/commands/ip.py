@@ -1,4 +1,4 @@
-"""``ip``: the addresses of machines."""
+"""``ip``: print the addresses of machines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def ip(app: App, names: tuple[str, ...], as_json: bool) -> None:
     unknown = [name for name, address in found.items() if not address]
     if unknown:
         raise PymachineError(
-            f"no address is known of {', '.join(unknown)}", hint="its create did not get that far: run it again"
+            f"no address is known for {', '.join(unknown)}",
+            hint="its create did not get that far; run the create command again",
         )
     if as_json:
         dump_plain(found)

@@ -1,4 +1,4 @@
-"""``kill``: machines powered off at once."""
+"""``kill``: power machines off immediately."""
 
 from __future__ import annotations
 

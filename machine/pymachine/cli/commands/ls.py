@@ -1,4 +1,4 @@
-"""``ls``: all machines, looked at together under one timeout."""
+"""``ls``: list all machines, which are asked in parallel within one time limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LAYOUT = Layout(("ACTIVE", "DRIVER", "DOCKER"), below="ERRORS")
 
 @dataclass(frozen=True, slots=True)
 class MachineRow:
-    """One machine in the list; ``errors`` are sentences, ``seconds`` how long it took to answer."""
+    """One machine in the list; ``errors`` are sentences, ``seconds`` is the time until it answered."""
 
     name: str
     active: bool = False
@@ -97,7 +97,7 @@ def _print_formatted(rows: Sequence[MachineRow], records: Sequence[Machine | Bro
 
 
 class _Filters:
-    """What --filter asks for: the same key again is "or", different keys are "and"."""
+    """The filters of --filter: those with the same key are alternatives, those with different keys must all match."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._by_key: dict[str, list[Filter]] = {}
@@ -109,7 +109,7 @@ class _Filters:
 
     @property
     def need_state(self) -> bool:
-        """Whether machines have to be looked at."""
+        """Whether machines have to be asked for their state."""
         return "state" in self._by_key
 
     def check_drivers(self, used: Collection[str], ask_installed: Callable[[], list[str]]) -> None:
@@ -119,11 +119,11 @@ class _Filters:
                 raise UsageFault(f"no driver {name!r}", hint=f"use one of: {', '.join(sorted({*installed, *used}))}")
 
     def may_accept(self, row: MachineRow) -> bool:
-        """Whether what is on record fits."""
+        """Whether the record matches."""
         return all(any(f(row) for f in some) for key, some in self._by_key.items() if key != "state")
 
     def accept(self, row: MachineRow) -> bool:
-        """Whether everything fits."""
+        """Whether everything matches."""
         return all(any(f(row) for f in some) for some in self._by_key.values())
 
 
@@ -172,7 +172,7 @@ _KEYS = "filter by " + ", ".join(_FILTERS)
 
 
 def _unseen(record: Machine | Broken) -> MachineRow:
-    """Return what a record says, before anybody looked at the machine."""
+    """Return the row that follows from the record alone."""
     if isinstance(record, Broken):
         reason = f"{record.reason}; `pymachine rm -f {record.name}` forgets it"
         return MachineRow(record.name, driver="?", state=State.ERROR, errors=(reason,))
@@ -206,7 +206,7 @@ def _seen(app: App, records: Sequence[Machine | Broken], timeout: float) -> list
 
 
 def _reasons(app: App, machine: Machine, holder: Holder | None, reason: str) -> tuple[str, ...]:
-    """Return what is to be said of a machine: who works on it, how far it came, what failed, what ends soon."""
+    """Return the messages about a machine: who works on it, how far it came, what failed, what expires soon."""
     reasons = []
     if holder is not None:
         reasons.append(f"{holder.purpose}: {holder.user}@{holder.host}, pid {holder.pid}, since {holder.since}")

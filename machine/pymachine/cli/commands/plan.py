@@ -1,4 +1,4 @@
-"""``plan``: what ``apply`` would change, and why."""
+"""``plan``: show what ``apply`` would change, and why."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from pymachine.cli.output import dump
 def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int, as_json: bool) -> int:
     """Show what `apply` would change, and why.
 
-    Ends with 0 where all is as the inventory says, with 6 where something would be done, and with 5 where machines
-    could not be looked at.
+    The exit code is 0 if there are no changes, 6 if there are changes, and 5 if machines could not be examined.
     """
     from pymachine.cli.fleet_output import plan_document, show_plan
     from pymachine.fleet.apply.selectors import limited

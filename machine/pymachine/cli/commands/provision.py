@@ -1,4 +1,4 @@
-"""``provision``: the engine's options again, on machines that exist."""
+"""``provision``: configure the engine of existing machines again."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers
 def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
     """Configure the engines of machines again, with changed options if given.
 
-    An option that is left out keeps what is on record. Renews certificates that expire soon. Nodes of a Swarm
-    whose engines restart for it are drained meanwhile, one after another.
+    An option that is not given keeps its value on record. Certificates that expire soon are renewed. If the engines
+    of Swarm nodes have to restart, the nodes are drained meanwhile, one after another.
     """
     options, drain = _options(given, names), not given["no_drain"]
     from pymachine import provision as verbs
@@ -56,7 +56,7 @@ def provision(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool,
 
 
 def _options(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return what the verb takes, checked. Raises ``UsageFault``."""
+    """Return the checked options of the command. Raises ``UsageFault``."""
     host_key = given["ssh_host_key"]
     if host_key is not None:
         from pymachine.transport.host_keys import parse_pin
@@ -76,7 +76,7 @@ def _options(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _changes(given: Mapping[str, Any], reset: Sequence[str]) -> dict[str, Any]:
-    """Return what is given and what goes back to its default. Raises ``UsageFault`` for an option that is both."""
+    """Return the options that are set and those that are reset. Raises ``UsageFault`` for an option that is both."""
     changes = spec_changes(given)
     defaults = defaults_of(click.get_current_context(), reset)
     if both := sorted(changes.keys() & defaults.keys()):

@@ -1,4 +1,4 @@
-"""``resize``: more or less of everything, for machines that are off."""
+"""``resize``: change the size of machines that are powered off."""
 
 from __future__ import annotations
 

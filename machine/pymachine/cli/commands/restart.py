@@ -1,4 +1,4 @@
-"""``restart``: machines switched off and on, nodes of a Swarm drained meanwhile."""
+"""``restart``: restart machines; Swarm nodes are drained meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pymachine.cli.parallel import for_each, stoppable
 def restart(app: App, names: tuple[str, ...], no_drain: bool) -> None:
     """Restart machines and wait for their engines.
 
-    Nodes of a Swarm are drained meanwhile, one after another.
+    Swarm nodes are drained meanwhile, one after another.
     """
     from pymachine.swarm import restart_node, turns
 

@@ -1,4 +1,4 @@
-"""``rm``: says what will go, asks, and removes."""
+"""``rm``: show what will be removed, ask, and remove it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _agreed(app: App, names: Sequence[str], purge: bool) -> bool:
 
 
 def _fate(app: App, name: str, purge: bool) -> str:
-    """Say from the record alone what will become of a machine."""
+    """Say from the record alone what happens to a machine."""
     try:
         machine = app.store.get(name)
     except StoreError:

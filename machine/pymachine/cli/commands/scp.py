@@ -1,4 +1,4 @@
-"""``scp``: this computer's scp, with machines by their names."""
+"""``scp``: run this computer's scp, with machine names as hosts."""
 
 from __future__ import annotations
 

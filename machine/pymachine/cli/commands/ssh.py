@@ -1,4 +1,4 @@
-"""``ssh``: this computer's ssh, or a connection of our own where there is none."""
+"""``ssh``: run this computer's ssh, or use pymachine's own connection if there is none."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ RUN_DEADLINE = 86_400.0
 def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
     """Log in to a machine, or run a command there and return its exit code.
 
-    The arguments are ssh's: options of ssh come first, -- ends them, and the words of the command are joined by
-    blanks for the shell over there.
+    The arguments are those of ssh: its options come first, -- ends them, and the words of the command are joined by
+    blanks for the remote shell.
     """
     machine = with_login(app, one(app, name))
     config = shell.write_ssh_config(app.folder, [machine])
@@ -40,7 +40,10 @@ def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
 
 
 def _without_ssh(app: App, machine: Machine, arguments: Sequence[str]) -> int:
-    """Run a command over our own connection. Its output comes at its end; there is no terminal over there."""
+    """Run a command over pymachine's own connection.
+
+    Its output is printed at its end; there is no remote terminal.
+    """
     from pymachine.transport import Command
 
     words = list(arguments[1:] if arguments[:1] == ("--",) else arguments)

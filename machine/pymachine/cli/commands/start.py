@@ -1,4 +1,4 @@
-"""``start``: machines switched on."""
+"""``start``: power machines on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``status``: the state of one machine."""
+"""``status``: print the state of one machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the r
 
 @command()
 @click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=quick_status.DEADLINE, show_default=True, metavar="SECONDS"
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=quick_status.DEADLINE,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit.",
 )
 @JSON
 @NAME

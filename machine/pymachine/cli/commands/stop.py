@@ -1,4 +1,4 @@
-"""``stop``: machines shut down."""
+"""``stop``: shut machines down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``upgrade``: another version of the engine, on machines that exist."""
+"""``upgrade``: upgrade the engine of existing machines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, NO_DRAIN, 
 def upgrade(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> None:
     """Upgrade the engines of machines to the newest available or a given version.
 
-    Nodes of a Swarm are drained meanwhile, one after another.
+    Swarm nodes are drained meanwhile, one after another.
     """
     wanted, drain = spec_changes({"version": given["version"]}).get("version"), not given["no_drain"]
     from pymachine import provision as verbs

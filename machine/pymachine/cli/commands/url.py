@@ -1,4 +1,4 @@
-"""``url``: the address of a machine's engine."""
+"""``url``: print the address of a machine's engine."""
 
 from __future__ import annotations
 

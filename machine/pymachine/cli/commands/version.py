@@ -1,4 +1,4 @@
-"""``version``: of pymachine, or of a machine's engine."""
+"""``version``: print the version of pymachine, or of a machine's engine."""
 
 from __future__ import annotations
 

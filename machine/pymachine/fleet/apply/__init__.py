@@ -1,1 +1,1 @@
-"""``pymachine plan``, ``apply``, ``destroy`` and ``drift``: a whole fleet, by the same steps as single commands."""
+"""``pymachine plan``, ``apply``, ``destroy`` and ``drift``: a whole fleet, with the same steps as single commands."""

@@ -1,4 +1,4 @@
-"""Compose of this computer: asked what the files of a stack come to, which nobody else can read as it does."""
+"""Runs this computer's Compose to resolve the files of a stack."""
 
 from __future__ import annotations
 
@@ -37,18 +37,20 @@ _INSTALL = "install Docker's Compose plugin (docker-compose-plugin or docker-com
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What a stack's files come to: one document, all that they name read and every variable put in.
+    """The resolved files of a stack: one document with all included files and the values of all variables.
 
-    ``contents`` are the values of its configs and secrets, as ``configs.NAME``, ``secrets.NAME``. Both hold secrets.
+    ``contents`` are the values of its configs and secrets, as ``configs.NAME``, ``secrets.NAME``. Both contain
+    secrets.
     """
 
     document: Mapping[str, Any] = field(repr=False)
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def digest(self, stack: StackSpec) -> str:
-        """Return the SHA-256 of everything that the stack is deployed with.
+        """Return the SHA-256 of everything with which the stack is deployed.
 
-        What an image or a folder to build from holds is not in it: a stack whose tag stays is deployed again by hand.
+        The contents of an image or a build folder are not in it: a stack with an unchanged tag has to be deployed
+        again by hand.
         """
         found = hashlib.sha256(json.dumps(self.document, sort_keys=True).encode())
         for name, content in sorted(self.contents.items()):
@@ -68,7 +70,7 @@ class Composed:
 
     @property
     def builds(self) -> dict[str, bool]:
-        """The services that say how to build their image, and whether they also name it."""
+        """The services with ``build``, and whether they also have ``image``."""
         services = self.document.get("services") or {}
         return {name: bool(one.get("image")) for name, one in services.items() if one.get("build")}
 
@@ -96,7 +98,7 @@ class Compose:
     run: RunProgram
 
     def resolve(self, stack: StackSpec) -> Composed | Unresolved:
-        """Ask what a stack's files come to; nothing is changed, no engine is asked."""
+        """Resolve a stack's files; nothing is changed, and no engine is asked."""
         overgrown = _overgrown(stack)
         if overgrown is not None:
             return overgrown
@@ -104,7 +106,7 @@ class Compose:
             return self._resolved(stack, words)
 
     def there(self) -> Unresolved | None:
-        """Ask whether the docker client has Compose; None where it has."""
+        """Return why the docker client has no usable Compose; None if it has one."""
         try:
             ended = self._run(["docker", "compose", "version", "--short"], dict(self.environ))
         except NotInstalled as error:
@@ -120,17 +122,15 @@ class Compose:
         return None
 
     def environ_of(self, stack: StackSpec) -> dict[str, str]:
-        """Return the environment of the client for a stack: what the stack sets is not there, which would go before
-        its value in the files of variables.
-        """
+        """Return the client's environment without the stack's variables, which would override its env files."""
         hidden = [name for name in stack.environment if not _CLIENTS_OWN.fullmatch(name)]
         return docker_environ(self.environ, [(name, None) for name in (*hidden, "DOCKER_CONTEXT")])
 
     @contextmanager
     def options(self, stack: StackSpec) -> Iterator[list[str]]:
-        """Lend Compose's options that say which stack it is, with the stack's own variables in a file of our own.
+        """Yield Compose's options for the stack, with the stack's variables in a private file.
 
-        They are in no environment and on no command line. Raises ``PymachineError`` where that cannot be written.
+        They are in no environment and on no command line. Raises ``PymachineError`` if the file cannot be written.
         """
         # Naming a file takes away those that Compose reads where none is named.
         given = [*stack.env_files] or (self._default(stack) if stack.environment else [])
@@ -143,7 +143,7 @@ class Compose:
             yield ["-p", stack.name, *(word for path in given for word in ("--env-file", path)), *files]
 
     def _default(self, stack: StackSpec) -> list[str]:
-        """Return the files of variables that Compose reads where none is named."""
+        """Return the env files that Compose reads if none is named."""
         named = self.environ.get("COMPOSE_ENV_FILES", "")
         if named or self.environ.get("COMPOSE_DISABLE_ENV_FILE", "").strip().lower() in _YES:
             return [name for name in named.split(",") if name]
@@ -180,7 +180,7 @@ class Compose:
         return [name for name in mine if name in used]
 
     def _contents(self, stack: StackSpec, document: Mapping[str, Any], words: Sequence[str]) -> dict[str, bytes]:
-        """Read what configs and secrets are made of: files, texts, and variables, which Compose knows."""
+        """Return the contents of configs and secrets: of files, texts, and variables, which Compose resolves."""
         found, variables = dict[str, bytes](), dict[str, str]()
         for part in ("configs", "secrets"):
             for name, entry in (document.get(part) or {}).items():
@@ -194,7 +194,7 @@ class Compose:
         return {**found, **(self._values(stack, variables, words) if variables else {})}
 
     def _values(self, stack: StackSpec, variables: Mapping[str, str], words: Sequence[str]) -> dict[str, bytes]:
-        """Ask Compose for the values of variables, by a document that has nothing else in it."""
+        """Return the values of variables, which Compose resolves in a document that contains nothing else."""
         wanted = {f"v{number}": f"${{{name}?}}" for number, name in enumerate(variables.values())}
         asked = json.dumps({"services": {"values": {"image": "none", "environment": wanted}}}).encode()
         mine = [word for place, word in enumerate(words) if word != "-f" and words[place - 1] != "-f"]
@@ -221,7 +221,7 @@ def _beside(stack: StackSpec) -> Path:
 
 
 def _document(output: bytes) -> Mapping[str, Any]:
-    """Read what Compose printed. Raises ``PymachineError`` for anything but a document of services."""
+    """Parse the output of Compose. Raises ``PymachineError`` for anything but a document of services."""
     try:
         document = json.loads(output)
     except (ValueError, RecursionError):
@@ -229,7 +229,7 @@ def _document(output: bytes) -> Mapping[str, Any]:
     if not isinstance(document, dict) or not all(
         _of_tables(document.get(part) or {}) for part in ("services", "configs", "secrets")
     ):
-        raise PymachineError("what Compose printed is not a document of services")
+        raise PymachineError("the output of Compose is not a document of services")
     return document
 
 
@@ -242,14 +242,14 @@ def _refused(stack: StackSpec, ended: CompletedProgram) -> Unresolved:
 
 
 def _overgrown(stack: StackSpec) -> Unresolved | None:
-    """Compose would write out aliases of aliases until the memory of this computer is full."""
+    """Refuse nested aliases that Compose would expand until this computer's memory is full."""
     for path in stack.files:
         try:
             expansion.guard(_read(Path(path)))
         except expansion.Overgrown as error:
             mark = error.problem_mark
             place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
-            return Unresolved(Why.REFUSED, f"{place}: {error.problem}", "write fewer aliases of aliases")
+            return Unresolved(Why.REFUSED, f"{place}: {error.problem}", "use fewer nested aliases")
         except PymachineError as error:
             return Unresolved(Why.REFUSED, error.message)
     return None

@@ -1,7 +1,8 @@
-"""Which variables of a stack have no value, asked of Compose without reading what it says in English.
+"""Finds the variables of a stack that have no value, by Compose's warnings but without parsing their text.
 
-Compose puts in an empty text and warns. What it warns of is found by giving values: a variable is missing if Compose
-says less once it has one. The names come from `config --variables` (Compose 2.27 and newer).
+Compose replaces such a variable by an empty text and warns. Here variables are given values: if Compose prints less
+for a variable with a value, that variable is missing. The names come from `config --variables` (Compose 2.27 and
+newer).
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ Ask = Callable[[Sequence[str], bytes | None], CompletedProgram]  # words of Comp
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """``names`` of variables without a value, and whether there may be ``more``; where only Compose's own words tell
-    them they are ``said``."""
+    """``names`` of variables without a value, and whether there may be ``more``.
+
+    If only Compose's own text names them, that text is ``said``.
+    """
 
     names: tuple[str, ...] = ()
     said: str = ""
@@ -37,14 +40,14 @@ class Missing:
 
 
 class CouldNotAsk(PymachineError):
-    """Compose warns of something, and this version cannot say of what."""
+    """Compose warns, and this version cannot tell about which variable."""
 
 
 def missing(words: Sequence[str], lines: Sequence[str], default: Sequence[str], ask: Ask) -> Missing | None:
-    """Return what has no value in the stack that ``words`` mean; None where all have one.
+    """Return the variables without a value in the stack of ``words``; None if all have one.
 
-    ``lines`` are what `config` said of it, ``default`` the files of variables where ``words`` name none. Raises
-    ``CouldNotAsk``, and what ``ask`` raises.
+    ``lines`` are the warnings of `config`, ``default`` the env files if ``words`` name none. Raises ``CouldNotAsk``,
+    and what ``ask`` raises.
     """
     if not lines:
         return None
@@ -54,7 +57,7 @@ def missing(words: Sequence[str], lines: Sequence[str], default: Sequence[str], 
         return None
     of_files = _said(ask([*_named(words), *_env_files(files or [os.devnull]), _FILE, "-", "config", "-q"], EMPTY))
     if len(of_files) > len(said):
-        return Missing(said=f"its files of variables: {of_files[-1]}")
+        return Missing(said=f"its env files: {of_files[-1]}")
     if len(lines) <= _told_of_structure(words, ask):
         return None
     question = _Question(words, files, ask)
@@ -75,14 +78,14 @@ def _told_of_structure(words: Sequence[str], ask: Ask) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """`config` of a stack, asked for what it says when variables have values; ``files`` go before these."""
+    """Runs `config` of a stack with values for variables; ``files`` come before them."""
 
     words: Sequence[str]
     files: Sequence[str]
     ask: Ask
 
     def lines(self, values: Mapping[str, str] | None = None) -> Sequence[str]:
-        """Return what Compose says."""
+        """Return Compose's warnings."""
         options = ["config", "-q", "--no-consistency", "--no-env-resolution"]
         if values is None:
             return _said(self.ask([*self.words, *options], None))
@@ -91,7 +94,7 @@ class _Question:
             return _said(self.ask([*given, *options], None))
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that may lack a value, with their defaults."""
+        """Return the variables that may have no value, with their defaults."""
         return {
             name: default for name, (default, required) in variables(self.words, self.ask).items() if not required
         }
@@ -107,17 +110,17 @@ def variables(words: Sequence[str], ask: Ask) -> dict[str, tuple[str, bool]]:
     try:
         return dict(_defaults(parse_json(ended.output)))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise CouldNotAsk("what `docker compose config --variables` printed is not a list of variables") from None
+        raise CouldNotAsk("the output of `docker compose config --variables` is not a list of variables") from None
 
 
 def _defaults(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, bool]]]:
-    """Of a required one Compose itself says that it is missing."""
+    """Return the defaults; Compose itself reports a missing required variable."""
     for name, variable in document.items():
         yield name, (str(variable["DefaultValue"]), bool(variable["Required"]))
 
 
 def _of_document(question: _Question) -> Missing | None:
-    """Those that have a default somewhere come last: a default may itself use one that has no value."""
+    """Sort variables that have a default somewhere last, because a default may use one without a value."""
     variables = question.variables()
     bare = _found(question, {name: "" for name, default in variables.items() if not default}, {})
     known = dict.fromkeys(bare, "")
@@ -126,9 +129,9 @@ def _of_document(question: _Question) -> Missing | None:
 
 
 def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
-    """Halve what makes Compose say less than with the ``known`` ones alone, until single names are left.
+    """Bisect the variables whose values make Compose print less than with the ``known`` ones, down to single names.
 
-    Ends with ``MOST`` of them, since each costs some questions.
+    Ends after ``MOST`` of them, since each costs several runs.
     """
     count, found = len(question.lines(known)), list[str]()
 
@@ -148,18 +151,18 @@ def _found(question: _Question, values: Mapping[str, str], known: Mapping[str, s
 
 
 def _said(ended: CompletedProgram) -> Sequence[str]:
-    """Return the lines of a question that was answered. Raises ``CouldNotAsk``."""
+    """Return the warnings of a successful run. Raises ``CouldNotAsk``."""
     if ended.code:
         last = next((line for line in reversed(ended.lines) if line), f"it ended with code {ended.code}")
         raise CouldNotAsk(
             f"Compose warns, and could not be asked whether a variable has no value: {last}",
-            hint="install the newest Compose on this computer, or mend what `docker compose config` warns of",
+            hint="install the newest Compose on this computer, or fix what `docker compose config` warns about",
         )
     return ended.lines
 
 
 def _new(lines: Sequence[str], others: Sequence[str]) -> str:
-    """Return the line that came last of those of which the others have none with the same end."""
+    """Return the last line whose end appears in none of the others."""
     ends = {line[-60:] for line in others}
     return next((line for line in reversed(lines) if line[-60:] not in ends), lines[-1])
 

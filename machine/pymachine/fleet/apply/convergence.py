@@ -1,4 +1,4 @@
-"""The end of a deploy: all that a stack is made of runs as it was asked to, or a deadline has passed."""
+"""Waits after a deploy until all parts of a stack run as requested, or a deadline has passed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Look = Callable[[ClusterEngine], Sequence[Part]]
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A stack that was deployed: its ``services`` by name, and the ``machine`` to ask, a manager or where it is."""
+    """A deployed stack: its ``services`` by name, and the ``machine`` to ask, a manager or its own."""
 
     stack: StackSpec
     services: Mapping[str, Replicas]
     machine: Machine
 
     def unsettled(self, engine: ClusterEngine) -> Sequence[Part]:
-        """Return what is not as it should be."""
+        """Return the parts that are not as they should be."""
         name = self.stack.name
         if self.stack.on:
             return unsettled_in(name, self.services, engine.containers(name))
@@ -41,10 +41,10 @@ class Deployment:
 
 
 def converge(made: Deployment, tools: Services, stopped: Callable[[], bool]) -> None:
-    """Wait until all of a stack is settled, at most ``wait`` seconds of the stack; not at all for 0.
+    """Wait until all parts of a stack are as requested, at most ``wait`` seconds of the stack; not at all for 0.
 
-    Raises ``PymachineError`` that names what is not, each with its last error and the last lines of its log;
-    ``Interrupted`` once ``stopped``.
+    Raises ``PymachineError`` with the parts that are not, each with its last error and the last lines of its log;
+    ``Interrupted`` if ``stopped``.
     """
     stack, machine = made.stack, made.machine
     if not stack.wait:
@@ -58,7 +58,8 @@ def converge(made: Deployment, tools: Services, stopped: Callable[[], bool]) -> 
             noun = "container" if stack.on else "service"
             raise PymachineError(
                 f"after {stack.wait} s not every {noun} of stack {stack.name} is as it should be:{told}",
-                hint="the same command waits again; `wait:` of the stack says how long, or `apply --wait SECONDS`",
+                hint="run the command again to wait longer; `wait:` of the stack or `apply --wait SECONDS` sets the "
+                "limit",
             )
 
 

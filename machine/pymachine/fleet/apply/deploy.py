@@ -1,4 +1,4 @@
-"""Stacks, by the docker client of this computer: on the Swarm through one of its managers, or on one machine."""
+"""Deploys stacks with this computer's docker client: to the Swarm through a manager, or to one machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VERBS = ("deploy", "rm", "up", "down", "build")
 
 @dataclass(frozen=True, slots=True)
 class Docker:
-    """The docker client, pointed at machines. ``environ`` is that of this process."""
+    """The docker client for machines. ``environ`` is the environment of this process."""
 
     tools: Services
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -56,11 +56,11 @@ class Docker:
         return composed.services(stack)
 
     def withdraw(self, name: str, manager: Machine) -> None:
-        """Remove a stack from the Swarm; one that is gone is no error."""
+        """Remove a stack from the Swarm; it is not an error if it is already gone."""
         self._call(name, ["stack", "rm", name], manager)
 
     def down(self, name: str, machine: Machine) -> None:
-        """Take a stack off one machine; its volumes stay. Its files are not needed."""
+        """Remove a stack from one machine; its volumes stay. Its files are not needed."""
         self._call(name, ["compose", "-p", name, "down", "--remove-orphans"], machine)
 
     @property
@@ -69,7 +69,7 @@ class Docker:
         return Compose(self.environ, self.run)
 
     def environ_for(self, machine: Machine, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment in which the docker client talks to a machine, by no proxy."""
+        """Return the docker client's environment for a machine, without a proxy."""
         assert machine.endpoint is not None
         folder = materialised(self.tools.store, machine.name)
         pairs = [
@@ -90,7 +90,7 @@ class Docker:
     def _build_for_swarm(
         self, stack: StackSpec, composed: Composed, options: Sequence[str], manager: Machine, nodes: int
     ) -> None:
-        """A Swarm of one node can use what is built there; any other needs images that every node can pull."""
+        """Refuse ``build`` without ``image`` in a Swarm of several nodes, which need images that all can pull."""
         found = composed.builds
         if not found or not stack.build:
             return
@@ -100,7 +100,7 @@ class Docker:
         unnamed = sorted(name for name, named in found.items() if not named)
         if unnamed:
             raise CheckFailed(
-                f"stack {stack.name} says to build {', '.join(unnamed)}, and its Swarm has {nodes} nodes",
+                f"stack {stack.name} builds {', '.join(unnamed)}, but its Swarm has {nodes} nodes",
                 hint="build and push the image, and name it with `image:`; or put the stack `on` one machine",
             )
 

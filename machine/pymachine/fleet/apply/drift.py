@@ -1,4 +1,4 @@
-"""What on the hosts differs from the inventory."""
+"""How hosts differ from the inventory."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ _SEATS = (
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One thing that is not as the inventory says.
+    """One difference from the inventory.
 
-    ``part`` is ``host``, ``engine``, ``daemon.json``, ``certificates``, ``swarm`` or
-    ``stack``, whose name stands for the machine's then. ``unseen`` says that the host
-    could not be looked at, so that there may be more.
+    ``part`` is ``host``, ``engine``, ``daemon.json``, ``certificates``, ``swarm`` or ``stack``, whose name then
+    replaces the machine's. ``unseen`` says that the host could not be examined, so that there may be more.
     """
 
     machine: str
@@ -44,7 +43,7 @@ class Drift:
 def drift(
     fleet: Fleet, records: Mapping[str, Machine], known: Observed, made: Plan, answers: Mapping[str, str]
 ) -> list[Drift]:
-    """Return all differences, machine by machine. ``answers`` say what is wrong with the certificate of an engine."""
+    """Return all differences, machine by machine. ``answers`` are the certificate errors of engines."""
     found: list[Drift] = []
     for spec in fleet.machines:
         found += _of_machine(spec, records.get(spec.name), known.findings.get(spec.name), answers)
@@ -58,13 +57,13 @@ def drift(
 
 
 def _of_swarm(view: ClusterView | None) -> Iterator[Drift]:
-    """A Swarm that cannot be changed, or that no manager could tell of."""
+    """Return differences of a Swarm that cannot be changed, or of which no manager answered."""
     if view is not None and (view.quorum_lost or view.trouble):
         yield Drift(SWARM, SWARM, view.trouble or view.quorum.in_words(), unseen=not view.quorum_lost)
 
 
 def _of_stacks(fleet: Fleet, known: Observed) -> Iterator[Drift]:
-    """Services on the Swarm, and containers on machines, of stacks that were deployed where they are to be."""
+    """Return differences of the services and containers of deployed stacks."""
     for stack in fleet.stacks:
         before = known.memory.stacks.get(stack.name)
         if before is None or before.on != (stack.on or "") or stack.name not in known.wanted:
@@ -72,13 +71,13 @@ def _of_stacks(fleet: Fleet, known: Observed) -> Iterator[Drift]:
         found = unsettled_parts(stack, known)
         if found is None:
             what = "containers" if stack.on else "services"
-            yield Drift(stack.name, STACK, f"its {what} could not be asked for", unseen=True)
+            yield Drift(stack.name, STACK, f"its {what} could not be determined", unseen=True)
         for part in found or ():
             yield Drift(stack.name, STACK, f"{part.name}: {part.in_words()}")
 
 
 def ask_all(machines: Iterable[Machine], tools: Services, width: int) -> dict[str, str]:
-    """Ask engines over TLS, and return what is wrong with the certificates of those that show another one."""
+    """Ask engines over TLS, and return the errors of those that show a wrong certificate."""
     asked = [m for m in machines if m.phase is Phase.READY and m.endpoint is not None and m.certificates is not None]
     found = {}
     with surveying(tools.reporter, "asking engines", [machine.name for machine in asked]) as seen:

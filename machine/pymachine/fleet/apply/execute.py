@@ -1,4 +1,4 @@
-"""Actions as calls of the verbs that do the same by hand."""
+"""Executes the actions of a plan with the operations of the single commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Act = Callable[["ActionRunner", Action, Any], None]  # with the payload of its k
 
 @dataclass(frozen=True, slots=True)
 class ActionRunner:
-    """What actions are done with."""
+    """The dependencies of actions."""
 
     fleet: Fleet
     tools: Services
@@ -45,7 +45,7 @@ class ActionRunner:
     stopped: Callable[[], bool] = bool  # whether what waits has to end
 
     def do(self, action: Action) -> None:
-        """Do one action. Raises ``PymachineError``."""
+        """Execute one action. Raises ``PymachineError``."""
         _ACTS[type(action.payload)](self, action, action.payload)
 
     def spec(self, name: str) -> MachineSpec:
@@ -53,7 +53,7 @@ class ActionRunner:
         return next(spec for spec in self.fleet.machines if spec.name == name)
 
     def node(self, name: str) -> NodeSpec:
-        """Return the place that a machine shall have."""
+        """Return the wanted Swarm role of a machine."""
         node = self.spec(name).swarm
         assert node is not None, "only machines with a Swarm role can be planned for one"
         return node
@@ -63,7 +63,7 @@ class ActionRunner:
         return next(stack for stack in self.fleet.stacks if stack.name == name)
 
     def managers(self) -> list[Machine]:
-        """Return the fleet's managers, by their records; in the order of their names."""
+        """Return the fleet's managers on record, ordered by name."""
         return [
             machine
             for machine in records_of(self.tools).values()
@@ -71,18 +71,18 @@ class ActionRunner:
         ]
 
     def via(self, but: str = "") -> list[str]:
-        """Return the names of the managers to ask, without the one that is concerned."""
+        """Return the names of the managers to ask, without the machine concerned."""
         return [machine.name for machine in self.managers() if machine.name != but]
 
     def drained(self, action: Action) -> AbstractContextManager[None]:
-        """Have a node run no tasks while its engine restarts."""
+        """Drain a node while its engine restarts."""
         if not action.drains:
             return nullcontext()
         return swarm.drained(action.subject, self.tools, via=self.via() or [action.subject])
 
     @contextmanager
     def switched_off(self, action: Action) -> Iterator[None]:
-        """Have a machine be off, with no tasks on it before, and on again whatever happens."""
+        """Power a machine off, drained before, and power it on again whatever happens."""
         with self.drained(action):
             power.stop(action.subject, self.tools)
             try:
@@ -104,7 +104,10 @@ def _order(hands: ActionRunner, name: str) -> CreateRequest:
 
 
 def _remake(hands: ActionRunner, action: Action, payload: payloads.Remake) -> None:
-    """Clear away what is left and make it anew; a node that nobody can take off the list now is forgotten later."""
+    """Remove what is left and create the machine again.
+
+    A node that cannot be removed from the list now is forgotten later.
+    """
     machine = hands.tools.store.find(action.subject)
     if machine is not None:  # else an earlier try came that far
         remove(machine.name, hands.tools, force=not _taken_out(hands, machine))
@@ -112,7 +115,7 @@ def _remake(hands: ActionRunner, action: Action, payload: payloads.Remake) -> No
 
 
 def _taken_out(hands: ActionRunner, machine: Machine) -> bool:
-    """Take a node whose host is gone off the list; whether that could be done."""
+    """Remove the node of a missing host from the list; return whether that was possible."""
     if machine.swarm is None or machine.phase is not Phase.READY:
         return True
     try:
@@ -165,7 +168,7 @@ def _relabel(hands: ActionRunner, action: Action, payload: payloads.Relabel) -> 
 
 
 def _reach(hands: ActionRunner, action: Action, payload: payloads.ChangeLogin) -> None:
-    """Take the new way to the same host, once it has been gone."""
+    """Record the new access to the same host after it has been used successfully."""
     spec = hands.spec(action.subject)
     driver = hands.tools.driver(spec.driver)
     if not isinstance(driver, Locates):
@@ -209,7 +212,7 @@ def _resize(hands: ActionRunner, action: Action, payload: payloads.Resize) -> No
 
 
 def _refit(hands: ActionRunner, action: Action, payload: payloads.Refit) -> None:
-    """Have the driver change the instance, switched off meanwhile where that has to be."""
+    """Have the driver change the instance, powered off meanwhile if necessary."""
     name, tools = action.subject, hands.tools
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
@@ -358,5 +361,5 @@ _ACTS: Mapping[type[Payload], Act] = {
 
 
 def known_kinds() -> Sequence[ActionKind]:
-    """Return the kinds that can be done: all of them."""
+    """Return the kinds of actions that can be executed: all of them."""
     return tuple(payload.kind for payload in _ACTS)

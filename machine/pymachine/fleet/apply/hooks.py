@@ -1,4 +1,4 @@
-"""The user's own programs at certain events of a fleet."""
+"""Runs the user's programs at certain events of a fleet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DEADLINE = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Runs what the inventory says for an event.
+    """Runs the program that the inventory names for an event.
 
-    The program gets PYMACHINE_EVENT, PYMACHINE_FLEET and, where one is concerned, PYMACHINE_MACHINE and PYMACHINE_IP.
+    The program gets PYMACHINE_EVENT, PYMACHINE_FLEET and, for a machine, PYMACHINE_MACHINE and PYMACHINE_IP.
     """
 
     fleet: Fleet
@@ -27,11 +27,11 @@ class Hooks:
     run: RunProgram = run_program
 
     def before(self, event: str, name: str = "", machine: Machine | None = None) -> None:
-        """Run it; if it fails, so does what it was to go before. Raises ``PymachineError``."""
+        """Run it; its failure prevents the operation. Raises ``PymachineError``."""
         self._call(f"before_{event}", name, machine)
 
     def after(self, event: str, name: str = "", machine: Machine | None = None) -> None:
-        """Run it; what is done stays done, so that its failure is only told."""
+        """Run it; its failure is only reported, because the operation is done."""
         try:
             self._call(f"after_{event}", name, machine)
         except PymachineError as error:

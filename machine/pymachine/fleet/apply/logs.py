@@ -1,4 +1,4 @@
-"""A reporter that passes everything on, writes a log for each host, and is where running verbs can be stopped."""
+"""A reporter that writes a log for each host, passes events on, and can stop running operations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = "logs"
 
 
 class Logs:
-    """Appends to ``logs/FLEET/SUBJECT.log`` below the store's folder, for the owner's eyes only."""
+    """Appends to ``logs/FLEET/SUBJECT.log`` in the store's folder, readable by the owner only."""
 
     def __init__(self, store: Path, fleet: str) -> None:
         self.folder = store / FOLDER / (fleet.replace("/", "_") or "_")
@@ -31,7 +31,10 @@ class Logs:
         return self.folder / f"{subject.replace('/', '_')}.log"
 
     def write(self, subject: str, text: str) -> None:
-        """Append lines with the time before them. What cannot be written is lost: a log keeps nobody from working."""
+        """Append lines with a timestamp.
+
+        Lines that cannot be written are dropped, so that logging never stops the work.
+        """
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         lines = "".join(f"{now} {line}\n" for line in printable(text).split("\n"))
         with self._lock, suppress(OSError):
@@ -41,7 +44,7 @@ class Logs:
                 file.write(lines)
 
     def forget(self, subject: str) -> None:
-        """Remove a log."""
+        """Delete a log."""
         with translated(str(self.folder)):
             self.path_of(subject).unlink(missing_ok=True)
 
@@ -52,7 +55,7 @@ class Logs:
 
 
 class Watched(Stoppable):
-    """A reporter for the verbs of a fleet: told of each step, it writes it down and passes it on, until a stop."""
+    """A reporter for operations on a fleet: it logs each event and passes it on, until it is stopped."""
 
     def __init__(self, reporter: Reporter, logs: Logs) -> None:
         super().__init__(reporter)
@@ -60,7 +63,7 @@ class Watched(Stoppable):
 
     @override
     def unstopped(self) -> Watched:
-        """Return another one that writes to the same logs."""
+        """Return a reporter with the same logs that is not stopped."""
         return Watched(self._reporter, self._logs)
 
     @override

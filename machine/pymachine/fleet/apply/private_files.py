@@ -1,4 +1,4 @@
-"""Files of this account alone, in memory where there is one: what a program is to be told and nobody else."""
+"""Private files, in memory if possible, for what only one program may read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pymachine.store.memory_copy import IN_MEMORY
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Lend a folder of this account alone, in memory where there is one. Raises ``PymachineError``."""
+    """Yield a private folder, in memory if possible. Raises ``PymachineError``."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     base = next((path for path in (runtime, str(IN_MEMORY)) if path and os.access(path, os.W_OK | os.X_OK)), None)
     try:
@@ -34,7 +34,7 @@ def write_private(folder: Path, contents: Mapping[str, bytes]) -> dict[str, str]
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet. Raises ``PymachineError``."""
+    """Write a new file. Raises ``PymachineError``."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -44,6 +44,6 @@ def write(path: Path, content: bytes) -> None:
 
 
 def quoted(text: str) -> str:
-    """Quote a value for a file of variables, as compose-go's dotenv reads it."""
+    """Quote a value for an env file, as compose-go's dotenv parses it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'

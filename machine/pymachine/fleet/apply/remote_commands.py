@@ -1,4 +1,4 @@
-"""The same command on many machines, and what they said to it."""
+"""Runs the same command on many machines and groups their output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CommandOutput:
 
 
 def run_on(machine: Machine, line: str, tools: Services, *, deadline: float, root: bool = False) -> CommandOutput:
-    """Run a line of shell on the machine's host. Raises ``TransportError`` where it cannot be reached."""
+    """Run a shell command on the machine's host. Raises ``TransportError`` if it cannot be reached."""
     session = Session(tools, tools.driver_of(machine), recorded=False)
     try:
         result = session.transport(machine).run(Command.script(line), deadline=deadline, root=root)
@@ -42,7 +42,7 @@ def docker_on(machine: Machine, words: Sequence[str], client: Docker, *, deadlin
 
 
 def grouped(said: Mapping[str, CommandOutput]) -> list[tuple[list[str], CommandOutput]]:
-    """Return the answers, each with all machines that gave it, in the order in which they first came."""
+    """Return the distinct outputs, each with its machines, in the order in which they first came."""
     groups: dict[CommandOutput, list[str]] = {}
     for name, answer in said.items():
         groups.setdefault(answer, []).append(name)

@@ -1,4 +1,4 @@
-"""Carrying out a plan: as wide as it may be, each chain for itself, with an account of everything at the end."""
+"""Executes a plan: as many chains in parallel as allowed, with a result of everything at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 10
 
 
 class Outcome(StrEnum):
-    """What became of an action."""
+    """The outcome of an action."""
 
     DONE = "done"
     FAILED = "failed"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """An action, what became of it after how many ``seconds``, and why."""
+    """An action, its outcome, its duration in ``seconds``, and the reason."""
 
     action: Action
     outcome: Outcome
@@ -39,9 +39,9 @@ class ActionResult:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many actions run at once, and how many machines or stacks may fail before no further one is begun.
+    """How many actions run in parallel, and how many machines or stacks may fail before no further one is started.
 
-    ``wait`` is how many seconds the services of a stack may take until they run, None as each stack says.
+    ``wait`` is the time limit in seconds for the services of a stack, None for each stack's own.
     """
 
     width: int = WIDTH
@@ -50,17 +50,17 @@ class Bounds:
 
 
 class Tell(Protocol):
-    """Hears how a run goes on, always in one and the same thread."""
+    """Receives the progress of a run, always in the same thread."""
 
     def began(self, action: Action) -> None:
         """An action begins."""
 
     def ended(self, result: ActionResult) -> None:
-        """An action ended, or will not be begun."""
+        """An action ended, or will not be started."""
 
 
 class Quiet:
-    """Hears and says nothing."""
+    """Discards everything."""
 
     def began(self, action: Action) -> None:
         """Ignore."""
@@ -71,7 +71,7 @@ class Quiet:
 
 @dataclass
 class RunSummary:
-    """Everything that became of a plan, in the order in which it ended."""
+    """All results of a plan, in the order in which the actions ended."""
 
     plan: Plan
     results: dict[str, ActionResult] = field(default_factory=dict)
@@ -87,12 +87,15 @@ class RunSummary:
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """The subjects that are not as the plan wanted them."""
+        """The subjects that are not in the planned state."""
         return tuple(dict.fromkeys(r.action.subject for r in self if r.outcome is not Outcome.DONE))
 
 
 class Run:
-    """One plan at work. ``work`` does an action in a thread; ``stop`` is called when no further step is to begin."""
+    """The execution of one plan.
+
+    ``work`` does an action in a thread; ``stop`` is called when no further step may begin.
+    """
 
     def __init__(self, plan: Plan, work: Callable[[Action], None], bounds: Bounds, tell: Tell) -> None:
         self.account = RunSummary(plan)
@@ -120,8 +123,11 @@ class Run:
         self._halted = False
 
     def go(self, stop: Callable[[], None]) -> RunSummary:
-        """Run until nothing can be begun any more. At Ctrl-C what runs comes to its next safe point; at a second one
-        it is left as it is, to be gone on with by the next apply."""
+        """Run until no action can start any more.
+
+        At Ctrl-C, running actions continue to their next safe point; at a second one they are left as they are, and
+        the next apply continues them.
+        """
         try:
             self.account.interrupted = conducted(self._go, partial(self._halt, stop), None)
         except BaseException:
@@ -166,7 +172,7 @@ class Run:
         self._workers.begin(action)
 
     def _end(self, result: ActionResult) -> None:
-        """Note a result, and what follows from it: others may begin now, or never."""
+        """Record a result and its consequences: other actions may start now, or never."""
         ended = deque([result])
         while ended:
             result = ended.popleft()

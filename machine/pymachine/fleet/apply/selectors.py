@@ -1,4 +1,4 @@
-"""Which machines of a fleet are meant: names, globs, groups, roles. Pure."""
+"""Selects machines and stacks of a fleet by names, globs, groups and roles. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pymachine.model import Machine
 
 
 def selected(fleet: Fleet, records: Mapping[str, Machine], patterns: Sequence[str]) -> frozenset[str]:
-    """Return the names of the machines and stacks that the patterns mean; all of them where there is no pattern.
+    """Return the names of the machines and stacks that the patterns select; all of them without a pattern.
 
-    A pattern is a name, a glob (``web-*``), a group of the inventory, or a role (``manager``); several are joined by
-    commas, ``!`` before one leaves out what it means. Raises ``UsageFault`` for one that means nothing.
+    A pattern is a name, a glob (``web-*``), a group of the inventory, or a role (``manager``). Patterns can be joined
+    by commas, and a leading ``!`` excludes. Raises ``UsageFault`` for a pattern that selects nothing.
     """
     groups = _groups(fleet, records)
     words = [word.strip() for pattern in patterns for word in pattern.split(",") if word.strip()]
@@ -33,7 +33,8 @@ def selected(fleet: Fleet, records: Mapping[str, Machine], patterns: Sequence[st
 def limited(plan: Plan, names: Iterable[str]) -> Plan:
     """Return the part of a plan that concerns these machines and stacks.
 
-    What is left out is not waited for, but what needs it is left out as well: it could not be done.
+    Excluded actions are not waited for, but actions that need them are excluded as well, because they could not be
+    done.
     """
     wanted = frozenset(names)
     refused = wanted | {f"stack {name}" for name in wanted}
@@ -54,7 +55,7 @@ def limited(plan: Plan, names: Iterable[str]) -> Plan:
 
 
 def _concerned(chain: Chain) -> str:
-    """The machine or stack that a chain is of; in a plan, stacks have chains of a longer name beside machines."""
+    """Return the machine or stack of a chain; in a plan, stacks have chains with a longer name."""
     first = chain.actions[0]
     return first.subject if isinstance(first.payload, payloads.Deploy | payloads.Withdraw) else chain.subject
 
@@ -64,7 +65,7 @@ def _misses(chain: Chain, lacking: set[str]) -> bool:
 
 
 def _groups(fleet: Fleet, records: Mapping[str, Machine]) -> dict[str, tuple[str, ...]]:
-    """Return every name that can be meant, with the groups that it is in."""
+    """Return every selectable name with its groups."""
     found = {spec.name: (*spec.groups, *([spec.swarm.role] if spec.swarm else [])) for spec in fleet.machines}
     surplus = [m for m in records.values() if fleet.name and m.fleet == fleet.name and m.name not in found]
     found.update({m.name: (m.swarm.role,) if m.swarm else () for m in surplus})
@@ -79,6 +80,6 @@ def _meant(word: str, groups: Mapping[str, tuple[str, ...]]) -> set[str]:
     known = [*groups, *(group for some in groups.values() for group in some)]
     near = difflib.get_close_matches(word, known, n=1)
     raise UsageFault(
-        f"--limit {word}: no machine, group or stack of the fleet is called so",
+        f"--limit {word}: no machine, group or stack of the fleet has this name",
         hint=f"did you mean {near[0]}?" if near else "`pymachine fleet status` lists the machines",
     )

@@ -1,8 +1,8 @@
-"""A resolved Compose document made fit for `docker stack deploy`, which reads the older format 3. Pure.
+"""Converts a resolved Compose document for `docker stack deploy`, which reads the older format 3. Pure.
 
-`docker compose config` writes several things as that format does not take them (docker/compose#13459, #9424, #7772);
-the differences were found with the schemas of docker/cli (cli/compose/schema/data). What the user wrote and the
-format does not know is left for the client to refuse.
+`docker compose config` writes several things in a form that this format does not accept (docker/compose#13459, #9424,
+#7772); the differences were found with the schemas of docker/cli (cli/compose/schema/data). Keys of the user that the
+format does not support are left for the client to refuse.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Document = dict[str, Any]
 
 
 def stack_document(document: Mapping[str, Any], name: str, files: Mapping[str, str]) -> Document:
-    """Return the document as `docker stack deploy` takes it.
+    """Return the document in the form that `docker stack deploy` accepts.
 
-    ``files`` are paths for configs and secrets that have no file (``configs.NAME``, ``secrets.NAME``). Raises
-    ``CheckFailed`` for what a Swarm would do otherwise than it is written: a port for one address only.
+    ``files`` are paths for configs and secrets without a file (``configs.NAME``, ``secrets.NAME``). Raises
+    ``CheckFailed`` for what a Swarm does not support: a port on one address only.
     """
     services = {key: _service(key, entry, name) for key, entry in (document.get("services") or {}).items()}
     kept = {key: value for key, value in document.items() if key not in ("name", "services", "models")}
@@ -63,7 +63,7 @@ def _service(key: str, entry: Mapping[str, Any], name: str) -> Document:
 
 
 def _port(service: str, port: Mapping[str, Any]) -> Document:
-    """Every node of a Swarm publishes on all of its addresses: a port for 127.0.0.1 would be open to everybody."""
+    """Refuse a port on one address: a Swarm node publishes on all of its addresses, 127.0.0.1 as well."""
     address = port.get("host_ip", "")
     if address not in ("", "0.0.0.0", "::"):
         raise CheckFailed(
@@ -85,7 +85,7 @@ def _hosts(value: Any) -> Any:
 
 
 def _environment(value: Any) -> Any:
-    """What has no value is not passed on: the client would look for it among its own."""
+    """Drop variables without a value, which the client would take from its own environment."""
     return {name: text for name, text in value.items() if text is not None} if isinstance(value, Mapping) else value
 
 

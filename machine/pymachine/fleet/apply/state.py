@@ -1,4 +1,4 @@
-"""What is noted of a fleet in the store besides its machines' records."""
+"""The notes on a fleet in the store, besides the records of its machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pymachine.store.notes import unreadable
 
 
 def note_name(fleet: str) -> str:
-    """Return the name of a fleet's note and lease; no machine can have it."""
+    """Return the name of a fleet's note and lease, which no machine can have."""
     return f"fleet:{fleet}"
 
 
@@ -35,7 +35,7 @@ def failed_of(fleet: str, store: Store) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """A fleet's note as it is stored."""
+    """A fleet's note in the form in which it is stored."""
 
     stacks: Mapping[str, Deployed] = field(default_factory=dict)
     swarm: Mapping[str, Any] = field(default_factory=dict)
@@ -64,11 +64,11 @@ class Notebook:
         self._lock = threading.Lock()
 
     def deployed(self, name: str, stack: Deployed | None) -> None:
-        """Note what a stack was deployed with; None that it is gone."""
+        """Note the digest of a deployed stack; None if it was removed."""
         self._change(lambda memory: replace(memory, stacks=_with(memory, name, stack)))
 
     def given(self, swarm: SwarmSpec) -> None:
-        """Note what the Swarm was given."""
+        """Note the settings that the Swarm was given."""
         self._change(lambda memory: replace(memory, swarm=to_document(swarm)))
 
     def ended(self, failed: Iterable[str]) -> None:
@@ -77,7 +77,7 @@ class Notebook:
             self._write(memory_of(self._fleet, self._store), tuple(failed))
 
     def forget(self) -> None:
-        """The fleet is gone."""
+        """Delete the note of a fleet that is gone."""
         with self._lock:
             self._store.keep(note_name(self._fleet), {})
 

@@ -1,4 +1,4 @@
-"""One table of a fleet: how its machines are now, by their engines, their drivers and their Swarm."""
+"""The current state of a fleet's machines in one table, from their engines, drivers and Swarm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pymachine.swarm_api.view import ClusterView
 
 @dataclass(frozen=True, slots=True)
 class MachineStatusRow:
-    """A machine of the fleet; ``remark`` is what somebody should look at."""
+    """A machine of the fleet; ``remark`` is something that needs attention."""
 
     name: str
     driver: str
@@ -55,7 +55,7 @@ class Overview:
 
 
 def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: float) -> Overview:
-    """Look at the machines within ``deadline`` seconds, and at the Swarm that they form."""
+    """Ask the machines within ``deadline`` seconds, and the Swarm that they form."""
     records, wanted = records_of(tools), set(names)
     listed = {spec.name: spec.driver for spec in fleet.machines if spec.name in wanted}
     surplus = [name for name, m in records.items() if name in wanted and name not in listed and m.fleet == fleet.name]
@@ -82,14 +82,14 @@ def _failed(fleet: Fleet, tools: Services) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: Services) -> tuple[ServiceRow, ...]:
-    """Ask for the services of the stacks meant that were deployed."""
+    """Return the services of the selected stacks that were deployed."""
     memory = memory_of(fleet.name, tools.store)
     names = [name for name, before in memory.stacks.items() if not before.on and name in wanted]
     if not names or view is None:
         return ()
     found = services_of(view, tools)
     if found is None:
-        return tuple(ServiceRow(name, "?", "its services could not be asked for") for name in names)
+        return tuple(ServiceRow(name, "?", "its services could not be determined") for name in names)
     rows = [
         ServiceRow(one.name, one.replicas, "" if one.settled else one.in_words())
         for one in found
@@ -100,7 +100,7 @@ def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: S
 
 
 def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools: Services) -> tuple[ServiceRow, ...]:
-    """Ask for the containers of the stacks meant that were deployed on machines, and count them by their services."""
+    """Return the containers of the selected stacks on machines, counted by service."""
     memory = memory_of(fleet.name, tools.store)
     deployed = {name: before for name, before in memory.stacks.items() if before.on and name in wanted}
     found = projects_of(FleetState(deployed), machines, tools)
@@ -109,7 +109,7 @@ def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools
 
 def _project(name: str, on: str, found: tuple[Container, ...] | None) -> list[ServiceRow]:
     if found is None:
-        return [ServiceRow(name, "?", f"its containers on {on} could not be asked for")]
+        return [ServiceRow(name, "?", f"its containers on {on} could not be determined")]
     if not found:
         return [ServiceRow(name, "0/0", f"none of its containers is on {on}")]
     by_service: dict[str, list[Container]] = {}

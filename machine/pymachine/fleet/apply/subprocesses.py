@@ -1,4 +1,4 @@
-"""Programs of this computer that work on a fleet: the docker client, hooks."""
+"""Runs programs of this computer for a fleet: the docker client, hooks."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MOST = 16 << 20  # bytes of an output that is kept whole
 
 
 class NotInstalled(PymachineError):
-    """There is no such program on this computer."""
+    """The program is not installed on this computer."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedProgram:
-    """How a program ended: its exit code and the last lines of what it printed, on both outputs.
+    """The result of a program: its exit code and the last lines of both outputs.
 
-    ``output`` is its standard output where that was asked for ``apart``; ``lines`` are of standard error then.
+    ``output`` is its standard output if it was requested ``apart``; ``lines`` are then those of standard error.
     """
 
     code: int
@@ -37,7 +37,7 @@ class CompletedProgram:
 
 
 class RunProgram(Protocol):
-    """Runs a program of this computer; ``run_program`` in earnest."""
+    """Runs a program of this computer; the real one is ``run_program``."""
 
     def __call__(  # noqa: PLR0913
         self,
@@ -50,10 +50,10 @@ class RunProgram(Protocol):
         given: bytes | None = None,
         apart: bool = False,
     ) -> CompletedProgram:
-        """Run it and wait for it to finish, at most ``deadline`` seconds. ``given`` is its input, by default none.
+        """Run it and wait for its end, at most ``deadline`` seconds.
 
-        Raises ``DeadlineExceeded``, ``NotInstalled`` where there is no such program, and ``PymachineError`` where it
-        cannot be run, or where what it prints ``apart`` is larger than 16 MiB.
+        ``given`` is its input, empty by default. Raises ``DeadlineExceeded``, ``NotInstalled``, and
+        ``PymachineError`` if it cannot be run, or if its ``apart`` output exceeds 16 MiB.
         """
 
 
@@ -67,7 +67,7 @@ def run_program(  # noqa: PLR0913 - as subprocess.run has them
     given: bytes | None = None,
     apart: bool = False,
 ) -> CompletedProgram:
-    """Run a program in a group of its own, so that all of it can be ended with it."""
+    """Run a program in its own process group, so that its children can be ended with it."""
     process = _started(words, environ, folder, given=given is not None, apart=apart)
     lines: deque[str] = deque(maxlen=KEPT)
     output = bytearray()

@@ -71,7 +71,7 @@ def observe_fleet(
     def observe_one(machine: Machine) -> ObservedMachine:
         return find(machine, wanted.get(machine.name, machine.engine), tools, inspections)
 
-    with surveying(tools.reporter, "looking at machines", [machine.name for machine in ready]) as seen:
+    with surveying(tools.reporter, "checking machines", [machine.name for machine in ready]) as seen:
         for machine, found in spread(ready, observe_one, width):
             finding = findings[machine.name] = _failed(found) if isinstance(found, PymachineError) else found
             seen(machine.name)

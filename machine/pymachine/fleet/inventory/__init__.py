@@ -1,4 +1,4 @@
-"""Inventories: one YAML file, or several, that say what a fleet is to be. No I/O but what callers pass in."""
+"""Inventories: one or several YAML files that describe a fleet. All I/O is passed in by callers."""
 
 from pymachine.fleet.inventory.context import Paths, SecretSource, Surroundings
 from pymachine.fleet.inventory.errors import InventoryFault, InventoryFaults

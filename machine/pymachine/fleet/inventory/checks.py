@@ -86,9 +86,7 @@ def _pools(value: Value, found: Mapping[str, Any], reading: Reading) -> None:
 
 def _count(count: int, spot: Spot, reading: Reading) -> None:
     if count % 2 == 0:
-        reading.findings.warn(
-            spot, f"{count} managers survive the loss of no more than {count - 1} do: use an odd number"
-        )
+        reading.findings.warn(spot, f"{count} managers survive no more losses than {count - 1}: use an odd number")
     if count > MANY_MANAGERS:
         reading.findings.warn(spot, f"{count} managers are slower and no safer in practice than {MANY_MANAGERS}")
 

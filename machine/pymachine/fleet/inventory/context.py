@@ -1,4 +1,4 @@
-"""What the reading of an inventory needs from outside, and one reading as it goes on."""
+"""What the reader of an inventory needs from outside, and the state of one reading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pymachine.redaction import looks_secret
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """Where a secret is: in a file (an absolute path), or in what a command prints, run in ``folder``."""
+    """The source of a secret: a file (an absolute path), or the output of a command that is run in ``folder``."""
 
     folder: str
     path: str | None = None
@@ -29,7 +29,7 @@ class Paths(Protocol):
         """Return the absolute path of ``path`` as it stands in ``file``: relative to that file's folder."""
 
     def fault(self, path: str, *, executable: bool = False) -> str | None:
-        """Say why a file cannot be used, None if it can."""
+        """Return why a file cannot be used, None if it can."""
 
     def read(self, path: str) -> str:
         """Return a file's text. Raises ``ValueFault``."""
@@ -40,16 +40,17 @@ Secrets = Callable[[SecretSource], str]
 
 
 def no_secrets(source: SecretSource) -> str:
-    """Raise ``PymachineError``: an empty text would be taken for the secret."""
+    """Raise ``PymachineError``, because an empty text would be used as the secret."""
     raise PymachineError("secrets cannot be read here")
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Everything that is not in the files. The package itself does no I/O.
+    """Everything that is not in the files; the package itself does no I/O.
 
-    ``options_of`` returns a driver's options class or raises ``DriverMissing``; ``drivers`` are the names of all.
-    ``secrets`` returns a secret's text or raises ``PymachineError``; it is called when an inventory is ``revealed``.
+    ``options_of`` returns a driver's options class or raises ``DriverMissing``; ``drivers`` are the names of all
+    drivers. ``secrets`` returns a secret's text or raises ``PymachineError``; it is called when an inventory is
+    ``revealed``.
     """
 
     environ: Mapping[str, str]
@@ -60,7 +61,7 @@ class Surroundings:
 
 
 class Reading:
-    """One reading: what was found, and the way to the outside. Without ``secrets`` these stay unread."""
+    """One reading: its findings, and access to the outside. Without ``secrets`` these are not read."""
 
     def __init__(self, findings: Findings, surroundings: Surroundings, secrets: Secrets | None) -> None:
         self.findings = findings
@@ -70,26 +71,26 @@ class Reading:
         self._known: dict[SecretSource, str] = {}
 
     def fault(self, value: Value, message: str, hint: str | None = None) -> None:
-        """Note a fault where a value is."""
+        """Record an error at the place of a value."""
         self.findings.fault(value.spot, message, hint)
 
     def fault_at(self, spot: Spot, message: str, hint: str | None = None) -> None:
-        """Note a fault at a place."""
+        """Record an error at a place."""
         self.findings.fault(spot, message, hint)
 
     def path(self, value: Value, text: str) -> str:
-        """Return an absolute path for one that is written relative to its file."""
+        """Return the absolute path for one that is relative to its file."""
         return self.surroundings.paths.resolve(value.spot.file, text)
 
     def mind_secret(self, key: str, value: Scalar) -> None:
-        """Warn of a password that stands in the file."""
+        """Warn of a password in the file."""
         if value.text and not value.changed and looks_secret(key):
             self.findings.warn(
                 value.spot, f"{key} looks like a secret in plain text: use {{from_file: …}} or {{from_command: […]}}"
             )
 
     def secret(self, table: Table) -> Any:
-        """Return the text of a secret, empty while secrets are not to be read."""
+        """Return the text of a secret, empty while secrets are not read."""
         source = self._source(table)
         if source is None:
             return ABSENT

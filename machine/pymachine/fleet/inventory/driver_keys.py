@@ -1,4 +1,4 @@
-"""The sections of drivers: a driver's options class read as keys, without the prefix that its flags need."""
+"""Sections of drivers: the options class of a driver as keys, without the prefix of its flags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE = "FILE"  # the metavar of options that name a file
 
 @dataclass(frozen=True, slots=True)
 class DriverSection:
-    """What one driver takes: its keys, and the field of its options class behind each of them."""
+    """The keys of one driver, and the field of its options class for each of them."""
 
     kind: type
     section: Section
@@ -33,7 +33,7 @@ class DriverSection:
 
 @dataclass(frozen=True, slots=True)
 class FileOption:
-    """An option that names a file: relative to the inventory that names it, not to where a command is run."""
+    """An option that names a file, relative to the inventory and not to the current folder."""
 
     def read(self, value: Value, reading: Reading) -> Any:
         """Return the absolute path."""
@@ -46,7 +46,7 @@ class FileOption:
 
 
 class Drivers:
-    """The drivers by name, each looked up once. A name has its section, or the reason why it cannot be had."""
+    """The drivers by name, each loaded once: its section, or the reason why it is not available."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.names = tuple(surroundings.drivers)
@@ -63,7 +63,7 @@ class Drivers:
         return found
 
     def same(self, one: str, other: str) -> bool:
-        """Tell whether two names are of one driver."""
+        """Whether two names mean one driver."""
         if one == other:
             return True
         try:
@@ -81,8 +81,7 @@ class Drivers:
 def driver_section(kind: type, names: Collection[str]) -> DriverSection:
     """Return the section of an options class; ``names`` are those of all drivers.
 
-    The first word of the fields is taken off where all have it and it is a driver's name: ``kvm_memory`` is
-    ``memory``.
+    If all fields begin with the same word and it is a driver's name, it is removed: ``kvm_memory`` is ``memory``.
     """
     taken = option_fields(kind)
     words = {option.name.partition("_")[0] + "_" for option in taken}

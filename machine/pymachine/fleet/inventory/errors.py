@@ -1,4 +1,4 @@
-"""What is wrong in an inventory, all of it at once, each with its place."""
+"""The errors of an inventory, all reported at once with their places."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymachine.fleet.inventory.model import Spot
 
 @dataclass(frozen=True, slots=True)
 class InventoryFault:
-    """One thing to say about one place."""
+    """One message about one place."""
 
     spot: Spot
     message: str
@@ -33,7 +33,7 @@ class InventoryFaults(UsageFault):
     def __init__(self, findings: Sequence[InventoryFault]) -> None:
         lines = [finding.line for finding in findings]
         if len(lines) > 1:
-            lines.insert(0, f"{len(lines)} faults in the inventory")
+            lines.insert(0, f"{len(lines)} errors in the inventory")
         super().__init__(
             "\n  ".join(lines), hint="nothing was done; `pymachine inventory schema` describes every key"
         )
@@ -41,7 +41,7 @@ class InventoryFaults(UsageFault):
 
 
 class Findings:
-    """Collects what is found, each thing once: many machines are read from one line."""
+    """Collects findings, each of them once, since many machines are read from one line."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self._place = {file: number for number, file in enumerate(files)}
@@ -50,20 +50,20 @@ class Findings:
         self._withheld: dict[InventoryFault, None] = {}
 
     def fault(self, spot: Spot, message: str, hint: str | None = None) -> None:
-        """Note a fault. A hint follows it on the same line."""
+        """Record an error. A hint follows it on the same line."""
         self._faults[InventoryFault(spot, f"{message}: {hint}" if hint else message)] = None
 
     def warn(self, spot: Spot, message: str) -> None:
-        """Note something that works and is unwise all the same."""
+        """Record a warning."""
         self._warnings[InventoryFault(spot, message)] = None
 
     def withhold(self, spot: Spot, message: str) -> None:
-        """Note what is a fault only beside others, or once a secret is wanted."""
+        """Record what is an error only if there are others, or when a secret is needed."""
         self._withheld[InventoryFault(spot, message)] = None
 
     @property
     def any(self) -> bool:
-        """Whether there is a fault."""
+        """Whether there is an error."""
         return bool(self._faults)
 
     @property
@@ -73,11 +73,11 @@ class Findings:
 
     @property
     def withheld(self) -> tuple[InventoryFault, ...]:
-        """What is no fault yet, sorted by place."""
+        """Findings that are not errors yet, sorted by place."""
         return tuple(self._sorted(self._withheld))
 
     def settle(self) -> None:
-        """Raise ``InventoryFaults`` if there is any; with what was withheld: all of it at once."""
+        """Raise ``InventoryFaults`` if there is any error, with the withheld findings."""
         if self._faults:
             raise InventoryFaults(self._sorted(self._faults | self._withheld))
 

@@ -1,4 +1,4 @@
-"""A fleet for other programs: an Ansible inventory, an ssh_config. Pure: the addresses come with the call."""
+"""A fleet in the formats of other programs: an Ansible inventory, an ssh_config. Pure: addresses are passed in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Addresses = Mapping[str, SshAddress]
 
 
 def declared(machine: MachineSpec) -> SshAddress | None:
-    """Return where a machine is as far as the inventory says it: the ssh driver's options do."""
+    """Return the address in the inventory: the ssh driver's options."""
     options = machine.options
     if not options.get("ssh_host"):
         return None
@@ -49,7 +49,7 @@ def ansible(fleet: Fleet, addresses: Addresses) -> str:
 
 
 def ssh_config(fleet: Fleet, addresses: Addresses) -> str:
-    """Return a block for each machine, to include in ``~/.ssh/config``; those without an address in a comment."""
+    """Return a block for each machine for ``~/.ssh/config``; machines without an address are in a comment."""
     blocks = [
         _block(machine.name, addresses[machine.name]) for machine in fleet.machines if machine.name in addresses
     ]
@@ -57,7 +57,10 @@ def ssh_config(fleet: Fleet, addresses: Addresses) -> str:
 
 
 def document(fleet: Fleet) -> dict[str, Any]:
-    """Return the fleet as JSON values, every range expanded; values of variables, and users in URLs, are hidden."""
+    """Return the fleet as JSON values with all ranges expanded.
+
+    Values of variables, and users in URLs, are hidden.
+    """
     stacks = [replace(stack, environment=dict.fromkeys(stack.environment, HIDDEN)) for stack in fleet.stacks]
     whole: dict[str, Any] = redacted(to_document(replace(fleet, stacks=tuple(stacks))))
     return {**whole, "machines": [machine_document(machine) for machine in fleet.machines]}
@@ -84,7 +87,7 @@ def _variables(machine: MachineSpec, address: SshAddress) -> dict[str, Any]:
 
 
 def _way(address: SshAddress) -> str | None:
-    """Return the arguments of ssh for a host behind another, or behind a program."""
+    """Return the arguments of ssh for a host behind a jump host or a proxy command."""
     option = next((f"{name}={value}" for name, value in _through(address)), None)
     return None if option is None else f"-o {shlex.quote(option)}"
 
@@ -97,7 +100,7 @@ def _through(address: SshAddress) -> list[tuple[str, str]]:
 
 
 def _groups(machine: MachineSpec) -> list[str]:
-    """Return the groups as Ansible takes names: letters, digits and underscores. Patterns of ranges are none."""
+    """Return the groups in Ansible's form: letters, digits and underscores. Patterns of ranges are left out."""
     names = [ROLE_GROUPS.get(group, group) for group in machine.groups if "{" not in group]
     return [re.sub(r"\W", "_", name, flags=re.ASCII) for name in names]
 

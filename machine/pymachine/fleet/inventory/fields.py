@@ -1,7 +1,7 @@
-"""Kinds of values: each reads one, notes what is wrong with it, and describes itself in JSON Schema.
+"""Types of values: each parses a value, records what is wrong with it, and has a JSON Schema.
 
-What the reader takes and what the schema allows come from the same objects, so they cannot drift apart.
-``ABSENT`` stands for a value that could not be read: a fault is noted, and the reading goes on.
+The reader and the schema use the same objects, so they cannot differ. ``ABSENT`` stands for a value that could not be
+read: an error is recorded, and the reading continues.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "
 
 
 class FieldType(Protocol):
-    """What a key takes."""
+    """The type of a key's value."""
 
     def read(self, value: Value, reading: Reading) -> Any:
-        """Return the value as Python has it, or ``ABSENT``."""
+        """Return the value as a Python object, or ``ABSENT``."""
 
     def schema(self) -> Schema:
-        """Return the JSON Schema of what is taken."""
+        """Return the JSON Schema of the type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Text:
     examples: tuple[str, ...] = ()
 
     def read(self, value: Value, reading: Reading) -> Any:
-        """Return what the check makes of it."""
+        """Return the result of the check."""
         if not isinstance(value, Scalar) or value.kind == NULL:
             return refuse(value, "text", reading)
         if value.kind == BROKEN:
@@ -80,7 +80,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A whole number between two bounds; ``fraction`` lets it have decimals."""
+    """An integer between two bounds; ``fraction`` allows decimals."""
 
     least: int | None = None
     most: int | None = None
@@ -115,10 +115,10 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """True or false."""
+    """A boolean."""
 
     def read(self, value: Value, reading: Reading) -> Any:
-        """Return the truth."""
+        """Return the boolean."""
         if isinstance(value, Scalar) and (value.kind == TRUTH or value.changed) and value.text.lower() in _TRUTHS:
             return _TRUTHS[value.text.lower()]
         return refuse(value, "true or false", reading)
@@ -130,7 +130,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A time, ``90d``, ``36h``, ``5s`` or a number of seconds; comes to whole seconds."""
+    """A time, ``90d``, ``36h``, ``5s`` or a number of seconds; the result is in seconds."""
 
     least: int = 1
     most: int | None = None
@@ -154,7 +154,7 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """A list of one kind; one value alone stands for a list of it. Comes to a tuple."""
+    """A list of one type; a single value counts as a list of one. The result is a tuple."""
 
     kind: FieldType
     least: int = 0
@@ -175,7 +175,7 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Keys and values, as a mapping or a list of ``key=value``. Comes to a dict of texts.
+    """Keys and values, as a mapping or a list of ``key=value``. The result is a dict of texts.
 
     ``key`` checks the keys. ``secret`` values may be ``{from_file: PATH}`` or ``{from_command: [WORD, …]}``.
     """
@@ -231,7 +231,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """Another kind, whose values are put into another form."""
+    """Another type, whose values are converted."""
 
     kind: FieldType
     convert: Callable[[Any], Any]
@@ -248,10 +248,10 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Any mapping: another program reads it. Comes to JSON values."""
+    """Any mapping, which another program reads. The result is JSON values."""
 
     def read(self, value: Value, reading: Reading) -> Any:
-        """Return the mapping as it is; nothing of one with a value that could not be read, which is noted already."""
+        """Return the mapping unchanged; nothing if a value in it could not be read, which is already recorded."""
         if _broken(value):
             return ABSENT
         return plain(value) if isinstance(value, Table) else refuse(value, "a mapping", reading)
@@ -269,7 +269,7 @@ def _broken(value: Value) -> bool:
 
 
 def checked(value: Value, check: Check, reading: Reading, text: str | None = None) -> Any:
-    """Return what a check makes of a text, or ``ABSENT`` with its fault noted."""
+    """Return the result of a check, or ``ABSENT`` with the error recorded."""
     if isinstance(value, Scalar) and value.kind == BROKEN:
         return ABSENT
     given = text if text is not None else getattr(value, "text", "")
@@ -292,7 +292,7 @@ def _without_password(text: str) -> str:
 
 
 def refuse(value: Value, wanted: str, reading: Reading) -> Any:
-    """Note that a value is of another kind than is wanted, unless a fault is noted for it already."""
+    """Record that a value has the wrong type, unless an error is already recorded for it."""
     if isinstance(value, Scalar) and value.kind == BROKEN:
         return ABSENT
     reading.fault(value, f"{shown(value)} is not {wanted}")
@@ -300,7 +300,7 @@ def refuse(value: Value, wanted: str, reading: Reading) -> Any:
 
 
 def shown(value: Value) -> str:
-    """Return a value for a message: a scalar as the file has it, whatever a variable made of it."""
+    """Return a value for a message: a scalar as in the file, not the value of its variable."""
     if not isinstance(value, Scalar) or value.kind == NULL:
         return named(value)
     text = repr(_without_password(value.source))
@@ -308,7 +308,7 @@ def shown(value: Value) -> str:
 
 
 def plain(value: Value) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value as JSON."""
     if isinstance(value, Table):
         return {key: plain(item) for key, item in value.cells.items()}
     if isinstance(value, Items):
@@ -317,7 +317,7 @@ def plain(value: Value) -> Any:
 
 
 def _resolved(value: Scalar) -> Any:
-    """Return a scalar as YAML has it; one that a variable made, as if its text stood there."""
+    """Return a scalar as YAML resolves it; for one made from a variable, as if its text stood there."""
     text = value.text
     if value.kind == NULL:
         return None

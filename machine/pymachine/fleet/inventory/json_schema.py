@@ -1,4 +1,4 @@
-"""The JSON Schema of inventories, made from the tables that the reader uses: editors complete and check with it."""
+"""The JSON Schema of inventories, made from the reader's tables, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SECRET: Schema = {
 def schema_of(drivers: Drivers) -> Schema:
     """Return the schema of inventories with these drivers.
 
-    A driver whose extra is not installed may have a section too, of which nothing is known.
+    A driver whose extra is not installed may have a section too, whose content is not checked.
     """
     known = _known(drivers)
     common = _properties(drivers.names)

@@ -1,4 +1,4 @@
-"""Every key that is not a driver's: what it takes and what it is for. Reader and schema share it."""
+"""All keys except those of drivers: their types and descriptions, shared by reader and schema."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)  # what Compose takes
 def check_group(text: str) -> str:
     """Return the name of a group. Raises ``ValueFault``."""
     if not _GROUP.fullmatch(text):
-        raise ValueFault(text, "cannot be the name of a group", hint="use letters, digits, hyphens, _ and dots")
+        raise ValueFault(text, "is not a valid group name", hint="use letters, digits, hyphens, _ and dots")
     return text
 
 
@@ -59,7 +59,7 @@ def check_fleet(text: str) -> str:
     try:
         return check_name(text)
     except ValueFault as fault:
-        raise ValueFault(text, "cannot be the name of a fleet", hint=fault.hint) from None
+        raise ValueFault(text, "is not a valid fleet name", hint=fault.hint) from None
 
 
 def check_stack(text: str) -> str:
@@ -67,8 +67,8 @@ def check_stack(text: str) -> str:
     if not _STACK.fullmatch(text):
         raise ValueFault(
             text,
-            "cannot be the name of a stack",
-            hint="use small letters, digits, hyphens and _; begin with a letter or digit",
+            "is not a valid stack name",
+            hint="use lower-case letters, digits, hyphens and _; begin with a letter or digit",
         )
     return text
 
@@ -94,7 +94,7 @@ def _described(option: OptionField) -> str:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that must be there. Comes to its absolute path."""
+    """A file that must exist. The result is its absolute path."""
 
     executable: bool = False
 
@@ -129,7 +129,7 @@ NODE = Section((
 ), short="role")  # fmt: skip
 
 SWARM = Section((
-    Key("autolock", Truth(), "Encrypt the managers' keys; the key to unlock is kept in the store."),
+    Key("autolock", Truth(), "Encrypt the managers' keys; the unlock key is kept in the store."),
     Key("address_pool", Several(Text(check_pool, examples=("10.80.0.0/16",)), 1),
         "Address pools of overlay networks; cannot be changed later."),
     Key("subnet_size", Number(1, SMALLEST_SUBNET), "Prefix length of the subnets taken from them.  Default: 24."),

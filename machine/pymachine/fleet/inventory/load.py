@@ -1,4 +1,4 @@
-"""``load``: from the texts of the files to a ``Fleet``, or to every fault in them."""
+"""``load``: from the texts of the files to a ``Fleet``, or to all errors in them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ APPENDED = ("machines", "stacks")
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What was read. ``warnings`` are lines ``file:line:column: …`` on what works and is unwise.
+    """The result of reading. ``warnings`` are lines ``file:line:column: …``.
 
-    Secrets are not read yet: in ``fleet`` their values are empty. ``missing`` are those whose file is not there.
+    Secrets are not read yet: in ``fleet`` their values are empty. ``missing`` are those whose file does not exist.
     """
 
     fleet: Fleet
@@ -40,24 +40,21 @@ class Inventory:
     _reveal: Callable[[], Fleet] | None = field(default=None, repr=False, compare=False)
 
     def check_secrets(self) -> None:
-        """Raise ``InventoryFaults`` where the file of a secret is not there. Reads none and runs no command."""
+        """Raise ``InventoryFaults`` if the file of a secret does not exist. Reads none and runs no command."""
         if self.missing:
             raise InventoryFaults(self.missing)
 
     def revealed(self) -> Fleet:
-        """Return the fleet with its secrets, which are read now; their commands may ask somebody something.
+        """Return the fleet with its secrets, which are read now; their commands may ask the user.
 
-        Raises ``InventoryFaults`` with every one that cannot be read.
+        Raises ``InventoryFaults`` with all secrets that cannot be read.
         """
         self.check_secrets()
         return self.fleet if self._reveal is None else self._reveal()
 
 
 def load(sources: Sequence[YamlFile], surroundings: Surroundings) -> Inventory:
-    """Read an inventory of one or several files, but no secret.
-
-    Raises ``InventoryFaults`` with everything that is wrong.
-    """
+    """Read an inventory of one or several files, without secrets. Raises ``InventoryFaults`` with all errors."""
 
     def reveal() -> Fleet:
         return _loaded(sources, surroundings, surroundings.secrets)[0]
@@ -81,7 +78,7 @@ def _loaded(
 
 
 def _united(tables: Sequence[Table], reading: Reading) -> Table:
-    """Make one of several files: machines and stacks are appended, mappings merged, later values win."""
+    """Merge several files: machines and stacks are appended, mappings merged, later values win."""
     whole = Table({}, {}, tables[0].spot)
     for table in tables:
         for key in table.cells:
@@ -105,7 +102,8 @@ def _same_fleet(before: Value | None, after: Value | None, reading: Reading) -> 
     if not isinstance(before, Scalar) or not isinstance(after, Scalar) or before.text == after.text:
         return
     reading.fault(
-        after, f"fleet {after.source!r}, and {before.source!r} at {where(before.spot)}: files of one fleet agree"
+        after,
+        f"fleet {after.source!r}, and {before.source!r} at {where(before.spot)}: all files must name the same fleet",
     )
 
 

@@ -1,4 +1,4 @@
-"""From a machine's merged keys to its spec. What many machines share is read once."""
+"""Converts a machine's merged keys to its spec. What many machines share is read once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KINDS = {key.name: key.kind for key in COMMON}
 
 
 class Specs:
-    """Reads drafts. ``defaults`` may have sections for drivers that a machine does not use, its own entry may not.
+    """Reads drafts. ``defaults`` may have sections of drivers that a machine does not use, its own entry may not.
 
-    ``nodes`` are the places in the Swarm by machine, of machines too whose other keys cannot be read; ``certain``
-    says that every place could be read.
+    ``nodes`` are the Swarm roles by machine, also of machines whose other keys cannot be read; ``certain`` says that
+    every role could be read.
     """
 
     def __init__(self, reading: Reading, drivers: Drivers, defaults: Value | None) -> None:
@@ -42,7 +42,7 @@ class Specs:
         return tuple(spec for spec in specs if spec is not None)
 
     def check(self, table: Table) -> None:
-        """Note what is wrong in keys that no machine, or not every machine, will be read from."""
+        """Record errors in keys that are not read for every machine."""
         for key, value in table.cells.items():
             if is_null(value):
                 continue
@@ -98,7 +98,7 @@ class Specs:
         return str(name)
 
     def _options(self, draft: Draft, driver: str | None) -> dict[str, Any] | None:
-        """Return the options of the driver; sections of others are read for their faults alone."""
+        """Return the options of the driver; sections of other drivers are only checked."""
         options: dict[str, Any] = {}
         given: set[str] = set()
         for key in [key for key in draft.table.cells if key in self.drivers.names]:
@@ -109,7 +109,8 @@ class Specs:
                 given |= {name for name, item in _cells(value).items() if not is_null(item)}
             elif driver is not None and draft.table.keys[key] not in self._lenient:
                 self.reading.fault_at(
-                    draft.table.keys[key], f"section {key!r} is of another driver: the machine's is {driver}"
+                    draft.table.keys[key],
+                    f"section {key!r} belongs to another driver; the machine's driver is {driver}",
                 )
         return options if driver is not None and self._complete(draft, driver, given) else None
 

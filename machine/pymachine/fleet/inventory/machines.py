@@ -1,4 +1,4 @@
-"""Entries of ``machines``: their ranges, overrides and defaults, one table of keys a machine in the end."""
+"""Entries of ``machines``: ranges, overrides and defaults, merged to one table of keys per machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNTOUCHED = "daemon"  # braces in daemon.json are dockerd's
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One machine before its values are read: everything that is said of it, merged."""
+    """One machine before its values are read: all its keys, merged."""
 
     name: str
     pattern: str
@@ -30,7 +30,7 @@ class Draft:
 
 
 class Entries:
-    """Takes the entries apart. Machine names are unique over all files, whatever their case."""
+    """Expands the entries. Machine names are unique over all files, ignoring case."""
 
     def __init__(self, reading: Reading, drivers: Drivers) -> None:
         self.reading = reading
@@ -40,7 +40,7 @@ class Entries:
 
     @property
     def complete(self) -> bool:
-        """Whether every entry came to machines."""
+        """Whether every entry could be expanded."""
         return not self.unmade
 
     def drafts(self, defaults: Value | None, entries: Value | None) -> list[Draft]:
@@ -142,7 +142,7 @@ class Entries:
         return False
 
     def _known_keys(self, table: Table, own: tuple[str, ...]) -> None:
-        """Note keys that are neither ours nor a driver's."""
+        """Record keys that are neither pymachine's nor a driver's."""
         known = [*own, *ENTRY.names, *self.drivers.names]
         for key in table.cells:
             if key not in known:
@@ -150,7 +150,7 @@ class Entries:
 
 
 def member_of(body: Table, number: int) -> Table:
-    """Return an entry's mapping as one of its machines has it."""
+    """Return an entry's mapping for one of its machines."""
     found = member(body, number, but=UNTOUCHED)
     assert isinstance(found, Table)
     return found
@@ -161,7 +161,7 @@ def _without(table: Table, keys: tuple[str, ...]) -> Table:
 
 
 def _spelled_out(table: Table) -> Table:
-    """Write the short form of ``swarm`` in full, so that it can be merged."""
+    """Expand the short form of ``swarm``, so that it can be merged."""
     swarm = table.cells.get("swarm")
     if not isinstance(swarm, Scalar) or (full := NODE.table(swarm)) is None:
         return table

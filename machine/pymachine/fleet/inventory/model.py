@@ -73,7 +73,7 @@ class StackSpec:
     """A Compose project: deployed to the Swarm, or brought up on the machine ``on``.
 
     ``files`` are absolute paths, ``env_files`` too; ``environment`` holds values for the files' variables. ``build``
-    says to build on the target what the files say to build, ``prune`` to remove services that they no longer have.
+    builds on the target what the files say to build, ``prune`` to remove services that they no longer have.
     ``wait`` is how many seconds a deploy may take until its services run; 0 does not wait.
     """
 

@@ -1,7 +1,7 @@
-"""Braces: ``web-{01..20}`` and ``{a,b}`` are several texts in one. Pure.
+"""Expands braces: ``web-{01..20}`` and ``{a,b}`` are several texts in one. Pure.
 
 The braces of a text are expanded as a shell does, each item of the first with each of the second; a range with a
-leading zero keeps its width. In step: a text in an entry of n machines has no braces or comes to n texts.
+leading zero keeps its width. In step: a text in an entry of n machines has no braces or expands to n texts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BRACES = re.compile(
 
 
 def has_braces(text: str) -> bool:
-    """Tell whether a text is several."""
+    """Whether a text expands to several."""
     return "{" in text and _BRACES.search(text) is not None
 
 
@@ -66,7 +66,7 @@ def braced(value: Value, *, but: str) -> list[Scalar]:
 
 
 def member(value: Value, number: int, *, but: str) -> Value:
-    """Return a value as the ``number``-th machine of its entry has it; the same object where nothing differs."""
+    """Return a value for the ``number``-th machine of its entry; the same object if nothing differs."""
     if isinstance(value, Scalar):
         texts = expanded(value.text) if has_braces(value.text) else ()
         return replace(value, text=texts[number]) if number < len(texts) else value

@@ -1,4 +1,4 @@
-"""Mappings with known keys: what each takes, which must be there, and what an unknown one may have been meant for."""
+"""Mappings with known keys: their types, required keys, and suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymachine.fleet.inventory.yaml_nodes import ABSENT, NULL, Scalar, Table, Va
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a section: what it takes and what it is for. ``refused`` says what to do instead of giving it."""
+    """One key of a section: its type and description. ``refused`` says what to do instead of using it."""
 
     name: str
     kind: FieldType
@@ -23,9 +23,9 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A mapping with known keys. Comes to a dict of what could be read.
+    """A mapping with known keys. The result is a dict of what could be read.
 
-    ``short`` is the key that a single word stands for: ``swarm: manager`` is ``swarm: {role: manager}``.
+    ``short`` is the key that a single word sets: ``swarm: manager`` is ``swarm: {role: manager}``.
     """
 
     keys: tuple[Key, ...]
@@ -44,18 +44,18 @@ class Section:
             if key is None:
                 reading.fault_at(table.keys[name], f"unknown {self.what} {name!r}", near(name, self.names))
             elif key.refused:
-                reading.fault_at(table.keys[name], f"{name} is not taken", key.refused)
+                reading.fault_at(table.keys[name], f"{name} is not supported", key.refused)
             elif not is_null(item) and (read := key.kind.read(item, reading)) is not ABSENT:
                 found[name] = read
         return found
 
     @property
     def names(self) -> list[str]:
-        """The keys that may be given."""
+        """The valid keys."""
         return [key.name for key in self.keys if not key.refused]
 
     def table(self, value: Value) -> Table | None:
-        """Return the mapping that a value stands for, if any."""
+        """Return the mapping of a value, if it is one."""
         if isinstance(value, Table):
             return value
         if isinstance(value, Scalar) and self.short and value.kind != NULL:
@@ -63,14 +63,14 @@ class Section:
         return None
 
     def require(self, value: Value, reading: Reading) -> None:
-        """Note a fault for each key that must be there and is not."""
+        """Record an error for each missing required key."""
         table = self.table(value)
         for key in self.keys:
             if key.required and (table is None or is_null(table.cells.get(key.name))):
                 reading.fault(value, f"{self.what} {key.name!r} is missing", key.help)
 
     def schema(self) -> Schema:
-        """Return the schema of the mapping, or of the word that stands for it."""
+        """Return the schema of the mapping or its short word."""
         full = self.mapping()
         short = next((key.kind.schema() for key in self.keys if key.name == self.short), None)
         return {"anyOf": [short, full]} if short else full
@@ -84,7 +84,7 @@ class Section:
 
 
 def optional(schema: Schema, help: str) -> Schema:
-    """Return a schema with its description that takes an empty value too: it counts as not given."""
+    """Return a schema with its description that also accepts an empty value, which counts as not given."""
     described = {"description": help} if help else {}
     if isinstance(schema.get("anyOf"), list):
         return {**described, **schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}

@@ -1,4 +1,4 @@
-"""Inventories to begin with: a commented one, and ones made of hosts or of a docker-machine store. Pure."""
+"""Starter inventories: a commented one, and ones made from hosts or a docker-machine store. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STARTER = (
     + """
 fleet: {fleet}
 
-# What holds for every machine that does not say otherwise.
+# Defaults for all machines.
 defaults:
   driver: ssh
   engine:
@@ -100,7 +100,7 @@ def starter(fleet: str) -> str:
 def from_hosts(fleet: str, texts: Sequence[str]) -> str:
     """Return an inventory of hosts ``[user@]host[:port]``; the first becomes the manager.
 
-    Raises ``UsageFault`` for a host that cannot be read, or one given twice.
+    Raises ``UsageFault`` for an invalid host, or one given twice.
     """
     entries: list[StarterMachine] = []
     for text in texts:
@@ -114,7 +114,7 @@ def from_hosts(fleet: str, texts: Sequence[str]) -> str:
 
 
 def hosts_of(text: str) -> list[str]:
-    """Return the hosts of a list, one a line; empty lines and comments are passed over."""
+    """Return the hosts of a list, one per line; empty lines and comments are skipped."""
     lines = (line.partition("#")[0].split() for line in text.splitlines())
     return [words[0] for words in lines if words]
 
@@ -122,7 +122,7 @@ def hosts_of(text: str) -> list[str]:
 def from_docker_machine(fleet: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
     """Return an inventory of a docker-machine store: ``configs`` are the contents of config.json by machine.
 
-    Raises ``UsageFault`` if none can be taken over; those that cannot are told of in comments.
+    Raises ``UsageFault`` if none can be imported; those that cannot are listed in comments.
     """
     entries: list[StarterMachine] = []
     left_out: list[str] = []
@@ -134,7 +134,7 @@ def from_docker_machine(fleet: str, configs: Mapping[str, Mapping[str, Any]]) ->
             left_out.append(f"{name}: {entry}")
     if not entries:
         raise UsageFault(
-            "the docker-machine store has no machine that can be taken over",
+            "the docker-machine store has no machine that can be imported",
             hint="; ".join(left_out) or "its folder `machines` is empty",
         )
     return _written(fleet, entries, swarm=False, notes=left_out)
@@ -143,7 +143,7 @@ def from_docker_machine(fleet: str, configs: Mapping[str, Mapping[str, Any]]) ->
 def _host_entry(text: str, taken: Sequence[str]) -> StarterMachine:
     hops = parse_jump(text)
     if len(hops) != 1:
-        raise UsageFault(f"{text!r} is not a host", hint="give user@host[:port]")
+        raise UsageFault(f"{text!r} is not a valid host", hint="give user@host[:port]")
     given = {"host": hops[0].host, "user": hops[0].user, "port": hops[0].port}
     options = {key: value for key, value in given.items() if value is not None}
     return StarterMachine(_name_for(hops[0].host, taken), "ssh", options)
@@ -162,7 +162,7 @@ def _name_for(host: str, taken: Sequence[str]) -> str:
 
 
 def _machine_entry(name: str, config: Mapping[str, Any]) -> StarterMachine | str:
-    """Return a docker-machine machine as an entry, or the reason why it cannot be one."""
+    """Return a docker-machine machine as an entry, or the reason why it cannot be imported."""
     driver, raw = config.get("DriverName"), config.get("Driver")
     if not isinstance(driver, str) or not isinstance(raw, Mapping):
         return "its config.json has no Driver"
@@ -172,9 +172,9 @@ def _machine_entry(name: str, config: Mapping[str, Any]) -> StarterMachine | str
     except UsageFault as fault:
         return f"driver {driver}: {fault.message}"
     if driver not in _TAKEN_OVER:
-        notes = (f"made by driver {driver}, which pymachine does not have: taken as a host with SSH", *notes)
+        notes = (f"made by driver {driver}, which pymachine does not have: imported as a host with SSH", *notes)
     if ours != name:
-        notes = (f"docker-machine calls it {name}; an underscore may not be in a host name", *notes)
+        notes = (f"its name in docker-machine is {name}; a host name cannot contain an underscore", *notes)
     return StarterMachine(ours, _DRIVERS.get(driver, "ssh"), options, notes, _engine_of(config))
 
 
@@ -229,7 +229,7 @@ _ENGINE = {
 
 
 def _engine_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the engine's options. Variables stay behind: they may hold passwords."""
+    """Return the engine's options without variables, which may be passwords."""
     options = config.get("HostOptions")
     engine = options.get("EngineOptions") if isinstance(options, Mapping) else None
     found = _picked(engine, _ENGINE) if isinstance(engine, Mapping) else {}

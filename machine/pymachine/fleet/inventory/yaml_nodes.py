@@ -1,4 +1,4 @@
-"""YAML as values that know their places, and how they are merged. Built once, never changed."""
+"""YAML values with their places in the file, and their merging. Immutable."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BROKEN = "broken"  # a variable in it has no value, for which a fault is noted a
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value. ``text`` is what counts, ``source`` what the file says (``${VAR}`` in it): only that is shown.
+    """A single value. ``text`` is the value, ``source`` the text of the file (``${VAR}`` in it): only that is shown.
 
-    ``kind`` is what YAML takes it for.
+    ``kind`` is the type that YAML gives it.
     """
 
     text: str
@@ -55,14 +55,14 @@ Value: TypeAlias = Scalar | Items | Table
 
 
 def is_null(value: Value | None) -> bool:
-    """Tell an empty value (``key:`` or ``~``), which counts as not given."""
+    """Whether it is an empty value (``key:`` or ``~``), which counts as not given."""
     return value is None or (isinstance(value, Scalar) and value.kind == NULL)
 
 
 def merged(below: Table, above: Table) -> Table:
-    """Lay one mapping over another: mappings are merged, everything else is replaced, an empty value takes away.
+    """Merge two mappings: mappings are merged, everything else is replaced, an empty value removes.
 
-    What one of them alone has stays the same object, so that it need not be read again.
+    Values that only one of them has stay the same objects, so that they need not be read again.
     """
     cells, keys = dict(below.cells), dict(below.keys)
     for key, value in above.cells.items():
@@ -76,7 +76,7 @@ def merged(below: Table, above: Table) -> Table:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return `` did you mean …?`` for a word that is none of those known, or the list of them."""
+    """Return `` did you mean …?`` for an unknown word, or the list of known ones."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     some = ", ".join(names[:NAMES_SHOWN]) + (" …" if len(names) > NAMES_SHOWN else "")
@@ -84,7 +84,7 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def named(value: Value) -> str:
-    """Say in words what kind of value it is."""
+    """Return the name of a value's type."""
     if isinstance(value, Table):
         return "a mapping"
     if isinstance(value, Items):

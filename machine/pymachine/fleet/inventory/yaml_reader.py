@@ -1,4 +1,4 @@
-"""From the text of a file to values with places: syntax, keys given twice, anchors, merge keys, variables."""
+"""From the text of a file to values with places: syntax, duplicate keys, anchors, merge keys, variables."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\
 
 @dataclass(frozen=True, slots=True)
 class YamlFile:
-    """One file of an inventory: its name as people know it, ``-`` for standard input, and its text."""
+    """One file of an inventory: its name in messages, ``-`` for standard input, and its text."""
 
     name: str
     text: str
 
 
 def compose(source: YamlFile, environ: Mapping[str, str], findings: Findings) -> Table | None:
-    """Return the mapping that a file holds; None, and a fault noted, where it holds none."""
+    """Return the mapping of a file; None, with an error recorded, if it has none."""
     try:
         node = _parsed(source, findings)
         if node is not None and (large := expansion.overgrown(node)) is not None:
             spot = Spot(source.name, large.start_mark.line + 1, large.start_mark.column + 1)
-            findings.fault(spot, expansion.problem(), "write fewer aliases of aliases")
+            findings.fault(spot, expansion.problem(), "use fewer nested aliases")
             return None
         value = None if node is None else _Composer(source.name, environ, findings).top(node)
     except RecursionError:
@@ -63,7 +63,7 @@ def _empty() -> yaml.Node:
 
 
 def _explained(source: YamlFile, error: yaml.YAMLError) -> tuple[Spot, str]:
-    """Return place and reason. libyaml and PyYAML word them differently: PyYAML's are shown, wherever it runs."""
+    """Return place and reason. libyaml and PyYAML word them differently; PyYAML's are always used."""
     try:
         yaml.compose(source.text, yaml.SafeLoader)
     except yaml.YAMLError as again:
@@ -71,7 +71,7 @@ def _explained(source: YamlFile, error: yaml.YAMLError) -> tuple[Spot, str]:
     if isinstance(error, yaml.reader.ReaderError):
         before = source.text[: error.position]
         spot = Spot(source.name, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return spot, f"not YAML: a character that may not be there (U+{_code(error.character):04X})"
+        return spot, f"not YAML: an invalid character (U+{_code(error.character):04X})"
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return Spot(source.name, 1, 1), f"not YAML: {error}"
     line, column = error.problem_mark.line, error.problem_mark.column
@@ -84,10 +84,10 @@ def _code(character: object) -> int:
 
 
 def _braces(text: str, line: int) -> str:
-    """Add what is wrong most often: braces of a range or variable within those of a flow mapping."""
+    """Add a hint about the most common error: braces of a range or variable within a flow mapping."""
     lines = text.splitlines()
     here = lines[line] if line < len(lines) else ""
-    return "; within {…} and […], quote what has braces" if re.search(r"[{,[].*[\w-]\{|\$\{", here) else ""
+    return "; within {…} and […], quote values that contain braces" if re.search(r"[{,[].*[\w-]\{|\$\{", here) else ""
 
 
 class _Composer:
@@ -99,20 +99,20 @@ class _Composer:
         self.making: set[int] = set()
 
     def top(self, node: yaml.Node) -> Value:
-        """Return the file's value without the keys that are there for anchors only."""
+        """Return the file's value without the keys that only hold anchors."""
         if isinstance(node, yaml.MappingNode):
             kept = [pair for pair in node.value if not str(pair[0].value).startswith(IGNORED)]
             node = yaml.MappingNode(node.tag, kept, node.start_mark, node.end_mark)
         return self.value(node)
 
     def value(self, node: yaml.Node) -> Value:
-        """Return a node's value, each node's once: aliases share it."""
+        """Return a node's value, computed once per node: aliases share it."""
         known = self.made.get(id(node))
         if known is not None:
             return known
         spot = self.spot(node)
         if id(node) in self.making:
-            self.findings.fault(spot, "an anchor holds an alias of itself")
+            self.findings.fault(spot, "an anchor contains an alias of itself")
             return Scalar("", "null", spot, "")
         self.making.add(id(node))
         self.made[id(node)] = made = self._made(node, spot)
@@ -120,7 +120,7 @@ class _Composer:
         return made
 
     def spot(self, node: yaml.Node) -> Spot:
-        """Return where a node begins."""
+        """Return the place where a node begins."""
         return Spot(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _made(self, node: yaml.Node, spot: Spot) -> Value:
@@ -158,11 +158,14 @@ class _Composer:
         parts = value.items if isinstance(value, Items) else (value,)
         for part in parts:
             if not isinstance(part, Table):
-                self.findings.fault(part.spot, "<< takes the alias of a mapping", "write <<: *NAME")
+                self.findings.fault(part.spot, "<< requires the alias of a mapping", "write <<: *NAME")
         return [part for part in parts if isinstance(part, Table)]
 
     def _filled(self, text: str, spot: Spot) -> str | None:
-        """Put in the values of variables, ``$`` for ``$$``; None, and a fault noted, where one has no value."""
+        """Replace variables by their values and ``$$`` by ``$``.
+
+        None, with an error recorded, if one has no value.
+        """
         values = [self._value_of(match, spot) for match in _VARIABLE.finditer(text)]
         if any(value is None for value in values):
             return None
@@ -185,6 +188,6 @@ class _Composer:
 
 
 def _over(below: Table, above: Table) -> Table:
-    """Lay a mapping over one that ``<<`` names: whole values are taken, as YAML has it, not merged."""
+    """Merge a mapping over one that ``<<`` names: as in YAML, whole values are taken, not merged."""
     cells = {**below.cells, **above.cells}
     return Table(cells, {**below.keys, **above.keys}, above.spot)

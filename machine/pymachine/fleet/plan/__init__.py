@@ -1,4 +1,4 @@
-"""From an inventory, the records and what was found on the hosts to a list of actions with reasons. Pure."""
+"""Plans: from an inventory, the records and the survey to a list of actions with reasons. Pure."""
 
 from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Chain, Plan, Refusal

@@ -1,4 +1,4 @@
-"""The kinds of actions, and what they are called."""
+"""The kinds of actions and their titles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ActionKind(StrEnum):
-    """What an action does."""
+    """The kind of an action."""
 
     CREATE = "create"
     RESUME = "resume"

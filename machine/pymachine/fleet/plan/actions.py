@@ -1,4 +1,4 @@
-"""What a plan is made of: actions with their reasons, one chain of them for each machine or stack."""
+"""The parts of a plan: actions with their reasons, in one chain per machine or stack."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Cause = str | Difference | Change
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """What does not run while, or after, something is done.
+    """What does not run during or after an action.
 
-    ``containers`` stop, None where it could not be asked which; tasks of ``services`` stop, those of ``moved`` ones
-    run on other nodes meanwhile.
+    ``containers`` stop, None if they are unknown; tasks of ``services`` stop, those of ``moved`` services run on
+    other nodes meanwhile.
     """
 
     containers: tuple[str, ...] | None = ()
@@ -31,12 +31,11 @@ NOTHING_STOPS = Interruption()
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do, and why.
+    """One action and its reasons. ``payload`` says what is done; ``subject`` is a machine, a stack or a node.
 
-    ``payload`` says what is done, ``subject`` is a machine, a stack or a node. ``causes`` are values that change,
-    changes on the host, and sentences where it is neither. It begins when those that it ``needs`` are done, and
-    those that it ``waits`` for have ended, well or not. ``drains`` says that the node runs no tasks of services
-    meanwhile, ``interruption`` what stops.
+    ``causes`` are values that change, changes on the host, or sentences. The action begins when those that it
+    ``needs`` are done, and those that it ``waits`` for have ended, successfully or not. ``drains`` says that the node
+    is drained meanwhile, ``interruption`` what stops.
     """
 
     payload: Payload
@@ -49,45 +48,45 @@ class Action:
 
     @property
     def kind(self) -> ActionKind:
-        """What kind of action it is."""
+        """The kind of the action."""
         return self.payload.kind
 
     @property
     def id(self) -> str:
-        """What others name it by."""
+        """The name by which other actions refer to it."""
         return f"{self.kind}:{self.subject}"
 
     @property
     def title(self) -> str:
-        """What it does, in words."""
+        """The title of the action."""
         return IN_WORDS.get(self.kind, str(self.kind))
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why, in words."""
+        """The reasons as texts."""
         return tuple(cause if isinstance(cause, str) else cause.in_words() for cause in self.causes)
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """The values that change, as far as values are what is behind it."""
+        """The values that change, if values are the cause."""
         found = [cause for cause in self.causes if isinstance(cause, Difference)]
         behind = [cause for cause in self.causes if isinstance(cause, Change)]
         return (*found, *(one for change in behind for one in change.differences))
 
     @property
     def effects(self) -> tuple[Effect, ...]:
-        """What it does to what runs there."""
+        """The effects on running workloads."""
         return self.payload.effects
 
     @property
     def interrupts(self) -> bool:
-        """Whether the machine or its engine is away for a while."""
+        """Whether the machine or its engine is unavailable for a while."""
         return interrupt(self.effects)
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Actions on one subject, each of which needs the one before."""
+    """Actions on one subject, each of which needs the previous one."""
 
     subject: str
     actions: tuple[Action, ...]
@@ -95,7 +94,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the inventory asks of a machine and cannot be had."""
+    """A request of the inventory that is not possible for a machine."""
 
     subject: str
     message: str
@@ -104,10 +103,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done to a fleet, in the order of its machines.
+    """The actions on a fleet, in the order of its machines.
 
-    ``unseen`` says of machines that could not be looked at why; nothing is planned for them. ``notes`` are worth
-    knowing beforehand. ``partial`` says that more may show once this is done.
+    ``unseen`` maps machines that could not be examined to the reason; nothing is planned for them. ``notes`` are
+    information for the user. ``partial`` says that another plan may be needed afterwards.
     """
 
     fleet: str
@@ -124,7 +123,7 @@ class Plan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether all is as it should be, as far as that could be seen."""
+        """Whether everything is as it should be, as far as it could be examined."""
         return not (self.chains or self.refusals)
 
     def of(self, *kinds: ActionKind) -> list[Action]:

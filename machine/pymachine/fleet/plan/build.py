@@ -73,7 +73,7 @@ def _advice(fleet: Fleet) -> tuple[str, ...]:
     if len(managers) < 2 or len(managers) % 2:
         return ()
     count = len(managers)
-    return (f"{count} managers survive no more losses than {count - 1} would: use an odd number",)
+    return (f"{count} managers survive no more losses than {count - 1}: use an odd number",)
 
 
 def _leads(spec: MachineSpec) -> bool:

@@ -1,4 +1,4 @@
-"""Restarts that have to wait for another look, or cannot be had: those that would take a majority away. Pure."""
+"""Restarts that are held back or omitted because they would take the Swarm's majority away. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Found = Mapping[str, tuple[Action, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is left of a plan; ``partial`` says that what was held back shows at the next look."""
+    """What is left of a plan; ``partial`` says that held-back actions appear in the next plan."""
 
     actions: Found
     refusals: tuple[Refusal, ...] = ()
@@ -25,7 +25,7 @@ class Held:
 
 
 def held_back(found: Found, nodes: Nodes, members: frozenset[str]) -> Held:
-    """Hold back what interrupts nodes while their Swarm cannot tell how it is, or has no manager to spare."""
+    """Hold back interruptions of nodes while their Swarm cannot be asked, or cannot spare a manager."""
     if nodes.view is None:
         return Held(found)
     if not nodes.view.spoken_to:
@@ -45,7 +45,7 @@ def _until_spoken_to(found: Found, nodes: Nodes, members: frozenset[str]) -> Hel
 
 
 def _until_spare(found: Found, nodes: Nodes) -> Held:
-    """Managers that answer are all needed: one that is off comes first, or nothing can be done to them."""
+    """Hold back while all answering managers are needed: a manager that is off has to be started first."""
     assert nodes.view is not None
     managers = frozenset(
         member.machine for member in nodes.view.members if member.node.is_manager and member.node.reachable
@@ -78,7 +78,7 @@ def _goes(actions: tuple[Action, ...], nodes: Nodes) -> bool:
 
 
 def _without_interruptions(found: Found, nodes: Nodes, among: frozenset[str]) -> tuple[Found, list[str]]:
-    """Leave out what interrupts, and what comes after it."""
+    """Omit interruptions, and what comes after them."""
     kept: dict[str, tuple[Action, ...]] = {}
     gone: list[str] = []
     for subject, actions in found.items():

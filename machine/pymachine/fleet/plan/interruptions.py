@@ -1,4 +1,4 @@
-"""What stops while a plan is carried out, and for whom it is elsewhere meanwhile. Pure."""
+"""What stops while a plan is executed, and what runs elsewhere meanwhile. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be done to one machine, its place in a Swarm left aside. Pure."""
+"""Plans the actions on one machine, without its Swarm role. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAKING = (ActionKind.CREATE, ActionKind.RESUME, ActionKind.REMAKE, ActionKind.RE
 
 @dataclass(frozen=True, slots=True)
 class MachineActions:
-    """What is to be done to a machine's host and engine; ``unseen`` why that is not known."""
+    """The actions on a machine's host and engine; ``unseen`` says why they are unknown."""
 
     actions: tuple[Action, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -34,17 +34,17 @@ class MachineActions:
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing more can be said of the machine."""
+        """Whether nothing else can be planned for the machine."""
         return bool(self.refusals or self.unseen)
 
     @property
     def makes(self) -> bool:
-        """Whether the machine is made, or made anew, or has an empty engine put on it."""
+        """Whether the machine is created, recreated, or gets a new engine."""
         return any(action.kind in (*MAKING, ActionKind.INSTALL) for action in self.actions)
 
     @property
     def starts(self) -> bool:
-        """Whether more of it shows once it is on, or can be reached."""
+        """Whether more actions may appear once it is on, or can be reached."""
         return any(action.kind in (ActionKind.START, ActionKind.REACH, ActionKind.MOVE) for action in self.actions)
 
 
@@ -56,7 +56,7 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Obs
         return _refused(
             spec.name,
             f"it belongs to fleet {machine.fleet}",
-            f"give it another name here, or take it out of the inventory of {machine.fleet}",
+            f"give it another name here, or remove it from the inventory of {machine.fleet}",
         )
     if machine.phase is not Phase.READY:
         return _half_made(spec, machine, known)
@@ -69,7 +69,7 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Obs
 
 
 def _created(spec: MachineSpec) -> MachineActions:
-    """A machine that is not there yet; its address may be known all the same."""
+    """Plan a machine that does not exist yet; its address may already be known."""
     given = [str(spec.options["ssh_host"])] if "ssh_host" in spec.options else []
     try:
         clash = network_conflicts(wanted_config(spec.engine, spec.driver), {}, given)
@@ -90,14 +90,14 @@ def _half_made(spec: MachineSpec, machine: Machine, known: Observed) -> MachineA
 
 
 def _replaced(spec: MachineSpec, known: Observed, *causes: Cause) -> MachineActions:
-    """Another machine in its place; of one that does not answer nobody can take leave."""
+    """Plan another machine in its place; an unreachable one cannot leave the Swarm first."""
     finding = known.findings.get(spec.name)
     payload = payloads.Replace(lost=finding is not None and not finding.seen)
     return MachineActions((Action(payload, spec.name, causes),))
 
 
 def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Observed) -> MachineActions:
-    """A machine that stays what it is: look at how it was found."""
+    """Plan a machine that is kept, from the survey."""
     finding = known.findings.get(spec.name) or ObservedMachine(State.UNKNOWN, "it was not examined")
     made_by_us = not known.traits[spec.driver].preexisting and not machine.adopted
     if finding.state is State.MISSING and made_by_us:
@@ -112,7 +112,7 @@ def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Observed
 
 
 def _recorded(spec: MachineSpec, machine: Machine, changed: Changed, finding: ObservedMachine) -> tuple[Action, ...]:
-    """What changes the record alone, and how the machine is reached."""
+    """Plan changes of the record alone, and of the access to the machine."""
     actions = [] if machine.fleet else [_action(payloads.Adopt(), spec, "it is on record and belongs to no fleet")]
     labels = label_differences(spec.labels, machine.labels)
     if labels or RECORD in changed.causes:
@@ -150,8 +150,8 @@ def _refusal(spec: MachineSpec, finding: ObservedMachine) -> Refusal | None:
     if wanted and finding.engine and _is_older(wanted, finding.engine):
         return Refusal(
             spec.name,
-            f"engine {finding.engine} is there, {wanted} would be a downgrade",
-            "engines cannot read what newer ones wrote; ask for that version or a newer one",
+            f"engine {finding.engine} is installed, {wanted} would be a downgrade",
+            "engines cannot read what newer ones wrote; request that version or a newer one",
         )
     return None
 
@@ -187,7 +187,7 @@ def _configured(
 
 
 def _same_driver(one: str, other: str, known: Observed) -> bool:
-    """Whether two names mean one driver: aliases have the same class of options."""
+    """Whether two names mean one driver: aliases have the same options class."""
     first, second = known.traits.get(one), known.traits.get(other)
     return one == other or (first is not None and second is not None and first.options is second.options)
 

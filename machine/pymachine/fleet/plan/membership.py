@@ -125,9 +125,9 @@ def _unspoken(view: ClusterView, parts: Mapping[str, MachineActions]) -> Members
     """No manager can tell how the Swarm is: unlock it, wait for machines that start, or give up."""
     if view.locked:
         locked = {name: (_unlock(name),) for name in view.locked}
-        return MembershipActions(locked, notes=("the Swarm shows once its managers are unlocked",), partial=True)
+        return MembershipActions(locked, notes=("its Swarm is planned once its managers are unlocked",), partial=True)
     if any(part.starts for part in parts.values()):
-        return MembershipActions({}, notes=("the Swarm shows once its machines are on",), partial=True)
+        return MembershipActions({}, notes=("its Swarm is planned once its machines are on",), partial=True)
     hint = (
         "`pymachine swarm recover` helps to recover it"
         if view.lost
@@ -238,4 +238,4 @@ def _unchangeable(fleet: Fleet, known: Observed) -> tuple[str, ...]:
         return ()
     wanted, last = to_document(fleet.swarm), known.memory.swarm
     changed = [key for key in _FOR_GOOD if key in last and last[key] != wanted[key]]
-    return tuple(f"{key.replace('_', ' ')} of a Swarm that is there cannot be changed" for key in changed)
+    return tuple(f"{key.replace('_', ' ')} of an existing Swarm cannot be changed" for key in changed)

@@ -1,4 +1,4 @@
-"""Which machines are nodes of a Swarm, as far as the order of their restarts has to know. Pure."""
+"""The machines that are Swarm nodes, for the order of their restarts. Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST = 4  # names in a sentence
 class Nodes:
     """The nodes among a fleet's machines.
 
-    ``seated`` are members of the Swarm on record, ``strange`` those whose engine says that it takes part in a Swarm
-    that is not on record: nobody can drain them. Each maps to whether it is a manager. ``vacant`` are members on the
-    list whose host has no engine, or one that is in no Swarm: they count for the majority, and nothing of them could
-    be drained or would come back.
+    ``seated`` are members of the Swarm on record. ``strange`` are machines whose engine is in a Swarm that is not on
+    record, so they cannot be drained. Each maps to whether it is a manager. ``vacant`` are members on the node list
+    whose host has no engine, or an engine in no Swarm: they count for the majority, but cannot be drained and do not
+    come back.
     """
 
     view: ClusterView | None = None
@@ -37,12 +37,12 @@ class Nodes:
 
     @property
     def leader(self) -> str:
-        """The name of the leader's machine; empty where there is none."""
+        """The name of the leader's machine; empty if there is none."""
         return self.view.leader if self.view else ""
 
     @property
     def managers(self) -> int:
-        """How many managers there are."""
+        """The number of managers."""
         return sum((*self.seated.values(), *self.strange.values()))
 
     def leads(self, machine: str) -> bool:
@@ -83,12 +83,12 @@ def nodes_of(records: Iterable[str], known: Observed) -> Nodes:
 
 
 def members_of(records: Mapping[str, Machine]) -> frozenset[str]:
-    """Return the names of the machines that are members of a Swarm by their records."""
+    """Return the names of the machines that are Swarm members on record."""
     return frozenset(name for name, machine in records.items() if machine.swarm is not None)
 
 
 def outage(actions: Sequence[Action], nodes: Nodes) -> tuple[str, ...]:
-    """Say what a plan's restarts cost that no order can spare, and what is not drained."""
+    """Describe the outage that a plan's restarts cause in any order, and what is not drained."""
     away = [action for action in actions if action.interrupts and action.subject in nodes]
     names = list(dict.fromkeys(action.subject for action in away if nodes.leads(action.subject)))
     count = nodes.view.quorum.managers if nodes.view else sum(nodes.strange.values())
@@ -96,7 +96,7 @@ def outage(actions: Sequence[Action], nodes: Nodes) -> tuple[str, ...]:
     if undrained := list(dict.fromkeys(action.subject for action in away if action.subject in nodes.strange)):
         told.append(
             f"{_listed(undrained)}: in a Swarm that is not on record, so it is not drained before; "
-            "`swarm:` in the inventory puts it on record"
+            "`swarm:` in the inventory records it"
         )
     return tuple(told)
 
@@ -106,7 +106,7 @@ def _without_quorum(names: Sequence[str], count: int) -> str:
     each = "is" if len(names) == 1 else "are, one after the other,"
     return (
         f"the Swarm has {managers}: while {_listed(names)} {each} away it has no quorum and cannot be changed; "
-        "tasks on other nodes run on"
+        "tasks on other nodes continue to run"
     )
 
 

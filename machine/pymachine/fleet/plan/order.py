@@ -1,9 +1,9 @@
-"""What has to come before what: barriers, only where the quorum of a Swarm needs them. Pure.
+"""The order of actions, with barriers only where the quorum of a Swarm needs them. Pure.
 
-The places of managers change one after the other, in stages: dead ones are made anew and new ones join, workers are
-promoted, live ones are replaced, engines restart (the leader's last), managers are demoted, leave and go. Nothing
-waits for a later stage within its own chain, so there are no circles. Workers join all at once; their engines restart
-as many at once as the batch says, and they go when those that stay are there.
+The roles of managers change one after the other, in stages: dead ones are recreated and new ones join, workers are
+promoted, live ones are replaced, engines restart (the leader's last), managers are demoted, leave and are removed. No
+action waits for a later stage within its own chain, so there are no cycles. Workers join in parallel, their engines
+restart in batches, and they are removed when the remaining ones are there.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ Links = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How many workers of the Swarm may be without their engine at once: ``size`` of them or, with ``percent``, so
-    many of a hundred that restart.
+    """How many workers may be without their engine at once: ``size``, or a percentage of those that restart.
 
-    ``among`` are the names of the machines that will be worked on, None all: what is left out leaves no gap.
+    ``among`` are the names of the machines of the run, None for all: excluded machines leave no gap.
     """
 
     size: int = 1
@@ -41,11 +40,11 @@ class Batch:
     among: Collection[str] | None = None
 
     def of(self, workers: int) -> int:
-        """Return the number, of so many workers that restart; at least 1."""
+        """Return the number for this many workers that restart; at least 1."""
         return max(1, -(-workers * self.size // 100) if self.percent else self.size)
 
     def concerns(self, name: str) -> bool:
-        """Whether a machine will be worked on."""
+        """Whether a machine is part of the run."""
         return self.among is None or name in self.among
 
 
@@ -53,7 +52,7 @@ ONE_BY_ONE = Batch()
 
 
 class ActionOrder:
-    """Chains, and what is added to their actions' needs and waits."""
+    """Chains, and the needs and waits that are added to their actions."""
 
     def __init__(
         self,
@@ -70,7 +69,7 @@ class ActionOrder:
         self._waits: Links = {}
 
     def applied(self) -> tuple[Chain, ...]:
-        """Return the chains with every barrier in its place."""
+        """Return the chains with all barriers."""
         self._found()
         self._arrive_one_by_one()
         self._restart_in_turn()
@@ -82,22 +81,22 @@ class ActionOrder:
         return [action for chain in self._chains for action in chain.actions if action.kind in kinds]
 
     def _found(self) -> None:
-        """Whoever joins needs a Swarm to join."""
+        """A join needs an initialised Swarm."""
         founded = [action.id for action in self._actions(ActionKind.INIT)]
         for action in self._actions(ActionKind.JOIN, ActionKind.FORGET, ActionKind.SETTINGS):
             self._need(action, founded)
 
     def _arrive_one_by_one(self) -> None:
-        """A manager that joins changes the majority; the next one joins when that has been agreed on.
+        """A manager that joins changes the majority, so the next one joins afterwards.
 
-        One that is replaced leaves and joins within its own chain, so that its whole chain takes its turn.
+        A manager that is replaced leaves and joins within its own chain, so its whole chain takes its turn.
         """
         turns = sorted(filter(None, map(self._arrival, self._chains)), key=lambda turn: turn[0])
         for (_, _, before), (_, begins, _) in pairwise(turns):
             self._wait(begins, [before.id])
 
     def _arrival(self, chain: Chain) -> tuple[int, Action, Action] | None:
-        """When a chain's turn is, and the actions with which it begins and ends."""
+        """Return the turn of a chain, and its first and last actions."""
         arrivals = [action for action in chain.actions if self._is_arrival(action)]
         if not arrivals:
             return None
@@ -109,7 +108,7 @@ class ActionOrder:
         return action.kind in _ARRIVALS and not _joins_as_worker(action.payload)
 
     def _restart_in_turn(self) -> None:
-        """Engines of nodes restart: managers one at a time, of which a failed one stops the rest, then workers."""
+        """Restart engines of nodes: managers one at a time, where a failed one stops the rest, then workers."""
         rolling = [chain for chain in self._chains if self._restarts(chain)]
         managers = sorted(
             (c for c in rolling if self._rests_as_manager(c)), key=lambda c: c.subject == self._nodes.leader
@@ -130,7 +129,7 @@ class ActionOrder:
             self._restart_alone(turns, rolling)
 
     def _restart_alone(self, managers: Sequence[Chain], rolling: Sequence[Chain]) -> None:
-        """One or two managers can do without none: what needs the Swarm to agree comes before, or after."""
+        """One or two managers cannot spare one: changes that need the Swarm's agreement come before or after."""
         others = [action for chain in self._chains if chain not in rolling for action in chain.actions]
         before = [action.id for action in others if action.kind in _AGREED]
         restarts = [action.id for chain in managers for action in _restarts_of(chain)]
@@ -141,9 +140,10 @@ class ActionOrder:
             self._wait(action, restarts)
 
     def _roll(self, workers: Sequence[Chain], managers: Sequence[str]) -> None:
-        """Each worker waits for the one a batch before it, so that a slow one holds up nobody beside it.
+        """Each worker waits for the one a batch before it, so that a slow one does not delay those beside it.
 
-        One that is replaced and comes back as a manager takes its turn among those that arrive; it is away meanwhile.
+        A worker that is replaced and comes back as a manager takes its turn among the joining managers; it is away
+        meanwhile.
         """
         concerned = [chain for chain in workers if self._batch.concerns(chain.subject)]
         size = self._batch.of(len(concerned))
@@ -158,7 +158,7 @@ class ActionOrder:
         return worker and bool(_restarts_of(chain)) and not self._restarts(chain)
 
     def _restarts(self, chain: Chain) -> bool:
-        """Whether a node's tasks have to move for what is done to its engine."""
+        """Whether a node's tasks have to move for the action."""
         if chain.subject not in self._nodes or not _restarts_of(chain):
             return False
         return _restarts_of(chain)[0].kind is not ActionKind.REPLACE or self._arrival(chain) is None
@@ -168,7 +168,7 @@ class ActionOrder:
         return promoted or self._nodes.leads(chain.subject)
 
     def _depart_last(self) -> None:
-        """Whoever goes, goes when those that stay are there: managers one by one, and only if all arrived."""
+        """Removals come when the remaining machines are there: managers one by one, if all joins succeeded."""
         going = [action for chain in self._chains for action in chain.actions if action.kind in _DEPARTURES]
         leading = [action for action in going if action.kind is ActionKind.DEMOTE or action.subject in self._managers]
         joins = [action.id for action in self._actions(*_ARRIVALS)]
@@ -183,14 +183,14 @@ class ActionOrder:
         self._dissolve_last(going)
 
     def _dissolve_last(self, going: Sequence[Action]) -> None:
-        """The last manager ends the Swarm, which it may only when it is alone in it."""
+        """The last manager ends the Swarm, which it may only when no other node is left."""
         for action in going:
             if isinstance(action.payload, payloads.Remove) and action.payload.dissolve:
                 members = [other for other in going if other is not action and _leaves(other.payload)]
                 self._need(action, [other.id for other in members])
 
     def _deploy_last(self) -> None:
-        """Stacks come when the machines are as they shall be, and go before their machines do."""
+        """Stacks are deployed after the changes of machines, and removed before their machines."""
         stacks = self._actions(ActionKind.DEPLOY, ActionKind.WITHDRAW)
         others = [action.id for chain in self._chains for action in chain.actions if action not in stacks]
         founded = [action.id for action in self._actions(ActionKind.INIT)]
@@ -233,10 +233,10 @@ def _restarts_of(chain: Chain) -> list[Action]:
 
 
 def _back(chain: Chain) -> Action:
-    """Return the action after which a worker takes part again: one that was replaced has to join first."""
+    """Return the action after which a worker is available again; one that was replaced has to join first."""
     return [action for action in chain.actions if action.interrupts or action.kind is ActionKind.JOIN][-1]
 
 
 def chained(parts: Mapping[str, Sequence[Action]]) -> tuple[Chain, ...]:
-    """Return chains of these actions, leaving out subjects without any."""
+    """Return chains of these actions, without subjects that have none."""
     return tuple(Chain(subject, tuple(actions)) for subject, actions in parts.items() if actions)

@@ -1,6 +1,6 @@
-"""What an action does: one class for each kind, with what it needs besides the inventory.
+"""What an action does: one class per kind, with the values that it needs besides the inventory.
 
-``effects`` say what it does to what runs there. They are fixed for a kind, or come from the set-up that was planned.
+``effects`` are the effects on running workloads. They are fixed for a kind, or come from the planned set-up.
 """
 
 from __future__ import annotations
@@ -16,48 +16,48 @@ from pymachine.override import override
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What all have in common."""
+    """The base of all payloads."""
 
     kind: ClassVar[ActionKind]
     always: ClassVar[tuple[Effect, ...]] = ()
 
     @property
     def effects(self) -> tuple[Effect, ...]:
-        """What the action does to what runs there."""
+        """The effects on running workloads."""
         return self.always
 
 
 @dataclass(frozen=True, slots=True)
 class Create(Payload):
-    """Make a machine."""
+    """Create a machine."""
 
     kind = ActionKind.CREATE
 
 
 @dataclass(frozen=True, slots=True)
 class Resume(Payload):
-    """Go on with a create that stopped."""
+    """Continue a create that stopped."""
 
     kind = ActionKind.RESUME
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt(Payload):
-    """Take a machine on record into the fleet."""
+    """Add a machine on record to the fleet."""
 
     kind = ActionKind.ADOPT
 
 
 @dataclass(frozen=True, slots=True)
 class Remake(Payload):
-    """Clear away what is left of a machine whose host is gone, and make it again."""
+    """Remove what is left of a machine whose host is gone, and create it again."""
 
     kind = ActionKind.REMAKE
 
 
 @dataclass(frozen=True, slots=True)
 class Replace(Payload):
-    """Remove a machine and make another one in its place. ``lost``: the one that goes does not answer."""
+    """Remove a machine and create another one in its place. ``lost``: the former one does not answer."""
 
     kind = ActionKind.REPLACE
     always = (Effect.REPLACE_HOST,)
@@ -66,14 +66,14 @@ class Replace(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Start(Payload):
-    """Switch a machine on."""
+    """Power a machine on."""
 
     kind = ActionKind.START
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeLogin(Payload):
-    """Log in another way; ``options`` of the driver say which."""
+    """Change the SSH access; ``options`` of the driver have the new values."""
 
     kind = ActionKind.REACH
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -81,9 +81,9 @@ class ChangeLogin(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Move(Payload):
-    """Follow a host to another address, with new certificates for it; ``options`` of the driver say where it is.
+    """Follow a host to another address, with new certificates; ``options`` of the driver have the address.
 
-    ``lost``: it does not answer where it was.
+    ``lost``: it does not answer at the former address.
     """
 
     kind = ActionKind.MOVE
@@ -94,7 +94,10 @@ class Move(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Resize(Payload):
-    """Give a machine other sizes; ``memory`` and ``disk`` are bytes, None stays. ``options`` go on record."""
+    """Change the size of a machine; ``memory`` and ``disk`` are bytes, None does not change.
+
+    ``options`` are recorded.
+    """
 
     kind = ActionKind.RESIZE
     always = (Effect.SWITCH_OFF,)
@@ -106,7 +109,7 @@ class Resize(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Refit(Payload):
-    """Have the driver change the instance. Whether it has to be off for that only the driver can tell."""
+    """Have the driver change the instance. Only the driver can tell whether it has to be powered off for that."""
 
     kind = ActionKind.REFIT
     always = (Effect.MAY_SWITCH_OFF,)
@@ -115,9 +118,9 @@ class Refit(Payload):
 
 @dataclass(frozen=True, slots=True)
 class InstallEngine(Payload):
-    """Set a host up again that has lost its engine, with ``changes``; nothing runs there that it could interrupt.
+    """Set up a host again that has lost its engine, with ``changes``; no workload runs there.
 
-    ``found`` are the effects that the set-up has.
+    ``found`` are the effects of the set-up.
     """
 
     kind = ActionKind.INSTALL
@@ -127,13 +130,13 @@ class InstallEngine(Payload):
     @property
     @override
     def effects(self) -> tuple[Effect, ...]:
-        """As the set-up was planned, without what it would do to an engine that runs."""
+        """The planned effects, without those on a running engine."""
         return tuple(effect for effect in self.found if not interrupt((effect,)))
 
 
 @dataclass(frozen=True, slots=True)
 class Configure(Payload):
-    """Set the engine up with ``changes``, fields of its ``EngineSpec``; ``found`` are the effects that this has."""
+    """Set up the engine with ``changes``, fields of its ``EngineSpec``; ``found`` are the effects."""
 
     kind = ActionKind.CONFIGURE
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -142,13 +145,13 @@ class Configure(Payload):
     @property
     @override
     def effects(self) -> tuple[Effect, ...]:
-        """As the set-up was planned."""
+        """The planned effects."""
         return self.found
 
 
 @dataclass(frozen=True, slots=True)
 class Renew(Payload):
-    """Set the engine up with new certificates; ``found`` are the effects that this has."""
+    """Set up the engine with new certificates; ``found`` are the effects."""
 
     kind = ActionKind.RENEW
     found: tuple[Effect, ...] = ()
@@ -156,13 +159,13 @@ class Renew(Payload):
     @property
     @override
     def effects(self) -> tuple[Effect, ...]:
-        """As the set-up was planned."""
+        """The planned effects."""
         return self.found
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeEngine(Payload):
-    """Bring the engine to ``version``."""
+    """Upgrade the engine to ``version``."""
 
     kind = ActionKind.UPGRADE
     always = (Effect.RESTART_ENGINE,)
@@ -171,7 +174,7 @@ class UpgradeEngine(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Relabel(Payload):
-    """Change the record: its labels, and those ``options`` that concern nothing but the record."""
+    """Change the record: its labels, and ``options`` that concern only the record."""
 
     kind = ActionKind.RELABEL
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -179,21 +182,21 @@ class Relabel(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Unlock(Payload):
-    """Unlock a manager that restarted."""
+    """Unlock a manager after a restart."""
 
     kind = ActionKind.UNLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class Init(Payload):
-    """Found the Swarm."""
+    """Initialise the Swarm."""
 
     kind = ActionKind.INIT
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSwarm(Payload):
-    """Give the Swarm its settings."""
+    """Change the settings of the Swarm."""
 
     kind = ActionKind.SETTINGS
 
@@ -236,17 +239,16 @@ class Leave(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Forget(Payload):
-    """Take a node off the list whose machine is gone."""
+    """Remove a node from the list whose machine is gone."""
 
     kind = ActionKind.FORGET
 
 
 @dataclass(frozen=True, slots=True)
 class Remove(Payload):
-    """Remove a machine.
+    """Remove a machine. A ``member`` leaves the Swarm, and as its last manager ``dissolve``s it.
 
-    ``member`` of a Swarm, which it ``dissolve``s as its last manager; ``lost``: its host does not answer. A host that
-    was there before its machine stays, with ``keeps_host``.
+    ``lost``: its host does not answer. With ``keeps_host`` the host existed before the machine and stays.
     """
 
     kind = ActionKind.REMOVE
@@ -258,13 +260,13 @@ class Remove(Payload):
     @property
     @override
     def effects(self) -> tuple[Effect, ...]:
-        """A host of ours goes with everything on it."""
+        """A host that pymachine made is deleted with everything on it."""
         return () if self.keeps_host else (Effect.DELETE_HOST,)
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy(Payload):
-    """Deploy a stack ``on`` a machine, or in the Swarm where that is empty; ``digest`` is of what goes into it."""
+    """Deploy a stack ``on`` a machine, or on the Swarm if empty; ``digest`` is that of its content."""
 
     kind = ActionKind.DEPLOY
     digest: str
@@ -273,7 +275,7 @@ class Deploy(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Withdraw(Payload):
-    """Remove a stack from where it is: ``on`` a machine, or where that is empty in the Swarm."""
+    """Remove a stack ``on`` a machine, or from the Swarm if empty."""
 
     kind = ActionKind.WITHDRAW
     always = (Effect.STOP_CONTAINERS,)

@@ -1,4 +1,4 @@
-"""Machines of a fleet that its inventory does not have any more. Pure."""
+"""Removals of machines that the inventory no longer has. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pymachine.swarm_api.view import MANAGER, SwarmNode
 
 
 def removals(fleet: Fleet, records: Mapping[str, Machine], known: Observed) -> list[Action]:
-    """Return the removals, in the order in which they may happen: workers, managers that are down, the others.
+    """Return the removals in a valid order: workers, managers that are down, the others.
 
-    Only machines whose record names this very fleet are ever removed.
+    Only machines whose record names this fleet are ever removed.
     """
     listed = {spec.name.lower() for spec in fleet.machines}
     surplus = [m for m in records.values() if fleet.name and m.fleet == fleet.name and m.name.lower() not in listed]
@@ -25,7 +25,7 @@ def removals(fleet: Fleet, records: Mapping[str, Machine], known: Observed) -> l
 
 
 def is_manager(machine: Machine, known: Observed) -> bool:
-    """Whether a machine counts among the managers of its Swarm, by the Swarm's word or else by its record."""
+    """Whether a machine is a manager of its Swarm, according to the Swarm or else its record."""
     node = _node(machine, known)
     if node is not None:
         return node.is_manager
@@ -46,7 +46,7 @@ def _node(machine: Machine, known: Observed) -> SwarmNode | None:
 
 
 def _last_manager(fleet: Fleet, surplus: Sequence[Machine]) -> Machine | None:
-    """The one that ends the Swarm when it goes: where the inventory has no managers any more."""
+    """Return the manager that ends the Swarm, if the inventory has no managers any more."""
     managers = [machine for machine in surplus if machine.swarm and machine.swarm.role == MANAGER]
     return managers[-1] if managers and not fleet.managers else None
 

@@ -1,4 +1,4 @@
-"""Certificates that are to be made anew, as changes of a host. Pure."""
+"""Certificates to be reissued, as changes of a host. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALLED: Mapping[Part, str] = {
 
 
 def renewals(needs: Iterable[Need]) -> tuple[Change, ...]:
-    """Return what making these anew changes: the engine reads its own ones at its start, and no client's."""
+    """Return the changes for these certificates: the engine reads its own at its start, and no client's."""
     return tuple(
         Change(
             f"issue a new {CALLED[need.part]}",

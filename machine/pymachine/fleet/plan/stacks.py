@@ -1,4 +1,4 @@
-"""Stacks: which are to be deployed, again or for the first time, and which are to go. Pure."""
+"""Plans which stacks are deployed, again or for the first time, and which are removed. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pymachine.swarm_api.services import Service, unsettled_of
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """What is to be done with stacks, by their names, and which cannot be worked on."""
+    """The actions on stacks by name, and the stacks that cannot be worked on."""
 
     actions: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
@@ -24,7 +24,7 @@ class Stacks:
 
 
 def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Observed, remade: Iterable[str]) -> Stacks:
-    """Return what is to be done. ``remade`` are machines that are made again, and ``""`` where the Swarm is.
+    """Return the actions. ``remade`` are recreated machines, and ``""`` for a new Swarm.
 
     A stack whose files Compose could not resolve is neither deployed nor moved.
     """
@@ -53,7 +53,7 @@ def forgotten(known: Observed) -> tuple[str, ...]:
 
 
 def _unasked(known: Observed) -> tuple[str, ...]:
-    """Say what could not be asked for where a manager, or the machine of a stack, answers."""
+    """Return notes on stacks whose state is unknown although a manager, or their machine, answers."""
     silent = [name for name, found in known.projects.items() if found is None]
     told = (f"how the containers of {', '.join(silent)} are could not be asked",) if silent else ()
     names = [name for name in known.wanted if name in known.memory.stacks and not known.memory.stacks[name].on]
@@ -87,14 +87,14 @@ def _deployed(
 
 
 def _unsettled(spec: StackSpec, known: Observed) -> tuple[str, ...]:
-    """Say of services and containers what is not as it should be; nothing where they could not be asked for."""
+    """Return reasons for services and containers that are not as they should be; none if their state is unknown."""
     return tuple(f"{part.name}: {part.in_words()}" for part in unsettled_parts(spec, known) or ())
 
 
 def unsettled_parts(spec: StackSpec, known: Observed) -> Sequence[Service | Container] | None:
     """Return the services on the Swarm, or the containers on a machine, that are not as they should be.
 
-    None where they could not be asked for.
+    None if their state is unknown.
     """
     wanted = known.wanted.get(spec.name, {})
     if not spec.on:
@@ -104,7 +104,7 @@ def unsettled_parts(spec: StackSpec, known: Observed) -> Sequence[Service | Cont
 
 
 def _is_there(before: Deployed, records: Mapping[str, Machine], known: Observed) -> bool:
-    """Whether what was deployed can still be: a machine or Swarm that is gone took it along."""
+    """Whether a deployed stack can still exist: it is gone with its machine or Swarm."""
     return bool(before.place) and before.place == _place(before.on, records, known)
 
 

@@ -1,4 +1,4 @@
-"""Making an image of Debian's packages, the engine inside: mmdebstrap, a disk put together in Python, no mounts."""
+"""Builds an image from Debian's packages, with the engine inside: mmdebstrap and a disk written without mounts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DISK_DEADLINE = 600.0
 
 
 def build(recipe: Recipe, shelf: Shelf, name: str, environ: Mapping[str, str], progress: Progress) -> Image:
-    """Make an image and put it on the shelf; ``progress`` is told of each step.
+    """Build an image and add it to the cache; ``progress`` receives each step.
 
-    Raises ``CheckFailed`` where a program or package source is missing or the name is taken, ``PymachineError``
-    where a step fails. Leaves nothing behind but the image.
+    Raises ``CheckFailed`` if a program or package source is missing or the name is in use, ``PymachineError`` if a
+    step fails. Leaves nothing behind but the image.
     """
     require(PROGRAMS if os.geteuid() == 0 else {**PROGRAMS, **FOR_OTHERS}, environ)
     with shelf.place(name, progress) as place, workshop(environ) as shop:
@@ -36,7 +36,7 @@ def build(recipe: Recipe, shelf: Shelf, name: str, environ: Mapping[str, str], p
         _convert(shop.disk, place.part)
         progress("storing the image")
         known = ImageFacts("x86_64", os_release(shop.tree), engine_version(shop.tree), _origin(recipe))
-        return place.settle(known, f"what was built of {recipe.release.name}")
+        return place.settle(known, f"the image built from {recipe.release.name}")
 
 
 def _write_disk(shop: Workshop, recipe: Recipe) -> None:

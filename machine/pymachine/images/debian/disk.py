@@ -1,4 +1,7 @@
-"""A bootable disk made of a folder: MBR, one ext4 partition, GRUB in the gap before it; no loop device, no mount."""
+"""Makes a bootable disk from a folder: MBR, one ext4 partition, GRUB in the gap before it.
+
+No loop device, no mount.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _NO_CHS = b"\xfe\xff\xff"
 
 
 def boot_sector(boot: bytes, sectors: int, number: int) -> bytes:
-    """Return the MBR of a disk of so many sectors: GRUB's ``boot.img``, ready to load a core image at sector 1.
+    """Return the MBR of a disk with this many sectors: GRUB's ``boot.img``, which loads a core image at sector 1.
 
     ``number`` is the disk's signature (32 bit).
     """
@@ -43,7 +46,7 @@ def boot_sector(boot: bytes, sectors: int, number: int) -> bytes:
 
 
 def core_image(core: bytes) -> bytes:
-    """Return GRUB's core image for sector 1 onwards: in whole sectors, and told where its own rest is."""
+    """Return GRUB's core image for sector 1 onwards, in whole sectors, patched with the position of its own rest."""
     padded = bytearray(core.ljust(-(-len(core) // SECTOR) * SECTOR, b"\0"))
     sectors = len(padded) // SECTOR
     if not 2 <= sectors < PARTITION_START - _CORE_AT:

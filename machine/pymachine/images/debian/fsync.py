@@ -1,7 +1,7 @@
-"""Having programs not wait for the disk: what they ask the kernel to write through at once is written when it is.
+"""Makes programs skip fsync: their data is written when the kernel decides.
 
-dpkg does that after each step of each package. What a build leaves unfinished is thrown away, and the image itself is
-written through when it is put on the shelf.
+dpkg syncs after each step of each package. An unfinished build is deleted anyway, and the image itself is synced when
+it is added to the cache.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 def can_be_unsynced() -> bool:
-    """Return whether ``unsync`` can do anything here: only root may filter calls of programs that change accounts."""
+    """Whether ``unsync`` is possible: only root may filter system calls of programs that change accounts."""
     return os.geteuid() == 0 and platform.machine() == "x86_64"
 
 
 def unsync() -> None:
-    """Have this process, and all that it starts from now on, not wait for the disk. For a child before its exec.
+    """Make this process and its future children skip fsync; call it in a child before its exec.
 
-    Where the kernel does not let us, all stays as it is.
+    If the kernel does not allow it, nothing changes.
     """
     program = _Program(len(_PROGRAM) // 8, _PROGRAM)
     _prctl(_SET_SECCOMP, _FILTER, ctypes.byref(program), 0, 0)

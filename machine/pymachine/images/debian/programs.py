@@ -1,4 +1,4 @@
-"""The programs that a build runs: looked for before anything is done, each with a deadline and its last words."""
+"""The programs of a build: checked in advance, each run with a deadline and with its last lines in the error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def search_path(environ: Mapping[str, str]) -> str:
 
 
 def require(programs: Mapping[str, str], environ: Mapping[str, str]) -> None:
-    """Refuse with ``CheckFailed`` if a program is missing. ``programs`` maps each to Debian's package of it."""
+    """Raise ``CheckFailed`` if a program is missing. ``programs`` maps each to its Debian package."""
     path = search_path(environ)
     missing = [program for program in programs if shutil.which(program, path=path) is None]
     if missing:
@@ -37,11 +37,10 @@ def require(programs: Mapping[str, str], environ: Mapping[str, str]) -> None:
 
 
 def run(words: Sequence[str | Path], *, deadline: float, given: str = "", hear: Progress | None = None) -> None:
-    """Run a program with ``given`` on its standard input; ``hear`` is told each line it prints.
+    """Run a program with ``given`` on its standard input; ``hear`` receives each line that it prints.
 
-    As root it does not wait for the disk (see ``unsynced``).
-
-    Raises ``PymachineError`` with its last lines where it fails or takes longer than ``deadline`` seconds.
+    As root it skips fsync (see ``unsynced``). Raises ``PymachineError`` with its last lines if it fails or takes
+    longer than ``deadline`` seconds.
     """
     argv = [str(word) for word in words]
     environ = {**os.environ, "PATH": search_path(os.environ), "LC_ALL": "C.UTF-8"}

@@ -1,4 +1,4 @@
-"""What an image of ours is made of: packages, files, and what is done to the tree before it is sealed."""
+"""The contents of a built image: packages, files, and the scripts that run in the tree before it is sealed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Recipe:
 
     @property
     def default_name(self) -> str:
-        """The name that the image gets where nobody chose one; without an engine it is what its alias stands for."""
+        """The default name of the image; without an engine it is the one of its alias."""
         return f"{self.release.name}-docker" if self.with_engine else self.release.name
 
     @property
@@ -82,11 +82,11 @@ class Recipe:
 def release(name: str, arch: str) -> Release:
     """Return the release of that name. Raises ``UsageFault``, or ``NotSupported`` for an architecture but x86_64."""
     if name not in RELEASES:
-        raise UsageFault(f"{name!r} cannot be built", hint=f"can be built: {', '.join(RELEASES)}")
+        raise UsageFault(f"{name!r} cannot be built", hint=f"available: {', '.join(RELEASES)}")
     if arch != "x86_64":
         raise NotSupported(
             f"images for {arch} cannot be built yet",
-            hint=f"`pymachine image pull {name} --arch {arch}` takes the vendor's",
+            hint=f"`pymachine image pull {name} --arch {arch}` downloads the vendor's",
         )
     return RELEASES[name]
 

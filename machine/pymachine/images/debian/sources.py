@@ -1,4 +1,4 @@
-"""Where this computer gets Debian's packages from, so that an image is built from the same place."""
+"""The Debian package source of this computer, from which images are built too."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class DebianSource:
 
 
 def deb_lines(suite: str, mirror: str | None, folder: Path = APT) -> tuple[str, ...]:
-    """Return the sources.list lines for a suite of Debian: from ``mirror``, else from where apt gets its own.
+    """Return the sources.list lines for a suite of Debian: from ``mirror``, else from apt's own sources.
 
-    Raises ``CheckFailed`` where neither is known.
+    Raises ``CheckFailed`` if neither is known.
     """
     if mirror is not None:
         return (f"deb {mirror} {suite} main",)
@@ -75,7 +75,7 @@ def _address(known: tuple[DebianSource, ...], ending: str) -> str | None:
 
 
 def _in_force(folder: Path) -> Iterator[DebianSource]:
-    """Yield every binary source, in apt's own order of files."""
+    """Yield every active binary source, in apt's order of files."""
     for path in (folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))):
         if path.suffix == ".list" and path.is_file():
             yield from _one_line(path.read_text(errors="replace"))

@@ -1,4 +1,4 @@
-"""The tree of files that an image is made of: Debian's packages unpacked and configured by mmdebstrap."""
+"""The file tree of an image: Debian's packages, unpacked and configured by mmdebstrap."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _STEPS = re.compile(r"I: (.+)\.\.\.$")
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """A folder for one build. ``root`` is the command that makes the rest of a command line root over the tree."""
+    """The folder of one build. ``root`` is a command prefix that runs a command as root over the tree."""
 
     folder: Path
     root: tuple[str, ...]
 
     @property
     def tree(self) -> Path:
-        """The root folder of the image to be."""
+        """The root folder of the image."""
         return self.folder / "tree"
 
     @property
@@ -47,9 +47,9 @@ class Workshop:
 
 @contextmanager
 def workshop(environ: Mapping[str, str]) -> Iterator[Workshop]:
-    """Make a folder to build in and remove it at the end; those of builds that were cut off go first.
+    """Create a build folder and remove it at the end; those of interrupted builds are removed first.
 
-    An ordinary account builds in a user namespace of mmdebstrap's, whose root must be able to pass through.
+    An ordinary account builds in a user namespace of mmdebstrap, whose root must be able to enter the folder.
     """
     root = () if os.geteuid() == 0 else ("mmdebstrap", "--unshare-helper")
     parent = Path(environ.get("TMPDIR") or "/var/tmp")
@@ -73,7 +73,7 @@ def _remove(shop: Workshop) -> None:
 
 
 def grow(shop: Workshop, recipe: Recipe, environ: Mapping[str, str], progress: Progress) -> None:
-    """Fill the workshop's tree: packages, boot loader, engine. Raises ``PymachineError``."""
+    """Fill the tree: packages, boot loader, engine. Raises ``PymachineError``."""
     _lay_out(shop, recipe)
     lines = deb_lines(recipe.release.suite, recipe.mirror)
     words = [*_bootstrap(shop, recipe), *(f"--aptopt={line}" for line in apt_settings(environ))]
@@ -82,7 +82,7 @@ def grow(shop: Workshop, recipe: Recipe, environ: Mapping[str, str], progress: P
 
 
 def seal(shop: Workshop) -> None:
-    """Take out of the tree what would make all machines of the image one and the same."""
+    """Remove from the tree everything that must differ between machines."""
     run([*shop.root, "sh", shop.folder / "seal.sh", shop.tree], deadline=SEAL_DEADLINE)
 
 
@@ -141,7 +141,7 @@ def _bootstrap(shop: Workshop, recipe: Recipe) -> list[str]:
 
 
 def _steps(progress: Progress) -> Progress:
-    """Pass on what mmdebstrap names as its steps, not each package."""
+    """Report the steps of mmdebstrap, not each package."""
 
     def hear(line: str) -> None:
         found = _STEPS.match(line)

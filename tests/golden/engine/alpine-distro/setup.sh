@@ -55,7 +55,7 @@ remove_folder() {
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
-        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 is in effect from the next boot"
 }
 
 # True if something accepts connections on TCP port $1, as the kernel's tables have it.
@@ -477,7 +477,7 @@ finish() {
         unit_log
         # What an earlier run committed stays: only what is not complete is taken back.
         if [ -f "$backup/entries" ] && [ ! -f "$backup/complete" ]; then
-            sh "$state/rollback.sh" || say log 'the former configuration could not be put back as a whole'
+            sh "$state/rollback.sh" || say log 'the former configuration could not be restored completely'
         fi
     fi
     exit "$code"
@@ -625,7 +625,7 @@ check_config() {
     [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
     case $found in
         absent | 18de9fb6145d4241ea0886ff594fb2a55ca9ec14e91a5254437857da353c46e7) ;;
-        *) die "$config was changed by somebody while this was being prepared" 'try again' ;;
+        *) die "$config was changed during the preparation" 'try again' ;;
     esac
 }
 
@@ -686,7 +686,7 @@ validate() {
     "$dockerd" --validate --config-file "$here/daemon.json" >"$here/verdict" 2>&1 && return 0
     ! grep -q 'unknown flag: --validate' "$here/verdict" || return 0
     tail -n 5 "$here/verdict" | while IFS= read -r line; do say log "$line"; done
-    die 'the engine refuses this configuration' 'correct or leave out the option that it names'
+    die 'the engine refuses this configuration' 'correct or omit the option that it names'
 }
 
 configure() {
@@ -752,7 +752,7 @@ open_to_clients() {
 begin_extras() {
     [ -s "$state/extras" ] || return 0
     place_aside "$here/extras.sh" "$state/extras.sh" 700
-    note "in the background follow: $(paste -s -d ' ' "$state/extras")"
+    note "packages that follow in the background: $(paste -s -d ' ' "$state/extras")"
     sh "$state/extras.sh" arm || note 'they could not be installed; the next set-up tries again'
 }
 

@@ -55,7 +55,7 @@ remove_folder() {
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
-        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 is in effect from the next boot"
 }
 
 # True if something accepts connections on TCP port $1, as the kernel's tables have it.
@@ -424,7 +424,7 @@ clear_data() {
     real=$(readlink -f "$1") && [ -d "$real" ] || return 0
     case $real in
         / | /boot | /etc | /home | /media | /mnt | /opt | /root | /run | /srv | /tmp | /usr | /var | /var/lib | /var/tmp)
-            note "what the engine kept in $real stays: too much else may be there"
+            note "the data of the engine in $real stays: the folder may contain other data"
             return 0
             ;;
     esac
@@ -463,7 +463,7 @@ clear_tree() (
         exit 0
     fi
     if is_mounted "$1" && [ "$2" != 1 ]; then
-        note "what is mounted at $1 stays"
+        note "the file system mounted at $1 stays"
         exit 0
     fi
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do clear_tree "$entry" $(($2 + 1)); done
@@ -498,7 +498,7 @@ finish() {
 check_config() {
     found=absent
     [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
-    [ "$found" = 18de9fb6145d4241ea0886ff594fb2a55ca9ec14e91a5254437857da353c46e7 ] || die "$config was changed by somebody while this was being prepared" 'try again'
+    [ "$found" = 18de9fb6145d4241ea0886ff594fb2a55ca9ec14e91a5254437857da353c46e7 ] || die "$config was changed during the preparation" 'try again'
 }
 
 # Puts daemon.json back to what is the user's, or takes it away if nothing is; a link that was created in the meantime stays.

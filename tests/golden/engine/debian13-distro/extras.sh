@@ -59,7 +59,7 @@ remove_folder() {
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
-        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 is in effect from the next boot"
 }
 
 # True if something accepts connections on TCP port $1, as the kernel's tables have it.
@@ -224,7 +224,7 @@ known() {
 heal() {
     [ -n "$(dpkg --audit)" ] || return 0
     note 'finishing an interrupted package installation'
-    locked dpkg --force-confdef --force-confold --configure -a || die 'dpkg is in a broken state that it cannot mend by itself'
+    locked dpkg --force-confdef --force-confold --configure -a || die 'dpkg is in a broken state that it cannot repair'
 }
 
 installed_packages() {

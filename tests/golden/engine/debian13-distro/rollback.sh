@@ -56,7 +56,7 @@ remove_folder() {
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
-        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 is in effect from the next boot"
 }
 
 # True if something accepts connections on TCP port $1, as the kernel's tables have it.
@@ -460,4 +460,4 @@ if [ -f "$backup/recovery.json" ]; then
 fi
 [ -z "$missed" ] || exit 1
 rm -f "$backup/entries" "$backup/restarted" "$backup/was-active" "$backup/daemon.before.json" "$backup/hostname"
-note 'the former configuration was put back'
+note 'the former configuration was restored'

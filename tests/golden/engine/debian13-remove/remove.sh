@@ -55,7 +55,7 @@ remove_folder() {
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
-        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 is in effect from the next boot"
 }
 
 # True if something accepts connections on TCP port $1, as the kernel's tables have it.
@@ -404,7 +404,7 @@ finish() {
 check_config() {
     found=absent
     [ ! -f "$config" ] || found=$(sha256sum <"$config" | sed 's/ .*//')
-    [ "$found" = 402edb5023d3f342f8aefb44211e1418b5463bba343d556e6917152f2129bfa6 ] || die "$config was changed by somebody while this was being prepared" 'try again'
+    [ "$found" = 402edb5023d3f342f8aefb44211e1418b5463bba343d556e6917152f2129bfa6 ] || die "$config was changed during the preparation" 'try again'
 }
 
 # Puts daemon.json back to what is the user's, or takes it away if nothing is; a link that was created in the meantime stays.

@@ -55,7 +55,7 @@ remove_folder() {
 # Gives the running system a name; /proc may be read-only where sethostname(2) is not.
 set_live_hostname() {
     hostname "$1" 2>/dev/null || hostnamectl --transient set-hostname "$1" 2>/dev/null ||
-        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 counts from the next boot on"
+        echo "$1" 2>/dev/null >/proc/sys/kernel/hostname || note "the host name $1 is in effect from the next boot"
 }
 
 # True if something accepts connections on TCP port $1, as the kernel's tables have it.
@@ -528,7 +528,7 @@ find_engine
 [ -n "$unit" ] || die 'the engine that was on the host is gone'
 step 'looking for another version'
 compare_versions
-[ -z "$older" ] || die "engine $now is there, $next would be a downgrade" 'engines cannot read what newer ones wrote'
+[ -z "$older" ] || die "engine $now is installed, $next would be a downgrade" 'engines cannot read what newer ones wrote'
 restarted=no
 if [ "$now" = "$next" ]; then
     note "the engine is at $now already"

@@ -25,23 +25,23 @@ WRONG = {
     ),
     "fleet: f\nmachines: [{name: n-{1..3}}]\n": (
         "f.yaml:2:21: not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'; within {…} "
-        "and […], quote what has braces"
+        "and […], quote values that contain braces"
     ),
     "fleet: *f\n": "f.yaml:1:8: not YAML: found undefined alias 'f'",
     "fleet: f\n---\nfleet: g\n": (
         "f.yaml:2:1: not YAML: expected a single document in the stream, but found another document"
     ),
-    "fleet: f\x07\n": "f.yaml:1:9: not YAML: a character that may not be there (U+0007)",
+    "fleet: f\x07\n": "f.yaml:1:9: not YAML: an invalid character (U+0007)",
     "- fleet\n": "f.yaml:1:1: an inventory is a mapping: begin with `fleet: NAME`",
     "[" * 5000: "f.yaml:1:1: the file is nested too deeply",
     "fleet: f\nfleet: f\n": "f.yaml:2:1: key 'fleet' is given twice, first at f.yaml:1:1",
     "fleet: f\n? [a]\n: b\n": "f.yaml:2:3: a key is a single word: quote it if it begins with { or [",
     "fleet: !env f\n": "f.yaml:1:8: tag !env is not supported: remove it",
-    "fleet: f\n<<: text\n": "f.yaml:2:5: << takes the alias of a mapping: write <<: *NAME",
+    "fleet: f\n<<: text\n": "f.yaml:2:5: << requires the alias of a mapping: write <<: *NAME",
     # the whole
     NODE: "f.yaml:1:1: key 'fleet' is missing: write fleet: NAME",
     "fleet: f f\n": (
-        "f.yaml:1:8: 'f f' cannot be the name of a fleet: use letters, digits, hyphens and dots; each part "
+        "f.yaml:1:8: 'f f' is not a valid fleet name: use letters, digits, hyphens and dots; each part "
         "begins and ends with a letter or digit"
     ),
     "fleet: f\nmachine: []\n": "f.yaml:2:1: unknown key 'machine': did you mean machines? (or x-… for an anchor)",
@@ -53,7 +53,7 @@ WRONG = {
         "f.yaml:2:12: key 'name' is missing: every entry of machines has a name"
     ),
     HEAD + "machines: [{name: a_b}]\n": (
-        "f.yaml:3:19: 'a_b' cannot be a machine name: use letters, digits, hyphens and dots; each part "
+        "f.yaml:3:19: 'a_b' is not a valid machine name: use letters, digits, hyphens and dots; each part "
         "begins and ends with a letter or digit"
     ),
     HEAD + "machines: [{name: [n]}]\n": "f.yaml:3:19: a list is not text",
@@ -78,14 +78,14 @@ WRONG = {
     HEAD + "machines: [{name: n, fake: {tags: [a, [b]]}}]\n": "f.yaml:3:39: a list is not text",
     HEAD + "machines: [{name: n, fake: text}]\n": "f.yaml:3:28: 'text' is not a mapping",
     HEAD + "machines: [{name: n, ssh: {host: h}}]\n": (
-        "f.yaml:3:22: section 'ssh' is of another driver: the machine's is fake"
+        "f.yaml:3:22: section 'ssh' belongs to another driver; the machine's driver is fake"
     ),
     "fleet: f\nmachines: [{name: n, driver: ssh}]\n": (
         "f.yaml:2:19: machine 'n' needs option 'host' of driver ssh: address, name or ~/.ssh/config alias of the host"
     ),
     "fleet: f\nmachines: [{name: n, driver: cloud, cloud: {price: dear}}]\n": "f.yaml:2:52: 'dear' is not a number",
     "fleet: f\nmachines: [{name: n, driver: cloud, cloud: {password: x}}]\n": (
-        "f.yaml:2:45: password is not taken: export CLOUD_PASSWORD"
+        "f.yaml:2:45: password is not supported: export CLOUD_PASSWORD"
     ),
     "fleet: f\ndefaults: {driver: fake, cloud: {knd: big}}\n": (
         "f.yaml:2:34: unknown option 'knd': did you mean kind?"
@@ -112,7 +112,7 @@ WRONG = {
     ),
     HEAD + "machines: [{name: n, engine: {labels: [rack]}}]\n": "f.yaml:3:40: 'rack' is not key=value",
     HEAD + "machines: [{name: n, engine: {env: {1a: b}}}]\n": (
-        "f.yaml:3:37: '1a' cannot be the name of a variable: use letters, digits and underscores, no digit first"
+        "f.yaml:3:37: '1a' is not a valid variable name: use letters, digits and underscores, no digit first"
     ),
     HEAD + "machines: [{name: n, engine: {env: {A: {file: x}}}}]\n": (
         "f.yaml:3:40: a mapping is not text: write {from_file: PATH} or {from_command: [WORD, …]}"
@@ -169,7 +169,7 @@ WRONG = {
         "f.yaml:4:10: key 'file' is missing: Compose file, or several that are merged."
     ),
     HEAD + MANAGER + "stacks: [{name: S, file: c.yaml}]\n": (
-        "f.yaml:4:17: 'S' cannot be the name of a stack: use small letters, digits, hyphens and _; begin "
+        "f.yaml:4:17: 'S' is not a valid stack name: use lower-case letters, digits, hyphens and _; begin "
         "with a letter or digit"
     ),
     HEAD + MANAGER + "stacks: [{name: s, file: d.yaml}]\n": "f.yaml:4:26: d.yaml: no such file",
@@ -182,7 +182,7 @@ WRONG = {
     ),
     HEAD + "hooks: {after_creat: ./p}\n": "f.yaml:3:9: unknown event 'after_creat': did you mean after_create?",
     HEAD + "hooks: {after_create: ./q}\n": "f.yaml:3:23: ./q: no such file",
-    HEAD + "hooks: {after_create: c.yaml}\n": "f.yaml:3:23: c.yaml: it may not be executed: chmod +x it",
+    HEAD + "hooks: {after_create: c.yaml}\n": "f.yaml:3:23: c.yaml: it is not executable: chmod +x it",
     # ranges, overrides, variables
     HEAD + "machines:\n- name: n{3..1}\n": "f.yaml:4:9: {3..1} goes backwards: write {1..3}",
     HEAD + "machines:\n- name: n{1..99999}\n": "f.yaml:4:9: {1..99999} has 99999 items: 10000 are allowed",

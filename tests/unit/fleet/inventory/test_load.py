@@ -271,7 +271,7 @@ def test_several_files_are_one() -> None:
 
 def test_several_files_are_of_one_fleet() -> None:
     assert faults("fleet: f\n", "fleet: g\n") == [
-        "g.yaml:1:8: fleet 'g', and 'f' at f.yaml:1:8: files of one fleet agree"
+        "g.yaml:1:8: fleet 'g', and 'f' at f.yaml:1:8: all files must name the same fleet"
     ]
 
 

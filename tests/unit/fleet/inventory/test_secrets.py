@@ -27,7 +27,7 @@ FILES = Files({"/inv/c.yaml": "", "/inv/secrets/db": ""})
 
 
 class Vault:
-    """Says what it was asked for."""
+    """Says what it was requested."""
 
     def __init__(self, text: str = "hunter2") -> None:
         self.asked: list[SecretSource] = []

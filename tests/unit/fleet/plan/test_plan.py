@@ -116,7 +116,7 @@ def test_secrets_in_options_are_not_shown() -> None:
 def test_what_drifted_on_the_host_is_configured_again() -> None:
     sim = standing()
     sim.findings["web-1"] = replace(
-        sim.findings["web-1"], changes=(Change("set mtu in daemon.json", "as asked for"),)
+        sim.findings["web-1"], changes=(Change("set mtu in daemon.json", "as requested"),)
     )
     made = sim.plan(TRIO)
     assert kinds(made) == {"web-1": [ActionKind.CONFIGURE]}
@@ -376,9 +376,9 @@ def test_an_even_number_of_managers_is_advised_against() -> None:
 @pytest.mark.parametrize(
     ("pool", "told"),
     [
-        ("10.0.0.0/8", "the pool 10.0.0.0/8 holds 10.1.2.3, an address of web-1"),
-        ("172.16.0.0/12", "the pool 172.16.0.0/12 holds 172.17.0.1/16, a network of the engine of web-1"),
-        ("192.168.7.0/24", "the pool 192.168.7.0/24 holds 192.168.7.9, an address of new"),
+        ("10.0.0.0/8", "the pool 10.0.0.0/8 contains 10.1.2.3, an address of web-1"),
+        ("172.16.0.0/12", "the pool 172.16.0.0/12 contains 172.17.0.1/16, a network of the engine of web-1"),
+        ("192.168.7.0/24", "the pool 192.168.7.0/24 contains 192.168.7.9, an address of new"),
     ],
 )
 def test_an_address_pool_in_which_a_host_lies_is_refused_by_the_plan(pool: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""``fleet``: many machines, looked at and spoken to together."""
+"""``fleet``: status of a fleet's machines, and commands on all of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pymachine.cli.command_group import group
 COMMANDS = {
     "docker": "Run the docker client against machines of a fleet: pymachine fleet docker -- ps.",
     "run": "Run a command on machines of a fleet over SSH: pymachine fleet run -- uptime.",
-    "status": "List the machines of a fleet: how they are, their engines, their places in the Swarm, the services "
-    "there.",
+    "status": "List the machines of a fleet: state, engine and Swarm role, and the replicas of services.",
 }
 
 

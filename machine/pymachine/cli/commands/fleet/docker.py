@@ -1,4 +1,4 @@
-"""``fleet docker``: the docker client against machines of a fleet."""
+"""``fleet docker``: run the docker client against machines of a fleet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pymachine.cli.remote_commands import DEADLINE, WORDS, ask_all, recorded, te
 def docker(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
     """Run the docker client against machines of a fleet: pymachine fleet docker -- ps.
 
-    Ends with 5 if it failed on any of them.
+    The exit code is 5 if it failed on any of them.
     """
     from pymachine.fleet.apply.deploy import Docker
     from pymachine.fleet.apply.remote_commands import docker_on

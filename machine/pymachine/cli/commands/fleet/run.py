@@ -1,4 +1,4 @@
-"""``fleet run``: one command on machines of a fleet."""
+"""``fleet run``: run one command on machines of a fleet."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from pymachine.model import Machine
 def run(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: Any) -> None:
     """Run a command on machines of a fleet over SSH: pymachine fleet run -- uptime.
 
-    The words are joined by blanks for the shell over there, as ssh does. Machines that answer the same are shown
-    together. Ends with 5 if the command failed on any of them.
+    The words are joined by blanks for the remote shell, as ssh does. Machines with the same output are shown
+    together. The exit code is 5 if the command failed on any of them.
     """
     from pymachine.fleet.apply.remote_commands import run_on
 

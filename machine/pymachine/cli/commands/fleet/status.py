@@ -1,4 +1,4 @@
-"""``fleet status``: the machines of a fleet."""
+"""``fleet status``: list the machines of a fleet."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SERVICES = Layout(below="")
 @JSON
 @click.pass_obj
 def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bool) -> None:
-    """List the machines of a fleet: how they are, their engines, their places in the Swarm, the services there.
+    """List the machines of a fleet: state, engine and Swarm role, and the replicas of services.
 
-    Ends with 1 where the Swarm has lost its quorum.
+    The exit code is 1 if the Swarm has lost its quorum.
     """
     from pymachine.documents import to_document
     from pymachine.fleet.apply.status import overview

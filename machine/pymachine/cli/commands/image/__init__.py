@@ -5,11 +5,11 @@ from __future__ import annotations
 from pymachine.cli.command_group import group
 
 COMMANDS = {
-    "build": "Make an image of Debian's packages, with the engine inside.",
-    "import": "Copy a disk image, qcow2 or raw, to the shelf.",
+    "build": "Build an image from Debian's packages, with the engine inside.",
+    "import": "Copy a disk image, qcow2 or raw, to the image cache.",
     "ls": "List the images on this computer.",
-    "pull": "Fetch a vendor's cloud image and check it against the vendor's checksums.",
-    "rm": "Remove images, and their copies where machines run; not under a machine that stands on one.",
+    "pull": "Download a vendor's cloud image and verify its checksum.",
+    "rm": "Remove images and libvirt's copies of them, unless a machine uses one.",
 }
 
 

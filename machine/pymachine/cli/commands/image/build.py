@@ -1,4 +1,4 @@
-"""``image build``: an image of Debian's packages."""
+"""``image build``: build an image from Debian's packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIRROR_OPTION = click.option(
 @command()
 @click.option("--with-engine/--without-engine", default=True, show_default=True, help="Include the Docker engine.")
 @click.option(
-    "--name", metavar="NAME", help="[default: NAME-docker of the release; without an engine, the release's name]"
+    "--name", metavar="NAME", help="Name of the image. [default: RELEASE-docker; without an engine, RELEASE]"
 )
 @click.option(
     "--size", metavar="SIZE", default="3G", show_default=True, help="Size of the disk; machines can enlarge it."
@@ -29,9 +29,9 @@ MIRROR_OPTION = click.option(
 @click.argument("release", default="debian-13")
 @click.pass_obj
 def build(app: App, /, release: str, **given: Any) -> None:
-    """Make an image of Debian's packages, with the engine inside.
+    """Build an image from Debian's packages, with the engine inside.
 
-    RELEASE is debian-13 or debian-12. It takes about a minute and needs nothing but the archive that apt uses.
+    RELEASE is debian-13 or debian-12. A build takes about a minute and needs only the archive that apt uses.
     """
     from pymachine.images.aliases import check_arch
     from pymachine.images.debian import build as make

@@ -1,4 +1,4 @@
-"""``image import``: a disk image that is there."""
+"""``image import``: copy an existing disk image to the image cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pymachine.cli.options import JSON, command, with_options
 @click.argument("name")
 @click.pass_obj
 def import_(app: App, file: Path, name: str, digest: str | None, arch: str | None, as_json: bool) -> None:
-    """Copy a disk image, qcow2 or raw, to the shelf."""
+    """Copy a disk image, qcow2 or raw, to the image cache."""
     from pymachine.images.checksums import Digest
     from pymachine.images.pull import import_file
 

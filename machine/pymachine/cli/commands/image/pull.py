@@ -1,4 +1,4 @@
-"""``image pull``: a vendor's image, fetched and checked."""
+"""``image pull``: download and verify a vendor's image."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pymachine.cli.options import JSON, command, with_options
 @click.option(
     "--from", "mirror", metavar="URL", help="Mirror to use instead of the vendor's host, with the same paths."
 )
-@click.option("--again", is_flag=True, help="Fetch the image even if it is present, and replace it.")
+@click.option("--again", is_flag=True, help="Download the image even if it is present, and replace it.")
 @with_options((ARCH, JSON))
 @click.argument("name")
 @click.pass_obj
 def pull(app: App, name: str, mirror: str | None, again: bool, arch: str | None, as_json: bool) -> None:
-    """Fetch a vendor's cloud image and check it against the vendor's checksums.
+    """Download a vendor's cloud image and verify its checksum.
 
-    NAME is an alias such as debian-13 or ubuntu-24.04. A download that was cut off goes on where it stopped.
+    NAME is an alias such as debian-13 or ubuntu-24.04. An interrupted download continues where it stopped.
     """
     from pymachine.images import pull as image_pull
 

@@ -1,4 +1,4 @@
-"""``image rm``: images, and their copies where machines run."""
+"""``image rm``: remove images, and libvirt's copies of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _complete_images(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the names on the shelf."""
+    """Complete the names of cached images."""
     try:
         found = shelf_of(ctx.ensure_object(App)).list()
     except PymachineError:
@@ -33,7 +33,7 @@ def _complete_images(ctx: click.Context, param: click.Parameter, incomplete: str
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_images)
 @click.pass_obj
 def rm(app: App, names: tuple[str, ...]) -> None:
-    """Remove images, and their copies where machines run; not under a machine that stands on one."""
+    """Remove images and libvirt's copies of them, unless a machine uses one."""
     shelf = shelf_of(app)
 
     def work(name: str) -> None:
@@ -46,7 +46,7 @@ def rm(app: App, names: tuple[str, ...]) -> None:
 
 
 def _drop_copies(app: App, found: Image) -> None:
-    """Remove what drivers keep of an image. Raises ``CheckFailed`` while machines stand on it."""
+    """Remove the copies of an image that drivers keep. Raises ``CheckFailed`` while machines use it."""
     for driver, handles in _keepers(app):
         try:
             standing = driver.drop_image(found.digest, handles)
@@ -57,13 +57,13 @@ def _drop_copies(app: App, found: Image) -> None:
             continue
         if standing:
             raise CheckFailed(
-                f"image {found.name} is under {', '.join(standing)}",
+                f"image {found.name} is in use by {', '.join(standing)}",
                 hint=f"remove {'it' if len(standing) == 1 else 'them'} first: pymachine rm {' '.join(standing)}",
             )
 
 
 def _keepers(app: App) -> list[tuple[KeepsImages, Sequence[Handle]]]:
-    """Return the drivers that keep images, kvm in any case, with the handles of their machines."""
+    """Return the drivers that keep images, always including kvm, with the handles of their machines."""
     from pymachine.driver import KeepsImages
     from pymachine.model import Machine
 

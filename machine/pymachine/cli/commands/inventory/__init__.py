@@ -5,10 +5,10 @@ from __future__ import annotations
 from pymachine.cli.command_group import group
 
 COMMANDS = {
-    "check": "Say how an inventory is understood, or everything that is wrong with it.",
+    "check": "Show how an inventory is understood, or all its errors.",
     "export": "Print an inventory for Ansible or ssh, or as JSON with every range expanded.",
-    "import": "Print an inventory made of hosts or of a docker-machine store; `pymachine init` writes it to a file.",
-    "schema": "Print the JSON Schema of inventories, with the drivers that are installed; editors complete by it.",
+    "import": "Print an inventory of given hosts or of a docker-machine store; `pymachine init` writes it to a file.",
+    "schema": "Print the JSON Schema of inventories, including the installed drivers, for editors.",
 }
 
 

@@ -1,4 +1,4 @@
-"""``inventory check``: how an inventory is understood, or what is wrong with it."""
+"""``inventory check``: show how an inventory is understood, or its errors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @FILES
 @click.pass_obj
 def check(app: App, files: tuple[str, ...]) -> None:
-    """Say how an inventory is understood, or everything that is wrong with it.
+    """Show how an inventory is understood, or all its errors.
 
-    Compose is asked whether it can read the files of stacks. Secrets are not read, and no machine is looked at.
+    Compose checks the files of stacks. No secret is read, and no machine is contacted.
     """
     understood = read_inventory(app, files)
     understood.check_secrets()
@@ -40,7 +40,7 @@ def check(app: App, files: tuple[str, ...]) -> None:
 
 
 def _check_stacks(app: App, fleet: Fleet) -> None:
-    """Raise ``CheckFailed`` for stacks whose files Compose refuses; note where it could not be asked."""
+    """Raise ``CheckFailed`` for stacks whose files Compose refuses; print a note if Compose could not be asked."""
     from dataclasses import replace
 
     from pymachine.fleet.apply.compose import Compose

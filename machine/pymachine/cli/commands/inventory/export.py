@@ -1,4 +1,4 @@
-"""``inventory export``: an inventory for Ansible or ssh, or as JSON."""
+"""``inventory export``: print an inventory for Ansible or ssh, or as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMATS = ("ansible", "ssh-config", "json")
 def export(app: App, form: str, files: tuple[str, ...]) -> None:
     """Print an inventory for Ansible or ssh, or as JSON with every range expanded.
 
-    Addresses that the inventory does not have are those of the machines on record.
+    Addresses that are not in the inventory come from the machines on record.
     """
     from pymachine.fleet.inventory import export as fleet_export
 
@@ -48,7 +48,7 @@ def _some(names: Sequence[str], limit: int = 8) -> str:
 
 
 def _addresses(app: App, fleet: Fleet) -> dict[str, SshAddress]:
-    """Return where the machines are: as the inventory says, else as is on record."""
+    """Return the addresses of the machines, from the inventory, else from the records."""
     from pymachine.fleet.inventory.export import declared
 
     declarations = {machine.name: declared(machine) for machine in fleet.machines}

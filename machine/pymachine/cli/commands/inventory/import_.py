@@ -1,4 +1,4 @@
-"""``inventory import``: an inventory, printed."""
+"""``inventory import``: print an inventory of existing machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pymachine.errors import UsageFault
 @click.argument("hosts", nargs=-1, metavar="[USER@HOST[:PORT]]...")
 @click.pass_obj
 def import_(app: App, /, hosts: tuple[str, ...], **origin: Any) -> None:
-    """Print an inventory made of hosts or of a docker-machine store; `pymachine init` writes it to a file."""
+    """Print an inventory of given hosts or of a docker-machine store; `pymachine init` writes it to a file."""
     text = made_of(hosts, **origin)
     if text is None:
         raise UsageFault(

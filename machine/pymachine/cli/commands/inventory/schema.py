@@ -1,4 +1,4 @@
-"""``inventory schema``: the JSON Schema of inventories."""
+"""``inventory schema``: print the JSON Schema of inventories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymachine.cli.output import dump_plain
 @command()
 @click.pass_obj
 def schema(app: App) -> None:
-    """Print the JSON Schema of inventories, with the drivers that are installed; editors complete by it."""
+    """Print the JSON Schema of inventories, including the installed drivers, for editors."""
     from pymachine.fleet.inventory.driver_keys import Drivers
     from pymachine.fleet.inventory.json_schema import schema_of
 

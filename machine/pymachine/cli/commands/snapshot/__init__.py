@@ -1,14 +1,14 @@
-"""``snapshot``: states of a machine to go back to."""
+"""``snapshot``: saved states of a machine."""
 
 from __future__ import annotations
 
 from pymachine.cli.command_group import group
 
 COMMANDS = {
-    "create": "Keep the state of a machine; one that runs is kept with its memory.",
-    "ls": "List what was kept of a machine, oldest first.",
-    "restore": "Go back to a snapshot; what the machine holds now is lost.",
-    "rm": "Forget snapshots of a machine; it stays as it is.",
+    "create": "Save the state of a machine; if it runs, with its memory.",
+    "ls": "List the snapshots of a machine, oldest first.",
+    "restore": "Restore a snapshot; the current state of the machine is lost.",
+    "rm": "Delete snapshots of a machine; the machine does not change.",
 }
 
 

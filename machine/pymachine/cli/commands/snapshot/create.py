@@ -1,4 +1,4 @@
-"""``snapshot create``: the state of a machine, kept."""
+"""``snapshot create``: save the state of a machine."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pymachine.cli.snapshot_options import LABEL, at_hand
 @LABEL
 @click.pass_obj
 def create(app: App, name: str | None, label: str | None, as_json: bool) -> None:
-    """Keep the state of a machine; one that runs is kept with its memory.
+    """Save the state of a machine; if it runs, with its memory.
 
-    Without a name the snapshot is called after the time (UTC).
+    The default name of the snapshot is the time (UTC).
     """
     from pymachine.swarm import snapshot_node
 
     chosen = label or datetime.fromtimestamp(app.wiring.now(), UTC).strftime("%Y-%m-%d-%H%M%S")
     machine = at_hand(app, name)
     snapshot_node(machine, chosen, app.tools)
-    dump({"machine": machine, "snapshot": chosen}) if as_json else say(f"{machine} is kept as {chosen}")
+    dump({"machine": machine, "snapshot": chosen}) if as_json else say(f"snapshot {chosen} of {machine} is created")

@@ -1,4 +1,4 @@
-"""``snapshot ls``: what was kept of a machine."""
+"""``snapshot ls``: list the snapshots of a machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pymachine.documents import to_document
 @NAME
 @click.pass_obj
 def ls(app: App, name: str | None, as_json: bool) -> None:
-    """List what was kept of a machine, oldest first."""
+    """List the snapshots of a machine, oldest first."""
     from pymachine import snapshots
 
     kept = snapshots.snapshots(one(app, name).name, app.tools)

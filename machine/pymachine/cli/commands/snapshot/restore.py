@@ -1,4 +1,4 @@
-"""``snapshot restore``: a machine as it was."""
+"""``snapshot restore``: restore a snapshot of a machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pymachine.model import State
 @with_options((YES, FORCE_UNLOCK, JSON, NAME, LABEL))
 @click.pass_obj
 def restore(app: App, name: str | None, label: str | None, yes: bool, as_json: bool) -> None:
-    """Go back to a snapshot; what the machine holds now is lost."""
+    """Restore a snapshot; the current state of the machine is lost."""
     from pymachine.swarm import restore_node
 
     if label is None:

@@ -1,4 +1,4 @@
-"""``snapshot rm``: snapshots, forgotten."""
+"""``snapshot rm``: delete snapshots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pymachine.cli.snapshot_options import at_hand, needs_label
 @click.argument("labels", nargs=-1, metavar="[SNAPSHOT]...")
 @click.pass_obj
 def rm(app: App, name: str | None, labels: tuple[str, ...]) -> None:
-    """Forget snapshots of a machine; it stays as it is."""
+    """Delete snapshots of a machine; the machine does not change."""
     from pymachine import snapshots
 
     if not labels:

@@ -1,4 +1,4 @@
-"""``swarm activate``: nodes that are to run tasks again."""
+"""``swarm activate``: let nodes run tasks again."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ from pymachine.cli.swarm_nodes import change_all
 @NAMES
 @click.pass_obj
 def activate(app: App, names: tuple[str, ...]) -> None:
-    """Have nodes run tasks again."""
+    """Let nodes run tasks again."""
     change_all(app, names, {"availability": "active"}, "is active")

@@ -1,4 +1,4 @@
-"""``swarm create``: machines made a new Swarm."""
+"""``swarm create``: create a Swarm."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from pymachine.swarm_api.view import MANAGER, WORKER
 @click.argument("managers", nargs=-1, metavar="MANAGER...", shell_complete=complete_names)
 @click.pass_obj
 def create(app: App, /, managers: tuple[str, ...], workers: tuple[str, ...], **given: Any) -> None:
-    """Make a Swarm of machines: these as its managers, the first of them first.
+    """Create a Swarm with these machines as managers; the first one initialises it.
 
-    The same command goes on where an earlier one stopped.
+    Run the command again to continue one that stopped half-way.
     """
     names, others = _cast(app, managers, workers)
     spec = SwarmSpec(given["autolock"], given["pools"], given["subnet_size"], given["data_path_port"])
@@ -63,7 +63,7 @@ def create(app: App, /, managers: tuple[str, ...], workers: tuple[str, ...], **g
 
 
 def _cast(app: App, managers: Sequence[str], workers: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names as the store spells them, each with one part to play."""
+    """Return the names as the store spells them, each with one role."""
     if not managers:
         raise UsageFault("a Swarm needs a manager", hint="pymachine swarm create MANAGER --worker WORKER")
     names = existing(app, managers)

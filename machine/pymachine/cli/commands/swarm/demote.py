@@ -1,4 +1,4 @@
-"""``swarm demote``: managers made workers."""
+"""``swarm demote``: demote managers to workers."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ from pymachine.swarm_api.view import WORKER
 @NAMES
 @click.pass_obj
 def demote(app: App, names: tuple[str, ...]) -> None:
-    """Make managers workers, one after another, as long as the rest are a majority."""
+    """Demote managers to workers, one after another, while the others are a majority."""
     change_all(app, names, {"role": WORKER}, "is a worker")

@@ -1,4 +1,4 @@
-"""``swarm drain``: nodes that are to run no tasks."""
+"""``swarm drain``: drain nodes."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ from pymachine.cli.swarm_nodes import change_all
 @NAMES
 @click.pass_obj
 def drain(app: App, names: tuple[str, ...]) -> None:
-    """Have nodes run no tasks, and wait until they do not."""
+    """Drain nodes, and wait until their tasks have stopped."""
     change_all(app, names, {"availability": "drain"}, "is drained")

@@ -1,4 +1,4 @@
-"""``swarm join``: machines made nodes of a Swarm."""
+"""``swarm join``: join machines to a Swarm."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from pymachine.swarm_api.view import MANAGER, WORKER
 )
 @click.pass_obj
 def join(app: App, names: tuple[str, ...], member: str | None, manager: bool, advertise: tuple[str, ...]) -> None:
-    """Make machines nodes of a Swarm; those that are take their place in it on record."""
+    """Join machines to a Swarm; nodes that are in it already are recorded."""
     if member is None:
         raise UsageFault("join to which Swarm?", hint="name a machine of it: pymachine swarm join --to MEMBER NAME")
     wanted = existing(app, names)

@@ -1,4 +1,4 @@
-"""``swarm label``: labels of a node."""
+"""``swarm label``: set labels of a node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pymachine.errors import UsageFault
 @click.argument("labels", nargs=-1, metavar="[KEY=VALUE|KEY-]...")
 @click.pass_obj
 def label(app: App, name: str | None, labels: tuple[str, ...]) -> None:
-    """Set labels of a node, for placement constraints; KEY- takes one off."""
+    """Set labels of a node, for placement constraints; KEY- removes one."""
     if name is None or not labels:
         raise UsageFault("label needs a machine and labels", hint="pymachine swarm label NAME tier=web old-")
     put, drop = read_labels(labels)

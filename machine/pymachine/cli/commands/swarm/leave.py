@@ -1,4 +1,4 @@
-"""``swarm leave``: machines taken out of their Swarm."""
+"""``swarm leave``: have machines leave their Swarm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pymachine.swarm_api.view import MANAGER
 )
 @click.pass_obj
 def leave(app: App, names: tuple[str, ...], yes: bool, force: bool, dissolve: bool) -> None:
-    """Take machines out of their Swarm: workers first, then managers one after another."""
+    """Have machines leave their Swarm: workers first, then managers one after another."""
     wanted = existing(app, names)
     instead = f"use -y to end it without confirmation: pymachine swarm leave -y --dissolve {' '.join(wanted)}"
     if (

@@ -1,4 +1,4 @@
-"""``swarm promote``: workers made managers."""
+"""``swarm promote``: promote workers to managers."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ from pymachine.swarm_api.view import MANAGER
 @NAMES
 @click.pass_obj
 def promote(app: App, names: tuple[str, ...]) -> None:
-    """Make workers managers, one after another."""
+    """Promote workers to managers, one after another."""
     change_all(app, names, {"role": MANAGER}, "is a manager")

@@ -1,4 +1,4 @@
-"""``swarm recover``: a Swarm whose managers lost their majority for good."""
+"""``swarm recover``: recover a Swarm that has permanently lost the majority of its managers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from pymachine.cli.swarm_output import (
 )
 @click.pass_obj
 def recover(app: App, names: tuple[str, ...], yes: bool, survivor: str | None) -> None:
-    """Recover a Swarm whose managers lost their majority for good: one continues alone, the others rejoin."""
+    """Recover a Swarm that has permanently lost the majority of its managers.
+
+    One manager continues alone, and the others rejoin.
+    """
     from pymachine import swarm as verbs
 
     tools = app.tools

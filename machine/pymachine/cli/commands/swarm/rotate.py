@@ -1,4 +1,4 @@
-"""``swarm rotate``: keys of a Swarm, replaced."""
+"""``swarm rotate``: replace keys of a Swarm."""
 
 from __future__ import annotations
 

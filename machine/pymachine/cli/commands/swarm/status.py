@@ -1,4 +1,4 @@
-"""``swarm status``: the nodes of a Swarm, and whether its managers are a majority."""
+"""``swarm status``: show the nodes of a Swarm and its quorum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pymachine.cli.swarm_output import (
 @NAMES
 @click.pass_obj
 def status(app: App, names: tuple[str, ...], as_json: bool) -> None:
-    """Show a Swarm: its nodes, whether its managers are a majority, and which machines are missing."""
+    """Show a Swarm: its nodes, its quorum, and missing machines."""
     from pymachine import swarm as verbs
 
     view = verbs.status(app.tools, existing(app, names) if names else ())

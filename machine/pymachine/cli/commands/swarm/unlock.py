@@ -1,4 +1,4 @@
-"""``swarm unlock``: managers that are locked after a restart."""
+"""``swarm unlock``: unlock managers after a restart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pymachine.cli.parallel import one_by_one
 @NAMES
 @click.pass_obj
 def unlock(app: App, names: tuple[str, ...], key_stdin: bool) -> None:
-    """Unlock managers that restarted, with the key in the store; all that are locked where none is named."""
+    """Unlock managers after a restart, with the key in the store; without NAME, all locked ones."""
     from pymachine import swarm as verbs
 
     tools = app.tools

@@ -1,4 +1,4 @@
-"""``swarm upgrade``: the engines of a Swarm, one after another."""
+"""``swarm upgrade``: upgrade the engines of a Swarm, one after another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from pymachine.cli.swarm_output import (
 )
 @click.pass_obj
 def upgrade(app: App, names: tuple[str, ...], version: str | None, batch: int) -> None:
-    """Upgrade the engines of a Swarm: managers one by one, the leader last, then workers; each drained meanwhile."""
+    """Upgrade the engines of a Swarm, node by node.
+
+    Managers are upgraded one by one, the leader last, then workers. Each node is drained meanwhile."""
     from pymachine import swarm as verbs
 
     tools, stop = stoppable(app.tools)
