@@ -168,8 +168,15 @@ def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str
         ("StrictHostKeyChecking", "yes"),
         ("UpdateHostKeys", "no"),
         ("NoHostAuthenticationForLocalhost", "no"),
-        # A command of the user's own configuration would stand in the way of the one that is given here, and of scp.
+        ("VerifyHostKeyDNS", "no"),
+        ("IgnoreUnknown", "*"),  # settings of newer releases; the user's own list no longer counts after ours
+        ("KnownHostsCommand", "none"),
+        # A command of the user's own configuration would replace the one that is given here, and break scp; so
+        # would a connection without a command, in the background or without input.
         ("RemoteCommand", "none"),
+        ("SessionType", "default"),
+        ("ForkAfterAuthentication", "no"),
+        ("StdinNull", "no"),
         ("ConnectTimeout", CONNECT_DEADLINE),
         ("ServerAliveInterval", keepalive.INTERVAL),
         ("HostName", address.host.replace("%", "%%") if word != address.host else None),

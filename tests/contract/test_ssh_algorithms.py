@@ -207,6 +207,8 @@ def test_any_folder_for_sockets_will_do(
 
 
 EVERYTHING = """
+IgnoreUnknown UseKeychain
+UseKeychain yes
 ControlMaster auto
 ControlPath ~/.ssh/cm-%C
 ControlPersist 10m

@@ -61,6 +61,19 @@ def test_what_was_given_at_create_beats_the_users_configuration_which_fills_the_
     assert (seen["forwardagent"], seen["stricthostkeychecking"]) == ("yes", "true")
 
 
+def test_nothing_of_the_users_configuration_keeps_a_command_from_its_run_or_adds_a_key(
+    tmp_path: Path, home: Path
+) -> None:
+    settings = {"sessiontype": "none", "stdinnull": "yes", "forkafterauthentication": "yes", "remotecommand": "true"}
+    settings |= {"knownhostscommand": "/bin/echo", "verifyhostkeydns": "yes"}
+    theirs = "".join(f"  {name} {value}\n" for name, value in settings.items())
+    (home / ".ssh/config").write_text(f"Host *\n  IgnoreUnknown UseKeychain\n  UseKeychain yes\n{theirs}")
+    seen = understood(shell.write_ssh_config(tmp_path, [machine("node1")]), "192.0.2.7")
+    for name, value in settings.items():
+        assert seen.get(name, "none") != value
+    assert seen.get("verifyhostkeydns") in {"no", "false"}
+
+
 def test_two_machines_at_one_address_keep_their_ports(tmp_path: Path, home: Path) -> None:
     pair = [machine("a", "127.0.0.1", port=2201), machine("b", "127.0.0.1", port=2202)]
     config = shell.write_ssh_config(tmp_path, pair)

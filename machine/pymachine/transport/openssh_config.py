@@ -120,13 +120,14 @@ def _block(word: str, settings: Settings) -> str:
     return f"Host {word}\n{''.join(lines)}"
 
 
-# Settings of newer releases.
-NEWER = "ForkAfterAuthentication,KnownHostsCommand,SessionType,StdinNull"
+# ForkAfterAuthentication, KnownHostsCommand, SessionType and StdinNull are of newer releases. Any name, because the
+# user's own list no longer counts after this one.
+ANY_UNKNOWN = "*"
 
 
 def _judged_here() -> Settings:
     """The host key is looked for under a name of ours in the file that is given on the command line."""
-    yield "IgnoreUnknown", NEWER
+    yield "IgnoreUnknown", ANY_UNKNOWN
     yield "KnownHostsCommand", "none"
     yield "NoHostAuthenticationForLocalhost", "no"
     yield "VerifyHostKeyDNS", "no"
@@ -143,7 +144,7 @@ def _judged_by_ssh(rules: KeyRules, files: Files) -> Settings:
 
 
 def _shared(target: Target) -> Settings:
-    yield "IgnoreUnknown", NEWER
+    yield "IgnoreUnknown", ANY_UNKNOWN
     yield "ForkAfterAuthentication", "no"
     yield "SessionType", "default"
     yield "StdinNull", "no"
