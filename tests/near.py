@@ -102,8 +102,11 @@ class Tree:
             if name in self.graph.modules:
                 for other in {*self._named(file.read_text()), *_above(name), *self._conftests(file)} - {name}:
                     self._join(name, other)
-        for point in (*entry_points(group="pymachine.drivers"), *entry_points(group="pymachine.commands")):
-            self._join("pymachine.registry", point.module)
+        for driver in entry_points(group="pymachine.drivers"):
+            self._join("pymachine.registry", driver.module)
+        for command in entry_points(group="pymachine.commands"):  # a group of commands is a package of theirs
+            for name in {name for name in self.files if command.module in (name, *_above(name))}:
+                self._join("pymachine.registry", name)
 
     def _named(self, text: str) -> set[str]:
         """Return the modules that a text names, and those in packages that it names where it imports by name."""

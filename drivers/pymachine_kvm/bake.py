@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pymachine.driver import Baked, Baking, Listener, Request
 from pymachine.errors import CheckFailed
-from pymachine.images.cache import Shelf, check_name
-from pymachine.images.image import Image, ImageFacts
-from pymachine.images.pull import baked_name, baked_origin, is_baked, resolve
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm import clone, power, storage, virtualization
 from pymachine_kvm.base_images import digest_in
 from pymachine_kvm.handle import Vm, origin_name
+from pymachine_kvm.images.cache import Shelf, check_name
+from pymachine_kvm.images.image import Image, ImageFacts
+from pymachine_kvm.images.pull import baked_name, baked_origin, is_baked, resolve
 from pymachine_kvm.libvirt_api import translated
 from pymachine_kvm.libvirt_types import Connection, StorageVolume
 from pymachine_kvm.options import DomainConfig

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import PurePath
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine.images.image import Image
 from pymachine_kvm.definitions import definitions
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.libvirt_api import OPERATION_INVALID, code_of, translated
 from pymachine_kvm.libvirt_types import Connection, StoragePool
 from pymachine_kvm.locks import exclusive

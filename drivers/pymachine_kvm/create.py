@@ -10,9 +10,6 @@ from urllib.parse import urlsplit
 
 from pymachine.driver import Instance, PlannedInstance, Remember, Request
 from pymachine.errors import DriverError
-from pymachine.images.cache import Shelf
-from pymachine.images.image import Image
-from pymachine.images.pull import resolve
 from pymachine.model import Endpoint, SshAddress
 from pymachine_kvm import clone, domain, preflight, seed, storage, usernet, virtualization
 from pymachine_kvm.base_images import base_format, base_name, ensure_base
@@ -21,6 +18,9 @@ from pymachine_kvm.capabilities import folder_sharing
 from pymachine_kvm.cards import Card, put_card
 from pymachine_kvm.dhcp import choose_mac, find_address, reserve
 from pymachine_kvm.handle import Vm, origin_name, volume_names
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import Image
+from pymachine_kvm.images.pull import resolve
 from pymachine_kvm.kvm_probe import BootDisk, ask_guest
 from pymachine_kvm.libvirt_api import is_session, translated
 from pymachine_kvm.libvirt_types import Connection, StoragePool

@@ -25,9 +25,6 @@ from pymachine.driver import (
     Snapshot,
     Status,
 )
-from pymachine.images.cache import Shelf
-from pymachine.images.image import Image
-from pymachine.images.pull import look_up
 from pymachine.model import State
 from pymachine_kvm import (
     bake,
@@ -48,6 +45,9 @@ from pymachine_kvm.base_image_copies import drop_copies
 from pymachine_kvm.boot import follow
 from pymachine_kvm.dhcp import keep
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import Image
+from pymachine_kvm.images.pull import look_up
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import DomainConfig, KvmOptions, read_options
 

@@ -11,10 +11,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
-from pymachine.images.image import Image
 from pymachine_kvm import routes, virtualization
 from pymachine_kvm.base_images import MARK, base_name
 from pymachine_kvm.folders import UNASKED, closed_to, nearest
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.ipam import bridge_of, clash, read_subnet
 from pymachine_kvm.kvm_device import QEMU_CONF, account, qemu_account, text_of
 from pymachine_kvm.libvirt_api import found, is_local, is_session, libvirt, translated

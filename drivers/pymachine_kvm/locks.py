@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pymachine.errors import DeadlineExceeded, DriverError
-from pymachine.images.lock import held
+from pymachine_kvm.images.lock import held
 from pymachine_kvm.libvirt_types import Connection
 
 

@@ -14,11 +14,11 @@ from typing import Protocol
 from uuid import UUID
 
 from pymachine.errors import CheckFailed
-from pymachine.images.image import Image
 from pymachine.sizes import GIB, MIB
 from pymachine_kvm.base_images import taken_up
 from pymachine_kvm.handle import volume_names
 from pymachine_kvm.host_facts import Facts, PoolFacts, collect_facts, collect_pool_facts, has_base
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.libvirt_api import translated
 from pymachine_kvm.libvirt_types import Connection
 from pymachine_kvm.options import DomainConfig

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from pymachine.errors import DriverError
-from pymachine.images.image import Image
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.libvirt_api import libvirt, translated
 from pymachine_kvm.libvirt_types import Connection, StorageVolume, Stream
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from patience import LIMIT
-from pymachine.images.image import Image
 from pymachine.templates import render
 from pymachine_kvm.handle import Vm, mac_of, volume_names
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.ipam import free_subnet
 from pymachine_kvm.libvirt_api import libvirt
 from pymachine_kvm.routes import host_routes, networks

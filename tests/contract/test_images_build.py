@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lab.kvm_fixtures import build_folder, build_log, shelf
-from pymachine.images.cache import Shelf
-from pymachine.images.debian.disk import MIB
-from pymachine.images.debian.recipe import DEFAULT_SIZE
-from pymachine.images.image import Image
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.debian.disk import MIB
+from pymachine_kvm.images.debian.recipe import DEFAULT_SIZE
+from pymachine_kvm.images.image import Image
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 

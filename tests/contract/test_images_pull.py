@@ -18,10 +18,10 @@ import pytest
 from contract.image_host import ImageHost, image_host
 from patience import LIMIT
 from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
-from pymachine.images.cache import Shelf, silent
-from pymachine.images.download import fetch
-from pymachine.images.image import Image
-from pymachine.images.pull import import_file, pull, resolve
+from pymachine_kvm.images.cache import Shelf, silent
+from pymachine_kvm.images.download import fetch
+from pymachine_kvm.images.image import Image
+from pymachine_kvm.images.pull import import_file, pull, resolve
 
 FOLDER = "/images/cloud/trixie/latest"
 NAME = "debian-13-genericcloud-amd64.qcow2"
@@ -266,8 +266,8 @@ def test_an_unknown_word_is_refused(shelf: Shelf) -> None:
 
 def test_a_process_that_was_killed_leaves_no_image_and_no_lock(shelf: Shelf, host: ImageHost) -> None:
     host.cuts = [MIB] + [0] * 50
-    script = "import sys; from pathlib import Path; from pymachine.images.cache import Shelf\n"
-    script += "from pymachine.images.pull import pull\n"
+    script = "import sys; from pathlib import Path; from pymachine_kvm.images.cache import Shelf\n"
+    script += "from pymachine_kvm.images.pull import pull\n"
     script += "pull(Shelf(Path(sys.argv[1])), 'debian-13', arch='x86_64', mirror=sys.argv[2])\n"
     with subprocess.Popen([sys.executable, "-c", script, shelf.folder, host.url]) as process:
         end = time.monotonic() + LIMIT

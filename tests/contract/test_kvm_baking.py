@@ -22,12 +22,12 @@ from contract.libvirt_objects import (
 from lab.libvirtd import running
 from pymachine.driver import NOBODY, Baked
 from pymachine.errors import DriverError, PymachineError
-from pymachine.images.cache import Shelf
-from pymachine.images.image import Image
-from pymachine.images.pull import baked_origin
 from pymachine_kvm.bake import download, keep
 from pymachine_kvm.base_images import ensure_base
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import Image
+from pymachine_kvm.images.pull import baked_origin
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.ownership import mark
 from pymachine_kvm.remove import remove

@@ -36,11 +36,11 @@ from contract.libvirt_objects import (
 from lab.libvirtd import running
 from patience import LIMIT
 from pymachine.errors import CheckFailed, DriverError
-from pymachine.images.image import Image
 from pymachine_kvm.base_images import MARK, base_format, base_name, base_users, drop_base, ensure_base, has_base
 from pymachine_kvm.dhcp import choose_mac, find_address, release, reserve
 from pymachine_kvm.domain import DomainSpec, define
 from pymachine_kvm.handle import Vm
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.ipam import read_subnet
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.network import ensure_network, entries_by_place
@@ -115,7 +115,7 @@ def test_an_image_arrives_as_it_is_and_is_copied_once(
 UPLOAD = """
 import os, signal, sys
 from pathlib import Path
-from pymachine.images.image import Image
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.base_images import ensure_base
 from pymachine_kvm.libvirt_api import connect
 uri, pool, path, digest, size, fatal = sys.argv[1:]

@@ -21,9 +21,9 @@ from lab.sh import LabError
 from lab.tinyhost import StandIn
 from lab.virtual_leftovers import swept
 from lab.workstation import Workstation
-from pymachine.images import debian
-from pymachine.images.cache import digest_of
 from pymachine_kvm.base_images import MARK, base_names
+from pymachine_kvm.images import debian
+from pymachine_kvm.images.cache import digest_of
 
 __all__ = [
     "engine_image",

@@ -14,9 +14,9 @@ from lab.kvm_fixtures import Virtual
 from lab.tinyguest import OBEY, sector, write_disk
 from lab.tinyhost import StandIn
 from pymachine.driver import Driver, PlannedInstance
-from pymachine.images.cache import VARIABLE
 from pymachine.testing.contract import DriverContract
 from pymachine_kvm import KvmDriver, KvmOptions
+from pymachine_kvm.images.cache import VARIABLE
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 

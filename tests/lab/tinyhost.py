@@ -19,9 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.tinyguest import TALK, sector, write_disk
-from pymachine.images.cache import Shelf
-from pymachine.images.image import ImageFacts
 from pymachine.store.sqlite import SqliteStore
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import ImageFacts
 
 IMAGE = "tiny-with-engine"
 BOOT = "Linux version 0\r\nRun /init as init process\r\nWelcome to tiny\r\ntiny login: \r\n"

@@ -40,7 +40,6 @@ COMMANDS = {
     "console": "Print the console output of a machine.",
     "resize": "Change the size of stopped machines; it takes effect at the next start.",
     "clone": "Create a machine as a copy of a stopped one.",
-    "image": "Manage the images that virtual machines boot.",
     "provision": "Configure the engines of machines again, with changed options if given.",
     "upgrade": "Upgrade the engines of machines to the newest available or a given version.",
     "plan": "Show what `apply` would change, and why.",

@@ -1,4 +1,7 @@
-"""A command is in the file of its name: ``pymachine x`` in commands/x.py, ``pymachine x y`` in commands/x/y.py."""
+"""A command is in the file of its name: ``pymachine x`` in commands/x.py, ``pymachine x y`` in commands/x/y.py.
+
+Those of a driver are in its own folder commands.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ import click
 import pytest
 
 import pymachine.cli.commands
+import pymachine_kvm.commands
 from pymachine.cli.command_group import CommandGroup
 from pymachine.cli.root import pymachine as root
 
 FOLDER = Path(pymachine.cli.commands.__path__[0])
+FOLDER_OF_KVM = Path(pymachine_kvm.commands.__path__[0])
 CONTEXT = click.Context(root, **root.context_settings)
 
 
@@ -37,10 +42,11 @@ def place(words: tuple[str, ...]) -> str:
     return f"{path}/__init__.py" if isinstance(COMMANDS[words], click.Group) else f"{path}.py"
 
 
-def misplaced(folder: Path) -> list[str]:
+def misplaced(folder: Path, *, ours: bool = True) -> list[str]:
     """The files that are there for no command, the commands that have no file, and files that hold another one."""
-    places = {place(words): words[-1] for words in COMMANDS}
-    files = {str(path.relative_to(folder)): path for path in folder.rglob("*.py") if path != folder / "__init__.py"}
+    places = {place(words): words[-1] for words in COMMANDS if (words[0] in root.summaries) == ours}
+    no_commands = (folder / "__init__.py", folder / "image_output.py")
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*.py") if path not in no_commands}
     wrong = sorted(files.keys() ^ places.keys())
     for file in sorted(files.keys() & places.keys()):
         made = list(made_in(files[file]))
@@ -61,6 +67,7 @@ def made_in(path: Path) -> Iterator[str]:
 
 def test_a_command_is_in_the_file_of_its_name() -> None:
     assert misplaced(FOLDER) == []
+    assert misplaced(FOLDER_OF_KVM, ours=False) == []
 
 
 @pytest.mark.parametrize(

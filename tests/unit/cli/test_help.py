@@ -35,7 +35,6 @@ USAGES = [
     "console [OPTIONS] [NAME]",
     "resize [OPTIONS] [NAME]...",
     "clone [OPTIONS] [SOURCE] [NEW]",
-    "image [OPTIONS] [COMMAND] [ARGS]...",
     "provision [OPTIONS] [NAME]...",
     "upgrade [OPTIONS] [NAME]...",
     "plan [OPTIONS]",
@@ -52,6 +51,7 @@ USAGES = [
     "version [OPTIONS] [NAME]",
     "completion [OPTIONS] {bash|zsh|fish|powershell}",
     "help [OPTIONS] [COMMAND]",
+    "image [OPTIONS] [COMMAND] [ARGS]...",
 ]
 
 
@@ -92,7 +92,7 @@ def _loaded(environ: dict[str, str], *words: str) -> tuple[str, set[str]]:
 def test_a_list_of_all_commands_loads_none() -> None:
     offered, loaded = _loaded({"_PYMACHINE_COMPLETE": "zsh_complete", "COMP_WORDS": "pymachine ", "COMP_CWORD": "1"})
     assert loaded == set()
-    assert offered.splitlines()[1::3] == list(COMMANDS)
+    assert offered.splitlines()[1::3] == [*COMMANDS, "image"]
     told, loaded = _loaded({"COLUMNS": "60"}, "--help")
     assert loaded == set()
     assert "  drift " in told

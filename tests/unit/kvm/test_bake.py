@@ -11,13 +11,13 @@ import pytest
 
 from pymachine.driver import Baking, Request
 from pymachine.errors import CheckFailed
-from pymachine.images.cache import Shelf
-from pymachine.images.image import Image, ImageFacts
-from pymachine.images.pull import baked_origin, import_file, resolve
 from pymachine.sizes import MIB
 from pymachine_kvm import KvmDriver
 from pymachine_kvm.bake import baking_of
 from pymachine_kvm.base_images import base_name, digest_in
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import Image, ImageFacts
+from pymachine_kvm.images.pull import baked_origin, import_file, resolve
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import KvmOptions, read_options
 

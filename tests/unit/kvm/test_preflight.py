@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from pymachine.errors import CheckFailed
-from pymachine.images.image import Image
 from pymachine.sizes import GIB
 from pymachine_kvm.base_images import MARK, base_name
 from pymachine_kvm.handle import Vm, volume_names
 from pymachine_kvm.host_facts import Emulator, Facts, NetworkFacts, PoolFacts, collect_facts, read_emulator
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.kvm_device import OPEN_THE_NODE, DeviceFile, QemuAccount
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import DomainConfig, KvmOptions, read_options

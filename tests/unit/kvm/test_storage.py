@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed, DriverError
-from pymachine.images.image import Image
 from pymachine_kvm.base_images import base_format, base_name, base_names, base_users, drop_base, has_base
+from pymachine_kvm.images.image import Image
 from pymachine_kvm.storage import (
     backing_path,
     ensure_pool,

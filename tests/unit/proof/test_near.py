@@ -36,7 +36,7 @@ def everything() -> set[str]:
         ),  # a command loaded by its name
         ("drivers/pymachine_none/__init__.py", "transcripts/test_transcripts.py"),  # a driver found by entry points
         ("drivers/pymachine_aws/api.py", "contract/test_aws_killed.py"),
-        ("machine/pymachine/images/debian/overlay/hosts", "unit/images/test_debian.py"),
+        ("drivers/pymachine_kvm/images/debian/overlay/hosts", "unit/kvm/images/test_debian.py"),
         ("tests/golden/libvirt/pool.xml", "golden/test_kvm_domain.py"),
         ("tests/golden/conftest.py", "golden/test_kvm_domain.py"),
         ("tests/transcripts/env.txt", "transcripts/test_transcripts.py"),

@@ -114,11 +114,11 @@ def overlay(recipe: Recipe) -> bytes:
 
 def script(name: str) -> str:
     """Return one of the sh scripts that a build runs."""
-    return (files("pymachine.images.debian") / "scripts" / name).read_text()
+    return (files("pymachine_kvm.images.debian") / "scripts" / name).read_text()
 
 
 def _overlay_files(recipe: Recipe) -> dict[str, str]:
-    kept = files("pymachine.images.debian") / "overlay"
+    kept = files("pymachine_kvm.images.debian") / "overlay"
     # What is there is not made: keys that are thrown away when the tree is sealed would take seconds.
     found = {f"etc/ssh/ssh_host_{kind}_key": "" for kind in ("rsa", "ecdsa", "ed25519")}
     for name, path in OVERLAY.items():

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pymachine.errors import PymachineError
-from pymachine.images.debian.programs import Progress, run
-from pymachine.images.debian.recipe import GRUB_MODULES, SYSTEM, Recipe, overlay, script
-from pymachine.images.debian.sources import apt_settings, deb_lines
-from pymachine.images.lock import held, is_held
+from pymachine_kvm.images.debian.programs import Progress, run
+from pymachine_kvm.images.debian.recipe import GRUB_MODULES, SYSTEM, Recipe, overlay, script
+from pymachine_kvm.images.debian.sources import apt_settings, deb_lines
+from pymachine_kvm.images.lock import held, is_held
 
 BOOTSTRAP_DEADLINE = 1800.0
 SEAL_DEADLINE = 300.0

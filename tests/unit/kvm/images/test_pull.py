@@ -9,13 +9,13 @@ import pytest
 
 from pymachine.driver import Request
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine.images.cache import Shelf
-from pymachine.images.image import Image, ImageFacts
-from pymachine.images.pull import baked_name, baked_origin, look_up, resolve
-from pymachine.images.qcow2 import MAGIC
 from pymachine_kvm.driver import KvmDriver
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import Image, ImageFacts
+from pymachine_kvm.images.pull import baked_name, baked_origin, look_up, resolve
+from pymachine_kvm.images.qcow2 import MAGIC
 from pymachine_kvm.options import KvmOptions
-from unit.images.test_cache import DISK, put
+from unit.kvm.images.test_cache import DISK, put
 
 
 @pytest.fixture

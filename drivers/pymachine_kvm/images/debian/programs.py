@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Timer
 
 from pymachine.errors import CheckFailed, PymachineError
-from pymachine.images.debian.fsync import can_be_unsynced, unsync
+from pymachine_kvm.images.debian.fsync import can_be_unsynced, unsync
 
 Progress = Callable[[str], None]
 # Debian keeps these outside the PATH of ordinary accounts.

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pymachine.images.cache import Shelf
-from pymachine.images.debian.disk import MIB, PARTITION_START, SECTOR, write_boot
-from pymachine.images.debian.programs import Progress, require, run
-from pymachine.images.debian.recipe import Recipe
-from pymachine.images.debian.tree import Workshop, boot_files, engine_version, grow, os_release, seal, workshop
-from pymachine.images.image import Image, ImageFacts
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.debian.disk import MIB, PARTITION_START, SECTOR, write_boot
+from pymachine_kvm.images.debian.programs import Progress, require, run
+from pymachine_kvm.images.debian.recipe import Recipe
+from pymachine_kvm.images.debian.tree import Workshop, boot_files, engine_version, grow, os_release, seal, workshop
+from pymachine_kvm.images.image import Image, ImageFacts
 
 # What a build runs, and Debian's package of each.
 PROGRAMS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}

@@ -15,11 +15,11 @@ import pytest
 
 from patience import LIMIT, gives_up
 from pymachine.errors import CheckFailed, NotSupported, PymachineError, UsageFault
-from pymachine.images.debian.disk import boot_sector, core_image, write_boot
-from pymachine.images.debian.fsync import can_be_unsynced, unsync
-from pymachine.images.debian.programs import require, run
-from pymachine.images.debian.recipe import OVERLAY, Recipe, check_size, overlay, release
-from pymachine.images.debian.sources import deb_lines
+from pymachine_kvm.images.debian.disk import boot_sector, core_image, write_boot
+from pymachine_kvm.images.debian.fsync import can_be_unsynced, unsync
+from pymachine_kvm.images.debian.programs import require, run
+from pymachine_kvm.images.debian.recipe import OVERLAY, Recipe, check_size, overlay, release
+from pymachine_kvm.images.debian.sources import deb_lines
 
 UUID = "8c2d1f5e-0000-4000-8000-000000000001"
 BOOT = bytes(510) + b"\x55\xaa"
@@ -118,7 +118,7 @@ def test_the_file_system_behind_the_gap_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in OVERLAY if name.endswith(".sh")])
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_what_runs_inside_the_image_is_clean_shell(name: str) -> None:
-    text = (files("pymachine.images.debian") / "overlay" / name).read_text()
+    text = (files("pymachine_kvm.images.debian") / "overlay" / name).read_text()
     found = subprocess.run(["shellcheck", "-s", "sh", "-"], input=text, check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
 

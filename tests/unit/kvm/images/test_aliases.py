@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pymachine.errors import NotSupported, UsageFault
-from pymachine.images.aliases import ALIASES, check_arch, shelf_name, vendor
+from pymachine_kvm.images.aliases import ALIASES, check_arch, shelf_name, vendor
 
 DEBIAN = "https://cloud.debian.org/images/cloud/trixie/latest"
 UBUNTU = "https://cloud-images.ubuntu.com/releases/noble/release"

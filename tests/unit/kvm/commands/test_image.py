@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from patience import LIMIT
 from pymachine.cli import main
 from pymachine.cli.dependencies import Wiring
 from pymachine.driver import Driver, Handle
 from pymachine.errors import CheckFailed, DriverMissing
-from pymachine.images.cache import Shelf
-from pymachine.images.image import ImageFacts
 from pymachine.testing.fake_driver import FakeCloud
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import ImageFacts
 
 DISK = bytes(510) + b"\x55\xaa" + bytes(1 << 20)
 
@@ -130,3 +133,21 @@ def test_a_damaged_image_can_be_removed(shelf: Shelf) -> None:
     image.path.write_bytes(b"damaged")
     assert main(["image", "rm", "one"], wiring=Keeper().wiring()) == 0
     assert shelf.list() == []
+
+
+def test_the_commands_load_neither_the_driver_nor_what_it_needs(shelf: Shelf) -> None:
+    program = (
+        "import sys; sys.modules['libvirt'] = sys.modules['pycdlib'] = None; from pymachine.cli import main\n"
+        "assert main(['image', 'ls']) == 0; assert main(['image', 'rm', 'one']) == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("one ")
+    assert done.stdout.splitlines()[2:] == ["image one is removed"]
+    program = (
+        "import sys; from pymachine.cli import main; main(['image', 'ls']); sys.stderr.write(' '.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=False)
+    loaded = set(done.stderr.split())
+    assert "pymachine_kvm.images.cache" in loaded
+    assert not loaded & {"pymachine_kvm.driver", "paramiko", "jinja2"}

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.image_output import ARCH, shelf_of, showing, tell
 from pymachine.cli.options import JSON, command, with_options
+from pymachine_kvm.commands.image_output import ARCH, shelf_of, showing, tell
 
 MIRROR_OPTION = click.option(
     "--mirror", metavar="URL", help="Archive of Debian packages.  [default: the one that apt uses here]"
@@ -33,10 +33,10 @@ def build(app: App, /, release: str, **given: Any) -> None:
 
     RELEASE is debian-13 or debian-12. A build takes about a minute and needs only the archive that apt uses.
     """
-    from pymachine.images.aliases import check_arch
-    from pymachine.images.debian import build as make
-    from pymachine.images.debian import recipe
     from pymachine.sizes import parse_size
+    from pymachine_kvm.images.aliases import check_arch
+    from pymachine_kvm.images.debian import build as make
+    from pymachine_kvm.images.debian import recipe
 
     arch = check_arch(given["arch"] or platform.machine())
     wanted = recipe.Recipe(

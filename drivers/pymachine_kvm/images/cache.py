@@ -20,12 +20,12 @@ from typing import Any
 
 from pymachine.documents import from_document, to_document
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine.images.durable import full_disk, sync_folder
-from pymachine.images.image import Image, ImageFacts
-from pymachine.images.lock import held
-from pymachine.images.qcow2 import shape_of
 from pymachine.parallel import Call
 from pymachine.strict_json import parse_json
+from pymachine_kvm.images.durable import full_disk, sync_folder
+from pymachine_kvm.images.image import Image, ImageFacts
+from pymachine_kvm.images.lock import held
+from pymachine_kvm.images.qcow2 import shape_of
 
 Progress = Callable[[str], None]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.image_output import document, in_words, shelf_of
 from pymachine.cli.options import JSON, command
 from pymachine.cli.output import columns, dump
+from pymachine_kvm.commands.image_output import document, in_words, shelf_of
 
 if TYPE_CHECKING:
-    from pymachine.images.image import Image
+    from pymachine_kvm.images.image import Image
 
 HEADERS = ("NAME", "ARCH", "SIZE", "DISK", "ENGINE", "AGE", "ORIGIN")
 

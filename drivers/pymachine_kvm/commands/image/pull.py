@@ -7,8 +7,8 @@ import platform
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.image_output import ARCH, shelf_of, showing, tell
 from pymachine.cli.options import JSON, command, with_options
+from pymachine_kvm.commands.image_output import ARCH, shelf_of, showing, tell
 
 
 @command()
@@ -24,7 +24,7 @@ def pull(app: App, name: str, mirror: str | None, again: bool, arch: str | None,
 
     NAME is an alias such as debian-13 or ubuntu-24.04. An interrupted download continues where it stopped.
     """
-    from pymachine.images import pull as image_pull
+    from pymachine_kvm.images import pull as image_pull
 
     with showing(app, name, "pulling the image") as progress:
         made = image_pull.pull(

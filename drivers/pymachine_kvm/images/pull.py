@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pymachine.errors import CheckFailed, Unreachable, UsageFault
-from pymachine.images.aliases import ALIASES, ImageVendor, check_arch, shelf_name, vendor
-from pymachine.images.cache import ImageSlot, Progress, Shelf, silent
-from pymachine.images.checksums import Checksum, Digest, entries
-from pymachine.images.copy import copy
-from pymachine.images.download import check_url, fetch, fetch_text
-from pymachine.images.image import Image, ImageFacts
-from pymachine.images.qcow2 import shape_of
+from pymachine_kvm.images.aliases import ALIASES, ImageVendor, check_arch, shelf_name, vendor
+from pymachine_kvm.images.cache import ImageSlot, Progress, Shelf, silent
+from pymachine_kvm.images.checksums import Checksum, Digest, entries
+from pymachine_kvm.images.copy import copy
+from pymachine_kvm.images.download import check_url, fetch, fetch_text
+from pymachine_kvm.images.image import Image, ImageFacts
+from pymachine_kvm.images.qcow2 import shape_of
 
 MIRROR = "PYMACHINE_IMAGE_MIRROR"
 # An image of ours stands in for its alias: it is the same system, and what a pull would bring lacks the engine.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed
-from pymachine.images.qcow2 import DiskFormat, shape_of
+from pymachine_kvm.images.qcow2 import DiskFormat, shape_of
 
 CLUSTER_BITS = 16
 GIB = 1 << 30

@@ -9,15 +9,15 @@ import click
 from click.shell_completion import CompletionItem
 
 from pymachine.cli.app import App
-from pymachine.cli.image_output import shelf_of
 from pymachine.cli.options import command
 from pymachine.cli.output import note, say
 from pymachine.cli.parallel import one_by_one
 from pymachine.errors import CheckFailed, DriverError, DriverMissing, PymachineError
+from pymachine_kvm.commands.image_output import shelf_of
 
 if TYPE_CHECKING:
     from pymachine.driver import Handle, KeepsImages
-    from pymachine.images.image import Image
+    from pymachine_kvm.images.image import Image
 
 
 def _complete_images(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

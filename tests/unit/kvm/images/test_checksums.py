@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed, UsageFault
-from pymachine.images.checksums import Digest, entries
+from pymachine_kvm.images.checksums import Digest, entries
 
 A256, B256 = "a" * 64, "B" * 64
 A512 = "c" * 128

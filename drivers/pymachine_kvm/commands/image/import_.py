@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.image_output import ARCH, shelf_of, showing, tell
 from pymachine.cli.options import JSON, command, with_options
+from pymachine_kvm.commands.image_output import ARCH, shelf_of, showing, tell
 
 
 @command()
@@ -20,8 +20,8 @@ from pymachine.cli.options import JSON, command, with_options
 @click.pass_obj
 def import_(app: App, file: Path, name: str, digest: str | None, arch: str | None, as_json: bool) -> None:
     """Copy a disk image, qcow2 or raw, to the image cache."""
-    from pymachine.images.checksums import Digest
-    from pymachine.images.pull import import_file
+    from pymachine_kvm.images.checksums import Digest
+    from pymachine_kvm.images.pull import import_file
 
     wanted = Digest.read(digest) if digest else None
     with showing(app, name, "importing the image") as progress:

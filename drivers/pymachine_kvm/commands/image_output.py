@@ -14,15 +14,15 @@ from pymachine.documents import to_document
 from pymachine.errors import PymachineError
 
 if TYPE_CHECKING:
-    from pymachine.images.cache import Shelf
-    from pymachine.images.image import Image
+    from pymachine_kvm.images.cache import Shelf
+    from pymachine_kvm.images.image import Image
 
 ARCH = click.option("--arch", metavar="ARCH", help="x86_64 or aarch64.  [default: this computer's]")
 
 
 def shelf_of(app: App) -> Shelf:
     """Return the image cache of this computer."""
-    from pymachine.images.cache import Shelf
+    from pymachine_kvm.images.cache import Shelf
 
     return Shelf.default(app.environ)
 

@@ -13,8 +13,8 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import CheckFailed, PymachineError, UsageFault
-from pymachine.images.cache import Shelf
-from pymachine.images.image import Image, ImageFacts
+from pymachine_kvm.images.cache import Shelf
+from pymachine_kvm.images.image import Image, ImageFacts
 
 DISK = bytes(510) + b"\x55\xaa" + bytes(1 << 20)
 
