@@ -52,7 +52,7 @@ def test_the_leader_dies_and_another_host_takes_its_place(fleet: LabFleet) -> No
     awaited(lambda: fleet.status(others[0])["leader"] in others, "another leader")
     done = fleet.run("plan", check=None)
     assert done.returncode == 5
-    assert f"{leader} could not be looked at" in done.stderr
+    assert leader in done.stderr
 
     fleet.hosts = {**fleet.hosts, leader: fleet.hosts["spare"]}
     assert fleet.planned() == {leader: ["replace", "join"]}
