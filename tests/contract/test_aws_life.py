@@ -141,7 +141,7 @@ def test_an_instance_that_was_terminated_elsewhere_is_shown_so_and_in_time_forgo
     with pytest.raises(DriverError, match=r"is terminated.*"):
         driver.start(machine.handle())
     ec2.forget(machine.instance)
-    assert driver.inspect(machine.handle(), deadline=LIMIT).detail == f"EC2 has no instance {machine.instance}"
+    assert driver.inspect(machine.handle(), deadline=LIMIT).detail.endswith(machine.instance)
 
 
 def test_a_spot_instance_cannot_be_stopped_and_that_is_explained(ec2: Ec2Server, driver: AwsDriver) -> None:
