@@ -60,18 +60,17 @@ def _text(name: str) -> str:
 
 def _configs(store: Path) -> dict[str, Any]:
     """Return the contents of each machine's config.json in a docker-machine store. Raises ``UsageFault``."""
-    import json
+    from pymachine.docker_machine.files import config_of, open_folder
+    from pymachine.strict_json import parse_json
 
-    folder = store / "machines"
-    if not folder.is_dir():
-        raise UsageFault(
-            f"{store} is not a docker-machine store: it has no folder `machines`", hint="give its folder"
-        )
+    files = open_folder(store)
     found: dict[str, Any] = {}
-    for path in sorted(folder.glob("*/config.json")):
+    for name in files.machines():
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
+            data = config_of(files, name)
+            config = parse_json(data) if data is not None else None
         except (OSError, ValueError) as error:
             config = {"DriverName": None, "unreadable": str(error)}
-        found[path.parent.name] = config if isinstance(config, dict) else {}
+        if config is not None:
+            found[name] = config if isinstance(config, dict) else {}
     return found

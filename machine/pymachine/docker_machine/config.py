@@ -52,10 +52,6 @@ class MachineConfig:
     files: RecordedFiles = field(default_factory=RecordedFiles)
     swarm: bool = False
 
-    def text(self, key: str) -> str:
-        """Return a text among the driver's own values; empty where there is none."""
-        return _text(self.raw, key)
-
 
 def read_config(name: str, data: bytes) -> MachineConfig:
     """Return the configuration of a machine. Raises ``ValueError`` with the reason for what is not one."""

@@ -38,15 +38,22 @@ class StoreFiles(Protocol):
 
 
 def open_store(path: Path) -> StoreFiles:
-    """Return the files of a store. Raises ``UsageFault`` for what is not one."""
-    if path.is_file() and zipfile.is_zipfile(path):
-        return SharedZip(path)
+    """Return the files of a store, or of a zip. Raises ``UsageFault`` for what is neither."""
+    return SharedZip(path) if path.is_file() and zipfile.is_zipfile(path) else open_folder(path)
+
+
+def open_folder(path: Path) -> StoreFolder:
+    """Return the files of a store in a folder. Raises ``UsageFault`` for what is not one."""
     if not (path / MACHINES).is_dir():
         raise UsageFault(
-            f"{path} is not a docker-machine store: it has no folder {MACHINES}",
-            hint="give the folder that holds it, such as ~/.docker/machine, or a zip of machine-share",
+            f"{path} is not a docker-machine store: it has no folder `{MACHINES}`", hint="give its folder"
         )
     return StoreFolder(path)
+
+
+def config_of(files: StoreFiles, machine: str) -> bytes | None:
+    """Return the content of a machine's config.json. Raises as ``StoreFiles.read``."""
+    return files.read(machine, f"{MACHINES}/{machine}/{CONFIG}")
 
 
 class StoreFolder:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import Any
 
 from pymachine import tls
 from pymachine.docker_machine.config import DEFAULT_SCRIPT, MachineConfig, read_config
-from pymachine.docker_machine.files import CONFIG, MACHINES, StoreFiles
+from pymachine.docker_machine.files import CONFIG, MACHINES, StoreFiles, config_of
 from pymachine.documents import to_document
 from pymachine.driver import Driver, RecordedInstance, TakesOver
 from pymachine.errors import CheckFailed, PymachineError, TlsError
 from pymachine.model import Endpoint, EngineSpec, Machine, Phase, check_name
+from pymachine.steps.session import timestamp
 from pymachine.store import Store
 from pymachine.store.client_files import CLIENT_FILES, LOGIN_KEY
 
@@ -48,7 +48,7 @@ def take_over(
 
     ``drivers`` are those installed here, by name; ``now`` is in seconds since the epoch.
     """
-    return [_taken(name, partial(_takeover, name, files, drivers, store, now)) for name in names]
+    return [_taken(name, files, drivers, store, now) for name in names]
 
 
 def keep(takeover: Takeover, store: Store) -> Machine:
@@ -56,9 +56,11 @@ def keep(takeover: Takeover, store: Store) -> Machine:
     return store.put(takeover.machine, secrets=takeover.secrets)
 
 
-def _taken(name: str, make: Callable[[], Takeover]) -> Takeover | LeftOut:
+def _taken(
+    name: str, files: StoreFiles, drivers: Mapping[str, Driver], store: Store, now: float
+) -> Takeover | LeftOut:
     try:
-        return make()
+        return _takeover(name, files, drivers, store, now)
     except PymachineError as error:
         return LeftOut(name, error.message)
     except OSError as error:
@@ -71,13 +73,14 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
     check_name(name)
     if store.find(name) is not None:
         raise CheckFailed(f"machine {name} already exists in this store")
-    data = files.read(name, f"{MACHINES}/{name}/{CONFIG}")
+    data = config_of(files, name)
     if data is None:
         raise CheckFailed("it has no config.json")
     config = read_config(name, data)
     driver_name, driver = _driver_of(config, drivers)
     machine_id = uuid.uuid4().hex
-    options, instance = driver.recorded(RecordedInstance(config.driver, config.raw, machine_id))
+    recorded = RecordedInstance(config.driver, config.raw, machine_id)
+    options, instance = driver.recorded(recorded)
     certificates = _client_files(config, files, needed=instance.ssh is not None)
     notes = [] if config.driver in driver.takes_over else [f"its host is not made or removed here: driver {OTHERS}"]
     notes += ["it took part in a Swarm of before Docker's own, which is not taken over"] if config.swarm else []
@@ -86,7 +89,7 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
         others, more = _others(config, files, certificates)
         secrets |= others
         notes += more
-    ssh, login = instance.ssh, _login_key(config, files)
+    ssh, login = instance.ssh, _login_key(name, recorded, files)
     if ssh is not None and login is not None:
         ssh, secrets[LOGIN_KEY] = replace(ssh, key_path=LOGIN_KEY), login
     endpoint = instance.endpoint
@@ -103,7 +106,7 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
         engine=_engine_of(config, endpoint),
         addresses=instance.addresses,
         certificates=tls.summary(secrets) if secrets else None,
-        created=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+        created=timestamp(now),
     )
     return Takeover(machine, secrets, config.driver, (*notes, *_dates(machine, now)))
 
@@ -169,11 +172,12 @@ def _pair(
     return found
 
 
-def _login_key(config: MachineConfig, files: StoreFiles) -> bytes | None:
+def _login_key(name: str, recorded: RecordedInstance, files: StoreFiles) -> bytes | None:
     """Return the private key that the machine is logged in to with; None where the user's own keys are used."""
-    own = f"{MACHINES}/{config.name}/id_rsa"
-    for path in (config.text("SSHKeyPath"), own if not config.text("SSHKey") else "", config.text("SSHKey")):
-        if path and (content := files.read(config.name, path)) is not None:
+    own = f"{MACHINES}/{name}/id_rsa"
+    given = recorded.text("SSHKey")
+    for path in (recorded.text("SSHKeyPath"), "" if given else own, given):
+        if path and (content := files.read(name, path)) is not None:
             return content
     return None
 

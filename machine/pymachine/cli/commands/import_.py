@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
+from pymachine.cli.inventory_origins import THEIR_STORE
 from pymachine.cli.options import DRY_RUN, JSON, YES, command
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.errors import CheckFailed, DriverMissing, PymachineError, SeveralFailed, UsageFault
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pymachine.driver import Driver
 
 SOURCE = "docker-machine"
-THEIR_STORE = "~/.docker/machine"
 VARIABLE = "MACHINE_STORAGE_PATH"
 HEADERS = ("NAME", "DRIVER", "BECOMES", "URL", "NOTES")
 USAGE = f"pymachine import {SOURCE} [PATH] [NAME]..."
@@ -57,8 +57,10 @@ def _path_and_names(app: App, words: Sequence[str]) -> tuple[Path, Sequence[str]
     """Tell a path from a name: it has a slash or a dot in front, or ends in .zip."""
     if words and ("/" in words[0] or words[0].startswith((".", "~")) or words[0].endswith(".zip")):
         return user_path(words[0]), words[1:]
+    from pymachine.docker_machine.files import MACHINES
+
     named = app.environ.get(VARIABLE)
-    return Path(named) if named and (Path(named) / "machines").is_dir() else user_path(THEIR_STORE), words
+    return Path(named) if named and (Path(named) / MACHINES).is_dir() else user_path(THEIR_STORE), words
 
 
 def _wanted(there: Sequence[str], names: Sequence[str], place: str) -> Sequence[str]:
