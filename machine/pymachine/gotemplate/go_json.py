@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymachine.gotemplate.errors import TemplateError
-from pymachine.gotemplate.printf import digits_of
+from pymachine.gotemplate.printf import shortest
 
 _PAIR = re.compile(r"\\.")
 _LONG = {"\\b": "\\u0008", "\\f": "\\u000c"}  # Go before 1.22, as docker-machine's
@@ -49,11 +49,4 @@ def _number(value: float) -> str:
     """As JavaScript writes numbers, which Go follows: an exponent below 1e-6 and from 1e21 on."""
     if not math.isfinite(value):
         raise TemplateError(f"{value} cannot be written as JSON")
-    sign, digits, exponent = digits_of(value)
-    if value != 0 and not 1e-6 <= abs(value) < 1e21:
-        fraction = "." + digits[1:] if len(digits) > 1 else ""
-        return f"{sign}{digits[0]}{fraction}e{exponent:+03d}".replace("e-0", "e-")
-    if exponent < 0:
-        return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
-    whole, fraction = digits[: exponent + 1].ljust(exponent + 1, "0"), digits[exponent + 1 :]
-    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+    return shortest(value, -6, 21).replace("e-0", "e-")

@@ -71,7 +71,7 @@ def formatted(text: str, values: Sequence[Any]) -> str:
     return out + (f"%!(EXTRA {', '.join(map(_typed, rest))})" if rest else "")
 
 
-def digits_of(value: float) -> tuple[str, str, int]:
+def _digits_of(value: float) -> tuple[str, str, int]:
     """Return the sign, the shortest digits that stand for a number, and the decimal exponent of the first one."""
     sign, digits, exponent = Decimal(repr(value)).as_tuple()
     assert isinstance(exponent, int), value
@@ -178,7 +178,7 @@ def _float_text(value: float, verb: Verb) -> str:
         return _hex_float(value) if verb.letter == "x" else _hex_float(value).upper()
     if verb.letter in "eEfF":
         return format(value, f".{6 if verb.precision is None else verb.precision}{verb.letter}")
-    text = _shortest(value) if verb.precision is None else format(value, f".{verb.precision or 1}g")
+    text = shortest(value) if verb.precision is None else format(value, f".{verb.precision or 1}g")
     return text.upper() if verb.letter == "G" else text
 
 
@@ -188,10 +188,13 @@ def _hex_float(value: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}p{int(exponent):+03d}"
 
 
-def _shortest(value: float) -> str:
-    """As strconv's ``g`` with the fewest digits: an exponent below -4, and from 6 on."""
-    sign, digits, exponent = digits_of(value)
-    if exponent < -4 or exponent >= 6:
+def shortest(value: float, least: int = -4, most: int = 6) -> str:
+    """Return a finite number with the fewest digits that stand for it.
+
+    It has an exponent if that is below ``least``, or ``most`` or more; those of strconv's ``g`` if not given.
+    """
+    sign, digits, exponent = _digits_of(value)
+    if exponent < least or exponent >= most:
         fraction = "." + digits[1:] if len(digits) > 1 else ""
         return f"{sign}{digits[0]}{fraction}e{exponent:+03d}"
     if exponent < 0:
