@@ -68,5 +68,4 @@ def _print_named(value: Any, name: str) -> None:
 
     from pymachine.printable import printable
 
-    shown = [versioned(item) for item in value] if isinstance(value, list) else versioned(value)
-    click.echo(printable(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)), nl=False)
+    click.echo(printable(yaml.safe_dump(versioned(value), sort_keys=False, allow_unicode=True)), nl=False)

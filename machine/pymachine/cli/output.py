@@ -29,7 +29,7 @@ def note(line: str) -> None:
 
 def dump(value: Any) -> None:
     """Print an object as indented JSON with ``schema_version``; in a list each object has one."""
-    dump_plain([versioned(item) for item in value] if isinstance(value, list) else versioned(value))
+    dump_plain(versioned(value))
 
 
 def dump_plain(value: Any) -> None:
@@ -38,7 +38,9 @@ def dump_plain(value: Any) -> None:
 
 
 def versioned(value: Any) -> Any:
-    """Return an object with ``schema_version`` first; any other value unchanged."""
+    """Return an object, or each of a list, with ``schema_version`` first; any other value unchanged."""
+    if isinstance(value, list):
+        return [versioned(item) for item in value]
     return {"schema_version": SCHEMA_VERSION, **value} if isinstance(value, dict) else value
 
 
