@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pymachine.swarm_api.api_types import ApiContainer, ApiContainerState, ApiHealth, short
+from pymachine.swarm_api.api_reader import short
+from pymachine.swarm_api.api_types import ApiContainer, ApiContainerState, ApiHealth
 from pymachine.swarm_api.services import Replicas
 
 PROJECT_LABEL = "com.docker.compose.project"  # what Compose puts on the containers that it makes

@@ -18,6 +18,7 @@ from docker.tls import TLSConfig
 from pymachine.engine.client import ask
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Endpoint
+from pymachine.swarm_api.api_reader import read, read_all, read_name
 from pymachine.swarm_api.api_types import (
     ApiContainer,
     ApiInfo,
@@ -27,9 +28,6 @@ from pymachine.swarm_api.api_types import (
     ApiTask,
     ApiUnlockKey,
     ApiVersioned,
-    read,
-    read_all,
-    read_name,
 )
 from pymachine.swarm_api.bounded_http import BoundedClient
 from pymachine.swarm_api.containers import (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any
 
+from pymachine.swarm_api.api_reader import read, read_all, short
 from pymachine.swarm_api.api_types import (
     ApiAuthority,
     ApiCluster,
@@ -18,9 +19,6 @@ from pymachine.swarm_api.api_types import (
     ApiNodeState,
     ApiSwarmPlace,
     ApiSwarmSpec,
-    read,
-    read_all,
-    short,
 )
 from pymachine.swarm_api.protocol import DATA_PATH_PORT, INACTIVE, Cluster, NodeStatus, SwarmSettings
 from pymachine.swarm_api.view import SwarmNode

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pymachine.swarm_api.api_types import ApiService, ApiServiceMode, ApiTask, read, short
+from pymachine.swarm_api.api_reader import read, short
+from pymachine.swarm_api.api_types import ApiService, ApiServiceMode, ApiTask
 
 STACK_LABEL = "com.docker.stack.namespace"  # what `docker stack deploy` puts on services and tasks
 UPDATING = ("updating", "rollback_started")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymachine.swarm_api.addresses import overlap
-from pymachine.swarm_api.api_types import ApiContainer, ApiInfo, ApiTask, ApiVersioned, read, read_all, read_name
+from pymachine.swarm_api.api_reader import read, read_all, read_name
+from pymachine.swarm_api.api_types import ApiContainer, ApiInfo, ApiTask, ApiVersioned
 from pymachine.swarm_api.containers import container_of, parsed, unsettled_in, was_restarted
 from pymachine.swarm_api.documents import cluster_of, node_of, node_status_of, spec_with, subnets_of
 from pymachine.swarm_api.log_frames import last_lines

@@ -20,7 +20,8 @@ from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ActionKind
 from pymachine.swarm_api import connect
-from pymachine.swarm_api.api_types import ApiTask, read_all
+from pymachine.swarm_api.api_reader import read_all
+from pymachine.swarm_api.api_types import ApiTask
 from pymachine.swarm_api.containers import Container, missing_from
 from pymachine.swarm_api.protocol import ClusterEngine
 from pymachine.swarm_api.services import Failure, Replicas, Service, service_of, unsettled_of
