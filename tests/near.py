@@ -26,6 +26,7 @@ AREAS = ("unit", "contract", "golden", "transcripts")  # the folders whose tests
 # Parts of the test programs, and those folders of tests that they may share something with.
 PACKAGES = (*AREAS, "lab", "proof", "bench", "e2e")
 _DOTTED = re.compile(r"\b[a-z_]+(?:\.\w+)*")
+_QUOTED = re.compile(r"""["']([a-z_]+(?:\.\w+)+)["']""")
 DOCUMENTS = ("docs/", "README.md", "CHANGELOG.md")
 
 
@@ -109,11 +110,10 @@ class Tree:
                 self._join("pymachine.registry", name)
 
     def _named(self, text: str) -> set[str]:
-        """Return the modules that a text names, and those in packages that it names where it imports by name."""
+        """Return the modules that a text names; of a package that it quotes, as who imports by name does, all."""
         named = {word for word in _words(text) if word in self.files}
-        if "import_module(" in text:
-            named |= {name for name in self.files if named.intersection(_above(name)[1:])}
-        return named
+        quoted = {word for word in _QUOTED.findall(text) if word in named}
+        return named | {name for name in self.files if quoted.intersection(_above(name)[1:])}
 
     def _conftests(self, file: Path) -> list[str]:
         above = {folder / "conftest.py" for folder in file.parents}

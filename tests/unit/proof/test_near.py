@@ -30,6 +30,7 @@ def everything() -> set[str]:
     [
         ("machine/pymachine/cli/shells.py", "unit/cli/test_shells.py"),
         ("machine/pymachine/cli/shells.py", "transcripts/test_transcripts.py"),  # through a program in a process
+        ("machine/pymachine/cli/commands/init.py", "unit/fleet/inventory/test_files.py"),
         (
             "machine/pymachine/fleet/apply/__init__.py",
             "transcripts/test_transcripts.py",
@@ -127,9 +128,10 @@ def test_changes_are_what_is_committed_edited_moved_removed_and_unknown(reposito
 
 RECORD = """
 import json, sys, pytest
-code = pytest.main(["-q", "-n", "0", "-m", "not lab", "-p", "no:cacheprovider", sys.argv[1]])
+code = pytest.main(sys.argv[1:])
 print("\\n" + json.dumps([int(code), *(name for name in sys.modules if name.startswith("pymachine"))]))
 """
+OPTIONS = ["-q", "-n", "0", "-m", "not lab", "-p", "no:cacheprovider", "--hypothesis-profile", "few"]
 CHEAP = "unit/transport/test_command.py"
 MODULES = [
     str(path.relative_to(ROOT / "tests"))
@@ -140,10 +142,10 @@ MODULES = [
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    "module", [pytest.param(name, marks=[] if name == CHEAP else pytest.mark.soak(8)) for name in sorted(MODULES)]
+    "module", [pytest.param(name, marks=[] if name == CHEAP else pytest.mark.soak(5)) for name in sorted(MODULES)]
 )
 def test_a_test_loads_nothing_that_would_not_reach_it(module: str) -> None:
-    words = [sys.executable, "-c", RECORD, f"tests/{module}"]
+    words = [sys.executable, "-c", RECORD, *OPTIONS, f"tests/{module}"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     code, *loaded = json.loads(done.stdout.splitlines()[-1])
     assert code in (0, 5), done.stdout
