@@ -159,6 +159,12 @@ def test_secrets_travel_with_the_record_and_replace_their_namesakes(store: Store
     assert store.secrets("node1") == {**CLIENT, **SERVER, "key.pem": b"new", "binary": bytes(range(256))}
 
 
+def test_a_secret_without_content_is_deleted_in_the_same_write(store: Store) -> None:
+    read = store.put(machine(), secrets={**CLIENT, "next-key.pem": b"new"})
+    store.put(read, secrets={"key.pem": b"new", "next-key.pem": b"", "never-there": b""})
+    assert store.secrets("node1") == {**CLIENT, "key.pem": b"new"}
+
+
 def test_a_removed_machine_leaves_nothing(store: Store) -> None:
     store.put(machine(), secrets=CLIENT)
     store.put(machine("node10"), secrets=CLIENT)

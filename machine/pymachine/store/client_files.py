@@ -22,12 +22,18 @@ from pymachine.store.schema import CERTIFICATES
 
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 SETTLED = 2_000_000_000  # nanoseconds since its last change after which a folder's time can be relied on
+TRIALS = ".trials"  # beside the machines' folders: no name begins with a dot
 LOGIN_KEY = "id_ed25519"  # the SSH key of a host that pymachine made
 
 
 def client_folder(folder: Path, name: str) -> Path:
     """Return ``certs/NAME`` of the store. Raises ``UsageFault`` for a name that cannot be a folder's."""
     return folder / CERTIFICATES / check_name(name)
+
+
+def trial_folder(folder: Path, name: str) -> Path:
+    """Return where the client's files of a set are written that no engine may have yet."""
+    return folder / CERTIFICATES / TRIALS / check_name(name)
 
 
 def materialised(store: Store, name: str) -> Path | None:
@@ -90,6 +96,8 @@ def in_memory(identity: str, name: str, files: Mapping[str, bytes]) -> Path:
 
 def write(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a new set of files, point ``path`` to it and remove the older ones. One writer at a time."""
+    if path.parent.name == TRIALS:
+        _private_folder(path.parent.parent)
     _private_folder(path.parent)
     import secrets as random  # with what hashes it loads, a tenth of `pymachine status`
 

@@ -93,7 +93,7 @@ class Store(Protocol):
 
         A record with ``rev`` 0 must not exist yet; any other must still have that rev in the store, else
         ``Conflict``. ``secrets`` (file name to content) are written in the same transaction and replace
-        those of the same name.
+        those of the same name; one without content is deleted.
         """
 
     def secrets(self, name: str) -> dict[str, bytes]:

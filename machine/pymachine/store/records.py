@@ -64,11 +64,15 @@ def update(connection: sqlite3.Connection, machine: Machine) -> Machine:
 
 
 def keep_secrets(connection: sqlite3.Connection, name: str, secrets: Mapping[str, bytes]) -> None:
-    """Write these files over those of the same name."""
+    """Write these files over those of the same name; one without content is deleted."""
+    connection.executemany(
+        "DELETE FROM secret WHERE machine = ? AND file = ?",
+        [(name, file) for file, content in secrets.items() if not content],
+    )
     connection.executemany(
         "INSERT INTO secret (machine, file, content) VALUES (?, ?, ?) "
         "ON CONFLICT (machine, file) DO UPDATE SET content = excluded.content",
-        [(name, file, content) for file, content in secrets.items()],
+        [(name, file, content) for file, content in secrets.items() if content],
     )
 
 

@@ -111,6 +111,7 @@ class SqliteStore:
         with self._database.writing() as connection:
             records.delete(connection, name, rev)
             client_files.remove(path)
+            client_files.remove(client_files.trial_folder(self._folder, path.name))
 
     def client_folder(self, name: str) -> Path:
         """The folder for DOCKER_CERT_PATH, spelled as the record spells the name."""

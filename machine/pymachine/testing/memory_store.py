@@ -79,7 +79,8 @@ class MemoryStore:
             saved = replace(machine, rev=machine.rev + 1)
             former = self._documents.get(machine.name.lower(), "{}")
             self._documents[machine.name.lower()] = json.dumps(records.with_unknown_keys(saved, former))
-            self._secrets.setdefault(machine.name.lower(), {}).update(secrets or {})
+            kept = {**self._secrets.get(machine.name.lower(), {}), **(secrets or {})}
+            self._secrets[machine.name.lower()] = {file: content for file, content in kept.items() if content}
         return saved
 
     def secrets(self, name: str) -> dict[str, bytes]:
@@ -94,6 +95,7 @@ class MemoryStore:
             if current is not None and rev is not None and current.rev != rev:
                 raise records.changed_meanwhile(name)
             client_files.remove(self.client_folder(name))
+            client_files.remove(client_files.trial_folder(self._folder, self.client_folder(name).name))
             self._documents.pop(name.lower(), None)
             self._secrets.pop(name.lower(), None)
 
