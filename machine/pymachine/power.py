@@ -18,6 +18,7 @@ from pymachine.model import Machine, State
 from pymachine.steps.address import located, with_address_certified
 from pymachine.steps.journal import journalled
 from pymachine.steps.power import PAUSE, await_engine, handle_of, refuse_half_removed, reported, right_clock
+from pymachine.steps.renewal import settled
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, working
 from pymachine.transport import Command, Transport
@@ -120,6 +121,8 @@ def _answering(machine: Machine, tools: Services) -> Machine:
     try:
         await_engine(machine, tools)
     except TlsError:
+        if settled(machine, tools.store, tools.ask_engine):
+            return _mended(machine.name, tools)
         if not isinstance(tools.driver_of(machine), TracksAddress):
             raise
         return _followed_again(machine.name, tools)

@@ -13,8 +13,9 @@ from pymachine.errors import EngineError, PymachineError
 from pymachine.events import surveying
 from pymachine.model import Machine, Phase, State
 from pymachine.parallel import spread
+from pymachine.steps.renewal import client_folder, is_begun
 from pymachine.steps.status import Inspections
-from pymachine.store.client_files import CLIENT_FILES, materialised
+from pymachine.store.client_files import CLIENT_FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +122,6 @@ class _Probe:
 def _client_folder(machine: Machine, tools: Services) -> Path | None:
     """The folder of the client's files, restored where they are gone; None for an engine without any."""
     folder = tools.store.client_folder(machine.name)
-    if all(os.path.exists(f"{folder}/{file}") for file in CLIENT_FILES):  # noqa: PTH110 - a path each costs more
+    if not is_begun(machine) and all(os.path.exists(f"{folder}/{file}") for file in CLIENT_FILES):  # noqa: PTH110 - a path each costs more
         return folder
-    return materialised(tools.store, machine.name)
+    return client_folder(machine, tools.store, tools.ask_engine)

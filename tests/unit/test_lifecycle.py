@@ -225,6 +225,8 @@ def _struck_once(site: Site, what: str, command: Command, number: int, *, after:
     judge(site, outcome)
     check(site)
     # Killed after one call or before the next is the same: the one goes on, what the other left is undone at once.
+    if command.verb in ONWARD and site.look.find(command.name) is not None:
+        judged(site, Command(ONWARD[command.verb], command.name))
     if command.verb != "rm" and (after or command.verb != "create"):
         judged(site, command)
     if site.look.find(command.name) is not None:
@@ -250,8 +252,11 @@ def judged(site: Site, command: Command) -> None:
 
 FEWEST = 5
 PRIOR = {"rm": ["create"], "start": ["create", "stop"], "provision": ["create"], "new certificates": ["create"]}
+# What somebody does next who knows nothing of it.
+ONWARD = {"new certificates": "start"}
 WHATS = ["kill", "error", "ctrl-c", "unlock", "create", "rm"]
 ORDINARY = [("kill", "create", "web"), ("kill", "create", "vm"), ("kill", "start", "web"), ("kill", "rm", "metal")]
+ORDINARY += [("kill", "new certificates", "vm"), ("error", "new certificates", "web")]
 OTHERS = [
     (what, verb, name)
     for what in WHATS

@@ -105,7 +105,7 @@ class TestProvision:
         secrets = world.store.secrets("node1")
         assert not set(old.values()) & set(secrets.values()), "keys are new too"
         assert world.uploaded("ca.pem") == secrets["ca.pem"]
-        assert world.engine.asked[-1][1] == world.store.client_folder("node1")
+        assert (world.store.client_folder("node1") / "ca.pem").read_bytes() == secrets["ca.pem"]
         assert provision("node1", world.tools).certificates == after
 
     def test_that_fails_with_new_certificates_takes_them_to_the_host_the_next_time(self, world: World) -> None:
@@ -113,10 +113,12 @@ class TestProvision:
         world.answer(is_run, BROKEN)
         with pytest.raises(StepFailed):
             provision("node1", world.tools, new_certificates=True)
-        kept = world.store.get("node1").certificates
+        assert world.store.get("node1").certificates == before, "the engine was put back"
+        sent = world.uploaded("ca.pem")
+        assert (world.store.materialise("node1") / "ca.pem").read_bytes() != sent
         world.answers.clear()
-        assert provision("node1", world.tools).certificates == kept != before
-        assert world.uploaded("ca.pem") == world.store.secrets("node1")["ca.pem"]
+        assert provision("node1", world.tools).certificates != before
+        assert world.store.secrets("node1")["ca.pem"] == sent == world.uploaded("ca.pem")
 
     def test_finishes_what_create_left_half_made(self, world: World) -> None:
         world.made()

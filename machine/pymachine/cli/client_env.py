@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Values = list[tuple[str, str | None]]
 
 PROGRAM = "pymachine"
+RENEWAL = "renewal"  # in the record, while a renewal of certificates is not complete
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 PARTS = {"client": "client certificate", "ca": "authority", "server": "server certificate"}
 VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
@@ -85,6 +86,11 @@ def is_refused(document: "Document", certificates: str, now: float) -> bool:
     if document.get("certificates"):
         return has_expired(document, now) or str(document.get("created") or "")[:19] > _moment(now)
     return bool(certificates) and bool(file_faults(certificates, document["name"], now))
+
+
+def is_in_renewal(document: "Document") -> bool:
+    """Whether the engine may have either of two sets of certificates: it has to be asked which."""
+    return bool(document.get(RENEWAL))
 
 
 def has_expired(document: "Document", now: float) -> bool:

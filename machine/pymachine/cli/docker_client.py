@@ -13,7 +13,7 @@ from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.documents import to_document
 from pymachine.model import Machine
-from pymachine.store.client_files import materialised
+from pymachine.steps.renewal import client_folder
 
 CHECK_DEADLINE = 20.0
 CHECK = click.option("--check", is_flag=True, help="Ask the engine over TLS first, and fail if it does not answer.")
@@ -29,14 +29,14 @@ def certificates_of(app: App, machine: Machine) -> str:
 
     Empty for a machine without certificates.
     """
-    return str(materialised(app.store, machine.name) or "")
+    return str(client_folder(machine, app.store, app.ask_engine) or "")
 
 
 def checked(app: App, machine: Machine, check: bool) -> Machine:
     """Return the machine; with ``check``, first ask its engine and raise its errors."""
     if check:
         assert machine.endpoint is not None
-        app.ask_engine(machine.endpoint, materialised(app.store, machine.name), deadline=CHECK_DEADLINE)
+        app.ask_engine(machine.endpoint, client_folder(machine, app.store, app.ask_engine), deadline=CHECK_DEADLINE)
     return machine
 
 

@@ -216,9 +216,15 @@ def _option(command: str, word: str, rest: "Iterator[str]") -> "tuple[str, str] 
 
 
 def _certificates(document: "dict[str, Any]", folder: str) -> "str | None":
-    """Return the folder of the client's files, "" for a machine without any, None if they have to be restored."""
+    """Return the folder of the client's files, "" for a machine without any.
+
+    None leaves it to the full command line, which restores missing ones, and asks an engine whose renewal was
+    interrupted which certificates it has.
+    """
     from pymachine.store.lookup import client_path, secret_names
 
+    if client_env.is_in_renewal(document):
+        return None
     path = client_path(folder, document["name"])
     if all(os.path.exists(f"{path}/{file}") for file in client_env.CLIENT_FILES):  # noqa: PTH110
         return path

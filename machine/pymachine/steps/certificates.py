@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 
 from pymachine import tls
 from pymachine.model import Certificates, Machine
+from pymachine.steps import renewal
 from pymachine.steps.session import Session
 from pymachine.tls.validity import CERTIFICATE_OF
 
 
 class Certify:
-    """Issue the certificates, or keep those that still fit; ``anew`` keeps none, not even the authority."""
+    """Issue the certificates, or keep those that still fit; ``anew`` keeps none, not even the authority.
+
+    An authority in use is not replaced before the engine has answered with the new one: see ``steps.renewal``.
+    """
 
     title = "issuing certificates"
 
@@ -26,6 +30,8 @@ class Certify:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Issue what is missing; a certificate is stored before it is sent."""
         fresh, certificates = self._made(machine, session)
+        if renewal.replaces(machine, fresh):
+            return session.save(*renewal.begun(machine, fresh))
         return session.save(machine.with_(certificates=certificates), fresh)
 
     def due(self, machine: Machine, session: Session) -> tuple[tls.Need, ...]:
@@ -33,17 +39,20 @@ class Certify:
         if machine.certificates is None:
             return ()
         known = session.secrets(machine)
-        made, _ = self._made(machine, session)
+        fresh, _ = self._made(machine, session)
+        made = {**renewal.wanted(known), **fresh}
         parts = [part for part, file in CERTIFICATE_OF.items() if file in made and made[file] != known.get(file)]
         aged = {need.part: need.reason for need in tls.needs(machine.certificates, sans_of(machine), _now(session))}
         otherwise = "the authority is a new one" if "ca" in aged else "the one on record does not match"
+        if renewal.is_begun(machine):
+            otherwise = "its renewal was interrupted"
         return tuple(tls.Need(part, "as requested" if self._anew else aged.get(part, otherwise)) for part in parts)
 
     def _made(self, machine: Machine, session: Session) -> tuple[Mapping[str, bytes], Certificates]:
         if self._anew:
             issued = tls.issue(machine.name, sans_of(machine), now=_now(session))
             return issued.files, issued.certificates
-        return tls.ensure(machine.name, sans_of(machine), session.secrets(machine), _now(session))
+        return tls.ensure(machine.name, sans_of(machine), renewal.wanted(session.secrets(machine)), _now(session))
 
 
 def sans_of(machine: Machine) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
+from pymachine import tls
 from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
+from pymachine.engine.client import EngineAnswer
 from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.engine.setup import SetupPlan
 from pymachine.errors import EngineError, PymachineError, TransportError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
+from pymachine.steps import renewal
 from pymachine.steps.session import Session, advanced
 from pymachine.transport import Transport
 
@@ -64,20 +67,27 @@ class Verify:
         return machine.ssh is not None
 
     def run(self, machine: Machine, session: Session) -> Machine:
-        """Ask; when nothing answers, tell a blocked port from a broken engine, and undo only the latter."""
+        """Ask; when nothing answers, tell a blocked port from a broken engine, and undo only the latter.
+
+        An engine that answers with the certificates of a renewal has them: the former ones go.
+        """
         assert machine.endpoint is not None
-        folder = session.tools.store.materialise(machine.name)
         try:
-            answer = session.tools.ask_engine(machine.endpoint, folder, deadline=ANSWER_DEADLINE)
+            answer = self._ask(machine, session, machine.endpoint)
         except PymachineError as error:
             self._explain(machine, session, error)
             raise
-        return machine.with_(engine_version=answer.version)
+        return _renewed(machine, session).with_(engine_version=answer.version)
+
+    def _ask(self, machine: Machine, session: Session, endpoint: Endpoint) -> EngineAnswer:
+        with renewal.trial(session.tools.store, machine, session.secrets(machine)) as folder:
+            return session.tools.ask_engine(endpoint, folder, deadline=ANSWER_DEADLINE)
 
     def _explain(self, machine: Machine, session: Session, error: PymachineError) -> None:
         transport = session.transport(machine)
         assert machine.endpoint is not None
         if isinstance(error, Unreachable) and _listens_at_home(transport, machine.endpoint):
+            _renewed(machine, session)
             raise EngineError(
                 f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
                 hint=f"allow TCP port {machine.endpoint.port} in the firewalls before {machine.name}",
@@ -112,10 +122,10 @@ class Complete:
 
 def bundle_for(machine: Machine, plan: SetupPlan, session: Session, *, wait_for_cloud_init: bool = True) -> Bundle:
     """Return the files and commands that set this machine's engine up."""
-    secrets = session.secrets(machine)
+    secrets = renewal.wanted(session.secrets(machine))
     files = TlsFiles(ca=secrets["ca.pem"], cert=secrets["server.pem"], key=secrets["server-key.pem"])
     if machine.certificates is not None:
-        plan = replace(plan, manifest=replace(plan.manifest, server=machine.certificates.server))
+        plan = replace(plan, manifest=replace(plan.manifest, server=tls.summary(secrets).server))
     return setup_bundle(plan, files, wait_for_cloud_init=wait_for_cloud_init)
 
 
@@ -135,6 +145,11 @@ def run_rollback(transport: Transport, bundle: Bundle) -> None:
     result = transport.run(bundle.rollback, root=True, deadline=SETUP_DEADLINE)
     if result.exit_code:
         raise EngineError(f"the previous configuration could not be restored: {result.error_text.strip()[-500:]}")
+
+
+def _renewed(machine: Machine, session: Session) -> Machine:
+    """Return the record of a machine whose engine has the wanted certificates, saved with them."""
+    return session.save(*renewal.completed(machine, session.secrets(machine)))
 
 
 def _listens_at_home(transport: Transport, endpoint: Endpoint) -> bool:

@@ -13,10 +13,10 @@ from pymachine.interruption import stopped
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.parallel import together
 from pymachine.steps.power import at_work
+from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
-from pymachine.store.client_files import materialised
 from pymachine.swarm_api.protocol import LOCKED, PENDING, ClusterEngine, NodeStatus
 from pymachine.swarm_api.recorder import recorded
 from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER, Quorum, SwarmNode, quorum_of
@@ -75,7 +75,9 @@ def engine_of(machine: Machine, tools: Services) -> ClusterEngine:
             f"machine {machine.name} is not ready ({machine.phase})",
             hint="run its create command again first",
         )
-    return tools.connect_cluster(machine.endpoint, materialised(tools.store, machine.name), deadline=DEADLINE)
+    return tools.connect_cluster(
+        machine.endpoint, client_folder(machine, tools.store, tools.ask_engine), deadline=DEADLINE
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pymachine.cli.app import App
 from pymachine.cli.lookup import ready
 from pymachine.cli.options import JSON, command, complete_names
 from pymachine.cli.output import dump, say
-from pymachine.store.client_files import materialised
+from pymachine.steps.renewal import client_folder
 
 ASK_DEADLINE = 20.0
 
@@ -25,5 +25,7 @@ def version(app: App, name: str | None, as_json: bool) -> None:
         return
     machine = ready(app, name)
     assert machine.endpoint is not None
-    answer = app.ask_engine(machine.endpoint, materialised(app.store, machine.name), deadline=ASK_DEADLINE)
+    answer = app.ask_engine(
+        machine.endpoint, client_folder(machine, app.store, app.ask_engine), deadline=ASK_DEADLINE
+    )
     dump({"name": machine.name, "engine": answer.version}) if as_json else say(answer.version)

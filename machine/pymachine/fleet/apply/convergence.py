@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pymachine.errors import EngineError, Interrupted, PymachineError, Unreachable
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
+from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
-from pymachine.store.client_files import materialised
 from pymachine.swarm_api.containers import Container, unsettled_in
 from pymachine.swarm_api.protocol import ClusterEngine
 from pymachine.swarm_api.services import Replicas, Service, unsettled_of
@@ -50,7 +50,7 @@ def converge(made: Deployment, tools: Services, stopped: Callable[[], bool]) -> 
     if not stack.wait:
         return
     assert machine.endpoint is not None
-    folder = materialised(tools.store, machine.name)
+    folder = client_folder(machine, tools.store, tools.ask_engine)
     with tools.connect_cluster(machine.endpoint, folder, deadline=ANSWER) as engine:
         unsettled = _awaited(made, engine, tools, stopped)
         if unsettled:

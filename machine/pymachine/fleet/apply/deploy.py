@@ -15,8 +15,8 @@ from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
 from pymachine.shell import docker_environ
+from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
-from pymachine.store.client_files import materialised
 from pymachine.swarm_api.services import Replicas
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
@@ -71,7 +71,7 @@ class Docker:
     def environ_for(self, machine: Machine, environ: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the docker client's environment for a machine, without a proxy."""
         assert machine.endpoint is not None
-        folder = materialised(self.tools.store, machine.name)
+        folder = client_folder(machine, self.tools.store, self.tools.ask_engine)
         pairs = [
             ("DOCKER_HOST", machine.endpoint.url),
             ("DOCKER_CONTEXT", None),

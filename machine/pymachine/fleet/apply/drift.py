@@ -14,8 +14,8 @@ from pymachine.fleet.plan.membership import SWARM
 from pymachine.fleet.plan.stacks import unsettled_parts
 from pymachine.model import Machine, Phase
 from pymachine.parallel import spread
+from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
-from pymachine.store.client_files import materialised
 from pymachine.swarm_api.view import ClusterView
 
 ASK_DEADLINE = 20.0
@@ -90,7 +90,7 @@ def ask_all(machines: Iterable[Machine], tools: Services, width: int) -> dict[st
 
 def _ask(machine: Machine, tools: Services) -> PymachineError | None:
     assert machine.endpoint is not None
-    tools.ask_engine(machine.endpoint, materialised(tools.store, machine.name), deadline=ASK_DEADLINE)
+    tools.ask_engine(machine.endpoint, client_folder(machine, tools.store, tools.ask_engine), deadline=ASK_DEADLINE)
     return None
 
 

@@ -21,11 +21,11 @@ from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.parallel import spread
 from pymachine.steps.certificates import sans_of
 from pymachine.steps.host import collect_facts
+from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.steps.status import Inspections
 from pymachine.store import readable
-from pymachine.store.client_files import materialised
 from pymachine.swarm import status
 from pymachine.swarm_api.containers import Container
 from pymachine.swarm_api.services import Service
@@ -151,7 +151,7 @@ def services_of(view: ClusterView, tools: Services) -> tuple[Service, ...] | Non
     if machine is None or machine.endpoint is None:
         return None
     try:
-        folder = materialised(tools.store, machine.name)
+        folder = client_folder(machine, tools.store, tools.ask_engine)
         with tools.connect_cluster(machine.endpoint, folder, deadline=ASK_DEADLINE) as engine:
             return engine.services()
     except PymachineError:
@@ -171,7 +171,7 @@ def projects_of(
 def _containers(project: str, machine: Machine, tools: Services) -> tuple[Container, ...]:
     if machine.endpoint is None:
         raise Unreachable(f"no engine of {machine.name} is on record")
-    folder = materialised(tools.store, machine.name)
+    folder = client_folder(machine, tools.store, tools.ask_engine)
     with tools.connect_cluster(machine.endpoint, folder, deadline=ASK_DEADLINE) as engine:
         return engine.containers(project)
 
@@ -192,7 +192,9 @@ def _by_engine(machine: Machine, tools: Services) -> ObservedMachine:
     """A machine without a host of ours: only its engine can be asked."""
     if machine.endpoint is None:
         return ObservedMachine(State.UNKNOWN, "neither a host nor an engine is on record")
-    answer = tools.ask_engine(machine.endpoint, materialised(tools.store, machine.name), deadline=ASK_DEADLINE)
+    answer = tools.ask_engine(
+        machine.endpoint, client_folder(machine, tools.store, tools.ask_engine), deadline=ASK_DEADLINE
+    )
     return ObservedMachine(State.RUNNING, engine=answer.version)
 
 

@@ -1,0 +1,124 @@
+"""A renewal: the certificates of a new authority that a working engine is to get, until it has answered with them.
+
+Until then the store has two sets. Those that the engine has keep their names, and all commands use them; what will
+replace them is under the name ``next-FILE``. The record is marked, so that after an interruption each command
+first finds out whether the engine has the other set, and completes the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pymachine.errors import PymachineError
+from pymachine.model import Machine, Phase
+from pymachine.steps.services import AskEngine
+from pymachine.store import Store, client_files
+
+# In the record while the store has two sets; ``cli.client_env`` reads it too, from the document.
+RENEWAL = "renewal"
+BEGUN = "begun"
+_NEXT = "next-"
+_LOOK_DEADLINE = 10.0
+_PURPOSE = "completing an interrupted renewal of certificates"
+
+
+def replaces(machine: Machine, fresh: Mapping[str, bytes]) -> bool:
+    """Whether these files must wait for the engine before they take the place of the machine's.
+
+    With a new authority, client and engine refuse each other until both have it; what the present one signs, both
+    accept.
+    """
+    in_use = machine.phase is Phase.READY and machine.certificates is not None
+    return in_use and (is_begun(machine) or client_files.CLIENT_FILES[0] in fresh)
+
+
+def is_begun(machine: Machine) -> bool:
+    """Whether the engine may have either of two sets."""
+    return machine.extra.get(RENEWAL) == BEGUN
+
+
+def begun(machine: Machine, fresh: Mapping[str, bytes]) -> tuple[Machine, dict[str, bytes]]:
+    """Return record and secrets of a machine whose engine will get these files; nothing changes without any."""
+    if not fresh:
+        return machine, {}
+    marked = machine.with_(extra={**machine.extra, RENEWAL: BEGUN})
+    return marked, {f"{_NEXT}{file}": content for file, content in fresh.items()}
+
+
+def wanted(secrets: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files that the engine is to have: those in use, with what will replace them in their place."""
+    in_use = {file: content for file, content in secrets.items() if not file.startswith(_NEXT)}
+    return {**in_use, **_replacements(secrets)}
+
+
+def completed(machine: Machine, secrets: Mapping[str, bytes]) -> tuple[Machine, dict[str, bytes]]:
+    """Return record and secrets of a machine whose engine has the wanted set, to be written at once."""
+    if not is_begun(machine):
+        return machine, {}
+    from pymachine import tls  # with cryptography: what only asks whether a renewal has begun does without
+
+    extra = {key: value for key, value in machine.extra.items() if key != RENEWAL}
+    fresh = _replacements(secrets)
+    gone = {f"{_NEXT}{file}": b"" for file in fresh}
+    return machine.with_(certificates=tls.summary(wanted(secrets)), extra=extra), {**fresh, **gone}
+
+
+@contextmanager
+def trial(store: Store, machine: Machine, secrets: Mapping[str, bytes]) -> Iterator[Path]:
+    """Give the folder of the client's files of the wanted set: their usual place unless a renewal has begun."""
+    if not is_begun(machine):
+        yield store.materialise(machine.name)
+        return
+    path = client_files.trial_folder(store.folder, machine.name)
+    client_files.write(path, client_files.wanted_files(machine.name, wanted(secrets)))
+    try:
+        yield path
+    finally:
+        client_files.remove(path)
+
+
+def client_folder(machine: Machine, store: Store, ask_engine: AskEngine) -> Path | None:
+    """Return the folder of the client's files that the engine accepts; None for an engine without any.
+
+    A renewal that was interrupted is completed first, if the engine has its certificates.
+    """
+    if is_begun(machine):
+        settled(machine, store, ask_engine)
+    return client_files.materialised(store, machine.name)
+
+
+def settled(machine: Machine, store: Store, ask_engine: AskEngine) -> bool:
+    """Complete a renewal that was interrupted, if the engine has its certificates; whether it has them now.
+
+    Whoever works on the machine settles it; then, and where the engine cannot be asked, nothing is changed.
+    """
+    if not is_begun(machine):
+        return False
+    try:
+        with store.lease(machine.name, _PURPOSE):
+            current = store.get(machine.name)
+            if current.id != machine.id or not is_begun(current):
+                return current.id == machine.id
+            return settled_by_holder(current, store, ask_engine) != current
+    except PymachineError:
+        return False
+
+
+def settled_by_holder(machine: Machine, store: Store, ask_engine: AskEngine) -> Machine:
+    """Do the same for who holds the lease; return the record. Raises ``StoreError`` where it cannot be written."""
+    assert machine.endpoint is not None, "the machine has an engine"
+    secrets = store.secrets(machine.name)
+    try:
+        with trial(store, machine, secrets) as folder:
+            ask_engine(machine.endpoint, folder, deadline=_LOOK_DEADLINE)
+    except PymachineError:
+        return machine
+    changed, files = completed(machine, secrets)
+    return store.put(changed, secrets=files)
+
+
+def _replacements(secrets: Mapping[str, bytes]) -> dict[str, bytes]:
+    found = {file.removeprefix(_NEXT): content for file, content in secrets.items() if file.startswith(_NEXT)}
+    return {file: content for file, content in found.items() if content}
