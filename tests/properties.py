@@ -10,7 +10,7 @@ MANY = 20  # times as many in a soak run
 
 
 def register() -> None:
-    """Make the profiles known: ``run`` for a developer, ``ci``, ``soak``, and ``few`` where one run of each will do."""
+    """Make the profiles known: ``run`` for a developer, ``ci``, ``few`` and ``soak``."""
     calm = settings(deadline=None, max_examples=USUAL, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     settings.register_profile("run", calm)
     settings.register_profile("ci", calm, derandomize=True, database=None)

@@ -96,10 +96,11 @@ class Run:
             code = self._foreground(stage)
         finally:
             self._note(stage, time.monotonic() - began, now)
-        if code not in (0, NOTHING_COLLECTED if stage.tier != "base" else 0):
-            self._fail(stage, code)
+        self._judge(stage, code)
 
-    def _fail(self, stage: Stage, code: int) -> None:
+    def _judge(self, stage: Stage, code: int) -> None:
+        if code in (0, NOTHING_COLLECTED if stage.tier != "base" else 0):
+            return
         if not self.goes_on:
             raise Failed(f"{stage.name} failed with {code}")
         self.failed.append(stage)
@@ -154,8 +155,7 @@ class Run:
             print(one.output.read().decode(errors="replace"), end="", flush=True)
             one.output.close()
             self._note(one.stage, time.monotonic() - one.began, waited=waited)
-            if code:
-                self._fail(one.stage, code)
+            self._judge(one.stage, code)
 
     def told(self, budget: Budget) -> list[str]:
         """Show what the run took, and return what is above its budget."""

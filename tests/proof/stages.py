@@ -28,6 +28,8 @@ LONGEST = (
 HOST_WORKERS = 3
 # Speeds that every run compares; the rest of the folder is of the soak tier or of virtual machines.
 SPEEDS = ("test_speed.py", "test_fleet_speed.py")
+# Hundreds of seconds in one file, each test with hosts of its own: any worker takes the next.
+APART = ("test_cut_off.py",)
 Command = tuple[str, ...]
 
 
@@ -48,7 +50,7 @@ class Stage:
     @property
     def slug(self) -> str:
         """Its name as that of a file."""
-        return self.name.replace(" ", "-").replace(":", "")
+        return re.sub(r"[:,]", "", self.name).replace(" ", "-")
 
 
 def lab(*words: str, python: str = str(VENV)) -> Command:
@@ -129,6 +131,10 @@ def _within(area: str) -> Callable[[str], bool]:
     return here
 
 
+def _file_name(path: str) -> str:
+    return Path(path.partition("::")[0]).name
+
+
 def _longest_first(path: str) -> tuple[int, str]:
     name = Path(path).name
     return (LONGEST.index(name) if name in LONGEST else len(LONGEST), path)
@@ -182,19 +188,27 @@ def slice_of(chosen: Path, files: Sequence[str]) -> list[Stage]:
     ]
 
 
+VIRTUAL = "soak: virtual"
+
+
 def rest(files: Files, tier: str = "soak") -> list[Stage]:
-    """The stages of the soak tier, or of all tests of an area."""
-    side_by_side = ("--tier", tier, "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
+    """The stages of the soak tier, or of all tests of an area: what needs no host runs beside the hosts."""
     alone = ("--tier", tier, "--durations=15")
+    side_by_side = ("--dist", "loadfile", "--no-loadscope-reorder", *alone)
     virtual = ("-n", "2", "-m", "lab", *side_by_side)
+    hosts = ("-n", str(HOST_WORKERS))
+    apart = tuple(path for path in files.hosts if _file_name(path) in APART)
+    others = tuple(path for path in files.hosts if path not in apart)
     found = [
         ("soak: fast", files.fast, ("-n", "2", "-m", "not lab", *side_by_side), False),
-        ("soak: hosts", files.hosts, ("-n", str(HOST_WORKERS), *side_by_side), False),
-        ("soak: virtual", files.virtual, virtual, True),
+        ("soak: hosts", others, (*hosts, *side_by_side), False),
+        ("soak: hosts, each test apart", apart, (*hosts, "--dist", "load", *alone), False),
+        (VIRTUAL, files.virtual, virtual, True),
         ("soak: speeds", files.speeds, ("-s", *alone), True),
     ]
+    beside = {"soak: fast": VIRTUAL} if others or apart else {}
     return [
-        Stage(name, (pytest(*words, *paths),), root=True, tier="soak", libvirt=libvirt)
+        Stage(name, (pytest(*words, *paths),), True, "soak", beside.get(name, ""), libvirt)
         for name, paths, words, libvirt in found
         if paths
     ]

@@ -271,7 +271,7 @@ def test_whatever_befalls_a_command_it_comes_right(what: str, verb: str, name: s
     sweep(lambda folder: Site(folder, in_memory=True), what, verb, name)
 
 
-@pytest.mark.soak(60)
+@pytest.mark.soak(20)
 @pytest.mark.parametrize(("what", "verb", "name"), OTHERS)
 def test_whatever_else_befalls_a_command_it_comes_right(what: str, verb: str, name: str) -> None:
     sweep(Site, what, verb, name)
