@@ -56,6 +56,15 @@ def test_a_note_comes_back_and_an_empty_one_forgets_it(store: Store) -> None:
     assert store.note("fleet:shop") == {}
 
 
+def test_the_names_of_notes_are_found_by_how_they_begin(store: Store) -> None:
+    for name in ("context:b", "context:a", "Context:c", "fleet:shop", "context:%"):
+        store.keep(name, {"kept": True})
+    store.keep("context:b", {})
+    assert store.noted("context:") == ["context:%", "context:a"]
+    assert store.noted("context:_") == []
+    assert len(store.noted("")) == 4
+
+
 def test_a_record_comes_back_as_it_was_put(store: Store) -> None:
     saved = store.put(FULL)
     assert saved == FULL.with_(rev=1)

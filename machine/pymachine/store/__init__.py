@@ -5,9 +5,9 @@ Names are resolved on first use: ``store.lookup`` serves ``pymachine env`` witho
 
 TYPE_CHECKING = False  # type checkers take the name for typing's; importing that costs a fifth of `pymachine env`
 if TYPE_CHECKING:
-    from pymachine.store.protocol import Broken, Holder, Lease, Operation, Store, readable
+    from pymachine.store.protocol import Broken, Holder, Lease, Operation, Store, StoreObserver, readable
 
-__all__ = ["Broken", "Holder", "Lease", "Operation", "Store", "readable"]
+__all__ = ["Broken", "Holder", "Lease", "Operation", "Store", "StoreObserver", "readable"]
 
 
 def __getattr__(name: str) -> object:

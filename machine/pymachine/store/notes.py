@@ -18,6 +18,12 @@ def find(connection: sqlite3.Connection, name: str) -> dict[str, Any]:
     return parsed(name, row[0]) if row else {}
 
 
+def names(connection: sqlite3.Connection, start: str) -> list[str]:
+    """Return the names that begin like this, in order."""
+    query = "SELECT name FROM note WHERE substr(name, 1, ?) = ? ORDER BY name"
+    return [row[0] for row in connection.execute(query, (len(start), start))]
+
+
 def write(connection: sqlite3.Connection, name: str, document: Mapping[str, Any]) -> None:
     """Write the document over the one of before; an empty one is deleted."""
     if not document:

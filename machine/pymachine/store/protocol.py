@@ -61,6 +61,19 @@ class Operation:
     payload: Mapping[str, Any]
 
 
+class StoreObserver(Protocol):
+    """Hears of the records that this process writes, while it writes them."""
+
+    def adding(self, machine: Machine) -> None:
+        """A record is about to be made. What this raises prevents it."""
+
+    def written(self, machine: Machine) -> None:
+        """A record was made or changed."""
+
+    def removed(self, name: str, machine_id: str) -> None:
+        """A record was removed, also one that could not be read."""
+
+
 class Store(Protocol):
     """Records, certificates, leases and the journal of one folder. Usable from several threads and processes.
 
@@ -119,6 +132,9 @@ class Store(Protocol):
 
     def keep(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a document under that name in place of the one before; an empty one forgets it. No secrets."""
+
+    def noted(self, start: str) -> list[str]:
+        """Return the names that begin like this and have a document, in order."""
 
     def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold the right to work on the machine. Raises ``LeaseHeld`` after ``wait`` seconds."""

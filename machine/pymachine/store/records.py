@@ -81,12 +81,16 @@ def secrets_of(connection: sqlite3.Connection, name: str) -> dict[str, bytes]:
     return dict(connection.execute("SELECT file, content FROM secret WHERE machine = ? ORDER BY file", (name,)))
 
 
-def delete(connection: sqlite3.Connection, name: str, rev: int | None) -> None:
-    """Delete the record and its secrets. Raises ``Conflict`` if ``rev`` is given and not the stored one."""
-    row = connection.execute("SELECT rev FROM machine WHERE name = ?", (name,)).fetchone()
+def delete(connection: sqlite3.Connection, name: str, rev: int | None) -> str | None:
+    """Delete the record and its secrets; return the machine's id, None if there is no record.
+
+    Raises ``Conflict`` if ``rev`` is given and not the stored one.
+    """
+    row = connection.execute("SELECT rev, id FROM machine WHERE name = ?", (name,)).fetchone()
     if row and rev is not None and row[0] != rev:
         raise changed_meanwhile(name)
     connection.execute("DELETE FROM machine WHERE name = ?", (name,))
+    return str(row[1]) if row else None
 
 
 def with_unknown_keys(machine: Machine, stored: str) -> dict[str, Any]:

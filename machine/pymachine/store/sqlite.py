@@ -19,7 +19,7 @@ from pymachine.store.folder import prepare_folder
 from pymachine.store.leases import Leases, Terms
 from pymachine.store.migrations import Migrations
 from pymachine.store.processes import Process
-from pymachine.store.protocol import Broken, Holder, Lease, Operation
+from pymachine.store.protocol import Broken, Holder, Lease, Operation, StoreObserver
 from pymachine.store.schema import DATABASE, IDENTITY, MIGRATIONS
 
 
@@ -30,6 +30,7 @@ class SqliteStore:
         self._folder = folder
         self._database = database
         self._leases = leases
+        self._observers: list[StoreObserver] = []
 
     @classmethod
     def open(
@@ -51,6 +52,10 @@ class SqliteStore:
     def close(self) -> None:
         """Close the database; safe to call twice."""
         self._database.close()
+
+    def observe(self, observer: StoreObserver) -> None:
+        """Tell ``observer`` of all records that are written from now on."""
+        self._observers.append(observer)
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +97,13 @@ class SqliteStore:
     def put(self, machine: Machine, *, secrets: Mapping[str, bytes] | None = None) -> Machine:
         """Write the record if it still is as it was read, and its secrets with it."""
         write = records.update if machine.rev else records.insert
+        for observer in self._observers if not machine.rev else ():
+            observer.adding(machine)
         with self._database.writing() as connection:
             saved = write(connection, machine)
             records.keep_secrets(connection, saved.name, secrets or {})
+        for observer in self._observers:
+            observer.written(saved)
         return saved
 
     def secrets(self, name: str) -> dict[str, bytes]:
@@ -109,9 +118,12 @@ class SqliteStore:
         """
         path = self.client_folder(name)
         with self._database.writing() as connection:
-            records.delete(connection, name, rev)
+            machine_id = records.delete(connection, name, rev)
             client_files.remove(path)
             client_files.remove(client_files.trial_folder(self._folder, path.name))
+        if machine_id is not None:
+            for observer in self._observers:
+                observer.removed(path.name, machine_id)
 
     def client_folder(self, name: str) -> Path:
         """The folder for DOCKER_CERT_PATH, spelled as the record spells the name."""
@@ -154,6 +166,11 @@ class SqliteStore:
         """Keep a document under that name; an empty one forgets it."""
         with self._database.writing() as connection:
             notes.write(connection, name, document)
+
+    def noted(self, start: str) -> list[str]:
+        """Return the names that begin like this and have a document."""
+        with self._database.reading() as connection:
+            return notes.names(connection, start)
 
     def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold the right to work on the machine."""

@@ -123,6 +123,13 @@ class MemoryStore:
         """Keep a document under that name; an empty one forgets it."""
         with self._lock:
             self._notes[name] = notes.dumped(document)
+            if not document:
+                del self._notes[name]
+
+    def noted(self, start: str) -> list[str]:
+        """Return the names that begin like this and have a document."""
+        with self._lock:
+            return sorted(name for name in self._notes if name.startswith(start))
 
     def lease(self, name: str, purpose: str, *, wait: float = 0.0) -> AbstractContextManager[Lease]:
         """Hold the right to work on the machine."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SAID_ELSEWHERE = 130  # as many as there are; it may only go down
+SAID_ELSEWHERE = 129  # as many as there are; it may only go down
 ROW = 3  # words
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
