@@ -18,6 +18,7 @@ from lab.client import docker_cli
 from lab.core import Lab
 from lab.fleets import BUSYBOX
 from lab.workstation import Workstation
+from patience import until
 
 pytestmark = pytest.mark.lab
 
@@ -111,11 +112,13 @@ def test_a_replicated_and_a_global_service_run_on_all_three_and_scale(cluster: C
 
 
 def test_a_task_that_is_killed_comes_back(cluster: Cluster, hosts: dict[str, Host]) -> None:
-    ids = hosts["one"].run("docker ps -q --filter label=com.docker.swarm.service.name=everywhere").stdout
-    hosts["one"].run(f"docker kill {ids.strip()}")
+    def container() -> str:
+        return hosts["one"].run("docker ps -q --filter label=com.docker.swarm.service.name=everywhere").stdout.strip()
+
+    killed = container()
+    hosts["one"].run(f"docker kill {killed}")
+    until(lambda: container() not in ("", killed), "another container")
     cluster.settle("everywhere", lambda on: on == Counter(NAMES))
-    again = hosts["one"].run("docker ps -q --filter label=com.docker.swarm.service.name=everywhere").stdout
-    assert again.strip() not in ("", ids.strip())
 
 
 def test_an_overlay_network_between_hosts(cluster: Cluster, hosts: dict[str, Host]) -> None:
