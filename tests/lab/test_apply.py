@@ -150,6 +150,7 @@ def test_a_stack_whose_tasks_fail_is_named_with_its_log_and_seen_until_it_is_men
     fleet.apply()
 
 
+@pytest.mark.soak(60)
 def test_a_compose_project_is_brought_up_on_one_machine_and_taken_down(fleet: LabFleet) -> None:
     folder = fleet.user.folder / "metrics"
     folder.mkdir()
@@ -192,6 +193,7 @@ def test_a_second_apply_is_told_who_holds_the_fleet(fleet: LabFleet) -> None:
     assert "fleet shop is being worked on by" in refused.stderr
 
 
+@pytest.mark.soak(60)
 def test_a_worker_goes_and_comes_again(fleet: LabFleet) -> None:
     entry = fleet.entries.pop("web-2")
     assert fleet.planned() == {"web-2": ["remove"]}

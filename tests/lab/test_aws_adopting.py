@@ -72,6 +72,7 @@ def _state(ec2: BootingEc2, instance: str) -> str:
     return str(found[0]["Instances"][0]["State"]["Name"]) if found else "unseen"
 
 
+@pytest.mark.soak(85)
 def test_an_instance_is_adopted_rebooted_moved_and_given_back(ec2: BootingEc2, user: Workstation) -> None:
     instance = launched(ec2, user.key)
     host = ec2.host(instance)

@@ -81,6 +81,7 @@ def _applied_under_watch(fleet: LabFleet, kind: str) -> None:
     awaited(lambda: bool(fleet.status(NAMES[0])["healthy"]), "a healthy Swarm")
 
 
+@pytest.mark.soak(70)
 def test_renewed_certificates(fleet: LabFleet) -> None:
     """First: their renewal would come with any other change."""
     _applied_under_watch(fleet, "renew")

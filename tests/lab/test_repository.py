@@ -23,7 +23,8 @@ def _installed(host: Host) -> str:
     return host.run("dpkg-query -W -f '${Version}' docker-ce").stdout.strip()
 
 
-@pytest.mark.parametrize("suite", ["trixie", pytest.param("bookworm", marks=pytest.mark.soak(60))])
+@pytest.mark.soak(70)
+@pytest.mark.parametrize("suite", ["trixie", "bookworm"])
 def test_install_pin_hold_upgrade_and_no_way_back(
     suite: str, fresh_host: FreshHost, apt_repo: AptRepo, workstation: Workstation
 ) -> None:

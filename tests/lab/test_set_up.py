@@ -258,6 +258,7 @@ def test_restart_comes_back_with_the_same_certificates(engine_host: FreshHost, w
     workstation.docker("node1", "version")
 
 
+@pytest.mark.soak(45)
 def test_stop_and_start_say_what_they_can_and_cannot(engine_host: FreshHost, workstation: Workstation) -> None:
     host = engine_host()
     workstation.create("node1", host.address)

@@ -53,6 +53,7 @@ def _boot(user: Workstation, host: Host, name: str) -> None:
     user.pymachine("start", name)
 
 
+@pytest.mark.soak(130)
 def test_a_manager_that_restarts_is_locked_until_swarm_unlock(user: Workstation, hosts: dict[str, Host]) -> None:
     hosts["m3"].stop()
     _boot(user, hosts["m3"], "m3")
@@ -65,6 +66,7 @@ def test_a_manager_that_restarts_is_locked_until_swarm_unlock(user: Workstation,
     assert user.docker("m1", "swarm", "unlock-key", "-q").stdout.strip() != key
 
 
+@pytest.mark.soak(180)
 def test_the_swarm_goes_on_without_its_leader_and_takes_it_back(user: Workstation, hosts: dict[str, Host]) -> None:
     leader = _status(user, "m1")["leader"]
     other = next(name for name in NAMES if name != leader)
