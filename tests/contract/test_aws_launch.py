@@ -16,7 +16,7 @@ from lab.ec2 import faults
 from lab.ec2.faults import Fault
 from lab.ec2.server import Ec2Server
 from pymachine.errors import DriverError, PymachineError
-from pymachine.swarm.firewall import openings
+from pymachine.swarm.node_ports import openings
 from pymachine_aws import security_group, tags
 from pymachine_aws.handle import Ec2
 

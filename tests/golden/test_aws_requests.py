@@ -13,7 +13,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from typing_extensions import override
 
-from pymachine.swarm.firewall import openings
+from pymachine.swarm.node_ports import openings
 from pymachine_aws import security_group
 from pymachine_aws.config import LaunchConfig, PortRange, Volume
 from pymachine_aws.handle import Ec2

@@ -11,7 +11,7 @@ from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.store import readable
 from pymachine.swarm.control import UNLOCK_KEY, addresses_of, engine_of, joined_state, member_at_work
-from pymachine.swarm.firewall import open_to_neighbours
+from pymachine.swarm.node_ports import open_to_neighbours
 from pymachine.swarm.nodes import fit
 from pymachine.swarm.quorum import refuse_live_restore
 from pymachine.swarm_api.addresses import advertised, check_advertised, check_pools, free_pool

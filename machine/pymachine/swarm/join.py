@@ -21,8 +21,8 @@ from pymachine.swarm.control import (
     member_at_work,
     unlocked,
 )
-from pymachine.swarm.firewall import open_to_neighbours
 from pymachine.swarm.init import advertised_by
+from pymachine.swarm.node_ports import open_to_neighbours
 from pymachine.swarm.nodes import fit, forget, remember, take_role
 from pymachine.swarm.quorum import refuse_live_restore
 from pymachine.swarm.quorum_lease import leads, managers_held

@@ -12,7 +12,7 @@ from pymachine.errors import CheckFailed, DriverError, EngineError, LeaseHeld, U
 from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.swarm import init, join, leave, status
 from pymachine.swarm.control import UNLOCK_KEY
-from pymachine.swarm.firewall import openings
+from pymachine.swarm.node_ports import openings
 from pymachine.testing.mobile_cloud import MobileCloud
 from unit.swarming import MANAGER, WORKER, SwarmWorld
 
