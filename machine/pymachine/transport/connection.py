@@ -20,8 +20,8 @@ from pymachine.transport.archive import NO_TAR, check_paths, pack_lines, pack_ta
 from pymachine.transport.carrier import Carrier, SessionRefused, TunnelRefused
 from pymachine.transport.channel import Exchange, Password
 from pymachine.transport.command import Command
+from pymachine.transport.paramiko_carrier import lost
 from pymachine.transport.paramiko_errors import vendor_errors
-from pymachine.transport.sessions import lost
 from pymachine.transport.shell import Line, plain_line, root_line
 from pymachine.transport.slots import Slots
 from pymachine.transport.sudo import SudoPassword

@@ -16,6 +16,7 @@ from pathlib import Path
 from pymachine.clock import Deadline
 from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, TransportError, Unreachable
 from pymachine.transport.carrier import SessionRefused, TunnelRefused
+from pymachine.transport.handshake import Target, mismatch, orders
 from pymachine.transport.host_keys import Expected, KeySource, PublicKey, keys_in
 from pymachine.transport.mux import MuxClient, MuxFault, readable
 from pymachine.transport.openssh_config import KEY_NAME, Files, JumpHost, KeyRules, config_text, program_text
@@ -28,7 +29,6 @@ from pymachine.transport.openssh_process import (
     short_folder,
     started,
 )
-from pymachine.transport.session import Target, mismatch, orders
 
 CHUNK = 65_536
 OPEN_PATIENCE = 10.0  # seconds for the master to answer on its socket

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pymachine.errors import UsageFault
 from pymachine.transport import keepalive
+from pymachine.transport.handshake import Target
 from pymachine.transport.proxy import program_words
-from pymachine.transport.session import Target
 
 KEY_NAME = "pymachine-host"  # by which the host stands in the files of keys that we write
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")

@@ -15,6 +15,7 @@ from pymachine.errors import AuthFailed, HostKeyMismatch, NoCommonAlgorithm, Unr
 from pymachine.events import Asker
 from pymachine.model import SshAddress
 from pymachine.transport.connection import ROOT, SshTransport
+from pymachine.transport.handshake import Circumstances, Target, host_key, open_session
 from pymachine.transport.host_keys import (
     Expected,
     PublicKey,
@@ -28,10 +29,9 @@ from pymachine.transport.key_files import read_public_key
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.openssh import OpenSsh, available
 from pymachine.transport.openssh_config import JumpHost, KeyRules
+from pymachine.transport.paramiko_carrier import Sessions, close_all
 from pymachine.transport.paramiko_errors import vendor_errors
 from pymachine.transport.patient_asker import PatientAsker
-from pymachine.transport.session import Circumstances, Target, host_key, open_session
-from pymachine.transport.sessions import Sessions, close_all
 from pymachine.transport.ssh_config import HostConfig, has_certificate, resolve
 
 __all__ = ["KeyRing", "SshTransport", "connect"]
