@@ -16,7 +16,7 @@ CHUNK = 65_536
 _NO_STATUS = -1  # paramiko's exit status where the server sent none
 
 
-class Sessions:
+class ParamikoCarrier:
     """The sessions of one connection, the host's own last."""
 
     def __init__(self, sessions: Sequence[paramiko.Transport]) -> None:
@@ -27,10 +27,10 @@ class Sessions:
         """Whether the last one is there."""
         return self._sessions[-1].is_active()
 
-    def open_channel(self, seconds: float) -> SessionChannel:
+    def open_channel(self, seconds: float) -> ParamikoChannel:
         """Return a new session. Raises as ``Carrier.open_channel``."""
         try:
-            return SessionChannel(self._sessions[-1].open_channel("session", timeout=seconds))
+            return ParamikoChannel(self._sessions[-1].open_channel("session", timeout=seconds))
         except paramiko.SSHException as error:
             # paramiko keeps one exception for all threads: who comes second finds no ChannelException of a refusal,
             # but its base class.
@@ -50,7 +50,7 @@ class Sessions:
         close_all(self._sessions)
 
 
-class SessionChannel:
+class ParamikoChannel:
     """A channel of paramiko."""
 
     def __init__(self, channel: paramiko.Channel) -> None:

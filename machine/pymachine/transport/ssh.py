@@ -29,7 +29,7 @@ from pymachine.transport.key_files import read_public_key
 from pymachine.transport.keys import KeyChoice, KeyRing
 from pymachine.transport.openssh import OpenSsh, available
 from pymachine.transport.openssh_config import JumpHost, KeyRules
-from pymachine.transport.paramiko_carrier import Sessions, close_all
+from pymachine.transport.paramiko_carrier import ParamikoCarrier, close_all
 from pymachine.transport.paramiko_errors import vendor_errors
 from pymachine.transport.patient_asker import PatientAsker
 from pymachine.transport.ssh_config import HostConfig, has_certificate, resolve
@@ -134,7 +134,7 @@ class _Opening:
         except BaseException:
             close_all(sessions)
             raise
-        return SshTransport(Sessions(sessions), self._seen(host_key(sessions[-1])), self._asker)
+        return SshTransport(ParamikoCarrier(sessions), self._seen(host_key(sessions[-1])), self._asker)
 
     def _by_ssh(self, deadline: Deadline, rules: KeyRules | None = None) -> SshTransport:
         """Log in by the system's ssh, which goes through the jump hosts itself; by ``rules`` it judges the key."""
