@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pymachine import shell
+from pymachine import ssh_client
 from pymachine.cli.app import App
 from pymachine.model import Machine, Phase
 from pymachine.store.client_files import located
@@ -21,7 +21,10 @@ def with_login(app: App, machine: Machine) -> Machine:
         return ready
     notice = app.reporter.notice
     with app.tools.connect(
-        ready.ssh, asker=app.asker, notice=lambda text: notice(machine.name, text), deadline=shell.CONNECT_DEADLINE
+        ready.ssh,
+        asker=app.asker,
+        notice=lambda text: notice(machine.name, text),
+        deadline=ssh_client.CONNECT_DEADLINE,
     ) as transport:
         seen = transport.address.host_key
     assert machine.ssh is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pymachine import shell
+from pymachine import ssh_client
 from pymachine.cli.app import App
 from pymachine.cli.lookup import existing, unlock
 from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON, YES, command, complete_names
@@ -102,7 +102,7 @@ def _remove(app: App, names: Sequence[str], force: bool, purge: bool, as_json: b
     def tell(name: str, removal: Removal) -> None:
         done.append(removal)
         if name in ids:
-            shell.forget_ssh_config(app.folder, ids[name])
+            ssh_client.forget_ssh_config(app.folder, ids[name])
         for left in removal.left_behind:
             note(f"warning: {name}: left behind: {left}")
         if not as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pymachine import shell
+from pymachine import ssh_client
 from pymachine.cli.app import App
 from pymachine.cli.login import with_login
 from pymachine.cli.lookup import one
@@ -25,13 +25,15 @@ def scp(app: App, /, places: tuple[str, ...], **flags: bool) -> None:
         raise UsageFault(
             "scp needs a source and a destination", hint="pymachine scp FROM... TO, with NAME:PATH for a machine"
         )
-    ends = [shell.parse_place(place) for place in places]
+    ends = [ssh_client.parse_place(place) for place in places]
     names = list(dict.fromkeys(end.machine for end in ends if end.machine is not None))
     if not names:
         raise UsageFault("scp needs a machine at one end", hint="write NAME:PATH for a path on a machine")
     machines = {name: with_login(app, one(app, name)) for name in names}
-    ends = [shell.CopyEnd(end.path, machines[end.machine].name, end.user) if end.machine else end for end in ends]
-    config = shell.write_ssh_config(app.folder, list({m.name: m for m in machines.values()}.values()))
+    ends = [
+        ssh_client.CopyEnd(end.path, machines[end.machine].name, end.user) if end.machine else end for end in ends
+    ]
+    config = ssh_client.write_ssh_config(app.folder, list({m.name: m for m in machines.values()}.values()))
     letters = {"recursive": "-r", "quiet": "-q", "preserve": "-p"}
-    words = shell.scp_words(config, [letter for flag, letter in letters.items() if flags[flag]], ends)
+    words = ssh_client.scp_words(config, [letter for flag, letter in letters.items() if flags[flag]], ends)
     become(app, words, app.environ)

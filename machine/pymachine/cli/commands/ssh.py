@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from pymachine import shell
+from pymachine import ssh_client
 from pymachine.cli.app import App
 from pymachine.cli.login import with_login
 from pymachine.cli.lookup import one
@@ -32,7 +32,7 @@ def ssh(app: App, name: str | None, arguments: tuple[str, ...]) -> int | None:
     blanks for the remote shell.
     """
     machine = with_login(app, one(app, name))
-    config = shell.write_ssh_config(app.folder, [machine])
+    config = ssh_client.write_ssh_config(app.folder, [machine])
     if shutil.which("ssh") is None:
         return _without_ssh(app, machine, arguments)
     become(app, config.ssh(machine.name, arguments), app.environ)
@@ -54,7 +54,10 @@ def _without_ssh(app: App, machine: Machine, arguments: Sequence[str]) -> int:
     assert machine.ssh is not None
     notice = app.reporter.notice
     with app.tools.connect(
-        machine.ssh, asker=app.asker, notice=lambda text: notice(machine.name, text), deadline=shell.CONNECT_DEADLINE
+        machine.ssh,
+        asker=app.asker,
+        notice=lambda text: notice(machine.name, text),
+        deadline=ssh_client.CONNECT_DEADLINE,
     ) as transport:
         given = b"" if os.isatty(0) else sys.stdin.buffer.read()
         result = transport.run(Command.script(" ".join(words)), stdin=given, deadline=RUN_DEADLINE)

@@ -19,7 +19,7 @@ from pymachine.fleet.apply.private_files import private_folder, quoted, write
 from pymachine.fleet.apply.subprocesses import CompletedProgram, NotInstalled, RunProgram
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan.observed import Unresolved, Why
-from pymachine.shell import docker_environ
+from pymachine.ssh_client import docker_environ
 from pymachine.swarm_api.services import Replicas
 
 DEADLINE = 120.0  # seconds: an `include` may be fetched from afar

@@ -14,7 +14,7 @@ from pymachine.fleet.apply.stack_document import stack_document
 from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
-from pymachine.shell import docker_environ
+from pymachine.ssh_client import docker_environ
 from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
 from pymachine.swarm_api.services import Replicas

@@ -11,10 +11,10 @@ import pytest
 
 from contract.sshd import Sshd, make_key, require_sshd, running_sshd
 from patience import LIMIT
-from pymachine import shell
+from pymachine import ssh_client
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.shell import docker_environ
+from pymachine.ssh_client import docker_environ
 from pymachine.store.sqlite import SqliteStore
 
 KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJe0S4yS5PyN1Y4yjxJkzMEz1nPUKIiDbkSgXrnJ8V9K"
@@ -25,7 +25,7 @@ def machine(name: str, host: str = "192.0.2.7", **address: object) -> Machine:
     return Machine(name, f"id-of-{name}", "ssh", Phase.READY, ssh=ssh, endpoint=Endpoint(host))
 
 
-def understood(config: shell.SshConfig, word: str) -> dict[str, str]:
+def understood(config: ssh_client.SshConfig, word: str) -> dict[str, str]:
     """Return what ssh itself makes of a host in the configuration."""
     words = ["ssh", "-G", "-F", str(config.path), word]
     done = subprocess.run(words, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_the_pinned_key_counts(tmp_path: Path, home: Path) -> None:
-    config = shell.write_ssh_config(tmp_path, [machine("node1")])
+    config = ssh_client.write_ssh_config(tmp_path, [machine("node1")])
     seen = understood(config, "192.0.2.7")
     assert seen["stricthostkeychecking"] == "true"
     assert seen["hostkeyalias"] == "pymachine-id-of-node1"
@@ -56,7 +56,7 @@ def test_what_was_given_at_create_beats_the_users_configuration_which_fills_the_
     (home / ".ssh/config").write_text(
         "Host inner\n  HostName 10.9.9.9\n  Port 2222\n  User ann\n  ForwardAgent yes\n  StrictHostKeyChecking no\n"
     )
-    seen = understood(shell.write_ssh_config(tmp_path, [machine("node1", "inner", port=2200)]), "inner")
+    seen = understood(ssh_client.write_ssh_config(tmp_path, [machine("node1", "inner", port=2200)]), "inner")
     assert (seen["hostname"], seen["port"], seen["user"]) == ("10.9.9.9", "2200", "ann")
     assert (seen["forwardagent"], seen["stricthostkeychecking"]) == ("yes", "true")
 
@@ -68,7 +68,7 @@ def test_nothing_of_the_users_configuration_keeps_a_command_from_its_run_or_adds
     settings |= {"knownhostscommand": "/bin/echo", "verifyhostkeydns": "yes"}
     theirs = "".join(f"  {name} {value}\n" for name, value in settings.items())
     (home / ".ssh/config").write_text(f"Host *\n  IgnoreUnknown UseKeychain\n  UseKeychain yes\n{theirs}")
-    seen = understood(shell.write_ssh_config(tmp_path, [machine("node1")]), "192.0.2.7")
+    seen = understood(ssh_client.write_ssh_config(tmp_path, [machine("node1")]), "192.0.2.7")
     for name, value in settings.items():
         assert seen.get(name, "none") != value
     assert seen.get("verifyhostkeydns") in {"no", "false"}
@@ -76,14 +76,14 @@ def test_nothing_of_the_users_configuration_keeps_a_command_from_its_run_or_adds
 
 def test_two_machines_at_one_address_keep_their_ports(tmp_path: Path, home: Path) -> None:
     pair = [machine("a", "127.0.0.1", port=2201), machine("b", "127.0.0.1", port=2202)]
-    config = shell.write_ssh_config(tmp_path, pair)
+    config = ssh_client.write_ssh_config(tmp_path, pair)
     assert [understood(config, word)["port"] for word in ("a", "b")] == ["2201", "2202"]
     assert understood(config, "b")["hostname"] == "127.0.0.1"
 
 
 def test_keys_and_jump_hosts(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "a key 100%"
-    config = shell.write_ssh_config(tmp_path, [machine("n", key_path=str(path), jump="root@bastion:2022")])
+    config = ssh_client.write_ssh_config(tmp_path, [machine("n", key_path=str(path), jump="root@bastion:2022")])
     seen = understood(config, "192.0.2.7")
     assert seen["proxyjump"] == "root@bastion:2022"
     assert seen["identitiesonly"] == "yes"
@@ -95,7 +95,7 @@ def test_keys_and_jump_hosts(tmp_path: Path, home: Path) -> None:
 
 def test_no_jump_beats_a_jump_of_the_users_configuration(tmp_path: Path, home: Path) -> None:
     (home / ".ssh/config").write_text("Host *\n  ProxyJump elsewhere\n")
-    config = shell.write_ssh_config(tmp_path, [machine("n", jump="none")])
+    config = ssh_client.write_ssh_config(tmp_path, [machine("n", jump="none")])
     assert understood(config, "192.0.2.7").get("proxyjump", "none") == "none"
 
 
@@ -104,7 +104,7 @@ def test_a_program_to_go_through_is_quoted_and_beats_what_the_users_configuratio
 ) -> None:
     (home / ".ssh/config").write_text("Host *\n  ProxyJump elsewhere\n  ProxyCommand other\n")
     proxy = ("sh", "-c", "echo 'a b' 100%", "%h", "%p")
-    seen = understood(shell.write_ssh_config(tmp_path, [machine("n", port=2200, proxy=proxy)]), "192.0.2.7")
+    seen = understood(ssh_client.write_ssh_config(tmp_path, [machine("n", port=2200, proxy=proxy)]), "192.0.2.7")
     assert "proxyjump" not in seen
     assert seen["proxycommand"].endswith(r"""/sh -c 'echo '"'"'a b'"'"' 100%%' 192.0.2.7 2200""")
     assert seen["proxycommand"].startswith("/")
@@ -113,61 +113,61 @@ def test_a_program_to_go_through_is_quoted_and_beats_what_the_users_configuratio
 @pytest.mark.parametrize("host_key", [None, "SHA256:" + "A" * 43])
 def test_a_host_that_was_never_reached_is_refused(tmp_path: Path, host_key: str | None) -> None:
     with pytest.raises(CheckFailed, match="never reached"):
-        shell.write_ssh_config(tmp_path, [machine("n", host_key=host_key)])
+        ssh_client.write_ssh_config(tmp_path, [machine("n", host_key=host_key)])
 
 
 def test_a_machine_without_host_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotSupported):
-        shell.write_ssh_config(tmp_path, [Machine("n", "i", "none")])
+        ssh_client.write_ssh_config(tmp_path, [Machine("n", "i", "none")])
 
 
 def test_the_files_are_private_and_go_with_the_machine(tmp_path: Path, home: Path) -> None:
-    shell.write_ssh_config(tmp_path, [machine("a"), machine("b", "192.0.2.8")])
+    ssh_client.write_ssh_config(tmp_path, [machine("a"), machine("b", "192.0.2.8")])
     files = list((tmp_path / "ssh").iterdir())
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    shell.forget_ssh_config(tmp_path, "id-of-a")
+    ssh_client.forget_ssh_config(tmp_path, "id-of-a")
     assert [file.name for file in (tmp_path / "ssh").iterdir()] == ["id-of-b.known_hosts"]
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("a", shell.CopyEnd("a")),
-        ("/a:b", shell.CopyEnd("/a:b")),
-        ("./a:b", shell.CopyEnd("./a:b")),
-        ("node1:/tmp/a b", shell.CopyEnd("/tmp/a b", "node1")),
-        ("ann@node1:", shell.CopyEnd("", "node1", "ann")),
-        ("localhost:a", shell.CopyEnd("a")),
-        ("node1:a:b", shell.CopyEnd("a:b", "node1")),
+        ("a", ssh_client.CopyEnd("a")),
+        ("/a:b", ssh_client.CopyEnd("/a:b")),
+        ("./a:b", ssh_client.CopyEnd("./a:b")),
+        ("node1:/tmp/a b", ssh_client.CopyEnd("/tmp/a b", "node1")),
+        ("ann@node1:", ssh_client.CopyEnd("", "node1", "ann")),
+        ("localhost:a", ssh_client.CopyEnd("a")),
+        ("node1:a:b", ssh_client.CopyEnd("a:b", "node1")),
     ],
 )
-def test_places_are_told_apart(text: str, place: shell.CopyEnd) -> None:
-    assert shell.parse_place(text) == place
+def test_places_are_told_apart(text: str, place: ssh_client.CopyEnd) -> None:
+    assert ssh_client.parse_place(text) == place
 
 
 @pytest.mark.parametrize("text", ["", ":a"])
 def test_no_place(text: str) -> None:
     with pytest.raises(UsageFault):
-        shell.parse_place(text)
+        ssh_client.parse_place(text)
 
 
 def test_copies_between_machines_go_through_this_side(tmp_path: Path, home: Path) -> None:
-    config = shell.write_ssh_config(tmp_path, [machine("a", "2001:db8::5"), machine("b")])
-    ends = [shell.CopyEnd("/x", "a"), shell.CopyEnd("/y", "b", "ann")]
-    words = shell.scp_words(config, ["-r"], ends)
+    config = ssh_client.write_ssh_config(tmp_path, [machine("a", "2001:db8::5"), machine("b")])
+    ends = [ssh_client.CopyEnd("/x", "a"), ssh_client.CopyEnd("/y", "b", "ann")]
+    words = ssh_client.scp_words(config, ["-r"], ends)
     assert words == ["scp", "-F", str(config.path), "-3", "-r", "--", "[2001:db8::5]:/x", "ann@192.0.2.7:/y"]
 
 
 def test_local_paths_are_never_taken_for_hosts_or_options(tmp_path: Path, home: Path) -> None:
-    config = shell.write_ssh_config(tmp_path, [machine("a")])
-    words = shell.scp_words(config, [], [shell.CopyEnd("-x:y"), shell.CopyEnd("z", "a")])
+    config = ssh_client.write_ssh_config(tmp_path, [machine("a")])
+    words = ssh_client.scp_words(config, [], [ssh_client.CopyEnd("-x:y"), ssh_client.CopyEnd("z", "a")])
     assert words[-3:] == ["--", "./-x:y", "192.0.2.7:z"]
 
 
 def test_the_docker_client_sees_its_machine_and_no_other() -> None:
     environ = {"DOCKER_CONTEXT": "other", "DOCKER_TLS_VERIFY": "1", "HOME": "/h"}
     values = [("DOCKER_HOST", "tcp://a:1"), ("DOCKER_TLS_VERIFY", None), ("DOCKER_CONTEXT", None)]
-    assert shell.docker_environ(environ, values) == {"HOME": "/h", "DOCKER_HOST": "tcp://a:1"}
+    assert ssh_client.docker_environ(environ, values) == {"HOME": "/h", "DOCKER_HOST": "tcp://a:1"}
 
 
 @pytest.fixture(scope="module")
