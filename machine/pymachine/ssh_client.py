@@ -1,4 +1,4 @@
-"""Command lines for the programs of this computer: OpenSSH's ssh and scp, and the docker client.
+"""Command lines and configuration for this computer's OpenSSH programs, ssh and scp.
 
 ssh gets a configuration in files of the store: only the pinned host key is accepted, and the user's own configuration
 of the host applies as well (agent, jump hosts, options). Files are needed because ssh starts itself again for each
@@ -18,7 +18,6 @@ from pathlib import Path
 from pymachine.addresses import SSH_PORT, Hop, bracketed, parse_jump
 from pymachine.errors import CheckFailed, NotSupported, StoreUnwritable, UsageFault
 from pymachine.model import Machine, SshAddress
-from pymachine.proxies import no_proxy, proxied
 from pymachine.store.errors import translated
 from pymachine.store.folder import make_private
 from pymachine.store.memory_copy import IN_MEMORY
@@ -123,20 +122,6 @@ def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]
     """Return the command line that copies, through this computer if both ends are machines."""
     through = ["-3"] if sum(place.machine is not None for place in places) > 1 else []
     return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
-
-
-def docker_environ(
-    environ: Mapping[str, str], values: Iterable[tuple[str, str | None]], *, host: str | None = None
-) -> dict[str, str]:
-    """Return the environment for the docker client, with these variables set, or unset if None.
-
-    ``host`` is the machine's host, for which no proxy of the environment is used.
-    """
-    changes = {**dict(no_proxy(host, environ) if host and proxied(environ) else ()), **dict(values)}
-    return {
-        **{name: value for name, value in environ.items() if name not in changes},
-        **{name: value for name, value in changes.items() if value is not None},
-    }
 
 
 def _address(machine: Machine) -> SshAddress:

@@ -1,4 +1,4 @@
-"""Command lines for ssh, scp and docker: as text, as ssh itself reads them, and against a real sshd."""
+"""Command lines for ssh and scp: as text, as ssh itself reads them, and against a real sshd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from patience import LIMIT
 from pymachine import ssh_client
 from pymachine.errors import CheckFailed, NotSupported, UsageFault
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.ssh_client import docker_environ
 from pymachine.store.sqlite import SqliteStore
 
 KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJe0S4yS5PyN1Y4yjxJkzMEz1nPUKIiDbkSgXrnJ8V9K"
@@ -164,12 +163,6 @@ def test_local_paths_are_never_taken_for_hosts_or_options(tmp_path: Path, home: 
     assert words[-3:] == ["--", "./-x:y", "192.0.2.7:z"]
 
 
-def test_the_docker_client_sees_its_machine_and_no_other() -> None:
-    environ = {"DOCKER_CONTEXT": "other", "DOCKER_TLS_VERIFY": "1", "HOME": "/h"}
-    values = [("DOCKER_HOST", "tcp://a:1"), ("DOCKER_TLS_VERIFY", None), ("DOCKER_CONTEXT", None)]
-    assert ssh_client.docker_environ(environ, values) == {"HOME": "/h", "DOCKER_HOST": "tcp://a:1"}
-
-
 @pytest.fixture(scope="module")
 def sshd() -> Iterator[Sshd]:
     require_sshd()
@@ -243,12 +236,3 @@ class TestAgainstARealServer:
         done = pymachine("ssh", "node1", "cat; echo to err >&2; exit 5", stdin="piped")
         assert (done.stdout, done.stderr, done.returncode) == ("piped", "to err\n", 5)
         assert "install OpenSSH" in pymachine("ssh", "node1").stderr
-
-
-def test_no_proxy_of_the_shell_stands_between_the_docker_client_and_a_machine() -> None:
-    pairs = [("DOCKER_HOST", "tcp://192.0.2.7:2376"), ("DOCKER_CONTEXT", None)]
-    shell = {"https_proxy": "http://proxy:3128", "NO_PROXY": "a", "DOCKER_CONTEXT": "x"}
-    assert docker_environ(shell, pairs, host="192.0.2.7") == {
-        "https_proxy": "http://proxy:3128", "NO_PROXY": "a,192.0.2.7", "DOCKER_HOST": "tcp://192.0.2.7:2376",
-    }  # fmt: skip
-    assert docker_environ({"A": "1"}, pairs, host="192.0.2.7") == {"A": "1", "DOCKER_HOST": "tcp://192.0.2.7:2376"}

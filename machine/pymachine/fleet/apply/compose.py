@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pymachine import expansion
+from pymachine.docker_environ import docker_environ
 from pymachine.errors import PymachineError
 from pymachine.fleet.apply.compose_variables import Missing, missing, variables
 from pymachine.fleet.apply.private_files import private_folder, quoted, write
 from pymachine.fleet.apply.subprocesses import CompletedProgram, NotInstalled, RunProgram
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan.observed import Unresolved, Why
-from pymachine.ssh_client import docker_environ
 from pymachine.swarm_api.services import Replicas
 
 DEADLINE = 120.0  # seconds: an `include` may be fetched from afar

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pymachine.docker_environ import docker_environ
 from pymachine.errors import CheckFailed, PymachineError
 from pymachine.fleet.apply.compose import Compose, Composed
 from pymachine.fleet.apply.private_files import private_folder, write_private
@@ -14,7 +15,6 @@ from pymachine.fleet.apply.stack_document import stack_document
 from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.model import Machine
-from pymachine.ssh_client import docker_environ
 from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
 from pymachine.swarm_api.services import Replicas
