@@ -17,10 +17,11 @@ from pymachine.errors import CheckFailed, PymachineError, RemoteCommandFailed, r
 from pymachine.model import Machine, Phase, check_name
 from pymachine.remove import remove
 from pymachine.steps.engine import SETUP_DEADLINE, run_bundle
-from pymachine.steps.host import collect_facts, request_for
 from pymachine.steps.journal import journalled
+from pymachine.steps.request import request_for
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, timestamp, working
+from pymachine.steps.survey import collect_facts
 from pymachine.templates import render
 from pymachine.transport import Command
 

@@ -8,13 +8,15 @@ from contextlib import ExitStack
 from pymachine.driver import Clones, PlansBeforeBoot
 from pymachine.errors import CheckFailed, UsageFault
 from pymachine.model import Machine, Phase, check_name
+from pymachine.steps.allocate import Allocate
 from pymachine.steps.certificates import Certify
 from pymachine.steps.clone import OwnIdentity, TakeOver
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.first_boot import Foresee
-from pymachine.steps.host import Allocate, Reach, options_on_record
 from pymachine.steps.journal import journalled
 from pymachine.steps.power import handle_of, incapable
+from pymachine.steps.reach import Reach
+from pymachine.steps.request import options_on_record
 from pymachine.steps.services import Services
 from pymachine.steps.session import timestamp, working
 

@@ -9,16 +9,19 @@ from pymachine.create_request import CreateRequest, begun
 from pymachine.driver import Driver, PlansBeforeBoot
 from pymachine.engine.effects import Aspect, Change
 from pymachine.model import Machine, check_name
+from pymachine.steps.allocate import Allocate, Locate
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
 from pymachine.steps.first_boot import Carry, Foresee, SetUp
-from pymachine.steps.host import Allocate, Locate, Reach, Survey, request_for
 from pymachine.steps.journal import journalled
 from pymachine.steps.login import MakeLogin
 from pymachine.steps.preview import Preview, preview_of
+from pymachine.steps.reach import Reach
 from pymachine.steps.refusal import refusing
+from pymachine.steps.request import request_for
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, Step, working
+from pymachine.steps.survey import Survey
 
 
 def create(order: CreateRequest, tools: Services) -> Machine:

@@ -14,12 +14,13 @@ from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.address import located_at_work, with_address_certified
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify, run_bundle
-from pymachine.steps.host import Reach, Survey, collect_facts
 from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview, preview_of
+from pymachine.steps.reach import Reach
 from pymachine.steps.relocation import changes_between, relocated
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, working
+from pymachine.steps.survey import Survey, collect_facts
 
 
 def provision(

@@ -11,11 +11,11 @@ from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFai
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.address import located_if_told, state_of
 from pymachine.steps.engine import run_bundle
-from pymachine.steps.host import collect_facts
 from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, Step, working
+from pymachine.steps.survey import collect_facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pymachine.create_request import CreateRequest
 from pymachine.errors import CheckFailed, DriverError, NotSupported, StepFailed
 from pymachine.model import Endpoint, Phase, SshAddress, State
 from pymachine.remove import preview_remove, remove
-from pymachine.steps.host import BOOT_PATIENCE
+from pymachine.steps.reach import BOOT_PATIENCE
 from pymachine.testing.fake_transport import HOST_KEY, done
 from unit.clouds import CloudWorld
 from unit.world import ENGINE, STEPS_ON_A_HOST, is_run

@@ -25,8 +25,9 @@ from pymachine.errors import (
 )
 from pymachine.fleet.plan.renewals import CALLED
 from pymachine.model import Endpoint, Phase, SshAddress
+from pymachine.steps.allocate import Allocate
 from pymachine.steps.engine import SetUpEngine, Verify
-from pymachine.steps.host import BOOT_PATIENCE, Allocate, Reach
+from pymachine.steps.reach import BOOT_PATIENCE, Reach
 from pymachine.testing.fake_driver import ADDRESS, FakeOptions
 from pymachine.testing.fake_transport import HOST_KEY, RecordedCall, done
 from pymachine.transport import Result

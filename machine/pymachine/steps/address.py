@@ -9,8 +9,9 @@ from pymachine.errors import CheckFailed, PymachineError
 from pymachine.model import Endpoint, Machine, Phase, SshAddress, State
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
-from pymachine.steps.host import BOOT_PATIENCE, Reach, Survey
+from pymachine.steps.reach import BOOT_PATIENCE, Reach
 from pymachine.steps.session import Session
+from pymachine.steps.survey import Survey
 
 LOOK_DEADLINE = 5.0
 _OFF = (State.STOPPED, State.STOPPING, State.SAVED, State.PAUSED, State.MISSING)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import RemoteCommandFailed
 from pymachine.model import Machine
-from pymachine.steps.host import collect_facts, known_addresses
 from pymachine.steps.session import Session
+from pymachine.steps.survey import collect_facts, known_addresses
 from pymachine.store.client_files import LOGIN_KEY
 from pymachine.templates import render
 from pymachine.transport import Command

@@ -12,12 +12,15 @@ from pymachine.engine.progress import ProgressReader, raise_for
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import EngineError, TlsError, Unreachable
 from pymachine.model import Endpoint, Machine, Phase
+from pymachine.steps.allocate import HandleRecorder
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import CARRIED, SETUP_DEADLINE, SetUpEngine, bundle_for
-from pymachine.steps.host import HandleRecorder, Reach, Survey, request_at_work
 from pymachine.steps.login import HOST_KEY, login_of, new_keys, with_login
 from pymachine.steps.power import await_engine
+from pymachine.steps.reach import Reach
+from pymachine.steps.request import request_at_work
 from pymachine.steps.session import Session, advanced
+from pymachine.steps.survey import Survey
 from pymachine.store.client_files import LOGIN_KEY
 from pymachine.templates import sh
 

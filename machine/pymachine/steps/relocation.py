@@ -18,8 +18,9 @@ from pymachine.engine.manifest import manifest_of
 from pymachine.errors import CheckFailed, EngineError, NotSupported, RemoteCommandFailed, TransportError
 from pymachine.fleet.plan.observed import MOVE, REACH
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
-from pymachine.steps.host import collect_facts, options_on_record, request_for
+from pymachine.steps.request import options_on_record, request_for
 from pymachine.steps.session import Session
+from pymachine.steps.survey import collect_facts
 
 PIN = "ssh_host_key"  # the option that vouches for another key
 

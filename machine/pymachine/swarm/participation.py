@@ -10,9 +10,10 @@ from pymachine.errors import PymachineError
 from pymachine.events import Silent
 from pymachine.model import Machine, State
 from pymachine.steps.address import located_at_work, state_of
-from pymachine.steps.host import Reach, collect_facts
+from pymachine.steps.reach import Reach
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
+from pymachine.steps.survey import collect_facts
 from pymachine.swarm.control import engine_of
 from pymachine.swarm.status import status
 from pymachine.swarm_api.protocol import ACTIVE

@@ -10,8 +10,8 @@ from pymachine.create import create
 from pymachine.driver import Login, Request
 from pymachine.errors import AuthFailed, CheckFailed, DriverError, StepFailed, UsageFault
 from pymachine.model import Phase
-from pymachine.steps.host import ADMISSION_PATIENCE
 from pymachine.steps.login import MakeLogin
+from pymachine.steps.reach import ADMISSION_PATIENCE
 from pymachine.store.client_files import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done
 from pymachine.transport.key_pair import public_line

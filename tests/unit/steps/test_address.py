@@ -14,7 +14,7 @@ from pymachine.model import Endpoint, Machine, Phase, State
 from pymachine.provision import Upgrade, preview_provision, provision, upgrade
 from pymachine.steps.address import located
 from pymachine.steps.engine import SetUpEngine, Verify
-from pymachine.steps.host import BOOT_PATIENCE, Reach
+from pymachine.steps.reach import BOOT_PATIENCE, Reach
 from pymachine.steps.session import Session
 from pymachine.store.client_files import LOGIN_KEY
 from pymachine.testing.fake_transport import HOST_KEY, done

@@ -23,9 +23,10 @@ from pymachine.interruption import unstopped
 from pymachine.model import Machine, Phase
 from pymachine.remove import remove
 from pymachine.resize import Size, resize
-from pymachine.steps.host import options_on_record, placed, request_for
+from pymachine.steps.allocate import placed
 from pymachine.steps.journal import journalled
 from pymachine.steps.power import handle_of, reported
+from pymachine.steps.request import options_on_record, request_for
 from pymachine.steps.services import Services
 from pymachine.steps.session import working
 from pymachine.swarm_api.view import MANAGER

@@ -20,11 +20,11 @@ from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.parallel import spread
 from pymachine.steps.certificates import sans_of
-from pymachine.steps.host import collect_facts
 from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
 from pymachine.steps.status import Inspections
+from pymachine.steps.survey import collect_facts
 from pymachine.store import readable
 from pymachine.swarm import status
 from pymachine.swarm_api.containers import Container
