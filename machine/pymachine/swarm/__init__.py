@@ -8,7 +8,7 @@ at all, and ``Unreachable``, ``TlsError``, ``EngineError`` as engines do.
 """
 
 from pymachine.swarm.absence import refuse_outage
-from pymachine.swarm.drain import drained, next_manager, upgrade
+from pymachine.swarm.drain import drained
 from pymachine.swarm.init import init
 from pymachine.swarm.join import join
 from pymachine.swarm.leave import leave, remove_node
@@ -25,8 +25,11 @@ from pymachine.swarm.maintenance import (
 )
 from pymachine.swarm.nodes import adjust, change, label
 from pymachine.swarm.recover import recover, survey_loss
+from pymachine.swarm.rotate import rotate
+from pymachine.swarm.settings import update
 from pymachine.swarm.status import status
-from pymachine.swarm.unlock import rotate, unlock, update
+from pymachine.swarm.unlock import unlock
+from pymachine.swarm.upgrade import next_manager, upgrade
 
 __all__ = [
     "adjust",

@@ -1,4 +1,4 @@
-"""Drains nodes while something is done to them, e.g. upgrades of their engines."""
+"""Drains nodes while something is done to them, and gives them back their availability."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from pymachine import provision
-from pymachine.engine.checks import matches_version
 from pymachine.errors import EngineError, Interrupted, LeaseHeld, PymachineError, Unreachable, refuses, too_late
 from pymachine.interruption import unstopped
 from pymachine.model import Machine
-from pymachine.steps.power import await_engine
 from pymachine.steps.services import Services
 from pymachine.swarm.control import awaited, control, engine_of, member_at_work, unlocked, via_of
 from pymachine.swarm.nodes import await_no_tasks
 from pymachine.swarm.quorum import may_rest
 from pymachine.swarm.quorum_lease import drain_held, leads, quorum_held
 from pymachine.swarm_api.protocol import ACTIVE, LOCKED, NodeChange
-from pymachine.swarm_api.view import DRAINED_LABEL, ClusterView
+from pymachine.swarm_api.view import DRAINED_LABEL
 
 BACK_PATIENCE = 240.0
 AFTER_PATIENCE = 60.0  # after a failure or Ctrl-C: an engine that restarts at that moment is back by then
@@ -43,7 +40,7 @@ def drained(name: str, tools: Services, *, via: Sequence[str] = ()) -> Iterator[
             if sent.is_set():
                 _give_back_after(error, name, tools, via)
             raise
-        _give_back(name, tools, via, patience=BACK_PATIENCE)
+        give_back(name, tools, via, patience=BACK_PATIENCE)
 
 
 def give_back_left(name: str, tools: Services, *, via: Sequence[str] = ()) -> None:
@@ -53,30 +50,7 @@ def give_back_left(name: str, tools: Services, *, via: Sequence[str] = ()) -> No
         with control(tools, via_of(machine, via, tools), last=name) as manager:
             left = DRAINED_LABEL in manager.get(machine).labels
         if left:
-            _give_back(name, tools, via, patience=BACK_PATIENCE)
-
-
-def upgrade(name: str, tools: Services, *, version: str | None = None, via: Sequence[str] = ()) -> Machine:
-    """Upgrade the engine of one node, drained meanwhile; return the machine's record. Leaders are to come last.
-
-    A node whose engine is of that version already is only given back its availability, if an earlier call died.
-    Which version is the newest is found on the host, by the upgrade itself: without ``version`` each is drained.
-    """
-    if version is None or not _is_there(name, version, tools):
-        with drained(name, tools, via=via):
-            return provision.upgrade(name, tools, version=version)
-    _give_back(name, tools, via, patience=BACK_PATIENCE)
-    return tools.store.get(name)
-
-
-def _is_there(name: str, version: str, tools: Services) -> bool:
-    answer = await_engine(tools.store.get(name), tools)
-    return answer is not None and matches_version(answer.version, version)
-
-
-def next_manager(view: ClusterView, left: Sequence[str]) -> str | None:
-    """Return which of the managers ``left`` is upgraded next: the current leader last."""
-    return min(left, key=lambda name: (name == view.leader, list(left).index(name)), default=None)
+            give_back(name, tools, via, patience=BACK_PATIENCE)
 
 
 def _drain(name: str, tools: Services, via: Sequence[str], held: ExitStack, sent: threading.Event) -> None:
@@ -109,7 +83,7 @@ def _give_back_after(error: BaseException, name: str, tools: Services, via: Sequ
     A refusal promises that nothing was changed: with a node that stays drained it is the failure of a step.
     """
     try:
-        _give_back(name, tools, via, patience=AFTER_PATIENCE)
+        give_back(name, tools, via, patience=AFTER_PATIENCE)
     except (PymachineError, KeyboardInterrupt) as trouble:
         hint = f"{name} stays drained: run the same command again, or `pymachine swarm activate {name}`"
         why = trouble.message if isinstance(trouble, PymachineError) else "interrupted again"
@@ -124,7 +98,7 @@ def _give_back_after(error: BaseException, name: str, tools: Services, via: Sequ
         error.hint = "; ".join(filter(None, (error.hint, hint)))
 
 
-def _give_back(name: str, tools: Services, via: Sequence[str], *, patience: float) -> None:
+def give_back(name: str, tools: Services, via: Sequence[str], *, patience: float) -> None:
     """Wait until the node is back, then restore its former availability. A stop does not interrupt this."""
     tools = unstopped(tools)
     with member_at_work(name, "activate", tools) as (_, machine):

@@ -14,6 +14,7 @@ from pymachine.swarm.control import UNLOCK_KEY, addresses_of, engine_of, joined_
 from pymachine.swarm.node_ports import open_to_neighbours
 from pymachine.swarm.nodes import fit
 from pymachine.swarm.quorum import refuse_live_restore
+from pymachine.swarm.settings import settings_of
 from pymachine.swarm_api.addresses import advertised, check_advertised, check_pools, free_pool
 from pymachine.swarm_api.protocol import (
     ACTIVE,
@@ -23,7 +24,6 @@ from pymachine.swarm_api.protocol import (
     NodeStatus,
     Rotation,
     SwarmInit,
-    SwarmSettings,
 )
 from pymachine.swarm_api.view import MACHINE_LABEL, MANAGER
 
@@ -51,11 +51,6 @@ def init(
         if status.state == INACTIVE or not keep:
             fit(machine, node, engine)
         return machine
-
-
-def settings_of(spec: SwarmSpec) -> SwarmSettings:
-    """Return what can be changed of a Swarm at any time."""
-    return SwarmSettings(spec.autolock, spec.task_history, spec.certificate_life, spec.heartbeat)
 
 
 def advertised_by(machine: Machine, node: NodeSpec, peers: Iterable[str]) -> str:

@@ -19,11 +19,12 @@ from pymachine.events import Silent
 from pymachine.model import Machine, State
 from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
-from pymachine.swarm import drain as drained_nodes
 from pymachine.swarm.absence import refuse_needed, restarted, taken_down
 from pymachine.swarm.control import control, via_of
+from pymachine.swarm.drain import drained, give_back_left
 from pymachine.swarm.participation import is_taking_part
 from pymachine.swarm.status import status
+from pymachine.swarm.upgrade import upgrade
 from pymachine.swarm_api.view import MANAGER
 
 NO_DRAIN = "--no-drain continues without moving its tasks away"
@@ -35,7 +36,7 @@ def provision_node(name: str, tools: Services, *, drain: bool = True, **given: A
     if takes_part is not False and not _interrupted(name, tools, **given):
         machine = provision.provision(name, tools, **given)
         if takes_part and drain:
-            drained_nodes.give_back_left(name, tools)
+            give_back_left(name, tools)
         return machine
     with _away(name, "provision of manager", tools, takes_part, drain=drain):
         return provision.provision(name, tools, **given)
@@ -45,7 +46,7 @@ def upgrade_node(name: str, tools: Services, *, drain: bool = True, version: str
     """Upgrade a machine's engine; a node is drained meanwhile; return its record."""
     takes_part = is_taking_part(name, tools)
     if drain and takes_part and _drainable(name, tools):
-        return drained_nodes.upgrade(name, tools, version=version)
+        return upgrade(name, tools, version=version)
     with _away(name, "upgrade of manager", tools, takes_part, drain=False if takes_part else drain):
         return provision.upgrade(name, tools, version=version)
 
@@ -157,7 +158,7 @@ def _away(name: str, purpose: str, tools: Services, takes_part: bool | None, *, 
     if drain and takes_part is None:
         raise _unknown(name)
     if drain and takes_part and _drainable(name, tools):
-        with drained_nodes.drained(name, tools):
+        with drained(name, tools):
             yield
         return
     with restarted(name, purpose, tools):
