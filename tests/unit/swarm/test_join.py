@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,6 @@ from pymachine.swarm.control import UNLOCK_KEY
 from pymachine.swarm.node_ports import openings
 from pymachine.testing.mobile_cloud import MobileCloud
 from unit.swarming import MANAGER, WORKER, SwarmWorld
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> SwarmWorld:
-    return SwarmWorld(tmp_path)
 
 
 def test_init_makes_a_manager_and_remembers_which_node_it_is(world: SwarmWorld) -> None:

@@ -1,315 +1,151 @@
-"""Nodes drained for a while, upgrades in the order that keeps a majority, and a Swarm that lost it."""
+"""Verbs given by hand to machines that are nodes: drained where their engines restart, and in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typing_extensions import override
 
-from pymachine.errors import CheckFailed, EngineError, Interrupted, LeaseHeld, PymachineError, StepFailed
-from pymachine.fleet.inventory.model import SwarmSpec
+from patience import LIMIT
+from pymachine.cli.parallel import for_each
+from pymachine.engine.client import EngineAnswer
+from pymachine.engine.effects import Effect
+from pymachine.errors import CheckFailed, EngineError, Interrupted, SeveralFailed, TlsError
 from pymachine.interruption import Stoppable
 from pymachine.model import Endpoint
-from pymachine.swarm import (
-    change,
-    drained,
-    init,
-    join,
-    label,
-    leave,
-    next_manager,
-    recover,
-    status,
-    survey_loss,
-    upgrade,
-)
-from pymachine.swarm.control import UNLOCK_KEY
-from pymachine.swarm.drain import give_back_left
-from pymachine.swarm.quorum_lease import drain_lease
-from pymachine.testing.fake_cluster import FakeEngine
-from unit.swarming import MANAGER, SwarmWorld
-from unit.world import NOW
+from pymachine.provision import preview_provision
+from pymachine.steps.engine import SetUpEngine
+from pymachine.swarm import drained, drained_in, provision_node, restart_node, status, turns
+from pymachine.swarm_api.protocol import ClusterEngine
+from pymachine.testing.recorder import RecordingReporter
+from unit.swarming import SwarmWorld
+from unit.world import ENGINE
 
-
-class Died(BaseException):
-    """A process that was killed: nothing of it catches this."""
+ENV = {"env": ("FOO=bar",)}
+DRAIN, BACK = "swarm drain", "swarm activate"
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> SwarmWorld:
-    return SwarmWorld(tmp_path)
+    made = SwarmWorld(tmp_path / "store")
+    made.facts |= ENGINE
+    return made
 
 
-def availability(world: SwarmWorld, name: str) -> str:
-    node = status(world.tools).node_of(name)
-    assert node is not None
-    return node.availability
+def steps(world: SwarmWorld, name: str) -> list[str]:
+    return [step for step in world.reporter.steps(name) if step in (DRAIN, BACK, SetUpEngine.title, "restart")]
 
 
-def ends(how: BaseException, after: Callable[[], None]) -> None:
-    after()
-    raise how
+def test_the_nodes_of_a_swarm_take_turns_managers_first_and_the_leader_last(world: SwarmWorld) -> None:
+    world.swarm(3, 2)
+    world.machines("apart")
+    assert turns(["w1", "m1", "apart", "m3", "w2", "m2"], world.tools) == [["m3", "m2", "m1", "w1", "w2"], ["apart"]]
 
 
-@pytest.mark.parametrize("before", ["active", "pause", "drain"])
-def test_a_drained_node_gets_back_the_availability_it_had(world: SwarmWorld, before: str) -> None:
-    world.swarm(1, 1)
-    change("w1", world.tools, availability=before)
-    with drained("w1", world.tools):
-        assert availability(world, "w1") == "drain"
-    assert availability(world, "w1") == before
+def test_a_node_is_drained_while_its_engine_is_configured(world: SwarmWorld) -> None:
+    world.swarm(3)
+    world.reporter.events.clear()
+    provision_node("m2", world.tools, spec_changes=ENV)
+    assert steps(world, "m2") == [DRAIN, SetUpEngine.title, BACK]
 
 
-def test_the_machine_is_free_for_other_verbs_while_it_is_drained(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    with drained("w1", world.tools):
-        assert world.store.holder("w1") is None
+def test_a_node_whose_engine_does_not_answer_us_is_drained_if_the_managers_count_on_it(world: SwarmWorld) -> None:
+    """Its certificate has ended, and the provision is what renews it."""
+    world.swarm(3)
+    world.reporter.events.clear()
+    state = {"ended": True}
+
+    def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> ClusterEngine:
+        if endpoint.host == world.address("m2") and state["ended"]:
+            raise TlsError("the certificate has ended")
+        return world.clusters.connect(endpoint, folder, deadline=deadline)
+
+    def renewed(*given: Any, **how: Any) -> EngineAnswer:
+        state["ended"] = False
+        return world.engine.ask(*given, **how)
+
+    tools = replace(world.tools, connect_cluster=connect, ask_engine=renewed)
+    provision_node("m2", tools, spec_changes=ENV)
+    assert steps(world, "m2") == [DRAIN, SetUpEngine.title, BACK]
 
 
-def test_one_that_died_while_its_node_was_drained_is_put_right_by_the_next(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    change("w1", world.tools, availability="pause")
-    with pytest.raises(Died), drained("w1", world.tools):
-        raise Died
-    assert availability(world, "w1") == "drain"
-    with drained("w1", world.tools):
-        pass
-    assert availability(world, "w1") == "pause"
+def test_a_node_is_not_drained_where_it_is_not_wanted(world: SwarmWorld) -> None:
+    world.swarm(3)
+    world.reporter.events.clear()
+    provision_node("m2", world.tools, spec_changes=ENV, drain=False)
+    assert steps(world, "m2") == [SetUpEngine.title]
 
 
-def test_a_node_that_is_whole_is_given_back_when_the_work_on_it_failed(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    with pytest.raises(PymachineError, match="no such version"), drained("w1", world.tools):
-        raise EngineError("no such version")
-    assert availability(world, "w1") == "active"
-
-
-@pytest.mark.parametrize("how", [KeyboardInterrupt(), Interrupted("between two steps")], ids=["ctrl-c", "stopped"])
-def test_a_node_is_given_back_when_the_work_on_it_is_interrupted(world: SwarmWorld, how: BaseException) -> None:
-    world.swarm(1, 1)
-    reporter = Stoppable(world.reporter)
-    with pytest.raises(type(how)), drained("w1", replace(world.tools, reporter=reporter)):
-        ends(how, reporter.stop)
-    assert availability(world, "w1") == "active"
-
-
-def test_a_node_is_given_back_when_draining_it_is_interrupted(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    reporter = Stoppable(world.reporter)
-
-    class Engine(FakeEngine):
-        @override
-        def tasks_on(self, node: str) -> int:
-            reporter.stop()
-            return 1
-
-    def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> FakeEngine:
-        return Engine(world.clusters, endpoint.host)
-
-    tools = replace(world.tools, reporter=reporter, connect_cluster=connect)
-    with pytest.raises(Interrupted), drained("w1", tools):
-        pytest.fail("it was let in")
-    assert availability(world, "w1") == "active"
-
-
-def test_an_engine_that_restarts_when_the_work_is_interrupted_is_waited_for(world: SwarmWorld) -> None:
-    world.swarm(1)
-
-    def restarts() -> None:
-        world.cut("m1")
-        world.clock.later = (world.clock.seconds - NOW + 20.0, lambda: world.clusters.restart(world.address("m1")))
-
-    with pytest.raises(KeyboardInterrupt), drained("m1", world.tools):
-        ends(KeyboardInterrupt(), restarts)
-    assert availability(world, "m1") == "active"
-
-
-@pytest.mark.parametrize("how", [KeyboardInterrupt(), Interrupted("between two steps")], ids=["ctrl-c", "stopped"])
-def test_one_that_stays_drained_after_an_interruption_is_told_of(world: SwarmWorld, how: BaseException) -> None:
-    world.swarm(1, 1)
-    with pytest.raises(Interrupted) as caught, drained("w1", world.tools):
-        ends(how, lambda: world.cut("w1"))
-    assert "swarm activate w1" in (caught.value.hint or "")
-    assert availability(world, "w1") == "drain"
-
-
-def test_a_refusal_with_a_node_that_stays_drained_is_a_failure(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    with pytest.raises(StepFailed) as caught, drained("w1", world.tools):
-        ends(CheckFailed("it is too old"), lambda: world.cut("w1"))
-    assert caught.value.exit_code == 1
-    assert "swarm activate w1" in (caught.value.hint or "")
-
-
-def test_what_one_that_died_has_left_is_given_back_and_what_is_worked_on_is_not(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    with drained("w1", world.tools):
-        give_back_left("w1", world.tools)
-        assert availability(world, "w1") == "drain"
-    with pytest.raises(Died), drained("w1", world.tools):
-        raise Died
-    give_back_left("w1", world.tools)
-    assert availability(world, "w1") == "active"
-
-
-def test_a_node_is_drained_for_one_thing_at_a_time(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    with drained("w1", world.tools):
-        with pytest.raises(LeaseHeld) as held, drained("w1", world.tools):
-            pytest.fail("it was let in")
-        assert held.value.lease == drain_lease("w1")
-        assert availability(world, "w1") == "drain"
-    assert availability(world, "w1") == "active"
-
-
-def test_a_node_that_broke_stays_drained(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-
-    def breaks() -> None:
-        world.cut("w1")
-        raise EngineError("it broke")
-
-    with pytest.raises(EngineError, match="it broke"), drained("w1", world.tools):
-        breaks()
-    assert availability(world, "w1") == "drain"
-
-
-def test_a_manager_that_restarted_locked_is_unlocked_and_waited_for(world: SwarmWorld) -> None:
-    world.swarm(3, autolock=True)
-    with drained("m1", world.tools):
-        world.clusters.restart(world.address("m1"))
-    assert status(world.tools).healthy
-
-
-def test_no_manager_is_taken_down_while_another_one_is(world: SwarmWorld) -> None:
+def test_a_restart_that_the_quorum_does_not_bear_is_refused(world: SwarmWorld) -> None:
     world.swarm(3)
     world.cut("m3")
-    with pytest.raises(CheckFailed, match="2 of 3 managers answer, 2 must"), drained("m1", world.tools):
-        pytest.fail("it was let in")
-    assert availability(world, "m1") == "active"
+    world.reporter.events.clear()
+    with pytest.raises(CheckFailed, match="quorum"):
+        restart_node("m2", world.tools)
+    assert "restart" not in steps(world, "m2")
 
 
-def test_the_only_manager_may_be_taken_down(world: SwarmWorld) -> None:
-    world.swarm(1)
-    with drained("m1", world.tools):
-        world.clusters.restart(world.address("m1"))
-    assert availability(world, "m1") == "active"
-
-
-def test_the_leader_comes_last_whoever_it_is_by_then(world: SwarmWorld) -> None:
+def test_the_dry_run_says_that_the_engine_restarts_and_the_node_is_drained(world: SwarmWorld) -> None:
     world.swarm(3)
-    left = ["m1", "m2", "m3"]
-    assert next_manager(status(world.tools), left) == "m2"
-    world.cut("m1")
-    assert next_manager(status(world.tools, ["m2"]), ["m1", "m2", "m3"]) == "m1"
-    assert next_manager(status(world.tools), []) is None
+    preview = drained_in(preview_provision("m2", world.tools, spec_changes=ENV), world.tools)
+    assert Effect.RESTART_ENGINE in preview.effects
+    assert preview.drained
 
 
-def test_upgrade_drains_the_node_and_upgrades_its_engine(world: SwarmWorld) -> None:
+def test_one_that_fails_ends_its_turns_and_no_others() -> None:
+    told: list[str] = []
+
+    def work(name: str) -> str:
+        if name == "b":
+            raise CheckFailed("it is broken")
+        return name
+
+    with pytest.raises(SeveralFailed) as caught:
+        for_each(["a", "b", "c", "d"], work, lambda name, _: told.append(name), turns=[["a", "b", "c"], ["d"]])
+    assert sorted(told) == ["a", "d"]
+    assert {name: error.message for name, error in caught.value.failures.items()} == {
+        "b": "it is broken", "c": "not started: b failed before it",
+    }  # fmt: skip
+
+
+def test_a_node_that_was_left_drained_gets_its_tasks_back_by_the_next_provision(world: SwarmWorld) -> None:
     world.swarm(1, 1)
-    world.carries(world.record("w1").id)
-    world.engine.version = "27.0.0"
-    assert upgrade("w1", world.tools).engine_version == "27.0.0"
-    kinds = [operation.kind for operation in reversed(world.store.operations("w1"))]
-    assert kinds[-3:] == ["swarm drain", "upgrade", "swarm activate"]
-    assert availability(world, "w1") == "active"
-
-
-def test_a_node_that_has_the_version_is_not_drained(world: SwarmWorld) -> None:
-    world.swarm(1, 1)
-    world.engine.version = "26.1.5+dfsg1"
-    with pytest.raises(Died), drained("w1", world.tools):
-        raise Died
-    before = len(world.store.operations("w1"))
-    upgrade("w1", world.tools, version="26.1")
-    kinds = [operation.kind for operation in world.store.operations("w1")]
-    assert kinds[: len(kinds) - before] == ["swarm activate"]
-    assert availability(world, "w1") == "active"
-
-
-def test_there_is_nothing_to_recover_while_a_majority_is_there(world: SwarmWorld) -> None:
-    world.swarm(3)
-    world.cut("m3")
-    with pytest.raises(CheckFailed, match="recover"):
-        recover(world.tools)
-    assert "force_new_cluster" not in world.calls("m1")
-
-
-def test_a_lost_majority_is_told_with_those_that_are_left(world: SwarmWorld) -> None:
-    world.swarm(3)
-    world.cut("m1", "m3")
-    loss = survey_loss(world.tools)
-    assert (loss.survivors, loss.lost) == (("m2",), ("m1", "m3"))
-    assert loss.in_words().startswith("of 3 managers m1, m3 ")
-
-
-def test_no_survivor_is_no_recovery(world: SwarmWorld) -> None:
-    world.swarm(3)
-    world.cut("m1", "m2", "m3")
-    with pytest.raises(CheckFailed, match="manager"):
-        recover(world.tools)
-
-
-def test_recover_goes_on_with_one_manager_of_the_same_swarm(world: SwarmWorld) -> None:
-    world.swarm(3, 1)
-    before = world.record("m2").swarm
-    world.cut("m1", "m3")
-    view = recover(world.tools)
-    assert [member.machine for member in view.members] == ["m2", "w1"]
-    assert (view.healthy, view.missing) == (False, ("m1", "m3"))
-    assert world.record("m2").swarm == before
-
-
-def test_other_survivors_join_anew_with_the_labels_they_had(world: SwarmWorld) -> None:
-    world.swarm(5)
-    label("m2", world.tools, put={"tier": "control"})
-    world.cut("m3", "m4", "m5")
-    view = recover(world.tools, survivor="m1")
-    node = view.node_of("m2")
+    with pytest.raises(SystemExit), drained("w1", world.tools):
+        raise SystemExit  # as a process ends that is killed: nothing is put right
+    provision_node("w1", world.tools)
+    node = status(world.tools).node_of("w1")
     assert node is not None
-    assert (node.user_labels, node.reachable, view.leader) == ({"tier": "control"}, True, "m1")
-    with pytest.raises(CheckFailed, match="recover"):
-        recover(world.tools, survivor="m2")
+    assert node.availability == "active"
 
 
-def test_the_survivor_has_to_be_one(world: SwarmWorld) -> None:
-    world.swarm(3)
-    world.cut("m2", "m3")
-    with pytest.raises(CheckFailed, match=r"m2 .*manager"):
-        recover(world.tools, survivor="m2")
+def test_ctrl_c_waits_for_those_at_work_and_tells_what_became_of_each() -> None:
+    reporter = Stoppable(RecordingReporter())
+    at_work = threading.Barrier(3, timeout=LIMIT)
 
+    def work(name: str) -> str:
+        if name == "bad":
+            raise EngineError("broken")
+        at_work.wait()
+        while not reporter.stopped():
+            time.sleep(0.01)
+        reporter.started(name, "next")
+        return name
 
-def test_a_lost_manager_that_comes_back_joins_anew(world: SwarmWorld) -> None:
-    world.swarm(3)
-    world.cut("m1", "m3")
-    recover(world.tools)
-    for name in ("m1", "m3"):
-        world.clusters.restart(world.address(name))
-        join(name, MANAGER, world.tools, via=["m2"])
-    view = status(world.tools)
-    assert (view.healthy, view.quorum.managers) == (True, 3)
+    def interrupt() -> None:
+        at_work.wait()
+        os.kill(os.getpid(), signal.SIGINT)
 
-
-def test_a_swarm_that_locks_itself_cannot_be_started_anew_and_is_not_touched(world: SwarmWorld) -> None:
-    world.swarm(3, 1, autolock=True)
-    world.cut("m1", "m3")
-    with pytest.raises(CheckFailed, match="autolock") as refused:
-        recover(world.tools)
-    assert "leave -f --dissolve" in str(refused.value.hint)
-    assert "force_new_cluster" not in world.calls("m2")
-    for name in ("w1", "m1", "m2", "m3"):
-        assert leave(name, world.tools, force=True, dissolve=True).swarm is None
-    assert init("m2", SwarmSpec(), MANAGER, world.tools).swarm is not None
-
-
-def test_an_engine_that_could_not_start_anew_says_how_it_becomes_what_it_was(world: SwarmWorld) -> None:
-    names = world.swarm(3, autolock=True)
-    for name in names:  # as if somebody else had turned the lock on
-        world.store.put(world.record(name), secrets={UNLOCK_KEY: b""})
-    world.cut("m1", "m3")
-    with pytest.raises(EngineError, match=r"m2 .*Swarm") as failed:
-        recover(world.tools)
-    assert "pymachine restart m2" in str(failed.value.hint)
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(Interrupted) as caught:
+        for_each(
+            ["bad", "a", "b", "late"], work, lambda name, _: None, turns=[["bad"], ["a", "late"], ["b"]],
+            stop=reporter.stop,
+        )  # fmt: skip
+    told = dict(part.split(": ", 1) for part in caught.value.message.split("; ")[1:])
+    assert told == {"failed": "bad (broken)", "stopped": "a, b", "not started": "late"}
