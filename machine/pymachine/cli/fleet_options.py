@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -41,15 +40,6 @@ UNSEEN = 5
 __all__ = ["CHANGES", "FILES", "LIMIT", "PARALLEL", "UNSEEN", "WIDE"]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An opened fleet, the names that ``--limit`` selects, and the teller of its progress."""
-
-    work: FleetWork
-    names: frozenset[str]
-    teller: FleetTeller
-
-
 @contextmanager
 def opened(
     app: App,
@@ -59,8 +49,11 @@ def opened(
     purpose: str = "",
     teller: FleetTeller | None = None,
     surveying: int = 100,
-) -> Iterator[Opened]:
-    """Read the inventory and open its fleet; with a ``purpose``, also lock it against changes by others."""
+) -> Iterator[tuple[FleetWork, frozenset[str]]]:
+    """Read the inventory and open its fleet; yield it, and the names that ``--limit`` selects.
+
+    With a ``purpose``, the fleet is also locked against changes by others.
+    """
     from pymachine.cli.fleet_progress import choose_teller
     from pymachine.fleet.apply.fleet import Computer, FleetWork, leased
     from pymachine.fleet.apply.selectors import selected
@@ -68,8 +61,7 @@ def opened(
 
     inventory = read_inventory(app, files)
     fleet = named(inventory.fleet)
-    teller = teller or choose_teller(app, as_json=False)
-    app.reporter = teller
+    app.reporter = teller or choose_teller(app, as_json=False)
     names = selected(fleet, records_of(app.tools), limit)
     _open_files()
     with ExitStack() as stack:
@@ -77,8 +69,7 @@ def opened(
             _unlock(app, fleet.name)
             stack.enter_context(leased(fleet.name, f"{purpose} {fleet.name}", app.tools))
         computer = Computer(app.environ, app.wiring.run, surveying)
-        work = stack.enter_context(FleetWork(fleet, app.tools, computer, inventory.revealed))
-        yield Opened(work, names, teller)
+        yield stack.enter_context(FleetWork(fleet, app.tools, computer, inventory.revealed)), names
 
 
 def named(fleet: Fleet) -> Fleet:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import FILES, LIMIT, PARALLEL, Opened, parse_failures
+from pymachine.cli.fleet_options import FILES, LIMIT, PARALLEL, parse_failures
 from pymachine.cli.options import FORCE_UNLOCK, YES
 from pymachine.cli.output import note, say
 from pymachine.errors import CheckFailed, UsageFault
 
 if TYPE_CHECKING:
+    from pymachine.cli.fleet_progress import FleetTeller
     from pymachine.cli.fleet_summary import Course
+    from pymachine.fleet.apply.fleet import FleetWork
     from pymachine.fleet.apply.scheduler import RunSummary
     from pymachine.fleet.plan import Plan
 
@@ -49,19 +51,19 @@ def agreed(app: App, course: Course, given: Mapping[str, Any]) -> bool:
     return answer
 
 
-def carry_out(fleet: Opened, made: Plan, given: Mapping[str, Any]) -> RunSummary:
+def carry_out(work: FleetWork, made: Plan, given: Mapping[str, Any], teller: FleetTeller) -> RunSummary:
     """Execute a plan and print its results."""
     from pymachine.cli.fleet_output import show_account
     from pymachine.fleet.apply.scheduler import Bounds
 
     limit = parse_failures(given["max_failures"], len(made.chains))
-    fleet.teller.planned(made)
-    account = fleet.work.apply(made, Bounds(given["parallel"], limit, given.get("wait")), fleet.teller)
-    close = getattr(fleet.teller, "close", None)
+    teller.planned(made)
+    account = work.apply(made, Bounds(given["parallel"], limit, given.get("wait")), teller)
+    close = getattr(teller, "close", None)
     if close is not None:
         close()
     if not given["as_json"]:
         show_account(account)
         if account.unfinished:
-            say(f"logs: {fleet.work.logs.folder}")
+            say(f"logs: {work.logs.folder}")
     return account

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import Opened
 from pymachine.cli.output import dump, note, say
 from pymachine.errors import PymachineError, SeveralFailed, UsageFault
 from pymachine.events import Reporter, surveying
 from pymachine.model import Machine
 
 if TYPE_CHECKING:
+    from pymachine.fleet.apply.fleet import FleetWork
     from pymachine.fleet.apply.remote_commands import CommandOutput
 
 DEADLINE_SECONDS = 600.0
@@ -32,16 +32,16 @@ def words_of(words: Sequence[str], usage: str) -> list[str]:
     return list(words)
 
 
-def recorded(opened_fleet: Opened) -> list[Machine]:
+def recorded(work: FleetWork, names: frozenset[str]) -> list[Machine]:
     """Return the records of the selected machines; print which ones are not created yet."""
     from pymachine.fleet.apply.survey import records_of
 
-    records = records_of(opened_fleet.work.tools)
-    names = [spec.name for spec in opened_fleet.work.fleet.machines if spec.name in opened_fleet.names]
-    missing = [name for name in names if name not in records]
+    records = records_of(work.tools)
+    selected = [spec.name for spec in work.fleet.machines if spec.name in names]
+    missing = [name for name in selected if name not in records]
     if missing:
         note(f"note: not created yet: {', '.join(missing)}")
-    return [records[name] for name in names if name in records]
+    return [records[name] for name in selected if name in records]
 
 
 def ask_all(

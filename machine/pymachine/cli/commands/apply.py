@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import Opened, opened, parse_batch, parse_failures
+from pymachine.cli.fleet_options import opened, parse_batch, parse_failures
 from pymachine.cli.fleet_run import RUN_OPTIONS, agreed, carry_out, show
 from pymachine.cli.options import command, with_options
 from pymachine.cli.output import note
@@ -16,6 +16,7 @@ from pymachine.cli.parallel import after
 
 if TYPE_CHECKING:
     from pymachine.cli.fleet_summary import Course
+    from pymachine.fleet.apply.fleet import FleetWork
     from pymachine.fleet.apply.scheduler import RunSummary
     from pymachine.fleet.plan import Plan
 
@@ -52,19 +53,19 @@ def apply(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: 
     teller = choose_teller(app, as_json=given["as_json"])
     with (
         concluded("apply", teller) as course,
-        opened(app, files, limit, purpose="apply", teller=teller) as fleet,
+        opened(app, files, limit, purpose="apply", teller=teller) as (work, names),
     ):
-        course.fleet = fleet.work.fleet.name
-        names = _failed_only(fleet) if given["only_failed"] else fleet.names
+        course.fleet = work.fleet.name
+        names = names & _failed(work) if given["only_failed"] else names
         for _ in range(ROUNDS):
             with after(_done_in(course.accounts)):
-                made = _planned(fleet, names, limit, given, course)
+                made = _planned(work, names, limit, given, course)
             if not made.chains:
-                fleet.work.renew_note()
+                work.renew_note()
                 break
             if not agreed(app, course, given):
                 break
-            account = carry_out(fleet, made, given)
+            account = carry_out(work, made, given, teller)
             course.accounts.append(account)
             if account.unfinished or not made.partial:
                 break
@@ -80,22 +81,23 @@ def _done_in(accounts: Sequence[RunSummary]) -> list[str]:
     return [f"{action.title} of {action.subject}" for action in done]
 
 
-def _failed_only(fleet: Opened) -> frozenset[str]:
+def _failed(work: FleetWork) -> frozenset[str]:
+    """Return what the last apply did not finish."""
     from pymachine.fleet.apply.state import failed_of
 
-    failed = failed_of(fleet.work.fleet.name, fleet.work.tools.store)
+    failed = failed_of(work.fleet.name, work.tools.store)
     if not failed:
         note("note: the last apply left nothing to do")
-    return fleet.names & set(failed)
+    return frozenset(failed)
 
 
 def _planned(
-    fleet: Opened, names: frozenset[str], limit: Sequence[str], given: Mapping[str, Any], course: Course
+    work: FleetWork, names: frozenset[str], limit: Sequence[str], given: Mapping[str, Any], course: Course
 ) -> Plan:
     from pymachine.fleet.apply.fleet import refuse
     from pymachine.fleet.apply.selectors import limited
 
-    made = fleet.work.plan(batch=parse_batch(given["batch"], names))
+    made = work.plan(batch=parse_batch(given["batch"], names))
     if limit or given["only_failed"]:
         made = limited(made, names)
     course.plan = made

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import Opened, opened, parse_failures
+from pymachine.cli.fleet_options import opened, parse_failures
 from pymachine.cli.fleet_run import RUN_OPTIONS, agreed, carry_out, show
 from pymachine.cli.options import command, with_options
 
@@ -28,23 +28,22 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
     teller = choose_teller(app, as_json=given["as_json"])
     with (
         concluded("destroy", teller) as course,
-        opened(app, files, limit, purpose="destroy", teller=teller) as fleet,
+        opened(app, files, limit, purpose="destroy", teller=teller) as (work, names),
     ):
-        course.fleet = fleet.work.fleet.name
-        course.plan = made = fleet.work.plan_removal(fleet.names)
+        course.fleet = work.fleet.name
+        course.plan = made = work.plan_removal(names)
         show(made, given)
         if made.chains and agreed(app, course, given):
-            course.accounts.append(carry_out(fleet, made, given))
-            _forget(app, fleet)
+            course.accounts.append(carry_out(work, made, given, teller))
+            _forget(app, work.fleet.name)
         app.settle()
         raise_for(course.accounts[-1] if course.accounts else None, made, "destroy")
 
 
-def _forget(app: App, fleet: Opened) -> None:
+def _forget(app: App, fleet: str) -> None:
     """Delete the notes of a fleet that has no machine left."""
     from pymachine.fleet.apply.state import Notebook
     from pymachine.fleet.apply.survey import records_of
 
-    name = fleet.work.fleet.name
-    if not any(machine.fleet == name for machine in records_of(app.tools).values()):
-        Notebook(name, app.store).forget()
+    if not any(machine.fleet == fleet for machine in records_of(app.tools).values()):
+        Notebook(fleet, app.store).forget()

@@ -45,11 +45,11 @@ def _differences(app: App, files: tuple[str, ...], limit: tuple[str, ...], paral
     from pymachine.fleet.apply.drift import ask_all, drift
     from pymachine.fleet.apply.survey import records_of
 
-    with opened(app, files, limit, surveying=parallel) as fleet:
-        made = fleet.work.plan()
+    with opened(app, files, limit, surveying=parallel) as (work, names):
+        made = work.plan()
         records = records_of(app.tools)
-        wanted = [records[name] for name in fleet.names if name in records]
+        wanted = [records[name] for name in names if name in records]
         answers = ask_all(wanted, app.tools, parallel)
-        found = drift(fleet.work.fleet, records, fleet.work.known, made, answers)
-        of_fleet = {spec.name for spec in fleet.work.fleet.machines}
-        return [d for d in found if d.machine in fleet.names or (d.machine not in of_fleet and not limit)]
+        found = drift(work.fleet, records, work.known, made, answers)
+        of_fleet = {spec.name for spec in work.fleet.machines}
+        return [d for d in found if d.machine in names or (d.machine not in of_fleet and not limit)]

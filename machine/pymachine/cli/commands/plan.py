@@ -25,9 +25,9 @@ def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int
     from pymachine.fleet.apply.selectors import limited
     from pymachine.fleet.plan import Batch
 
-    with opened(app, files, limit, surveying=parallel) as fleet:
-        made = fleet.work.plan(batch=Batch(among=fleet.names))
-        made = limited(made, fleet.names) if limit else made
+    with opened(app, files, limit, surveying=parallel) as (work, names):
+        made = work.plan(batch=Batch(among=names))
+        made = limited(made, names) if limit else made
     app.settle()
     dump(plan_document(made)) if as_json else show_plan(made)
     if not made.changes_nothing:

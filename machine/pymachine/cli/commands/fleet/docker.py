@@ -30,8 +30,8 @@ def docker(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given:
 
     words = words_of(given["words"], "fleet docker -- ARGUMENTS")
     client = Docker(app.tools, app.environ, app.wiring.run)
-    with opened(app, files, limit) as opened_fleet:
-        machines = [m for m in recorded(opened_fleet) if m.endpoint is not None]
+    with opened(app, files, limit) as (work, names):
+        machines = [m for m in recorded(work, names) if m.endpoint is not None]
         said, failures = ask_all(
             machines, lambda m: docker_on(m, words, client, deadline=given["timeout"]), given, app.reporter
         )

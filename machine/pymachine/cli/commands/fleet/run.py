@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import FILES, LIMIT, WIDE, Opened, opened
+from pymachine.cli.fleet_options import FILES, LIMIT, WIDE, opened
 from pymachine.cli.options import JSON, command
 from pymachine.cli.remote_commands import DEADLINE, WORDS, ask_all, recorded, tell_all, words_of
-from pymachine.model import Machine
 
 
 @command()
@@ -32,14 +31,9 @@ def run(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given: An
 
     line = " ".join(words_of(given["words"], "fleet run -- COMMAND"))
     timeout, root = given["timeout"], given["root"]
-    with opened(app, files, limit) as opened_fleet:
-        machines = _reachable(opened_fleet)
-        tools = opened_fleet.work.tools
+    with opened(app, files, limit) as (work, names):
+        machines = [machine for machine in recorded(work, names) if machine.ssh is not None]
         said, failures = ask_all(
-            machines, lambda m: run_on(m, line, tools, deadline=timeout, root=root), given, app.reporter
+            machines, lambda m: run_on(m, line, work.tools, deadline=timeout, root=root), given, app.reporter
         )
     tell_all(app, said, failures, as_json=given["as_json"])
-
-
-def _reachable(opened_fleet: Opened) -> list[Machine]:
-    return [machine for machine in recorded(opened_fleet) if machine.ssh is not None]

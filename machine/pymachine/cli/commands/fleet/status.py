@@ -34,8 +34,8 @@ def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bo
     from pymachine.documents import to_document
     from pymachine.fleet.apply.status import overview
 
-    with opened(app, files, limit) as opened_fleet:
-        found = overview(opened_fleet.work.fleet, opened_fleet.names, app.tools, STATUS_DEADLINE)
+    with opened(app, files, limit) as (work, names):
+        found = overview(work.fleet, names, app.tools, STATUS_DEADLINE)
     app.settle()
     if as_json:
         dump(to_document(found))
