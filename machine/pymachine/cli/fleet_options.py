@@ -48,7 +48,6 @@ def opened(
     *,
     purpose: str = "",
     teller: FleetTeller | None = None,
-    surveying: int = 100,
 ) -> Iterator[tuple[FleetWork, frozenset[str]]]:
     """Read the inventory and open its fleet; yield it, and the names that ``--limit`` selects.
 
@@ -68,7 +67,7 @@ def opened(
         if purpose:
             _unlock(app, fleet.name)
             stack.enter_context(leased(fleet.name, f"{purpose} {fleet.name}", app.tools))
-        computer = Computer(app.environ, app.wiring.run, surveying)
+        computer = Computer(app.environ, app.wiring.run)
         yield stack.enter_context(FleetWork(fleet, app.tools, computer, inventory.revealed)), names
 
 

@@ -97,7 +97,7 @@ def _planned(
     from pymachine.fleet.apply.fleet import refuse
     from pymachine.fleet.apply.selectors import limited
 
-    made = work.plan(batch=parse_batch(given["batch"], names))
+    made = work.plan(parse_batch(given["batch"], names))
     if limit or given["only_failed"]:
         made = limited(made, names)
     course.plan = made

@@ -45,8 +45,8 @@ def _differences(app: App, files: tuple[str, ...], limit: tuple[str, ...], paral
     from pymachine.fleet.apply.drift import ask_all, drift
     from pymachine.fleet.apply.survey import records_of
 
-    with opened(app, files, limit, surveying=parallel) as (work, names):
-        made = work.plan()
+    with opened(app, files, limit) as (work, names):
+        made = work.plan(width=parallel)
         records = records_of(app.tools)
         wanted = [records[name] for name in names if name in records]
         answers = ask_all(wanted, app.tools, parallel)

@@ -25,8 +25,8 @@ def plan(app: App, files: tuple[str, ...], limit: tuple[str, ...], parallel: int
     from pymachine.fleet.apply.selectors import limited
     from pymachine.fleet.plan import Batch
 
-    with opened(app, files, limit, surveying=parallel) as (work, names):
-        made = work.plan(batch=Batch(among=names))
+    with opened(app, files, limit) as (work, names):
+        made = work.plan(Batch(among=names), width=parallel)
         made = limited(made, names) if limit else made
     app.settle()
     dump(plan_document(made)) if as_json else show_plan(made)

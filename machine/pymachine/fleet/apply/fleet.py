@@ -31,11 +31,10 @@ from pymachine.store.client_files import located
 
 @dataclass(frozen=True, slots=True)
 class Computer:
-    """This side: the environment of its programs, how they are run, how many hosts are looked at together."""
+    """This side: the environment of its programs, and how they are run."""
 
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     run: RunProgram = run_program
-    surveying: int = WIDTH
 
 
 class FleetWork:
@@ -57,24 +56,26 @@ class FleetWork:
         self._computer = computer
         self.known = Observed()
 
-    def observe(self, *, stacks: bool = True) -> Observed:
-        """Look at everything and keep what was found; without ``stacks`` at what these come to not."""
+    def observe(self, *, stacks: bool = True, width: int = WIDTH) -> Observed:
+        """Look at everything and keep what was found; without ``stacks`` at what these come to not.
+
+        ``width`` is the number of hosts that are looked at together.
+        """
         fleet = self.fleet if stacks else replace(self.fleet, stacks=())
         compose = Compose(self._computer.environ, self._computer.run)
         self.known = observe_fleet(
-            fleet, records_of(self.tools), self.tools, compose=compose, width=self._computer.surveying,
-            settle=self._settle,
-        )  # fmt: skip
+            fleet, records_of(self.tools), self.tools, compose=compose, width=width, settle=self._settle
+        )
         return self.known
 
-    def plan(self, batch: Batch = ONE_BY_ONE) -> Plan:
+    def plan(self, batch: Batch = ONE_BY_ONE, *, width: int = WIDTH) -> Plan:
         """Read the secrets, look, and return what has to be done; connections to hosts with nothing to do are closed.
 
         Raises ``InventoryFaults`` for secrets that cannot be read, before anything is looked at.
         """
         if self._reveal is not None:
             self.fleet, self._reveal = self._reveal(), None
-        return self._kept(self._planned(self.fleet, batch))
+        return self._kept(self._planned(self.fleet, batch, width=width))
 
     def plan_removal(self, names: frozenset[str]) -> Plan:
         """Look, and return how these machines and stacks are removed, and nothing else; no secret is read for it."""
@@ -113,9 +114,9 @@ class FleetWork:
     def __exit__(self, *ignored: object) -> None:
         self.close()
 
-    def _planned(self, wanted: Fleet, batch: Batch, *, stacks: bool = True) -> Plan:
+    def _planned(self, wanted: Fleet, batch: Batch, *, stacks: bool = True, width: int = WIDTH) -> Plan:
         self._specs = {spec.name: spec for spec in wanted.machines}
-        return plan(wanted, records_of(self.tools), self.observe(stacks=stacks), batch)
+        return plan(wanted, records_of(self.tools), self.observe(stacks=stacks, width=width), batch)
 
     def _kept(self, made: Plan) -> Plan:
         """Keep the connections that a plan needs."""
