@@ -42,8 +42,8 @@ def destroy(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given
 
 def _forget(app: App, fleet: str) -> None:
     """Delete the notes of a fleet that has no machine left."""
-    from pymachine.fleet.apply.state import Notebook
+    from pymachine.fleet.apply.state import forget
     from pymachine.fleet.apply.survey import records_of
 
     if not any(machine.fleet == fleet for machine in records_of(app.tools).values()):
-        Notebook(fleet, app.store).forget()
+        forget(fleet, app.store)

@@ -15,7 +15,7 @@ from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.fleet.apply.convergence import STEP, Deployment, converge
 from pymachine.fleet.apply.deploy import Docker
 from pymachine.fleet.apply.hooks import Hooks
-from pymachine.fleet.apply.state import Notebook
+from pymachine.fleet.apply.state import note_stack, note_swarm
 from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
 from pymachine.fleet.plan import Action, ActionKind, Deployed, Payload, payloads
@@ -40,7 +40,6 @@ class ActionRunner:
 
     fleet: Fleet
     tools: Services
-    notebook: Notebook
     hooks: Hooks
     docker: Docker
     stopped: Callable[[], bool] = bool  # whether what waits has to end
@@ -264,14 +263,14 @@ def _init(hands: ActionRunner, action: Action, payload: payloads.Init) -> None:
     spec = hands.fleet.swarm or SwarmSpec()
     peers = [m.name for m in hands.fleet.machines if m.swarm and hands.tools.store.find(m.name)]
     swarm.init(action.subject, spec, hands.node(action.subject), hands.tools, peers=peers)
-    hands.notebook.given(spec)
+    note_swarm(hands.fleet.name, hands.tools.store, spec)
 
 
 def _settings(hands: ActionRunner, action: Action, payload: payloads.UpdateSwarm) -> None:
     spec = hands.fleet.swarm or SwarmSpec()
     with reported(hands.fleet.name, action.title, hands.tools):
         swarm.update(spec, hands.tools, via=hands.via())
-    hands.notebook.given(spec)
+    note_swarm(hands.fleet.name, hands.tools.store, spec)
 
 
 def _join(hands: ActionRunner, action: Action, payload: payloads.Join) -> None:
@@ -308,7 +307,7 @@ def _deploy(hands: ActionRunner, action: Action, payload: payloads.Deploy) -> No
             names = hands.docker.deploy(stack, machine, len(view.members))
             place = view.id
     # Before its services run: it is there, and has to go when the inventory does not list it any more.
-    hands.notebook.deployed(stack.name, Deployed(payload.digest, stack.on or "", place))
+    note_stack(hands.fleet.name, hands.tools.store, stack.name, Deployed(payload.digest, stack.on or "", place))
     with reported(stack.name, STEP, hands.tools):
         converge(Deployment(stack, names, machine), hands.tools, hands.stopped)
 
@@ -327,7 +326,7 @@ def _withdraw(hands: ActionRunner, action: Action, payload: payloads.Withdraw) -
         else:
             view = swarm.status(hands.tools, hands.via())
             hands.docker.withdraw(name, hands.tools.store.get(_speaker(view.spoken_to)))
-    hands.notebook.deployed(name, None)
+    note_stack(hands.fleet.name, hands.tools.store, name, None)
 
 
 _ACTS: Mapping[type[Payload], Act] = {

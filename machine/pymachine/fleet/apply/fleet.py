@@ -15,7 +15,7 @@ from pymachine.fleet.apply.hooks import Hooks
 from pymachine.fleet.apply.logs import Logs, Watched
 from pymachine.fleet.apply.scheduler import Bounds, Outcome, Run, RunSummary, Tell
 from pymachine.fleet.apply.selectors import limited
-from pymachine.fleet.apply.state import Notebook, note_name
+from pymachine.fleet.apply.state import note_end, note_name
 from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.fleet.apply.survey import WIDTH, observe_fleet, records_of
 from pymachine.fleet.inventory.model import Fleet
@@ -86,15 +86,13 @@ class FleetWork:
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> RunSummary:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
-        notebook = Notebook(self.fleet.name, self.tools.store)
         hooks = Hooks(self.fleet, self.tools.reporter, self._computer.environ, self._computer.run)
         docker = Docker(self.tools, self._computer.environ, self._computer.run)
-        hands = ActionRunner(
-            _waiting(self.fleet, bounds.wait), self.tools, notebook, hooks, docker, self._watched.stopped
-        )
+        hands = ActionRunner(_waiting(self.fleet, bounds.wait), self.tools, hooks, docker, self._watched.stopped)
         hooks.before("apply")
         account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
-        notebook.ended((*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals)))
+        left = (*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals))
+        note_end(self.fleet.name, self.tools.store, left)
         self._write_errors(account)
         hooks.after("apply")
         return account
@@ -102,7 +100,7 @@ class FleetWork:
     def renew_note(self) -> None:
         """Begin the fleet's note again if it cannot be read, where an apply has nothing else to do."""
         if self.known.memory.unreadable:
-            Notebook(self.fleet.name, self.tools.store).ended(())
+            note_end(self.fleet.name, self.tools.store, ())
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,4 +1,7 @@
-"""The notes on a fleet in the store, besides the records of its machines."""
+"""The note on a fleet in the store, besides the records of its machines.
+
+It is written piece by piece, from any thread. One that cannot be read begins again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from pymachine.fleet.inventory.model import SwarmSpec
 from pymachine.fleet.plan import Deployed, FleetState
 from pymachine.store import Store
 from pymachine.store.notes import unreadable
+
+_WRITING = threading.Lock()  # a piece is put into what was noted before: actions on two stacks end at the same time
 
 
 def note_name(fleet: str) -> str:
@@ -55,43 +60,40 @@ def _noted(fleet: str, store: Store) -> _Noted:
         raise unreadable(note_name(fleet), str(error)) from error
 
 
-class Notebook:
-    """Writes a fleet's note, piece by piece, from any thread. One that cannot be read begins again."""
+def note_stack(fleet: str, store: Store, name: str, stack: Deployed | None) -> None:
+    """Note how a stack was deployed; None if it was removed."""
+    _change(fleet, store, lambda memory: replace(memory, stacks=_with(memory, name, stack)))
 
-    def __init__(self, fleet: str, store: Store) -> None:
-        self._fleet = fleet
-        self._store = store
-        self._lock = threading.Lock()
 
-    def deployed(self, name: str, stack: Deployed | None) -> None:
-        """Note the digest of a deployed stack; None if it was removed."""
-        self._change(lambda memory: replace(memory, stacks=_with(memory, name, stack)))
+def note_swarm(fleet: str, store: Store, swarm: SwarmSpec) -> None:
+    """Note the settings that the Swarm was given."""
+    _change(fleet, store, lambda memory: replace(memory, swarm=to_document(swarm)))
 
-    def given(self, swarm: SwarmSpec) -> None:
-        """Note the settings that the Swarm was given."""
-        self._change(lambda memory: replace(memory, swarm=to_document(swarm)))
 
-    def ended(self, failed: Iterable[str]) -> None:
-        """Note what is left to do."""
-        with self._lock:
-            self._write(memory_of(self._fleet, self._store), tuple(failed))
+def note_end(fleet: str, store: Store, failed: Iterable[str]) -> None:
+    """Note what is left to do."""
+    with _WRITING:
+        _write(fleet, store, memory_of(fleet, store), tuple(failed))
 
-    def forget(self) -> None:
-        """Delete the note of a fleet that is gone."""
-        with self._lock:
-            self._store.keep(note_name(self._fleet), {})
 
-    def _change(self, change: Callable[[FleetState], FleetState]) -> None:
-        with self._lock:
-            try:
-                failed = failed_of(self._fleet, self._store)
-            except NoteUnreadable:
-                failed = ()
-            self._write(change(memory_of(self._fleet, self._store)), failed)
+def forget(fleet: str, store: Store) -> None:
+    """Delete the note of a fleet that is gone."""
+    with _WRITING:
+        store.keep(note_name(fleet), {})
 
-    def _write(self, memory: FleetState, failed: tuple[str, ...]) -> None:
-        document: dict[str, Any] = {**to_document(replace(memory, unreadable="")), "failed": list(failed)}
-        self._store.keep(note_name(self._fleet), {key: value for key, value in document.items() if value})
+
+def _change(fleet: str, store: Store, change: Callable[[FleetState], FleetState]) -> None:
+    with _WRITING:
+        try:
+            failed = failed_of(fleet, store)
+        except NoteUnreadable:
+            failed = ()
+        _write(fleet, store, change(memory_of(fleet, store)), failed)
+
+
+def _write(fleet: str, store: Store, memory: FleetState, failed: tuple[str, ...]) -> None:
+    document: dict[str, Any] = {**to_document(replace(memory, unreadable="")), "failed": list(failed)}
+    store.keep(note_name(fleet), {key: value for key, value in document.items() if value})
 
 
 def _with(memory: FleetState, name: str, stack: Deployed | None) -> dict[str, Deployed]:

@@ -11,7 +11,7 @@ import pytest
 
 from pymachine.errors import NoteUnreadable
 from pymachine.fleet.apply.fleet import FleetWork
-from pymachine.fleet.apply.state import Notebook, failed_of, memory_of, note_name
+from pymachine.fleet.apply.state import failed_of, memory_of, note_name, note_stack
 from pymachine.fleet.apply.status import overview
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ActionKind, Deployed
@@ -78,7 +78,7 @@ def test_an_apply_with_nothing_to_do_begins_it_again(world: FleetWorld) -> None:
 
 def test_one_piece_of_news_begins_it_again(world: FleetWorld) -> None:
     world.store.keep(note_name("shop"), {"failed": 5})
-    Notebook("shop", world.store).deployed("web", Deployed("digest"))
+    note_stack("shop", world.store, "web", Deployed("digest"))
     assert memory_of("shop", world.store).stacks == {"web": Deployed("digest")}
 
 
