@@ -14,9 +14,9 @@ import yaml
 
 from lab.client import compose_plugin, docker_cli
 from pymachine.errors import CheckFailed
-from pymachine.fleet.apply.compose import Compose, Composed
+from pymachine.fleet.apply.compose import Composed, resolve, without_compose
 from pymachine.fleet.apply.stack_document import stack_document
-from pymachine.fleet.apply.subprocesses import run_program
+from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan import Unresolved, Why
 
@@ -43,19 +43,19 @@ class Desk:
         return StackSpec("shop", tuple(files), on, **given)
 
     @property
-    def compose(self) -> Compose:
-        """Compose of this computer."""
-        return Compose(self.environ, run_program)
+    def computer(self) -> Computer:
+        """The computer with this environment."""
+        return Computer(self.environ)
 
     def resolved(self, stack: StackSpec) -> Composed:
         """Resolve a stack that can be."""
-        found = self.compose.resolve(stack)
+        found = resolve(stack, self.computer)
         assert isinstance(found, Composed), found
         return found
 
     def unresolved(self, stack: StackSpec) -> Unresolved:
         """Resolve a stack that cannot be."""
-        found = self.compose.resolve(stack)
+        found = resolve(stack, self.computer)
         assert isinstance(found, Unresolved)
         return found
 
@@ -91,7 +91,7 @@ def environment(found: Composed) -> dict[str, str]:
 
 
 def test_compose_that_is_there_is_known(desk: Desk) -> None:
-    assert desk.compose.there() is None
+    assert without_compose(desk.computer) is None
 
 
 def test_a_client_without_compose_and_no_client_are_told_apart(desk: Desk) -> None:

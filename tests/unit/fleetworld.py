@@ -15,9 +15,9 @@ import yaml
 
 from pymachine.errors import Unreachable
 from pymachine.events import Asker
-from pymachine.fleet.apply.fleet import Computer, FleetWork
+from pymachine.fleet.apply.fleet import FleetWork
 from pymachine.fleet.apply.scheduler import Bounds, Quiet, RunSummary
-from pymachine.fleet.apply.subprocesses import CompletedProgram
+from pymachine.fleet.apply.subprocesses import CompletedProgram, Computer
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.fleet.plan import ONE_BY_ONE, Batch, Plan
 from pymachine.model import SshAddress

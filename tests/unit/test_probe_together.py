@@ -14,8 +14,7 @@ from patience import AGES, gives_up
 from pymachine.driver import Driver, Handle, Status
 from pymachine.engine.client import EngineAnswer
 from pymachine.errors import DriverError, DriverMissing, EngineError, PymachineError, Unreachable
-from pymachine.fleet.apply.compose import Compose
-from pymachine.fleet.apply.subprocesses import run_program
+from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.fleet.apply.survey import observe_fleet
 from pymachine.fleet.inventory import Fleet
 from pymachine.model import Endpoint, Machine, Phase, State
@@ -192,6 +191,6 @@ def test_the_look_at_a_fleet_asks_once_as_well(several: Several) -> None:
         several.add(name, fleet="shop")
         several.cloud.set_state(name, State.STOPPED)
     records = {machine.name: machine for machine in several.machines}
-    known = observe_fleet(Fleet("shop", ()), records, several.tools, compose=Compose({}, run_program))
+    known = observe_fleet(Fleet("shop", ()), records, several.tools, computer=Computer())
     assert [known.findings[name].state for name in "abc"] == [State.STOPPED] * 3
     assert several.cloud.calls == ["inspect_all"]

@@ -54,8 +54,9 @@ def opened(
     With a ``purpose``, the fleet is also locked against changes by others.
     """
     from pymachine.cli.fleet_progress import choose_teller
-    from pymachine.fleet.apply.fleet import Computer, FleetWork, leased
+    from pymachine.fleet.apply.fleet import FleetWork, leased
     from pymachine.fleet.apply.selectors import selected
+    from pymachine.fleet.apply.subprocesses import Computer
     from pymachine.fleet.apply.survey import records_of
 
     inventory = read_inventory(app, files)

@@ -15,9 +15,9 @@ from typing import Any
 from pymachine import expansion
 from pymachine.docker_environ import docker_environ
 from pymachine.errors import PymachineError
-from pymachine.fleet.apply.compose_variables import Missing, missing, variables
+from pymachine.fleet.apply.compose_variables import Ask, Missing, missing, variables
 from pymachine.fleet.apply.private_files import private_folder, quoted, write
-from pymachine.fleet.apply.subprocesses import CompletedProgram, NotInstalled, RunProgram
+from pymachine.fleet.apply.subprocesses import CompletedProgram, Computer, NotInstalled
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan.observed import Unresolved, Why
 from pymachine.swarm_api.services import Replicas
@@ -90,130 +90,131 @@ def _replicas(count: Any) -> Replicas:
     return Replicas(count, count) if isinstance(count, int) and count >= 0 else Replicas()
 
 
-@dataclass(frozen=True, slots=True)
-class Compose:
-    """Compose as the docker client's plugin. ``environ`` is that of this process."""
+def resolve(stack: StackSpec, computer: Computer) -> Composed | Unresolved:
+    """Resolve a stack's files; nothing is changed, and no engine is asked."""
+    overgrown = _overgrown(stack)
+    if overgrown is not None:
+        return overgrown
+    with options(stack, computer.environ) as words:
+        return _resolved(stack, words, computer)
 
-    environ: Mapping[str, str] = field(repr=False)
-    run: RunProgram
 
-    def resolve(self, stack: StackSpec) -> Composed | Unresolved:
-        """Resolve a stack's files; nothing is changed, and no engine is asked."""
-        overgrown = _overgrown(stack)
-        if overgrown is not None:
-            return overgrown
-        with self.options(stack) as words:
-            return self._resolved(stack, words)
+def without_compose(computer: Computer) -> Unresolved | None:
+    """Return why the docker client has no usable Compose; None if it has one."""
+    try:
+        ended = _run(computer, ["version", "--short"])
+    except NotInstalled as error:
+        return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
+    except PymachineError as error:
+        return Unresolved(Why.NOT_ASKED, error.message)
+    told = ended.output.decode(errors="replace").strip()
+    version = _VERSION.match(told)
+    if ended.code or version is None:
+        return Unresolved(Why.NO_COMPOSE, "the docker client of this computer has no Compose", _INSTALL)
+    if int(version[1]) < OLDEST:
+        return Unresolved(Why.NO_COMPOSE, f"Compose {told} is too old: {OLDEST} or newer is needed", _INSTALL)
+    return None
 
-    def there(self) -> Unresolved | None:
-        """Return why the docker client has no usable Compose; None if it has one."""
-        try:
-            ended = self._run(["docker", "compose", "version", "--short"], dict(self.environ))
-        except NotInstalled as error:
-            return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
-        except PymachineError as error:
-            return Unresolved(Why.NOT_ASKED, error.message)
-        told = ended.output.decode(errors="replace").strip()
-        version = _VERSION.match(told)
-        if ended.code or version is None:
-            return Unresolved(Why.NO_COMPOSE, "the docker client of this computer has no Compose", _INSTALL)
-        if int(version[1]) < OLDEST:
-            return Unresolved(Why.NO_COMPOSE, f"Compose {told} is too old: {OLDEST} or newer is needed", _INSTALL)
-        return None
 
-    def environ_of(self, stack: StackSpec) -> dict[str, str]:
-        """Return the client's environment without the stack's variables, which would override its env files."""
-        hidden = [name for name in stack.environment if not _CLIENTS_OWN.fullmatch(name)]
-        return docker_environ(self.environ, [(name, None) for name in (*hidden, "DOCKER_CONTEXT")])
+def for_stack(stack: StackSpec, computer: Computer) -> Computer:
+    """Return the computer as a stack needs it: its programs run in the folder of the stack's files.
 
-    @contextmanager
-    def options(self, stack: StackSpec) -> Iterator[list[str]]:
-        """Yield Compose's options for the stack, with the stack's variables in a private file.
+    The stack's variables are not in the environment, where they would override its env files.
+    """
+    hidden = [name for name in stack.environment if not _CLIENTS_OWN.fullmatch(name)]
+    environ = docker_environ(computer.environ, [(name, None) for name in (*hidden, "DOCKER_CONTEXT")])
+    return Computer(environ, partial(computer.run, folder=Path(stack.files[0]).parent))
 
-        They are in no environment and on no command line. Raises ``PymachineError`` if the file cannot be written.
-        """
-        # Naming a file takes away those that Compose reads where none is named.
-        given = [*stack.env_files] or (self._default(stack) if stack.environment else [])
-        files = [word for path in stack.files for word in ("-f", path)]
-        with private_folder() as folder:
-            if stack.environment:
-                path = folder / "variables.env"
-                write(path, "".join(f"{name}={quoted(text)}\n" for name, text in stack.environment.items()).encode())
-                given.append(str(path))
-            yield ["-p", stack.name, *(word for path in given for word in ("--env-file", path)), *files]
 
-    def _default(self, stack: StackSpec) -> list[str]:
-        """Return the env files that Compose reads if none is named."""
-        named = self.environ.get("COMPOSE_ENV_FILES", "")
-        if named or self.environ.get("COMPOSE_DISABLE_ENV_FILE", "").strip().lower() in _YES:
-            return [name for name in named.split(",") if name]
-        beside = _beside(stack)
-        return [str(beside)] if beside.is_file() else []
+@contextmanager
+def options(stack: StackSpec, environ: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield Compose's options for the stack, with the stack's variables in a private file.
 
-    def _resolved(self, stack: StackSpec, words: Sequence[str]) -> Composed | Unresolved:
-        # What holds in Swarm mode and not for Compose itself (a container's name beside replicas) is no fault there.
-        lax = [] if stack.on else ["--no-consistency"]
-        try:
-            ended = self._config(stack, [*words, "config", *lax, "--format", "json"])
-            if ended.code:
-                return self.there() or _refused(stack, ended)
-            without = missing(words, ended.lines, self._default(stack), partial(self._config, stack))
-            if without is not None:
-                return _unset(stack, without)
-            taken = self._taken(stack, words)
-            if taken:
-                return _not_the_stacks(stack, taken)
-            document = _document(ended.output)
-            return Composed(document, self._contents(stack, document, words))
-        except NotInstalled as error:
-            return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
-        except PymachineError as error:
-            return Unresolved(Why.NOT_ASKED, f"{stack.name}: {error.message}", error.hint or "")
+    They are in no environment and on no command line. Raises ``PymachineError`` if the file cannot be written.
+    """
+    # Naming a file takes away those that Compose reads where none is named.
+    given = [*stack.env_files] or (_default(stack, environ) if stack.environment else [])
+    files = [word for path in stack.files for word in ("-f", path)]
+    with private_folder() as folder:
+        if stack.environment:
+            path = folder / "variables.env"
+            write(path, "".join(f"{name}={quoted(text)}\n" for name, text in stack.environment.items()).encode())
+            given.append(str(path))
+        yield ["-p", stack.name, *(word for path in given for word in ("--env-file", path)), *files]
 
-    def _taken(self, stack: StackSpec, words: Sequence[str]) -> list[str]:
-        """Return the variables of a stack whose value its files do not get, since the client itself has another."""
-        environ = {**self.environ_of(stack), **(dict.fromkeys(_OF_MACHINE, "") if stack.on else {})}
-        mine = [name for name, text in stack.environment.items() if environ.get(name, text) != text]
-        if not mine:
-            return []
-        used = variables(words, partial(self._config, stack))
-        return [name for name in mine if name in used]
 
-    def _contents(self, stack: StackSpec, document: Mapping[str, Any], words: Sequence[str]) -> dict[str, bytes]:
-        """Return the contents of configs and secrets: of files, texts, and variables, which Compose resolves."""
-        found, variables = dict[str, bytes](), dict[str, str]()
-        for part in ("configs", "secrets"):
-            for name, entry in (document.get(part) or {}).items():
-                key = f"{part}.{name}"
-                if "file" in entry:
-                    found[key] = _read(Path(entry["file"]))
-                elif "content" in entry:
-                    found[key] = str(entry["content"]).replace("$$", "$").encode()
-                elif "environment" in entry:
-                    variables[key] = entry["environment"]
-        return {**found, **(self._values(stack, variables, words) if variables else {})}
+def _default(stack: StackSpec, environ: Mapping[str, str]) -> list[str]:
+    """Return the env files that Compose reads if none is named."""
+    named = environ.get("COMPOSE_ENV_FILES", "")
+    if named or environ.get("COMPOSE_DISABLE_ENV_FILE", "").strip().lower() in _YES:
+        return [name for name in named.split(",") if name]
+    beside = _beside(stack)
+    return [str(beside)] if beside.is_file() else []
 
-    def _values(self, stack: StackSpec, variables: Mapping[str, str], words: Sequence[str]) -> dict[str, bytes]:
-        """Return the values of variables, which Compose resolves in a document that contains nothing else."""
-        wanted = {f"v{number}": f"${{{name}?}}" for number, name in enumerate(variables.values())}
-        asked = json.dumps({"services": {"values": {"image": "none", "environment": wanted}}}).encode()
-        mine = [word for place, word in enumerate(words) if word != "-f" and words[place - 1] != "-f"]
-        ended = self._config(stack, [*mine, "-f", "-", "config", "--format", "json"], asked)
+
+def _resolved(stack: StackSpec, words: Sequence[str], computer: Computer) -> Composed | Unresolved:
+    # What holds in Swarm mode and not for Compose itself (a container's name beside replicas) is no fault there.
+    lax = [] if stack.on else ["--no-consistency"]
+    client = for_stack(stack, computer)
+    ask = partial(_run, client)
+    try:
+        ended = ask([*words, "config", *lax, "--format", "json"])
         if ended.code:
-            raise PymachineError(
-                f"a secret or config takes its value from a variable that is not set: {_last(ended)}"
-            )
-        told = _document(ended.output)["services"]["values"]["environment"]
-        return {key: str(told[f"v{number}"]).replace("$$", "$").encode() for number, key in enumerate(variables)}
+            return without_compose(computer) or _refused(stack, ended)
+        without = missing(words, ended.lines, _default(stack, computer.environ), ask)
+        if without is not None:
+            return _unset(stack, without)
+        taken = _taken(stack, client.environ, words, ask)
+        if taken:
+            return _not_the_stacks(stack, taken)
+        document = _document(ended.output)
+        return Composed(document, _contents(document, words, ask))
+    except NotInstalled as error:
+        return Unresolved(Why.NO_CLIENT, error.message, "install the docker client on this computer")
+    except PymachineError as error:
+        return Unresolved(Why.NOT_ASKED, f"{stack.name}: {error.message}", error.hint or "")
 
-    def _config(self, stack: StackSpec, words: Sequence[str], given: bytes | None = None) -> CompletedProgram:
-        folder = Path(stack.files[0]).parent
-        return self._run(["docker", "compose", *words], self.environ_of(stack), folder, given)
 
-    def _run(
-        self, words: list[str], environ: Mapping[str, str], folder: Path | None = None, given: bytes | None = None
-    ) -> CompletedProgram:
-        return self.run(words, environ, deadline=DEADLINE, folder=folder, given=given, apart=True)
+def _taken(stack: StackSpec, environ: Mapping[str, str], words: Sequence[str], ask: Ask) -> list[str]:
+    """Return the variables of a stack whose value its files do not get, since the client itself has another."""
+    environ = {**environ, **(dict.fromkeys(_OF_MACHINE, "") if stack.on else {})}
+    mine = [name for name, text in stack.environment.items() if environ.get(name, text) != text]
+    if not mine:
+        return []
+    used = variables(words, ask)
+    return [name for name in mine if name in used]
+
+
+def _contents(document: Mapping[str, Any], words: Sequence[str], ask: Ask) -> dict[str, bytes]:
+    """Return the contents of configs and secrets: of files, texts, and variables, which Compose resolves."""
+    found, variables = dict[str, bytes](), dict[str, str]()
+    for part in ("configs", "secrets"):
+        for name, entry in (document.get(part) or {}).items():
+            key = f"{part}.{name}"
+            if "file" in entry:
+                found[key] = _read(Path(entry["file"]))
+            elif "content" in entry:
+                found[key] = str(entry["content"]).replace("$$", "$").encode()
+            elif "environment" in entry:
+                variables[key] = entry["environment"]
+    return {**found, **(_values(variables, words, ask) if variables else {})}
+
+
+def _values(variables: Mapping[str, str], words: Sequence[str], ask: Ask) -> dict[str, bytes]:
+    """Return the values of variables, which Compose resolves in a document that contains nothing else."""
+    wanted = {f"v{number}": f"${{{name}?}}" for number, name in enumerate(variables.values())}
+    asked = json.dumps({"services": {"values": {"image": "none", "environment": wanted}}}).encode()
+    mine = [word for place, word in enumerate(words) if word != "-f" and words[place - 1] != "-f"]
+    ended = ask([*mine, "-f", "-", "config", "--format", "json"], asked)
+    if ended.code:
+        raise PymachineError(f"a secret or config takes its value from a variable that is not set: {_last(ended)}")
+    told = _document(ended.output)["services"]["values"]["environment"]
+    return {key: str(told[f"v{number}"]).replace("$$", "$").encode() for number, key in enumerate(variables)}
+
+
+def _run(computer: Computer, words: Sequence[str], given: bytes | None = None) -> CompletedProgram:
+    line = ["docker", "compose", *words]
+    return computer.run(line, computer.environ, deadline=DEADLINE, given=given, apart=True)
 
 
 def _beside(stack: StackSpec) -> Path:

@@ -12,10 +12,11 @@ from pymachine.bake import bake_and_create
 from pymachine.create_request import CreateRequest
 from pymachine.driver import InPlaceUpdate, Locates, UpdatesInPlace
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
+from pymachine.fleet.apply import deploy
 from pymachine.fleet.apply.convergence import STEP, Deployment, converge
-from pymachine.fleet.apply.deploy import Docker
 from pymachine.fleet.apply.hooks import Hooks
 from pymachine.fleet.apply.state import note_stack, note_swarm
+from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet, MachineSpec, NodeSpec, StackSpec, SwarmSpec
 from pymachine.fleet.plan import Action, ActionKind, Deployed, Payload, payloads
@@ -41,7 +42,7 @@ class ActionRunner:
     fleet: Fleet
     tools: Services
     hooks: Hooks
-    docker: Docker
+    computer: Computer
     stopped: Callable[[], bool] = bool  # whether what waits has to end
 
     def do(self, action: Action) -> None:
@@ -299,12 +300,12 @@ def _deploy(hands: ActionRunner, action: Action, payload: payloads.Deploy) -> No
     with reported(stack.name, action.title, hands.tools):
         if stack.on:
             machine = hands.tools.store.get(stack.on)
-            names = hands.docker.up(stack, machine)
+            names = deploy.up(stack, machine, hands.tools, hands.computer)
             place = machine.id
         else:
             view = swarm.status(hands.tools, hands.via())
             machine = hands.tools.store.get(_speaker(view.spoken_to))
-            names = hands.docker.deploy(stack, machine, len(view.members))
+            names = deploy.deploy(stack, machine, len(view.members), hands.tools, hands.computer)
             place = view.id
     # Before its services run: it is there, and has to go when the inventory does not list it any more.
     note_stack(hands.fleet.name, hands.tools.store, stack.name, Deployed(payload.digest, stack.on or "", place))
@@ -322,10 +323,11 @@ def _withdraw(hands: ActionRunner, action: Action, payload: payloads.Withdraw) -
     name, on = action.subject, payload.on
     with reported(name, action.title, hands.tools):
         if on:
-            hands.docker.down(name, hands.tools.store.get(on))
+            deploy.down(name, hands.tools.store.get(on), hands.tools, hands.computer)
         else:
             view = swarm.status(hands.tools, hands.via())
-            hands.docker.withdraw(name, hands.tools.store.get(_speaker(view.spoken_to)))
+            manager = hands.tools.store.get(_speaker(view.spoken_to))
+            deploy.withdraw(name, manager, hands.tools, hands.computer)
     note_stack(hands.fleet.name, hands.tools.store, name, None)
 
 

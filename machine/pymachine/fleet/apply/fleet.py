@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from pymachine.errors import CheckFailed, LeaseHeld
-from pymachine.fleet.apply.compose import Compose
 from pymachine.fleet.apply.connections import Connections
-from pymachine.fleet.apply.deploy import Docker
 from pymachine.fleet.apply.execute import ActionRunner
 from pymachine.fleet.apply.hooks import Hooks
 from pymachine.fleet.apply.logs import Logs, Watched
 from pymachine.fleet.apply.scheduler import Bounds, Outcome, Run, RunSummary, Tell
 from pymachine.fleet.apply.selectors import limited
 from pymachine.fleet.apply.state import note_end, note_name
-from pymachine.fleet.apply.subprocesses import RunProgram, run_program
+from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.fleet.apply.survey import WIDTH, observe_fleet, records_of
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ONE_BY_ONE, ActionKind, Batch, Observed, ObservedMachine, Plan, Traits, plan
@@ -27,14 +25,6 @@ from pymachine.model import Machine, SshAddress
 from pymachine.steps.services import Services
 from pymachine.store import Holder
 from pymachine.store.client_files import located
-
-
-@dataclass(frozen=True, slots=True)
-class Computer:
-    """This side: the environment of its programs, and how they are run."""
-
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    run: RunProgram = run_program
 
 
 class FleetWork:
@@ -53,7 +43,7 @@ class FleetWork:
         self.logs = Logs(tools.store.folder, fleet.name)
         self._watched = Watched(tools.reporter, self.logs)
         self.tools = replace(tools, connect=self.connections, reporter=self._watched)
-        self._computer = computer
+        self.computer = computer
         self.known = Observed()
 
     def observe(self, *, stacks: bool = True, width: int = WIDTH) -> Observed:
@@ -62,9 +52,8 @@ class FleetWork:
         ``width`` is the number of hosts that are looked at together.
         """
         fleet = self.fleet if stacks else replace(self.fleet, stacks=())
-        compose = Compose(self._computer.environ, self._computer.run)
         self.known = observe_fleet(
-            fleet, records_of(self.tools), self.tools, compose=compose, width=width, settle=self._settle
+            fleet, records_of(self.tools), self.tools, computer=self.computer, width=width, settle=self._settle
         )
         return self.known
 
@@ -86,9 +75,10 @@ class FleetWork:
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> RunSummary:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
-        hooks = Hooks(self.fleet, self.tools.reporter, self._computer.environ, self._computer.run)
-        docker = Docker(self.tools, self._computer.environ, self._computer.run)
-        hands = ActionRunner(_waiting(self.fleet, bounds.wait), self.tools, hooks, docker, self._watched.stopped)
+        hooks = Hooks(self.fleet, self.tools.reporter, self.computer.environ, self.computer.run)
+        hands = ActionRunner(
+            _waiting(self.fleet, bounds.wait), self.tools, hooks, self.computer, self._watched.stopped
+        )
         hooks.before("apply")
         account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
         left = (*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pymachine.errors import CheckFailed
-from pymachine.fleet.apply.deploy import Docker
+from pymachine.fleet.apply.deploy import client_environ
+from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.model import Machine
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
@@ -33,11 +34,14 @@ def run_on(machine: Machine, line: str, tools: Services, *, deadline: float, roo
     )
 
 
-def docker_on(machine: Machine, words: Sequence[str], client: Docker, *, deadline: float) -> CommandOutput:
+def docker_on(
+    machine: Machine, words: Sequence[str], tools: Services, computer: Computer, *, deadline: float
+) -> CommandOutput:
     """Run the docker client against the machine's engine."""
     if machine.endpoint is None:
         raise CheckFailed(f"machine {machine.name} is not ready ({machine.phase})")
-    ended = client.run(["docker", *words], client.environ_for(machine), deadline=deadline)
+    environ = client_environ(machine, tools, computer.environ)
+    ended = computer.run(["docker", *words], environ, deadline=deadline)
     return CommandOutput(ended.code, "\n".join(ended.lines).rstrip())
 
 

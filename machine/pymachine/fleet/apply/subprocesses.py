@@ -35,6 +35,12 @@ class CompletedProgram:
     lines: tuple[str, ...] = ()
     output: bytes = field(default=b"", repr=False)
 
+    def require(self, what: str) -> None:
+        """Raise ``PymachineError`` that says how ``what`` ended, with the last lines, unless its code is 0."""
+        if self.code:
+            last = "".join(f"\n  {line}" for line in self.lines[-5:])
+            raise PymachineError(f"{what} ended with code {self.code}{last}")
+
 
 class RunProgram(Protocol):
     """Runs a program of this computer; the real one is ``run_program``."""
@@ -87,6 +93,14 @@ def run_program(  # noqa: PLR0913 - as subprocess.run has them
     if len(output) > MOST:
         raise PymachineError(f"{words[0]} printed more than {MOST >> 20} MiB")
     return CompletedProgram(code, tuple(lines), bytes(output))
+
+
+@dataclass(frozen=True, slots=True)
+class Computer:
+    """The programs of this computer: their environment, and what runs them."""
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    run: RunProgram = run_program
 
 
 def _started(

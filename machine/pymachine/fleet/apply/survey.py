@@ -11,8 +11,9 @@ from pymachine.driver import Driver, PowerControl
 from pymachine.engine.effects import Change
 from pymachine.errors import DriverMissing, PymachineError, Unreachable
 from pymachine.events import surveying
-from pymachine.fleet.apply.compose import Compose, Composed
+from pymachine.fleet.apply.compose import Composed, resolve, without_compose
 from pymachine.fleet.apply.state import memory_of
+from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.fleet.inventory.model import Fleet, StackSpec
 from pymachine.fleet.plan import FleetState, Observed, ObservedMachine, Traits, Unresolved
 from pymachine.fleet.plan.hosts import read_host
@@ -53,13 +54,14 @@ def observe_fleet(
     records: Mapping[str, Machine],
     tools: Services,
     *,
-    compose: Compose,
+    computer: Computer,
     width: int = WIDTH,
     settle: Settle | None = None,
 ) -> Observed:
     """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing.
 
-    ``settle`` is told of each machine that was found, as soon as it was. ``compose`` resolves the stacks.
+    ``settle`` is told of each machine that was found, as soon as it was. ``computer`` resolves the stacks with its
+    docker client.
     """
     wanted = {spec.name: spec.engine for spec in fleet.machines}
     members = [m for m in records.values() if m.name in wanted or (fleet.name and m.fleet == fleet.name)]
@@ -80,7 +82,7 @@ def observe_fleet(
     memory = memory_of(fleet.name, tools.store)
     view = _view([machine for machine in members if machine.swarm is not None], tools)
     on_swarm = any(not before.on for before in memory.stacks.values())
-    resolved = _resolved(fleet, compose, tools)
+    resolved = _resolved(fleet, computer, tools)
     return Observed(
         findings,
         view,
@@ -91,15 +93,15 @@ def observe_fleet(
         services_of(view, tools) if view and on_swarm else None,
         projects_of(memory, [records[name] for name, found in findings.items() if found.seen], tools, width),
         {stack.name: found for stack, found in resolved if not isinstance(found, Composed)},
-        compose.there() if any(before.on for before in memory.stacks.values()) else None,
+        without_compose(computer) if any(before.on for before in memory.stacks.values()) else None,
     )
 
 
-def _resolved(fleet: Fleet, compose: Compose, tools: Services) -> list[tuple[StackSpec, Composed | Unresolved]]:
+def _resolved(fleet: Fleet, computer: Computer, tools: Services) -> list[tuple[StackSpec, Composed | Unresolved]]:
     found = []
     with surveying(tools.reporter, "reading stacks", [stack.name for stack in fleet.stacks]) as seen:
         for stack in fleet.stacks:
-            found.append((stack, compose.resolve(stack)))
+            found.append((stack, resolve(stack, computer)))
             seen(stack.name)
     return found
 

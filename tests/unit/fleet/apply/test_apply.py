@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.errors import CheckFailed, DriverError, LeaseHeld
-from pymachine.fleet.apply.deploy import Docker
+from pymachine.fleet.apply.deploy import client_environ
 from pymachine.fleet.apply.execute import known_kinds
 from pymachine.fleet.apply.fleet import FleetWork, leased, refuse
 from pymachine.fleet.apply.scheduler import Outcome
@@ -293,7 +293,7 @@ def test_no_proxy_stands_between_the_client_and_a_machine(world: FleetWorld) -> 
         ({"all_proxy": "socks5://proxy", "no_proxy": "a,b"}, {"no_proxy": "a,b,192.0.2.2"}),
         ({}, {}),
     ):
-        environ = Docker(world.tools, proxies).environ_for(world.store.get("web-1"))
+        environ = client_environ(world.store.get("web-1"), world.tools, proxies)
         assert {name: text for name, text in environ.items() if name.lower() == "no_proxy"} == expected
 
 

@@ -25,14 +25,12 @@ def docker(app: App, /, files: tuple[str, ...], limit: tuple[str, ...], **given:
 
     The exit code is 5 if it failed on any of them.
     """
-    from pymachine.fleet.apply.deploy import Docker
     from pymachine.fleet.apply.remote_commands import docker_on
 
-    words = words_of(given["words"], "fleet docker -- ARGUMENTS")
-    client = Docker(app.tools, app.environ, app.wiring.run)
+    words, timeout = words_of(given["words"], "fleet docker -- ARGUMENTS"), given["timeout"]
     with opened(app, files, limit) as (work, names):
         machines = [m for m in recorded(work, names) if m.endpoint is not None]
         said, failures = ask_all(
-            machines, lambda m: docker_on(m, words, client, deadline=given["timeout"]), given, app.reporter
+            machines, lambda m: docker_on(m, words, work.tools, work.computer, deadline=timeout), given, app.reporter
         )
     tell_all(app, said, failures, as_json=given["as_json"])

@@ -43,13 +43,14 @@ def _check_stacks(app: App, fleet: Fleet) -> None:
     """Raise ``CheckFailed`` for stacks whose files Compose refuses; print a note if Compose could not be asked."""
     from dataclasses import replace
 
-    from pymachine.fleet.apply.compose import Compose
+    from pymachine.fleet.apply.compose import resolve
+    from pymachine.fleet.apply.subprocesses import Computer
     from pymachine.fleet.plan import Unresolved, Why
 
-    compose = Compose(app.environ, app.wiring.run)
+    computer = Computer(app.environ, app.wiring.run)
     # A secret has no value here, which is as good as any.
     given = [replace(one, environment={k: v or "unread" for k, v in one.environment.items()}) for one in fleet.stacks]
-    answers = [answer for answer in map(compose.resolve, given) if isinstance(answer, Unresolved)]
+    answers = [answer for one in given if isinstance(answer := resolve(one, computer), Unresolved)]
     refused = [answer for answer in answers if answer.why is Why.REFUSED]
     if refused:
         told = "\n  ".join(answer.message for answer in refused)
