@@ -14,7 +14,7 @@ from pymachine.driver import InPlaceUpdate, Locates, UpdatesInPlace
 from pymachine.errors import CheckFailed, NotSupported, PymachineError
 from pymachine.fleet.apply import deploy
 from pymachine.fleet.apply.convergence import STEP, Deployment, converge
-from pymachine.fleet.apply.hooks import Hooks
+from pymachine.fleet.apply.hooks import run_hook
 from pymachine.fleet.apply.state import note_stack, note_swarm
 from pymachine.fleet.apply.subprocesses import Computer
 from pymachine.fleet.apply.survey import records_of
@@ -41,13 +41,23 @@ class ActionRunner:
 
     fleet: Fleet
     tools: Services
-    hooks: Hooks
     computer: Computer
     stopped: Callable[[], bool] = bool  # whether what waits has to end
 
     def do(self, action: Action) -> None:
         """Execute one action. Raises ``PymachineError``."""
         _ACTS[type(action.payload)](self, action, action.payload)
+
+    def before(self, event: str, name: str = "", machine: Machine | None = None) -> None:
+        """Run the hook before an event; its failure prevents the operation. Raises ``PymachineError``."""
+        run_hook(f"before_{event}", self.fleet, self.tools.reporter, self.computer, name, machine)
+
+    def after(self, event: str, name: str = "", machine: Machine | None = None) -> None:
+        """Run the hook after an event; its failure is only reported, because the operation is done."""
+        try:
+            run_hook(f"after_{event}", self.fleet, self.tools.reporter, self.computer, name, machine)
+        except PymachineError as error:
+            self.tools.reporter.notice(name or self.fleet.name, error.message)
 
     def spec(self, name: str) -> MachineSpec:
         """Return a machine of the inventory."""
@@ -94,8 +104,8 @@ class ActionRunner:
 
 def _create(hands: ActionRunner, action: Action, payload: Payload) -> None:
     order = _order(hands, action.subject)
-    hands.hooks.before("create", action.subject, hands.tools.store.find(action.subject))
-    hands.hooks.after("create", action.subject, bake_and_create(order, hands.tools))
+    hands.before("create", action.subject, hands.tools.store.find(action.subject))
+    hands.after("create", action.subject, bake_and_create(order, hands.tools))
 
 
 def _order(hands: ActionRunner, name: str) -> CreateRequest:
@@ -140,11 +150,11 @@ def _remove(hands: ActionRunner, action: Action, payload: payloads.Remove) -> No
     machine = hands.tools.store.find(action.subject)
     if machine is None:
         return
-    hands.hooks.before("remove", machine.name, machine)
+    hands.before("remove", machine.name, machine)
     if machine.swarm is not None and machine.phase is Phase.READY:
         _take_out(hands, machine.name, lost=payload.lost, dissolve=payload.dissolve)
     remove(machine.name, hands.tools)
-    hands.hooks.after("remove", machine.name, machine)
+    hands.after("remove", machine.name, machine)
 
 
 def _leave(hands: ActionRunner, action: Action, payload: payloads.Leave) -> None:

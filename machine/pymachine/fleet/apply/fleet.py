@@ -9,7 +9,6 @@ from dataclasses import replace
 from pymachine.errors import CheckFailed, LeaseHeld
 from pymachine.fleet.apply.connections import Connections
 from pymachine.fleet.apply.execute import ActionRunner
-from pymachine.fleet.apply.hooks import Hooks
 from pymachine.fleet.apply.logs import Logs, Watched
 from pymachine.fleet.apply.scheduler import Bounds, Outcome, Run, RunSummary, Tell
 from pymachine.fleet.apply.selectors import limited
@@ -75,16 +74,14 @@ class FleetWork:
 
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> RunSummary:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
-        hooks = Hooks(self.fleet, self.tools.reporter, self.computer.environ, self.computer.run)
-        hands = ActionRunner(
-            _waiting(self.fleet, bounds.wait), self.tools, hooks, self.computer, self._watched.stopped
-        )
-        hooks.before("apply")
+        fleet = _waiting(self.fleet, bounds.wait)
+        hands = ActionRunner(fleet, self.tools, self.computer, self._watched.stopped)
+        hands.before("apply")
         account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
         left = (*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals))
         note_end(self.fleet.name, self.tools.store, left)
         self._write_errors(account)
-        hooks.after("apply")
+        hands.after("apply")
         return account
 
     def renew_note(self) -> None:
