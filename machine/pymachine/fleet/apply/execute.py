@@ -102,136 +102,136 @@ class ActionRunner:
                 power.start(action.subject, unstopped(self.tools))
 
 
-def _create(hands: ActionRunner, action: Action, payload: Payload) -> None:
-    order = _order(hands, action.subject)
-    hands.before("create", action.subject, hands.tools.store.find(action.subject))
-    hands.after("create", action.subject, bake_and_create(order, hands.tools))
+def _create(runner: ActionRunner, action: Action, payload: Payload) -> None:
+    order = _order(runner, action.subject)
+    runner.before("create", action.subject, runner.tools.store.find(action.subject))
+    runner.after("create", action.subject, bake_and_create(order, runner.tools))
 
 
-def _order(hands: ActionRunner, name: str) -> CreateRequest:
-    spec = hands.spec(name)
-    options = hands.tools.load_driver(spec.driver).options(**spec.options)
-    return CreateRequest(name, spec.driver, options, spec.engine, spec.labels, fleet=hands.fleet.name)
+def _order(runner: ActionRunner, name: str) -> CreateRequest:
+    spec = runner.spec(name)
+    options = runner.tools.load_driver(spec.driver).options(**spec.options)
+    return CreateRequest(name, spec.driver, options, spec.engine, spec.labels, fleet=runner.fleet.name)
 
 
-def _remake(hands: ActionRunner, action: Action, payload: payloads.Remake) -> None:
+def _remake(runner: ActionRunner, action: Action, payload: payloads.Remake) -> None:
     """Remove what is left and create the machine again.
 
     A node that cannot be removed from the list now is forgotten later.
     """
-    machine = hands.tools.store.find(action.subject)
+    machine = runner.tools.store.find(action.subject)
     if machine is not None:  # else an earlier try came that far
-        remove(machine.name, hands.tools, force=not _taken_out(hands, machine))
-    _create(hands, action, payload)
+        remove(machine.name, runner.tools, force=not _taken_out(runner, machine))
+    _create(runner, action, payload)
 
 
-def _taken_out(hands: ActionRunner, machine: Machine) -> bool:
+def _taken_out(runner: ActionRunner, machine: Machine) -> bool:
     """Remove the node of a missing host from the list; return whether that was possible."""
     if machine.swarm is None or machine.phase is not Phase.READY:
         return True
     try:
-        swarm.leave(machine.name, hands.tools, via=hands.via(machine.name), force=True)
+        swarm.leave(machine.name, runner.tools, via=runner.via(machine.name), force=True)
     except PymachineError as error:
-        hands.tools.reporter.notice(machine.name, f"its node stays on the list: {error.message}")
+        runner.tools.reporter.notice(machine.name, f"its node stays on the list: {error.message}")
         return False
     return True
 
 
-def _replace(hands: ActionRunner, action: Action, payload: payloads.Replace) -> None:
-    if hands.tools.store.find(action.subject) is not None:  # else an earlier try came that far
-        _take_out(hands, action.subject, lost=payload.lost)
-        gone = remove(action.subject, hands.tools, force=payload.lost)
+def _replace(runner: ActionRunner, action: Action, payload: payloads.Replace) -> None:
+    if runner.tools.store.find(action.subject) is not None:  # else an earlier try came that far
+        _take_out(runner, action.subject, lost=payload.lost)
+        gone = remove(action.subject, runner.tools, force=payload.lost)
         for left in gone.left_behind:
-            hands.tools.reporter.notice(action.subject, f"left behind: {left}")
-    _create(hands, action, payload)
+            runner.tools.reporter.notice(action.subject, f"left behind: {left}")
+    _create(runner, action, payload)
 
 
-def _remove(hands: ActionRunner, action: Action, payload: payloads.Remove) -> None:
-    machine = hands.tools.store.find(action.subject)
+def _remove(runner: ActionRunner, action: Action, payload: payloads.Remove) -> None:
+    machine = runner.tools.store.find(action.subject)
     if machine is None:
         return
-    hands.before("remove", machine.name, machine)
+    runner.before("remove", machine.name, machine)
     if machine.swarm is not None and machine.phase is Phase.READY:
-        _take_out(hands, machine.name, lost=payload.lost, dissolve=payload.dissolve)
-    remove(machine.name, hands.tools)
-    hands.after("remove", machine.name, machine)
+        _take_out(runner, machine.name, lost=payload.lost, dissolve=payload.dissolve)
+    remove(machine.name, runner.tools)
+    runner.after("remove", machine.name, machine)
 
 
-def _leave(hands: ActionRunner, action: Action, payload: payloads.Leave) -> None:
-    _take_out(hands, action.subject)
+def _leave(runner: ActionRunner, action: Action, payload: payloads.Leave) -> None:
+    _take_out(runner, action.subject)
 
 
-def _take_out(hands: ActionRunner, name: str, *, lost: bool = False, dissolve: bool = False) -> None:
-    machine = hands.tools.store.get(name)
+def _take_out(runner: ActionRunner, name: str, *, lost: bool = False, dissolve: bool = False) -> None:
+    machine = runner.tools.store.get(name)
     if machine.swarm is None:
         return
-    via = hands.via(machine.name) or [machine.name]
-    swarm.leave(machine.name, hands.tools, via=via, force=lost, dissolve=dissolve)
+    via = runner.via(machine.name) or [machine.name]
+    swarm.leave(machine.name, runner.tools, via=via, force=lost, dissolve=dissolve)
 
 
-def _adopt(hands: ActionRunner, action: Action, payload: payloads.Adopt) -> None:
-    _record(hands, action.subject, lambda machine: machine.with_(fleet=hands.fleet.name))
+def _adopt(runner: ActionRunner, action: Action, payload: payloads.Adopt) -> None:
+    _record(runner, action.subject, lambda machine: machine.with_(fleet=runner.fleet.name))
 
 
-def _relabel(hands: ActionRunner, action: Action, payload: payloads.Relabel) -> None:
-    labels = hands.spec(action.subject).labels
-    _record(hands, action.subject, lambda machine: _with_options(machine, payload.options).with_(labels=labels))
+def _relabel(runner: ActionRunner, action: Action, payload: payloads.Relabel) -> None:
+    labels = runner.spec(action.subject).labels
+    _record(runner, action.subject, lambda machine: _with_options(machine, payload.options).with_(labels=labels))
 
 
-def _reach(hands: ActionRunner, action: Action, payload: payloads.ChangeLogin) -> None:
+def _reach(runner: ActionRunner, action: Action, payload: payloads.ChangeLogin) -> None:
     """Record the new access to the same host after it has been used successfully."""
-    spec = hands.spec(action.subject)
-    driver = hands.tools.driver(spec.driver)
+    spec = runner.spec(action.subject)
+    driver = runner.tools.driver(spec.driver)
     if not isinstance(driver, Locates):
         raise NotSupported(f"driver {spec.driver} cannot change how {spec.name} is reached", hint="use --replace")
-    options = hands.tools.load_driver(spec.driver).options(**spec.options)
+    options = runner.tools.load_driver(spec.driver).options(**spec.options)
     with (
-        reported(spec.name, action.title, hands.tools),
-        working(spec.name, f"reach {spec.name}", hands.tools, driver) as session,
+        reported(spec.name, action.title, runner.tools),
+        working(spec.name, f"reach {spec.name}", runner.tools, driver) as session,
     ):
-        machine = hands.tools.store.get(spec.name)
-        located = driver.locate(request_for(machine, options, hands.tools))
+        machine = runner.tools.store.get(spec.name)
+        located = driver.locate(request_for(machine, options, runner.tools))
         moved = placed(_with_options(machine, payload.options), located)
         session.transport(moved)
         session.save(moved)
 
 
-def _move(hands: ActionRunner, action: Action, payload: payloads.Move) -> None:
-    with hands.drained(action):
-        provision.provision(action.subject, hands.tools, reach=payload.options)
+def _move(runner: ActionRunner, action: Action, payload: payloads.Move) -> None:
+    with runner.drained(action):
+        provision.provision(action.subject, runner.tools, reach=payload.options)
 
 
-def _record(hands: ActionRunner, name: str, change: Callable[[Machine], Machine]) -> None:
-    machine = hands.tools.store.get(name)
-    with working(name, f"change {name}", hands.tools, hands.tools.driver_of(machine)) as session:
-        session.save(change(hands.tools.store.get(name)))
+def _record(runner: ActionRunner, name: str, change: Callable[[Machine], Machine]) -> None:
+    machine = runner.tools.store.get(name)
+    with working(name, f"change {name}", runner.tools, runner.tools.driver_of(machine)) as session:
+        session.save(change(runner.tools.store.get(name)))
 
 
 def _with_options(machine: Machine, given: Mapping[str, Any]) -> Machine:
     return machine.with_(options={**machine.options, **given})
 
 
-def _start(hands: ActionRunner, action: Action, payload: payloads.Start) -> None:
-    power.start(action.subject, hands.tools)
+def _start(runner: ActionRunner, action: Action, payload: payloads.Start) -> None:
+    power.start(action.subject, runner.tools)
 
 
-def _resize(hands: ActionRunner, action: Action, payload: payloads.Resize) -> None:
+def _resize(runner: ActionRunner, action: Action, payload: payloads.Resize) -> None:
     size = Size(payload.cpus, payload.memory, payload.disk)
-    with hands.switched_off(action):
-        resize(action.subject, size, hands.tools)
-        _record(hands, action.subject, lambda machine: _with_options(machine, payload.options))
+    with runner.switched_off(action):
+        resize(action.subject, size, runner.tools)
+        _record(runner, action.subject, lambda machine: _with_options(machine, payload.options))
 
 
-def _refit(hands: ActionRunner, action: Action, payload: payloads.Refit) -> None:
+def _refit(runner: ActionRunner, action: Action, payload: payloads.Refit) -> None:
     """Have the driver change the instance, powered off meanwhile if necessary."""
-    name, tools = action.subject, hands.tools
+    name, tools = action.subject, runner.tools
     machine = tools.store.get(name)
     driver = tools.driver_of(machine)
     if not isinstance(driver, UpdatesInPlace):
         raise NotSupported(f"driver {machine.driver} cannot change {name}", hint="use --replace")
-    change = _refitting(hands, machine, tuple(payload.options))
+    change = _refitting(runner, machine, tuple(payload.options))
     with (
-        hands.switched_off(action) if driver.needs_power_off(handle_of(machine), change) else nullcontext(),
+        runner.switched_off(action) if driver.needs_power_off(handle_of(machine), change) else nullcontext(),
         reported(name, action.title, tools),
         working(name, f"refit {name}", tools, driver) as session,
     ):
@@ -242,85 +242,85 @@ def _refit(hands: ActionRunner, action: Action, payload: payloads.Refit) -> None
             session.save(_with_options(machine, payload.options))
 
 
-def _refitting(hands: ActionRunner, machine: Machine, names: tuple[str, ...]) -> InPlaceUpdate:
-    kind = hands.tools.load_driver(machine.driver).options
-    after = kind(**hands.spec(machine.name).options)
+def _refitting(runner: ActionRunner, machine: Machine, names: tuple[str, ...]) -> InPlaceUpdate:
+    kind = runner.tools.load_driver(machine.driver).options
+    after = kind(**runner.spec(machine.name).options)
     return InPlaceUpdate(options_on_record(machine, kind), after, names, machine.engine.port)
 
 
-def _install(hands: ActionRunner, action: Action, payload: payloads.InstallEngine) -> None:
-    provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
+def _install(runner: ActionRunner, action: Action, payload: payloads.InstallEngine) -> None:
+    provision.provision(action.subject, runner.tools, spec_changes=payload.changes)
 
 
-def _configure(hands: ActionRunner, action: Action, payload: payloads.Configure) -> None:
-    with hands.drained(action):
-        provision.provision(action.subject, hands.tools, spec_changes=payload.changes)
+def _configure(runner: ActionRunner, action: Action, payload: payloads.Configure) -> None:
+    with runner.drained(action):
+        provision.provision(action.subject, runner.tools, spec_changes=payload.changes)
 
 
-def _renew(hands: ActionRunner, action: Action, payload: payloads.Renew) -> None:
-    with hands.drained(action):
-        provision.provision(action.subject, hands.tools)
+def _renew(runner: ActionRunner, action: Action, payload: payloads.Renew) -> None:
+    with runner.drained(action):
+        provision.provision(action.subject, runner.tools)
 
 
-def _upgrade(hands: ActionRunner, action: Action, payload: payloads.UpgradeEngine) -> None:
+def _upgrade(runner: ActionRunner, action: Action, payload: payloads.UpgradeEngine) -> None:
     name, version = action.subject, payload.version
     if action.drains:
-        swarm.upgrade(name, hands.tools, version=version, via=hands.via() or [name])
+        swarm.upgrade(name, runner.tools, version=version, via=runner.via() or [name])
     else:
-        provision.upgrade(name, hands.tools, version=version)
+        provision.upgrade(name, runner.tools, version=version)
 
 
-def _init(hands: ActionRunner, action: Action, payload: payloads.Init) -> None:
-    spec = hands.fleet.swarm or SwarmSpec()
-    peers = [m.name for m in hands.fleet.machines if m.swarm and hands.tools.store.find(m.name)]
-    swarm.init(action.subject, spec, hands.node(action.subject), hands.tools, peers=peers)
-    note_swarm(hands.fleet.name, hands.tools.store, spec)
+def _init(runner: ActionRunner, action: Action, payload: payloads.Init) -> None:
+    spec = runner.fleet.swarm or SwarmSpec()
+    peers = [m.name for m in runner.fleet.machines if m.swarm and runner.tools.store.find(m.name)]
+    swarm.init(action.subject, spec, runner.node(action.subject), runner.tools, peers=peers)
+    note_swarm(runner.fleet.name, runner.tools.store, spec)
 
 
-def _settings(hands: ActionRunner, action: Action, payload: payloads.UpdateSwarm) -> None:
-    spec = hands.fleet.swarm or SwarmSpec()
-    with reported(hands.fleet.name, action.title, hands.tools):
-        swarm.update(spec, hands.tools, via=hands.via())
-    note_swarm(hands.fleet.name, hands.tools.store, spec)
+def _settings(runner: ActionRunner, action: Action, payload: payloads.UpdateSwarm) -> None:
+    spec = runner.fleet.swarm or SwarmSpec()
+    with reported(runner.fleet.name, action.title, runner.tools):
+        swarm.update(spec, runner.tools, via=runner.via())
+    note_swarm(runner.fleet.name, runner.tools.store, spec)
 
 
-def _join(hands: ActionRunner, action: Action, payload: payloads.Join) -> None:
+def _join(runner: ActionRunner, action: Action, payload: payloads.Join) -> None:
     name = action.subject
-    swarm.join(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
+    swarm.join(name, runner.node(name), runner.tools, via=runner.via(name) or [name])
 
 
 def _adjust(
-    hands: ActionRunner, action: Action, payload: payloads.Adjust | payloads.Promote | payloads.Demote
+    runner: ActionRunner, action: Action, payload: payloads.Adjust | payloads.Promote | payloads.Demote
 ) -> None:
     name = action.subject
-    swarm.adjust(name, hands.node(name), hands.tools, via=hands.via(name) or [name])
+    swarm.adjust(name, runner.node(name), runner.tools, via=runner.via(name) or [name])
 
 
-def _unlock(hands: ActionRunner, action: Action, payload: payloads.Unlock) -> None:
-    swarm.unlock(action.subject, hands.tools)
+def _unlock(runner: ActionRunner, action: Action, payload: payloads.Unlock) -> None:
+    swarm.unlock(action.subject, runner.tools)
 
 
-def _forget(hands: ActionRunner, action: Action, payload: payloads.Forget) -> None:
-    with reported(hands.fleet.name, action.title, hands.tools):
-        swarm.remove_node(action.subject, hands.tools, via=hands.via())
+def _forget(runner: ActionRunner, action: Action, payload: payloads.Forget) -> None:
+    with reported(runner.fleet.name, action.title, runner.tools):
+        swarm.remove_node(action.subject, runner.tools, via=runner.via())
 
 
-def _deploy(hands: ActionRunner, action: Action, payload: payloads.Deploy) -> None:
-    stack = hands.stack(action.subject)
-    with reported(stack.name, action.title, hands.tools):
+def _deploy(runner: ActionRunner, action: Action, payload: payloads.Deploy) -> None:
+    stack = runner.stack(action.subject)
+    with reported(stack.name, action.title, runner.tools):
         if stack.on:
-            machine = hands.tools.store.get(stack.on)
-            names = deploy.up(stack, machine, hands.tools, hands.computer)
+            machine = runner.tools.store.get(stack.on)
+            names = deploy.up(stack, machine, runner.tools, runner.computer)
             place = machine.id
         else:
-            view = swarm.status(hands.tools, hands.via())
-            machine = hands.tools.store.get(_speaker(view.spoken_to))
-            names = deploy.deploy(stack, machine, len(view.members), hands.tools, hands.computer)
+            view = swarm.status(runner.tools, runner.via())
+            machine = runner.tools.store.get(_speaker(view.spoken_to))
+            names = deploy.deploy(stack, machine, len(view.members), runner.tools, runner.computer)
             place = view.id
     # Before its services run: it is there, and has to go when the inventory does not list it any more.
-    note_stack(hands.fleet.name, hands.tools.store, stack.name, Deployed(payload.digest, stack.on or "", place))
-    with reported(stack.name, STEP, hands.tools):
-        converge(Deployment(stack, names, machine), hands.tools, hands.stopped)
+    note_stack(runner.fleet.name, runner.tools.store, stack.name, Deployed(payload.digest, stack.on or "", place))
+    with reported(stack.name, STEP, runner.tools):
+        converge(Deployment(stack, names, machine), runner.tools, runner.stopped)
 
 
 def _speaker(name: str) -> str:
@@ -329,16 +329,16 @@ def _speaker(name: str) -> str:
     return name
 
 
-def _withdraw(hands: ActionRunner, action: Action, payload: payloads.Withdraw) -> None:
+def _withdraw(runner: ActionRunner, action: Action, payload: payloads.Withdraw) -> None:
     name, on = action.subject, payload.on
-    with reported(name, action.title, hands.tools):
+    with reported(name, action.title, runner.tools):
         if on:
-            deploy.down(name, hands.tools.store.get(on), hands.tools, hands.computer)
+            deploy.down(name, runner.tools.store.get(on), runner.tools, runner.computer)
         else:
-            view = swarm.status(hands.tools, hands.via())
-            manager = hands.tools.store.get(_speaker(view.spoken_to))
-            deploy.withdraw(name, manager, hands.tools, hands.computer)
-    note_stack(hands.fleet.name, hands.tools.store, name, None)
+            view = swarm.status(runner.tools, runner.via())
+            manager = runner.tools.store.get(_speaker(view.spoken_to))
+            deploy.withdraw(name, manager, runner.tools, runner.computer)
+    note_stack(runner.fleet.name, runner.tools.store, name, None)
 
 
 _ACTS: Mapping[type[Payload], Act] = {

@@ -75,13 +75,13 @@ class FleetWork:
     def apply(self, made: Plan, bounds: Bounds, tell: Tell) -> RunSummary:
         """Carry out a plan and return what became of it; what is left to do is noted for the next time."""
         fleet = _waiting(self.fleet, bounds.wait)
-        hands = ActionRunner(fleet, self.tools, self.computer, self._watched.stopped)
-        hands.before("apply")
-        account = Run(made, hands.do, bounds, tell).go(self._watched.stop)
+        runner = ActionRunner(fleet, self.tools, self.computer, self._watched.stopped)
+        runner.before("apply")
+        account = Run(made, runner.do, bounds, tell).go(self._watched.stop)
         left = (*account.unfinished, *made.unseen, *(refusal.subject for refusal in made.refusals))
         note_end(self.fleet.name, self.tools.store, left)
         self._write_errors(account)
-        hands.after("apply")
+        runner.after("apply")
         return account
 
     def renew_note(self) -> None:
