@@ -37,7 +37,7 @@ Act = Callable[["ActionRunner", Action, Any], None]  # with the payload of its k
 
 @dataclass(frozen=True, slots=True)
 class ActionRunner:
-    """The dependencies of actions."""
+    """Executes actions, and has what they share: the wanted fleet, and the outside that they act on."""
 
     fleet: Fleet
     tools: Services
