@@ -212,8 +212,19 @@ def failed_before(**where: Any) -> Fault:
     return faults.error_before("InternalError", status=500, **where)
 
 
-@pytest.mark.parametrize("number", range(1, CALLS + 1))
-@pytest.mark.parametrize("fault", [failed_before, faults.error_after, faults.dropped_after])
+FAULTS = (failed_before, faults.error_after, faults.dropped_after)
+EVERY_RUN = {(failed_before, 2), (faults.error_after, 3), (faults.dropped_after, 5)}
+ANY_CALL = pytest.mark.parametrize(
+    ("fault", "number"),
+    [
+        pytest.param(fault, number, marks=[] if (fault, number) in EVERY_RUN else pytest.mark.soak(2))
+        for fault in FAULTS
+        for number in range(1, CALLS + 1)
+    ],
+)
+
+
+@ANY_CALL
 def test_a_fault_at_any_call_of_a_create_ends_with_one_instance(
     creating: Creating, ec2: Ec2Server, number: int, fault: Callable[..., Fault]
 ) -> None:
@@ -227,8 +238,7 @@ def test_a_fault_at_any_call_of_a_create_ends_with_one_instance(
     assert left_of(ec2) == []
 
 
-@pytest.mark.parametrize("number", range(1, CALLS + 1))
-@pytest.mark.parametrize("fault", [failed_before, faults.error_after, faults.dropped_after])
+@ANY_CALL
 def test_a_fault_at_any_call_of_a_removal_leaves_nothing_after_the_next(
     creating: Creating, ec2: Ec2Server, number: int, fault: Callable[..., Fault]
 ) -> None:
