@@ -96,7 +96,7 @@ def _spare_folder() -> Path | None:
 
 
 def _written_below(place: Path, machines: Sequence[Machine]) -> SshConfig:
-    addresses = {machine.name: _address(machine) for machine in machines}
+    addresses = {machine.name: pinned_address(machine) for machine in machines}
     words = _words(addresses)
     blocks = [_block(machine, addresses[machine.name], words[machine.name], place) for machine in machines]
     hops = [_hop_block(hop, address, place) for address in addresses.values() for hop in _hops(address)]
@@ -107,9 +107,17 @@ def _written_below(place: Path, machines: Sequence[Machine]) -> SshConfig:
     with translated(str(place)):
         make_private(place)
         for machine in machines:
-            _write(_keys_file(place, machine), f"{_key_alias(machine)} {addresses[machine.name].host_key}\n")
+            _write_keys(place, machine, addresses[machine.name])
         _write(path, "".join([*blocks, *hops, _users_own(), *last]))
     return SshConfig(path, words)
+
+
+def write_known_hosts(folder: Path, machine: Machine) -> Path:
+    """Write a machine's host key in the store's folder; return the file. Raises as ``write_ssh_config``."""
+    place = folder / SSH_FILES
+    with translated(str(place)):
+        make_private(place)
+        return _write_keys(place, machine, pinned_address(machine))
 
 
 def forget_ssh_config(folder: Path, machine_id: str) -> None:
@@ -124,7 +132,11 @@ def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]
     return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
 
 
-def _address(machine: Machine) -> SshAddress:
+def pinned_address(machine: Machine) -> SshAddress:
+    """Return how to log in to a machine whose host key is known.
+
+    Raises ``NotSupported`` for a machine without a host, ``CheckFailed`` for one whose host key is unknown.
+    """
     if machine.ssh is None:
         raise NotSupported(
             f"machine {machine.name} (driver {machine.driver}) has no host to log in to",
@@ -147,8 +159,8 @@ def _words(addresses: Mapping[str, SshAddress]) -> dict[str, str]:
 
 def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str:
     settings: list[tuple[str, object]] = [
-        ("HostKeyAlias", _key_alias(machine)),
-        ("UserKnownHostsFile", _quoted(_keys_file(place, machine))),
+        ("HostKeyAlias", key_alias(machine)),
+        ("UserKnownHostsFile", quoted(_keys_file(place, machine))),
         ("GlobalKnownHostsFile", "/dev/null"),
         ("StrictHostKeyChecking", "yes"),
         ("UpdateHostKeys", "no"),
@@ -167,10 +179,10 @@ def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str
         ("HostName", address.host.replace("%", "%%") if word != address.host else None),
         ("Port", address.port),
         ("User", address.user),
-        ("IdentityFile", _quoted(address.key_path) if address.key_path else None),
+        ("IdentityFile", quoted(address.key_path) if address.key_path else None),
         ("IdentitiesOnly", "yes" if address.key_path else None),
         # The first of the two that ssh reads is the one that counts, so a jump of the user's own does not.
-        ("ProxyCommand", _program(address)),
+        ("ProxyCommand", proxy_command(address)),
         ("ProxyJump", None if address.proxy else _jump(address)),
     ]
     lines = [f"  {name} {value}\n" for name, value in settings if value is not None]
@@ -187,8 +199,8 @@ def _jump(address: SshAddress) -> str | None:
     return ",".join(hop.text for hop in _hops(address)) or "none"
 
 
-def _program(address: SshAddress) -> str | None:
-    """Return the proxy program as ssh takes it: for a shell, and with percent signs doubled."""
+def proxy_command(address: SshAddress) -> str | None:
+    """Return the proxy program as ssh takes it: for a shell, and with percent signs doubled; None without one."""
     if not address.proxy:
         return None
     words = program_words(address.proxy, address.host, address.port or SSH_PORT)
@@ -200,26 +212,33 @@ def _hop_block(hop: Hop, address: SshAddress, place: Path) -> str:
     lines = [
         f"Host {hop.host}\n",
         "  StrictHostKeyChecking accept-new\n",
-        f"  UserKnownHostsFile {_quoted(place / 'jump_hosts')} ~/.ssh/known_hosts\n",
-        f"  IdentityFile {_quoted(address.key_path)}\n" if address.key_path else "",
+        f"  UserKnownHostsFile {quoted(place / 'jump_hosts')} ~/.ssh/known_hosts\n",
+        f"  IdentityFile {quoted(address.key_path)}\n" if address.key_path else "",
     ]
     return "".join(lines)
 
 
 def _users_own() -> str:
-    return f"Host *\nInclude {_quoted(Path.home() / '.ssh/config', tokens=False)}\nInclude {SYSTEM_CONFIG}\n"
+    return f"Host *\nInclude {quoted(Path.home() / '.ssh/config', tokens=False)}\nInclude {SYSTEM_CONFIG}\n"
 
 
-def _key_alias(machine: Machine) -> str:
+def key_alias(machine: Machine) -> str:
+    """Return the name of a machine's host key in the files that we write."""
     return f"pymachine-{machine.id}"
+
+
+def _write_keys(place: Path, machine: Machine, address: SshAddress) -> Path:
+    path = _keys_file(place, machine)
+    _write(path, f"{key_alias(machine)} {address.host_key}\n")
+    return path
 
 
 def _keys_file(place: Path, machine: Machine) -> Path:
     return place / f"{machine.id}.known_hosts"
 
 
-def _quoted(path: Path | str, *, tokens: bool = True) -> str:
-    """Quote a path for ssh_config, where % begins a token in most places."""
+def quoted(path: Path | str, *, tokens: bool = True) -> str:
+    """Quote a path for ssh_config, where % begins a token in most places. Raises ``UsageFault``."""
     text = str(path)
     if '"' in text or "\n" in text or "${" in text:
         raise UsageFault(f"ssh cannot use the path {text!r}", hint="choose a path without quotes and line breaks")

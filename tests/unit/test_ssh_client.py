@@ -231,6 +231,15 @@ class TestAgainstARealServer:
         assert pymachine("scp", "-r", f"node2:{goal}", str(tmp_path / "back")).returncode == 0
         assert (tmp_path / "back/d").read_text() == "content"
 
+    def test_other_programs_reach_a_machine_by_its_entry(self, tmp_path: Path) -> None:
+        (tmp_path / "own").write_text(pymachine("ssh-config", "node1", "wrong").stdout)
+        (tmp_path / "file").write_text("content")
+        for name, code in (("node1", 0), ("wrong", 255)):
+            words = ["scp", "-q", "-F", str(tmp_path / "own"), str(tmp_path / "file"), f"{name}:{tmp_path}/{name}"]
+            assert subprocess.run(words, stdin=subprocess.DEVNULL, timeout=LIMIT, check=False).returncode == code
+        assert (tmp_path / "node1").read_text() == "content"
+        assert not (tmp_path / "wrong").exists()
+
     def test_without_ssh_commands_still_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         done = pymachine("ssh", "node1", "cat; echo to err >&2; exit 5", stdin="piped")

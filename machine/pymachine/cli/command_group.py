@@ -21,7 +21,8 @@ class CommandGroup(click.Group):
     """A group whose commands are modules of one package, imported when they are called.
 
     ``summaries`` has the name of each command and the first sentence of its help, so that a list of all commands
-    imports none. If the name is a Python keyword, such as import, the command is ``import_`` of module ``import_``.
+    imports none. If the name is a Python keyword, such as import, the command is ``import_`` of module ``import_``; a
+    hyphen is an underscore there.
     """
 
     def __init__(self, *arguments: Any, package: str, summaries: Mapping[str, str], **settings: Any) -> None:
@@ -39,7 +40,7 @@ class CommandGroup(click.Group):
         """Import and return one command."""
         if cmd_name not in self.summaries:
             return None
-        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = getattr(import_module(f"{self.package}.{name}"), name)
         assert isinstance(command, click.Command)
         return command

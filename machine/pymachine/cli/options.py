@@ -79,7 +79,8 @@ def command(
     context = {"help_option_names": ["-h", "--help"], **settings}
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        made = click.command(function.__name__.rstrip("_"), cls=kind, context_settings=context)(function)
+        name = function.__name__.rstrip("_").replace("_", "-")
+        made = click.command(name, cls=kind, context_settings=context)(function)
         made.params.extend(_global_options())
         return made
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "inspect": "Print the record of a machine as JSON.",
     "ssh": "Log in to a machine, or run a command there and return its exit code.",
     "scp": "Copy files to and from machines: NAME:PATH is remote, PATH or localhost:PATH is local.",
+    "ssh-config": "Print entries by which ssh, scp, rsync and editors reach machines, or keep them in a file.",
     "docker": "Run this computer's docker client against a machine: pymachine docker NAME ps.",
     "start": "Start machines and wait for their engines.",
     "stop": "Shut machines down gracefully.",

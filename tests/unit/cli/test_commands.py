@@ -37,8 +37,8 @@ COMMANDS = dict(commands())
 
 
 def place(words: tuple[str, ...]) -> str:
-    """The file of a command. ``import`` cannot be a module's name."""
-    path = "/".join("import_" if word == "import" else word for word in words)
+    """The file of a command. ``import`` cannot be a module's name, nor can one have a hyphen."""
+    path = "/".join("import_" if word == "import" else word.replace("-", "_") for word in words)
     return f"{path}/__init__.py" if isinstance(COMMANDS[words], click.Group) else f"{path}.py"
 
 
@@ -50,7 +50,7 @@ def misplaced(folder: Path, *, ours: bool = True) -> list[str]:
     wrong = sorted(files.keys() ^ places.keys())
     for file in sorted(files.keys() & places.keys()):
         made = list(made_in(files[file]))
-        if [name.rstrip("_") for name in made] != [places[file]]:
+        if [name.rstrip("_").replace("_", "-") for name in made] != [places[file]]:
             wrong.append(f"{file}: {', '.join(made)}")
     return wrong
 

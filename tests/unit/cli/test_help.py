@@ -26,6 +26,7 @@ USAGES = [
     "inspect [OPTIONS] [NAME]",
     "ssh [OPTIONS] [NAME] [ARGUMENT]...",
     "scp [OPTIONS] FROM... TO",
+    "ssh-config [OPTIONS] [NAME]...",
     "docker [OPTIONS] [NAME] [ARGUMENT]...",
     "start [OPTIONS] [NAME]...",
     "stop [OPTIONS] [NAME]...",
