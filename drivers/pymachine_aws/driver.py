@@ -10,6 +10,7 @@ from pymachine.driver import (
     NOBODY,
     Driver,
     Handle,
+    HealthCheck,
     InPlaceUpdate,
     Instance,
     Leftover,
@@ -20,7 +21,7 @@ from pymachine.driver import (
     Request,
     Search,
 )
-from pymachine_aws import adopt, launch, leftovers, modify, placement, remove, security_group
+from pymachine_aws import adopt, credentials, launch, leftovers, modify, placement, remove, security_group
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
@@ -78,6 +79,10 @@ class AwsDriver(Instances):
     def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
         """Take an instance over that docker-machine launched."""
         return recorded_instance(recorded)
+
+    def health(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[HealthCheck]:
+        """Check that AWS accepts the credentials."""
+        return credentials.health(handles, deadline)
 
     def leftovers(self, search: Search) -> Sequence[Leftover]:
         """Find what carries our tags and no machine needs."""

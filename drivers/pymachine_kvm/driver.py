@@ -15,6 +15,7 @@ from pymachine.driver import (
     Baked,
     Baking,
     Handle,
+    HealthCheck,
     Instance,
     Leftover,
     Listener,
@@ -31,6 +32,7 @@ from pymachine_kvm import (
     clone,
     console,
     create,
+    health,
     leftovers,
     power,
     preflight,
@@ -203,6 +205,10 @@ class KvmDriver:
     def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
         """Remove the bases of an image from every pool that is known, unless machines stand on it."""
         return drop_copies(digest, [Vm.of(handle) for handle in handles])
+
+    def health(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[HealthCheck]:
+        """Check libvirt and hardware virtualisation."""
+        return health.health(handles, os.environ, deadline)
 
     @contextmanager
     def _at(self, handle: Handle, *, read_only: bool = False) -> Iterator[tuple[Any, Vm]]:

@@ -27,6 +27,11 @@ from pymachine.transport.proxy import program_words
 
 CONNECT_DEADLINE = 20  # seconds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+INSTALL = {
+    "ssh": "install OpenSSH's client (openssh-client or openssh-clients)",
+    "scp": "install OpenSSH's client (openssh-client or openssh-clients)",
+    "docker": "install the docker client (docker-ce-cli, docker-cli or docker.io)",
+}
 
 
 @dataclass(frozen=True, slots=True)

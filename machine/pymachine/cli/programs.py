@@ -9,13 +9,9 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.errors import PymachineError
+from pymachine.ssh_client import INSTALL
 
 ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...")
-INSTALL = {
-    "ssh": "install OpenSSH's client (openssh-client or openssh-clients)",
-    "scp": "install OpenSSH's client (openssh-client or openssh-clients)",
-    "docker": "install the docker client (docker-ce-cli, docker-cli or docker.io)",
-}
 
 
 def become(app: App, words: Sequence[str], environ: Mapping[str, str]) -> None:

@@ -51,6 +51,7 @@ COMMANDS = {
     "swarm": "Create and manage a Swarm of machines.",
     "init": "Write a starter inventory to FILE (pymachine.yaml by default), which must not exist yet.",
     "inventory": "Check, describe, export and create inventories: files that describe a fleet.",
+    "doctor": "Examine this computer and machines, and print what mends each fault.",
     "rm": "Remove machines: their set-up, what the driver created, and the record.",
     "gc": "Find and remove cloud resources that no store knows.",
     "version": "Print the version of pymachine, or of a machine's engine.",

@@ -34,6 +34,7 @@ from pymachine.driver.cloud import (
     TracksAddress,
 )
 from pymachine.driver.handle import Remembered
+from pymachine.driver.health import ChecksHealth, Health, HealthCheck
 from pymachine.driver.protocol import (
     API,
     NOBODY,
@@ -62,12 +63,15 @@ __all__ = [
     "Bakes",
     "Baking",
     "CarriedFile",
+    "ChecksHealth",
     "Clones",
     "Console",
     "Driver",
     "FindsLeftovers",
     "FirstBoot",
     "Handle",
+    "Health",
+    "HealthCheck",
     "InPlaceUpdate",
     "InspectsTogether",
     "Instance",

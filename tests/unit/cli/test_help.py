@@ -47,6 +47,7 @@ USAGES = [
     "import [OPTIONS] docker-machine [PATH] [NAME]...",
     "init [OPTIONS] [FILE] [USER@HOST[:PORT]]...",
     "inventory [OPTIONS] [COMMAND] [ARGS]...",
+    "doctor [OPTIONS] [NAME]...",
     "rm [OPTIONS] NAME...",
     "gc [OPTIONS]",
     "version [OPTIONS] [NAME]",

@@ -14,7 +14,7 @@ from pymachine.cli.app import App
 from pymachine.cli.login import with_login
 from pymachine.cli.lookup import one
 from pymachine.cli.options import NAME, command
-from pymachine.cli.programs import ARGUMENTS, INSTALL, become
+from pymachine.cli.programs import ARGUMENTS, become
 from pymachine.errors import PymachineError
 from pymachine.model import Machine
 
@@ -49,7 +49,7 @@ def _without_ssh(app: App, machine: Machine, arguments: Sequence[str]) -> int:
     words = list(arguments[1:] if arguments[:1] == ("--",) else arguments)
     if not words or words[0].startswith("-"):
         raise PymachineError(
-            "ssh is not installed on this computer; only commands work without it", hint=INSTALL["ssh"]
+            "ssh is not installed on this computer; only commands work without it", hint=ssh_client.INSTALL["ssh"]
         )
     assert machine.ssh is not None
     notice = app.reporter.notice
