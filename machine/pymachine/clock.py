@@ -28,7 +28,7 @@ class Clock:
             yield limit.spent
             if limit.passed:
                 return
-            self.sleep(min(next(lengths), limit.left))
+            limit.pause(next(lengths))
 
 
 REAL = Clock()
@@ -56,6 +56,10 @@ class Deadline:
     def passed(self) -> bool:
         """Whether time is up."""
         return self._clock.now() >= self._end
+
+    def pause(self, seconds: float) -> None:
+        """Sleep so long, but not longer than the time that is left."""
+        self._clock.sleep(min(seconds, self.left))
 
     @contextmanager
     def paused(self) -> Iterator[None]:

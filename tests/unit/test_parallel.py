@@ -152,6 +152,15 @@ def test_pauses_grow_up_to_the_most() -> None:
     assert list(itertools.islice(growing(2.0, 2.0, 10.0), 5)) == [2.0, 4.0, 8.0, 10.0, 10.0]
 
 
+def test_a_pause_ends_with_the_time_that_is_left() -> None:
+    time = Time()
+    limit = Deadline(5.0, time.clock)
+    limit.pause(3.0)
+    limit.pause(3.0)
+    limit.pause(3.0)
+    assert time.slept == [3.0, 2.0, LEAST]
+
+
 def test_a_deadline_stands_still_while_it_is_paused() -> None:
     time = Time()
     limit = Deadline(10.0, time.clock)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -155,7 +154,7 @@ class SshTransport:
                 patience = patience if self._slots.taken == 0 else Deadline(SESSION_PATIENCE)
                 if patience.passed or asked.limit.passed:
                     raise self._refused(str(error)) from error
-            time.sleep(min(SESSION_PAUSE, asked.limit.left))
+            asked.limit.pause(SESSION_PAUSE)
 
     def _tried(self, asked: _Asked, password: Password | None) -> Result:
         with self._slots.one(asked.limit):

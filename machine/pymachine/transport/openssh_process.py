@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -44,7 +43,7 @@ def started(files: Files, words: Sequence[str], errors: int) -> subprocess.Popen
 def awaited(process: subprocess.Popen[bytes], done: Callable[[], bool], deadline: Deadline) -> int | None:
     """Wait until it is ``done`` or the process ends; return its exit code, None while it runs."""
     while not done() and process.poll() is None and not deadline.passed:
-        time.sleep(_LOOK)
+        deadline.pause(_LOOK)
     return process.poll()
 
 
