@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
+from pymachine.clock import REAL, Clock, Deadline
 from pymachine.errors import LeaseHeld, StoreError
 from pymachine.store.database import Database
 from pymachine.store.processes import Life, Process
@@ -23,8 +24,9 @@ _PROCESS = "user, host, host_id, boot, namespace, pid, started"
 class Terms:
     """The timing of leases in seconds: one ends ``span`` after its last renewal, and is renewed every ``renewal``.
 
-    ``poll`` is the interval of a waiting process. ``now`` is the clock that the hosts of a shared store have roughly
-    in common: before an expired lease is taken from a process that may be alive, it is watched for ``silence``.
+    ``poll`` is the interval of a waiting process, which waits by ``clock``. ``now`` is the time that the hosts of a
+    shared store have roughly in common: before an expired lease is taken from a process that may be alive, it is
+    watched for ``silence``.
     """
 
     span: float = 60.0
@@ -32,6 +34,7 @@ class Terms:
     silence: float = 35.0  # two renewals and what a busy store may take
     poll: float = 0.1
     now: Callable[[], float] = time.time
+    clock: Clock = REAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,16 @@ class Leases:
         return row.holder if row else None
 
     def _taken(self, name: str, purpose: str, wait: float) -> _Row:
-        end = time.monotonic() + wait
-        watch = _Watch(self._terms.silence)
+        watch = _Watch(self._terms)
+        limit = Deadline(wait, self._terms.clock)
         while True:
             try:
                 return self._take(name, purpose, watch)
             except LeaseHeld:
-                left = max(end - time.monotonic(), watch.left())
-                if left <= 0:
+                waits = [one for one in (limit, watch.silence) if one is not None and not one.passed]
+                if not waits:
                     raise
-                time.sleep(min(self._terms.poll, left))
+                max(waits, key=lambda one: one.left).pause(self._terms.poll)
 
     def _take(self, name: str, purpose: str, watch: _Watch) -> _Row:
         now = self._terms.now()
@@ -121,13 +124,15 @@ class Leases:
 
 
 class _Watch:
-    """Watches whether an expired lease is still renewed, which shows that the clocks differ."""
+    """Watches whether an expired lease is still renewed, which shows that the clocks differ.
 
-    def __init__(self, silence: float) -> None:
-        self._silence = silence
+    ``silence`` is None if nothing is watched, or its holder is alive.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
         self._seen: tuple[str, float] | None = None
-        self._since = 0.0
-        self._renewed = False
+        self.silence: Deadline | None = None
 
     def permits(self, row: _Row, observer: Process) -> bool:
         """Whether the lease may be taken: at once from a dead process, else after the silence."""
@@ -135,15 +140,10 @@ class _Watch:
             return True
         now = (row.token, row.until)
         if self._seen != now:
-            self._renewed = self._seen is not None and self._seen[0] == row.token
-            self._seen, self._since = now, time.monotonic()
-        return not self._renewed and self.left() <= 0
-
-    def left(self) -> float:
-        """Return the remaining seconds of silence; 0 if nothing is watched, or its holder is alive."""
-        if self._seen is None or self._renewed:
-            return 0.0
-        return max(self._since + self._silence - time.monotonic(), 0.0)
+            renewed = self._seen is not None and self._seen[0] == row.token
+            self.silence = None if renewed else Deadline(self._terms.silence, self._terms.clock)
+            self._seen = now
+        return self.silence is not None and self.silence.passed
 
 
 class _Lease:

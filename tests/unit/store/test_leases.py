@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from patience import LIMIT
+from pymachine import clock as clocks
 from pymachine.errors import LeaseHeld
 from pymachine.store.leases import Terms
 from pymachine.store.processes import Life, Process, start_of
 from pymachine.store.sqlite import SqliteStore
+from unit.world import FakeClock
 
 ME = Process.current()
 ELSEWHERE = replace(ME, host="other", host_id="other host", boot="other boot", pid=1, started="1")
@@ -110,6 +112,27 @@ def test_who_may_be_alive_keeps_the_lease_until_it_expires(open_as: Open, abando
     clock.time += 1
     assert store.holder("node1") is None
     take(store)
+
+
+def test_an_expired_lease_is_watched_for_as_long_as_its_holder_may_be_silent(open_as: Open, abandon: Abandon) -> None:
+    clock, waits = Clock(), FakeClock()
+    abandon(open_as(ELSEWHERE, now=clock, renewal=3600))
+    store = open_as(now=clock, clock=clocks.Clock(waits.now, waits.sleep), silence=35.0, poll=10.0)
+    clock.time += 61
+    take(store)
+    assert waits.slept == [10.0, 10.0, 10.0, 5.0]
+
+
+def test_a_wait_for_a_lease_ends_with_its_time(open_as: Open) -> None:
+    waits = FakeClock()
+    store = open_as(clock=clocks.Clock(waits.now, waits.sleep), poll=10.0)
+    with (
+        open_as(ELSEWHERE).lease("node1", "works"),
+        pytest.raises(LeaseHeld),
+        store.lease("node1", "waits", wait=25.0),
+    ):
+        pass
+    assert waits.slept == [10.0, 10.0, 5.0]
 
 
 def test_who_is_known_to_live_keeps_the_lease_whatever_the_clock_says(open_as: Open, abandon: Abandon) -> None:
