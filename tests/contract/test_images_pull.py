@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import signal
 import socket
@@ -17,11 +18,13 @@ import pytest
 
 from contract.image_host import ImageHost, image_host
 from patience import LIMIT
+from pymachine.clock import Clock
 from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
 from pymachine_kvm.images.cache import Shelf, silent
 from pymachine_kvm.images.download import fetch
 from pymachine_kvm.images.image import Image
 from pymachine_kvm.images.pull import import_file, pull, resolve
+from unit.world import FakeClock
 
 FOLDER = "/images/cloud/trixie/latest"
 NAME = "debian-13-genericcloud-amd64.qcow2"
@@ -44,6 +47,11 @@ def host() -> Iterator[ImageHost]:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "shelf", {})
+
+
+@pytest.fixture
+def waits() -> FakeClock:
+    return FakeClock()
 
 
 def pulled(shelf: Shelf, host: ImageHost, said: list[str] | None = None) -> Image:
@@ -93,13 +101,16 @@ def test_a_broken_connection_is_taken_up_where_it_broke(shelf: Shelf, host: Imag
     assert ranges == [None, f"bytes={MIB}-", f"bytes={MIB + MIB // 2}-"]
 
 
-def test_a_host_that_gives_up_leaves_what_came_for_the_next_time(shelf: Shelf, host: ImageHost) -> None:
+def test_a_host_that_gives_up_leaves_what_came_for_the_next_time(
+    shelf: Shelf, host: ImageHost, waits: FakeClock
+) -> None:
     part = shelf.folder / "x.part"
     shelf.folder.mkdir()
     host.cuts = [MIB, 0, 0, 0, 0, 0]
     with pytest.raises(Unreachable, match="ended early") as caught:
-        fetch(f"{host.url}{FOLDER}/{NAME}", part, silent, sleep=lambda seconds: None)
+        fetch(f"{host.url}{FOLDER}/{NAME}", part, silent, clock=Clock(waits.now, waits.sleep))
     assert " 1 MiB" in str(caught.value.hint)
+    assert waits.slept == [1.0, 2.0, 4.0, 8.0]
     assert part.stat().st_size == MIB
     host.cuts, host.asked = [], []
     fetch(f"{host.url}{FOLDER}/{NAME}", part, silent)
@@ -107,13 +118,15 @@ def test_a_host_that_gives_up_leaves_what_came_for_the_next_time(shelf: Shelf, h
     assert part.read_bytes() == disk()
 
 
-def test_a_file_that_changed_between_two_tries_is_fetched_from_its_beginning(shelf: Shelf, host: ImageHost) -> None:
+def test_a_file_that_changed_between_two_tries_is_fetched_from_its_beginning(
+    shelf: Shelf, host: ImageHost, waits: FakeClock
+) -> None:
     part = shelf.folder / "x.part"
     shelf.folder.mkdir()
     host.cuts = [MIB, 0, 0, 0, 0, 0]
     url = f"{host.url}{FOLDER}/{NAME}"
     with pytest.raises(Unreachable):
-        fetch(url, part, silent, sleep=lambda seconds: None)
+        fetch(url, part, silent, clock=Clock(waits.now, waits.sleep))
     host.publish(FOLDER, NAME, disk(fill=b"new"))
     host.cuts = []
     fetch(url, part, silent)
@@ -149,11 +162,21 @@ def test_an_incomplete_mirror_is_named(shelf: Shelf, host: ImageHost) -> None:
         pulled(shelf, host)
 
 
-def test_a_busy_host_is_asked_again(shelf: Shelf, host: ImageHost) -> None:
+def test_a_transfer_that_hardly_goes_on_is_begun_again(shelf: Shelf, host: ImageHost) -> None:
+    part, said, minutes = shelf.folder / "x.part", list[str](), itertools.count(0.0, 61.0)
+    shelf.folder.mkdir()
+    host.publish(FOLDER, "little", bytes(1000))
+    fetch(f"{host.url}{FOLDER}/little", part, said.append, clock=Clock(lambda: next(minutes), lambda seconds: None))
+    assert any("64 KiB in 60 s" in line for line in said)
+    assert host.times("little") == 2
+    assert part.read_bytes() == bytes(1000)
+
+
+def test_a_busy_host_is_asked_again(shelf: Shelf, host: ImageHost, waits: FakeClock) -> None:
     part = shelf.folder / "x.part"
     shelf.folder.mkdir()
     host.errors = [503, 502]
-    fetch(f"{host.url}{FOLDER}/{NAME}", part, silent, sleep=lambda seconds: None)
+    fetch(f"{host.url}{FOLDER}/{NAME}", part, silent, clock=Clock(waits.now, waits.sleep))
     assert part.read_bytes() == disk()
 
 

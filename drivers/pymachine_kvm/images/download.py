@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pymachine import __version__
+from pymachine.clock import REAL, Clock, Deadline, growing
 from pymachine.errors import CheckFailed, PymachineError, Unreachable, UsageFault
 from pymachine.strict_json import parse_json
 
@@ -24,6 +24,8 @@ SILENCE = 30.0  # seconds that a server may say nothing
 STALL = 60.0  # seconds in which at least LEAST bytes must come
 LEAST = 64 << 10
 TRIES = 5  # in a row without a byte gained
+PAUSES = (1.0, 2.0, 8.0)  # seconds: the first of them, the factor, the most
+TOLD = 1.0  # seconds between two lines of progress
 CHUNK = 1 << 20
 TEXT_LIMIT = 4 << 20
 MIB = 1 << 20
@@ -49,15 +51,15 @@ def check_url(url: str) -> str:
     return url
 
 
-def fetch(url: str, part: Path, progress: Progress, *, sleep: Callable[[float], None] = time.sleep) -> None:
+def fetch(url: str, part: Path, progress: Progress, *, clock: Clock = REAL) -> None:
     """Download a file to ``part``, and continue an earlier download if the server still has the same file.
 
     Raises ``Unreachable`` if the transfer stops, ``CheckFailed`` if the server refuses; ``part`` then keeps what was
     received.
     """
     check_url(url)
-    transfer = _Transfer(url, part, progress)
-    failures = 0
+    transfer = _Transfer(url, part, progress, clock)
+    failures, pauses = 0, growing(*PAUSES)
     while True:
         before = transfer.size
         try:
@@ -67,11 +69,13 @@ def fetch(url: str, part: Path, progress: Progress, *, sleep: Callable[[float], 
             reason = "the connection ended early"
         except _Line as error:
             reason = str(error)
-        failures = 1 if transfer.size > before else failures + 1
+        if transfer.size > before:
+            failures, pauses = 0, growing(*PAUSES)
+        failures += 1
         if failures >= TRIES:
             raise Unreachable(f"{url} cannot be downloaded: {reason}", hint=_hint(transfer.size))
         progress(f"{reason}; trying again")
-        sleep(min(2.0**failures / 2, 8.0))
+        clock.sleep(next(pauses))
 
 
 def fetch_text(url: str) -> str:
@@ -97,6 +101,7 @@ class _Transfer:
     url: str
     part: Path
     progress: Progress
+    clock: Clock
 
     @property
     def state(self) -> Path:
@@ -137,30 +142,30 @@ class _Transfer:
         length = response.headers.get("Content-Length")
         total = begin + int(length) if length and length.isdigit() else None
         with self.part.open(mode) as file:
-            _pour(response, file, _Meter(self.progress, begin, total))
+            _pour(response, file, _Meter(self.progress, begin, total, self.clock))
         return total is None or self.size == total
 
 
 class _Meter:
     """Reports the progress of a transfer a few times a minute, and ends a transfer that is too slow."""
 
-    def __init__(self, progress: Progress, begin: int, total: int | None) -> None:
+    def __init__(self, progress: Progress, begin: int, total: int | None, clock: Clock) -> None:
         self._progress = progress
         self._done, self._total = begin, total
-        self._told = self._checked = time.monotonic()
+        self._clock = clock
+        self._stall, self._told = Deadline(STALL, clock), Deadline(TOLD, clock)
         self._mark = begin
         self._percent = -1
 
     def count(self, size: int) -> None:
         """Count received bytes. Raises ``_Line`` if the transfer is too slow."""
         self._done += size
-        now = time.monotonic()
-        if now - self._checked > STALL:
+        if self._stall.passed:
             if self._done - self._mark < LEAST:
                 raise _Line(f"received less than {LEAST >> 10} KiB in {STALL:g} s")
-            self._checked, self._mark = now, self._done
-        if now - self._told > 1 or self._done == self._total:
-            self._told = now
+            self._stall, self._mark = Deadline(STALL, self._clock), self._done
+        if self._told.passed or self._done == self._total:
+            self._told = Deadline(TOLD, self._clock)
             self._tell()
 
     def _tell(self) -> None:
