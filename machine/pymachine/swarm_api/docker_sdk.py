@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +14,7 @@ from docker import APIClient
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.tls import TLSConfig
 
+from pymachine.clock import REAL, Clock
 from pymachine.engine.client import ask
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Endpoint
@@ -57,7 +57,7 @@ from pymachine.swarm_api.view import SwarmNode, quorum_of
 
 OLDEST = "1.40"  # engine 19.03: address pools and the data path's port; engines from 29.3 on take no older one either
 CONTACT = 8.0  # seconds for the first answer: a host that is off must not hold up the look for one that is on
-CONFLICTS = 10
+CONFLICT_PATIENCE = 10.0  # seconds for a change that others are faster than, again and again
 CONFLICT_PAUSE = 0.2
 
 
@@ -81,9 +81,10 @@ def connect(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> Dock
 class DockerEngine:
     """One engine through the SDK's low-level client."""
 
-    def __init__(self, client: APIClient, url: str) -> None:
+    def __init__(self, client: APIClient, url: str, clock: Clock = REAL) -> None:
         self._client = client
         self._url = url
+        self._clock = clock
 
     def node_status(self) -> NodeStatus:
         """Return the engine's place."""
@@ -292,16 +293,15 @@ class DockerEngine:
         """
         with self._managing():
             found = read(ApiVersioned, inspect())
-            for _ in range(CONFLICTS):
+            for _ in self._clock.ticks(CONFLICT_PATIENCE, CONFLICT_PAUSE):
                 try:
                     return change(found)
-                except docker.errors.APIError:
+                except docker.errors.APIError as error:
                     now = read(ApiVersioned, inspect())
                     if now.Version == found.Version:
                         raise
-                    found = now
-                    time.sleep(CONFLICT_PAUSE)
-            return change(found)
+                    found, conflict = now, error
+            raise conflict
 
 
 def _changed(spec: Mapping[str, Any], change: NodeChange) -> dict[str, Any]:

@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from patience import LIMIT
+from pymachine.clock import Clock
 from pymachine.errors import EngineError, QuorumLost, Unreachable
 from pymachine.model import Endpoint
 from pymachine.swarm_api import connect
+from pymachine.swarm_api.bounded_http import BoundedClient
+from pymachine.swarm_api.docker_sdk import CONFLICT_PATIENCE, DockerEngine
 from pymachine.swarm_api.protocol import ClusterEngine, NodeChange, Rotation, SwarmInit, SwarmSettings
 from unit.stub_swarm_engine import StubEngine, serving
+from unit.world import FakeClock
 
 SPEC = {
     "Name": "default",
@@ -153,6 +157,20 @@ def test_a_change_of_a_node_is_made_again_on_what_somebody_else_changed(
     (_, first, _), (_, second, body) = stub.asked_for("POST /nodes/n1/update")
     assert (first, second) == ("version=3", "version=4")
     assert body == {"Role": "manager", "Availability": "drain", "Labels": {"a": "1", "b": "2", "c": "3"}}
+
+
+def test_a_change_that_others_are_always_faster_than_is_given_up(stub: StubEngine) -> None:
+    waits = FakeClock()
+    stub.answer("GET /nodes/n1", *((200, {**NODE, "Version": {"Index": index}}) for index in range(100)))
+    stub.answer("POST /nodes/n1/update", STALE)
+    client = BoundedClient(stub.endpoint, "1.40", None, deadline=LIMIT)
+    with (
+        DockerEngine(client, stub.endpoint.url, Clock(waits.now, waits.sleep)) as engine,
+        pytest.raises(EngineError, match="answered 500"),
+    ):
+        engine.change_node("n1", NodeChange(availability="drain"))
+    assert 2 < len(stub.asked_for("POST /nodes/n1/update")) < 100
+    assert sum(waits.slept) == pytest.approx(CONFLICT_PATIENCE)
 
 
 @pytest.mark.parametrize("text", ["rpc error: code = Unknown desc = update out of sequence", "zu spät"])
