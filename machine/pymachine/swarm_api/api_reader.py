@@ -22,9 +22,14 @@ def read_all(kind: type[T], documents: Any) -> list[T]:
     """Return a list of documents as values; null, which Go has for an empty list, is one. Raises ``ValueError``."""
     if documents is None:
         return []
+    return [read(kind, document) for document in read_list(documents, "documents")]
+
+
+def read_list(documents: Any, what: str) -> list[Any]:
+    """Return a list of documents. Raises ``ValueError`` for anything else, null too."""
     if not isinstance(documents, list):
-        raise ValueError("it is not a list")
-    return [read(kind, document) for document in documents]
+        raise ValueError(f"the {what} are not a list")
+    return documents
 
 
 def read_name(document: Any) -> str:

@@ -18,7 +18,7 @@ from pymachine.clock import REAL, Clock
 from pymachine.engine.client import ask
 from pymachine.errors import EngineError, PymachineError
 from pymachine.model import Endpoint
-from pymachine.swarm_api.api_reader import read, read_all, read_name
+from pymachine.swarm_api.api_reader import read, read_all, read_list, read_name
 from pymachine.swarm_api.api_types import (
     ApiContainer,
     ApiInfo,
@@ -224,9 +224,7 @@ class DockerEngine:
             # Tasks first: a service that is made in between has none yet, and is not taken for one that runs.
             tasks, documents = self._client.tasks(filters=label), self._client.services(filters=label)
             known = read_all(ApiTask, tasks)
-            if not isinstance(documents, list):
-                raise ValueError("the services are not a list")
-            found = [service_of(document, known) for document in documents]
+            found = [service_of(document, known) for document in read_list(documents, "services")]
         return tuple(sorted(found, key=lambda service: service.name))
 
     def logs(self, service: str, lines: int) -> tuple[str, ...]:
@@ -248,10 +246,8 @@ class DockerEngine:
         return last_lines(answer.content, lines, framed=framed)
 
     def _nodes(self) -> tuple[SwarmNode, ...]:
-        documents = self._client.nodes()
-        if not isinstance(documents, list):
-            raise ValueError("the nodes are not a list")
-        return tuple(sorted(map(node_of, documents), key=lambda node: (node.hostname, node.id)))
+        found = map(node_of, read_list(self._client.nodes(), "nodes"))
+        return tuple(sorted(found, key=lambda node: (node.hostname, node.id)))
 
     def _managing(self) -> AbstractContextManager[None]:
         return managing(self._url, self._place, self._has_quorum)

@@ -209,6 +209,18 @@ def test_the_tokens_are_read_and_not_shown(stub: StubEngine, engine: ClusterEngi
     assert "SWMTKN" not in repr(cluster)
 
 
+@pytest.mark.parametrize("answer", [None, {}, "n1"])
+def test_what_is_not_a_list_is_not_taken_for_an_empty_one(
+    stub: StubEngine, engine: ClusterEngine, answer: object
+) -> None:
+    stub.answer("GET /tasks", (200, []))
+    stub.answer("GET /services", (200, answer))
+    stub.answer("GET /nodes", (200, answer))
+    for ask in (engine.services, engine.nodes):
+        with pytest.raises(EngineError):
+            ask()
+
+
 def test_tasks_that_have_stopped_are_not_counted(stub: StubEngine, engine: ClusterEngine) -> None:
     states = ["running", "shutdown", "failed", "preparing", "orphaned", "complete"]
     stub.answer("GET /tasks", (200, [{"Status": {"State": state}} for state in states]))
