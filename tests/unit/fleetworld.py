@@ -165,7 +165,9 @@ class FleetWorld(SwarmWorld):
                     wanted, full = (entry.get("deploy") or {}).get("replicas", 1), f"{stack}_{name}"
                     failure = self.failing.get(full)
                     running = 0 if failure else wanted
-                    swarm.services[full] = Service(full, full, stack, wanted, running, failure=failure)
+                    swarm.services[full] = Service(
+                        full, full, stack, wanted, running, failure=failure, spec="as deployed"
+                    )
 
     def _up(self, project: str, address: str, services: Mapping[str, int]) -> None:
         """Have so many containers run of each service, but for those that are ``ill``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,7 +48,9 @@ class Service:
 
     ``wanted`` is how many tasks shall run, or be completed by a ``job``; ``running`` how many do, or are. ``update``
     is the state of its last update as the Engine API names it, empty where there was none. ``failure`` is the last.
-    ``asked`` is what the files of its stack say of ``wanted``, which somebody may have scaled since.
+    ``asked`` is what the files of its stack say of ``wanted``, which somebody may have scaled since. ``spec`` is the
+    digest of what it is to be, without the number of its tasks and without restarts by force; ``changed`` says that
+    it is another one than when its stack was deployed.
     """
 
     id: str
@@ -58,10 +62,14 @@ class Service:
     update: str = ""
     failure: Failure | None = None
     asked: Replicas = field(default=Replicas(0), kw_only=True)
+    spec: str = field(default="", kw_only=True)
+    changed: bool = field(default=False, kw_only=True)
 
     @property
     def settled(self) -> bool:
         """Whether it is as requested."""
+        if self.changed:
+            return False
         complete = self.running >= self.wanted and self.asked.allow(self.wanted)
         return complete and self.update not in (*UPDATING, *GIVEN_UP)
 
@@ -74,6 +82,8 @@ class Service:
         """Return the description of a service that is not settled."""
         if not self.id:
             return "it does not exist"
+        if self.changed:
+            return "it was changed since its stack was deployed"
         if not self.asked.allow(self.wanted):
             return f"it was scaled to {self.wanted}, and its files say {self.asked.least}"
         verb = "are completed" if self.job else "run"
@@ -88,11 +98,20 @@ def missing_as(stack: str, name: str) -> Service:
     return Service("", name, stack, 1, 0)
 
 
-def unsettled_of(stack: str, asked: Mapping[str, Replicas], found: Sequence[Service]) -> list[Service]:
-    """Return the services of a stack that are not as they should be, including missing ones."""
-    there = {service.name: service for service in found if service.stack == stack}
+def unsettled_of(
+    stack: str, asked: Mapping[str, Replicas], found: Sequence[Service], deployed: Mapping[str, str] | None = None
+) -> list[Service]:
+    """Return the services of a stack that are not as they should be, including missing ones.
+
+    ``deployed`` has the ``spec`` of services by name, as they were when the stack was deployed, where it is known.
+    """
+    there = {service.name: _compared(service, deployed or {}) for service in found if service.stack == stack}
     wanted = [replace(there.get(name) or missing_as(stack, name), asked=count) for name, count in asked.items()]
     return [service for service in wanted if not service.settled]
+
+
+def _compared(service: Service, deployed: Mapping[str, str]) -> Service:
+    return replace(service, changed=deployed.get(service.name, service.spec) != service.spec)
 
 
 def service_of(document: Any, tasks: Iterable[ApiTask]) -> Service:
@@ -109,12 +128,26 @@ def service_of(document: Any, tasks: Iterable[ApiTask]) -> Service:
         job,
         short(found.UpdateStatus.State) if found.UpdateStatus else "",
         _failure(own),
+        spec=_digest(document["Spec"]),
     )
 
 
 def has_ended(task: ApiTask) -> bool:
     """Whether a task has stopped for good."""
     return task.Status.State in _ENDED
+
+
+def _digest(spec: Mapping[str, Any]) -> str:
+    """Return the digest of a service's ``Spec``, which the engine never changes on its own.
+
+    The number of tasks is compared with the files of the stack, and ``docker service update --force`` changes nothing
+    but a counter.
+    """
+    template, mode = spec.get("TaskTemplate") or {}, spec.get("Mode") or {}
+    bare = {**template, "ForceUpdate": 0} if isinstance(template, Mapping) else template
+    kind = sorted(mode) if isinstance(mode, Mapping) else mode
+    text = json.dumps({**spec, "TaskTemplate": bare, "Mode": kind}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _counted(mode: ApiServiceMode, tasks: list[ApiTask]) -> tuple[int, int, bool]:

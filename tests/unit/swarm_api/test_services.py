@@ -101,6 +101,36 @@ def test_a_service_that_is_missing_is_not_settled() -> None:
     assert missing.in_words() == "it does not exist"
 
 
+def spec_of(mode: dict[str, Any], template: dict[str, Any] | None) -> str:
+    one = document(mode)
+    return read_service({**one, "Spec": {**one["Spec"], "TaskTemplate": template}}, []).spec
+
+
+@pytest.mark.parametrize(
+    ("mode", "template", "changed"),
+    [
+        ({"Replicated": {"Replicas": 5}}, {"ContainerSpec": {"Image": "a"}}, False),
+        ({"Replicated": {"Replicas": 2}}, {"ContainerSpec": {"Image": "a"}, "ForceUpdate": 7}, False),
+        ({"Replicated": {"Replicas": 2}}, {"ForceUpdate": 0, "ContainerSpec": {"Image": "a"}}, False),
+        ({"Replicated": {"Replicas": 2}}, {"ContainerSpec": {"Image": "b"}}, True),
+        ({"Replicated": {"Replicas": 2}}, {"ContainerSpec": {"Image": "a", "Env": ["A=1"]}}, True),
+        ({"Global": {}}, {"ContainerSpec": {"Image": "a"}}, True),
+        ({"Replicated": {"Replicas": 2}}, None, True),
+    ],
+)
+def test_a_change_of_a_service_is_known_and_another_number_of_tasks_is_none(
+    mode: dict[str, Any], template: dict[str, Any] | None, changed: bool
+) -> None:
+    before = spec_of({"Replicated": {"Replicas": 2}}, {"ContainerSpec": {"Image": "a"}})
+    assert (spec_of(mode, template) != before) is changed
+
+
+def test_a_service_of_which_nothing_was_noted_counts_as_unchanged() -> None:
+    one = Service("s", "shop_web", "shop", 1, 1, spec="new")
+    assert not unsettled_of("shop", {"shop_web": Replicas()}, [one])
+    assert unsettled_of("shop", {"shop_web": Replicas()}, [one], {"shop_web": "old"})
+
+
 @pytest.fixture
 def stub() -> Iterator[StubEngine]:
     with serving(StubEngine()) as served:
@@ -116,7 +146,8 @@ def engine(stub: StubEngine) -> Iterator[ClusterEngine]:
 def test_services_are_asked_for_by_their_stack(stub: StubEngine, engine: ClusterEngine) -> None:
     stub.answer("GET /tasks", (200, [task("running")]))
     stub.answer("GET /services", (200, [document({"Replicated": {"Replicas": 2}})]))
-    assert engine.services("shop") == (Service("s1", "shop_web", "shop", 2, 1),)
+    (found,) = engine.services("shop")
+    assert replace(found, spec="") == Service("s1", "shop_web", "shop", 2, 1)
     ((_, query, _),) = stub.asked_for("GET /services")
     assert "com.docker.stack.namespace%3Dshop" in query
 
@@ -238,6 +269,20 @@ def test_plan_drift_and_status_see_services_that_do_not_run(world: FleetWorld, s
     ]
     shown = overview(shop, [*records, "shop"], world.tools, 5.0)
     assert [(row.name, row.replicas) for row in shown.services] == [("shop_web", "1/3")]
+    assert not world.apply(shop).unfinished
+    assert world.plan(shop).changes_nothing
+
+
+def test_a_service_that_was_changed_by_hand_is_drift_and_deployed_again(world: FleetWorld, shop: Fleet) -> None:
+    assert not world.apply(shop).unfinished
+    with world.clusters.lend() as state:
+        services = next(iter(state.swarms.values())).services
+        services["shop_web"] = replace(services["shop_web"], spec="by hand")
+    made = world.plan(shop)
+    assert kinds(made) == {"stack shop": [ActionKind.DEPLOY]}
+    assert world.work is not None
+    found = drift(shop, records_of(world.tools), world.work.known, made, {})
+    assert [(one.machine, one.part) for one in found] == [("shop", "stack")]
     assert not world.apply(shop).unfinished
     assert world.plan(shop).changes_nothing
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from pymachine.docker_environ import docker_environ
-from pymachine.errors import CheckFailed
+from pymachine.errors import CheckFailed, PymachineError
 from pymachine.fleet.apply.compose import Composed, for_stack, options, resolve
 from pymachine.fleet.apply.private_files import private_folder, write_private
 from pymachine.fleet.apply.stack_document import stack_document
@@ -18,6 +18,7 @@ from pymachine.steps.services import Services
 from pymachine.swarm_api.services import Replicas
 
 DEADLINE = 1800.0  # images are pulled and built meanwhile
+ANSWER = 30.0
 _VERBS = ("deploy", "rm", "up", "down", "build")
 
 
@@ -39,6 +40,20 @@ def deploy(
         words = ["stack", "deploy", "--detach=true", "--with-registry-auth", "--compose-file", "-", *prune]
         _call(stack.name, [*words, stack.name], manager, tools, client, document)
     return composed.services(stack)
+
+
+def specs_of(name: str, manager: Machine, tools: Services) -> dict[str, str]:
+    """Return the digests of a stack's services by name, to know them again; none if they cannot be asked for."""
+    assert manager.endpoint is not None
+    folder = client_folder(manager, tools.store, tools.ask_engine)
+    try:
+        with tools.connect_cluster(manager.endpoint, folder, deadline=ANSWER) as engine:
+            return {service.name: service.spec for service in engine.services(name) if service.spec}
+    except PymachineError as error:
+        tools.reporter.notice(
+            name, f"changes by others will not be seen, the services could not be asked: {error.message}"
+        )
+        return {}
 
 
 def up(stack: StackSpec, machine: Machine, tools: Services, computer: Computer) -> dict[str, Replicas]:

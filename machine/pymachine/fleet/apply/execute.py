@@ -311,14 +311,15 @@ def _deploy(runner: ActionRunner, action: Action, payload: payloads.Deploy) -> N
         if stack.on:
             machine = runner.tools.store.get(stack.on)
             names = deploy.up(stack, machine, runner.tools, runner.computer)
-            place = machine.id
+            place, specs = machine.id, {}
         else:
             view = swarm.status(runner.tools, runner.via())
             machine = runner.tools.store.get(_speaker(view.spoken_to))
             names = deploy.deploy(stack, machine, len(view.members), runner.tools, runner.computer)
-            place = view.id
+            place, specs = view.id, deploy.specs_of(stack.name, machine, runner.tools)
     # Before its services run: it is there, and has to go when the inventory does not list it any more.
-    note_stack(runner.fleet.name, runner.tools.store, stack.name, Deployed(payload.digest, stack.on or "", place))
+    done = Deployed(payload.digest, stack.on or "", place, specs)
+    note_stack(runner.fleet.name, runner.tools.store, stack.name, done)
     with reported(stack.name, STEP, runner.tools):
         converge(Deployment(stack, names, machine), runner.tools, runner.stopped)
 

@@ -106,11 +106,13 @@ class Unresolved:
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """A stack as it was deployed last: ``digest`` of everything that went into it, ``on`` which machine (empty for
-    the Swarm), and ``place``, the id of that machine or Swarm."""
+    the Swarm), and ``place``, the id of that machine or Swarm. ``specs`` are digests of its services on a Swarm then,
+    by name; without those that could not be asked for."""
 
     digest: str
     on: str = ""
     place: str = ""
+    specs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,9 @@ def unsettled_parts(spec: StackSpec, known: Observed) -> Sequence[Service | Cont
     """
     wanted = known.wanted.get(spec.name, {})
     if not spec.on:
-        return None if known.services is None else unsettled_of(spec.name, wanted, known.services)
+        before = known.memory.stacks.get(spec.name)
+        specs = before.specs if before else {}
+        return None if known.services is None else unsettled_of(spec.name, wanted, known.services, specs)
     found = known.projects.get(spec.name)
     return None if found is None else unsettled_in(spec.name, wanted, found)
 
