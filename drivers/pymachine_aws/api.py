@@ -223,7 +223,7 @@ def _settings(tries: int, timeout: float) -> Any:
 def _models() -> Any:
     """Return what reads botocore's models of services.
 
-    A session of its own kind reads and parses them anew, 0.2 to 0.5 s of processor for EC2's; a fleet has many.
+    Each session that is made apart parses them again, 0.2 to 0.5 s of processor for EC2's; a fleet has many.
     """
     return _load("botocore.session").get_session().get_component("data_loader")
 

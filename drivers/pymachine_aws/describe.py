@@ -172,7 +172,7 @@ def addresses_of(described: Described) -> tuple[str, ...]:
 def instance_of(
     ec2: Ec2, described: Described, *, proxy: tuple[str, ...] = (), host_key: str | None = None
 ) -> Instance:
-    """Return what the core is told of an instance that runs.
+    """Return the core's description of a running instance.
 
     Raises ``DriverError`` where it has no address of the wanted kind.
     """

@@ -13,7 +13,7 @@ from pymachine_aws.site import VpcSubnet
 def sources_of(wanted: LaunchConfig, subnet: VpcSubnet) -> tuple[str, ...]:
     """Return the ranges, of one address each: as the internet sees us, or as the instances' own network does.
 
-    Raises ``DriverError`` where there is no way to that network, ``Unreachable`` where nobody tells our address.
+    Raises ``DriverError`` where that network cannot be reached, ``Unreachable`` where nobody tells our address.
     """
     if wanted.access.allow:
         return wanted.access.allow

@@ -276,7 +276,7 @@ class Launch:
                 self._request.notice(f"{double['InstanceId']} was launched before with other options, and is removed")
                 describe.insist(partial(terminate, self._account, double["InstanceId"]), self._clock)
 
-    # What is told of it.
+    # Its notices.
 
     def _introduced(self, described: Described) -> Instance:
         host_key = console_key.host_key_if_wanted(

@@ -138,7 +138,7 @@ def _web_address(url: str, flag: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         usable = False
     if not usable or not url.isprintable() or " " in url or parts.username is not None:
         raise UsageFault(

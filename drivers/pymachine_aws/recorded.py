@@ -1,4 +1,4 @@
-"""Instances that docker-machine launched: they go on as machines that own them, by the id on record."""
+"""Instances that docker-machine launched: they become instances of ours, by the id on record."""
 
 from __future__ import annotations
 

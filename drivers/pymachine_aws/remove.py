@@ -19,7 +19,7 @@ PROTECTED = "OperationNotPermitted"
 
 
 def remove(ec2: Ec2, account: AwsAccount | None = None, clock: Clock | None = None) -> None:
-    """Remove what was made for the machine; what is gone already is no error, what others made stays.
+    """Remove what was made for the machine; what is gone already is passed over, what others made stays.
 
     Waits for the end of its instances only where our security group is to go with them: EC2 keeps it as long as
     they have it. Raises ``DriverError`` for an instance that is protected, or does not end in time.
@@ -29,7 +29,7 @@ def remove(ec2: Ec2, account: AwsAccount | None = None, clock: Clock | None = No
 
 
 def terminate(account: AwsAccount, instance: str) -> None:
-    """Terminate one instance; one that is gone is no error."""
+    """Terminate one instance, unless it is gone."""
     try:
         account.change("terminate_instances", f"terminate {instance}", InstanceIds=[instance])
     except ApiError as error:

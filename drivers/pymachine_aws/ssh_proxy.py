@@ -96,7 +96,7 @@ def instance_connect(account: AwsAccount, wanted: ProxyTarget) -> None:
     """
     if not wanted.public_key:
         raise UsageFault("EC2 Instance Connect needs a key to send", hint="give --public-key")
-    # Nothing but a key's minute begins anew where this is repeated, so it may be tried like a call that reads.
+    # Repeating it only restarts the key's minute, so it may be retried like a call that reads.
     account.read(
         "send_ssh_public_key",
         f"send a key to {wanted.instance}",
@@ -112,7 +112,7 @@ def instance_connect(account: AwsAccount, wanted: ProxyTarget) -> None:
 def carry(host: socket.socket, source: int, goal: int) -> None:
     """Carry bytes from descriptor ``source`` to the host and from there to ``goal``, until the host hangs up."""
     threading.Thread(target=_send, args=(source, host), daemon=True).start()
-    with suppress(OSError):  # either side may go without a word
+    with suppress(OSError):  # either side may close the connection at any time
         while data := host.recv(CHUNK):
             _write(goal, data)
 
@@ -120,7 +120,7 @@ def carry(host: socket.socket, source: int, goal: int) -> None:
 def session_manager(account: AwsAccount, wanted: ProxyTarget, execute: Execute = os.execve) -> None:
     """Open a session through Session Manager and become its plugin, which carries the bytes.
 
-    Raises ``CheckFailed`` where the plugin is missing or too old, ``ApiError`` where there is no way to the instance.
+    Raises ``CheckFailed`` where the plugin is missing or too old, ``ApiError`` where the instance cannot be reached.
     """
     plugin = _plugin()
     asked = {

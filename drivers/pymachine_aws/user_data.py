@@ -1,4 +1,4 @@
-"""The user-data of an instance. Everybody on the host, and whoever may describe it, can read it: no secret in it."""
+"""The user-data of an instance. The host's accounts and all who may describe it can read it: it holds no secret."""
 
 from __future__ import annotations
 

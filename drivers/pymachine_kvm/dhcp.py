@@ -38,7 +38,7 @@ def reserve(connection: Connection, vm: Vm) -> str:
     """Reserve an address for the machine's MAC, under its name, and return it. Repeatable: it stays the same.
 
     The entry is written into the running network and into its definition, so that it outlives both. Raises
-    ``CheckFailed`` where the network has no address left, or where its MAC or name is somebody else's.
+    ``CheckFailed`` where the network has no address left, or where its MAC or name is in use.
     """
     network = _required(connection, vm.network)
     with exclusive(connection, f"network {vm.network}"):
@@ -54,8 +54,8 @@ def reserve(connection: Connection, vm: Vm) -> str:
 def keep(connection: Connection, vm: Vm, notice: Notice) -> None:
     """See that a started machine will be found where it was: its network is up, its reservation there.
 
-    What was removed by hand is put back. Raises ``DriverError`` where the address is no longer the network's to give,
-    or somebody else's by now; the machine's certificate is for its old one.
+    What was removed by hand is put back. Raises ``DriverError`` where the network does not have the address any more,
+    or another host has it; the machine's certificate is for that address.
     """
     if not vm.network or not ensure_network(connection, vm.network, notice).reserves:
         return
@@ -71,7 +71,7 @@ def keep(connection: Connection, vm: Vm, notice: Notice) -> None:
 def release(connection: Connection, vm: Vm) -> None:
     """Take back the machine's reservation, the entry with its MAC and its name and no other, and end its lease.
 
-    Gone is no error. A lease that cannot be ended (on another host, say) ends by itself within an hour.
+    It may be gone already. A lease that cannot be ended (on another host, say) ends by itself within an hour.
     """
     network = look_up(connection, vm.network) if vm.network else None
     if network is None:

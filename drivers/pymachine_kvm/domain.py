@@ -1,6 +1,6 @@
 """The virtual machine as libvirt knows it: its domain's XML, and defining it without touching anybody else's.
 
-The console is a pty, for whoever attaches, and virtlogd writes what it prints into a file in the pool's folder as
+The console is a pty that can be attached to, and virtlogd writes what it prints into a file in the pool's folder as
 well: a volume can be read and removed through libvirt, on any host. The guest agent is only asked for addresses: a
 machine behind ports has no use for it, and its socket below a home folder may pass the 107 bytes of a socket's path.
 """
@@ -101,9 +101,9 @@ def domain_xml(spec: DomainSpec) -> str:
 
 
 def define(connection: Connection, spec: DomainSpec) -> Any:
-    """Define the machine's domain, anew where it is defined already, and return it.
+    """Define the machine's domain, or redefine it, and return it.
 
-    Raises ``CheckFailed`` where its name or UUID is somebody else's.
+    Raises ``CheckFailed`` where its name or UUID is in use.
     """
     find_own(connection, spec.vm)
     with translated(f"defining {spec.vm.name}"):

@@ -190,7 +190,7 @@ class KvmDriver:
             return bake.baking_of(connection, request, wanted)
 
     def keep(self, handle: Handle, baked: Baked, listener: Listener = NOBODY) -> None:
-        """Shut down and put a copy of the disk on the shelf."""
+        """Shut down and put a copy of the disk into the image cache."""
         with self._at(handle) as (connection, vm):
             bake.keep(connection, vm, baked, listener)
 

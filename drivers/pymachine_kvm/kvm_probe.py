@@ -113,7 +113,7 @@ def _stopped(domain: Domain) -> BootEnded | None:
 
 
 def _blames_kvm(message: str, disk: BootDisk) -> bool:
-    """Return whether an error is about KVM; want of memory, or a disk that cannot be read, is no word on it."""
+    """Return whether an error is about KVM; lack of memory, or a disk that cannot be read, says nothing about it."""
     return "kvm" in message.lower() and disk.path not in message
 
 

@@ -42,7 +42,7 @@ def find_leftovers(search: Search) -> list[Leftover]:
 
 
 def discard(leftover: Leftover) -> None:
-    """Remove a machine's domain, volumes and reservation; what is gone is no error. Raises ``DriverError``."""
+    """Remove a machine's domain, volumes and reservation; some may be gone already. Raises ``DriverError``."""
     vm = Vm.of(leftover.handle)
     with connect(vm.uri) as connection:
         remove(connection, vm)

@@ -152,7 +152,7 @@ def _keep_or_refuse(place: _Place, what: str, notice: Notice) -> Any:
 
 
 def _redefine(place: _Place, target: IPv4Network) -> Any:
-    """Define the network anew in ``target``, on a bridge name that libvirt finds free; it is left stopped."""
+    """Redefine the network in ``target``, on a bridge name that libvirt finds free; it is left stopped."""
     with translated(f"moving network {place.name!r} to {target}"):
         xml = moved(_definition(place.network), target)
         if place.active:

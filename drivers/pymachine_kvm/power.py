@@ -38,9 +38,9 @@ def start(conn: Connection, vm: Vm, *, clock: Clock = REAL) -> None:
 
 
 def stop(conn: Connection, vm: Vm, listener: Listener = NOBODY, *, clock: Clock = REAL) -> None:
-    """Press the power button and wait for the guest to follow; cut the power of one that does not, and say so.
+    """Press the power button and wait for the guest to follow; cut the power of one that does not, with a notice.
 
-    An emulated guest gets twice as long. Off already is no error.
+    An emulated guest gets twice as long. It may be off already.
     """
     domain = required(conn, vm)
     with translated(f"stopping {vm.name}"):
@@ -50,7 +50,7 @@ def stop(conn: Connection, vm: Vm, listener: Listener = NOBODY, *, clock: Clock 
 
 
 def kill(conn: Connection, vm: Vm, *, clock: Clock = REAL) -> None:
-    """Cut the power; of a saved machine, drop the memory that was saved. Off already is no error."""
+    """Cut the power; of a saved machine, drop the memory that was saved. It may be off already."""
     domain = required(conn, vm)
     with translated(f"killing {vm.name}"):
         cut(domain, clock=clock)
@@ -70,7 +70,7 @@ def restart(conn: Connection, vm: Vm, listener: Listener = NOBODY, *, clock: Clo
 
 
 def cut(domain: Domain, *, clock: Clock = REAL) -> None:
-    """Destroy a domain; off, or gone, already is no error. libvirt's own errors come through.
+    """Destroy a domain, unless it is off or gone. libvirt's own errors are raised.
 
     libvirt gives up on a QEMU that does not end within some seconds, so it is asked for longer.
     """

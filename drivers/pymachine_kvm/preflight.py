@@ -271,7 +271,7 @@ def mounts(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
 
 
 def closed_device(facts: Facts, wanted: DomainConfig) -> Iterator[PreflightFault]:
-    """A device that libvirt sees and its QEMU cannot open: libvirt then probes QEMU anew before every start."""
+    """A device that libvirt sees and its QEMU cannot open: libvirt then probes QEMU again before every start."""
     node = facts.promise.node
     if facts.local and not facts.session and node and not node.openable and wanted.virt_type != "kvm":
         yield PreflightFault(f"{node.fault}: each start takes about a minute longer", node.mend, refuses=False)

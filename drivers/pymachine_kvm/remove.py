@@ -25,8 +25,8 @@ _KEPT_BESIDE = ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "NVRAM", "CHECKPOINTS_META
 def remove(conn: Connection, vm: Vm) -> None:
     """Remove the domain, its snapshots, saved memory, firmware variables, volumes and reservation.
 
-    What is gone already is no error. A domain of its UUID without our mark, and volumes with other names than a
-    machine's, are somebody else's and stay; the base under the disk stays as well. Raises ``DriverError``.
+    What is gone already is passed over. A domain of its UUID without our mark, and volumes with other names than a
+    machine's, belong to others and stay; the base under the disk stays as well. Raises ``DriverError``.
     """
     domain = find(conn, vm)
     if domain is not None:

@@ -121,7 +121,7 @@ def _explained(error: DriverError, volume: StorageVolume, domain: Domain, vm: Vm
 
 
 def _set_cpus(domain: Domain, cpus: int) -> None:
-    """The most that it may have first: it takes what it has down with it, and is no less than that."""
+    """The most that it may have first: lowering it lowers the current number, which is at most as high."""
     config = libvirt().VIR_DOMAIN_AFFECT_CONFIG
     domain.setVcpusFlags(cpus, config | libvirt().VIR_DOMAIN_VCPU_MAXIMUM)
     domain.setVcpusFlags(cpus, config)

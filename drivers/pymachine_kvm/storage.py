@@ -57,7 +57,7 @@ def find_pool(connection: Connection, name: str) -> Any:
 
 
 def refresh(pool: StoragePool) -> None:
-    """Make libvirt look at the pool's folder anew; left out while somebody uploads, or where we may only read."""
+    """Make libvirt look at the pool's folder again; left out while somebody uploads, or where we may only read."""
     try:
         pool.refresh(0)
     except libvirt().libvirtError:

@@ -70,7 +70,7 @@ def settle(
 
 
 def insist(promise: Promise, host: Host, memory: Verdicts, ask: Callable[[], Answer]) -> str:
-    """Return ``kvm``. Raises ``CheckFailed`` as ``settle``; an error that is no word on KVM is in nobody's way."""
+    """Return ``kvm``. Raises ``CheckFailed`` as ``settle``; an error that says nothing about KVM is ignored."""
     fault = why_not(promise)
     known = memory.recall(host.key(promise.arch))
     if not fault and not (known and known.asked):

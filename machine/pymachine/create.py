@@ -25,7 +25,7 @@ from pymachine.steps.survey import Survey
 
 
 def create(order: CreateRequest, tools: Services) -> Machine:
-    """Make the machine, or go on with one whose create stopped half-way; return its record.
+    """Make the machine, or continue one whose create stopped half-way; return its record.
 
     Raises ``CheckFailed`` or ``UsageFault`` before anything was made (see ``refusing``), ``StepFailed`` after; the
     record then says where it stopped.

@@ -1,4 +1,4 @@
-"""What a create is asked for, and the record that it begins with or goes on with."""
+"""What a create is asked for, and the record that it begins or continues with."""
 
 from __future__ import annotations
 

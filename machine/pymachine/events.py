@@ -99,4 +99,4 @@ class Asker(Protocol):
         """Ask for a password or passphrase without echo; ``instead`` says how to do without the question."""
 
     def confirm(self, question: str, *, instead: str) -> bool:
-        """Ask a yes/no question; the answer is no unless it is y or yes."""
+        """Ask a yes/no question; any answer but y or yes means no."""

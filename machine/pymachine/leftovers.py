@@ -27,7 +27,7 @@ def collector(name: str, tools: Services) -> FindsLeftovers:
 def leftovers(driver: str, options: Any, tools: Services) -> Sequence[Leftover]:
     """Return leftovers of this store and of others, in the order in which they have to be removed.
 
-    ``options`` are the driver's, and say where to search. Changes nothing. Raises ``NotSupported``, ``DriverError``.
+    ``options`` are the driver's: where to search. Changes nothing. Raises ``NotSupported``, ``DriverError``.
     """
     of_driver = collector(driver, tools)
     told: set[str] = set()

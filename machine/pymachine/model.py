@@ -44,7 +44,7 @@ def check_name(name: str) -> str:
 
 
 class Phase(StrEnum):
-    """How far a machine has come. Saved after every step, so that a create can go on where it stopped."""
+    """How far a machine has come. Saved after every step, so that a create can continue where it stopped."""
 
     REQUESTED = "requested"
     ALLOCATED = "allocated"

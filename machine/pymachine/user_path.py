@@ -11,6 +11,6 @@ def user_path(text: str | Path) -> Path:
 
     As in a shell, the home of an account that does not exist stays as it is written: there is no such file then.
     """
-    if "\0" in str(text):  # no path at all: whoever opens it says so
+    if "\0" in str(text):  # not a path: opening it fails
         return Path(text)
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises RuntimeError for ~nobody-here

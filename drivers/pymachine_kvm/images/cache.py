@@ -118,7 +118,7 @@ class ImageSlot:
             origin=known.origin,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        # Without its document a file is no image: it goes first, so that no old one describes a new file.
+        # A file without its document is not an image: an old document must not describe a new file.
         document.unlink(missing_ok=True)
         self.part.replace(path)
         CachedImage(image, state.st_mtime_ns).write(document)

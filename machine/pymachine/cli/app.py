@@ -60,7 +60,7 @@ class App:
 
     @cached_property
     def reporter(self) -> Reporter:
-        """Who is told of each step: the wiring's, else as --progress says."""
+        """The reporter of each step: the wiring's, else as --progress says."""
         if self.wiring.reporter is not None:
             return self.wiring.reporter
         return cast("Reporter", DeferredReporter(self._chosen_reporter, self.survey_line))

@@ -16,7 +16,7 @@ from pymachine.printable import one_line
 
 _MOST = 3  # names in an aside
 _DELETES = {Effect.REPLACE_HOST, Effect.DELETE_HOST}  # everything goes, whatever it is
-_NAMED = (Effect.OPEN_PORT, Effect.STOP_CONTAINERS)  # the one is no interruption, of the other all names are told
+_NAMED = (Effect.OPEN_PORT, Effect.STOP_CONTAINERS)  # the first interrupts nothing, the second lists all names
 
 
 def show_plan(plan: Plan) -> None:

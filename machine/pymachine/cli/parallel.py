@@ -86,7 +86,7 @@ class _Crew(Generic[T]):
         self._halted = self._left = False
 
     def run(self, stop: Callable[[], None] | None) -> dict[str, PymachineError]:
-        """Wait for all and return what failed; raise ``Interrupted`` at Ctrl-C, and whatever is no fault of ours."""
+        """Wait for all and return what failed; raise ``Interrupted`` at Ctrl-C, and any error of another class."""
         if not conducted(self._go, partial(self._halt, stop), GRACE if stop else 0.0):
             return self._failures
         self._left = True

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 GAP = "   "
-LEAST = 24  # cells in which a text can be read; with less it goes on as one line
+LEAST = 24  # cells in which a text can be read; with less it continues as one line
 _ZERO_WIDTH = ("Mn", "Me", "Cf")
 
 

@@ -87,7 +87,7 @@ def _identity(hostname: str) -> dict[str, Any]:
     identity = {
         "hostname": hostname,
         "preserve_hostname": False,
-        # Adds the line of 127.0.1.1 and keeps the rest of /etc/hosts; true would write it anew at every boot.
+        # Adds the line of 127.0.1.1 and keeps the rest of /etc/hosts; true would rewrite the file at every boot.
         "manage_etc_hosts": "localhost",
     }
     if "." in hostname:

@@ -19,7 +19,7 @@ BOOTHOOK = "text/cloud-boothook"
 HANDLER = "text/part-handler"
 TEMPLATE = "text/jinja2"  # what cloud-init renders on the machine, and takes for what comes of it
 
-_POLICY = Compat32(mangle_from_=False)  # "From " at the beginning of a line is no end of a mail here
+_POLICY = Compat32(mangle_from_=False)  # "From " at the beginning of a line does not end a mail here
 
 
 @dataclass(frozen=True, slots=True)

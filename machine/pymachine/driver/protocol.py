@@ -170,7 +170,7 @@ class Driver(Protocol):
         """
 
     def create(self, request: Request, remember: Remember) -> Instance:
-        """Make the instance, or go on with ``request.resume``.
+        """Make the instance, or continue with ``request.resume``.
 
         Call ``remember(handle)`` before anything that must be cleaned up exists: it is saved before it returns, and
         ``destroy`` finds by it what was made since. Raises ``DriverError``; here as everywhere, ``CheckFailed`` and

@@ -51,7 +51,7 @@ class RecordedInstance:
 
 @runtime_checkable
 class TakesOver(Protocol):
-    """A driver that can go on with an instance of docker-machine. ``takes_over`` names the drivers that made such."""
+    """A driver that continues with instances of docker-machine. ``takes_over`` names the drivers that made them."""
 
     takes_over: ClassVar[frozenset[str]]
 

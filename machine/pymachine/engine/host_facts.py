@@ -151,9 +151,9 @@ class HostFacts:
     ``free`` maps folders to the free space of their file system. ``listeners`` names the process on a TCP port if it
     is visible. ``repository`` are the parts of Docker's package repository that answered, None if they were not
     probed. ``units`` are the load states of the units of an engine, None if systemd did not answer.
-    ``docker_sources`` are addresses of Docker's packages that the host's package manager uses through somebody else's
-    configuration; ``sources_fault`` is its error if it could not read its sources. ``half_configured`` are packages
-    whose installation was interrupted, ``docker_group`` says whether that group exists (None if unknown),
+    ``docker_sources`` are addresses of Docker's packages that the host's package manager uses through another
+    configuration than ours; ``sources_fault`` is its error if it could not read its sources. ``half_configured`` are
+    packages whose installation was interrupted, ``docker_group`` says whether that group exists (None if unknown),
     ``obstacles`` are reasons why files cannot be replaced, by path. ``daemon_json`` is that file's content, None if
     there is none, with or without an engine. ``installed`` are packages of an earlier set-up, ``extras`` those that
     were to follow and were interrupted.

@@ -59,7 +59,7 @@ class Allocate:
         self._source = source
 
     def needs(self, machine: Machine) -> bool:
-        """Every machine that is not ready: drivers go on with what they remembered."""
+        """Every machine that is not ready: drivers continue with what they remembered."""
         return machine.phase is not Phase.READY
 
     def run(self, machine: Machine, session: Session) -> Machine:

@@ -44,7 +44,7 @@ def _admitted(machine: Machine, session: Session, patience: float, admission: fl
     """Return the connection; a host that answers may turn us away for ``admission`` seconds more.
 
     While it boots, pam_nologin admits nobody but root, and a socket-activated sshd is there before cloud-init has put
-    our key in its place. Later tries are rarer, for sshd shuts out whoever fails often (PerSourcePenalties).
+    our key in its place. Later tries are rarer, because sshd locks out clients that fail often (PerSourcePenalties).
     """
     try:
         return session.transport(machine, retry_for=patience)

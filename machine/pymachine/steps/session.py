@@ -147,7 +147,7 @@ class Session:
         except (PymachineError, KeyboardInterrupt) as error:
             reason = reason_of(error)
             reporter.failed(machine.name, step.title, reason)
-            if not isinstance(error, UsageFault | CheckFailed):  # a refusal is no fault of the machine
+            if not isinstance(error, UsageFault | CheckFailed):  # a refusal is not the fault of the machine
                 self.note_fault(machine, step.title, reason)
             raise self._explained(step.title, error, machine) from error
         reporter.finished(machine.name, step.title)

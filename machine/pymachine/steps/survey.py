@@ -32,8 +32,8 @@ class Survey:
     def run(self, machine: Machine, session: Session) -> Machine:
         """Collect facts, compare clocks, plan, and announce what the plan will do to what runs there.
 
-        What ``certify`` will make anew travels with the set-up, and is planned with it. ``moved`` says that the
-        engine's address is another one than before.
+        The certificates that ``certify`` will issue are part of the set-up's plan. ``moved``: the engine's address
+        differs from the previous one.
         """
         before = session.tools.now()
         facts = collect_facts(machine, session)
@@ -78,7 +78,7 @@ def known_addresses(machine: Machine, facts: HostFacts, driver: Driver) -> tuple
 def collect_facts(machine: Machine, session: Session) -> HostFacts:
     """Return the host's facts, found by one command. Raises ``RemoteCommandFailed``, ``EngineError``."""
     transport = session.transport(machine)
-    # The facts wait for a set-up that still runs on the host, and say so.
+    # The command waits for a set-up that still runs on the host, and reports that.
     notes = ProgressReader(session.tools.reporter, machine.name, Survey.title)
     command = facts_command(machine.engine)
     reader = SurveyReader(notes, session.tools.now)

@@ -62,7 +62,7 @@ def _keep_others_out(folder: Path) -> None:
     try:
         folder.chmod(0o700)
     except OSError as error:
-        if error.errno != errno.EROFS:  # there it can be read all the same
+        if error.errno != errno.EROFS:  # it can still be read
             raise
 
 

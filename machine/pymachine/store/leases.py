@@ -92,7 +92,7 @@ class Leases:
         return row.holder if row and not row.has_ended(self._process, self._terms.now()) else None
 
     def break_(self, name: str) -> Holder | None:
-        """Break the lease, whoever holds it."""
+        """Break the lease of any holder."""
         with self._database.writing() as connection:
             row = _find(connection, name)
             connection.execute("DELETE FROM lease WHERE name = ?", (name,))

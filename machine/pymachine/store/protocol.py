@@ -113,7 +113,7 @@ class Store(Protocol):
         """Return the machine's certificates and keys by file name."""
 
     def remove(self, name: str, *, rev: int | None = None) -> None:
-        """Forget the machine, its secrets and its client files. Removing what is gone is no error."""
+        """Forget the machine, its secrets and its client files. It may be gone already."""
 
     def client_folder(self, name: str) -> Path:
         """The folder for DOCKER_CERT_PATH: a path, computed, whether it exists or not."""
@@ -125,7 +125,7 @@ class Store(Protocol):
         """
 
     def note(self, name: str) -> dict[str, Any]:
-        """Return what was kept under a name that is no machine's (``fleet:shop``); empty where nothing was.
+        """Return the note kept under a name that no machine has (``fleet:shop``); empty if there is none.
 
         Raises ``NoteUnreadable`` where something is there that cannot be read.
         """
@@ -143,7 +143,7 @@ class Store(Protocol):
         """Who works on the machine now, or None."""
 
     def break_lease(self, name: str) -> Holder | None:
-        """Take the lease away from whoever holds it, and return who that was."""
+        """Take the lease away from its holder, and return that holder."""
 
     def begin(self, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None) -> int:
         """Open an entry in the journal and return its number."""

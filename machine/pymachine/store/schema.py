@@ -65,7 +65,7 @@ _FIRST = (
     "CREATE INDEX operation_unfinished ON operation (machine) WHERE outcome IS NULL",
 )
 
-# Who a store is, for what its machines leave in somebody else's house: a random name that nobody chooses.
+# Who a store is, for what its machines leave with cloud providers and libvirt: a random name that nobody chooses.
 _IDENTITY = (
     "CREATE TABLE identity (value TEXT NOT NULL)",
     "INSERT INTO identity VALUES (lower(hex(randomblob(16))))",

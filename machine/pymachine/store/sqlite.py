@@ -43,7 +43,7 @@ class SqliteStore:
     ) -> Self:
         """Open the store in ``folder``, making it first if need be. Raises ``StoreError``.
 
-        ``process`` is whoever leases are taken for: this one unless given.
+        ``process`` is the process that leases are taken for, by default this one.
         """
         folder = prepare_folder(folder)
         database = Database.open(folder / DATABASE, migrations)
@@ -158,7 +158,7 @@ class SqliteStore:
         return path
 
     def note(self, name: str) -> dict[str, Any]:
-        """Return what was kept under a name that is no machine's."""
+        """Return the note kept under a name that no machine has."""
         with self._database.reading() as connection:
             return notes.find(connection, name)
 
@@ -181,7 +181,7 @@ class SqliteStore:
         return self._leases.holder(name)
 
     def break_lease(self, name: str) -> Holder | None:
-        """Take the lease away from whoever holds it, and return who that was."""
+        """Take the lease away from its holder, and return that holder."""
         return self._leases.break_(name)
 
     def begin(self, machine: Machine, kind: str, payload: Mapping[str, Any] | None = None) -> int:

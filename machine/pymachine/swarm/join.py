@@ -80,7 +80,7 @@ def _was_struck_off(machine: Machine, status: NodeStatus, manager: Control) -> b
 
 
 def _refuse_another(machine: Machine, status: NodeStatus, manager: Control) -> None:
-    """Compare identities: only an engine that is no node of another Swarm may leave what it is in and start anew."""
+    """Compare identities: an engine that is a node of another Swarm must not leave it."""
     ours = {node.id for node in manager.nodes()}
     follows_others = bool(status.managers) and ours.isdisjoint(node for node, _ in status.managers)
     on_record = machine.swarm is not None and machine.swarm.cluster == manager.cluster and not follows_others

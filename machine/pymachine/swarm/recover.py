@@ -1,4 +1,4 @@
-"""A Swarm whose managers have lost their majority for good: one of them goes on alone, and the others join anew.
+"""A Swarm whose managers have lost their majority for good: one continues alone, and the others join it again.
 
 What the managers knew is kept; what only the lost ones had agreed on since is gone. Services run on meanwhile.
 """
@@ -78,7 +78,7 @@ def survey_loss(tools: Services, names: Sequence[str] = ()) -> Loss:
 
 
 def _refuse_locking(survivors: Sequence[str], tools: Services) -> None:
-    """An engine cannot start a Swarm anew whose managers lock themselves (moby#36852), and stops at trying to."""
+    """An engine cannot restart a Swarm whose managers have autolock (moby#36852): the attempt stops it."""
     if any(tools.store.secrets(name).get(UNLOCK_KEY) for name in survivors):
         raise CheckFailed(
             f"only {', '.join(survivors)} can be reached, which is not a majority, and an engine cannot reinitialise "
@@ -92,8 +92,8 @@ def _refuse_locking(survivors: Sequence[str], tools: Services) -> None:
 def recover(tools: Services, names: Sequence[str] = (), *, survivor: str | None = None) -> ClusterView:
     """Make a Swarm whose managers have lost their majority work again around ``survivor``; return how it looks then.
 
-    Refused while a majority is there. Managers that are lost are forgotten, those that answer join anew. Where no
-    survivor is named it is the first: an engine does not tell how much of the common log it has.
+    Refused while a majority is there. Lost managers are removed from the records, those that answer join again. If
+    no survivor is named it is the first: an engine does not tell how much of the common log it has.
     """
     loss = survey_loss(tools, names)
     chosen = survivor or loss.survivors[0]

@@ -175,7 +175,7 @@ class DockerEngine:
             return read(ApiUnlockKey, self._client.get_unlock_key()).UnlockKey
 
     def change_cluster(self, settings: SwarmSettings, rotation: Rotation) -> None:
-        """Change settings, and make keys anew."""
+        """Change settings, and replace keys."""
 
         def change(found: ApiVersioned) -> None:
             self._client.update_swarm(
@@ -283,7 +283,7 @@ class DockerEngine:
         self.close()
 
     def _unless_stale(self, inspect: Callable[[], Any], change: Callable[[ApiVersioned], None]) -> None:
-        """Read and write; again where somebody else's change came in between.
+        """Read and write; again where another client's change came in between.
 
         An engine says that in English alone; its document has another version then.
         """

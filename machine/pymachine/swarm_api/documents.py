@@ -110,7 +110,7 @@ def subnets_of(networks: Any) -> tuple[str, ...]:
 
 
 def spec_with(spec: Document, settings: SwarmSettings, *, new_authority: bool = False) -> dict[str, Any]:
-    """Return a Swarm's spec with these settings; ``new_authority`` counts up what makes its CA anew."""
+    """Return a Swarm's spec with these settings; ``new_authority`` raises the counter that replaces its CA."""
     read(ApiSwarmSpec, spec)
     changed = {key: dict(value) if isinstance(value, Mapping) else value for key, value in spec.items()}
     wanted = (
@@ -125,7 +125,7 @@ def spec_with(spec: Document, settings: SwarmSettings, *, new_authority: bool = 
     if new_authority:
         authority = dict(changed.get("CAConfig") or {})
         authority["ForceRotate"] = (read(ApiAuthority, authority).ForceRotate or 0) + 1
-        for given in ("SigningCACert", "SigningCAKey"):  # else the engine would go on with these
+        for given in ("SigningCACert", "SigningCAKey"):  # else the engine would continue to use these
             authority.pop(given, None)
         changed["CAConfig"] = authority
     return changed

@@ -89,7 +89,7 @@ class NodeChange:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What is to be made anew: the tokens, the key that unlocks managers, the certificate authority."""
+    """What is to be replaced: the tokens, the key that unlocks managers, the certificate authority."""
 
     worker_token: bool = False
     manager_token: bool = False
@@ -140,7 +140,7 @@ class ClusterEngine(Protocol):
         """Return the key that unlocks managers, empty where they do not lock themselves."""
 
     def change_cluster(self, settings: SwarmSettings, rotation: Rotation) -> None:
-        """Change settings, and make keys anew."""
+        """Change settings, and replace keys."""
 
     def nodes(self) -> tuple[SwarmNode, ...]:
         """Return all nodes, in the order of their host names."""
@@ -149,7 +149,7 @@ class ClusterEngine(Protocol):
         """Change a node; again where somebody else changed it at the same moment."""
 
     def remove_node(self, node: str, *, force: bool = False) -> None:
-        """Forget a node; one that is not down only with ``force``. One that is gone is no error."""
+        """Forget a node; one that is not down only with ``force``. It may be gone already."""
 
     def tasks_on(self, node: str) -> int:
         """Return how many tasks of services have not stopped on a node."""

@@ -114,7 +114,7 @@ class ClusterView:
     """One look at a Swarm.
 
     ``id`` is the cluster's. ``spoken_to`` names the machine that told, empty where no manager could: ``members`` is
-    empty then and ``trouble`` says why, ``lost`` where it is for want of a majority. ``missing`` are machines that
+    empty then and ``trouble`` says why, ``lost`` if there is no majority. ``missing`` are machines that
     are members by their record and that no node is; ``locked`` and ``silent`` are managers by their record that wait
     to be unlocked, and that do not answer from here.
     """

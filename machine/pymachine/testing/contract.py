@@ -1,6 +1,6 @@
 """The suite that every driver passes, ours and anybody's.
 
-Subclass ``DriverContract`` in a test module, name the class ``Test…``, and say how to make the driver, its
+Subclass ``DriverContract`` in a test module, name the class ``Test…``, and define how to make the driver, its
 options, and where to count what it made. pytest then collects one test for each promise of
 ``pymachine.driver.Driver``::
 

@@ -51,7 +51,7 @@ class FakeSeat:
 
 @dataclass
 class Swarm:
-    """A Swarm: what it began with, its nodes, and how often each of its keys was made anew."""
+    """A Swarm: what it began with, its nodes, and how often each of its keys was replaced."""
 
     id: str
     founding: SwarmInit

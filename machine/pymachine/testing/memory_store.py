@@ -115,7 +115,7 @@ class MemoryStore:
         return path
 
     def note(self, name: str) -> dict[str, Any]:
-        """Return what was kept under a name that is no machine's."""
+        """Return the note kept under a name that no machine has."""
         with self._lock:
             return notes.parsed(name, self._notes.get(name, "{}"))
 
@@ -142,7 +142,7 @@ class MemoryStore:
         return lease.holder if lease else None
 
     def break_lease(self, name: str) -> Holder | None:
-        """Take the lease away from whoever holds it, and return who that was."""
+        """Take the lease away from its holder, and return that holder."""
         with self._lock:
             lease = self._leases.pop(name.lower(), None)
         return lease.holder if lease else None

@@ -14,7 +14,7 @@ from pymachine.transport.command import Command
 
 NO_TAR = 90  # exit code of the tar script, before it has read anything
 
-# A folder that is there already must be root's own: else whoever made it could swap what is put there.
+# A folder that is there already must be root's own: else its owner could swap what is put there.
 _FOLDER = """set -eu
 umask 077
 if [ -h "$1" ]; then echo "$1 is a symbolic link" >&2; exit 1; fi

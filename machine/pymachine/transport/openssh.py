@@ -149,7 +149,7 @@ class OpenSsh:
         with tempfile.TemporaryFile() as errors:
             process = started(self._files, words, errors.fileno())
             try:
-                # Not until it ends: a host may let in whoever comes.
+                # Not until it ends: a host may let anybody in.
                 code = awaited(process, lambda: bool(keys_in(self._files.seen)), deadline)
             finally:
                 cut(process)
@@ -276,7 +276,7 @@ class MuxChannel:
 
 
 class MuxTunnel:
-    """A TCP connection from the host, one socket for each direction: the end of one is no end of the other."""
+    """A TCP connection from the host, one socket for each direction: the end of one does not end the other."""
 
     def __init__(self, client: MuxClient, host: str, port: int, seconds: float) -> None:
         self._client = client

@@ -26,7 +26,7 @@ DEADLINE = 10.0
 # A fleet's hosts are all resolved at once: more programs than processors only hold each other up past their deadline.
 _TURNS = threading.BoundedSemaphore(2 * (os.cpu_count() or 1))
 
-# Security keys and key types that are gone cannot be used here; ssh -G lists their default files all the same.
+# Security keys and key types that are gone cannot be used here; ssh -G still lists their default files.
 _UNUSABLE = ("_sk", "id_dsa", "id_xmss")
 _TOKENS = ("_sk",)
 _UNSET = "pymachine-no-user"

@@ -180,7 +180,7 @@ other_socket() {
         [ -S "$place" ] || continue
         real=$(readlink -f "$place")
         answer=$(ask "$place" /version 'docker version') || is_listened_at "$place" || is_listened_at "$real" || continue
-        case $answer in *[Pp]odman*) by=podman ;; *) by='a program that is no dockerd' ;; esac
+        case $answer in *[Pp]odman*) by=podman ;; *) by='a program other than dockerd' ;; esac
         echo "socket $by, at $real"
         return 0
     done
@@ -245,7 +245,7 @@ carrier() {
     echo "$found"
 }
 
-# What ufw says; an allowance of the port counts, whoever it is for.
+# What ufw says; an allowance of the port counts for any source.
 ufw_state() {
     status=$(bounded ufw status 2>/dev/null) || { echo 'ufw' && return 0; }
     case $status in
@@ -331,7 +331,7 @@ mounts=$(awk '{
     print (("," $6 "," $NF ",") ~ /,ro,/ ? "ro" : "rw"), $5
 }' /proc/self/mountinfo)
 
-# Where packages of Docker's come from by a source of somebody else's, as the package manager has it: what it has not
+# Where packages of Docker's come from by a source that is not ours, as the package manager has it: what it has not
 # in use does not count. "fault TEXT" where it cannot say. Passwords are left out.
 docker_sources() {
     if command -v apt-get >/dev/null 2>&1; then

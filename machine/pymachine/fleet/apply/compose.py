@@ -153,7 +153,7 @@ def _default(stack: StackSpec, environ: Mapping[str, str]) -> list[str]:
 
 
 def _resolved(stack: StackSpec, words: Sequence[str], computer: Computer) -> Composed | Unresolved:
-    # What holds in Swarm mode and not for Compose itself (a container's name beside replicas) is no fault there.
+    # What holds in Swarm mode and not for Compose itself (a container's name beside replicas) is accepted there.
     lax = [] if stack.on else ["--no-consistency"]
     client = for_stack(stack, computer)
     ask = partial(_run, client)

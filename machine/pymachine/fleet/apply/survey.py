@@ -36,7 +36,7 @@ from pymachine.tls import needs
 WIDTH = 100  # more threads than this cost more than they give
 INSPECT_DEADLINE = 5.0
 ASK_DEADLINE = 20.0
-# Where packages would come from is no question on a host that has its engine: nothing is probed for it.
+# A host that has its engine needs no package sources: nothing is probed for it.
 _NO_PROBE = EngineSpec(install="distro")
 _TELLING = (State.STOPPED, State.PAUSED, State.SAVED, State.MISSING)
 
@@ -60,7 +60,7 @@ def observe_fleet(
 ) -> Observed:
     """Look at the hosts of the fleet, those that its inventory does not have any more too. Changes nothing.
 
-    ``settle`` is told of each machine that was found, as soon as it was. ``computer`` resolves the stacks with its
+    ``settle`` is called with each machine as soon as it is found. ``computer`` resolves the stacks with its
     docker client.
     """
     wanted = {spec.name: spec.engine for spec in fleet.machines}
@@ -140,7 +140,7 @@ def find(machine: Machine, wanted: EngineSpec, tools: Services, inspections: Ins
 
 
 def renewals_of(machine: Machine, wanted: EngineSpec, tools: Services) -> tuple[Change, ...]:
-    """Return which certificates of a machine are to be made anew, and why."""
+    """Return which certificates of a machine are to be issued again, and why."""
     if machine.certificates is None:
         return ()
     now = datetime.fromtimestamp(tools.now(), UTC)

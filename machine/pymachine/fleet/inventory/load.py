@@ -71,7 +71,7 @@ def _loaded(
     reading = Reading(findings, surroundings, secrets)
     tables = [table for source in sources if (table := compose(source, surroundings.environ, findings)) is not None]
     if len(tables) < len(sources):
-        findings.settle()  # a file that is no YAML leaves nothing to compare the others with
+        findings.settle()  # a file that is not YAML leaves nothing to compare the others with
     fleet = _fleet(_united(tables, reading), sources[0].name, reading)
     findings.settle()
     return fleet, reading

@@ -52,16 +52,16 @@ def plan(fleet: Fleet, records: Mapping[str, Machine], known: Observed, batch: B
 
 
 def _merged(host: tuple[Action, ...], node: tuple[Action, ...]) -> tuple[Action, ...]:
-    """Whoever becomes a manager does so before its engine restarts, whoever ceases to be one does so after."""
+    """A node becomes a manager before its engine restarts, and stops being one after."""
     arrives = [action for action in node if action.kind in (ActionKind.PROMOTE, ActionKind.UNLOCK)]
     later = [action for action in node if action not in arrives]
     return (*arrives, *host, *later)
 
 
 def _remade(parts: Mapping[str, MachineActions], seating: MembershipActions) -> list[str]:
-    anew = [name for name, part in parts.items() if part.makes]
+    made = [name for name, part in parts.items() if part.makes]
     founded = any(action.kind is ActionKind.INIT for actions in seating.actions.values() for action in actions)
-    return [*anew, *([""] if founded else [])]
+    return [*made, *([""] if founded else [])]
 
 
 def _leading(records: Mapping[str, Machine], known: Observed) -> list[str]:

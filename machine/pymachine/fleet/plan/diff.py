@@ -9,14 +9,14 @@ from typing import Any
 from pymachine.difference import Difference, difference, differences, pair_differences
 from pymachine.documents import to_document
 from pymachine.fleet.inventory.model import MachineSpec
-from pymachine.fleet.plan.observed import ANEW, RECORD, SIZE, SIZES, Traits
+from pymachine.fleet.plan.observed import RECORD, REPLACE, SIZE, SIZES, Traits
 from pymachine.model import EngineSpec, Machine
 from pymachine.sizes import parse_size
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Options of a driver that are other ones now, by what changing them means (``REACH``, ``ANEW`` …).
+    """Options of a driver that are other ones now, by what changing them means (``REACH``, ``REPLACE`` …).
 
     ``causes`` are old and new values, ``values`` the new ones by the options' names; ``sizes`` are bytes and numbers.
     """
@@ -41,7 +41,7 @@ def changed_options(spec: MachineSpec, machine: Machine, traits: Traits) -> Chan
         before = machine.options.get(name, _default(traits.options, name))
         if before == value:
             continue
-        what = traits.alters.get(name, ANEW)
+        what = traits.alters.get(name, REPLACE)
         if what in SIZES:
             what, sizes = _resized(what, before, value, sizes)
         causes[what] = (*causes.get(what, ()), difference(_short(name), before, value, key=name))

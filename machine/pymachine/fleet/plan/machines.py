@@ -15,7 +15,7 @@ from pymachine.fleet.plan import payloads
 from pymachine.fleet.plan.action_kinds import ActionKind
 from pymachine.fleet.plan.actions import Action, Cause, Refusal
 from pymachine.fleet.plan.diff import Changed, changed_engine, changed_options, engine_differences, label_differences
-from pymachine.fleet.plan.observed import ANEW, MOVE, REACH, RECORD, REFIT, SIZE, Observed, ObservedMachine
+from pymachine.fleet.plan.observed import MOVE, REACH, RECORD, REFIT, REPLACE, SIZE, Observed, ObservedMachine
 from pymachine.fleet.plan.payloads import Payload
 from pymachine.model import Machine, Phase, State
 
@@ -63,8 +63,8 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Obs
     if not _same_driver(spec.driver, machine.driver, known):
         return _replaced(spec, known, difference("driver", machine.driver, spec.driver))
     changed = changed_options(spec, machine, known.traits[spec.driver])
-    if ANEW in changed.causes:
-        return _replaced(spec, known, *changed.causes[ANEW])
+    if REPLACE in changed.causes:
+        return _replaced(spec, known, *changed.causes[REPLACE])
     return _kept(spec, machine, changed, known)
 
 

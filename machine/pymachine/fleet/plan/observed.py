@@ -22,7 +22,7 @@ REFIT = "refit"  # the driver gives it to the instance
 REACH = "reach"  # only how it is logged in to
 MOVE = "move"  # where the host is
 RECORD = "record"  # nothing on the machine itself
-ANEW = "anew"  # another machine: what is said of no option
+REPLACE = "replace"  # another machine: what is said of no option
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ObservedMachine:
 
     @property
     def renewals(self) -> tuple[Change, ...]:
-        """The certificates that are to be made anew."""
+        """The certificates that are to be issued again."""
         return tuple(change for change in self.changes if change.aspect is Aspect.CERTIFICATES)
 
     @property

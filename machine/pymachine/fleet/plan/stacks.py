@@ -28,8 +28,8 @@ def plan_stacks(fleet: Fleet, records: Mapping[str, Machine], known: Observed, r
 
     A stack whose files Compose could not resolve is neither deployed nor moved.
     """
-    anew = frozenset(remade)
-    found = {f"stack {spec.name}": _deployed(spec, records, known, anew) for spec in fleet.stacks}
+    recreated = frozenset(remade)
+    found = {f"stack {spec.name}": _deployed(spec, records, known, recreated) for spec in fleet.stacks}
     refusals = [_refusal(name, why) for name, why in known.unresolved.items()]
     listed = {spec.name: spec.on or "" for spec in fleet.stacks}
     for name, before in known.memory.stacks.items():
@@ -67,7 +67,7 @@ def _refusal(name: str, why: Unresolved) -> Refusal:
 
 
 def _deployed(
-    spec: StackSpec, records: Mapping[str, Machine], known: Observed, anew: frozenset[str]
+    spec: StackSpec, records: Mapping[str, Machine], known: Observed, recreated: frozenset[str]
 ) -> tuple[Action, ...]:
     before, on = known.memory.stacks.get(spec.name), spec.on or ""
     if spec.name in known.unresolved:
@@ -78,7 +78,7 @@ def _deployed(
         reason = "whether it is deployed is not known"
     elif before is None or before.on != on:
         reason = "it is not deployed yet"
-    elif on in anew or before.place != _place(on, records, known):
+    elif on in recreated or before.place != _place(on, records, known):
         reason = f"{on or 'the Swarm'} is a new one"
     elif before.digest != digest:
         reason = "its files or values changed"

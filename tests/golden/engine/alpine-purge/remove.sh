@@ -89,7 +89,7 @@ unit_log() {
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
 }
 
-# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# Files that others may own: replaced in one move, through links to the file itself, with the owner, group, mode,
 # ACL, label and flags that it has.
 
 # real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.
@@ -455,7 +455,7 @@ unmount_own() {
 }
 
 # clear_tree PATH DEPTH: removes it, but for what somebody mounted there: a folder of the engine's that is a mount of its
-# own (DEPTH 1) stays and is empty, what is mounted further down is somebody else's.
+# own (DEPTH 1) stays and is empty, what is mounted further down belongs to others.
 clear_tree() (
     [ -e "$1" ] || [ -L "$1" ] || exit 0
     if [ -z "$(mounts_at "$1")" ]; then

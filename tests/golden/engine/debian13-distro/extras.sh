@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the engine calls on occasion, once it runs. Made by pymachine; safe to run again.
-#   arm   do it in the background, in a while: whoever made the engine wants to use it first
+#   arm   do it in the background, in a while: the engine's user comes first
 #   run   do it now
 #   stop  do not do it; what is being installed comes to its end
 # The names are in extras beside this file, which goes when they are installed: what was cut off is seen by it.
@@ -93,7 +93,7 @@ unit_log() {
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
 }
 
-# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# Files that others may own: replaced in one move, through links to the file itself, with the owner, group, mode,
 # ACL, label and flags that it has.
 
 # real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.
@@ -258,7 +258,7 @@ add() {
     [ $# = 0 ] || apt_get install --no-install-recommends --no-remove "$@"
 }
 
-# One after the other where they do not go together: a name that this system lacks must not cost the others.
+# One after the other if they cannot be installed at once: a name that this system lacks must not cost the others.
 add_each() {
     add "$@" && return 0
     code=0

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs setup.sh beside this file apart from the caller's session, and follows what it prints. If the caller goes
-# away (a lost connection, a killed client) the work comes to its end all the same: a package manager must not be
+# away (a lost connection, a killed client) the work still comes to its end: a package manager must not be
 # cut off half-way. One such piece of work at a time on a host.
 set -u
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -89,7 +89,7 @@ unit_log() {
     fi | grep -Ev 'level=(debug|info) ' | tail -n 12 | while IFS= read -r line; do say log "$line"; done
 }
 
-# Files that may be somebody else's: replaced in one move, through links to the file itself, with the owner, group, mode,
+# Files that others may own: replaced in one move, through links to the file itself, with the owner, group, mode,
 # ACL, label and flags that it has.
 
 # real_file PATH: prints the file or folder that PATH leads to, which need not be there yet.

@@ -41,7 +41,7 @@ mkdir -p $grub/i386-pc
 cp /usr/lib/grub/i386-pc/*.mod /usr/lib/grub/i386-pc/*.lst $grub/i386-pc/
 cp /usr/lib/grub/i386-pc/boot.img $grub/i386-pc/
 grub-mkimage -O i386-pc -o $grub/i386-pc/core.img -p '(,msdos1)/boot/grub' "$@"
-# update-grub cannot tell the root file system here. In the running machine it can, and writes this file anew.
+# update-grub cannot tell the root file system here. In the running machine it can, and rewrites this file.
 kernel=$(cd /boot && ls vmlinuz-* | sort -V | tail -n 1)
 cat >$grub/grub.cfg <<END
 set timeout=0
