@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from pymachine.cli.deferred import DeferredReporter
 from pymachine.cli.dependencies import Wiring
+from pymachine.cli.record_changes import RecordChanges
 from pymachine.override import override
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class App:
         self.debug = False
         self.force_unlock = False
         self.as_json = False
+        self.changes = RecordChanges()
         self._opened: SqliteStore | None = None
 
     @property
@@ -56,6 +58,7 @@ class App:
         from pymachine.store.sqlite import SqliteStore
 
         self._opened = SqliteStore.open(self.folder)
+        self._opened.observe(self.changes)
         return self._opened
 
     @cached_property

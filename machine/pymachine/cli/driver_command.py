@@ -15,12 +15,13 @@ from pymachine.cli.lookup import unlock
 from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON
 from pymachine.cli.output import dump, say
 from pymachine.cli.plan_output import next_line, ready_line, show_plans
-from pymachine.errors import UsageFault
+from pymachine.errors import PymachineError, UsageFault
 from pymachine.override import override
 from pymachine.redaction import machine_document
 
 if TYPE_CHECKING:
     from pymachine.create_request import CreateRequest
+    from pymachine.model import Machine
 
 DRIVER_FLAGS = ("-d", "--driver")
 DRIVER_PARAMS = "pymachine.driver_params"
@@ -43,6 +44,7 @@ ORDER_OPTIONS = (
         "--label", "machine_labels", multiple=True, metavar="KEY=VALUE", help="Label of the machine, for `ls`."
     ),
     *engine_options(new=True),
+    click.option("--context", is_flag=True, help="Also make a context of the docker client for the machine."),
     FORCE_UNLOCK,
     DRY_RUN,
     JSON,
@@ -142,23 +144,42 @@ def order_of(app: App, name: str, driver: str, given: Mapping[str, Any], *, adop
     return CreateRequest(name, driver, options, spec, labels, adopted)
 
 
-def carry_out(app: App, order: CreateRequest, *, dry_run: bool, as_json: bool) -> None:
-    """Execute the request, or show what it would do."""
+def carry_out(app: App, order: CreateRequest, *, dry_run: bool, as_json: bool, context: bool) -> None:
+    """Execute the request, or show what it would do; with ``context``, make one for the docker client as well."""
     from pymachine import create as verbs
     from pymachine.bake import bake_and_create
 
     if dry_run:
         show_plans([verbs.preview_create(order, app.tools)], as_json=as_json)
         return
+    if context:
+        from pymachine.cli.contexts import client
+
+        client(app).names()  # without a docker client that works nothing is made
     unlock(app, [order.name])
     began = app.wiring.now()
     machine = bake_and_create(order, app.tools)
     app.settle()
     if as_json:
         dump(machine_document(machine))
-        return
-    say(ready_line(machine, app.wiring.now() - began))
-    say(next_line(app, machine))
+    else:
+        say(ready_line(machine, app.wiring.now() - began))
+        say(next_line(app, machine))
+    if context:
+        _add_context(app, machine, as_json=as_json)
 
 
-_NO_ENGINES = ("driver_opts", "machine_labels")
+def _add_context(app: App, machine: Machine, *, as_json: bool) -> None:
+    """Make the machine's context. What fails here does not undo the machine."""
+    from pymachine.cli.contexts import kept
+
+    try:
+        found = kept(app, machine.name)
+    except PymachineError as error:
+        hint = f"machine {machine.name} is ready; `pymachine context sync {machine.name}` tries again"
+        raise PymachineError(f"it has no context: {error.message}", hint=hint) from error
+    if not as_json:
+        say(f"  docker --context {found.context} ps")
+
+
+_NO_ENGINES = ("driver_opts", "machine_labels", "context")

@@ -53,7 +53,17 @@ def _concluded(app: App, action: Callable[[], int]) -> int:
         return _tell(Interrupted("interrupted", hint="`pymachine ls` shows what is on record"), app)
     finally:
         with suppress(PymachineError):
+            follow_changes(app)
             app.close()
+
+
+def follow_changes(app: App) -> None:
+    """Bring up to date what follows the machines that the command has changed. Prints warnings, raises nothing."""
+    if app.changes:
+        from pymachine.cli.contexts import follow
+
+        app.settle()
+        follow(app)
 
 
 def unwritable(error: OSError) -> int:

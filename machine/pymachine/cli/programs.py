@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from pymachine.cli.app import App
+from pymachine.cli.errors import follow_changes
 from pymachine.errors import PymachineError
 from pymachine.ssh_client import INSTALL
 
@@ -16,6 +17,7 @@ ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metava
 
 def become(app: App, words: Sequence[str], environ: Mapping[str, str]) -> None:
     """Replace this process by a program. Raises ``PymachineError`` if it is not installed."""
+    follow_changes(app)
     app.close()
     sys.stdout.flush()
     sys.stderr.flush()

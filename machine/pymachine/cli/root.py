@@ -32,6 +32,8 @@ COMMANDS = {
     "ssh": "Log in to a machine, or run a command there and return its exit code.",
     "scp": "Copy files to and from machines: NAME:PATH is remote, PATH or localhost:PATH is local.",
     "ssh-config": "Print entries by which ssh, scp, rsync and editors reach machines, or keep them in a file.",
+    "use": "Have the docker client use a machine, in all shells: the short form of `context use`.",
+    "context": "Make, use and remove docker contexts for machines.",
     "docker": "Run this computer's docker client against a machine: pymachine docker NAME ps.",
     "start": "Start machines and wait for their engines.",
     "stop": "Shut machines down gracefully.",
@@ -64,7 +66,6 @@ ELSEWHERE = {
     "prune": "`pymachine gc -d DRIVER` finds cloud resources that no store knows",
     "remove": "`pymachine rm NAME` removes a machine",
     "delete": "`pymachine rm NAME` removes a machine",
-    "use": 'a command cannot change your shell; evaluate its output: eval "$(pymachine env NAME)"',
     "regenerate-certs": "`pymachine provision NAME` renews certificates that expire soon, "
     "with --new-certificates all of them",
     "mount": "use sshfs with the address that `pymachine ip NAME` prints",

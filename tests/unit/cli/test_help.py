@@ -27,6 +27,8 @@ USAGES = [
     "ssh [OPTIONS] [NAME] [ARGUMENT]...",
     "scp [OPTIONS] FROM... TO",
     "ssh-config [OPTIONS] [NAME]...",
+    "use [OPTIONS] [NAME]",
+    "context [OPTIONS] [COMMAND] [ARGS]...",
     "docker [OPTIONS] [NAME] [ARGUMENT]...",
     "start [OPTIONS] [NAME]...",
     "stop [OPTIONS] [NAME]...",

@@ -41,7 +41,7 @@ def adopt(
     chosen = chosen_driver(app, driver)
     app.tools.driver(chosen, adopted=instance)
     order = order_of(app, _named(name, instance), chosen, given, adopted=instance)
-    carry_out(app, order, dry_run=dry_run, as_json=as_json)
+    carry_out(app, order, dry_run=dry_run, as_json=as_json, context=given["context"])
 
 
 def _named(name: str | None, instance: str) -> str:

@@ -25,4 +25,4 @@ def create(app: App, /, name: str | None, driver: str | None, dry_run: bool, as_
     if name is None:
         raise UsageFault("create needs a name for the machine", hint="pymachine create -d DRIVER [OPTIONS] NAME")
     order = order_of(app, check_name(name), chosen_driver(app, driver), given)
-    carry_out(app, order, dry_run=dry_run, as_json=as_json)
+    carry_out(app, order, dry_run=dry_run, as_json=as_json, context=given["context"])
