@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymachine.cli.survey_line import SurveyLine
+    from pymachine.docker_machine.runner_view import RunnerView
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
     from pymachine.steps.services import AskEngine, Connect, Services
@@ -36,6 +37,7 @@ class App:
         self.force_unlock = False
         self.as_json = False
         self.changes = RecordChanges()
+        self.view: RunnerView | None = None
         self._opened: SqliteStore | None = None
 
     @property
@@ -59,7 +61,18 @@ class App:
 
         self._opened = SqliteStore.open(self.folder)
         self._opened.observe(self.changes)
+        self.watch(self._opened)
         return self._opened
+
+    def watch(self, store: SqliteStore) -> None:
+        """Keep the view of docker-machine's callers up to date, if the store has one."""
+        from pymachine.docker_machine import VIEW_NOTE
+
+        if store.noted(VIEW_NOTE):
+            from pymachine.docker_machine.runner_view import RunnerView
+
+            self.view = RunnerView(store)
+            store.observe(self.view)
 
     @cached_property
     def reporter(self) -> Reporter:

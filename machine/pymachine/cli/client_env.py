@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Values = list[tuple[str, str | None]]
 
 PROGRAM = "pymachine"
+COMPATIBLE = "docker-machine"
 RENEWAL = "renewal"  # in the record, while a renewal of certificates is not complete
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 PARTS = {"client": "client certificate", "ca": "authority", "server": "server certificate"}
@@ -128,6 +129,14 @@ def file_faults(certificates: str, name: str, now: float) -> "list[str]":
         elif begin > moment:
             found.append(f"the {PARTS[part]} of {name} is not valid before {begin:%Y-%m-%d %H:%M} UTC")
     return found
+
+
+def is_compatible(started: str) -> bool:
+    """Whether the program was started under the name of docker-machine, whose callers expect its behaviour.
+
+    ``started`` is ``sys.argv[0]``.
+    """
+    return started.rpartition("/")[2] == COMPATIBLE
 
 
 def has_blank(path: str) -> bool:

@@ -46,19 +46,28 @@ def conclude(app: App, action: Callable[[], int]) -> int:
 
 
 def _concluded(app: App, action: Callable[[], int]) -> int:
+    code = 1
     try:
-        return _tried(app, action)
+        code = _tried(app, action)
     except KeyboardInterrupt:
         app.settle()
         return _tell(Interrupted("interrupted", hint="`pymachine ls` shows what is on record"), app)
     finally:
         with suppress(PymachineError):
-            follow_changes(app)
+            follow_changes(app, failed=code not in _RESULTS)
             app.close()
+    return code
 
 
-def follow_changes(app: App) -> None:
-    """Bring up to date what follows the machines that the command has changed. Prints warnings, raises nothing."""
+def follow_changes(app: App, *, failed: bool = False) -> None:
+    """Bring up to date what follows the machines that the command has changed; what fails is a warning.
+
+    After a failure, which may be due to it, the view for docker-machine's callers is looked through as well.
+    """
+    if app.view is not None and (app.changes or failed):
+        app.view.refresh()
+        for reason in dict.fromkeys(app.view.faults):
+            _line("warning", reason)
     if app.changes:
         from pymachine.cli.contexts import follow
 

@@ -110,8 +110,17 @@ def no_such(store: Store, folder: Path, names: Sequence[str]) -> NoSuchMachine:
 
     known = known_names(store)
     near = difflib.get_close_matches(names[0], known, n=1)
-    hint = f"did you mean {near[0]}?" if near else _listing(known)
+    hint = _unimported(folder, names[0]) or (f"did you mean {near[0]}?" if near else _listing(known))
     return NoSuchMachine(f"no machine {', '.join(names)} in {folder}", hint=hint)
+
+
+def _unimported(folder: Path, name: str) -> str | None:
+    """Return how to import a machine that docker-machine has in the folder of this store; None if it has none."""
+    if name in (".", "..") or "/" in name or not (folder / "machines" / name / "config.json").is_file():
+        return None
+    from pymachine.docker_machine.runner_view import import_hint
+
+    return import_hint(folder, name)
 
 
 def known_names(store: Store) -> list[str]:

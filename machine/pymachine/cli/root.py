@@ -56,6 +56,7 @@ COMMANDS = {
     "doctor": "Examine this computer and machines, and print what mends each fault.",
     "rm": "Remove machines: their set-up, what the driver created, and the record.",
     "gc": "Find and remove cloud resources that no store knows.",
+    "compat": "Let callers of docker-machine work with pymachine.",
     "version": "Print the version of pymachine, or of a machine's engine.",
     "completion": "Print the completion script of a shell.",
     "help": "Show all commands, or the help of one.",

@@ -17,6 +17,7 @@ SIZE_LIMIT = 1_048_576  # bytes of one file; a config.json has some four thousan
 ENTRY_LIMIT = 1_000  # files in a zip
 CONFIG = "config.json"
 MACHINES = "machines"
+ORIGIN = "imported:"  # with a machine's id: the note of where it was imported from
 
 
 class StoreFiles(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymachine import tls
 from pymachine.docker_machine.config import DEFAULT_SCRIPT, MachineConfig, read_config
-from pymachine.docker_machine.files import CONFIG, MACHINES, StoreFiles, config_of
+from pymachine.docker_machine.files import CONFIG, MACHINES, ORIGIN, StoreFiles, config_of
 from pymachine.documents import to_document
 from pymachine.driver import Driver, RecordedInstance, TakesOver
 from pymachine.errors import CheckFailed, PymachineError, TlsError
@@ -25,12 +25,16 @@ _PROVIDER = "provider="  # the label that docker-machine adds
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """A machine that can be taken over. ``before`` is the driver it had; ``notes`` are sentences about it."""
+    """A machine that can be taken over. ``before`` is the driver it had; ``notes`` are sentences about it.
+
+    ``origin`` is the folder or file of the store that it comes from.
+    """
 
     machine: Machine
     secrets: Mapping[str, bytes]
     before: str
     notes: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,11 @@ def take_over(
 
 
 def keep(takeover: Takeover, store: Store) -> Machine:
-    """Write a machine to the store, with its certificates and keys. Raises ``StoreError``, ``Conflict``."""
+    """Write a machine to the store, with its certificates and keys, and where it came from.
+
+    Raises ``StoreError``, ``Conflict``, ``CheckFailed``.
+    """
+    store.keep(f"{ORIGIN}{takeover.machine.id}", {"from": takeover.origin})
     return store.put(takeover.machine, secrets=takeover.secrets)
 
 
@@ -108,7 +116,7 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
         certificates=tls.summary(secrets) if secrets else None,
         created=timestamp(now),
     )
-    return Takeover(machine, secrets, config.driver, (*notes, *_dates(machine, now)))
+    return Takeover(machine, secrets, config.driver, (*notes, *_dates(machine, now)), files.place)
 
 
 def _driver_of(config: MachineConfig, drivers: Mapping[str, Driver]) -> tuple[str, Any]:

@@ -119,7 +119,8 @@ class Database:
 def _refuse_lost(path: Path) -> None:
     """Refuse an empty or missing database beside other files of a store.
 
-    SQLite would take it for a new one and delete the log, which may contain all records. Raises ``StoreError``.
+    SQLite would take it for a new one and delete the log, which may contain all records. Certificates of ours are in
+    folders; plain files are docker-machine's, in whose folder a store may begin. Raises ``StoreError``.
     """
     if _size(path):
         return
@@ -132,7 +133,8 @@ def _refuse_lost(path: Path) -> None:
         )
     for folder, pattern in ((certificates, "*"), (path.parent / SSH_FILES, "*.known_hosts")):
         with translated(str(folder)):
-            kept = sorted(found.stem for found in folder.glob(pattern)) if folder.is_dir() else []
+            found = [path for path in folder.glob(pattern) if folder != certificates or path.is_dir()]
+            kept = sorted(path.stem for path in found)
         if names := [name for name in kept if not name.startswith(".")]:
             raise StoreError(
                 f"{path} is {state}, but {folder} has files of {', '.join(names[:5])}",

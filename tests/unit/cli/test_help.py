@@ -52,6 +52,7 @@ USAGES = [
     "doctor [OPTIONS] [NAME]...",
     "rm [OPTIONS] NAME...",
     "gc [OPTIONS]",
+    "compat [OPTIONS] [COMMAND] [ARGS]...",
     "version [OPTIONS] [NAME]",
     "completion [OPTIONS] {bash|zsh|fish|powershell}",
     "help [OPTIONS] [COMMAND]",

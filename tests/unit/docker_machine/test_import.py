@@ -352,3 +352,25 @@ def test_json_lists_what_is_imported_and_what_is_skipped(person: Person, theirs:
         "web", "generic", "ssh", "tcp://192.0.2.7:2376",
     )  # fmt: skip
     assert (skipped["name"], "driver" in skipped["skipped"]) == ("bad", True)
+
+
+def test_an_import_in_place_gives_the_folder_to_the_view_and_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "machine"
+    theirs = TheirStore(place)
+    for name in ("web", "db"):
+        theirs.machine(name)
+    place.chmod(0o700)
+    wiring = Wiring(now=lambda: NOW, asker=FakeAsker(yes=True))
+    assert main(["-s", str(place), "compat", "view", "on"], wiring=wiring) == 0
+    before = json.loads((place / "machines/web/config.json").read_text())
+    assert main(["-s", str(place), "import", "docker-machine", str(place), "web"], wiring=wiring) == 0
+    after = json.loads((place / "machines/web/config.json").read_text())
+    assert after["Driver"]["IPAddress"] == before["Driver"]["IPAddress"]
+    assert after["HostOptions"]["AuthOptions"]["StorePath"] == str(place / "certs/web")
+    assert json.loads((place / "machines/.web.docker-machine/config.json").read_text()) == before
+    assert main(["-s", str(place), "inspect", "db"], wiring=wiring) == 4
+    assert f"import docker-machine {place} db" in capsys.readouterr().err
+    assert main(["-s", str(place), "compat", "view", "off"], wiring=wiring) == 0
+    assert json.loads((place / "machines/web/config.json").read_text()) == before

@@ -563,3 +563,16 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
         os.umask(before)
     assert [mode(tmp_path / part) for part in ("a", "a/b", "a/b/store", "a/b/store/certs")] == [0o700] * 4
     assert {mode(path) for path in [*files, tmp_path / "a/b/store/state.db"]} == {0o600}
+
+
+def test_a_store_can_begin_where_docker_machine_has_its_own(tmp_path: Path) -> None:
+    for file in ("certs/ca.pem", "certs/ca-key.pem", "machines/web/config.json"):
+        path = tmp_path / "store" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("theirs")
+    (tmp_path / "store").chmod(0o700)
+    with SqliteStore.open(tmp_path / "store") as store:
+        store.put(machine(), secrets=CLIENT)
+        store.materialise("node1")
+        store.remove("node1")
+    assert (tmp_path / "store/certs/ca.pem").read_text() == "theirs"

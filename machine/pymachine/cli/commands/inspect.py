@@ -9,6 +9,7 @@ from pymachine.cli.lookup import one
 from pymachine.cli.options import FORMAT, NAME, command
 from pymachine.cli.output import dump
 from pymachine.redaction import machine_document
+from pymachine.store.client_files import materialised
 
 
 @command()
@@ -31,5 +32,7 @@ def inspect(app: App, name: str | None, template: str | None) -> None:
     from pymachine.docker_machine.view import config_of
     from pymachine.gotemplate import decoded
 
-    theirs = config_of(machine, app.folder, app.store.client_folder(machine.name))
+    # Who asks for the folder takes the client's files from it: they are written if need be.
+    client = materialised(app.store, machine.name) or app.store.client_folder(machine.name)
+    theirs = config_of(machine, app.folder, client)
     print_document(document, {**document, **decoded(theirs)}, template)
