@@ -216,7 +216,7 @@ def test_a_machine_of_docker_machine_keeps_its_folder_and_its_name(runner: Runne
     refused = runner.create("old", 1)
     _, err = refused.communicate(timeout=LIMIT)
     assert refused.returncode == 3
-    assert f"pymachine import docker-machine {runner.storage} old" in err
+    assert f"{runner.storage} old" in err
     assert [path.name for path in theirs.iterdir()] == ["config.json"]
     assert runner.hosts.addresses() == {}
 

@@ -38,6 +38,8 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
         from pymachine.cli.root import run
 
         return run(words, wiring) if found is None else run(found.words(words), found.wiring())
+    if assumption := getattr(found, "note", ""):
+        print(assumption, file=sys.stderr)  # noqa: T201
     try:
         sys.stdout.write(found)
         sys.stdout.flush()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "pymachine"
 COMPATIBLE = "docker-machine"
+DEFAULT = "default"  # the machine of a command without a name, if no other one suggests itself
+ONLY, NAMED_DEFAULT, ACTIVE = "the only machine", "the machine called default", "the active machine"
 RENEWAL = "renewal"  # in the record, while a renewal of certificates is not complete
 CLIENT_FILES = ("ca.pem", "cert.pem", "key.pem")
 PARTS = {"client": "client certificate", "ca": "authority", "server": "server certificate"}
@@ -129,6 +131,11 @@ def file_faults(certificates: str, name: str, now: float) -> "list[str]":
         elif begin > moment:
             found.append(f"the {PARTS[part]} of {name} is not valid before {begin:%Y-%m-%d %H:%M} UTC")
     return found
+
+
+def assumption(name: str, why: str) -> str:
+    """Return what is printed where no machine is named."""
+    return f"note: no name given: using {why}" + ("" if why == NAMED_DEFAULT else f", {name}")
 
 
 def is_compatible(started: str) -> bool:

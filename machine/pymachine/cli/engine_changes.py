@@ -28,7 +28,7 @@ def show_changes(
         return drained_in(preview(name), app.tools) if drain else preview(name)
 
     found: dict[str, Preview] = {}
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=True)
     for_each(wanted, preview_one, found.__setitem__)
     app.settle()
     show_plans([found[name] for name in wanted], as_json=as_json)
@@ -46,7 +46,7 @@ def make_changes(app: App, names: Sequence[str], verb: Callable[[str, Services],
         if not as_json:
             say(ready_line(machine, app.wiring.now() - began))
 
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=True)
     unlock(app, wanted)
     tools, stop = stoppable(app.tools)
     try:

@@ -5,46 +5,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pymachine.cli import client_env
 from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
 from pymachine.model import Fault, Machine, Phase, check_name
 from pymachine.store import Store, readable
 
-DEFAULT = "default"
 FAULT_LIMIT = 120  # characters of a fault in a list; `inspect` shows all of it
 
 
-def one(app: App, name: str | None) -> Machine:
-    """Return the machine of that name, or the one called default. Raises ``NoSuchMachine``, ``UsageFault``."""
-    wanted = chosen(app, [] if name is None else [name])[0]
+def one(app: App, name: str | None, *, careful: bool = False) -> Machine:
+    """Return the machine of that name, or the assumed one. Raises ``NoSuchMachine``, ``UsageFault``."""
+    wanted = chosen(app, [] if name is None else [name], careful=careful)[0]
     machine = app.store.find(wanted)
     if machine is None:
         raise no_such(app.store, app.folder, [wanted])
     return machine
 
 
-def chosen(app: App, names: Sequence[str]) -> list[str]:
+def chosen(app: App, names: Sequence[str], *, careful: bool = False) -> list[str]:
     """Return the valid names, each once.
 
-    If none is given, ``default`` is returned if there is such a machine. Raises ``UsageFault``.
+    If none is given, one is assumed, and printed to standard error: the active machine, else the only one, else the
+    one called default. ``careful`` is for commands that stop or change what runs: being the only one is not enough
+    for them. Raises ``UsageFault``.
     """
     if names:
         return list(dict.fromkeys(check_name(name) for name in names))
-    if DEFAULT in known_names(app.store):
-        return [DEFAULT]
+    name, why = _assumed(app, careful=careful)
+    note(client_env.assumption(name, why))
+    return [name]
+
+
+def _assumed(app: App, *, careful: bool) -> tuple[str, str]:
+    """Return the machine for a command without a name, and what it is assumed for."""
+    active, known = active_machine(app), known_names(app.store)
+    if active is not None:
+        return active.name, client_env.ACTIVE
+    if len(known) == 1 and not careful:
+        return known[0], client_env.ONLY
+    if client_env.DEFAULT in known:
+        return client_env.DEFAULT, client_env.NAMED_DEFAULT
     raise UsageFault(
         "no machine name given, and there is no machine called default",
         hint="give a name; `pymachine ls` lists the machines",
     )
 
 
-def existing(app: App, names: Sequence[str]) -> list[str]:
-    """Return the names as the store spells them, the default's if none is given.
+def existing(app: App, names: Sequence[str], *, careful: bool = False) -> list[str]:
+    """Return the names as the store spells them, the assumed one if none is given, see ``chosen``.
 
     Raises ``NoSuchMachine`` with all unknown names before anything is done to the others.
     """
-    wanted = chosen(app, names)
+    wanted = chosen(app, names, careful=careful)
     spelled = {name.lower(): name for name in known_names(app.store)}
     missing = [name for name in wanted if name.lower() not in spelled]
     if missing:
@@ -147,11 +161,30 @@ def _way_on(app: App, machine: Machine) -> str:
 
 
 def active_machine(app: App) -> Machine | None:
-    """Return the machine at DOCKER_HOST; of several at one address, the one that DOCKER_MACHINE_NAME names."""
+    """Return the machine that this shell's docker client uses: the one at DOCKER_HOST, else that of its context.
+
+    Of several at one address, it is the one that DOCKER_MACHINE_NAME names. Raises ``PymachineError`` if the client
+    cannot tell its context, which is asked only if machines have one.
+    """
     wanted = app.environ.get("DOCKER_HOST")
-    found = [machine for machine in readable(app.store) if wanted and url_or_none(machine) == wanted]
+    if not wanted:
+        return _machine_of_context(app)
+    found = [machine for machine in readable(app.store) if url_or_none(machine) == wanted]
     named = [machine for machine in found if machine.name == app.environ.get("DOCKER_MACHINE_NAME")]
     return next(iter(named or found), None)
+
+
+def _machine_of_context(app: App) -> Machine | None:
+    from pymachine.docker_contexts.client import ContextClient, NoDockerClient
+    from pymachine.docker_contexts.machine_contexts import MachineContexts, have_contexts
+
+    if not have_contexts(app.store):
+        return None
+    client = ContextClient(app.wiring.run, app.environ)
+    try:
+        return MachineContexts(app.store, client).machine_of(client.current())
+    except NoDockerClient:
+        return None
 
 
 def url_or_none(machine: Machine) -> str | None:

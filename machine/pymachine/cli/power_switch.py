@@ -21,9 +21,12 @@ def switch(
     outcome: str,
     check: Callable[[Sequence[str]], None] | None = None,
 ) -> None:
-    """Do this to machines and print each with its ``outcome``; ``check`` may refuse the names before any is begun."""
+    """Do this to machines and print each with its ``outcome``.
+
+    ``check``, for what ends the machines' work, may refuse the names before any is begun.
+    """
     tools, stop = stoppable(app.tools)
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=check is not None)
     unlock(app, wanted)
     if check is not None:
         check(wanted)

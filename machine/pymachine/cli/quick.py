@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 COMPLETION = "_PYMACHINE_COMPLETE"  # set by the shell that asks what can come next
 METADATA = (".dist-info", "egg-info")  # how folders of packages' metadata end
 DISTRIBUTION = "pymachine_docker-"  # how ours begins, whose commands are in help.txt
-DEFAULT = "default"
 HELP_WIDTH = 80  # columns; click writes help no wider, and help.txt is what it writes
 PROGRESS = ("auto", "plain", "json", "none")
 # Options by what they are kept as: those of every command, and those that a command answers here by itself.
@@ -36,6 +35,13 @@ OWN_FLAGS: "Mapping[str, Mapping[str, str]]" = {
     "ls": {"-q": "-q", "--quiet": "-q"},
 }
 COMMANDS = ("", "env", "config", "url", "ip", "ls", "status")
+
+
+class AssumedAnswer(str):
+    """An output, and the line about the machine that was assumed, for standard error; empty if one was named."""
+
+    __slots__ = ("note",)
+    note: str
 
 
 def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence | None":
@@ -52,9 +58,44 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence |
     folder = _folder(options, environ)
     if command == "ls":
         return _listed(folder) if "-q" in options and name is None else None
+    if name is None:
+        return None if command == "status" else _assumed(command, folder, options, environ)
+    return _of_machine(command, name, name, folder, options, environ)
+
+
+def _assumed(
+    command: str, folder: str, options: "Mapping[str, str]", environ: "Mapping[str, str]"
+) -> "str | Silence | None":
+    """Return the answer for the machine that is assumed where none is named: the only one, or the default.
+
+    Whether one is active is left to the full command line.
+    """
+    from pymachine.store.lookup import has_contexts, names
+
+    if environ.get("DOCKER_HOST") or has_contexts(folder):
+        return None
+    known = names(folder)
+    name = known[0] if len(known) == 1 else client_env.DEFAULT
+    output = _of_machine(command, name, None, folder, options, environ)
+    if not isinstance(output, str):
+        return output
+    found = AssumedAnswer(output)
+    found.note = client_env.assumption(name, client_env.ONLY if len(known) == 1 else client_env.NAMED_DEFAULT)
+    return found
+
+
+def _of_machine(
+    command: str,
+    name: str,
+    given: "str | None",
+    folder: str,
+    options: "Mapping[str, str]",
+    environ: "Mapping[str, str]",
+) -> "str | Silence | None":
+    """Return the answer for a machine; ``given`` is the name as it was typed, None for one that is assumed."""
     from pymachine.store.lookup import lookup
 
-    document = lookup(folder, DEFAULT if name is None else name)
+    document = lookup(folder, name)
     if document is None or not client_env.is_ready(document):
         return None
     if command in ("url", "ip"):
@@ -63,7 +104,7 @@ def answer(words: "list[str]", environ: "Mapping[str, str]") -> "str | Silence |
     if certificates is None or (certificates and client_env.is_refused(document, certificates, time.time())):
         return None
     if command == "env":
-        return _environment(name, document, certificates, options, environ)
+        return _environment(given, document, certificates, options, environ)
     return _configuration(document, certificates) if command == "config" else _state(document, certificates)
 
 

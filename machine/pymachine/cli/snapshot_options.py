@@ -20,6 +20,6 @@ def needs_label(verb: str) -> UsageFault:
 
 def at_hand(app: App, name: str | None) -> str:
     """Return the machine's name as the store spells it; break its lock if requested."""
-    (known,) = existing(app, [] if name is None else [name])
+    (known,) = existing(app, [] if name is None else [name], careful=True)
     unlock(app, [known])
     return known

@@ -46,7 +46,7 @@ def change_all(app: App, names: Sequence[str], wanted: Mapping[str, str], outcom
     from pymachine import swarm as verbs
 
     tools = app.tools
-    known = existing(app, names)
+    known = existing(app, names, careful=True)
     take_leases(app, known)
     one_by_one(known, lambda name: verbs.change(name, tools, **wanted), lambda name, _: say(f"{name} {outcome}"))
     if "role" in wanted:

@@ -17,8 +17,8 @@ from pymachine.errors import CheckFailed
 from pymachine.model import Machine
 from pymachine.store import Store, readable
 from pymachine.store.client_files import CLIENT_FILES, materialised
+from pymachine.store.schema import CONTEXT_NOTES
 
-NOTE = "context:"  # with the machine's id
 _LEASE = "docker:contexts"  # no machine's name has a colon
 _PATIENCE = 60.0  # seconds for another process that works on contexts
 RESERVED = "default"  # the client's own
@@ -58,12 +58,12 @@ def possible_names(machine: str) -> tuple[str, ...]:
 
 def has_context(store: Store, machine_id: str) -> bool:
     """Whether the machine has a context, or is to have one; asks no docker client."""
-    return bool(store.note(f"{NOTE}{machine_id}"))
+    return bool(store.note(f"{CONTEXT_NOTES}{machine_id}"))
 
 
 def have_contexts(store: Store) -> bool:
     """Whether any machine of the store has a context; asks no docker client."""
-    return bool(store.noted(NOTE))
+    return bool(store.noted(CONTEXT_NOTES))
 
 
 class MachineContexts:
@@ -84,7 +84,7 @@ class MachineContexts:
 
         One that was removed with the docker client stays away. Starts no docker client if nothing changed.
         """
-        former = self._store.note(f"{NOTE}{machine.id}")
+        former = self._store.note(f"{CONTEXT_NOTES}{machine.id}")
         if not former or machine.endpoint is None or _noted(machine, self._files(machine)).items() <= former.items():
             return None
         with self._alone(machine.name):
@@ -95,7 +95,7 @@ class MachineContexts:
         """Remove the contexts of a machine, which may be gone."""
         with self._alone(machine):
             removed = self._removed(self._of(machine_id), machine)
-            self._store.keep(f"{NOTE}{machine_id}", {})
+            self._store.keep(f"{CONTEXT_NOTES}{machine_id}", {})
         return removed
 
     def strays(self) -> list[DockerContext]:
@@ -113,8 +113,8 @@ class MachineContexts:
             return []  # one that cannot be read may be theirs
         with self._alone(""):
             removed = self._removed(self.strays(), "")
-            known = {f"{NOTE}{record.id}" for record in readable(self._store)}
-            for note in set(self._store.noted(NOTE)) - known:
+            known = {f"{CONTEXT_NOTES}{record.id}" for record in readable(self._store)}
+            for note in set(self._store.noted(CONTEXT_NOTES)) - known:
                 self._store.keep(note, {})
         return removed
 
@@ -128,12 +128,14 @@ class MachineContexts:
     def _made(self, machine: Machine) -> KeptContext:
         assert machine.endpoint is not None, "only machines that are ready have contexts"
         name, files = self._free_name(machine.name), self._files(machine)
-        self._store.keep(f"{NOTE}{machine.id}", {"context": name})  # the note leads: what it names can be found
+        self._store.keep(
+            f"{CONTEXT_NOTES}{machine.id}", {"context": name}
+        )  # the note leads: what it names can be found
         mark = ContextMark(self._store.identity, machine.id)
         context = DockerContext(name, machine.endpoint.url, mark)
         self._client.add(context, f"machine {machine.name} of pymachine", files)
         self._verify(name, mark)
-        self._store.keep(f"{NOTE}{machine.id}", {**_noted(machine, files), "context": name})
+        self._store.keep(f"{CONTEXT_NOTES}{machine.id}", {**_noted(machine, files), "context": name})
         return KeptContext(machine.name, name, ContextChange.CREATED)
 
     def _written(self, machine: Machine, contexts: Sequence[DockerContext]) -> KeptContext:
@@ -142,7 +144,7 @@ class MachineContexts:
         note = _noted(machine, self._files(machine))
         for context in contexts:
             self._client.update(context.name, machine.endpoint.url, folder)
-        self._store.keep(f"{NOTE}{machine.id}", {**note, "context": contexts[0].name})
+        self._store.keep(f"{CONTEXT_NOTES}{machine.id}", {**note, "context": contexts[0].name})
         return KeptContext(machine.name, contexts[0].name, ContextChange.UPDATED)
 
     def _verify(self, name: str, mark: ContextMark) -> None:
@@ -150,7 +152,7 @@ class MachineContexts:
         if any(context.mark == mark for context in self._client.inspect([name])):
             return
         self._client.remove(name)
-        self._store.keep(f"{NOTE}{mark.machine}", {})
+        self._store.keep(f"{CONTEXT_NOTES}{mark.machine}", {})
         raise CheckFailed(
             "this docker client does not keep the metadata of contexts", hint="upgrade the docker client to 20.10"
         )
@@ -168,7 +170,7 @@ class MachineContexts:
     def _of(self, machine_id: str) -> list[DockerContext]:
         """Return the machine's contexts: the one on record if it still is its own, else all that are found."""
         mark = ContextMark(self._store.identity, machine_id)
-        recorded = self._store.note(f"{NOTE}{machine_id}").get("context")
+        recorded = self._store.note(f"{CONTEXT_NOTES}{machine_id}").get("context")
         for names in ([recorded] if isinstance(recorded, str) else [], None):
             asked = self._client.names() if names is None else names
             found = [context for context in self._client.inspect(asked) if context.mark == mark]

@@ -7,7 +7,16 @@ no dataclasses, no pathlib, no typing. Everything else goes through ``store.sqli
 import os
 import sqlite3
 
-from pymachine.store.schema import CERTIFICATES, DATABASE, DOCUMENT_OF, IDENTITY, NAMES, SECRETS_OF
+from pymachine.store.schema import (
+    CERTIFICATES,
+    CONTEXT_NOTES,
+    DATABASE,
+    DOCUMENT_OF,
+    IDENTITY,
+    NAMES,
+    NOTED,
+    SECRETS_OF,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +39,11 @@ def names(folder: str) -> list[str]:
     from pymachine.store.names import natural_key
 
     return sorted((row[0] for row in _select(folder, NAMES)), key=natural_key)
+
+
+def has_contexts(folder: str) -> bool:
+    """Return whether any machine has a context of the docker client. Raises ``StoreError``."""
+    return bool(_select(folder, NOTED, CONTEXT_NOTES))
 
 
 def is_private(folder: str) -> bool:

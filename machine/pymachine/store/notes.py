@@ -9,6 +9,7 @@ from typing import Any
 
 from pymachine.documents import to_document
 from pymachine.errors import NoteUnreadable
+from pymachine.store.schema import NOTED
 from pymachine.strict_json import parse_json
 
 
@@ -20,8 +21,7 @@ def find(connection: sqlite3.Connection, name: str) -> dict[str, Any]:
 
 def names(connection: sqlite3.Connection, start: str) -> list[str]:
     """Return the names that begin like this, in order."""
-    query = "SELECT name FROM note WHERE substr(name, 1, ?) = ? ORDER BY name"
-    return [row[0] for row in connection.execute(query, (len(start), start))]
+    return [row[0] for row in connection.execute(NOTED, (start,))]
 
 
 def write(connection: sqlite3.Connection, name: str, document: Mapping[str, Any]) -> None:

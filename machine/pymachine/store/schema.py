@@ -6,6 +6,7 @@ edited, only followed by others.
 
 DATABASE = "state.db"
 CERTIFICATES = "certs"
+CONTEXT_NOTES = "context:"  # how the names of notes begin that tell of docker contexts, by the machine's id
 SSH_FILES = "ssh"  # the folder of configurations for the system's ssh
 
 # "pyma" in ASCII: tells a store from any other SQLite file (``PRAGMA application_id``).
@@ -89,5 +90,6 @@ MIGRATIONS = (_FIRST, _IDENTITY, _NOTES, _REPORTED)
 
 DOCUMENT_OF = "SELECT document FROM machine WHERE name = ?"
 NAMES = "SELECT name FROM machine"
+NOTED = "SELECT name FROM note WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name"
 IDENTITY = "SELECT value FROM identity"
 SECRETS_OF = "SELECT file FROM secret WHERE machine = ?"

@@ -14,6 +14,7 @@ from pymachine.docker_machine import VIEW_NOTE
 from pymachine.docker_machine.runner_view import MARK, RunnerView, enable, is_on, remove
 from pymachine.errors import CheckFailed
 from pymachine.model import Endpoint, Machine, Phase
+from pymachine.override import override
 from pymachine.store.sqlite import SqliteStore
 
 FILES = {"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"}
@@ -99,6 +100,7 @@ def test_the_folder_is_there_before_the_record(store: SqliteStore, view: RunnerV
     seen: list[tuple[list[str], bool]] = []
 
     class Witness(RunnerView):
+        @override
         def adding(self, machine: Machine) -> None:
             seen.append((listed(store), store.find(machine.name) is None))
 

@@ -16,7 +16,7 @@ from pymachine.cli.options import FORMAT, JSON, command
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.table import Layout
 from pymachine.documents import to_document
-from pymachine.errors import UsageFault
+from pymachine.errors import PymachineError, UsageFault
 from pymachine.model import Machine, Phase, State
 from pymachine.store import Broken, Holder
 
@@ -171,6 +171,15 @@ _FILTERS: Mapping[str, Callable[[str], Filter]] = {
 _KEYS = "filter by " + ", ".join(_FILTERS)
 
 
+def _active_machine(app: App) -> Machine | None:
+    """Return the active machine; None also if the docker client cannot tell it, which spoils no list."""
+    try:
+        return active_machine(app)
+    except PymachineError as error:
+        note(f"warning: the active machine is not known: {error.message}")
+        return None
+
+
 def _unseen(record: Machine | Broken) -> MachineRow:
     """Return the row that follows from the record alone."""
     if isinstance(record, Broken):
@@ -191,7 +200,7 @@ def _seen(app: App, records: Sequence[Machine | Broken], timeout: float) -> list
 
     machines = [record for record in records if not isinstance(record, Broken)]
     results = probe_machines(machines, app.tools, timeout)
-    active = active_machine(app)
+    active = _active_machine(app)
     rows = []
     for record in records:
         row = _unseen(record)

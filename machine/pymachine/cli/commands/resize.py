@@ -26,7 +26,7 @@ def resize(app: App, names: tuple[str, ...], cpus: int | None, memory: str | Non
 
     size = Size(cpus, _bytes(memory, "--memory"), _bytes(disk, "--disk"))
     tools = app.tools
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=True)
     unlock(app, wanted)
     for_each(wanted, lambda name: change(name, size, tools), lambda name, _: say(f"{name} is resized"))
 

@@ -24,7 +24,7 @@ def restart(app: App, names: tuple[str, ...], no_drain: bool) -> None:
     from pymachine.swarm import restart_node, turns
 
     tools, stop = stoppable(app.tools)
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=True)
     unlock(app, wanted)
     for_each(
         wanted,

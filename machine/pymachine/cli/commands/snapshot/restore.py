@@ -21,7 +21,7 @@ def restore(app: App, name: str | None, label: str | None, yes: bool, as_json: b
 
     if label is None:
         raise needs_label("restore")
-    machine = one(app, name).name
+    machine = one(app, name, careful=True).name
     instead = f"use -y to restore without confirmation: pymachine snapshot restore -y {machine} {label}"
     question = f"The current state of {machine} is lost when {label} is restored. Continue?"
     if not (yes or app.asker.confirm(question, instead=instead)):

@@ -66,7 +66,7 @@ def _cast(app: App, managers: Sequence[str], workers: Sequence[str]) -> tuple[li
     """Return the names as the store spells them, each with one role."""
     if not managers:
         raise UsageFault("a Swarm needs a manager", hint="pymachine swarm create MANAGER --worker WORKER")
-    names = existing(app, managers)
+    names = existing(app, managers, careful=True)
     others = existing(app, workers) if workers else []
     both = [name for name in names if name in others]
     if both:

@@ -40,7 +40,7 @@ def join(app: App, names: tuple[str, ...], member: str | None, manager: bool, ad
     """Join machines to a Swarm; nodes that are in it already are recorded."""
     if member is None:
         raise UsageFault("join to which Swarm?", hint="name a machine of it: pymachine swarm join --to MEMBER NAME")
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=True)
     take_leases(app, wanted)
     node = NodeSpec(MANAGER if manager else WORKER)
     join_all(app, wanted, node, advertised(advertise, wanted), via=managers_on_record(app, member))

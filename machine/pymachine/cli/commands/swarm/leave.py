@@ -28,7 +28,7 @@ from pymachine.swarm_api.view import MANAGER
 @click.pass_obj
 def leave(app: App, names: tuple[str, ...], yes: bool, force: bool, dissolve: bool) -> None:
     """Have machines leave their Swarm: workers first, then managers one after another."""
-    wanted = existing(app, names)
+    wanted = existing(app, names, careful=True)
     instead = f"use -y to end it without confirmation: pymachine swarm leave -y --dissolve {' '.join(wanted)}"
     if (
         dissolve
