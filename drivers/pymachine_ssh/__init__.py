@@ -115,11 +115,16 @@ class SshDriver:
         return _located(request.options)
 
     def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
-        """Take any host of docker-machine's that is on record with an address, whichever driver made it."""
+        """Take any host that is on record with an address, whichever driver made it.
+
+        An export also records ``SSHJump`` and ``SSHHostKey``, which docker-machine does not have.
+        """
         options = SshOptions(
             ssh_host=recorded.address(),
             ssh_user=recorded.text("SSHUser") or "root",
             ssh_port=recorded.number("SSHPort") or 22,
+            ssh_jump=recorded.text("SSHJump") or None,
+            ssh_host_key=recorded.text("SSHHostKey") or None,
         )
         return options, replace(_located(options), endpoint=recorded.endpoint())
 

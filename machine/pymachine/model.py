@@ -148,8 +148,9 @@ class Machine:
     ``handle`` belongs to the driver: JSON-able, opaque here, never a secret. ``options`` are the driver
     options as given. ``adopted`` is what the driver calls an instance that it did not make, empty for one that it
     did. ``reported_addresses`` are those that the driver told of last. ``fleet`` names the inventory that the machine
-    belongs to, empty for one made by hand; ``swarm`` is where it was last known to be a member. ``extra`` keeps
-    document keys that this version does not know.
+    belongs to, empty for one made by hand; ``swarm`` is where it was last known to be a member. ``guest`` says that
+    the host was set up from another store, which gave access to it: what is set up there is not changed from here.
+    ``extra`` keeps document keys that this version does not know.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Machine:
     swarm: Membership | None = None
     certificates: Certificates | None = None
     fault: Fault | None = None
+    guest: bool = False
     created: str = ""
     rev: int = 0
     schema: int = SCHEMA

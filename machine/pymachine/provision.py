@@ -162,6 +162,11 @@ def _tell_of_cut_off(machine: Machine, tools: Services) -> None:
 
 
 def _provisionable(machine: Machine) -> SshAddress:
+    if machine.guest:
+        raise CheckFailed(
+            f"the host of machine {machine.name} was set up from another store, and is not changed from this one",
+            hint="run the command where the machine was created",
+        )
     if machine.phase is Phase.REMOVING or (machine.ssh is None and machine.phase is not Phase.READY):
         raise _not_ready(machine)
     if machine.ssh is None:

@@ -184,5 +184,8 @@ def _removal_plan(machine: Machine, session: Session, *, purge: bool) -> Removal
 
 
 def _touched(machine: Machine) -> bool:
-    """Whether a set-up may have begun: certificates are stored before anything is sent to a host."""
-    return machine.ssh is not None and machine.certificates is not None
+    """Whether a set-up may have begun: certificates are stored before anything is sent to a host.
+
+    What is on the host of a guest belongs to another store.
+    """
+    return machine.ssh is not None and machine.certificates is not None and not machine.guest

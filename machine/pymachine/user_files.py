@@ -24,8 +24,11 @@ class UserFile:
     found: os.stat_result | None
 
 
-def read_user_file(path: Path) -> UserFile:
-    """Return a file of the user, empty if there is none. Raises ``UsageFault`` for what is not a readable file."""
+def read_user_file(path: Path, limit: int = SIZE_LIMIT) -> UserFile:
+    """Return a file of the user of at most ``limit`` bytes, empty if there is none.
+
+    Raises ``UsageFault`` for what is not a readable file of that size.
+    """
     real = Path(os.path.realpath(path))
     try:
         descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -38,11 +41,11 @@ def read_user_file(path: Path) -> UserFile:
         if not stat.S_ISREG(found.st_mode):
             raise UsageFault(f"{path} is not a file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(SIZE_LIMIT + 1)
+            content = file.read(limit + 1)
     finally:
         os.close(descriptor)
-    if len(content) > SIZE_LIMIT:
-        raise UsageFault(f"{path} has more than {SIZE_LIMIT >> 20} MiB")
+    if len(content) > limit:
+        raise UsageFault(f"{path} has more than {limit >> 20} MiB")
     return UserFile(real, content, found)
 
 

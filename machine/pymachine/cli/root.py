@@ -20,7 +20,8 @@ from pymachine.override import override
 COMMANDS = {
     "create": "Create a machine: a host whose Docker engine answers over TLS.",
     "adopt": "Adopt an existing instance that a driver can find.",
-    "import": "Import the machines of a docker-machine store.",
+    "import": "Import machines of an export, or of a docker-machine store.",
+    "export": "Write a file that gives another person or computer access to machines.",
     "ls": "List the machines and their states.",
     "env": "Print the environment for using a machine with the docker client.",
     "config": "Print the docker client's options: docker $(pymachine config NAME) ps.",

@@ -67,6 +67,8 @@ def _certificates(machine: Machine, found: Certificates, now: datetime) -> Healt
 
 
 def _provision(machine: Machine) -> str:
+    if machine.guest:
+        return "run `pymachine provision` where the machine was created, and `pymachine export` if certificates ended"
     if machine.ssh is None:
         return f"pymachine rm {machine.name}, then create it with new certificates"
     return f"pymachine provision {machine.name}"

@@ -7,7 +7,7 @@ that authority is replaced.
 
 from pymachine.tls.authority import read_authority
 from pymachine.tls.clock import check_clock, clock_skew
-from pymachine.tls.issue import Issued, ensure, issue, reissue_server, renew_client
+from pymachine.tls.issue import Issued, ensure, issue, issue_client, reissue_server, renew_client
 from pymachine.tls.profile import Authority
 from pymachine.tls.validity import Need, needs, summary, verify_set
 
@@ -19,6 +19,7 @@ __all__ = [
     "clock_skew",
     "ensure",
     "issue",
+    "issue_client",
     "needs",
     "read_authority",
     "reissue_server",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pymachine.errors import TlsError
 from pymachine.model import Certificates
@@ -96,6 +96,17 @@ def renew_client(
     return _completed(secrets, _client_files(name, signer, now), now)
 
 
+def issue_client(name: str, secrets: Mapping[str, bytes], now: datetime, life: timedelta) -> Issued:
+    """Issue another client certificate with a key of its own: the files of a client, beside those on record.
+
+    ``ca.pem`` is among them. Raises ``TlsError`` if the authority's key is not on record or the authority expired.
+    """
+    signer = stored_authority(secrets)
+    files = {CERTIFICATE_OF["ca"]: secrets[CERTIFICATE_OF["ca"]], **_client_files(name, signer, now, life)}
+    verify_set(files, now=now)
+    return Issued(files, summary(files))
+
+
 def _due(
     name: str, sans: tuple[str, ...], secrets: Mapping[str, bytes], now: datetime, authority: Authority | None
 ) -> set[Part]:
@@ -125,7 +136,9 @@ def _server_files(
     return {CERTIFICATE_OF["server"]: profile.cert_pem(certificate), KEY_OF["server"]: profile.key_pem(key)}
 
 
-def _client_files(name: str, signer: Authority, now: datetime) -> dict[str, bytes]:
+def _client_files(
+    name: str, signer: Authority, now: datetime, life: timedelta = profile.CLIENT_LIFE
+) -> dict[str, bytes]:
     key = profile.new_key()
-    certificate = profile.client_certificate(name, key.public_key(), signer, now)
+    certificate = profile.client_certificate(name, key.public_key(), signer, now, life)
     return {CERTIFICATE_OF["client"]: profile.cert_pem(certificate), KEY_OF["client"]: profile.key_pem(key)}

@@ -73,11 +73,13 @@ def server_certificate(
     return _signed(builder, ExtendedKeyUsageOID.SERVER_AUTH, authority)
 
 
-def client_certificate(machine: str, public_key: PublicKey, authority: Authority, now: datetime) -> x509.Certificate:
+def client_certificate(
+    machine: str, public_key: PublicKey, authority: Authority, now: datetime, life: timedelta = CLIENT_LIFE
+) -> x509.Certificate:
     """Return a client certificate. It has a name in its SAN, because pyca refuses clients without one."""
     # .invalid never resolves (RFC 6761 §6.4).
     name = f"admin.{machine.lower()}.pymachine.invalid"
-    builder = _leaf(f"admin.{machine}", public_key, authority, (now, CLIENT_LIFE))
+    builder = _leaf(f"admin.{machine}", public_key, authority, (now, life))
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     return _signed(builder, ExtendedKeyUsageOID.CLIENT_AUTH, authority)
 

@@ -52,6 +52,7 @@ PLANTED = [
     ("pycdlib only in its module", "machine/pymachine/cloudinit/parts.py", "import pycdlib"),
     ("boto3 only in its driver", "drivers/pymachine_ssh/__init__.py", "import boto3"),
     ("boto3 only in its driver", "machine/pymachine/store/names.py", "import botocore.session"),
+    ("pyrage only in its module", "machine/pymachine/exchange/archive.py", "import pyrage"),
     ("libvirt only in its module", "drivers/pymachine_kvm/network.py", "import libvirt"),
     ("libvirt only in its module", "drivers/pymachine_kvm/panic.py", "import libvirt_qemu"),
 ]
@@ -61,6 +62,7 @@ UNPLACED = {
 }
 LOADED_BY_NAME = {  # by functions that say what to install where it is missing
     "machine/pymachine/cli/command_group.py", "drivers/pymachine_aws/api.py", "drivers/pymachine_kvm/libvirt_api.py",
+    "machine/pymachine/exchange/encryption.py",
 }  # fmt: skip
 EVERYWHERE = {"yaml", "typing_extensions"}  # libraries without a place of their own
 

@@ -1,8 +1,8 @@
-"""``import``: machines of a docker-machine store become machines of this one."""
+"""``import``: machines of an export or of a docker-machine store become machines of this one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pymachine.cli.app import App
 from pymachine.cli.inventory_origins import THEIR_STORE
 from pymachine.cli.options import DRY_RUN, JSON, YES, command
 from pymachine.cli.output import columns, dump, note, say
+from pymachine.cli.passphrase import PASSPHRASE_FILE
 from pymachine.errors import CheckFailed, DriverMissing, PymachineError, SeveralFailed, UsageFault
 from pymachine.user_path import user_path
 
@@ -22,35 +23,59 @@ if TYPE_CHECKING:
 SOURCE = "docker-machine"
 VARIABLE = "MACHINE_STORAGE_PATH"
 HEADERS = ("NAME", "DRIVER", "BECOMES", "URL", "NOTES")
-USAGE = f"pymachine import {SOURCE} [PATH] [NAME]..."
+USAGE = f"pymachine import FILE, or pymachine import {SOURCE} [PATH] [NAME]..."
 
 
 @command()
-@click.argument("source", required=False, metavar=SOURCE)
+@click.argument("source", required=False, metavar=f"{SOURCE}|FILE")
 @click.argument("words", nargs=-1, metavar="[PATH] [NAME]...")
+@click.option(
+    "--rename", "renames", multiple=True, metavar="OLD=NEW", help="Import a machine of FILE under another name."
+)
+@click.option("--identity", metavar="FILE", help="age identity or private SSH key that FILE was encrypted for.")
+@PASSPHRASE_FILE
 @DRY_RUN
 @YES
 @JSON
 @click.pass_obj
-def import_(app: App, source: str | None, words: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Import the machines of a docker-machine store.
+def import_(app: App, /, source: str | None, words: tuple[str, ...], **given: Any) -> None:
+    """Import machines of an export, or of a docker-machine store.
 
-    PATH is its folder, or a zip of machine-share; ~/.docker/machine unless MACHINE_STORAGE_PATH names another. All
-    machines are imported unless names are given. Certificates and keys are copied: the machines answer at once, and
-    neither their hosts nor the other store are touched. A machine that cannot be imported is listed with the reason.
+    FILE is what `pymachine export` wrote. All of it is checked before anything is written.
+
+    PATH is the folder of a docker-machine store, or a zip of machine-share; ~/.docker/machine unless
+    MACHINE_STORAGE_PATH names another. All machines are imported unless names are given. Certificates and keys are
+    copied: the machines answer at once, and neither their hosts nor the other store are touched. A machine that
+    cannot be imported is listed with the reason.
+
+    \b
+    Examples:
+      pymachine import fleet.pymachine --rename web1=their-web1
+      pymachine import docker-machine ~/old/.docker/machine --dry-run
     """
+    if source is None:
+        raise UsageFault("what to import is not given", hint=USAGE)
+    if source == SOURCE:
+        _import_store(app, words, given)
+        return
+    from pymachine.cli.import_file import import_file
+
+    if words:
+        raise UsageFault(f"{source} is imported as a whole, so it takes no names", hint=USAGE)
+    import_file(app, source, _drivers(app), given)
+
+
+def _import_store(app: App, words: Sequence[str], given: Mapping[str, Any]) -> None:
     from pymachine.docker_machine.files import open_store
     from pymachine.docker_machine.takeover import take_over
 
-    if source != SOURCE:
-        raise UsageFault(
-            "what to import is not given" if source is None else f"{source!r} cannot be imported", hint=USAGE
-        )
+    if given["renames"] or given["identity"] or given["passphrase_file"]:
+        raise UsageFault(f"--rename, --identity and --passphrase-file are for a FILE, not for {SOURCE}", hint=USAGE)
     path, names = _path_and_names(app, words)
     files = open_store(path)
     wanted = _wanted(files.machines(), names, files.place)
     found = take_over(wanted, files, _drivers(app), app.store, app.wiring.now())
-    _conclude(app, found, named=bool(names), dry_run=dry_run, yes=yes, as_json=as_json)
+    _conclude(app, found, named=bool(names), dry_run=given["dry_run"], yes=given["yes"], as_json=given["as_json"])
 
 
 def _path_and_names(app: App, words: Sequence[str]) -> tuple[Path, Sequence[str]]:

@@ -236,6 +236,8 @@ def _expiry(machine: Machine, now: float) -> tuple[str, ...]:
     if days > EXPIRY_WARNING:
         return ()
     when = f"expire in {days:.0f} days" if days > 0 else f"expired on {end[:10]}"
+    if machine.guest:
+        return (f"certificates {when}: ask for another export",)
     return (f"certificates {when}: `pymachine provision {machine.name}` renews them",)
 
 
