@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pymachine.driver import Driver
 from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.removal import RemovalPlan, plan_removal, removal_bundle
+from pymachine.engine.trust import TrustPlan
 from pymachine.errors import CheckFailed, NoSuchMachine, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Machine, Phase, State
 from pymachine.steps.address import located_if_told, state_of
@@ -16,6 +17,7 @@ from pymachine.steps.preview import Preview
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, Step, working
 from pymachine.steps.survey import collect_facts
+from pymachine.steps.trust import WithdrawAuthority, is_attached, plan_withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,12 @@ def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Previe
         changes.insert(0, Change("destroy the host", why, Aspect.HOST, (Effect.DELETE_HOST,)))
         return Preview("rm", machine, tuple(changes))
     session = Session(tools, driver, recorded=False)
+    plan: RemovalPlan | TrustPlan | None = None
     try:
-        gone = _is_gone(machine, session)
-        plan = None if gone else _removal_plan(located_if_told(machine, session), session, purge=purge)
+        if is_attached(machine, session):
+            plan = plan_withdrawal(machine, session)
+        elif not _is_gone(machine, session):
+            plan = _removal_plan(located_if_told(machine, session), session, purge=purge)
     finally:
         session.disconnect()
     return (
@@ -144,8 +149,9 @@ def _remove(machine: Machine, tools: Services, *, force: bool, purge: bool) -> R
 
 def _steps(machine: Machine, session: Session, *, purge: bool) -> tuple[Step, ...]:
     driver = session.driver
-    stays = driver.preexisting and not _is_gone(machine, session)
-    return (CleanHost(purge=purge), Destroy(driver)) if stays else (Destroy(driver),)
+    if not driver.preexisting or _is_gone(machine, session):
+        return (Destroy(driver),)
+    return WithdrawAuthority(attached=is_attached(machine, session)), CleanHost(purge=purge), Destroy(driver)
 
 
 def _is_gone(machine: Machine, session: Session) -> bool:

@@ -17,8 +17,10 @@ import pytest
 from pymachine.engine.bundle import Bundle, TlsFiles, setup_bundle
 from pymachine.engine.facts import HostFacts, facts_command
 from pymachine.engine.host_facts import EngineFacts
+from pymachine.engine.manifest import Manifest
 from pymachine.engine.removal import plan_removal, removal_bundle
 from pymachine.engine.setup import plan_setup
+from pymachine.engine.trust import EngineAccess, plan_trust, trust_bundle, with_authority
 from pymachine.engine.upgrade import plan_upgrade, upgrade_bundle
 from pymachine.model import EngineSpec, Machine
 
@@ -75,6 +77,13 @@ def adopted() -> HostFacts:
     )
 
 
+def trusted() -> Bundle:
+    engine = replace(ENGINE, cmdline=("dockerd", "--tlsverify", "--tlscacert", "/etc/docker/pymachine/ca.pem"))
+    facts = replace(HostFacts.assumed(DEBIAN_13, hostname="bare"), engine=engine, daemon_json=b"{}\n")
+    access = EngineAccess("/etc/docker/pymachine/ca.pem", 2376, Manifest("node1", "0123456789abcdef"))
+    return trust_bundle(plan_trust(facts, access, b"CA\n", with_authority(b"CA\n", b"OURS", "store"), "append it"))
+
+
 def after(release: str, package: str, **spec: Any) -> HostFacts:
     """The facts of a host that a set-up of ours has installed the engine on."""
     before = HostFacts.assumed(release, hostname="bare", user="ann")
@@ -95,6 +104,7 @@ BUNDLES: dict[str, Bundle] = {
         plan_upgrade(EngineSpec(version="27.0"), after(DEBIAN_13, "docker-ce", install="docker"))
     ),
     "rocky9-upgrade": upgrade_bundle(plan_upgrade(EngineSpec(), after(ROCKY, "docker-ce", install="docker"))),
+    "debian13-trust": trusted(),
     "alpine-upgrade": upgrade_bundle(plan_upgrade(EngineSpec(), after(ALPINE, "docker", install="distro"))),
 }
 # Whose scripts are committed as differences, from which whole ones: there is one whole text for a package manager.

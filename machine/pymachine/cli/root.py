@@ -20,6 +20,7 @@ from pymachine.override import override
 COMMANDS = {
     "create": "Create a machine: a host whose Docker engine answers over TLS.",
     "adopt": "Adopt an existing instance that a driver can find.",
+    "attach": "Take a host that was set up from another computer into this store as well.",
     "import": "Import machines of an export, or of a docker-machine store.",
     "export": "Write a file that gives another person or computer access to machines.",
     "ls": "List the machines and their states.",

@@ -113,7 +113,8 @@ def _host(machine: Machine, tools: Services, inspections: Inspections) -> list[H
         return [_off("drift", machine, found.state)]
     if not found.seen:
         return _not_logged_in(Unreachable(found.reason, hint=f"pymachine ssh -v {machine.name}"))
-    return [HealthCheck("ssh", Health.FINE), *_drift(machine, found)]
+    checks = [HealthCheck("ssh", Health.FINE)]
+    return checks if machine.guest else [*checks, *_drift(machine, found)]
 
 
 def _not_logged_in(error: PymachineError) -> list[HealthCheck]:

@@ -7,7 +7,16 @@ that authority is replaced.
 
 from pymachine.tls.authority import read_authority
 from pymachine.tls.clock import check_clock, clock_skew
-from pymachine.tls.issue import Issued, ensure, issue, issue_client, reissue_server, renew_client
+from pymachine.tls.issue import (
+    Issued,
+    ensure,
+    first_authority,
+    issue,
+    issue_beside,
+    issue_client,
+    reissue_server,
+    renew_client,
+)
 from pymachine.tls.profile import Authority
 from pymachine.tls.validity import Need, needs, summary, verify_set
 
@@ -18,7 +27,9 @@ __all__ = [
     "check_clock",
     "clock_skew",
     "ensure",
+    "first_authority",
     "issue",
+    "issue_beside",
     "issue_client",
     "needs",
     "read_authority",

@@ -10,7 +10,7 @@ from pymachine.errors import TlsError
 from pymachine.model import Certificates
 from pymachine.tls import profile
 from pymachine.tls.authority import CA_KEY, new_authority, stored_authority
-from pymachine.tls.pem import read_key
+from pymachine.tls.pem import read_certificates, read_key
 from pymachine.tls.profile import Authority
 from pymachine.tls.subject_names import server_names
 from pymachine.tls.validity import CERTIFICATE_OF, KEY_OF, Part, needs, summary, verify_set
@@ -105,6 +105,29 @@ def issue_client(name: str, secrets: Mapping[str, bytes], now: datetime, life: t
     files = {CERTIFICATE_OF["ca"]: secrets[CERTIFICATE_OF["ca"]], **_client_files(name, signer, now, life)}
     verify_set(files, now=now)
     return Issued(files, summary(files))
+
+
+def issue_beside(name: str, theirs: bytes, secrets: Mapping[str, bytes], now: datetime) -> Issued:
+    """Issue a client certificate of an authority of our own, for an engine that ``theirs`` issued the certificate of.
+
+    ``secrets`` may have that authority already. ``ca.pem`` has both, ours first: a client trusts the engine by
+    theirs. Raises ``TlsError``.
+    """
+    signer = stored_authority(secrets) if CA_KEY in secrets else new_authority(name, now)
+    own = profile.cert_pem(signer.certificate)
+    read_certificates(theirs, "the list of authorities on the host")
+    files = {
+        CERTIFICATE_OF["ca"]: own + theirs,
+        CA_KEY: profile.key_pem(signer.key),
+        **_client_files(name, signer, now),
+    }
+    verify_set(files, now=now)
+    return Issued(files, summary(files))
+
+
+def first_authority(pem: bytes) -> bytes:
+    """Return the first certificate of a file alone. Raises ``TlsError``."""
+    return profile.cert_pem(read_certificates(pem, CERTIFICATE_OF["ca"])[0])
 
 
 def _due(

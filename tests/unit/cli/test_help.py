@@ -16,6 +16,7 @@ from pymachine.cli.root import COMMANDS, pymachine
 USAGES = [
     "create [OPTIONS] [NAME]",
     "adopt [OPTIONS] ID [NAME]",
+    "attach [OPTIONS] USER@HOST [NAME]",
     "ls [OPTIONS]",
     "env [OPTIONS] [NAME]",
     "config [OPTIONS] [NAME]",
