@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from patience import LIMIT
 from pymachine.engine.bundle import Bundle
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
-from pymachine.engine.trust import EngineAccess, plan_trust, trust_bundle
+from pymachine.engine.trust import EngineAccess, plan_trust, trust_bundle, with_authority
 from unit.engine.test_files import SHELLS
 
 TRIXIE = 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n'
@@ -116,3 +117,34 @@ def test_a_host_that_was_set_up_meanwhile_is_refused(host: Host) -> None:
     (host.state / "manifest.json").write_text("{}")
     assert host.run()[0] != 0
     assert host.restarts == 0
+
+
+SETUP = Path(__file__).parents[2] / "golden/engine/debian13-distro/setup.sh"
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("own", "there", "placed"),
+    [
+        (b"A\n", None, b"A\n"),
+        (b"A\n", b"A\n", b"A\n"),
+        (b"A\n", with_authority(b"A\n", b"X", "x"), with_authority(b"A\n", b"X", "x")),
+        (b"NEW\n", with_authority(b"A\n", b"X", "x"), b"NEW\n"),
+        (b"A\n", with_authority(with_authority(b"A\n", b"X", "x"), b"Y", "y"),
+         with_authority(with_authority(b"A\n", b"X", "x"), b"Y", "y")),
+    ],
+    ids=["new", "same", "attached", "a new authority ends all access", "two"],
+)  # fmt: skip
+def test_the_next_set_up_keeps_what_was_attached(
+    tmp_path: Path, shell: tuple[str, ...], own: bytes, there: bytes | None, placed: bytes
+) -> None:
+    found = re.search(r"^keep_attached\(\) \{.*?^\}", SETUP.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    function = found[0].replace("/etc/docker/pymachine", str(tmp_path / "tls"))
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "ca.pem").write_bytes(own)
+    if there is not None:
+        (tmp_path / "tls/ca.pem").write_bytes(there)
+    script = f"set -eu\nhere={tmp_path}\n{function}\nkeep_attached"
+    assert subprocess.run([*shell, "-c", script], check=False, timeout=LIMIT).returncode == 0
+    assert (tmp_path / "ca.pem").read_bytes() == placed

@@ -685,7 +685,16 @@ name_host() {
     place_aside "$here/hosts" /etc/hosts 644
 }
 
+# The authorities that other stores appended stay, for as long as ours is the same.
+keep_attached() {
+    list=/etc/docker/pymachine/ca.pem
+    [ -f "$list" ] || return 0
+    sed '/^# BEGIN pymachine attach /,/^# END pymachine attach /d' "$list" >"$here/ca.own"
+    ! cmp -s "$here/ca.own" "$here/ca.pem" || cp "$list" "$here/ca.pem"
+}
+
 place_certificates() {
+    keep_attached
     [ -d /etc/docker/pymachine ] || echo "folder /etc/docker/pymachine" >>"$backup/entries"
     mkdir -p /etc/docker/pymachine
     chmod 700 /etc/docker/pymachine
