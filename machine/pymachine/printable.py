@@ -7,12 +7,15 @@ passes through here.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 # C0 but tab and line feed, DEL, C1; line and paragraph separators; marks and overrides of writing direction
-# (UAX #9); surrogates but those that stand for bytes of a file name (PEP 383).
+# (UAX #9); surrogates but those that stand for bytes of a file name (PEP 383), unless the byte is one of C1.
 _ORDERS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc9f\udd00-\udfff]"
 )
+# JSON is UTF-8, which has no surrogates at all.
+_NOT_IN_JSON = re.compile(f"{_ORDERS.pattern}|[\udca0-\udcff]")
 _UNINDENTED = re.compile(r"\n(?!  )")
 
 
@@ -36,7 +39,17 @@ def hanging(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """Return JSON text with the same characters as JSON escapes, which keeps its meaning."""
-    return _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _NOT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def printable_yaml(value: Any, *, width: int = 80) -> str:
+    """Return a value as a YAML document, with the same characters as YAML escapes, which keeps its meaning."""
+    import yaml
+
+    plain = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=width)
+    if not _ORDERS.search(plain):
+        return plain
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=width)
 
 
 def _written_out(found: re.Match[str]) -> str:

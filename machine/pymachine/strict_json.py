@@ -13,12 +13,12 @@ def parse_json(text: "str | bytes") -> "Any":
     """Return the value of a JSON text.
 
     Raises ``ValueError`` for what is not JSON, and for what would fail later, elsewhere: text that is not UTF-8 or
-    holds half a surrogate pair, ``NaN``, more than ``DEPTH`` levels, numbers of more than 4,300 digits.
+    holds half a surrogate pair, ``NaN``, more than ``DEPTH`` levels, numbers of more than 4,300 digits or beyond 1e308.
     """
     # Encoding finds bytes that are not UTF-8, which a file opened for names or a database may have let through.
     raw = text.encode() if isinstance(text, str) else text
     try:
-        value = json.loads(raw.decode(), parse_constant=_refused)
+        value = json.loads(raw.decode(), parse_constant=_refused, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if raw.count(b"[") + raw.count(b"{") > DEPTH and _depth_of(value) > DEPTH:
@@ -31,6 +31,14 @@ def parse_json(text: "str | bytes") -> "Any":
 
 def _refused(name: str) -> "Any":
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _finite(text: str) -> float:
+    """Return the number; ``1e999`` would become an infinity, which no JSON can be made of."""
+    number = float(text)
+    if number - number != 0:
+        raise ValueError(f"{text[:20]} is too large a number")
+    return number
 
 
 def _depth_of(value: "Any") -> int:

@@ -27,6 +27,7 @@ def test_every_plain_value_is_read(value: object, ascii_only: bool) -> None:
     [
         "", "{", "nul", "NaN", "-Infinity", "[" * 100_000, '{"a":' * 100_000, "[" * (DEPTH + 1) + "]" * (DEPTH + 1),
         r'"\ud800"', r'{"\udc9b": 1}', '"\udc9b"', "1" * 5000,
+        "1e999", "-1E400", '{"free": [1e309]}',
     ],
     ids=repr,
 )  # fmt: skip

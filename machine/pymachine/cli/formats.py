@@ -9,6 +9,7 @@ import click
 
 from pymachine.cli.output import dump, say, versioned
 from pymachine.cli.table import table
+from pymachine.printable import printable_yaml
 
 TABLE = "table"
 NAMED = ("json", "yaml")
@@ -22,9 +23,9 @@ def print_document(document: Any, fields: Any, template: str) -> None:
     if template in NAMED:
         _print_named(document, template)
         return
-    from pymachine.gotemplate import Template
+    from pymachine.gotemplate import PRINTABLE, Template
 
-    say(Template(_expanded(template)).fill(fields))
+    say(Template(_expanded(template), PRINTABLE).fill(fields))
 
 
 def print_rows(
@@ -33,19 +34,28 @@ def print_rows(
     """Print a list: ``documents`` as JSON or YAML, or a template filled in with each row.
 
     A template that begins with ``table`` is aligned under ``headers``, which are by the fields of the rows, as
-    docker-machine does. Raises ``TemplateError``.
+    docker-machine does. Each text is one line without tabs, as in a table: a message of an engine would otherwise make
+    lines and columns that look like those of another row. Raises ``TemplateError``.
     """
     if template in NAMED:
         _print_named(documents, template)
         return
-    from pymachine.gotemplate import Struct, Template
+    from pymachine.gotemplate import PRINTABLE, Struct, Template
 
     word, _, rest = template.partition(" ")
     with_headers = word == TABLE
-    made = Template(_expanded(rest.strip() if with_headers else template))
-    lines = [made.fill(Struct(row)) for row in ([headers, *rows] if with_headers else rows)]
+    made = Template(_expanded(rest.strip() if with_headers else template), PRINTABLE)
+    lines = [made.fill(Struct(_flat(row))) for row in ([headers, *rows] if with_headers else rows)]
     for line in _aligned(lines) if with_headers else lines:
         say(line)
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, Mapping):
+        return {key: _flat(item) for key, item in value.items()}
+    return [_flat(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _expanded(template: str) -> str:
@@ -64,8 +74,4 @@ def _print_named(value: Any, name: str) -> None:
     if name == "json":
         dump(value)
         return
-    import yaml
-
-    from pymachine.printable import printable
-
-    click.echo(printable(yaml.safe_dump(versioned(value), sort_keys=False, allow_unicode=True)), nl=False)
+    click.echo(printable_yaml(versioned(value)), nl=False)

@@ -34,7 +34,7 @@ def dump(value: Any) -> None:
 
 def dump_plain(value: Any) -> None:
     """Print a value as JSON without ``schema_version``: a table of names and values, or one with its own schema."""
-    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def versioned(value: Any) -> Any:
@@ -46,7 +46,7 @@ def versioned(value: Any) -> Any:
 
 def json_line(value: dict[str, Any]) -> str:
     """Return an object as one line of JSON, with ``schema_version``."""
-    return printable_json(json.dumps(versioned(value), ensure_ascii=False)) + "\n"
+    return printable_json(json.dumps(versioned(value), ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout = PLAIN) -> None:

@@ -6,7 +6,8 @@ comments, trim markers, and the functions in ``functions``. What Go has beyond i
 """
 
 from pymachine.gotemplate.errors import TemplateError
+from pymachine.gotemplate.functions import PRINTABLE
 from pymachine.gotemplate.template import Template
 from pymachine.gotemplate.values import Struct, decoded
 
-__all__ = ["Struct", "Template", "TemplateError", "decoded"]
+__all__ = ["PRINTABLE", "Struct", "Template", "TemplateError", "decoded"]

@@ -13,6 +13,7 @@ from pymachine.gotemplate.errors import TemplateError
 from pymachine.gotemplate.go_json import go_json
 from pymachine.gotemplate.printf import formatted, printed, printed_line
 from pymachine.gotemplate.values import ABSENT, GoKind, is_true, kind_of
+from pymachine.printable import printable_json
 
 Function = Callable[[Sequence[Any]], Any]
 # By name: what is called, and how many arguments it takes at least and at most (None: any number).
@@ -138,4 +139,11 @@ FUNCTIONS: Functions = {
     "split": (_split, 2, 2),
     "lower": (lambda arguments: _text(arguments[0]).lower(), 1, 1),
     "upper": (lambda arguments: _text(arguments[0]).upper(), 1, 1),
+}
+
+# The same, with JSON as ``printable_json`` makes it: what ``printable`` escapes in a text is no escape of JSON.
+PRINTABLE: Functions = {
+    **FUNCTIONS,
+    "json": (lambda arguments: printable_json(go_json(arguments[0])), 1, 1),
+    "prettyjson": (lambda arguments: printable_json(go_json(arguments[0], indent=4)), 1, 1),
 }

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import yaml
-
 from pymachine.addresses import parse_jump
 from pymachine.documents import to_document
 from pymachine.fleet.inventory.model import Fleet, MachineSpec
 from pymachine.model import SshAddress
 from pymachine.options.values import HIDDEN
+from pymachine.printable import printable_yaml
 from pymachine.redaction import machine_document, redacted
 
 ROLE_GROUPS = {"manager": "managers", "worker": "workers"}
@@ -45,7 +44,7 @@ def ansible(fleet: Fleet, addresses: Addresses) -> str:
         for group in _groups(machine):
             children.setdefault(group, {"hosts": {}})["hosts"][machine.name] = {}
     document = {"all": {"hosts": hosts, **({"children": children} if children else {})}}
-    return _head(fleet, addresses) + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+    return _head(fleet, addresses) + printable_yaml(document, width=1000)
 
 
 def ssh_config(fleet: Fleet, addresses: Addresses) -> str:
