@@ -13,7 +13,7 @@ def parse_json(text: "str | bytes") -> "Any":
     """Return the value of a JSON text.
 
     Raises ``ValueError`` for what is not JSON, and for what would fail later, elsewhere: text that is not UTF-8 or
-    holds half a surrogate pair, ``NaN``, more than ``DEPTH`` levels, numbers of more than 4,300 digits or beyond 1e308.
+    holds half a surrogate pair, ``NaN``, more than ``DEPTH`` levels, numbers of more than 4,300 digits or over 1e308.
     """
     # Encoding finds bytes that are not UTF-8, which a file opened for names or a database may have let through.
     raw = text.encode() if isinstance(text, str) else text

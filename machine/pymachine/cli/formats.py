@@ -34,8 +34,8 @@ def print_rows(
     """Print a list: ``documents`` as JSON or YAML, or a template filled in with each row.
 
     A template that begins with ``table`` is aligned under ``headers``, which are by the fields of the rows, as
-    docker-machine does. Each text is one line without tabs, as in a table: a message of an engine would otherwise make
-    lines and columns that look like those of another row. Raises ``TemplateError``.
+    docker-machine does. Each text is one line without tabs, as in a table: a message of an engine would otherwise
+    make lines and columns that look like those of another row. Raises ``TemplateError``.
     """
     if template in NAMED:
         _print_named(documents, template)

@@ -13,7 +13,7 @@ from threading import RLock
 from pymachine.errors import SchemaTooNew, StoreError, StoreUnwritable
 from pymachine.store.errors import translated
 from pymachine.store.filesystem import takes_wal
-from pymachine.store.memory_copy import memory_copy
+from pymachine.store.memory_copy import log_of, memory_copy
 from pymachine.store.migrations import Migrations, migrate, user_version
 from pymachine.store.schema import APPLICATION_ID, CERTIFICATES, MIGRATIONS, SSH_FILES
 
@@ -125,7 +125,7 @@ def _refuse_lost(path: Path) -> None:
     if _size(path):
         return
     state = "empty" if path.exists() else "gone"
-    log, certificates = path.with_name(f"{path.name}-wal"), path.parent / CERTIFICATES
+    log, certificates = log_of(path), path.parent / CERTIFICATES
     if _size(log):
         raise StoreError(
             f"{path} is {state}, but its log {log.name} holds records",

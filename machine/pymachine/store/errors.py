@@ -69,7 +69,7 @@ def _of_sqlite(error: sqlite3.Error, path: str) -> StoreError:
 
 def _is_full(path: str) -> bool:
     try:
-        disk = os.statvfs(os.path.dirname(path))  # noqa: PTH120
+        disk = os.statvfs(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120
     except OSError:
         return False
     return disk.f_bavail * disk.f_frsize < NEARLY_FULL

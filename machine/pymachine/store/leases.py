@@ -14,7 +14,7 @@ from functools import cached_property
 from pymachine.clock import REAL, Clock, Deadline
 from pymachine.errors import LeaseHeld, StoreError
 from pymachine.store.database import Database
-from pymachine.store.processes import Life, Process
+from pymachine.store.processes import Life, Process, seconds_since_boot
 from pymachine.store.protocol import Holder
 
 _PROCESS = "user, host, host_id, boot, namespace, pid, started"
@@ -26,7 +26,7 @@ class Terms:
 
     ``poll`` is the interval of a waiting process, which waits by ``clock``. ``now`` is the time that the hosts of a
     shared store have roughly in common: before an expired lease is taken from a process that may be alive, it is
-    watched for ``silence``.
+    watched for ``silence``. ``uptime`` is the time since this host was started.
     """
 
     span: float = 60.0
@@ -34,6 +34,7 @@ class Terms:
     silence: float = 35.0  # two renewals and what a busy store may take
     poll: float = 0.1
     now: Callable[[], float] = time.time
+    uptime: Callable[[], float] = seconds_since_boot
     clock: Clock = REAL
 
 
@@ -53,10 +54,15 @@ class _Row:
         since = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds")
         return Holder(self.name, self.purpose, self.process.user, self.process.host, self.process.pid, since)
 
-    def has_ended(self, observer: Process, now: float) -> bool:
+    def life(self, observer: Process, terms: Terms) -> Life:
+        """Return what ``observer`` can tell of its holder."""
+        booted = terms.now() - terms.uptime()
+        return self.process.life(observer, since_boot=self.until - terms.span > booted)
+
+    def has_ended(self, observer: Process, terms: Terms) -> bool:
         """Whether nobody holds it any more, as far as one check can tell."""
-        life = self.process.life(observer)
-        return life is Life.ENDED or (life is Life.UNKNOWN and self.until <= now)
+        life = self.life(observer, terms)
+        return life is Life.ENDED or (life is Life.UNKNOWN and self.until <= terms.now())
 
 
 class Leases:
@@ -89,7 +95,7 @@ class Leases:
         """Return the holder of the lease, or None; an expired one is held by nobody."""
         with self._database.reading() as connection:
             row = _find(connection, name)
-        return row.holder if row and not row.has_ended(self._process, self._terms.now()) else None
+        return row.holder if row and not row.has_ended(self._process, self._terms) else None
 
     def break_(self, name: str) -> Holder | None:
         """Break the lease of any holder."""
@@ -117,7 +123,7 @@ class Leases:
         mine = _Row(name, random.token_hex(16), purpose, self._process, now, now + self._terms.span)
         with self._database.writing() as connection:
             other = _find(connection, name)
-            if other and not (other.has_ended(self._process, now) and watch.permits(other, self._process)):
+            if other and not (other.has_ended(self._process, self._terms) and watch.permits(other, self._process)):
                 raise held_by(other.holder)
             _write(connection, mine)
         return mine
@@ -136,7 +142,7 @@ class _Watch:
 
     def permits(self, row: _Row, observer: Process) -> bool:
         """Whether the lease may be taken: at once from a dead process, else after the silence."""
-        if row.process.life(observer) is Life.ENDED:
+        if row.life(observer, self._terms) is Life.ENDED:
             return True
         now = (row.token, row.until)
         if self._seen != now:

@@ -84,8 +84,8 @@ def _select(folder: str, query: str, *values: str) -> "list[Any]":
         return _rows(path, "mode=ro", query, values)
     except sqlite3.OperationalError as error:
         # A read-only or full file system: the shared memory that WAL wants cannot be made. Without a log beside
-        # it the file alone is the whole truth.
-        if _needs_room(error) and not _has_content(f"{path}-wal"):
+        # the file (where a link leads), the file alone is the whole truth.
+        if _needs_room(error) and not _has_content(f"{os.path.realpath(path)}-wal"):
             return _rows(path, "immutable=1", query, values)
         raise _explained(error, path) from error
     except sqlite3.Error as error:

@@ -18,6 +18,12 @@ IN_MEMORY = Path("/dev/shm")
 TRIES = 3  # a writer elsewhere may move the log into the database while both are copied
 
 
+def log_of(path: Path) -> Path:
+    """Return the path of a database's log, which SQLite keeps beside the file that a link leads to."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}-wal")
+
+
 def memory_copy(path: Path) -> sqlite3.Connection:
     """Return a connection to a copy in memory. Raises ``OSError``, ``sqlite3.Error``, ``StoreError``."""
     copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -34,13 +40,13 @@ def memory_copy(path: Path) -> sqlite3.Connection:
 
 
 def _copied(path: Path, scratch: Path) -> None:
-    files = [path.with_name(f"{path.name}-wal"), path]
+    files = {log_of(path): f"{path.name}-wal", path: path.name}
     for _ in range(TRIES):
         before = [_version(file) for file in files]
-        for file in files:
-            (scratch / file.name).unlink(missing_ok=True)
+        for file, name in files.items():
+            (scratch / name).unlink(missing_ok=True)
             if file.exists():
-                shutil.copyfile(file, scratch / file.name)
+                shutil.copyfile(file, scratch / name)
         if before == [_version(file) for file in files]:
             return
     raise StoreError(f"{path} is being written and cannot be read as a copy", hint="try again")

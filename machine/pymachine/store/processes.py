@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -51,12 +52,16 @@ class Process:
             started=start_of(pid) or "",
         )
 
-    def life(self, observer: Process) -> Life:
-        """Return what ``observer`` can tell for certain of this process."""
+    def life(self, observer: Process, *, since_boot: bool) -> Life:
+        """Return what ``observer`` can tell for certain of this process.
+
+        ``since_boot`` says that it was alive after the observer's kernel had started. A process of another kernel is
+        then on another computer with the same name and machine-id, as containers of one image have them.
+        """
         if self.host_id != observer.host_id:
             return Life.UNKNOWN
         if self.boot != observer.boot:
-            return Life.ENDED
+            return Life.UNKNOWN if since_boot else Life.ENDED
         if self.namespace != observer.namespace:
             return Life.UNKNOWN
         begun = start_of(self.pid)
@@ -65,14 +70,23 @@ class Process:
         return Life.LIVES if begun == self.started else Life.ENDED
 
 
-def start_of(pid: int) -> str | None:
+def seconds_since_boot() -> float:
+    """Return the seconds since the kernel started, with those asleep; without end where the system does not tell."""
+    try:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):  # not Linux
+        return float("inf")
+
+
+def start_of(pid: int, proc: str = "/proc") -> str | None:
     """Return when a process began, in clock ticks since boot: None if it has ended, "" where nobody can tell."""
-    text = _text(f"/proc/{pid}/stat")
+    text = _text(f"{proc}/{pid}/stat")
     if text:
         # The second field is the program's name in parentheses, which may hold blanks and parentheses itself.
         fields = text.rpartition(")")[2].split()
         return None if fields[0] in _ENDED else fields[19]
-    return "" if not Path("/proc/self").exists() and _answers(pid) else None
+    # Nothing to read is not ended: /proc may be absent, or hide the processes of other users (hidepid, proc(5)).
+    return "" if _answers(pid) else None
 
 
 def _answers(pid: int) -> bool:

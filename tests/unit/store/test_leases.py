@@ -94,7 +94,23 @@ def test_a_dead_process_of_this_host_loses_its_lease_at_once(open_as: Open, aban
 )
 def test_a_process_of_the_same_number_is_not_the_same(open_as: Open, abandon: Abandon, dead: Process) -> None:
     abandon(open_as(dead))
-    take(open_as())
+    take(open_as(uptime=lambda: 0.0))
+
+
+def test_another_kernel_at_work_since_this_one_started_is_another_computer(open_as: Open, abandon: Abandon) -> None:
+    """Containers of one image with one host name, on two hosts, share a store and all that tells computers apart."""
+    abandon(open_as(replace(ME, boot="another kernel"), renewal=3600))
+    with pytest.raises(LeaseHeld):
+        take(open_as(uptime=lambda: 3600.0))
+
+
+def test_a_process_that_cannot_be_seen_has_not_ended(tmp_path: Path) -> None:
+    """/proc hides the processes of other users if it is mounted so."""
+    (tmp_path / "self").mkdir()
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait(LIMIT)
+    assert start_of(os.getpid(), str(tmp_path)) == ""
+    assert start_of(done.pid, str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -202,7 +218,7 @@ def test_a_holder_that_slept_goes_on_if_nobody_came(open_as: Open) -> None:
 
 def test_a_process_knows_itself() -> None:
     assert Process.current() == Process.current()
-    assert ME.life(ME) is Life.LIVES
+    assert ME.life(ME, since_boot=True) is Life.LIVES
     assert ME.pid == os.getpid()
 
 

@@ -25,6 +25,7 @@ from pymachine.store import Broken
 from pymachine.store.database import Database
 from pymachine.store.filesystem import file_system, takes_wal
 from pymachine.store.folder import default_folder
+from pymachine.store.lookup import names
 from pymachine.store.names import natural_key
 from pymachine.store.schema import APPLICATION_ID, MIGRATIONS
 from pymachine.store.sqlite import SqliteStore
@@ -475,6 +476,34 @@ def test_reading_needs_no_room(small_disk: Path, fault: str) -> None:
         assert store.holder("node1") is None
         with pytest.raises(StoreUnwritable):
             store.put(machine("node2"))
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_linked_database_is_read_with_its_log(small_disk: Path, fault: str, tmp_path: Path) -> None:
+    """The log is beside the file, not beside the link to it."""
+    killed(small_disk / "store")
+    folder = tmp_path / "store"
+    folder.mkdir(mode=0o700)
+    (folder / "state.db").symlink_to(small_disk / "store" / "state.db")
+    if fault == "full":
+        fill(small_disk)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True, timeout=LIMIT)
+    with SqliteStore.open(folder) as store:
+        assert [record.name for record in store.records()] == ["node1"]
+    with pytest.raises(StoreError):  # not without the log; the quick commands leave it to the store
+        names(str(folder))
+
+
+def test_an_emptied_database_behind_a_link_keeps_its_log(tmp_path: Path) -> None:
+    killed(tmp_path / "real")
+    link = tmp_path / "store"
+    link.mkdir(mode=0o700)
+    (link / "state.db").symlink_to(tmp_path / "real" / "state.db")
+    os.truncate(tmp_path / "real" / "state.db", 0)
+    with pytest.raises(StoreError, match="log"):
+        SqliteStore.open(link)
+    assert (tmp_path / "real" / "state.db-wal").stat().st_size
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
