@@ -57,9 +57,14 @@ def _refuse_member(machine: Machine) -> None:
         )
 
 
-def preview_remove(name: str, tools: Services, *, purge: bool = False) -> Preview:
-    """Return what ``remove`` would do. Surveys the host if there is one, changes nothing."""
+def preview_remove(name: str, tools: Services, *, force: bool = False, purge: bool = False) -> Preview:
+    """Return what ``remove`` would do. Surveys the host if there is one, changes nothing.
+
+    Raises ``CheckFailed`` for a Swarm node without ``force``, as ``remove`` does.
+    """
     machine = tools.store.get(name)
+    if not force:
+        _refuse_member(machine)
     driver = tools.driver_of(machine)
     changes = [
         Change(

@@ -22,6 +22,8 @@ class Effect(StrEnum):
     REPLACE_HOST = "replace-host"
     DELETE_HOST = "delete-host"
     DELETE_DATA = "delete-data"
+    LOSE_QUORUM = "lose-quorum"
+    MAY_LOSE_QUORUM = "may-lose-quorum"
 
 
 # After these, a node of a Swarm is away for a while: it is drained before, and waited for after.
@@ -46,6 +48,8 @@ IN_WORDS: Mapping[Effect, str] = {
     Effect.REPLACE_HOST: "deletes the machine and all its data",
     Effect.DELETE_HOST: "deletes the host and all its data",
     Effect.DELETE_DATA: "deletes images, containers and volumes",
+    Effect.LOSE_QUORUM: "takes the quorum from the Swarm",
+    Effect.MAY_LOSE_QUORUM: "may take the quorum from the Swarm",
 }
 
 

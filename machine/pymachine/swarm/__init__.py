@@ -25,6 +25,7 @@ from pymachine.swarm.maintenance import (
 )
 from pymachine.swarm.nodes import adjust, change, label
 from pymachine.swarm.recover import recover, survey_loss
+from pymachine.swarm.removal import losses, preview_removal, remove_machine
 from pymachine.swarm.rotate import rotate
 from pymachine.swarm.settings import update
 from pymachine.swarm.status import status
@@ -41,10 +42,13 @@ __all__ = [
     "kill_node",
     "label",
     "leave",
+    "losses",
     "next_manager",
+    "preview_removal",
     "provision_node",
     "recover",
     "refuse_outage",
+    "remove_machine",
     "remove_node",
     "restart_node",
     "restore_node",

@@ -60,7 +60,7 @@ def taken_down(
         counts = not force and machine is not None and _counts(machine, tools, way_on)
         yield
         if counts and machine is not None:
-            _await_seen_away(machine, tools)
+            await_seen_away(machine, tools)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def _counted(cluster: str, group: Sequence[Machine], tools: Services, way_on: st
     """
     names = [machine.name for machine in group]
     try:
-        nodes = _nodes(cluster, tools, names)
+        nodes = nodes_of(cluster, tools, names)
     except QuorumLost as error:
         for name in names:
             tools.reporter.notice(name, f"its Swarm is not asked: {error.message}")
@@ -110,8 +110,8 @@ def _counted(cluster: str, group: Sequence[Machine], tools: Services, way_on: st
     return nodes
 
 
-def _nodes(cluster: str, tools: Services, last: Sequence[str]) -> tuple[SwarmNode, ...]:
-    """Ask the managers for the nodes: those that stay first."""
+def nodes_of(cluster: str, tools: Services, last: Sequence[str]) -> tuple[SwarmNode, ...]:
+    """Ask the managers of a Swarm for its nodes, those in ``last`` last. Raises as ``control`` does."""
     asked = sorted(managers_of(cluster, tools), key=lambda name: name in last)
     with control(tools, asked) as manager:
         return manager.nodes()
@@ -148,7 +148,7 @@ def _tell_outage(going: dict[str, SwarmNode], nodes: Sequence[SwarmNode], tools:
         tools.reporter.notice(name, f"it is {which}: until it is back the Swarm has no quorum and cannot be changed")
 
 
-def _await_seen_away(machine: Machine, tools: Services) -> None:
+def await_seen_away(machine: Machine, tools: Services) -> None:
     """Wait until the others list a manager as unreachable, so that the next look at the quorum leaves it out."""
     assert machine.swarm is not None
     others = [name for name in managers_of(machine.swarm.cluster, tools) if name != machine.name]

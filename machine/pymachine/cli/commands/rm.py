@@ -16,7 +16,7 @@ from pymachine.cli.parallel import for_each
 from pymachine.cli.plan_output import show_plans
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError, StoreError, UsageFault
-from pymachine.model import Machine
+from pymachine.model import Machine, Phase
 
 if TYPE_CHECKING:
     from pymachine.remove import Removal
@@ -41,7 +41,7 @@ def rm(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **give
     wanted = existing(app, names)
     force, purge = given["force"], given["purge"]
     if dry_run:
-        show_plans(_previews(app, wanted, purge), as_json=as_json)
+        show_plans(_previews(app, wanted, force, purge), as_json=as_json)
     elif given["yes"] or force or _agreed(app, wanted, purge):
         _remove(app, wanted, force, purge, as_json)
     else:
@@ -50,12 +50,17 @@ def rm(app: App, /, names: tuple[str, ...], dry_run: bool, as_json: bool, **give
             dump([])
 
 
-def _previews(app: App, names: Sequence[str], purge: bool) -> list[Preview]:
-    from pymachine.remove import preview_remove
+def _previews(app: App, names: Sequence[str], force: bool, purge: bool) -> list[Preview]:
+    from pymachine.swarm import losses, preview_removal
 
     found: dict[str, Preview] = {}
     tools = app.tools
-    for_each(names, lambda name: preview_remove(name, tools, purge=purge), found.__setitem__)
+    lost = losses(names, tools, purge=purge) if force else {}
+
+    def preview(name: str) -> Preview:
+        return preview_removal(name, tools, lost.get(name), force=force, purge=purge)
+
+    for_each(names, preview, found.__setitem__)
     return [found[name] for name in names]
 
 
@@ -73,6 +78,8 @@ def _fate(app: App, name: str, purge: bool) -> str:
         machine = app.store.get(name)
     except StoreError:
         return "its record cannot be read and is deleted"
+    if machine.swarm is not None and machine.phase is Phase.READY:
+        return f"it is refused, as it is a {machine.swarm.role} of a Swarm"
     if _stays(app, machine):
         engine = "its engine with all images, containers and volumes" if purge else "pymachine's set-up"
         return (
@@ -91,10 +98,11 @@ def _stays(app: App, machine: Machine) -> bool:
 
 
 def _remove(app: App, names: Sequence[str], force: bool, purge: bool, as_json: bool) -> None:
-    from pymachine.remove import remove
+    from pymachine.swarm import losses, remove_machine
 
     unlock(app, names)
     tools = app.tools
+    lost = losses(names, tools, purge=purge) if force else {}
     ids = {record.name: record.id for record in app.store.records() if isinstance(record, Machine)}
 
     done: list[Removal] = []
@@ -109,7 +117,7 @@ def _remove(app: App, names: Sequence[str], force: bool, purge: bool, as_json: b
             say(f"{name} is removed")
 
     try:
-        for_each(names, lambda name: remove(name, tools, force=force, purge=purge), tell)
+        for_each(names, lambda name: remove_machine(name, tools, lost.get(name), force=force, purge=purge), tell)
     finally:
         if as_json:
             dump([to_document(removal) for removal in done])
