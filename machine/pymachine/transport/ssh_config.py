@@ -77,7 +77,7 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
     """Return the configuration for a host or alias; ``port`` and ``user`` win where given.
 
     ``config`` is read in place of ``~/.ssh/config``. Without ssh installed only the given values and the default
-    keys count. Takes at most 10 s once its turn has come. Raises ``UsageFault`` where ssh refuses the configuration.
+    keys count. Takes at most 20 s once its turn has come. Raises ``UsageFault`` where ssh refuses the configuration.
     """
     check_host(host)
     if user is not None:
@@ -86,10 +86,12 @@ def resolve(host: str, *, port: int | None = None, user: str | None = None, conf
     if ssh is None:
         return HostConfig(host, port or SSH_PORT, user, default_keys())
     flags = ([] if port is None else ["-p", str(port)]) + ([] if user is None else ["-l", user])
-    with _wrapped(config or Path.home() / ".ssh" / "config") as file:
-        words = [ssh, "-G", "-F", file, *flags]
-        output = _output([*words, "--", host], host)
-        return parse_output(_with_expanded_keys(output, words, host), host)
+    file = config or Path.home() / ".ssh" / "config"
+    output = _resolved(file, [ssh, "-G", *flags], host, marked=user is None)
+    if _user_line(_UNSET) in output.splitlines():
+        # What ``Match final`` says is read last, when our user is set already: without it, that can name a user.
+        output = _unnamed(_resolved(file, [ssh, "-G", *flags], host, marked=False))
+    return parse_output(output, host)
 
 
 def has_certificate(key: Path) -> bool:
@@ -102,12 +104,29 @@ def default_keys() -> tuple[Path, ...]:
     return tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS)
 
 
+def _resolved(config: Path, words: list[str], host: str, *, marked: bool) -> str:
+    """Return what ``ssh -G`` prints for a host; ``marked``: with the user ``_UNSET`` where none is named."""
+    with _wrapped(config, f"Host *\n  User {_UNSET}\n" if marked else "") as file:
+        asked = [*words, "-F", file]
+        return _with_expanded_keys(_output([*asked, "--", host], host), asked, host)
+
+
+def _user_line(name: str) -> str:
+    return f"user {name}"
+
+
+def _unnamed(output: str) -> str:
+    """Take out the name of the local account, which ssh fills in where none is named."""
+    local = _user_line(pwd.getpwuid(os.getuid()).pw_name)
+    return "\n".join(_user_line(_UNSET) if line == local else line for line in output.splitlines())
+
+
 @contextmanager
-def _wrapped(config: Path) -> Iterator[str]:
+def _wrapped(config: Path, end: str) -> Iterator[str]:
     with tempfile.NamedTemporaryFile("w", prefix="pymachine-ssh-", suffix=".conf") as file:
         # The first value found counts in ssh_config. So a user at the very end shows that no other place names
         # one; ssh would fill in the local user name, which says nothing about the host.
-        file.write(f'Include "{config}"\nInclude "{SYSTEM_CONFIG}"\nHost *\n  User {_UNSET}\n')
+        file.write(f'Include "{config}"\nInclude "{SYSTEM_CONFIG}"\n{end}')
         file.flush()
         yield file.name
 
@@ -241,7 +260,7 @@ def _agent(values: dict[str, list[str]]) -> str | None:
 
 
 def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | None) -> HostConfig:
-    """Add identity files and proxy command with their tokens filled in: ssh -G prints them as they were written."""
+    """Fill in the tokens of identity files, proxy command and jump hosts: ssh -G prints them as they were written."""
     tokens = {
         "%d": str(Path.home()),
         "%h": found.host,
@@ -256,8 +275,9 @@ def _filled_in(found: HostConfig, alias: str, files: list[str], command: str | N
     beyond = any(path.name.endswith(_TOKENS) and _is_file(path) for path in paths)
     certified = found.certified or beyond or any(has_certificate(path) for path in usable)
     return replace(
-        found, identity_files=usable, certified=certified, proxy=_program(command, tokens) if command else ()
-    )
+        found, identity_files=usable, certified=certified, proxy=_program(command, tokens) if command else (),
+        jump=None if found.jump is None else _expanded(found.jump, tokens),
+    )  # fmt: skip
 
 
 def _program(command: str, tokens: dict[str, str]) -> tuple[str, ...]:

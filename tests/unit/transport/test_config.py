@@ -44,6 +44,25 @@ def test_a_user_that_is_the_local_one_counts_as_given(config: Path) -> None:
     assert resolve("web", config=config).user == getpass.getuser()
 
 
+@pytest.mark.parametrize("last", ["Match final", "CanonicalizeHostname always\nMatch canonical"])
+def test_what_is_read_last_names_a_user_too(config: Path, last: str) -> None:
+    config.write_text(f"Host web\n HostName 192.0.2.1\n{last}\n User bob\n")
+    found = resolve("web", config=config)
+    assert (found.host, found.user) == ("192.0.2.1", "bob")
+
+
+def test_what_is_read_last_can_ask_for_the_local_user(config: Path) -> None:
+    config.write_text(f"Host web\nMatch final user {getpass.getuser()}\n Port 2222\n")
+    found = resolve("web", config=config)
+    assert (found.port, found.user) == (2222, None)
+    assert resolve("web", user="other", config=config).port == 22
+
+
+def test_tokens_of_a_jump_host_are_filled_in(config: Path) -> None:
+    config.write_text("Host web\n HostName 192.0.2.1\n User bob\n ProxyJump %r@gate-%n:22\n")
+    assert resolve("web", config=config).jump == "bob@gate-web:22"
+
+
 def test_a_missing_configuration_leaves_the_defaults(config: Path) -> None:
     found = resolve("web", config=config)
     assert (found.host, found.port, found.jump, found.proxy) == ("web", 22, None, ())
