@@ -17,6 +17,8 @@ from pymachine.swarm import status
 from pymachine.swarm_api.containers import Container
 from pymachine.swarm_api.view import ClusterView
 
+_NOT_ASKED = (State.ERROR, State.TIMEOUT, State.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class MachineStatusRow:
@@ -33,18 +35,20 @@ class MachineStatusRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """A service of a stack, on the Swarm or on one machine."""
+    """A service of a stack, on the Swarm or on one machine; ``known`` is false if nobody could be asked about it."""
 
     name: str
     replicas: str
     remark: str = ""
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """A row for each machine, a sentence on the Swarm, and the services of the fleet's stacks.
 
-    ``quorum_lost`` says that nothing in the Swarm can be changed; ``notes`` say what is not shown, and why.
+    ``quorum_lost`` says that nothing in the Swarm can be changed, ``unasked`` that no manager could be asked;
+    ``notes`` say what is not shown, and why.
     """
 
     machines: tuple[MachineStatusRow, ...]
@@ -52,6 +56,13 @@ class Overview:
     services: tuple[ServiceRow, ...] = ()
     quorum_lost: bool = False
     notes: tuple[str, ...] = ()
+    unasked: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything could be asked that the overview has to show."""
+        seen = all(row.state not in _NOT_ASKED for row in self.machines)
+        return seen and not self.unasked and not self.notes and all(row.known for row in self.services)
 
 
 def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: float) -> Overview:
@@ -70,7 +81,8 @@ def overview(fleet: Fleet, names: Iterable[str], tools: Services, deadline: floa
     said = trouble or (view.quorum.in_words() if view else "")
     answering = [records[name] for name, seen in results.items() if seen.state is State.RUNNING]
     services = (*_services(fleet, wanted, view, tools), *_projects(fleet, wanted, answering, tools))
-    return Overview(tuple(_with_failure(row, failed) for row in rows), said, services, lost, notes)
+    shown = tuple(_with_failure(row, failed) for row in rows)
+    return Overview(shown, said, services, lost, notes, unasked=bool(trouble))
 
 
 def _failed(fleet: Fleet, tools: Services) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -85,11 +97,9 @@ def _services(fleet: Fleet, wanted: set[str], view: ClusterView | None, tools: S
     """Return the services of the selected stacks that were deployed."""
     memory = memory_of(fleet.name, tools.store)
     names = [name for name, before in memory.stacks.items() if not before.on and name in wanted]
-    if not names or view is None:
-        return ()
-    found = services_of(view, tools)
+    found = services_of(view, tools) if names and view is not None else None
     if found is None:
-        return tuple(ServiceRow(name, "?", "its services could not be determined") for name in names)
+        return tuple(ServiceRow(name, "?", "its services could not be determined", known=False) for name in names)
     rows = [
         ServiceRow(one.name, one.replicas, "" if one.settled else one.in_words())
         for one in found
@@ -109,7 +119,7 @@ def _projects(fleet: Fleet, wanted: set[str], machines: Sequence[Machine], tools
 
 def _project(name: str, on: str, found: tuple[Container, ...] | None) -> list[ServiceRow]:
     if found is None:
-        return [ServiceRow(name, "?", f"its containers on {on} could not be determined")]
+        return [ServiceRow(name, "?", f"its containers on {on} could not be determined", known=False)]
     if not found:
         return [ServiceRow(name, "0/0", f"none of its containers is on {on}")]
     by_service: dict[str, list[Container]] = {}

@@ -12,9 +12,10 @@ import pytest
 from pymachine.errors import NoteUnreadable
 from pymachine.fleet.apply.fleet import FleetWork
 from pymachine.fleet.apply.state import failed_of, memory_of, note_name, note_stack
-from pymachine.fleet.apply.status import overview
+from pymachine.fleet.apply.status import MachineStatusRow, Overview, overview
 from pymachine.fleet.inventory.model import Fleet
 from pymachine.fleet.plan import ActionKind, Deployed
+from pymachine.model import State
 from pymachine.store.sqlite import SqliteStore
 from unit.fleets import fleet, stack
 from unit.fleetworld import FleetWorld, machine
@@ -52,11 +53,29 @@ def test_a_note_that_cannot_be_read_is_said_and_begins_again(
     assert "known" in action.reasons[0]
     with pytest.raises(NoteUnreadable):
         failed_of("shop", world.store)
-    assert overview(wanted, ["mgr"], world.tools, 5.0).notes
+    found = overview(wanted, ["mgr"], world.tools, 5.0)
+    assert found.notes
+    assert not found.complete
     world.apply(wanted)
     assert (failed_of("shop", world.store), set(memory_of("shop", world.store).stacks)) == ((), {"shop"})
     assert world.plan(wanted).changes_nothing
-    assert not overview(wanted, ["mgr"], world.tools, 5.0).notes
+    found = overview(wanted, ["mgr"], world.tools, 5.0)
+    assert found.complete
+    assert not found.notes
+
+
+def test_a_swarm_that_cannot_be_asked_is_no_success(world: FleetWorld, wanted: Fleet) -> None:
+    world.apply(wanted)
+    world.cut("mgr")
+    found = overview(wanted, ["mgr", "shop"], world.tools, 5.0)
+    assert [(row.name, row.known) for row in found.services] == [("shop", False)]
+    assert not found.complete
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_machine_that_could_not_be_asked_is_no_success(state: State) -> None:
+    asked = state not in (State.ERROR, State.TIMEOUT, State.UNKNOWN)
+    assert Overview((MachineStatusRow("node1", "fake", state),)).complete is asked
 
 
 def test_what_destroy_does_not_know_of_is_said(world: FleetWorld, wanted: Fleet) -> None:

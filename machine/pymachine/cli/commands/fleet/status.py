@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pymachine.cli.app import App
-from pymachine.cli.fleet_options import FILES, LIMIT, opened
+from pymachine.cli.fleet_options import FILES, LIMIT, UNSEEN, opened
 from pymachine.cli.options import JSON, command
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.table import Layout
@@ -26,10 +26,10 @@ SERVICES = Layout(below="")
 @LIMIT
 @JSON
 @click.pass_obj
-def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bool) -> None:
+def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bool) -> int:
     """List the machines of a fleet: state, engine and Swarm role, and the replicas of services.
 
-    The exit code is 1 if the Swarm has lost its quorum.
+    The exit code is 1 if the Swarm has lost its quorum, and 5 if a part could not be asked.
     """
     from pymachine.documents import to_document
     from pymachine.fleet.apply.status import overview
@@ -45,6 +45,7 @@ def status(app: App, files: tuple[str, ...], limit: tuple[str, ...], as_json: bo
         note(f"note: {told}")
     if found.quorum_lost:
         raise QuorumLost(found.swarm, hint="`pymachine swarm status` shows which managers do not answer")
+    return 0 if found.complete else UNSEEN
 
 
 def _show(found: Overview) -> None:
