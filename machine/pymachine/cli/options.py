@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pymachine.cli.app import App
+from pymachine.override import override
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -117,6 +119,23 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [CompletionItem(name) for name in known if name.startswith(incomplete) and name not in given]
 
 
+class _Seconds(click.FloatRange):
+    """A time limit: from 0.1 s to a day. Python's floats have ``nan`` and ``inf`` besides, which end no wait."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0.1, max=86_400.0)
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
+
+SECONDS = _Seconds()
 NAME = click.argument("name", required=False, shell_complete=complete_names)
 NAMES = click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
 JSON = click.option("--json", "as_json", is_flag=True, callback=_set_json, help="Print JSON.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pymachine.cli.app import App
+from pymachine.cli.options import SECONDS
 from pymachine.cli.output import dump, note, say
 from pymachine.errors import PymachineError, SeveralFailed, UsageFault
 from pymachine.events import Reporter, surveying
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 600.0
 DEADLINE = click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=DEADLINE_SECONDS, show_default=True, metavar="SECONDS",
+    "--timeout", type=SECONDS, default=DEADLINE_SECONDS, show_default=True, metavar="SECONDS",
     help="Time limit for each machine.",
 )  # fmt: skip
 WORDS = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- WORD...")

@@ -103,6 +103,17 @@ def test_a_state_that_does_not_exist_is_no_empty_list(tmp_path: Path, capsys: py
     assert "'bogus'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", ["label=", "label==7"])
+def test_a_label_without_a_name_is_no_empty_list(tmp_path: Path, asked: str) -> None:
+    assert run(tmp_path, READY, "ls", "--filter", asked) == 2
+
+
+@pytest.mark.parametrize("command", [["ls"], ["status", "node1"], ["doctor"]])
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "0", "1e400", "86401"])
+def test_a_time_limit_is_a_limit(tmp_path: Path, command: list[str], seconds: str) -> None:
+    assert run(tmp_path, READY, *command, "--timeout", seconds) == 2
+
+
 def test_a_driver_that_does_not_exist_is_no_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, READY, "ls", "-q", "--filter", "driver=kmv") == 2
     assert "'kmv'" in capsys.readouterr().err

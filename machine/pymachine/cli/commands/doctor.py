@@ -8,7 +8,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.lookup import existing
-from pymachine.cli.options import JSON, NAMES, command
+from pymachine.cli.options import JSON, NAMES, SECONDS, command
 from pymachine.cli.output import columns, dump, note
 from pymachine.cli.table import Layout
 from pymachine.doctor import Diagnosis, computer_examinations, examine, machine_examinations
@@ -27,7 +27,7 @@ LAYOUT = Layout(below="TO DO")
 @command()
 @NAMES
 @click.option(
-    "-t", "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT, show_default=True, metavar="SECONDS",
+    "-t", "--timeout", type=SECONDS, default=TIMEOUT, show_default=True, metavar="SECONDS",
     help="Time limit for all checks together.",
 )  # fmt: skip
 @JSON

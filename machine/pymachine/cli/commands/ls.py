@@ -12,7 +12,7 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.lookup import active_machine, stopped, unready, url_or_none
-from pymachine.cli.options import FORMAT, JSON, command
+from pymachine.cli.options import FORMAT, JSON, SECONDS, command
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.table import Layout
 from pymachine.documents import to_document
@@ -57,7 +57,7 @@ Filter = Callable[[MachineRow], bool]
     help="Filter by driver, state, name (a pattern) or label.",
 )
 @click.option(
-    "-t", "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT, show_default=True, metavar="SECONDS",
+    "-t", "--timeout", type=SECONDS, default=TIMEOUT, show_default=True, metavar="SECONDS",
     help="Time limit for all machines together.",
 )  # fmt: skip
 @FORMAT
@@ -159,6 +159,8 @@ def _by_state(text: str) -> Filter:
 
 def _by_label(text: str) -> Filter:
     key, equals, value = text.partition("=")
+    if not key:
+        raise UsageFault(f"{text!r} is not a label", hint="write label=KEY or label=KEY=VALUE")
     return lambda row: row.labels.get(key) == value if equals else key in row.labels
 
 

@@ -7,7 +7,7 @@ import click
 from pymachine.cli import quick_status
 from pymachine.cli.app import App
 from pymachine.cli.lookup import one
-from pymachine.cli.options import JSON, NAME, command
+from pymachine.cli.options import JSON, NAME, SECONDS, command
 from pymachine.cli.output import dump, note, say
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError
@@ -19,7 +19,7 @@ NOT_SEEN = (State.UNREACHABLE, State.TIMEOUT, State.UNKNOWN)  # these want the r
 @command()
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=SECONDS,
     default=quick_status.DEADLINE,
     show_default=True,
     metavar="SECONDS",
