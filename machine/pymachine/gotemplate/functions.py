@@ -141,7 +141,7 @@ FUNCTIONS: Functions = {
     "upper": (lambda arguments: _text(arguments[0]).upper(), 1, 1),
 }
 
-# The same, with JSON as ``printable_json`` makes it: what ``printable`` escapes in a text is no escape of JSON.
+# The same, with JSON as ``printable_json`` makes it: JSON does not have the escapes that ``printable`` writes.
 PRINTABLE: Functions = {
     **FUNCTIONS,
     "json": (lambda arguments: printable_json(go_json(arguments[0])), 1, 1),

@@ -91,7 +91,7 @@ def preview_removal(name: str, tools: Services, loss: SwarmLoss | None, *, force
 def remove_machine(
     name: str, tools: Services, loss: SwarmLoss | None, *, force: bool = False, purge: bool = False
 ) -> Removal:
-    """Remove a machine as ``remove`` does, with the lease on the managers of its Swarm, and say its ``loss``."""
+    """Remove a machine as ``remove`` does, and tell its ``loss`` first, under the lease on the managers."""
     if loss is None or not force:
         return remove(name, tools, force=force, purge=purge)
     machine = tools.store.get(name)
