@@ -55,6 +55,7 @@ def _concluded(app: App, action: Callable[[], int]) -> int:
     finally:
         with suppress(PymachineError):
             follow_changes(app, failed=code not in _RESULTS)
+        with suppress(PymachineError):
             app.close()
     return code
 

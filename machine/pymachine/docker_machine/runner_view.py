@@ -100,10 +100,10 @@ class RunnerView:
 
     def adding(self, machine: Machine) -> None:
         """Make the folder of a machine that has no record yet. Raises ``CheckFailed`` if the name is taken."""
-        taken = [name for name in self.foreign() if name.lower() == machine.name.lower()]
-        if taken and not self._came_from_here(machine):
-            raise not_imported(self._store, taken[0])
         try:
+            taken = [name for name in self.foreign() if name.lower() == machine.name.lower()]
+            if taken and not self._came_from_here(machine):
+                raise not_imported(self._store, taken[0])
             self._write(machine)
         except OSError as error:
             raise CheckFailed(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
@@ -121,6 +121,10 @@ class RunnerView:
 
     def refresh(self) -> None:
         """Write what is missing, and remove what commands left that were killed."""
+        with self._noted(MACHINES):
+            self._refresh()
+
+    def _refresh(self) -> None:
         known: set[str] = set()
         for record in self._store.records():
             known.add(record.name.lower())

@@ -248,3 +248,12 @@ def test_the_view_of_another_store_is_not_ours(store: SqliteStore, tmp_path: Pat
         (other.folder / "machines/web").rename(store.folder / "machines/web")
     assert enable(store) == ["web"]
     assert store.note(VIEW_NOTE)
+
+
+def test_a_folder_that_cannot_be_listed_is_a_refusal_or_a_fault(store: SqliteStore, view: RunnerView) -> None:
+    (store.folder / "machines").rmdir()
+    (store.folder / "machines").symlink_to("machines")
+    with pytest.raises(CheckFailed):
+        store.put(machine())
+    assert store.find("web") is None
+    view.refresh()

@@ -16,5 +16,10 @@ def use(app: App, name: str | None) -> None:
     """Have the docker client use a machine, in all shells: the short form of `context use`.
 
     `docker context use default` ends it. For one shell alone: eval "$(pymachine env NAME)"
+
+    \b
+    Examples:
+      pymachine use web && docker ps
+      docker context use default
     """
     contexts.use(app, name)

@@ -25,6 +25,11 @@ def view(app: App, state: str | None, as_json: bool) -> None:
 
     While it is on, the store has machines/NAME/config.json for each machine. Folders there that docker-machine made
     are left alone, and listed with the command that imports them. Without on or off, the state is printed.
+
+    \b
+    Examples:
+      pymachine compat view on
+      MACHINE_STORAGE_PATH=/srv/runner pymachine compat view
     """
     from pymachine.docker_machine import runner_view
     from pymachine.docker_machine.files import MACHINES

@@ -22,6 +22,11 @@ def rm(app: App, names: tuple[str, ...], every: bool, as_json: bool) -> None:
     """Remove the docker contexts of machines.
 
     The machines stay. Contexts that pymachine did not make are not touched.
+
+    \b
+    Examples:
+      pymachine context rm web db
+      pymachine context rm --all
     """
     if bool(names) == every:
         raise UsageFault("context rm needs the names of machines, or --all", hint="pymachine context rm NAME...")

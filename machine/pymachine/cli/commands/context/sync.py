@@ -23,6 +23,11 @@ def sync(app: App, names: tuple[str, ...], as_json: bool) -> None:
 
     With names, only those of these machines. From then on a context follows its machine: its address, its
     certificates, its removal. Contexts that pymachine did not make are not changed.
+
+    \b
+    Examples:
+      pymachine context sync && docker context ls
+      pymachine context sync web && docker --context web ps
     """
     machines = [ready(app, name) for name in dict.fromkeys(names or _ready_ones(app))]
     ours = contexts(app)

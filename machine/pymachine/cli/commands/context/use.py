@@ -16,5 +16,10 @@ def use(app: App, name: str | None) -> None:
     """Make a machine's context the default of the docker client.
 
     The context is made if there is none. `docker context use default` ends it.
+
+    \b
+    Examples:
+      pymachine context use web && docker ps
+      docker context use default
     """
     contexts.use(app, name)
