@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,13 @@ import pytest
 
 from pymachine.cli import main
 from pymachine.cli.dependencies import Wiring
+from pymachine.cli.output import note
+from pymachine.cli.progress import JsonReporter, PlainReporter
+from pymachine.errors import StepFailed, TransportError
+from pymachine.fleet.apply.logs import Logs
 from pymachine.model import EngineSpec, Machine, Phase
 from pymachine.redaction import machine_document, redacted
+from pymachine.steps.session import reason_of
 from pymachine.store.sqlite import SqliteStore
 from pymachine.testing.fake_driver import FakeCloud
 
@@ -108,3 +114,34 @@ def test_inspect_hides_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     out = capsys.readouterr().out
     assert "hunter2" not in out
     assert json.loads(out)["engine"]["env"][0] == "TOKEN=***"
+
+
+URL = "E: failed to fetch http://op:hunter2@mirror.example/x"
+
+
+@pytest.mark.parametrize("kind", [PlainReporter, JsonReporter])
+def test_no_event_tells_a_password(kind: type[PlainReporter | JsonReporter]) -> None:
+    stream = io.StringIO()
+    reporter = kind(stream)
+    reporter.progressed("node1", "step", URL)
+    reporter.finished("node1", "step", URL)
+    reporter.failed("node1", "step", URL)
+    reporter.notice("node1", URL)
+    assert "mirror.example" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_no_note_and_no_log_has_a_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note(URL)
+    logs = Logs(tmp_path, "shop")
+    logs.write("node1", URL)
+    written = capsys.readouterr().err + logs.path_of("node1").read_text()
+    assert written.count("mirror.example") == 2
+    assert "hunter2" not in written
+
+
+def test_what_is_kept_of_a_failure_has_no_password() -> None:
+    """The record and the journal keep this, and ``ls`` and ``inspect`` show it."""
+    reason = reason_of(StepFailed("setting up the engine", TransportError(URL)))
+    assert "mirror.example" in reason
+    assert "hunter2" not in reason

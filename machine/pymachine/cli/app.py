@@ -132,12 +132,12 @@ class App:
         """Show what the library logs, which never holds a secret."""
         import logging
 
-        from pymachine.printable import hanging
+        from pymachine.cli.output import on_stderr
 
         class _Printable(logging.Formatter):
             @override
             def format(self, record: logging.LogRecord) -> str:
-                return hanging(super().format(record))
+                return on_stderr(super().format(record))
 
         self.debug = True
         handler = logging.StreamHandler(sys.stderr)

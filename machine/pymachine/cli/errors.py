@@ -16,9 +16,10 @@ import click
 from pymachine import __version__
 from pymachine.cli.app import App
 from pymachine.cli.outlets import fault, outlets
+from pymachine.cli.output import on_stderr
 from pymachine.cli.signals import stoppable
 from pymachine.errors import Interrupted, PymachineError, SeveralFailed, UsageFault, ValueFault
-from pymachine.printable import hanging, printable
+from pymachine.printable import printable
 from pymachine.redaction import hidden_password
 from pymachine.store.folder import make_private
 
@@ -182,7 +183,7 @@ def _traced(error: Exception) -> None:
 def _line(kind: str, text: str) -> None:
     with suppress(OSError):
         label = click.style(kind, fg="red" if kind == "error" else "cyan")
-        click.echo(f"{label}: {hanging(hidden_password(text))}", err=True, color=_color())
+        click.echo(f"{label}: {on_stderr(text)}", err=True, color=_color())
 
 
 def _color() -> bool | None:

@@ -14,6 +14,7 @@ from pymachine.cli.progress import JsonReporter, PlainReporter
 from pymachine.events import Reporter, Silent
 from pymachine.fleet.apply.scheduler import ActionResult, Tell
 from pymachine.fleet.plan import Action, Plan
+from pymachine.redaction import hidden_password
 
 
 class FleetTeller(Reporter, Tell, Protocol):
@@ -109,7 +110,7 @@ class JsonTeller(JsonReporter):
         error = result.error
         self._tell(
             "ended", machine=result.action.subject, action=result.action.kind, outcome=result.outcome,
-            seconds=round(result.seconds, 3), error=error.message if error else None,
+            seconds=round(result.seconds, 3), error=hidden_password(error.message) if error else None,
             hint=error.hint if error else None, because=result.because or None,
         )  # fmt: skip
 

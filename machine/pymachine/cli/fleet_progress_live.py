@@ -18,6 +18,7 @@ from pymachine.cli.survey_line import SurveyLine
 from pymachine.fleet.apply.scheduler import ActionResult, Outcome
 from pymachine.fleet.plan import Action, Plan
 from pymachine.printable import one_line
+from pymachine.redaction import hidden_password
 
 # Lines that the counts, the blank ones and the prompt take.
 OVERHEAD = 4
@@ -38,7 +39,7 @@ class _Line:
         seconds = f"{time.monotonic() - self.began:.0f} s"
         shown = Text.assemble(
             ("› ", "cyan"), f"{subject}: {self.title}", f" · {self.step}" if self.step else "", f" {seconds} ",
-            (one_line(self.message), "dim"), no_wrap=True, overflow="ellipsis",
+            (one_line(hidden_password(self.message)), "dim"), no_wrap=True, overflow="ellipsis",
         )  # fmt: skip
         shown.truncate(10_000, overflow="ellipsis")
         return shown
@@ -92,7 +93,7 @@ class FleetView:
                 self._done[result.action.title] += 1
             elif result.outcome is Outcome.FAILED and result.error is not None:
                 first = result.error.message.splitlines()[0]
-                line = f"{result.action.subject}: {result.action.title}: {one_line(first)}"
+                line = f"{result.action.subject}: {result.action.title}: {one_line(hidden_password(first))}"
                 self._failed.append(Text.assemble(("✗ ", "red"), line, no_wrap=True, overflow="ellipsis"))
 
     def started(self, machine: str, step: str) -> None:

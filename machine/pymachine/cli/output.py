@@ -11,6 +11,7 @@ import click
 
 from pymachine.cli.table import PLAIN, Layout, table
 from pymachine.printable import hanging, one_line, printable, printable_json
+from pymachine.redaction import hidden_password
 
 # Of all JSON that the command line prints. It grows when a key goes or comes to mean something else; a new key may
 # come at any time.
@@ -24,7 +25,12 @@ def say(line: str) -> None:
 
 def note(line: str) -> None:
     """Print one line to standard error."""
-    click.echo(hanging(line), err=True)
+    click.echo(on_stderr(line), err=True)
+
+
+def on_stderr(text: str) -> str:
+    """Return a text as it is told on standard error: as ``hanging`` does, with passwords in URLs hidden."""
+    return hanging(hidden_password(text))
 
 
 def dump(value: Any) -> None:

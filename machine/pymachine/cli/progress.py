@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
-from pymachine.cli.output import json_line
+from pymachine.cli.output import json_line, on_stderr
 from pymachine.events import Reporter, Silent
-from pymachine.printable import hanging
+from pymachine.redaction import hidden_password
 
 
 def choose_reporter(wanted: str, stream: TextIO, environ: Mapping[str, str]) -> Reporter:
@@ -55,7 +55,7 @@ class PlainReporter:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            self._stream.write(f"{hanging(text)}\n")
+            self._stream.write(f"{on_stderr(text)}\n")
             self._stream.flush()
 
 
@@ -88,7 +88,8 @@ class JsonReporter:
 
     def _event(self, event: str, machine: str, **details: str) -> None:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        document = {"time": time, "event": event, "machine": machine, **details}
+        told = {key: hidden_password(value) for key, value in details.items()}
+        document = {"time": time, "event": event, "machine": machine, **told}
         with self._lock:
             self._stream.write(json_line(document))
             self._stream.flush()

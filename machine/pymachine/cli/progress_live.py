@@ -16,7 +16,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from pymachine.printable import hanging, one_line
+from pymachine.cli.output import on_stderr
+from pymachine.printable import one_line
+from pymachine.redaction import hidden_password
 
 
 class LiveReporter:
@@ -79,7 +81,7 @@ class LiveReporter:
         return line
 
     def _print(self, mark: str, color: str, text: str) -> None:
-        self._console.print(Text.assemble((f"{mark} ", color), hanging(text)), soft_wrap=True)
+        self._console.print(Text.assemble((f"{mark} ", color), on_stderr(text)), soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -101,7 +103,7 @@ class _Line:
 
     def text(self) -> Text:
         shown = Text.assemble(
-            f"{self._machine}: {self._step} ", (one_line(self.message), "dim"), f" {self._seconds()}"
+            f"{self._machine}: {self._step} ", (one_line(hidden_password(self.message)), "dim"), f" {self._seconds()}"
         )
         shown.truncate(10_000, overflow="ellipsis")
         shown.no_wrap = True

@@ -11,6 +11,7 @@ from typing import Protocol
 from pymachine.driver import Driver
 from pymachine.errors import CheckFailed, Interrupted, PymachineError, StepFailed, StoreError, UsageFault
 from pymachine.model import Fault, Machine, Phase
+from pymachine.redaction import hidden_password
 from pymachine.steps.services import Services
 from pymachine.store import Lease
 from pymachine.store.client_files import located
@@ -193,8 +194,8 @@ def timestamp(seconds: float) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the reason for the journal and the record why an operation stopped."""
-    return error.message if isinstance(error, PymachineError) else "interrupted"
+    """Return the reason for the journal and the record why an operation stopped, with passwords in URLs hidden."""
+    return hidden_password(error.message) if isinstance(error, PymachineError) else "interrupted"
 
 
 def _joined(*hints: str | None) -> str | None:

@@ -12,6 +12,7 @@ from pymachine.events import Reporter
 from pymachine.interruption import Stoppable
 from pymachine.override import override
 from pymachine.printable import printable
+from pymachine.redaction import hidden_password
 from pymachine.store.errors import translated
 from pymachine.store.folder import make_private
 
@@ -31,12 +32,12 @@ class Logs:
         return self.folder / f"{subject.replace('/', '_')}.log"
 
     def write(self, subject: str, text: str) -> None:
-        """Append lines with a timestamp.
+        """Append lines with a timestamp; passwords in URLs are hidden.
 
         Lines that cannot be written are dropped, so that logging never stops the work.
         """
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        lines = "".join(f"{now} {line}\n" for line in printable(text).split("\n"))
+        lines = "".join(f"{now} {line}\n" for line in printable(hidden_password(text)).split("\n"))
         with self._lock, suppress(OSError):
             self._make()
             descriptor = os.open(self.path_of(subject), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
