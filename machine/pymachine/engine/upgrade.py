@@ -15,13 +15,13 @@ from pymachine.engine.checks import (
 )
 from pymachine.engine.daemon_config import parse_config
 from pymachine.engine.effects import Aspect, Change, Effect
+from pymachine.engine.environment import proxies_of
 from pymachine.engine.host_facts import DAEMON_JSON, EngineFacts, HostFacts
 from pymachine.engine.live_restore import LiveRestore, decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import manifest_of
 from pymachine.engine.neighbours import check_asked, check_units
 from pymachine.engine.obstacles import check_replaceable, drop_in_of
 from pymachine.engine.os_family import Family, family_of
-from pymachine.engine.setup import proxies_of
 from pymachine.engine.sources import DOCKER_PACKAGES, EngineSource
 from pymachine.errors import CheckFailed
 from pymachine.model import EngineSpec
