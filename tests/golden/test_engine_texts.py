@@ -40,6 +40,17 @@ ENGINE = EngineFacts(
     containers=("db", "web"),
     unit_text="# /lib/systemd/system/docker.service\nExecStart=/usr/sbin/dockerd -H fd://\n",
 )  # fmt: skip
+# As docker-machine starts it: its drop-in, and the words of the daemon.
+THEIR_COMMAND = (
+    "/usr/sbin/dockerd -H tcp://0.0.0.0:2376 -H unix:///var/run/docker.sock --storage-driver overlay2 --tlsverify"
+    " --tlscacert /etc/docker/ca.pem --tlscert /etc/docker/server.pem --tlskey /etc/docker/server-key.pem"
+    " --label provider=generic"
+)
+THEIR_ENGINE = replace(
+    ENGINE, cmdline=tuple(THEIR_COMMAND.split()),
+    unit_text=f"{ENGINE.unit_text}# /etc/systemd/system/docker.service.d/10-machine.conf\n[Service]\nExecStart=\n"
+    f"ExecStart={THEIR_COMMAND}\nEnvironment=\n",
+)  # fmt: skip
 MIRROR: dict[str, Any] = {
     "repo_url": "https://reader:s3cret@mirror.lan/docker", "version": "26.1", "channel": "test", "https_proxy": "http://p.lan:3128",
     "no_proxy": ("lan", "10.0.0.0/8"), "env": ('QUOTED=a "b" $c %d \\e',), "opts": ("log-opt=max-file=3",),
@@ -84,6 +95,20 @@ def trusted() -> Bundle:
     return trust_bundle(plan_trust(facts, access, b"CA\n", with_authority(b"CA\n", b"OURS", "store"), "append it"))
 
 
+def theirs() -> HostFacts:
+    """The facts of a host that docker-machine set up."""
+    return replace(HostFacts.assumed(DEBIAN_13, hostname="old"), engine=THEIR_ENGINE)
+
+
+def theirs_after() -> HostFacts:
+    """The same when a set-up of ours has been there."""
+    plan = plan_setup(machine(), theirs())
+    engine = replace(ENGINE, cmdline=(*plan.config.command, "-H", plan.config.listen, *plan.config.protection))
+    return replace(
+        theirs(), engine=engine, daemon_json=plan.config.final, manifest=json.loads(plan.manifest.text())
+    )  # fmt: skip
+
+
 def after(release: str, package: str, **spec: Any) -> HostFacts:
     """The facts of a host that a set-up of ours has installed the engine on."""
     before = HostFacts.assumed(release, hostname="bare", user="ann")
@@ -97,6 +122,8 @@ def after(release: str, package: str, **spec: Any) -> HostFacts:
 BUNDLES: dict[str, Bundle] = {
     **{name: set_up(name) for name in SETUPS},
     "debian12-adopted": setup_bundle(plan_setup(machine(), adopted()), TLS),
+    "debian13-docker-machine": setup_bundle(plan_setup(machine(), theirs()), TLS),
+    "debian13-docker-machine-remove": removal_bundle(plan_removal(theirs_after())),
     "debian13-remove": removal_bundle(plan_removal(after(DEBIAN_13, "docker.io", install="distro"))),
     "debian13-purge": removal_bundle(plan_removal(after(DEBIAN_13, "docker-ce", install="docker"), purge=True)),
     "alpine-purge": removal_bundle(plan_removal(after(ALPINE, "docker", install="distro"), purge=True)),
@@ -112,6 +139,8 @@ LIKE = {
     "debian13-docker-mirror": "debian13-distro",
     "debian12-url": "debian13-distro",
     "debian12-adopted": "debian13-distro",
+    "debian13-docker-machine": "debian13-distro",
+    "debian13-docker-machine-remove": "debian13-remove",
     "ubuntu24-docker": "debian13-distro",
     "rocky9-docker": "fedora43-distro",
     "rhel10-docker": "fedora43-distro",

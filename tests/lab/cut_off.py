@@ -26,14 +26,14 @@ real=/usr/bin/$name
 "$real" "$@"
 code=$?
 case $(tr '\\0' ' ' </proc/$PPID/cmdline) in
-    */setup.sh* | */rollback.sh*) ;;
+    */setup.sh* | */rollback.sh* | */remove.sh*) ;;
     *) exit "$code" ;;
 esac
 turn=$(($(cat {FOLDER}/count) + 1))
 echo "$turn" >{FOLDER}/count
 echo "$turn $name $*" >>{FOLDER}/log
 [ "$turn" != "$(cat {FOLDER}/at)" ] ||
-    pkill -9 -f '/run/pymachine/.*/(setup|run)[.]sh|/var/lib/pymachine/rollback[.]sh'
+    pkill -9 -f '/run/pymachine/.*/(setup|remove|run)[.]sh|/var/lib/pymachine/rollback[.]sh'
 exit "$code"
 """
 REQUEST = b"GET /_ping HTTP/1.0\r\n\r\n"

@@ -9,6 +9,7 @@ import pytest
 
 from lab import Host
 from lab.cut_off import Watch, arm, disarm
+from lab.docker_machine import DROP_IN, INFO, PLACE, set_up_by_docker_machine
 from lab.workstation import Workstation
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
@@ -75,6 +76,39 @@ def _adopting(host: Host, workstation: Workstation, places: Callable[[int], Iter
         workstation.docker("node1", "version")
         workstation.pymachine("rm", "-y", "node1")
     return _summary("adopting a host", watches, total)
+
+
+def _taking_over(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> str:
+    """A host of docker-machine: its drop-in goes, and comes back with the removal, which is cut off too."""
+    store = set_up_by_docker_machine(host, workstation)
+    info = host.exec(INFO).stdout
+
+    def imported() -> None:
+        workstation.pymachine("import", "docker-machine", "-y", str(store.folder))
+
+    def provisioned(check: int | None = 0) -> None:
+        workstation.pymachine("provision", "web", check=check)
+
+    def removed(check: int | None = 0) -> None:
+        workstation.pymachine("rm", "-y", "web", check=check)
+
+    imported()
+    totals = [_commands(host, provisioned), _commands(host, removed)]
+    watches = []
+    for total, work in zip(totals, (provisioned, removed), strict=True):
+        for at in places(total):
+            imported()
+            if work is removed:
+                provisioned()
+            watches.append(_cut_off(host, at, lambda work=work: work(check=None)))  # type: ignore[misc]
+            if work is provisioned:
+                provisioned()
+                workstation.docker("web", "version")
+                assert host.exec(INFO).stdout == info
+            removed(check=None if work is removed else 0)  # it may have come to its end
+            assert host.exec(f"cat {PLACE}").stdout == DROP_IN
+            assert host.exec(INFO).stdout == info
+    return _summary("taking over a host of docker-machine", watches, sum(totals))
 
 
 def _failing(host: Host, workstation: Workstation, places: Callable[[int], Iterable[int]]) -> str:
@@ -177,3 +211,10 @@ def test_every_place_of_an_installation(
     part: int, fresh_host: FreshHost, workstation: Workstation, record_property: Record
 ) -> None:
     record_property("count", _installing(fresh_host, workstation, _part(part), _each_third))
+
+
+@pytest.mark.soak(230)
+def test_some_places_of_a_takeover_from_docker_machine(
+    engine_host: FreshHost, workstation: Workstation, record_property: Record
+) -> None:
+    record_property("count", _taking_over(engine_host(), workstation, lambda total: range(3, total + 1, 15)))

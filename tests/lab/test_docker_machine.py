@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab import Host
+from lab.docker_machine import INFO, PLACE, set_up_by_docker_machine
 from lab.workstation import Workstation
-from unit.docker_machine.their_store import TheirStore, key
+from unit.docker_machine.their_store import TheirStore
 
 pytestmark = pytest.mark.lab
 
 FreshHost = Callable[..., Host]
-# As docker-machine writes it, but for the place of dockerd, which Debian's package has in sbin.
-DROP_IN = """[Service]
-ExecStart=
-ExecStart=/usr/sbin/dockerd -H tcp://0.0.0.0:2376 -H unix:///var/run/docker.sock --tlsverify \
---tlscacert /etc/docker/ca.pem --tlscert /etc/docker/server.pem --tlskey /etc/docker/server-key.pem \\
---label provider=generic
-Environment=
-"""
 LOGINS = "journalctl -t sshd -t sshd-session --no-pager | grep -c Accepted"
+TENANT = "docker inspect -f '{{.State.Pid}} {{.State.StartedAt}}' tenant"
 STATE = "systemctl show docker -p MainPID -p ActiveEnterTimestampMonotonic; docker inspect -f '{{.State.Pid}}' tenant"
 
 
@@ -31,16 +23,7 @@ STATE = "systemctl show docker -p MainPID -p ActiveEnterTimestampMonotonic; dock
 def theirs(engine_host: FreshHost, workstation: Workstation) -> tuple[Host, TheirStore]:
     """A host with docker-machine's drop-in and certificates, a container at work, and the store that made it so."""
     host = engine_host()
-    store = TheirStore(workstation.folder / "home/.docker/machine", began=datetime.now(UTC) - timedelta(days=30))
-    store.sans = (host.address, "localhost")
-    folder = store.machine("web", IPAddress=host.address, SSHUser="root", SSHPort=22)
-    public = key(3).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    host.exec("mkdir -p -m 700 /root/.ssh && cat >> /root/.ssh/authorized_keys", input=f"\n{public}\n")
-    host.exec("mkdir -p /etc/docker /etc/systemd/system/docker.service.d")
-    for file in ("ca.pem", "server.pem", "server-key.pem"):
-        host.exec(f"cat > /etc/docker/{file}", input=(folder / file).read_text())
-    host.exec("cat > /etc/systemd/system/docker.service.d/10-machine.conf", input=DROP_IN)
-    host.exec("systemctl daemon-reload && systemctl restart docker")
+    store = set_up_by_docker_machine(host, workstation)
     host.exec("docker import - house:v1 < /root/busybox.tar && docker run -d --name tenant house:v1 sleep 100000")
     return host, store
 
@@ -62,8 +45,24 @@ def test_its_engine_answers_at_once_and_the_host_is_left_alone(
     assert host.exec(LOGINS, check=False).stdout == logins, "nobody logged in so far"
     assert workstation.pymachine("ssh", "web", "hostname").stdout == host.exec("hostname").stdout
     assert (_files(host), host.exec(STATE).stdout) == (before, state)
-    refused = workstation.pymachine("provision", "web", check=3).stderr
-    assert "10-machine.conf" in refused
-    assert (_files(host), host.exec(STATE).stdout) == (before, state)
+    _provisions_and_releases(host, workstation)
+
+
+def _provisions_and_releases(host: Host, workstation: Workstation) -> None:
+    """The options move, the containers stay, and the removal puts back every byte."""
+    before, info, tenant = _files(host), host.exec(INFO).stdout, host.exec(TENANT).stdout
+    announced = workstation.pymachine("provision", "--dry-run", "web").stdout
+    assert PLACE in announced
+    assert _files(host) == before
+    workstation.pymachine("provision", "web")
+    assert host.exec(f"cat {PLACE}", check=False).stdout == ""
+    assert host.exec(INFO).stdout == info
+    assert host.exec(TENANT).stdout == tenant
+    assert "--label" not in host.exec("tr '\\0' ' ' < /proc/$(pidof dockerd)/cmdline").stdout
+    assert "PLACE=house" in host.exec("tr '\\0' '\\n' < /proc/$(pidof dockerd)/environ").stdout.splitlines()
+    assert workstation.docker("web", "ps", "--format", "{{.Names}}").stdout.split() == ["tenant"]
+    pid = host.exec(STATE).stdout
+    workstation.pymachine("provision", "web")
+    assert host.exec(STATE).stdout == pid, "there was nothing left to do"
     workstation.pymachine("rm", "-y", "web")
-    assert (_files(host), host.exec(STATE).stdout) == (before, state)
+    assert (_files(host), host.exec(INFO).stdout, host.exec(TENANT).stdout) == (before, info, tenant)

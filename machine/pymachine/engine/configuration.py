@@ -26,6 +26,7 @@ from pymachine.engine.daemon_keys import misfits
 from pymachine.engine.data_places import place_conflicts
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.live_restore import ON, LiveRestore, decide, switched_on
+from pymachine.engine.machine_drop_in import MachineDropIn, joined, listener, shared_with_record, started_with
 from pymachine.engine.manifest import Manifest
 from pymachine.engine.options import TLS_KEYS, wanted_config
 from pymachine.errors import CheckFailed
@@ -47,6 +48,8 @@ class ConfigPlan:
     the flags that stand beside it there and ask for client certificates: what opens and what protects is one file
     in either case. ``nulls`` are keys that are null in the file and go, since the unit has a flag of that name.
     ``open_before`` is where the engine, as it was found, listens beyond the host without asking for certificates.
+    ``command`` is the command line that stands in place of the unit's own, and ``drop_in`` is docker-machine's that
+    goes, on a host that it had set up.
     """
 
     path: str
@@ -62,6 +65,8 @@ class ConfigPlan:
     nulls: tuple[str, ...] = ()
     live_restore: LiveRestore = LiveRestore.LEAVE
     open_before: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    drop_in: MachineDropIn | None = None
 
 
 def digest(content: bytes | None) -> str:
@@ -69,32 +74,61 @@ def digest(content: bytes | None) -> str:
     return ABSENT if content is None else hashlib.sha256(content).hexdigest()
 
 
-def plan_config(machine: Machine, facts: HostFacts, previous: Manifest | None, *, fresh: bool) -> ConfigPlan:
+def plan_config(
+    machine: Machine,
+    facts: HostFacts,
+    previous: Manifest | None,
+    *,
+    fresh: bool,
+    former: EngineSpec | None = None,
+    drop_in: MachineDropIn | None = None,
+) -> ConfigPlan:
     """Merge what the machine's engine shall be into the host's daemon.json.
 
-    Raises ``CheckFailed`` naming every conflict at once, ``UsageFault`` for options that make no sense.
+    ``former`` is the engine on record, if another one is wanted. The options of docker-machine's ``drop_in`` move to
+    the file; those on record are the machine's own from then on. Raises ``CheckFailed`` naming every conflict at
+    once, ``UsageFault`` for options that make no sense.
     """
-    spec, had = machine.engine, previous.added if previous else {}
-    existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
+    spec, had = machine.engine, _had(machine, former, previous, drop_in)
+    found = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
+    existing = joined(found, drop_in)
+    command = drop_in.command if drop_in else previous.command if previous else ()
+    seen = started_with(facts, command)
     theirs = set_values(withdraw(existing, had))
     _check_shapes(theirs, facts.daemon_json_path)
     by_flag = _listens_by_flag(facts, theirs)
-    listen = f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{spec.port}"
+    listen = (command and listener(facts.engine, spec.port)) or _everywhere(facts, spec.port)
     flags = {key: value for key, value in TLS_KEYS.items() if by_flag and key not in theirs}
     wanted = _wanted(machine, theirs) | ({} if by_flag else {"hosts": _hosts(theirs, spec.port, listen)})
-    found, nulls = existing, _nulls_beside(flags.keys() | ({"hosts"} if by_flag else set()), existing)
+    nulls = _nulls_beside(flags.keys() | ({"hosts"} if by_flag else set()), existing)
     existing = {key: value for key, value in existing.items() if key not in nulls}
     in_file = {key: value for key, value in wanted.items() if key not in flags}
     start = merge(existing, in_file, had).config
-    live = decide(facts.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
+    live = decide(seen.engine, start, ours_already=bool(had.get("live-restore")), fresh=fresh)
     merged = merge(existing, in_file | (ON if live is LiveRestore.KEEP else {}), had)
     sides = _Sides(without_old_labels(theirs, wanted, had), wanted, merged, existing, fresh)
-    _refuse(facts, spec, previous, sides)
+    _refuse(seen, spec, previous, sides)
     plan = ConfigPlan(
         facts.daemon_json_path, digest(facts.daemon_json), b"", merged.added, listen, by_flag, _as_flags(flags),
         nulls=nulls, open_before=checks.open_listeners(facts.engine, set_values(existing)),
+        command=command, drop_in=drop_in,
     )  # fmt: skip
     return _with_texts(plan, facts, found, merged.config, live)
+
+
+def _had(
+    machine: Machine, former: EngineSpec | None, previous: Manifest | None, drop_in: MachineDropIn | None
+) -> Mapping[str, Any]:
+    """Return what counts as set by pymachine: by an earlier set-up, or by docker-machine with what is on record."""
+    had = previous.added if previous else {}
+    if drop_in is None:
+        return had
+    ours, _ = shared_with_record(drop_in.config, wanted_config(former or machine.engine, machine.driver))
+    return merge(ours, had, {}).config
+
+
+def _everywhere(facts: HostFacts, port: int) -> str:
+    return f"tcp://{'[::]' if facts.ipv6 else '0.0.0.0'}:{port}"
 
 
 def _check_shapes(theirs: Mapping[str, Any], path: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +47,18 @@ def engine_of(text: FactTexts) -> EngineFacts | None:
         info=info or {},
         containers=tuple(sorted(row.name for row in running or ())),
         tasks={row.name: row.service for row in running or () if row.service},
+        trusted=_fingerprint(text("trusted")),
     )
+
+
+def _fingerprint(pem: str) -> str:
+    """Return the SHA-256 fingerprint of the first certificate in a text, empty where none can be read."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    body, found, _ = (begin + pem.partition(begin)[2]).partition(end)
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(body + found)).hexdigest()
+    except ValueError:
+        return ""
 
 
 def _asked(info: object, running: object, *, runs: bool) -> Asked:

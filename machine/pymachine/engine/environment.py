@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from pymachine.engine.checks import environment_pairs
 from pymachine.errors import UsageFault
 from pymachine.model import EngineSpec
 from pymachine.options.values import passes_on
@@ -21,6 +22,13 @@ def proxies_of(spec: EngineSpec) -> tuple[tuple[str, str], ...]:
     if any("\n" in value or not passes_on(value) for _, value in pairs):
         raise UsageFault("a proxy address holds a control character")
     return (*pairs, *((name.upper(), value) for name, value in pairs))
+
+
+def variables_of(*specs: EngineSpec | None) -> frozenset[str]:
+    """Return the names of the variables that these engines are given."""
+    given = [spec for spec in specs if spec is not None]
+    pairs = [pair for spec in given for pair in (*environment_pairs(spec.env), *proxies_of(spec))]
+    return frozenset(name for name, _ in pairs)
 
 
 def environment_digest(machine_id: str, *pairs: tuple[tuple[str, str], ...]) -> str:

@@ -39,6 +39,42 @@ def exec_start(unit_text: str, *, without: str = "") -> tuple[str, str]:
     return command, origin
 
 
+def part_of(unit_text: str, path: str) -> str:
+    """Return the part of ``systemctl cat`` that comes from a file, empty where there is none."""
+    lines: list[str] = []
+    current = ""
+    for line in unit_text.splitlines():
+        if header := _HEADER.match(line):
+            current = header[1]
+        elif current == path:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def directives_of(text: str) -> list[str]:
+    """Return the names of the settings in a unit's text."""
+    return [name for name, _ in _settings(text)]
+
+
+def assigned_variables(text: str) -> list[str]:
+    """Return the names of the variables that ``Environment=`` assigns in a unit's text."""
+    words = [word for name, value in _settings(text) if name == "Environment" for word in _split(value)]
+    return [word.partition("=")[0] for word in words if "=" in word]
+
+
+def _settings(text: str) -> list[tuple[str, str]]:
+    found, held = [], ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith(("#", ";")):
+            continue
+        joined = held + line
+        held = joined[:-1].rstrip() + " " if joined.endswith("\\") else ""
+        name, equals, value = joined.partition("=")
+        if not held and equals:
+            found.append((name.strip(), value.strip()))
+    return found
+
+
 def flags_of(cmdline: Sequence[str], unit_text: str = "", environment: str = "") -> dict[str, list[str]]:
     """Return dockerd's flags by long name with their values, from a running argv or else from its unit."""
     words = list(cmdline) or _words(unit_text, environment)

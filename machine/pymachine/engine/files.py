@@ -31,6 +31,7 @@ def files_of_setup(
         *CERTIFICATES,
         *daemon_json(config.path, facts, (config.before, config.final, config.after)),
         *_of_unit(facts, environment=environment),
+        *([config.drop_in.path] if config.drop_in else ()),
         *(_of_name(hostname, facts) if hostname else ()),
         *_of_packages(source, facts),
     ]

@@ -88,7 +88,8 @@ class EngineFacts:
     argv, empty if it does not run. ``asked`` says whether it runs and answered: only then ``info``, its /info
     document, and ``containers`` are known. ``sockets`` are the unix sockets on which it listens, ``socket`` the one
     at which it answered; ``socket_units`` are those that systemd opens for it, ``requires`` the units without which
-    it does not start. ``tasks`` are the containers of a Swarm, with the names of their services.
+    it does not start. ``tasks`` are the containers of a Swarm, with the names of their services. ``trusted`` is the
+    SHA-256 fingerprint (hex) of the authority that its command line names, empty if that is not known.
     """
 
     dockerd: str = ""
@@ -111,6 +112,7 @@ class EngineFacts:
     info: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[str, ...] = ()
     tasks: Mapping[str, str] = field(default_factory=dict)
+    trusted: str = ""
 
     @property
     def live_restore(self) -> bool:

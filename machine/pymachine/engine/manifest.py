@@ -35,7 +35,9 @@ class Manifest:
     (``group_user`` is the one of older manifests), ``firewall_port`` was opened in ``firewall_zone`` of firewalld,
     ``held`` are the packages kept at their version, ``repository`` says that Docker's package source was added.
     ``environment`` is a digest of the daemon's environment, ``environment_file`` its file, ``server`` the fingerprint
-    of its certificate; None in older manifests.
+    of its certificate; None in older manifests. On a host that docker-machine had set up, ``drop_in`` is the path of
+    its drop-in, which was set aside, ``moved`` are the options of dockerd in it, as a daemon.json, and ``command``
+    the words of its command line that stay.
     """
 
     name: str
@@ -61,6 +63,9 @@ class Manifest:
     environment: str | None = None
     environment_file: str | None = None
     server: str | None = None
+    drop_in: str | None = None
+    moved: Mapping[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
     schema: int = MANIFEST_SCHEMA
 
     @property

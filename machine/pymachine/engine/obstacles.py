@@ -17,6 +17,7 @@ STATE = "/var/lib/pymachine"
 TLS_FOLDER = "/etc/docker/pymachine"
 MANIFEST = f"{STATE}/manifest.json"
 CERTIFICATES = tuple(f"{TLS_FOLDER}/{name}" for name in ("ca.pem", "server.pem", "server-key.pem"))
+MACHINE_DROP_IN = "10-machine.conf"  # docker-machine's; set aside in STATE
 ETC_HOSTS = "/etc/hosts"
 ETC_HOSTNAME = "/etc/hostname"
 CONF_D = "/etc/conf.d/docker"
@@ -66,6 +67,11 @@ class Obstacle:
 def drop_in_of(unit: str) -> str:
     """Return the path of pymachine's drop-in for a systemd unit, Docker's if no unit is known yet."""
     return f"/etc/systemd/system/{unit or 'docker.service'}.d/zz-pymachine.conf"
+
+
+def machine_drop_in_of(unit: str) -> str:
+    """Return the path of docker-machine's drop-in for a systemd unit, Docker's if no unit is known yet."""
+    return f"/etc/systemd/system/{unit or 'docker.service'}.d/{MACHINE_DROP_IN}"
 
 
 def check_replaceable(obstacles: Mapping[str, Obstacle], paths: Iterable[str]) -> None:

@@ -47,6 +47,7 @@ _OBJECT_KEYS = {
 }
 _ALIASES = {"D": "debug", "l": "log-level", "s": "storage-driver", "b": "bridge", "G": "group", "H": "host",
             "g": "data-root", "graph": "data-root"}  # fmt: skip
+_PROXIES = frozenset({"http-proxy", "https-proxy", "no-proxy"})  # in the file they are members of one key
 OURS = frozenset({"hosts", "tls", "config-file", *TLS_KEYS})
 
 
@@ -74,7 +75,7 @@ def _pieces(spec: EngineSpec) -> Iterator[tuple[str, int | None, Any, Callable[[
     """Yield what goes into daemon.json item by item: the field, the place in its list, the value, and its reader."""
     yield "config", None, spec.config, lambda config: _strings_in_log_opts(set_values(config))
     for number, opt in enumerate(spec.opts):
-        yield "opts", number, opt, lambda opt: _strings_in_log_opts(_from_opt(opt))
+        yield "opts", number, opt, config_of_flag
     for option in option_fields(EngineSpec):
         value, many = getattr(spec, option.name), option.shape.many
         if option.daemon_key is None or value in (None, ()):
@@ -121,6 +122,16 @@ def _with(wanted: Config, more: Config, value: Any) -> Config:
     return merged.config
 
 
+def may_repeat(flag: str) -> bool:
+    """Whether each of several values of a flag counts; of any other flag the last one does."""
+    return flag in LIST_KEYS or flag in _OBJECT_KEYS
+
+
+def config_of_flag(opt: str) -> Config:
+    """Return ``flag=value`` of dockerd's command line as a daemon.json. Raises ``ValueFault``."""
+    return _strings_in_log_opts(_from_opt(opt))
+
+
 def _from_opt(opt: str) -> Config:
     name, equals, value = opt.strip().lstrip("-").partition("=")
     name = _ALIASES.get(name, name)
@@ -134,6 +145,8 @@ def _from_opt(opt: str) -> Config:
         return {LIST_KEYS[name]: [value]}
     if name in _OBJECT_KEYS:
         return {_OBJECT_KEYS[name]: _object(name, opt, value)}
+    if name in _PROXIES:
+        return {"proxies": {name: value}}
     return {name: _number(opt, value) if name in NUMBERS else value}
 
 

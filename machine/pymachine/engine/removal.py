@@ -29,6 +29,7 @@ class RemovalPlan:
     engine has its data there. ``data_path`` is where the engine was told to have its data,
     ``data_root`` where it says that they are: the first may be a link. ``foreign`` names the machine that the host
     belongs to instead: then nothing is done at all. ``hostname_text`` is what /etc/hostname shall have again.
+    ``drop_in`` is docker-machine's, which is put back.
     """
 
     foreign: str | None = None
@@ -53,6 +54,7 @@ class RemovalPlan:
     data_path: str = DATA_ROOT
     data_root: str = DATA_ROOT
     places: tuple[str, ...] = ()
+    drop_in: str | None = None
     family: Family | None = None
     changes: tuple[Change, ...] = ()
     announcements: tuple[str, ...] = ()
@@ -72,15 +74,18 @@ def plan_removal(facts: HostFacts, *, purge: bool = False, owner: str | None = N
     if not purging:
         check_asked(facts)
     existing = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
-    added = manifest.added if manifest else TLS_KEYS
+    moved = manifest.moved if manifest else {}
+    added = {key: value for key, value in (manifest.added if manifest else TLS_KEYS).items() if key not in moved}
     places = () if purging or facts.engine is None or not may_hold_data(facts.engine) else places_in(added)
     theirs = withdraw(existing, without_places(added) if places else added)
+    # dockerd does not start with a key that is a flag in docker-machine's drop-in, whatever its value.
+    theirs = {key: value for key, value in theirs.items() if key not in moved}
     plan = replace(_base(facts, manifest, existing, theirs), places=places)
     plan = replace(plan, config_changes=tuple(key for key in existing if existing[key] != theirs.get(key)))
     if purging:
         plan = replace(plan, purge=True, family=family_of(facts.os))
     else:
-        plan = _keeping_containers(plan, facts, existing, theirs)
+        plan = _keeping_containers(plan, facts, existing, theirs, dict(moved))
     check_replaceable(facts.obstacles, _files(plan, facts))
     changes = _changes(plan, facts, manifest)
     return replace(plan, changes=changes, announcements=_announcements(plan, facts, purge=purge) if changes else ())
@@ -94,6 +99,7 @@ def _files(plan: RemovalPlan, facts: HostFacts) -> list[str]:
         *daemon_json(plan.config_path, facts, (plan.before, plan.start, plan.final)),
         *([ETC_HOSTNAME, ETC_HOSTS] if plan.hostname else []),
         *([drop_in_of(facts.engine.unit)] if facts.engine and facts.init == "systemd" else []),
+        *([plan.drop_in] if plan.drop_in else []),
     ]
 
 
@@ -157,12 +163,18 @@ def _base(facts: HostFacts, manifest: Manifest | None, existing: Config, theirs:
         opening=manifest.opening,
         held=manifest.held,
         repository=manifest.repository,
+        drop_in=manifest.drop_in,
     )
 
 
-def _keeping_containers(plan: RemovalPlan, facts: HostFacts, existing: Config, theirs: Config) -> RemovalPlan:
-    """Have live-restore on from before the stop until after the start, then as the user has it."""
-    choice = decide(facts.engine, theirs, ours_already=False, fresh=True)
+def _keeping_containers(
+    plan: RemovalPlan, facts: HostFacts, existing: Config, theirs: Config, returning: Config
+) -> RemovalPlan:
+    """Have live-restore on from before the stop until after the start, then as the user has it.
+
+    ``returning`` are options that are flags again.
+    """
+    choice = decide(facts.engine, theirs | returning, ours_already=False, fresh=True)
     return replace(
         plan,
         live_restore=choice,
@@ -179,6 +191,8 @@ def _changes(plan: RemovalPlan, facts: HostFacts, manifest: Manifest | None) -> 
         for key in plan.config_changes
     ]
     found.append(Change("remove the systemd drop-in and the certificates", "the set-up added them"))
+    if plan.drop_in:
+        found.append(Change(f"put {plan.drop_in} back", "docker-machine's command line is in force again"))
     if plan.hostname:
         what = f"set the host name back to {plan.hostname_before}"
         found.append(Change(what, f"it was changed to {plan.hostname}", Aspect.HOST))

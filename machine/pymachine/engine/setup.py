@@ -8,11 +8,12 @@ from dataclasses import replace
 from pymachine.engine import checks
 from pymachine.engine.configuration import plan_config
 from pymachine.engine.effects import Change, Effect, effects_of
-from pymachine.engine.environment import environment_digest, proxies_of
+from pymachine.engine.environment import environment_digest, proxies_of, variables_of
 from pymachine.engine.files import files_of_setup, loopback_line
 from pymachine.engine.firewall import plan_firewall, told_of_ufw
 from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import fate_of_containers
+from pymachine.engine.machine_drop_in import find_drop_in
 from pymachine.engine.manifest import Manifest, manifest_of
 from pymachine.engine.neighbours import beside, check_asked, check_engine_kind, check_units
 from pymachine.engine.obstacles import check_replaceable
@@ -53,7 +54,8 @@ def plan_setup(
     family = _family(facts, source)
     if source.packages:
         checks.check_choice_of_version(machine.engine.version, family)
-    config = plan_config(machine, facts, previous, fresh=fresh)
+    drop_in = find_drop_in(facts, previous, variables_of(machine.engine, former))
+    config = plan_config(machine, facts, previous, fresh=fresh, former=former, drop_in=drop_in)
     plan = SetupPlan(
         machine=machine,
         source=source,
@@ -143,7 +145,7 @@ def _check_host(plan: SetupPlan, facts: HostFacts) -> None:
 
 def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> Manifest:
     renamed_before = previous is not None and previous.hostname is not None
-    docker = plan.source.kind == "docker"
+    docker, drop_in = plan.source.kind == "docker", plan.config.drop_in
     installs = plan.source.kind != "none"
     return Manifest(
         name=plan.machine.name,
@@ -169,6 +171,9 @@ def _manifest(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> M
         held=plan.source.packages if docker or plan.version else (previous.held if previous else ()),
         environment=environment_digest(plan.machine.id, plan.environment, plan.proxies),
         environment_file=ENVIRONMENT_FILE if plan.variables else None,
+        drop_in=drop_in.path if drop_in else (previous.drop_in if previous else None),
+        moved=drop_in.config if drop_in else (previous.moved if previous else {}),
+        command=plan.config.command,
     )
 
 
@@ -200,6 +205,9 @@ def _recovery(plan: SetupPlan, previous: Manifest | None) -> Manifest:
         firewall_zone=None,
         environment=None,
         environment_file=None,
+        drop_in=None,
+        moved={},
+        command=(),
     )
 
 
@@ -207,6 +215,8 @@ def _announcements(plan: SetupPlan, facts: HostFacts) -> tuple[str, ...]:
     """Return what the owner should know in advance; containers only if the engine restarts."""
     restarts = Effect.RESTART_ENGINE in effects_of(plan.changes)
     found = list(fate_of_containers(facts.engine, plan.config.live_restore)) if restarts else []
+    if plan.config.drop_in:
+        found.append(plan.config.drop_in.told(plan.config.path))
     if plan.source.reason:
         found.insert(0, f"engine: {plan.source.title} ({plan.source.reason})")
     found += [

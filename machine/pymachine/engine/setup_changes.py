@@ -10,6 +10,7 @@ from pymachine.engine.effects import RESTARTING, Aspect, Change, Effect
 from pymachine.engine.environment import environment_digest, proxies_of
 from pymachine.engine.host_facts import HostFacts
 from pymachine.engine.live_restore import stops_containers
+from pymachine.engine.machine_drop_in import listener, runs_ours
 from pymachine.engine.manifest import FirewalldPort, Manifest
 from pymachine.engine.options import ENVIRONMENT_FILE, TLS_KEYS
 from pymachine.engine.setup_plan import SetupPlan
@@ -23,7 +24,7 @@ def host_changes(
     return (
         *_unfinished_changes(plan),
         *_package_changes(plan, facts),
-        *_config_changes(plan, previous),
+        *_config_changes(plan, facts, previous),
         *_environment_changes(plan, previous, former),
         *_system_changes(plan, facts),
     )
@@ -52,16 +53,27 @@ def _package_changes(plan: SetupPlan, facts: HostFacts) -> list[Change]:
     return found
 
 
-def _config_changes(plan: SetupPlan, previous: Manifest | None) -> list[Change]:
+def _config_changes(plan: SetupPlan, facts: HostFacts, previous: Manifest | None) -> list[Change]:
     config, port = plan.config, plan.machine.engine.port
     found = [_config_change(key, config) for key in config.changed]
+    if config.drop_in:
+        what, why = f"set {config.drop_in.path} aside", "docker-machine made it; `pymachine rm` puts it back"
+        found.append(Change(what, why, effects=RESTARTING))
+    elif config.command and facts.engine and facts.engine.cmdline and not runs_ours(facts.engine):
+        why = "it still has that of docker-machine: a set-up was cut off"
+        found.append(Change("start the engine with its new command line", why, effects=RESTARTING))
     if previous is None or previous.port != port or previous.id != plan.machine.id:
-        how = "a systemd drop-in" if config.by_flag else f"hosts in {config.path}"
-        why = f"clients reach the engine there over TLS ({how})"
-        found.append(Change(f"listen on {config.listen}", why, effects=(*RESTARTING, Effect.OPEN_PORT)))
+        if not config.drop_in or listener(facts.engine, port) is None:
+            found.append(_listen_change(config))
         files = "place ca.pem, server.pem and server-key.pem in /etc/docker/pymachine"
         found.append(Change(files, "TLS", effects=RESTARTING))
     return found
+
+
+def _listen_change(config: ConfigPlan) -> Change:
+    how = "a systemd drop-in" if config.by_flag else f"hosts in {config.path}"
+    why = f"clients reach the engine there over TLS ({how})"
+    return Change(f"listen on {config.listen}", why, effects=(*RESTARTING, Effect.OPEN_PORT))
 
 
 def _config_change(key: str, config: ConfigPlan) -> Change:
@@ -72,6 +84,8 @@ def _config_change(key: str, config: ConfigPlan) -> Change:
         )
     elif key in TLS_KEYS and config.protection:
         what, why = f"remove {key} from {config.path}", "it moves to the unit, beside the socket that it protects"
+    elif config.drop_in and key in config.drop_in.config:
+        what, why = f"set {key} in {config.path}", f"it is a flag in {config.drop_in.path} now"
     else:
         what, why = f"set {key} in {config.path}", _why(key)
     return Change(what, why, Aspect.CONFIG, RESTARTING, config.changed[key])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pymachine.driver import Driver
 from pymachine.engine.facts import FACTS_DEADLINE, HostFacts, facts_command, parse_facts
 from pymachine.engine.progress import ProgressReader
@@ -10,6 +12,7 @@ from pymachine.engine.survey import SILENCE, SurveyReader
 from pymachine.errors import DeadlineExceeded, RemoteCommandFailed
 from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import Machine
+from pymachine.steps.authority import told_of_authority
 from pymachine.steps.certificates import Certify
 from pymachine.steps.session import Session
 from pymachine.tls import check_clock
@@ -39,13 +42,16 @@ class Survey:
         facts = collect_facts(machine, session)
         check_clock(facts.clock, before, session.tools.now())
         machine = machine.with_(addresses=known_addresses(machine, facts, session.driver) or machine.addresses)
-        self.plan = plan_setup(
+        due = self._certify.due(machine, session) if self._certify else ()
+        plan = plan_setup(
             machine,
             facts,
             own_host=not session.driver.preexisting,
             former=session.former.engine if session.former else None,
-            renewals=renewals(self._certify.due(machine, session)) if self._certify else (),
+            renewals=renewals(due),
         )
+        authority = told_of_authority(machine, facts, plan, due, session.tools.store)
+        self.plan = replace(plan, announcements=(*plan.announcements, *authority))
         if self._moved and (told := _left_behind(machine, facts)):
             session.tools.reporter.notice(machine.name, told)
         for announcement in self.plan.announcements:

@@ -567,8 +567,15 @@ socket_units() {
 }
 
 # The configuration file among the words of a dockerd, one a line.
-config_of() {
-    awk 'last == "--config-file" { found = $0 } /^--config-file=/ { found = substr($0, 15) } { last = $0 } END { print found }'
+config_of() { value_of --config-file; }
+
+# value_of FLAG: its last value among such words.
+value_of() {
+    awk -v flag="$1" '
+        last == flag { found = $0 }
+        index($0, flag "=") == 1 { found = substr($0, length(flag) + 2) }
+        { last = $0 }
+        END { print found }'
 }
 
 openrc_facts() {
@@ -581,6 +588,8 @@ openrc_facts() {
 running_facts() {
     [ "${pid:-0}" != 0 ] && [ -r "/proc/$pid/cmdline" ] || return 0
     fact cmdline <"/proc/$pid/cmdline"
+    trusted=$(tr '\0' '\n' <"/proc/$pid/cmdline" | value_of --tlscacert)
+    [ ! -f "$trusted" ] || head -c 65536 "$trusted" | fact trusted
     sockets_of "$pid" | fact sockets
     ask_for_info "$pid" || return 0
     value socket "$sock"
@@ -648,7 +657,8 @@ value daemon_json_path "$config"
 neighbours | fact neighbours
 unit_states | fact unit_states
 # shellcheck disable=SC2086 # paths of ours
-obstacles "$config" /var/lib/pymachine/manifest.json /etc/docker/pymachine/ca.pem /etc/docker/pymachine/server.pem /etc/docker/pymachine/server-key.pem /etc/hosts /etc/hostname $(package_targets) "/etc/systemd/system/${unit:-docker.service}.d/zz-pymachine.conf" | fact obstacles
+obstacles "$config" /var/lib/pymachine/manifest.json /etc/docker/pymachine/ca.pem /etc/docker/pymachine/server.pem /etc/docker/pymachine/server-key.pem /etc/hosts /etc/hostname $(package_targets) "/etc/systemd/system/${unit:-docker.service}.d/zz-pymachine.conf" \
+    "/etc/systemd/system/${unit:-docker.service}.d/10-machine.conf" | fact obstacles
 [ -z "$repo" ] || probe_repository | fact repository
 value clock "$(date +%s.%N)"
 value complete yes

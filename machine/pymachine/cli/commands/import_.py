@@ -143,6 +143,10 @@ def _tell(taken: Sequence[Takeover], left: Sequence[LeftOut], *, as_json: bool) 
         dump([*map(_document, taken), *map(_reason, left)])
         return
     say(f"{len(taken)} imported, {len(left)} skipped")
+    authorities = [one.machine.certificates.ca for one in taken if one.machine.certificates]
+    if len(set(authorities)) < len(authorities):
+        say("they share an authority: the client certificate of one opens all of them")
+        say(f"  pymachine provision --new-certificates {taken[0].machine.name}   # an authority of its own")
     say(f'  eval "$(pymachine env {taken[0].machine.name})"')
 
 

@@ -316,6 +316,25 @@ return_live_restore() {
     reload_engine
     live_restore_is false || note 'live-restore stays on in the engine until its next restart'
 }
+# docker-machine's drop-in, which ours takes the place of; with its variables, its owner and mode, and as a link if it is one.
+their_drop_in=$state/10-machine.conf
+
+# set_drop_in_aside PATH: true if it was there. On the disk there is always one of the two.
+set_drop_in_aside() {
+    [ -e "$1" ] || [ -L "$1" ] || return 1
+    rm -f "$their_drop_in.pymachine-new"
+    cp -a "$1" "$their_drop_in.pymachine-new" && mv -f "$their_drop_in.pymachine-new" "$their_drop_in" &&
+        sync && rm -f "$1"
+}
+
+# put_drop_in_back PATH: one that was put there in the meantime stays.
+put_drop_in_back() {
+    [ -e "$their_drop_in" ] || [ -L "$their_drop_in" ] || return 0
+    if [ ! -e "$1" ] && [ ! -L "$1" ]; then
+        mkdir -p "${1%/*}" && rm -f "$1.pymachine-new" && cp -a "$their_drop_in" "$1.pymachine-new" &&
+            mv -f "$1.pymachine-new" "$1" && sync || return
+    fi
+}
 
 backup=$state/backup/current
 [ -f "$backup/entries" ] || exit 0
@@ -340,6 +359,7 @@ put_back() {
         kept)
             put_file_back "$backup/files$2" "$2" 2>/dev/null || miss "$2 could not be put back"
             ;;
+        aside) put_drop_in_back "$2" 2>/dev/null || miss "$2 could not be put back" ;;
         made) rm -f "$2" 2>/dev/null || miss "$2 could not be removed" ;;
     esac
 }
