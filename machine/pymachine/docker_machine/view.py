@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pymachine.docker_machine.config import DEFAULT_SCRIPT, NEWEST
+from pymachine.errors import UsageFault
 from pymachine.model import EngineSpec, Machine
 from pymachine.redaction import hidden_value, redacted
+from pymachine.sizes import GIB, MIB, parse_size
 from pymachine.store.client_files import LOGIN_KEY
 
 THEIR_NAMES = {"ssh": "generic", "aws": "amazonec2", "kvm": "kvm", "none": "none"}
-# By the name of our driver: its options under the names of docker-machine's driver.
-_OPTIONS: Mapping[str, Mapping[str, str]] = {
+OURS = {"generic": "ssh", "amazonec2": "aws", "kvm2": "kvm"}  # names that are ours too
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> str:
+    """Return a text; of several the first, which is tried first."""
+    found = value[0] if isinstance(value, list | tuple) and value else value
+    return found if isinstance(found, str) else ""
+
+
+def _in(unit: int) -> Callable[[Any], int]:
+    """Return what converts the text of a size to a number of units; 0 for what is not one."""
+
+    def count(value: Any) -> int:
+        try:
+            return parse_size(str(value), "size") // unit
+        except UsageFault:
+            return 0
+
+    return count
+
+
+# By the name of our driver: its options under the names of docker-machine's driver, and of its types.
+_OPTIONS: Mapping[str, Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "aws": {
-        "aws_region": "Region", "aws_instance_type": "InstanceType", "aws_image": "AMI", "aws_zone": "Zone",
-        "aws_vpc": "VpcId", "aws_subnet": "SubnetId", "aws_volume_type": "VolumeType",
+        "aws_region": ("Region", _text), "aws_instance_type": ("InstanceType", _text), "aws_image": ("AMI", _text),
+        "aws_zone": ("Zone", _text), "aws_vpc": ("VpcId", _text), "aws_subnet": ("SubnetId", _text),
+        "aws_volume_type": ("VolumeType", _text), "aws_root_size": ("RootSize", _in(GIB)),
+        "aws_security_group": ("SecurityGroupNames", list), "aws_open_port": ("OpenPorts", list),
+        "aws_instance_profile": ("IamInstanceProfile", _text), "aws_spot": ("RequestSpotInstance", bool),
+        "aws_spot_price": ("SpotPrice", _text), "aws_monitoring": ("Monitoring", bool),
+        "aws_ebs_optimized": ("UseEbsOptimizedInstance", bool), "aws_use_private_address": ("UsePrivateIP", bool),
+        "aws_private_address_only": ("PrivateIPOnly", bool), "aws_endpoint_url": ("Endpoint", _text),
     },
-    "kvm": {"kvm_memory": "Memory", "kvm_cpus": "CPU", "kvm_disk": "DiskSize", "kvm_network": "Network"},
+    "kvm": {
+        "kvm_memory": ("Memory", _in(MIB)), "kvm_cpus": ("CPU", _as_is), "kvm_disk": ("DiskSize", _in(MIB)),
+        "kvm_network": ("Network", _text),
+    },
 }  # fmt: skip
+# Likewise what they remember of an instance.
+_HANDLES: Mapping[str, Mapping[str, str]] = {"aws": {"instance": "InstanceId", "key_pair": "KeyName"}}
 
 
 def config_of(machine: Machine, store: Path, client: Path) -> dict[str, Any]:
@@ -52,8 +90,7 @@ def their_name(driver: str) -> str:
 def _driver(machine: Machine, store: Path, client: Path) -> dict[str, Any]:
     ssh, endpoint = machine.ssh, machine.endpoint
     key = "" if ssh is None or ssh.key_path is None else ssh.key_path
-    own = {_OPTIONS.get(machine.driver, {}).get(name): value for name, value in machine.options.items()}
-    own.pop(None, None)
+    own = _own(machine)
     return {
         "IPAddress": endpoint.host if endpoint else "",
         "MachineName": machine.name,
@@ -68,6 +105,16 @@ def _driver(machine: Machine, store: Path, client: Path) -> dict[str, Any]:
         **({"URL": endpoint.url} if endpoint and machine.driver == "none" else {}),
         **redacted(own),
     }
+
+
+def _own(machine: Machine) -> dict[str, Any]:
+    """Return what docker-machine's driver keeps for itself, as far as ours has it."""
+    driver = OURS.get(machine.driver, machine.driver)
+    named = _OPTIONS.get(driver, {})
+    known = {named[name][0]: named[name][1](value or "") for name, value in machine.options.items() if name in named}
+    remembered = _HANDLES.get(driver, {})
+    handle = machine.handle or {}
+    return known | {name: _text(handle[key]) for key, name in remembered.items() if key in handle}
 
 
 def _engine(engine: EngineSpec) -> dict[str, Any]:

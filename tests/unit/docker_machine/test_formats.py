@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from pymachine.cli import main
 from pymachine.cli.dependencies import Wiring
-from pymachine.docker_machine.view import _duration
+from pymachine.docker_machine.view import _duration, config_of
 from pymachine.engine.client import EngineAnswer
 from pymachine.model import Endpoint, EngineSpec, Machine, Phase, SshAddress
 from pymachine.store.client_files import LOGIN_KEY
@@ -106,3 +107,30 @@ def test_what_a_template_prints_cannot_command_the_terminal(run: Run) -> None:
 )
 def test_durations_are_written_as_go_writes_them(seconds: float, text: str) -> None:
     assert _duration(seconds) == text
+
+
+def test_options_of_a_driver_have_the_types_of_docker_machines() -> None:
+    aws = {
+        "aws_instance_type": ["t3.small", "t3.medium"], "aws_zone": [], "aws_region": None, "aws_root_size": "16G",
+        "aws_open_port": ["80/tcp"], "aws_spot": True, "aws_key_pair": "x",
+    }  # fmt: skip
+    handle = {"instance": "i-0123456789abcdef0", "key_pair": "web", "region": "eu-west-1"}
+    found = driver_of(Machine("web", "id", "amazonec2", options=aws, handle=handle))
+    assert {
+        "InstanceType": "t3.small", "Zone": "", "Region": "", "RootSize": 16, "OpenPorts": ["80/tcp"],
+        "RequestSpotInstance": True, "InstanceId": "i-0123456789abcdef0", "KeyName": "web",
+    }.items() <= found.items()  # fmt: skip
+    sizes = {"kvm_memory": "2G", "kvm_disk": "1.5G", "kvm_cpus": 2, "kvm_network": None}
+    found = driver_of(Machine("vm", "id", "kvm", options=sizes))
+    assert [found[key] for key in ("Memory", "DiskSize", "CPU", "Network")] == [2048, 1536, 2, ""]
+
+
+def driver_of(machine: Machine) -> dict[str, Any]:
+    """What docker-machine's driver would have kept."""
+    found: dict[str, Any] = config_of(machine, Path("/store"), Path("/store/certs"))["Driver"]
+    return found
+
+
+@pytest.mark.parametrize("value", ["", "much", "-1", "2X", None])
+def test_a_size_that_is_none_counts_as_zero(value: object) -> None:
+    assert driver_of(Machine("vm", "id", "kvm", options={"kvm_memory": value}))["Memory"] == 0

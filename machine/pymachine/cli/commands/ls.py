@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,11 +11,12 @@ import click
 
 from pymachine.cli.app import App
 from pymachine.cli.lookup import active_machine, stopped, unready, url_or_none
+from pymachine.cli.machine_filters import MachineFilters
 from pymachine.cli.options import FORMAT, JSON, SECONDS, command
 from pymachine.cli.output import columns, dump, note, say
 from pymachine.cli.table import Layout
 from pymachine.documents import to_document
-from pymachine.errors import PymachineError, UsageFault
+from pymachine.errors import PymachineError
 from pymachine.model import Machine, Phase, State
 from pymachine.store import Broken, Holder
 
@@ -44,9 +44,6 @@ class MachineRow:
     seconds: float | None = None
 
 
-Filter = Callable[[MachineRow], bool]
-
-
 @command()
 @click.option("-q", "--quiet", is_flag=True, help="Print names only.")
 @click.option(
@@ -54,7 +51,7 @@ Filter = Callable[[MachineRow], bool]
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Filter by driver, state, name (a pattern) or label.",
+    help="Filter by driver, state, name (a pattern), label or swarm.",
 )
 @click.option(
     "-t", "--timeout", type=SECONDS, default=TIMEOUT, show_default=True, metavar="SECONDS",
@@ -65,15 +62,15 @@ Filter = Callable[[MachineRow], bool]
 @click.pass_obj
 def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, template: str | None, as_json: bool) -> None:
     """List the machines and their states."""
-    wanted = _Filters(filters)
     everything = app.store.records()
+    wanted = MachineFilters(filters, everything)
     wanted.check_drivers({one.driver for one in everything if isinstance(one, Machine)}, app.wiring.driver_names)
-    records = [record for record in everything if wanted.may_accept(_unseen(record))]
+    records = [record for record in everything if wanted.may_accept(record)]
     _tell_of_broken([record for record in everything if record not in records])
     if quiet and not wanted.need_state:
         rows = [_unseen(record) for record in records]
     else:
-        rows = [row for row in _seen(app, records, timeout) if wanted.accept(row)]
+        rows = [row for row in _seen(app, records, timeout) if wanted.accept(row.state)]
     if as_json:
         dump([to_document(row) for row in rows])
     elif template is not None:
@@ -96,81 +93,10 @@ def _print_formatted(rows: Sequence[MachineRow], records: Sequence[Machine | Bro
     print_rows(documents, fields, headers, template)
 
 
-class _Filters:
-    """The filters of --filter: those with the same key are alternatives, those with different keys must all match."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._by_key: dict[str, list[Filter]] = {}
-        self._drivers: list[str] = []
-        for text in texts:
-            key, value = _split(text)
-            self._drivers += [value] if key == "driver" else []
-            self._by_key.setdefault(key, []).append(_FILTERS[key](value))
-
-    @property
-    def need_state(self) -> bool:
-        """Whether machines have to be asked for their state."""
-        return "state" in self._by_key
-
-    def check_drivers(self, used: Collection[str], ask_installed: Callable[[], list[str]]) -> None:
-        """Refuse a driver that is neither installed nor in use. Raises ``UsageFault``."""
-        for name in self._drivers:
-            if name not in used and name not in (installed := ask_installed()):
-                raise UsageFault(f"no driver {name!r}", hint=f"use one of: {', '.join(sorted({*installed, *used}))}")
-
-    def may_accept(self, row: MachineRow) -> bool:
-        """Whether the record matches."""
-        return all(any(f(row) for f in some) for key, some in self._by_key.items() if key != "state")
-
-    def accept(self, row: MachineRow) -> bool:
-        """Whether everything matches."""
-        return all(any(f(row) for f in some) for some in self._by_key.values())
-
-
 def _tell_of_broken(omitted: Sequence[Machine | Broken]) -> None:
     """Name the records that cannot be read: whether a filter fits them is not known."""
     if broken := [record.name for record in omitted if isinstance(record, Broken)]:
         note(f"warning: not in the list, because their records cannot be read: {', '.join(broken)}")
-
-
-def _split(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise UsageFault(f"filter {text!r} is not of the form key=value", hint=_KEYS)
-    if key.lower() not in _FILTERS:
-        raise UsageFault(f"cannot filter by {key!r}", hint=_KEYS)
-    return key.lower(), value
-
-
-def _by_name(pattern: str) -> Filter:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UsageFault(f"{pattern!r} is not a valid pattern: {error}", hint="write a regular expression") from None
-    return lambda row: compiled.search(row.name) is not None
-
-
-def _by_state(text: str) -> Filter:
-    states = {state.lower() for state in State}
-    if text.lower() not in states:
-        raise UsageFault(f"{text!r} is not a state", hint="use one of: " + ", ".join(State))
-    return lambda row: row.state.lower() == text.lower()
-
-
-def _by_label(text: str) -> Filter:
-    key, equals, value = text.partition("=")
-    if not key:
-        raise UsageFault(f"{text!r} is not a label", hint="write label=KEY or label=KEY=VALUE")
-    return lambda row: row.labels.get(key) == value if equals else key in row.labels
-
-
-_FILTERS: Mapping[str, Callable[[str], Filter]] = {
-    "driver": lambda value: lambda row: row.driver == value,
-    "state": _by_state,
-    "name": _by_name,
-    "label": _by_label,
-}
-_KEYS = "filter by " + ", ".join(_FILTERS)
 
 
 def _active_machine(app: App) -> Machine | None:
