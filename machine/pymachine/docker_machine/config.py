@@ -106,16 +106,29 @@ def _files(options: Mapping[str, Any]) -> RecordedFiles:
     )
 
 
+# Go writes null for what is not set; a value of another type is a configuration that something else wrote.
+
+
 def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = document.get(key)
-    return found if isinstance(found, Mapping) else {}
+    if found is not None and not isinstance(found, Mapping):
+        raise _wrong(key, "an object")
+    return found or {}
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
     found = document.get(key)
-    return found if isinstance(found, str) else ""
+    if found is not None and not isinstance(found, str):
+        raise _wrong(key, "a text")
+    return found or ""
 
 
 def _texts(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
     found = document.get(key)
-    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
+    if found is not None and not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
+        raise _wrong(key, "a list of texts")
+    return tuple(found or ())
+
+
+def _wrong(key: str, expected: str) -> ValueError:
+    return ValueError(f"its config.json is not one of docker-machine: {key} is not {expected}")

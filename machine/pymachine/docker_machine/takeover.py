@@ -13,11 +13,14 @@ from pymachine.docker_machine.config import DEFAULT_SCRIPT, MachineConfig, read_
 from pymachine.docker_machine.files import CONFIG, MACHINES, ORIGIN, StoreFiles, config_of
 from pymachine.documents import to_document
 from pymachine.driver import Driver, RecordedInstance, TakesOver
-from pymachine.errors import CheckFailed, PymachineError, TlsError
+from pymachine.engine.options import wanted_config
+from pymachine.errors import CheckFailed, PymachineError, TlsError, ValueFault
 from pymachine.model import Endpoint, EngineSpec, Machine, Phase, check_name
+from pymachine.options.fields import option_fields
 from pymachine.steps.session import timestamp
 from pymachine.store import Store
 from pymachine.store.client_files import CLIENT_FILES, LOGIN_KEY
+from pymachine.transport.key_files import is_private_key
 
 OTHERS = "ssh"  # the driver of those whose own is not known here: their hosts are reached, not made
 _PROVIDER = "provider="  # the label that docker-machine adds
@@ -97,11 +100,17 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
         others, more = _others(config, files, certificates)
         secrets |= others
         notes += more
-    ssh, login = instance.ssh, _login_key(name, recorded, files)
-    if ssh is not None and login is not None:
-        ssh, secrets[LOGIN_KEY] = replace(ssh, key_path=LOGIN_KEY), login
+    ssh = instance.ssh
+    if ssh is not None:
+        login, untaken = _login_key(name, recorded, files)
+        notes += untaken
+        if login is not None:
+            ssh, secrets[LOGIN_KEY] = replace(ssh, key_path=LOGIN_KEY), login
     endpoint = instance.endpoint
     assert endpoint is not None, f"driver {driver_name} tells where a recorded engine listens"
+    engine = _engine_of(config, endpoint)
+    if ssh is not None:
+        notes += _faults(engine, driver_name)
     machine = Machine(
         name=name,
         id=machine_id,
@@ -111,7 +120,7 @@ def _takeover(name: str, files: StoreFiles, drivers: Mapping[str, Driver], store
         options=to_document(options),
         ssh=ssh,
         endpoint=endpoint,
-        engine=_engine_of(config, endpoint),
+        engine=engine,
         addresses=instance.addresses,
         certificates=tls.summary(secrets) if secrets else None,
         created=timestamp(now),
@@ -180,14 +189,39 @@ def _pair(
     return found
 
 
-def _login_key(name: str, recorded: RecordedInstance, files: StoreFiles) -> bytes | None:
-    """Return the private key that the machine is logged in to with; None where the user's own keys are used."""
+def _login_key(name: str, recorded: RecordedInstance, files: StoreFiles) -> tuple[bytes | None, list[str]]:
+    """Return the private key that the machine is logged in to with, None where the user's own keys are used.
+
+    Where one is on record but cannot be taken over, the machine is imported without it, with a note.
+    """
     own = f"{MACHINES}/{name}/id_rsa"
     given = recorded.text("SSHKey")
-    for path in (recorded.text("SSHKeyPath"), "" if given else own, given):
-        if path and (content := files.read(name, path)) is not None:
-            return content
-    return None
+    paths = [path for path in (recorded.text("SSHKeyPath"), "" if given else own, given) if path]
+    reason = "is not there"
+    for path in paths:
+        try:
+            content = files.read(name, path)
+        except OSError:
+            reason = "cannot be read"
+            continue
+        if content is not None and is_private_key(content):
+            return content, []
+        reason = reason if content is None else "is not a private key"
+    return None, [f"its SSH key {reason}: your own keys are used"] if paths else []
+
+
+def _faults(engine: EngineSpec, driver: str) -> list[str]:
+    """Say which option of the engine a set-up would refuse; docker-machine took any."""
+    try:
+        for option in option_fields(EngineSpec):
+            value = getattr(engine, option.name)
+            for item in value if option.shape.many else [value] if value is not None else []:
+                if option.check is not None:
+                    option.check(item)
+        wanted_config(engine, driver)
+    except ValueFault as fault:
+        return [f"`provision` will refuse an option of its engine: {fault.message}"]
+    return []
 
 
 def _engine_of(config: MachineConfig, endpoint: Endpoint) -> EngineSpec:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 from pymachine.addresses import check_host, check_port
 from pymachine.driver.protocol import Instance
 from pymachine.errors import CheckFailed
 from pymachine.model import ENGINE_PORT, Endpoint
+
+Value = TypeVar("Value", str, int, bool)
+_LONGEST = 60  # characters of a value in a message
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +32,24 @@ class RecordedInstance:
     machine_id: str = ""
 
     def text(self, key: str) -> str:
-        """Return a text; empty where there is none."""
-        found = self.values.get(key)
-        return found if isinstance(found, str) else ""
+        """Return a text; empty where there is none. Raises ``CheckFailed`` for another type."""
+        return self._value(key, str, "a text")
 
     def number(self, key: str) -> int:
-        """Return a whole number; 0 where there is none."""
-        found = self.values.get(key)
-        return found if isinstance(found, int) and not isinstance(found, bool) else 0
+        """Return a whole number; 0 where there is none. Raises ``CheckFailed`` for another type."""
+        return self._value(key, int, "a whole number")
 
     def flag(self, key: str) -> bool:
-        """Return whether a value is true."""
-        return self.values.get(key) is True
+        """Return whether a value is true; not where there is none. Raises ``CheckFailed`` for another type."""
+        return self._value(key, bool, "true or false")
+
+    def _value(self, key: str, kind: Callable[[], Value], called: str) -> Value:
+        found = self.values.get(key)
+        if found is None:
+            return kind()
+        if type(found) is not kind:  # True is an int too
+            raise CheckFailed(f"{key} on record is {_shown(found)}, which is not {called}")
+        return cast(Value, found)
 
     def address(self) -> str:
         """Return the address on record. Raises ``CheckFailed`` if there is none, ``UsageFault`` for a wrong one."""

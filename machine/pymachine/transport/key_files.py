@@ -55,6 +55,11 @@ def read_key_file(text: str) -> KeyFile:
     return _parse(path, data, found.group(1), found.group(2))
 
 
+def is_private_key(data: bytes) -> bool:
+    """Whether some content has the form of a private key file of OpenSSH or OpenSSL."""
+    return _ARMOUR.search(data) is not None
+
+
 def check_by_ssh(file: KeyFile) -> None:
     """Raise ``UsageFault`` for a key that the system's ssh cannot load although we can: by form, kind or size.
 

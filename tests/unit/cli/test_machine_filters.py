@@ -15,7 +15,7 @@ def machine(name: str, driver: str = "ssh", *, swarm: Membership | None = None, 
     return Machine(name, f"id-{name}", driver, engine=spec, labels={"site": "north"}, swarm=swarm)
 
 
-RECORDS = [
+RECORDS: list[Machine | Broken] = [
     machine("web1", "ssh", labels=("rack=Seven", "ssd")),
     machine("web10", "generic", labels=("rack=8",)),
     machine("db", "kvm2", swarm=Membership("c1", "n1", "manager")),

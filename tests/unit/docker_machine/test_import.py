@@ -149,10 +149,39 @@ def configured(content: bytes | None) -> Callable[[Path], None]:
     return lambda folder: spoilt(folder, "config.json", content)
 
 
+def altered(path: tuple[str, ...], value: object) -> Callable[[Path], None]:
+    """Change one value of config.json."""
+
+    def change(folder: Path) -> None:
+        document = json.loads((folder / "config.json").read_bytes())
+        inner = document
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        spoilt(folder, "config.json", json.dumps(document).encode())
+
+    return change
+
+
+def unreadable(folder: Path) -> None:
+    """A folder where a file should be is what not even root can read."""
+    spoilt(folder, "ca.pem", None)
+    (folder / "ca.pem").mkdir()
+
+
 BROKEN: dict[str, Callable[[Path], None]] = {
     "empty": configured(b""),
     "no object": configured(b"[]"),
     "no driver": configured(b"{}"),
+    "no list of labels": altered(("HostOptions", "EngineOptions", "Labels"), {"a": "b"}),
+    "a label that is no text": altered(("HostOptions", "EngineOptions", "Labels"), ["a=b", 7]),
+    "no object of options": altered(("HostOptions",), "none"),
+    "a port that is a text": altered(("Driver", "SSHPort"), "2222"),
+    "a port that is a fraction": altered(("Driver", "EnginePort"), 2376.5),
+    "a port that is true": altered(("Driver", "SSHPort"), True),
+    "a port with many digits": altered(("Driver", "SSHPort"), 10**400),
+    "an address that is an option": altered(("Driver", "IPAddress"), "-oProxyCommand=x"),
+    "an address that is a number": altered(("Driver", "IPAddress"), 7),
     "of a newer version": configured(b'{"ConfigVersion": 4}'),
     "of no version": configured(b'{"ConfigVersion": true}'),
     "cut off": configured(b'{"ConfigVersion": 3, "Driver": {'),
@@ -160,6 +189,7 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "half a character": configured(b'{"Name": "\\ud800"}'),
     "large": configured(b" " * 2_000_000),
     "without a config": configured(None),
+    "a folder in the place of a certificate": unreadable,
     "a folder in its place": folder_instead,
     "a pipe in its place": pipe_instead,
     "a link in a circle": circle_instead,
@@ -179,6 +209,57 @@ def test_a_broken_entry_is_skipped_with_its_reason_and_costs_no_other(
     assert " bad: " in person.said()[1]
     assert person.machine("good").phase is Phase.READY
     assert person.run("-y", "bad") == 3, "named alone it is an error"
+
+
+@pytest.mark.parametrize("place", ["config.json", "ca.pem"])
+def test_what_is_in_the_way_is_named(person: Person, theirs: TheirStore, place: str) -> None:
+    theirs.machine("good")
+    folder = theirs.machine("bad")
+    spoilt(folder, place, None)
+    (folder / place).mkdir()
+    assert person.run("-y") == 0
+    assert str(folder / place) in person.said()[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("Labels", ["rack"]), ("ArbitraryFlags", ["nonsense"]), ("ArbitraryFlags", ["tlsverify=false"]),
+        ("Env", ["A"]), ("RegistryMirror", ["mirror"]), ("InsecureRegistry", ["http://x/y"]),
+        ("StorageDriver", "over lay"),
+        ("InstallURL", "ftp://x/y"),
+    ],
+)  # fmt: skip
+def test_an_option_that_no_set_up_takes_is_told_of_at_once(
+    person: Person, theirs: TheirStore, option: str, value: object
+) -> None:
+    theirs.engine = {option: value}
+    theirs.machine("web")
+    assert person.run("--dry-run", "--json") == 0
+    (web,) = json.loads(person.said()[0])
+    assert len(web["notes"]) == 1
+
+
+@pytest.mark.parametrize("harm", [None, b"", b"root:x:0:0:root:/root:/bin/sh\n", "folder"])
+def test_without_a_login_key_the_engine_can_be_used_all_the_same(
+    person: Person, theirs: TheirStore, harm: bytes | str | None
+) -> None:
+    folder = theirs.machine("web")
+    spoilt(folder, "id_rsa", harm if isinstance(harm, bytes) else None)
+    if harm == "folder":
+        (folder / "id_rsa").mkdir()
+    assert person.run("-y") == 0
+    assert "SSH key" in person.said()[0]
+    assert LOGIN_KEY not in person.secrets("web")
+
+
+def test_no_other_file_of_this_computer_is_taken_for_a_key(
+    person: Person, theirs: TheirStore, tmp_path: Path
+) -> None:
+    (tmp_path / "private").write_text("not a key")
+    folder = theirs.machine("web", SSHKeyPath=str(tmp_path / "private"))
+    assert person.run("-y") == 0
+    assert person.secrets("web")[LOGIN_KEY] == (folder / "id_rsa").read_bytes()
 
 
 def test_certificates_that_are_nowhere_are_a_reason(person: Person, theirs: TheirStore) -> None:
