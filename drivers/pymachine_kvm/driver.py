@@ -20,12 +20,14 @@ from pymachine.driver import (
     Leftover,
     Listener,
     PlannedInstance,
+    RecordedInstance,
     Remember,
     Request,
     Search,
     Snapshot,
     Status,
 )
+from pymachine.errors import NotSupported
 from pymachine.model import State
 from pymachine_kvm import (
     bake,
@@ -52,6 +54,8 @@ from pymachine_kvm.images.image import Image
 from pymachine_kvm.images.pull import look_up
 from pymachine_kvm.libvirt_api import connect
 from pymachine_kvm.options import DomainConfig, KvmOptions, read_options
+from pymachine_kvm.recorded import await_ssh
+from pymachine_kvm.recorded import instance_of as recorded_instance
 
 BOOT_PATIENCE = 300.0
 
@@ -75,6 +79,7 @@ class KvmDriver:
     api: ClassVar[int] = API
     options: ClassVar[type] = KvmOptions
     preexisting: ClassVar[bool] = False
+    takes_over: ClassVar[frozenset[str]] = frozenset({"kvm", "kvm2"})
     alters: ClassVar[Mapping[str, str]] = {
         "kvm_cpus": "cpus",
         "kvm_memory": "memory",
@@ -107,39 +112,43 @@ class KvmDriver:
         with connect(wanted.uri) as connection:
             return create.Making.of(connection, request, wanted, remember).create()
 
+    def recorded(self, recorded: RecordedInstance) -> tuple[Any, Instance]:
+        """Take a machine of docker-machine's, whose domain has its name and its disk."""
+        return recorded_instance(recorded)
+
     def inspect(self, handle: Handle, *, deadline: float) -> Status:
         """Ask libvirt, read-only: that never asks for a password."""
-        with self._at(handle, read_only=True) as (connection, vm):
+        with self._at(handle, read_only=True, theirs=True) as (connection, vm):
             return status.state(connection, vm)
 
     def destroy(self, handle: Handle) -> None:
         """Remove domain, volumes, seed, reservation, firmware variables and console log."""
-        with self._at(handle) as (connection, vm):
-            remove.remove(connection, vm)
+        with self._at(handle, theirs=True) as (connection, vm):
+            (remove.remove_theirs if vm.theirs else remove.remove)(connection, vm)
 
     def start(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Switch on and wait until it answers SSH."""
-        with self._at(handle) as (connection, vm):
+        with self._at(handle, theirs=True) as (connection, vm):
             keep(connection, vm, listener.notice)
             power.start(connection, vm)
-            follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)
+            _follow(vm, listener)
 
     def stop(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Shut down by ACPI; one that does not listen is switched off."""
-        with self._at(handle) as (connection, vm):
+        with self._at(handle, theirs=True) as (connection, vm):
             power.stop(connection, vm, listener)
 
     def kill(self, handle: Handle) -> None:
         """Cut the power."""
-        with self._at(handle) as (connection, vm):
+        with self._at(handle, theirs=True) as (connection, vm):
             power.kill(connection, vm)
 
     def restart(self, handle: Handle, listener: Listener = NOBODY) -> None:
         """Shut down, switch on, and wait until it answers SSH."""
-        with self._at(handle) as (connection, vm):
+        with self._at(handle, theirs=True) as (connection, vm):
             keep(connection, vm, listener.notice)
             power.restart(connection, vm, listener)
-            follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)
+            _follow(vm, listener)
 
     def snapshot(self, handle: Handle, name: str) -> None:
         """Keep disk and, of one that runs, memory."""
@@ -204,15 +213,21 @@ class KvmDriver:
 
     def drop_image(self, digest: str, handles: Sequence[Handle]) -> tuple[str, ...]:
         """Remove the bases of an image from every pool that is known, unless machines stand on it."""
-        return drop_copies(digest, [Vm.of(handle) for handle in handles])
+        return drop_copies(digest, [vm for vm in map(Vm.of, handles) if not vm.theirs])
 
     def health(self, handles: Sequence[Handle], *, deadline: float) -> Sequence[HealthCheck]:
         """Check libvirt and hardware virtualisation."""
         return health.health(handles, os.environ, deadline)
 
     @contextmanager
-    def _at(self, handle: Handle, *, read_only: bool = False) -> Iterator[tuple[Any, Vm]]:
+    def _at(self, handle: Handle, *, read_only: bool = False, theirs: bool = False) -> Iterator[tuple[Any, Vm]]:
+        """Connect; ``theirs`` says that this can be done with a machine of docker-machine's too."""
         vm = Vm.of(handle)
+        if vm.theirs and not theirs:
+            raise NotSupported(
+                f"docker-machine made {vm.name}: it can be started, stopped and removed, and nothing else",
+                hint=f"`virsh -c {vm.uri}` works on its domain {vm.name}",
+            )
         with connect(vm.uri, read_only=read_only) as connection:
             yield connection, vm
 
@@ -220,3 +235,11 @@ class KvmDriver:
 def _image(wanted: DomainConfig, arch: str) -> Image | None:
     """Return the image that a create would begin with, None for one that is yet to be fetched."""
     return look_up(Shelf.default(os.environ), wanted.image, arch=arch)
+
+
+def _follow(vm: Vm, listener: Listener) -> None:
+    """Wait for a machine that was switched on; the console of one of docker-machine's is not known."""
+    if vm.theirs:
+        await_ssh(vm, BOOT_PATIENCE)
+    else:
+        follow(vm, deadline=BOOT_PATIENCE, progress=listener.progress)

@@ -20,6 +20,8 @@ class Vm(Remembered):
     ``pool``. ``network`` is empty in session mode, where ``ssh_port`` and ``engine_port`` on loopback lead in.
     ``address`` is empty until it is reserved. ``base`` is the volume under the disk. ``virt_type`` is ``kvm`` or
     ``qemu``, empty until it is settled. ``engine`` is the version of the engine inside the image, empty for none.
+    ``theirs`` says that docker-machine made it: then ``disk`` is the path of its disk, by which the domain of that
+    name is recognised, and pool, seed, MAC and network are empty.
     """
 
     called: ClassVar[str] = "virtual machine"
@@ -41,6 +43,7 @@ class Vm(Remembered):
     arch: str = "x86_64"
     engine: str = ""
     os_release: str = ""
+    theirs: bool = False
 
     @property
     def uuid(self) -> str:

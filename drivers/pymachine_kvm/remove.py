@@ -39,6 +39,16 @@ def remove(conn: Connection, vm: Vm) -> None:
         remove_card(pool, vm)
 
 
+def remove_theirs(conn: Connection, vm: Vm) -> None:
+    """Remove the domain of a machine that docker-machine made. Its disk is in docker-machine's store, and stays."""
+    domain = find(conn, vm)
+    if domain is None:
+        return
+    with translated(f"removing {vm.name}"):
+        cut(domain)
+        _undefine(domain)
+
+
 def _remove_domain(domain: Domain, vm: Vm) -> None:
     with translated(f"removing {vm.name}"):
         if not is_ours(domain, vm):

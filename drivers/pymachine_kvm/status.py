@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from typing import Any
 
 from pymachine.driver import Status
@@ -29,7 +30,15 @@ def state(conn: Connection, vm: Vm) -> Status:
 def find(conn: Connection, vm: Vm) -> Any:
     """Return the machine's domain, None where there is none."""
     with translated(f"looking for {vm.name}"):
-        return found(lambda: conn.lookupByUUIDString(vm.uuid))
+        if not vm.theirs:
+            return found(lambda: conn.lookupByUUIDString(vm.uuid))
+        domain = found(lambda: conn.lookupByName(vm.name))
+        return domain if domain is not None and vm.disk in _disks(domain) else None
+
+
+def _disks(domain: Domain) -> set[str | None]:
+    """Return the files of a domain's disks."""
+    return {source.get("file") for source in ET.fromstring(domain.XMLDesc(0)).iterfind("devices/disk/source")}
 
 
 def required(conn: Connection, vm: Vm) -> Any:
@@ -96,6 +105,6 @@ def _disk_fault(domain: Domain) -> str:
 
 def _addresses(conn: Connection, vm: Vm) -> tuple[str, ...]:
     if not vm.network:
-        return (LOOPBACK,)
+        return (vm.address if vm.theirs else LOOPBACK,)
     address = vm.address or find_address(conn, vm)
     return (address,) if address else ()

@@ -11,6 +11,7 @@ from typing import Any
 from pymachine import tls
 from pymachine.docker_machine.config import DEFAULT_SCRIPT, MachineConfig, read_config
 from pymachine.docker_machine.files import CONFIG, MACHINES, ORIGIN, StoreFiles, config_of
+from pymachine.docker_machine.view import OURS
 from pymachine.documents import to_document
 from pymachine.driver import Driver, RecordedInstance, TakesOver
 from pymachine.engine.options import wanted_config
@@ -136,7 +137,7 @@ def _driver_of(config: MachineConfig, drivers: Mapping[str, Driver]) -> tuple[st
     if not fitting:
         raise CheckFailed(f"driver {config.driver} is not known here, and driver {OTHERS} is not installed")
     # Ours may have their name too, as an alias: on record is our own.
-    name = min(fitting, key=lambda name: name in able[name].takes_over)
+    name = min(fitting, key=lambda name: name in OURS)
     return name, able[name]
 
 

@@ -14,7 +14,7 @@ from pymachine.sizes import GIB, MIB, parse_size
 from pymachine.store.client_files import LOGIN_KEY
 
 THEIR_NAMES = {"ssh": "generic", "aws": "amazonec2", "kvm": "kvm", "none": "none"}
-OURS = {"generic": "ssh", "amazonec2": "aws", "kvm2": "kvm"}  # names that are ours too
+OURS = {"generic": "ssh", "amazonec2": "aws", "kvm2": "kvm", "libvirt": "kvm"}  # names that are ours too
 
 
 def _as_is(value: Any) -> Any:

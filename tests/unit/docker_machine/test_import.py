@@ -321,6 +321,20 @@ def test_an_instance_of_amazonec2_is_followed_by_its_id(person: Person, theirs: 
     assert machine.ssh.key_path == LOGIN_KEY
 
 
+@pytest.mark.parametrize("driver", ["kvm", "kvm2"])
+def test_a_virtual_machine_of_libvirts_comes_over_with_its_switch(
+    person: Person, theirs: TheirStore, driver: str
+) -> None:
+    disk = f"{theirs.home}/machines/vm/vm.img"
+    theirs.machine("vm", driver, SSHUser="docker", Memory=1024, DiskSize=20000, CPU=1, DiskPath=disk)
+    theirs.machine("half", driver)
+    assert person.run("-y") == 0
+    assert " half: " in person.said()[1]
+    machine = person.machine("vm")
+    assert machine.handle is not None
+    assert (machine.driver, machine.handle["disk"], machine.options["kvm_memory"]) == ("kvm", disk, "1024M")
+
+
 def test_an_engine_of_somebody_else_comes_over_with_and_without_certificates(
     person: Person, theirs: TheirStore
 ) -> None:
