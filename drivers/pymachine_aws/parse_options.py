@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pymachine.addresses import check_port, check_user
 from pymachine.cloudinit import read_theirs
 from pymachine.errors import UsageFault
-from pymachine.user_path import user_path
+from pymachine.user_path import read_lines, user_path
 from pymachine_aws import images
 from pymachine_aws.config import Access, LaunchConfig, SshAccess
 from pymachine_aws.ingress import read_cidr, read_ports
@@ -255,7 +255,7 @@ def _user_data(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        text = _expanded(path, "--aws-user-data").read_text(encoding="utf-8")
+        text = read_lines(_expanded(path, "--aws-user-data"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault(
             f"--aws-user-data: {path} cannot be read: {error}", hint="give a cloud-config file or a script"

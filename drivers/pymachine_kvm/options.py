@@ -10,7 +10,7 @@ from pymachine.addresses import check_user
 from pymachine.driver import option
 from pymachine.errors import UsageFault
 from pymachine.sizes import GIB, MIB, parse_size
-from pymachine.user_path import user_path
+from pymachine.user_path import read_lines, user_path
 
 LEAST_MEMORY = 256 * MIB
 LEAST_DISK = 1 * GIB
@@ -198,7 +198,7 @@ def _text(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        return user_path(path).read_text()
+        return read_lines(user_path(path))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFault(
             f"--kvm-user-data: {path} cannot be read: {error}", hint="give a cloud-config file"

@@ -13,7 +13,7 @@ from pymachine.options.engine import EngineSpec
 from pymachine.options.fields import OptionField, option_fields
 from pymachine.options.forms import Form
 from pymachine.options.values import SOURCES, check_pair, check_range, hidden_user, is_known_source, split_hosts
-from pymachine.user_path import user_path
+from pymachine.user_path import read_whole, user_path
 
 SCRIPT_LIMIT = 1 << 20  # bytes
 
@@ -176,7 +176,7 @@ def _json_file(option: OptionField, text: str) -> dict[str, Any]:
     from pymachine.engine.daemon_config import parse_config
 
     try:
-        return parse_config(user_path(text).read_bytes(), text)
+        return parse_config(read_whole(user_path(text)), text)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageFault(f"{option.flag} {text}: {reason}", hint="give the path of a daemon.json") from None

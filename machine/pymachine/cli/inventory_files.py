@@ -14,6 +14,7 @@ from pymachine.cli.app import App
 from pymachine.cli.output import note
 from pymachine.errors import PymachineError, UsageFault, ValueFault
 from pymachine.fleet.inventory import Inventory, SecretSource, Surroundings, YamlFile, load
+from pymachine.user_path import as_lines, read_to_end, read_whole
 
 STANDARD_INPUT = "-"
 DEFAULT_FILES = ("pymachine.yaml", "pymachine.yml", "fleet.yaml", "fleet.yml")
@@ -79,10 +80,9 @@ def _within(name: str) -> list[str]:
 
 
 def _source(name: str) -> YamlFile:
-    if name == STANDARD_INPUT:
-        return YamlFile(name, sys.stdin.read())
     try:
-        return YamlFile(name, Path(name).read_text(encoding="utf-8-sig"))
+        data = read_to_end(sys.stdin.buffer, name) if name == STANDARD_INPUT else read_whole(Path(name))
+        return YamlFile(name, as_lines(data))
     except OSError as error:
         raise _unreadable(name, error) from None
     except UnicodeDecodeError as error:

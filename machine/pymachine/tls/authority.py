@@ -12,6 +12,7 @@ from pymachine.errors import TlsError
 from pymachine.tls import profile
 from pymachine.tls.pem import belongs, read_certificates, read_key
 from pymachine.tls.profile import Authority
+from pymachine.user_path import read_whole
 
 CA = "ca.pem"
 CA_KEY = "ca-key.pem"
@@ -40,7 +41,7 @@ def read_authority(certificate: Path, key: Path) -> Authority:
     Raises ``TlsError`` for files that cannot be read or used.
     """
     try:
-        return _authority(certificate.read_bytes(), key.read_bytes(), str(certificate), str(key))
+        return _authority(read_whole(certificate), read_whole(key), str(certificate), str(key))
     except OSError as error:
         raise TlsError(f"{error.filename} cannot be read: {(error.strerror or str(error)).lower()}") from error
 

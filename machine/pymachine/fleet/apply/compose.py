@@ -21,6 +21,7 @@ from pymachine.fleet.apply.subprocesses import CompletedProgram, Computer, NotIn
 from pymachine.fleet.inventory.model import StackSpec
 from pymachine.fleet.plan.observed import Unresolved, Why
 from pymachine.swarm_api.services import Replicas
+from pymachine.user_path import read_whole
 
 DEADLINE = 120.0  # seconds: an `include` may be fetched from afar
 OLDEST = 2  # the first that is a plugin of the client, and prints JSON
@@ -283,6 +284,6 @@ def _last(ended: CompletedProgram) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise PymachineError(f"{path}: {(error.strerror or str(error)).lower()}") from None

@@ -59,7 +59,7 @@ def test_what_cannot_be_read_is_a_usage_fault(here: Path, name: str) -> None:
 
 
 def test_standard_input_is_read_for_a_dash(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(TEXT))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
     assert read_inventory(App(Wiring()), ["-"]).fleet.folder == str(here)
 
 
