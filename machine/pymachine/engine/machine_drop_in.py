@@ -30,12 +30,14 @@ class MachineDropIn:
     """docker-machine's drop-in at ``path``.
 
     ``config`` are the options of dockerd that move to daemon.json, under their keys there. ``command`` are the words
-    that stay on its command line: the program, its unix sockets, its configuration file.
+    that stay on its command line: the program, its unix sockets, its configuration file. ``authorities`` is the file
+    of those whose clients the engine accepts, empty if that is ours by now.
     """
 
     path: str
     config: Config
     command: tuple[str, ...]
+    authorities: str = ""
 
     def told(self, config_path: str) -> str:
         """Return a sentence on what happens to it."""
@@ -113,7 +115,7 @@ def _running(path: str, part: str, engine: EngineFacts, previous: Manifest | Non
             f"the engine was started with another command line than {path} has now",
             hint="restart it on the host (systemctl daemon-reload; systemctl restart docker), then try again",
         )
-    return MachineDropIn(path, _config(path, engine), _kept(path, engine))
+    return MachineDropIn(path, _config(path, engine), _kept(path, engine), engine.flags["tlscacert"][-1])
 
 
 def _interrupted(path: str, previous: Manifest | None) -> MachineDropIn:

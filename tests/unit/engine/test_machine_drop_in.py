@@ -65,6 +65,7 @@ def test_its_options_move_and_its_socket_stays() -> None:
     assert plan.config.listen == "tcp://0.0.0.0:2376"
     assert f"--tlskey={TLS_KEYS['tlskey']}" in plan.config.protection
     assert plan.config.drop_in is not None
+    assert plan.config.drop_in.authorities == "/etc/docker/ca.pem", "what other stores appended there stays"
     assert (plan.manifest.drop_in, plan.manifest.added) == (PATH, {})
     assert Effect.OPEN_PORT not in effects_of(plan.changes), "it is open already, to clients with a certificate"
     assert Effect.RESTART_ENGINE in effects_of(plan.changes)
