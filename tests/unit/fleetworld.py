@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pymachine.errors import Unreachable
+from pymachine.errors import HostKeyMismatch, Unreachable
 from pymachine.events import Asker
 from pymachine.fleet.apply.fleet import FleetWork
 from pymachine.fleet.apply.scheduler import Bounds, Quiet, RunSummary
@@ -106,7 +106,10 @@ class FakePrograms:
 
 
 class FleetWorld(SwarmWorld):
-    """Hosts at addresses of their own; each tells what was set up on it. ``dead`` addresses do not answer."""
+    """Hosts at addresses of their own; each tells what was set up on it. ``dead`` addresses do not answer.
+
+    At those of ``strangers`` another host is than a machine's, until a machine is created there.
+    """
 
     def __init__(self, folder: Path, *, preexisting: bool = False) -> None:
         super().__init__(folder)
@@ -114,6 +117,7 @@ class FleetWorld(SwarmWorld):
         self.host_facts: dict[str, dict[str, str]] = {}
         self.bare_facts: dict[str, dict[str, str]] = {}  # of hosts without an engine
         self.dead: set[str] = set()
+        self.strangers: set[str] = set()
         self.broken: set[str] = set()
         self.programs = FakePrograms(deployed=self._deployed, up=self._up)
         self.failing: dict[str, Failure] = {}
@@ -151,6 +155,9 @@ class FleetWorld(SwarmWorld):
     ) -> Transport:
         if address.host in self.dead:
             raise Unreachable(f"{address.host} does not answer")
+        if address.host in self.strangers and address.host_key:
+            raise HostKeyMismatch(f"{address.host} shows another key")
+        self.strangers.discard(address.host)
         transport = super()._connect(address, asker=asker, notice=notice, deadline=deadline, retry_for=retry_for)
         assert isinstance(transport, FakeTransport)
         transport.answer(is_look, lambda call: done(self._told(address.host)))

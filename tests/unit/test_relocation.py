@@ -17,6 +17,7 @@ from pymachine.errors import (
     SudoFailed,
     Unreachable,
 )
+from pymachine.fleet.apply.fleet import refuse
 from pymachine.model import Endpoint, Phase
 from pymachine.provision import preview_provision, provision
 from pymachine.testing.fake_driver import ADDRESS, FakeDriver
@@ -27,6 +28,7 @@ from unit.world import World, is_look, is_run
 
 THERE = "192.0.2.77"
 MOVED = {"fake_address": THERE}
+NEXT = {"fake_address": "192.0.2.6"}
 
 
 @pytest.fixture(autouse=True)
@@ -181,3 +183,31 @@ def test_an_inventory_with_another_address_moves_the_machine_in_place(tmp_path: 
     assert after.id == before.id
     assert after.endpoint == Endpoint("192.0.2.6")
     assert world.plan(moved).changes_nothing
+
+
+@pytest.mark.parametrize("former", ["dead", "alive"])
+def test_an_inventory_with_the_address_of_another_host_replaces_the_machine(tmp_path: Any, former: str) -> None:
+    world = FleetWorld(tmp_path / "store", preexisting=True)
+    assert not world.apply(fleet(spec("web", options={"fake_address": "192.0.2.5"}))).unfinished
+    before = world.store.get("web")
+    if former == "dead":
+        world.dead.add("192.0.2.5")
+    world.strangers.add("192.0.2.6")
+    wanted = fleet(spec("web", options={"fake_address": "192.0.2.6"}))
+    made = world.plan(wanted)
+    assert [action.id for action in made.actions] == ["replace:web"]
+    with pytest.raises(CheckFailed):
+        refuse(made, replace=False)
+    assert not world.apply(wanted).unfinished
+    assert world.store.get("web").id != before.id
+    assert world.plan(wanted).changes_nothing
+
+
+def test_where_nobody_answers_at_the_new_address_nothing_is_replaced(tmp_path: Any) -> None:
+    world = FleetWorld(tmp_path / "store", preexisting=True)
+    assert not world.apply(fleet(spec("web", options={"fake_address": "192.0.2.5"}))).unfinished
+    world.dead.add("192.0.2.6")
+    assert [action.id for action in world.plan(fleet(spec("web", options=NEXT))).actions] == ["move:web"]
+    assert world.apply(fleet(spec("web", options=NEXT))).unfinished
+    world.dead.clear()
+    assert not world.apply(fleet(spec("web", options=NEXT))).unfinished

@@ -15,7 +15,15 @@ from pymachine.driver import Driver, Instance, Locates
 from pymachine.engine.checks import check_owner
 from pymachine.engine.effects import Aspect, Change, Effect
 from pymachine.engine.manifest import manifest_of
-from pymachine.errors import CheckFailed, EngineError, NotSupported, RemoteCommandFailed, TransportError
+from pymachine.errors import (
+    CheckFailed,
+    EngineError,
+    HostKeyMismatch,
+    NotSupported,
+    PymachineError,
+    RemoteCommandFailed,
+    TransportError,
+)  # fmt: skip
 from pymachine.fleet.plan.observed import MOVE, REACH
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.request import options_on_record, request_for
@@ -56,6 +64,22 @@ def relocated(
     if not _differs(machine, found):
         return machine if found.options == machine.options else session.save(found)
     return _moved(machine, found, located, session)
+
+
+def leads_to_another_host(machine: Machine, changes: Mapping[str, Any], session: Session) -> bool:
+    """Whether another host answers with these options of the driver: it shows another key than the one on record.
+
+    False also if nothing answers there; whoever follows the host then finds that out. For a session without a record.
+    """
+    try:
+        relocated(machine, changes, session)
+    except CheckFailed as error:
+        return isinstance(error.__cause__, HostKeyMismatch)
+    except PymachineError:
+        return False
+    finally:
+        session.disconnect()
+    return False
 
 
 def changes_between(before: Machine, after: Machine) -> tuple[Change, ...]:

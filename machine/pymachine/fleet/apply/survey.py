@@ -14,13 +14,16 @@ from pymachine.events import surveying
 from pymachine.fleet.apply.compose import Composed, resolve, without_compose
 from pymachine.fleet.apply.state import memory_of
 from pymachine.fleet.apply.subprocesses import Computer
-from pymachine.fleet.inventory.model import Fleet, StackSpec
+from pymachine.fleet.inventory.model import Fleet, MachineSpec, StackSpec
 from pymachine.fleet.plan import FleetState, Observed, ObservedMachine, Traits, Unresolved
+from pymachine.fleet.plan.diff import changed_options
 from pymachine.fleet.plan.hosts import read_host
+from pymachine.fleet.plan.observed import MOVE, REACH, REPLACE
 from pymachine.fleet.plan.renewals import renewals
 from pymachine.model import EngineSpec, Machine, Phase, State
 from pymachine.parallel import spread
 from pymachine.steps.certificates import sans_of
+from pymachine.steps.relocation import leads_to_another_host
 from pymachine.steps.renewal import client_folder
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session
@@ -63,15 +66,17 @@ def observe_fleet(
     ``settle`` is called with each machine as soon as it is found. ``computer`` resolves the stacks with its
     docker client.
     """
-    wanted = {spec.name: spec.engine for spec in fleet.machines}
-    members = [m for m in records.values() if m.name in wanted or (fleet.name and m.fleet == fleet.name)]
+    specs = {spec.name: spec for spec in fleet.machines}
+    members = [m for m in records.values() if m.name in specs or (fleet.name and m.fleet == fleet.name)]
     ready = [machine for machine in members if machine.phase is Phase.READY]
     traits = traits_of([*(spec.driver for spec in fleet.machines), *(m.driver for m in members)], tools)
     inspections = Inspections(ready, tools)
     findings: dict[str, ObservedMachine] = {}
 
     def observe_one(machine: Machine) -> ObservedMachine:
-        return find(machine, wanted.get(machine.name, machine.engine), tools, inspections)
+        spec = specs.get(machine.name)
+        finding = _found(machine, spec.engine if spec else machine.engine, tools, inspections)
+        return replace(finding, another=_is_another(machine, spec, traits, tools)) if spec else finding
 
     with surveying(tools.reporter, "checking machines", [machine.name for machine in ready]) as seen:
         for machine, found in spread(ready, observe_one, width):
@@ -116,6 +121,25 @@ def traits_of(drivers: Iterable[str], tools: Services) -> dict[str, Traits]:
             continue
         found[name] = Traits(kind.options, kind.preexisting, dict(getattr(kind, "alters", {})))
     return found
+
+
+def _found(machine: Machine, wanted: EngineSpec, tools: Services, inspections: Inspections) -> ObservedMachine:
+    try:
+        return find(machine, wanted, tools, inspections)
+    except PymachineError as error:
+        return _failed(error)
+
+
+def _is_another(machine: Machine, spec: MachineSpec, traits: Mapping[str, Traits], tools: Services) -> bool:
+    """Whether the inventory has another address for a machine, and another host answers there."""
+    known = traits.get(spec.driver)
+    if known is None or spec.driver != machine.driver:
+        return False
+    values = changed_options(spec, machine, known).values
+    if MOVE not in values or REPLACE in values:
+        return False
+    session = Session(tools, tools.driver_of(machine), recorded=False)
+    return leads_to_another_host(machine, {**values.get(REACH, {}), **values[MOVE]}, session)
 
 
 def find(machine: Machine, wanted: EngineSpec, tools: Services, inspections: Inspections) -> ObservedMachine:

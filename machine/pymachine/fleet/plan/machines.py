@@ -65,6 +65,8 @@ def host_part(spec: MachineSpec, machine: Machine | None, fleet: str, known: Obs
     changed = changed_options(spec, machine, known.traits[spec.driver])
     if REPLACE in changed.causes:
         return _replaced(spec, known, *changed.causes[REPLACE])
+    if MOVE in changed.causes and _is_another(known.findings.get(spec.name)):
+        return _replaced(spec, known, *changed.causes[MOVE])
     return _kept(spec, machine, changed, known)
 
 
@@ -94,6 +96,10 @@ def _replaced(spec: MachineSpec, known: Observed, *causes: Cause) -> MachineActi
     finding = known.findings.get(spec.name)
     payload = payloads.Replace(lost=finding is not None and not finding.seen)
     return MachineActions((Action(payload, spec.name, causes),))
+
+
+def _is_another(finding: ObservedMachine | None) -> bool:
+    return finding is not None and finding.another
 
 
 def _kept(spec: MachineSpec, machine: Machine, changed: Changed, known: Observed) -> MachineActions:

@@ -34,6 +34,7 @@ class ObservedMachine:
     would do to the host to make it as the inventory says, ``refusal`` why it could not. ``containers`` run there
     besides the tasks of ``services``, None where that could not be asked; ``restart_stops`` says that a restart of
     the engine stops them. ``bare`` is a host without an engine, ``vacant`` one that is in no Swarm for certain.
+    ``another`` says that the inventory has a new address for it, and that another host answers there.
     """
 
     state: State
@@ -50,6 +51,7 @@ class ObservedMachine:
     restart_stops: bool = False
     bare: bool = False
     vacant: bool = False
+    another: bool = False
 
     @property
     def seen(self) -> bool:
