@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from pymachine.errors import QuorumLost
 from pymachine.fleet.apply.drift import drift
 from pymachine.fleet.apply.scheduler import Outcome
 from pymachine.fleet.apply.survey import records_of
 from pymachine.fleet.inventory.model import Fleet
+from pymachine.model import Endpoint
 from pymachine.swarm_api.services import Replicas, Service
-from pymachine.testing.fake_cluster import FakeEngine
+from pymachine.testing.fake_cluster import FakeClusters, FakeEngine
 from unit.fleetworld import FleetWorld
 from unit.swarm_api.test_services import TRIO, local, shop, world
+from unit.world import FakeClock
 
 __all__ = ["local", "shop", "world"]  # fixtures
 
@@ -46,21 +50,47 @@ def test_a_service_that_somebody_scaled_is_seen(
     assert world.plan(shop).changes_nothing
 
 
+class LeaderlessClusters(FakeClusters):
+    """Engines whose managers do not tell of services for ``silent`` seconds from the first question on."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.silent = 0.0
+        self.end: float | None = None
+
+    @override
+    def connect(self, endpoint: Endpoint, folder: Path | None, *, deadline: float) -> LeaderlessEngine:
+        super().connect(endpoint, folder, deadline=deadline).close()
+        return LeaderlessEngine(self, endpoint.host)
+
+
+class LeaderlessEngine(FakeEngine):
+    """A connection to one of them."""
+
+    def __init__(self, clusters: LeaderlessClusters, address: str) -> None:
+        super().__init__(clusters, address)
+        self._silence = clusters
+
+    @override
+    def services(self, stack: str = "") -> tuple[Service, ...]:
+        clusters = self._silence
+        if clusters.silent and clusters.end is None:
+            clusters.end = clusters.clock.now() + clusters.silent
+        if clusters.end is not None and clusters.clock.now() < clusters.end:
+            raise QuorumLost("the Swarm chooses a leader")
+        return super().services(stack)
+
+
 @pytest.mark.parametrize(("silent", "fails"), [(20.0, False), (1000.0, True)])
 def test_a_manager_that_does_not_answer_for_a_while_is_asked_again(
-    world: FleetWorld, shop: Fleet, monkeypatch: pytest.MonkeyPatch, silent: float, fails: bool
+    world: FleetWorld, shop: Fleet, silent: float, fails: bool
 ) -> None:
+    world.clusters = clusters = LeaderlessClusters(world.clock)
     world.apply(TRIO)
-    asked, end = FakeEngine.services, [0.0]
-
-    def services(engine: FakeEngine, stack: str = "") -> tuple[Service, ...]:
-        end[0] = end[0] or world.clock.now() + silent
-        if world.clock.now() < end[0]:
-            raise QuorumLost("the Swarm chooses a leader")
-        return asked(engine, stack)
-
-    monkeypatch.setattr(FakeEngine, "services", services)
+    clusters.silent = silent
     failed = world.apply(shop).having(Outcome.FAILED)
+    assert clusters.end is not None
     assert [type(one.error) for one in failed] == ([QuorumLost] if fails else [])
 
 
