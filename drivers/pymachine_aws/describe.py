@@ -17,7 +17,6 @@ from pymachine_aws.error_codes import NoRoom, explained_end, is_throttled, lacks
 from pymachine_aws.errors import Trouble
 from pymachine_aws.handle import Ec2
 
-LIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 KEPT = ("pending", "running", "stopping", "stopped")
 PATIENCE = 300.0  # seconds from pending to running; minutes for the largest types, seconds for most
 ADDRESS_LAG = 20.0  # seconds that a public address may stay away after the instance runs

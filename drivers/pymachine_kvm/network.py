@@ -68,13 +68,6 @@ def ensure_network(
         return _describe(network)
 
 
-def find_network(connection: Connection, name: str) -> Network | None:
-    """Return the network as it is now, None where there is none that is up. Works read-only."""
-    network = look_up(connection, name)
-    with translated(f"looking at network {name!r}"):
-        return _describe(network) if network is not None and network.isActive() else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A network, among others of its daemon; where that is on this host, its kernel routes to it or past it."""

@@ -8,7 +8,6 @@ from typing import Any
 from pymachine.gotemplate.errors import TemplateError
 
 _INT_LIMIT = 2**63
-_DIGITS = re.compile(r"_+")
 # https://go.dev/ref/spec#Rune_literals; octal and \x are bytes of UTF-8 in a text.
 _ESCAPE = re.compile(
     rb"\\(?:([abfnrtv\\'\"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.?))", re.S

@@ -18,7 +18,6 @@ from pymachine.printable import printable_json
 Function = Callable[[Sequence[Any]], Any]
 # By name: what is called, and how many arguments it takes at least and at most (None: any number).
 Functions = Mapping[str, tuple[Function, int, int | None]]
-_BASIC = (GoKind.BOOL, GoKind.INT, GoKind.FLOAT, GoKind.STRING)
 _ORDERED = (GoKind.INT, GoKind.FLOAT, GoKind.STRING)
 
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 from pymachine.errors import StoreError, StoreUnwritable
 from pymachine.store.errors import translated
-from pymachine.store.location import default_location
 from pymachine.store.schema import DATABASE
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-def default_folder(environ: Mapping[str, str]) -> Path:
-    """Return the store's folder as ``store.location.default_location`` finds it."""
-    return Path(default_location(environ))
 
 
 def prepare_folder(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from pymachine_kvm.dhcp import choose_mac, find_address, keep, release, reserve
 from pymachine_kvm.handle import mac_of
 from pymachine_kvm.ipam import Subnet, clash, free_address, free_subnet, read_subnet
 from pymachine_kvm.network import Kernel as Place
-from pymachine_kvm.network import Network, ensure_network, entries_of, find_network
+from pymachine_kvm.network import Network, ensure_network, entries_of
 from pymachine_kvm.routes import host_routes, networks
 from unit.libvirt_node import BRIDGED, CARD, NODE1, NODE2, Kernel, domain, network, node
 
@@ -171,14 +171,6 @@ def test_a_bridge_into_the_hosts_network_cannot_reserve(tmp_path: Path, kernel: 
         found, _ = bring_up(connection, "lan", kernel)
 
         assert (found.bridge, found.reserves) == ("br0", False)
-
-
-def test_looking_starts_nothing(tmp_path: Path) -> None:
-    with node(tmp_path, network()) as connection:
-        connection.networkLookupByName("default").destroy()
-
-        assert find_network(connection, "default") is None
-        assert find_network(connection, "lab") is None
 
 
 # -- reservations --

@@ -12,7 +12,7 @@ import pytest
 
 from patience import LIMIT
 from pymachine.errors import StoreError
-from pymachine.store.folder import default_folder
+from pymachine.store.location import default_location
 from pymachine.store.sqlite import SqliteStore
 from unit.stored import CLIENT, machine, mode
 
@@ -27,18 +27,18 @@ from unit.stored import CLIENT, machine, mode
     ],
 )
 def test_the_default_folder_follows_the_environment(environ: dict[str, str], expected: str) -> None:
-    assert default_folder(environ) == Path(expected)
+    assert default_location(environ) == expected
 
 
 def test_a_relative_storage_path_means_the_same_after_cd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert default_folder({"MACHINE_STORAGE_PATH": "pm"}) == tmp_path / "pm"
+    assert default_location({"MACHINE_STORAGE_PATH": "pm"}) == str(tmp_path / "pm")
 
 
 @pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}])
 def test_without_a_home_the_error_says_what_to_set(environ: dict[str, str]) -> None:
     with pytest.raises(StoreError, match="HOME") as caught:
-        default_folder(environ)
+        default_location(environ)
     assert "MACHINE_STORAGE_PATH" in (caught.value.hint or "")
 
 

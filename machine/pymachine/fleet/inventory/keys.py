@@ -162,5 +162,4 @@ COMMON = (
     Key("groups", Several(Text(check_group)), "Additional names by which `--limit` selects the machine."),
     Key("swarm", NODE, "Its role in the Swarm: manager, worker, none, or a mapping."),
 )
-DEFAULTS = Section(COMMON)
 ENTRY = Section(COMMON)
