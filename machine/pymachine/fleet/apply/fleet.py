@@ -45,17 +45,6 @@ class FleetWork:
         self.computer = computer
         self.known = Observed()
 
-    def observe(self, *, stacks: bool = True, width: int = WIDTH) -> Observed:
-        """Look at everything and keep what was found; without ``stacks`` at what these come to not.
-
-        ``width`` is the number of hosts that are looked at together.
-        """
-        fleet = self.fleet if stacks else replace(self.fleet, stacks=())
-        self.known = observe_fleet(
-            fleet, records_of(self.tools), self.tools, computer=self.computer, width=width, settle=self._settle
-        )
-        return self.known
-
     def plan(self, batch: Batch = ONE_BY_ONE, *, width: int = WIDTH) -> Plan:
         """Read the secrets, look, and return what has to be done; connections to hosts with nothing to do are closed.
 
@@ -100,8 +89,16 @@ class FleetWork:
         self.close()
 
     def _planned(self, wanted: Fleet, batch: Batch, *, stacks: bool = True, width: int = WIDTH) -> Plan:
+        """Look at everything, keep what was found, and plan; without ``stacks``, these are not resolved.
+
+        ``width`` is the number of hosts that are looked at together.
+        """
         self._specs = {spec.name: spec for spec in wanted.machines}
-        return plan(wanted, records_of(self.tools), self.observe(stacks=stacks, width=width), batch)
+        fleet, records = self.fleet if stacks else replace(self.fleet, stacks=()), records_of(self.tools)
+        self.known = observe_fleet(
+            fleet, records, self.tools, computer=self.computer, width=width, settle=self._settle
+        )
+        return plan(wanted, records, self.known, batch)
 
     def _kept(self, made: Plan) -> Plan:
         """Keep the connections that a plan needs."""
