@@ -28,7 +28,7 @@ MANIFEST = "/var/lib/pymachine/manifest.json"
 # host without cloud-init notes whose first boot it has done.
 FILES = """
 for file in $(find /etc/docker /etc/apt /etc/systemd/system /etc/default /etc/hostname /etc/group /var/lib/pymachine \
-        ! -path '/var/lib/pymachine/backup/*' ! -path /var/lib/pymachine/instance-id ! -name '*cloud-init*' | sort); do
+        ! -path '/var/lib/pymachine/backup/*' ! -name instance-id ! -name '*cloud-init*' | sort); do
     stat -c '%n %U:%G %a' "$file"
     [ ! -f "$file" ] || md5sum <"$file"
 done

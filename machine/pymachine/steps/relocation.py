@@ -69,7 +69,7 @@ def relocated(
 def leads_to_another_host(machine: Machine, changes: Mapping[str, Any], session: Session) -> bool:
     """Whether another host answers with these options of the driver: it shows another key than the one on record.
 
-    False also if nothing answers there; whoever follows the host then finds that out. For a session without a record.
+    False also if nothing answers there: following the host then fails. For a session without a record.
     """
     try:
         relocated(machine, changes, session)
