@@ -65,6 +65,7 @@ class Access:
 class LaunchConfig:
     """The options, read. ``zones`` are letters or whole names, ``user_data`` is the file's text, ``market`` orders
     what to try: ``("spot",)``, ``("spot", "")``, or ``("",)``; ``spot_price`` is dollars an hour.
+    ``metadata_tokens`` is ``required`` or ``optional``.
     """
 
     region: str | None
@@ -84,6 +85,7 @@ class LaunchConfig:
     tags: Mapping[str, str]
     user_data: str | None = field(repr=False)
     metadata_hops: int
+    metadata_tokens: str
     monitoring: bool
     ebs_optimized: bool
     retries: int

@@ -50,6 +50,8 @@ class AwsDriver(Instances):
     def create(self, request: Request, remember: Remember) -> Instance:
         """Launch the instance, or continue an earlier launch."""
         wanted = read_options(request.options)
+        if request.options.aws_block_duration:
+            request.notice("--amazonec2-block-duration-minutes has no effect: AWS no longer offers such instances")
         site = self._sites.get(request.machine_id) or placement.survey(request, wanted)
         means = launch.Means(placement.account_of(wanted), self.clock)
         return launch.Launch(request, wanted, site, remember, means).instance()

@@ -22,10 +22,10 @@ from pymachine_aws.subnets import subnet_of
 
 TYPE, SIZE = "aws_instance_type", "aws_root_size"
 VOLUME = (SIZE, "aws_volume_type", "aws_volume_iops", "aws_volume_throughput")
-TAG, HOPS = "aws_tag", "aws_metadata_hops"
+TAG, HOPS, TOKENS = "aws_tag", "aws_metadata_hops", "aws_metadata_tokens"
 ACCESS = ("aws_allow", "aws_open_port")
 ALTERS: Mapping[str, str] = {
-    **dict.fromkeys((TYPE, *VOLUME, TAG, HOPS, *ACCESS), "refit"),
+    **dict.fromkeys((TYPE, *VOLUME, TAG, HOPS, TOKENS, *ACCESS), "refit"),
     **dict.fromkeys(("aws_retries", "aws_checkip_url"), "record"),
 }
 RESHAPING = 600.0  # seconds until EBS has taken note of another size; seconds for most
@@ -108,11 +108,11 @@ class _Refit:
             self._change("modify_instance_attribute", InstanceType={"Value": name})
 
     def _set_metadata(self) -> None:
-        """Set how far its metadata is let through, and whether it shows the tags."""
-        if not self._names.isdisjoint((HOPS, TAG)):
+        """Set how far its metadata is let through, whether without a token, and whether it shows the tags."""
+        if not self._names.isdisjoint((HOPS, TOKENS, TAG)):
             self._change(
                 "modify_instance_metadata_options",
-                HttpTokens="required",
+                HttpTokens=self._after.metadata_tokens,
                 HttpPutResponseHopLimit=self._after.metadata_hops,
                 InstanceMetadataTags="enabled" if tags.visible(self._after.tags) else "disabled",
             )

@@ -128,9 +128,19 @@ class AwsOptions:
     aws_volume_throughput: int | None = field(
         default=None, metadata=option("throughput of the root volume in MiB/s", metavar="N")
     )
-    aws_volume_encrypted: bool = field(default=True, metadata=option("encrypt the root volume"))
+    aws_volume_encrypted: bool = field(
+        default=True,
+        metadata=option(
+            "encrypt the root volume", aliases=("--amazonec2-volume-encrypted", "--amazonec2-encrypt-ebs-volume")
+        ),
+    )
     aws_kms_key: str | None = field(
-        default=None, metadata=option("KMS key to encrypt it with [default: the account's for EBS]", metavar="KEY")
+        default=None,
+        metadata=option(
+            "KMS key to encrypt it with [default: the account's for EBS]",
+            metavar="KEY",
+            aliases=("--amazonec2-volume-kms-key", "--amazonec2-kms-key"),
+        ),
     )
     aws_device_name: str | None = field(
         default=None,
@@ -254,7 +264,28 @@ class AwsOptions:
     )
     aws_ipv6: bool = field(default=False, metadata=option("assign an IPv6 address of the subnet"))
     aws_metadata_hops: int = field(
-        default=2, metadata=option("hop limit of the metadata service (IMDSv2); 1 denies containers", metavar="N")
+        default=2,
+        metadata=option(
+            "hop limit of the metadata service (IMDSv2); 1 denies containers",
+            metavar="N",
+            aliases=("--amazonec2-metadata-token-response-hop-limit",),
+        ),
+    )
+    aws_metadata_tokens: Literal["required", "optional"] = field(
+        default="required",
+        metadata=option(
+            "tokens of the metadata service: required (IMDSv2), or optional, which allows IMDSv1",
+            metavar="WHETHER",
+            aliases=("--amazonec2-metadata-token", "--amazonec2-http-tokens"),
+        ),
+    )
+    aws_metadata_endpoint: str = field(
+        default="enabled",
+        metadata=option(
+            "no effect: the metadata service is enabled, the host reads its set-up from it",
+            metavar="enabled",
+            flag="--amazonec2-http-endpoint",
+        ),
     )
     aws_monitoring: bool = field(
         default=False, metadata=option("detailed monitoring (charged)", aliases=("--amazonec2-monitoring",))
@@ -302,9 +333,11 @@ class AwsOptions:
     aws_access_key: str | None = field(default=None, metadata=refused("--amazonec2-access-key", _CREDENTIALS))
     aws_secret_key: str | None = field(default=None, metadata=refused("--amazonec2-secret-key", _CREDENTIALS))
     aws_session_token: str | None = field(default=None, metadata=refused("--amazonec2-session-token", _CREDENTIALS))
-    aws_block_duration: str | None = field(
+    aws_block_duration: int | None = field(
         default=None,
-        metadata=refused(
-            "--amazonec2-block-duration-minutes", "AWS no longer offers spot instances for a fixed time: omit it"
+        metadata=option(
+            "no effect: AWS no longer offers spot instances for a fixed time",
+            metavar="MINUTES",
+            flag="--amazonec2-block-duration-minutes",
         ),
     )

@@ -49,6 +49,7 @@ def read_options(options: AwsOptions) -> LaunchConfig:
         tags=read_tags(options.aws_tag, "--aws-tag"),
         user_data=_user_data(options.aws_user_data),
         metadata_hops=_within(options.aws_metadata_hops, 1, 64, "--aws-metadata-hops"),
+        metadata_tokens=options.aws_metadata_tokens,
         monitoring=options.aws_monitoring,
         ebs_optimized=options.aws_ebs_optimized,
         retries=_tries(options.aws_retries),
@@ -67,6 +68,12 @@ def _check_contradictions(options: AwsOptions) -> None:
         (groups and bool(options.aws_open_port), "--aws-open-port", "groups are given", edit),
         (options.aws_import_key and bool(options.aws_key_pair), "--aws-import-key", "--aws-key-pair is given", _LESS),
     )
+    if options.aws_metadata_endpoint != "enabled":
+        raise UsageFault(
+            f"--amazonec2-http-endpoint: {options.aws_metadata_endpoint!r} is not possible: the host reads its "
+            "set-up from the metadata service",
+            hint="omit it; `aws ec2 modify-instance-metadata-options` can disable the service later",
+        )
     for contradicts, flag, why, hint in excluded:
         if contradicts:
             raise UsageFault(f"{flag}: {why}, which contradicts it", hint=hint)

@@ -77,7 +77,7 @@ def _root(volume: Volume, attempt: Attempt) -> dict[str, Any]:
 def _metadata(wanted: LaunchConfig, carried: Mapping[str, str]) -> dict[str, Any]:
     return {
         "HttpEndpoint": "enabled",
-        "HttpTokens": "required",
+        "HttpTokens": wanted.metadata_tokens,
         "HttpPutResponseHopLimit": wanted.metadata_hops,
         "InstanceMetadataTags": "enabled" if tags.visible(carried) else "disabled",
     }

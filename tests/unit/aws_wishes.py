@@ -38,6 +38,7 @@ PLAIN = LaunchConfig(
     tags={},
     user_data=None,
     metadata_hops=2,
+    metadata_tokens="required",
     monitoring=False,
     ebs_optimized=False,
     retries=8,
