@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from pymachine.steps.relocation import changes_between, relocated
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, working
 from pymachine.steps.survey import Survey, collect_facts
+from pymachine.tls import Part
 
 
 def provision(
@@ -30,16 +31,17 @@ def provision(
     spec_changes: Mapping[str, Any] | None = None,
     reach: Mapping[str, Any] | None = None,
     host_key: str | None = None,
-    new_certificates: bool = False,
+    renew: Collection[Part] = (),
 ) -> Machine:
     """Set up the machine's engine again with changed fields of its ``EngineSpec``; return the record.
 
     The changes are recorded when they are in effect on the host; if a provision fails, the former options stay, on
     record and on the host. ``reach`` are options of the driver for a new address or login: once the host has proved
     by its host key that it is the same, they are recorded before anything else is done. ``host_key`` replaces the
-    pinned SSH host key (a reinstalled host). ``new_certificates`` replaces the machine's authority and everything
-    that it signed, so former client keys are refused. The new ones are recorded before they are sent, so a failed
-    provision can simply be repeated. Raises as ``create`` does.
+    pinned SSH host key (a reinstalled host). ``renew`` are certificates that are issued again: ``ca`` replaces the
+    machine's authority and everything that it signed, so former client keys are refused; others are signed by the
+    authority in use. They are recorded before they are sent, so a failed provision can simply be repeated.
+    Raises as ``create`` does.
     """
     driver = tools.driver_of(tools.store.get(name))
     changes = spec_changes or {}
@@ -51,7 +53,7 @@ def provision(
         session.former = former if changes else None
         _tell_of_cut_off(former, tools)
         with journalled(session, machine, "provision", {"changes": sorted(changes)}):
-            certify = Certify(anew=new_certificates)
+            certify = Certify(renew=renew)
             survey = Survey(certify, moved=former.endpoint != before.endpoint)
             steps = (Reach(), survey, certify, SetUpEngine(survey), Verify(survey), Complete())
             return session.perform(steps, machine)
@@ -64,7 +66,7 @@ def preview_provision(
     spec_changes: Mapping[str, Any] | None = None,
     reach: Mapping[str, Any] | None = None,
     host_key: str | None = None,
-    new_certificates: bool = False,
+    renew: Collection[Part] = (),
 ) -> Preview:
     """Return what ``provision`` would do. Surveys the host, changes nothing."""
     machine = tools.store.get(name)
@@ -75,7 +77,7 @@ def preview_provision(
         former = relocated(before, reach or {}, session, host_key=host_key)
         session.former = former if spec_changes else None
         machine = _changed(former, spec_changes or {}, host_key)
-        survey = Survey(Certify(anew=new_certificates), moved=former.endpoint != before.endpoint)
+        survey = Survey(Certify(renew=renew), moved=former.endpoint != before.endpoint)
         machine = session.perform((Reach(), survey), machine)
         return preview_of("provision", machine, survey.plan, changes_between(before, former))
     finally:

@@ -70,7 +70,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "rm": remove,
     "rm -f": lambda name, tools: remove(name, tools, force=True),
     "provision": provision,
-    "new certificates": lambda name, tools: provision(name, tools, new_certificates=True),
+    "new certificates": lambda name, tools: provision(name, tools, renew=["ca"]),
     "other options": lambda name, tools: provision(name, tools, spec_changes={"labels": ("tier=web",)}),
     "start": power.start,
     "stop": power.stop,

@@ -27,7 +27,7 @@ from pymachine.provision import Upgrade, preview_provision, preview_upgrade, pro
 from pymachine.steps.engine import SetUpEngine, Verify
 from pymachine.testing.fake_driver import ADDRESS
 from pymachine.testing.fake_transport import HOST_KEY, RecordedCall, done
-from pymachine.tls.validity import Part
+from pymachine.tls.validity import CERTIFICATE_OF, KEY_OF, Part
 from pymachine.transport import Result
 from unit.world import STEPS_ON_A_HOST, World, is_rollback, is_run
 
@@ -97,7 +97,7 @@ class TestProvision:
     def test_replaces_every_certificate_if_asked_to(self, world: World) -> None:
         before = world.made().certificates
         old = world.store.secrets("node1")
-        after = provision("node1", world.tools, new_certificates=True).certificates
+        after = provision("node1", world.tools, renew=["ca"]).certificates
 
         assert before is not None
         assert after is not None
@@ -108,11 +108,21 @@ class TestProvision:
         assert (world.store.client_folder("node1") / "ca.pem").read_bytes() == secrets["ca.pem"]
         assert provision("node1", world.tools).certificates == after
 
+    @pytest.mark.parametrize("part", ["server", "client"])
+    def test_issues_one_certificate_again_and_keeps_the_authority(self, part: Part, world: World) -> None:
+        world.made()
+        old = world.store.secrets("node1")
+        provision("node1", world.tools, renew=[part])
+
+        new = world.store.secrets("node1")
+        assert {name for name in new if new[name] != old.get(name)} == {CERTIFICATE_OF[part], KEY_OF[part]}
+        assert world.uploaded("server.pem") == new["server.pem"]
+
     def test_that_fails_with_new_certificates_takes_them_to_the_host_the_next_time(self, world: World) -> None:
         before = world.made().certificates
         world.answer(is_run, BROKEN)
         with pytest.raises(StepFailed):
-            provision("node1", world.tools, new_certificates=True)
+            provision("node1", world.tools, renew=["ca"])
         assert world.store.get("node1").certificates == before, "the engine was put back"
         sent = world.uploaded("ca.pem")
         assert (world.store.materialise("node1") / "ca.pem").read_bytes() != sent
@@ -358,7 +368,7 @@ class TestDryRun:
 
     def test_of_new_certificates_tells_of_all_three(self, world: World) -> None:
         machine = world.made()
-        changes = self._provisioned(world, new_certificates=True)
+        changes = self._provisioned(world, renew=["ca"])
         issued = [what for what, why in changes.items() if why == "as requested" and "issue" in what]
         assert len(issued) == 3
         assert any(what.startswith("restart ") for what in changes)

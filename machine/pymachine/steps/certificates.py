@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from pymachine import tls
@@ -13,15 +13,17 @@ from pymachine.tls.validity import CERTIFICATE_OF
 
 
 class Certify:
-    """Issue the certificates, or keep those that still fit; ``anew`` keeps none, not even the authority.
+    """Issue the certificates, or keep those that still fit and are not in ``renew``.
+
+    ``ca`` in ``renew`` keeps none; otherwise the present authority signs again what is in it.
 
     An authority in use is not replaced before the engine has answered with the new one: see ``steps.renewal``.
     """
 
     title = "issuing certificates"
 
-    def __init__(self, *, anew: bool = False) -> None:
-        self._anew = anew
+    def __init__(self, *, renew: Collection[tls.Part] = ()) -> None:
+        self._renew = renew
 
     def needs(self, machine: Machine) -> bool:
         """Every machine that has a host."""
@@ -46,13 +48,20 @@ class Certify:
         otherwise = "the authority is a new one" if "ca" in aged else "the one on record does not match"
         if renewal.is_begun(machine):
             otherwise = "its renewal was interrupted"
-        return tuple(tls.Need(part, "as requested" if self._anew else aged.get(part, otherwise)) for part in parts)
+        asked = [part for part in parts if "ca" in self._renew or part in self._renew]
+        return tuple(tls.Need(part, "as requested" if part in asked else aged.get(part, otherwise)) for part in parts)
 
     def _made(self, machine: Machine, session: Session) -> tuple[Mapping[str, bytes], Certificates]:
-        if self._anew:
+        if "ca" in self._renew:
             issued = tls.issue(machine.name, sans_of(machine), now=_now(session))
             return issued.files, issued.certificates
-        return tls.ensure(machine.name, sans_of(machine), renewal.wanted(session.secrets(machine)), _now(session))
+        known, now = renewal.wanted(session.secrets(machine)), _now(session)
+        fresh, certificates = tls.ensure(machine.name, sans_of(machine), known, now)
+        for part in self._renew:
+            if CERTIFICATE_OF[part] not in fresh:
+                issued = tls.reissue(part, machine.name, sans_of(machine), {**known, **fresh}, now)
+                fresh, certificates = {**fresh, **issued.files}, issued.certificates
+        return fresh, certificates
 
 
 def sans_of(machine: Machine) -> tuple[str, ...]:

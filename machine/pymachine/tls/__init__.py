@@ -14,16 +14,18 @@ from pymachine.tls.issue import (
     issue,
     issue_beside,
     issue_client,
+    reissue,
     reissue_server,
     renew_client,
 )
 from pymachine.tls.profile import Authority
-from pymachine.tls.validity import Need, needs, summary, verify_set
+from pymachine.tls.validity import Need, Part, needs, summary, verify_set
 
 __all__ = [
     "Authority",
     "Issued",
     "Need",
+    "Part",
     "check_clock",
     "clock_skew",
     "ensure",
@@ -33,6 +35,7 @@ __all__ = [
     "issue_client",
     "needs",
     "read_authority",
+    "reissue",
     "reissue_server",
     "renew_client",
     "summary",

@@ -130,6 +130,17 @@ def first_authority(pem: bytes) -> bytes:
     return profile.cert_pem(read_certificates(pem, CERTIFICATE_OF["ca"])[0])
 
 
+def reissue(part: Part, name: str, sans: Iterable[str], secrets: Mapping[str, bytes], now: datetime) -> Issued:
+    """Issue the certificate of ``server`` or ``client`` again with a new key, signed by the authority in ``secrets``.
+
+    Raises ``TlsError`` if its key is not on record.
+    """
+    if part == "server":
+        signer = stored_authority(secrets)
+        return _completed(secrets, _server_files(name, sans, signer, now, profile.new_key()), now)
+    return renew_client(name, secrets, now)
+
+
 def _due(
     name: str, sans: tuple[str, ...], secrets: Mapping[str, bytes], now: datetime, authority: Authority | None
 ) -> set[Part]:

@@ -14,6 +14,7 @@ from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON, NAMES, NO_DRAIN, 
 from pymachine.errors import UsageFault
 
 WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers call these options
+LEAVES = ("server", "client")
 
 
 @command()
@@ -25,6 +26,10 @@ WAYS = ("ssh_host", "ssh_port", "ssh_user", "ssh_key", "ssh_jump")  # as drivers
 @click.option(
     "--new-certificates", is_flag=True,
     help="Replace the machine's certificate authority and all its certificates; previous client keys are refused.",
+)  # fmt: skip
+@click.option(
+    "--renew-certificates", is_flag=True,
+    help="Issue the engine's and the client's certificate again; the authority and other client keys stay valid.",
 )  # fmt: skip
 @click.option("--ssh-host", metavar="HOST", help="New address of the host; its host key must match.")
 @click.option("--ssh-port", type=int, metavar="PORT", help="New port of its SSH server.")
@@ -71,7 +76,7 @@ def _options(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         "reach": reach,
         "spec_changes": _changes(given, given["reset"]),
         "host_key": host_key,
-        "new_certificates": given["new_certificates"],
+        "renew": ("ca",) if given["new_certificates"] else LEAVES if given["renew_certificates"] else (),
     }
 
 
