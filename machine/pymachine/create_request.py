@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymachine.documents import to_document
-from pymachine.errors import CheckFailed
+from pymachine.errors import CheckFailed, MachineExists
 from pymachine.model import EngineSpec, Machine, Phase
 from pymachine.steps.services import Services
 from pymachine.steps.session import timestamp
@@ -48,8 +48,9 @@ def begun(order: CreateRequest, tools: Services) -> Machine:
     if found is None:
         return _new(order, tools)
     if found.phase is Phase.READY:
-        raise CheckFailed(
+        raise MachineExists(
             f"machine {found.name} already exists",
+            name=found.name,
             hint=f"`pymachine provision {found.name}` sets it up again, `pymachine rm {found.name}` removes it",
         )
     if found.phase is Phase.REMOVING or (found.driver, found.adopted) != (order.driver, order.adopted):

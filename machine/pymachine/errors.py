@@ -4,8 +4,10 @@
 
     PymachineError                  1   failed
     ├── UsageFault                  2   the command or an option was wrong
-    │   └── ValueFault              2   a value that an option or key cannot have
+    │   ├── ValueFault              2   a value that an option or key cannot have
+    │   └── NameMissing             2   no machine is named, and none stands for it
     ├── CheckFailed                 3   refused before anything was made
+    │   └── MachineExists           3
     ├── NoSuchMachine               4
     ├── SeveralFailed               5   some of several machines failed
     ├── CommandMissing              2   a command that a driver adds cannot be loaded
@@ -87,16 +89,32 @@ class ValueFault(UsageFault):
         return (f"{name}: " if name else "") + shown + self.problem
 
 
+class NameMissing(UsageFault):
+    """The command line names no machine, and there is none that is meant without a name."""
+
+
 class CheckFailed(PymachineError):
     """A check refused the request before anything was made or touched."""
 
     exit_code = 3
 
 
+class MachineExists(CheckFailed):
+    """There is a machine of that ``name`` already."""
+
+    def __init__(self, message: str, *, name: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
+
+
 class NoSuchMachine(PymachineError):
-    """The store has no machine of that name."""
+    """The store has no machine of these ``names``."""
 
     exit_code = 4
+
+    def __init__(self, message: str, *, names: tuple[str, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.names = names
 
 
 class SeveralFailed(PymachineError):
@@ -135,9 +153,13 @@ class DriverError(PymachineError):
 
 
 class DriverMissing(DriverError):
-    """No driver of that name is installed, or a package it needs is missing."""
+    """No driver of that name is installed, or a package it needs is missing; ``unknown`` is a name that none has."""
 
     exit_code = 2
+
+    def __init__(self, message: str, *, unknown: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.unknown = unknown
 
 
 class NotSupported(DriverError):

@@ -117,6 +117,7 @@ def _unknown(name: str) -> DriverMissing:
     near = difflib.get_close_matches(name, names(), n=1)
     return DriverMissing(
         f"no driver {name!r}",
+        unknown=name,
         hint=f"did you mean {near[0]}?" if near else f"installed drivers: {', '.join(names())}",
     )
 

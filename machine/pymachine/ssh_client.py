@@ -30,6 +30,9 @@ SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 INSTALL = {
     "ssh": "install OpenSSH's client (openssh-client or openssh-clients)",
     "scp": "install OpenSSH's client (openssh-client or openssh-clients)",
+    "sshfs": "install sshfs",
+    "fusermount3": "install fuse3, which sshfs needs as well",
+    "rsync": "install rsync, on this computer and on the machine",
     "docker": "install the docker client (docker-ce-cli, docker-cli or docker.io)",
 }
 
@@ -135,6 +138,11 @@ def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]
     """Return the command line that copies, through this computer if both ends are machines."""
     through = ["-3"] if sum(place.machine is not None for place in places) > 1 else []
     return ["scp", "-F", str(config.path), *through, *flags, "--", *(_scp_place(config, p) for p in places)]
+
+
+def sshfs_words(config: SshConfig, place: CopyEnd, mountpoint: Path) -> list[str]:
+    """Return the command line that mounts a folder of a machine."""
+    return ["sshfs", "-F", str(config.path), _scp_place(config, place), str(mountpoint)]
 
 
 def pinned_address(machine: Machine) -> SshAddress:

@@ -142,6 +142,10 @@ if __name__ == "__main__":
     # The commands that are answered without click get no wiring, as in earnest; but for status, which would ask the
     # real network for an engine of ours.
     quick = None
+    if sys.argv[1:2] == ["docker-machine"]:  # what the program of that name passes is its own path
+        from pymachine.cli import compat
+
+        sys.exit(compat.main(sys.argv[2:], wiring=wiring()))
     with suppress(Exception):
         quick = None if "status" in sys.argv else answer(sys.argv[1:], os.environ)
     sys.exit(main(wiring=wiring() if quick is None else None))

@@ -81,7 +81,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """A user with an empty home and store, whose pymachine is the one of these tests, in real processes."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "home").mkdir()
-    _program(tmp_path / "bin" / "pymachine", f'#!/bin/sh\nexec "{sys.executable}" -m {WORLD} "$@"\n')
+    _programs(tmp_path / "bin", f'#!/bin/sh\nexec "{sys.executable}" -m {WORLD} "$@"\n')
     return {
         **BARE,
         "PATH": f"{tmp_path}/bin:{BARE['PATH']}",
@@ -102,7 +102,7 @@ def warm() -> Iterator[ForkServer]:
 @pytest.fixture
 def warm_environ(environ: dict[str, str], warm: ForkServer, tmp_path: Path) -> dict[str, str]:
     """The same user, whose pymachine is forked."""
-    _program(tmp_path / "bin" / "pymachine", warm.script)
+    _programs(tmp_path / "bin", warm.script)
     return environ
 
 
@@ -136,6 +136,12 @@ def _place(work: Path, tmp_path: Path, name: str, content: str) -> None:
         _program(tmp_path / name, content)
     else:
         (work / name).write_text(content)
+
+
+def _programs(folder: Path, text: str) -> None:
+    """Write the program, and the one that ``compat install`` writes for it."""
+    for name, script in {"pymachine": text, "docker-machine": text.replace('"$@"', 'docker-machine "$@"')}.items():
+        _program(folder / name, script)
 
 
 def _program(path: Path, text: str) -> None:

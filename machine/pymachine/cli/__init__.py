@@ -24,10 +24,8 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
 
     if argv is None:
         _collect_less_often()
-    if None in (sys.stdin, sys.stdout, sys.stderr):
-        _open_closed_streams()
+    open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
-    _print_whatever_comes(sys.stdout)
     try:
         found = _quick_answer(words, os.environ) if wiring is None else None
     except KeyboardInterrupt:
@@ -48,6 +46,15 @@ def main(argv: "Sequence[str] | None" = None, *, wiring: "Wiring | None" = None)
 
         return unwritable(error)
     return 0
+
+
+def open_streams() -> None:
+    """Make the standard streams usable, whatever the caller did with them."""
+    import sys
+
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
+    _print_whatever_comes(sys.stdout)
 
 
 def _open_closed_streams() -> None:

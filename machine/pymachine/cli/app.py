@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pymachine.cli.survey_line import SurveyLine
     from pymachine.docker_machine.runner_view import RunnerView
+    from pymachine.errors import PymachineError
     from pymachine.events import Asker, Reporter
     from pymachine.model import SshAddress
     from pymachine.steps.services import AskEngine, Connect, Services
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 
 
 class App:
-    """What the commands share. ``storage`` None means the place that the environment names."""
+    """What the commands share.
+
+    ``storage`` None means the place that the environment names. ``program`` is the name that hints call, and
+    ``go_flags`` accepts a single dash before long flags.
+    """
+
+    program = "pymachine"
+    go_flags = False
 
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
@@ -127,6 +135,20 @@ class App:
         from pymachine.engine.client import ask
 
         return ask
+
+    def message(self, error: PymachineError) -> str | None:
+        """Return the whole line for an error where another program's callers expect one; None for pymachine's own."""
+        return None
+
+    def exit_code(self, error: PymachineError) -> int:
+        """Return the code that the program ends with after this error."""
+        return error.exit_code
+
+    def start_words(self) -> list[str]:
+        """Return the words that start this program again."""
+        from pymachine.cli.client_env import program
+
+        return program(self.environ, sys.argv[0], sys.executable)
 
     def log_to_stderr(self) -> None:
         """Show what the library logs, which never holds a secret."""

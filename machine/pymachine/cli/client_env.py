@@ -170,10 +170,10 @@ def program(environ: "Mapping[str, str]", started: str, python: str) -> "list[st
         return [python, "-m", PROGRAM]
     if not folder or PROGRAM not in (file, os.path.basename(os.path.realpath(started))):  # noqa: PTH119
         return [PROGRAM]
-    return [file] if _is_on_path(started, file, environ) else [os.path.abspath(started)]  # noqa: PTH100
+    return [file] if is_on_path(started, file, environ) else [os.path.abspath(started)]  # noqa: PTH100
 
 
-def _is_on_path(started: str, name: str, environ: "Mapping[str, str]") -> bool:
+def is_on_path(started: str, name: str, environ: "Mapping[str, str]") -> bool:
     """Whether a shell finds this very file under the name."""
     import os
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pymachine.cli.go_flags import spelled
 from pymachine.override import override
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ class CommandGroup(click.Group):
         super().__init__(*arguments, **settings)
         self.package = package
         self.summaries = summaries
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the flags before the command as click reads them, then parse."""
+        return super().parse_args(ctx, args if ctx.resilient_parsing else spelled(ctx, self.get_params(ctx), args))
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -11,6 +11,7 @@ import click
 from pymachine.cli.app import App
 from pymachine.cli.driver_options import PREFIX, check_flags, driver_options, options_instance
 from pymachine.cli.engine_options import CLASSIC_SWARM, engine_options, labels_of, new_spec, refuse_swarm_flags
+from pymachine.cli.go_flags import FlagCommand
 from pymachine.cli.lookup import unlock
 from pymachine.cli.options import DRY_RUN, FORCE_UNLOCK, JSON
 from pymachine.cli.output import dump, say
@@ -51,7 +52,7 @@ ORDER_OPTIONS = (
 )
 
 
-class DriverCommand(click.Command):
+class DriverCommand(FlagCommand):
     """A command with the options of the driver that its arguments name."""
 
     @override

@@ -157,11 +157,12 @@ def _tell(error: PymachineError, app: App) -> int:
         _traced(error)
     failures = error.failures if isinstance(error, SeveralFailed) else {"": error}
     for name, failure in failures.items():
-        message = _worded(failure)
-        _line("error", f"{name}: {message}" if name else message)
+        expected = app.message(failure)
+        message = _worded(failure) if expected is None else expected
+        _line("error" if expected is None else "", f"{name}: {message}" if name and expected is None else message)
         if failure.hint:
             _line("hint", failure.hint)
-    return error.exit_code
+    return app.exit_code(error)
 
 
 def _worded(error: PymachineError) -> str:
@@ -182,8 +183,8 @@ def _traced(error: Exception) -> None:
 
 def _line(kind: str, text: str) -> None:
     with suppress(OSError):
-        label = click.style(kind, fg="red" if kind == "error" else "cyan")
-        click.echo(f"{label}: {on_stderr(text)}", err=True, color=_color())
+        label = click.style(kind, fg="red" if kind == "error" else "cyan") + ": " if kind else ""
+        click.echo(f"{label}{on_stderr(text)}", err=True, color=_color())
 
 
 def _color() -> bool | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pymachine.cli import client_env
 from pymachine.cli.app import App
 from pymachine.cli.output import note
-from pymachine.errors import NoSuchMachine, PymachineError, UsageFault
+from pymachine.errors import NameMissing, NoSuchMachine, PymachineError
 from pymachine.model import Fault, Machine, Phase, check_name
 from pymachine.store import Store, readable
 
@@ -29,7 +29,7 @@ def chosen(app: App, names: Sequence[str], *, careful: bool = False) -> list[str
 
     If none is given, one is assumed, and printed to standard error: the active machine, else the only one, else the
     one called default. ``careful`` is for commands that stop or change what runs: being the only one is not enough
-    for them. Raises ``UsageFault``.
+    for them. Raises ``UsageFault``, ``NameMissing``.
     """
     if names:
         return list(dict.fromkeys(check_name(name) for name in names))
@@ -47,7 +47,7 @@ def _assumed(app: App, *, careful: bool) -> tuple[str, str]:
         return known[0], client_env.ONLY
     if client_env.DEFAULT in known:
         return client_env.DEFAULT, client_env.NAMED_DEFAULT
-    raise UsageFault(
+    raise NameMissing(
         "no machine name given, and there is no machine called default",
         hint="give a name; `pymachine ls` lists the machines",
     )
@@ -125,7 +125,7 @@ def no_such(store: Store, folder: Path, names: Sequence[str]) -> NoSuchMachine:
     known = known_names(store)
     near = difflib.get_close_matches(names[0], known, n=1)
     hint = _unimported(folder, names[0]) or (f"did you mean {near[0]}?" if near else _listing(known))
-    return NoSuchMachine(f"no machine {', '.join(names)} in {folder}", hint=hint)
+    return NoSuchMachine(f"no machine {', '.join(names)} in {folder}", names=tuple(names), hint=hint)
 
 
 def _unimported(folder: Path, name: str) -> str | None:

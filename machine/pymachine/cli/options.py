@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pymachine.cli.app import App
+from pymachine.cli.go_flags import FlagCommand
 from pymachine.override import override
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def with_options(options: Sequence[Decorator]) -> Callable[[F], F]:
 
 
 def command(
-    kind: type[click.Command] = click.Command, **settings: Any
+    kind: type[click.Command] = FlagCommand, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that turns a function into a command with its name, the global options and -h.
 

@@ -38,9 +38,9 @@ def dump(value: Any) -> None:
     dump_plain(versioned(value))
 
 
-def dump_plain(value: Any) -> None:
+def dump_plain(value: Any, indent: int = 2) -> None:
     """Print a value as JSON without ``schema_version``: a table of names and values, or one with its own schema."""
-    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
+    click.echo(printable_json(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)))
 
 
 def versioned(value: Any) -> Any:

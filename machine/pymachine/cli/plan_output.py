@@ -36,7 +36,7 @@ def next_line(app: App, machine: Machine) -> str:
     import shlex
 
     storage = f"-s {shlex.quote(app.storage)} " if app.storage else ""
-    return f'  eval "$(pymachine {storage}env {machine.name})"'
+    return f'  eval "$({app.program} {storage}env {machine.name})"'
 
 
 def _show(preview: Preview) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "ssh-config": "Print entries by which ssh, scp, rsync and editors reach machines, or keep them in a file.",
     "use": "Have the docker client use a machine, in all shells: the short form of `context use`.",
     "context": "Make, use and remove docker contexts for machines.",
+    "mount": "Mount a folder of a machine with sshfs, or unmount it.",
     "docker": "Run this computer's docker client against a machine: pymachine docker NAME ps.",
     "start": "Start machines and wait for their engines.",
     "stop": "Shut machines down gracefully.",
@@ -71,7 +72,6 @@ ELSEWHERE = {
     "delete": "`pymachine rm NAME` removes a machine",
     "regenerate-certs": "`pymachine provision NAME` renews certificates that expire soon, "
     "with --new-certificates all of them",
-    "mount": "use sshfs with the address that `pymachine ip NAME` prints",
 }
 
 

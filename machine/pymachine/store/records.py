@@ -108,7 +108,7 @@ def with_unknown_keys(machine: Machine, stored: str) -> dict[str, Any]:
 
 def no_such(name: str) -> NoSuchMachine:
     """Return the error for a name without a record."""
-    return NoSuchMachine(f"no machine {name!r}", hint="`pymachine ls` shows the machines there are")
+    return NoSuchMachine(f"no machine {name!r}", names=(name,), hint="`pymachine ls` shows the machines there are")
 
 
 def already_there(name: str) -> Conflict:

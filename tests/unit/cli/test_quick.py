@@ -75,7 +75,7 @@ GLOBALS = [
 UNPLAIN = [
     ["--progress", "loud", "url", "node1"], ["-s"], ["url", "-s"], ["ls", "-q", "node1"], ["--nonsense", "url"],
     ["url", "node1", "node2"], ["--storage", "x", "url"], ["-qs", "x", "ls"], ["--quiet", "ls"], ["url", "--", "-x"],
-    ["env", "--shell", "nosuch", "node1"], ["config", "--shell", "sh"], ["--debug=1", "url"],
+    ["env", "--shell", "nosuch", "node1"], ["config", "--shell", "sh"], ["--debug=maybe", "url"],
     ["--shell", "sh", "env"],
 ]  # fmt: skip
 

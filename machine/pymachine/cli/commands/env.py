@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 import click
@@ -84,5 +83,4 @@ def _again(app: App, name: str | None, shell: str | None, unset: bool, no_proxy:
     options = ({"-u": ""} if unset else {}) | ({"--shell": shell} if shell else {})
     options |= {"--no-proxy": ""} if no_proxy else {}
     storage = ["-s", app.storage] if app.storage else []
-    start = client_env.program(app.environ, sys.argv[0], sys.executable)
-    return [*start, *storage, "env", *client_env.repeated(options), *([] if name is None else [name])]
+    return [*app.start_words(), *storage, "env", *client_env.repeated(options), *([] if name is None else [name])]

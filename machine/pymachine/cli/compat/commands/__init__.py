@@ -1,0 +1,1 @@
+"""The commands of docker-machine that differ from ours of the same name, one module each."""
