@@ -8,10 +8,11 @@ jump host and reads them there.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shlex
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pymachine.transport.proxy import program_words
 
 CONNECT_DEADLINE = 20  # seconds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 INSTALL = {
     "ssh": "install OpenSSH's client (openssh-client or openssh-clients)",
     "scp": "install OpenSSH's client (openssh-client or openssh-clients)",
@@ -70,6 +72,17 @@ def parse_place(text: str) -> CopyEnd:
         return CopyEnd(text)
     user, _, machine = before.rpartition("@")
     return CopyEnd(path or ".") if machine == "localhost" else CopyEnd(path, machine, user or None)
+
+
+def place_of(text: str, is_machine: Callable[[str], bool]) -> CopyEnd:
+    """Parse a place as ``parse_place`` does, but take for a local path what names no machine and is one.
+
+    That is a file with a colon in its name that exists, or a path with a drive letter. Raises ``UsageFault``.
+    """
+    place = parse_place(text)
+    if place.machine is None or is_machine(place.machine):
+        return place
+    return CopyEnd(text) if os.path.lexists(text) or _DRIVE.match(text) else place
 
 
 def write_ssh_config(folder: Path, machines: Sequence[Machine]) -> SshConfig:
@@ -143,6 +156,15 @@ def scp_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]
 def sshfs_words(config: SshConfig, place: CopyEnd, mountpoint: Path) -> list[str]:
     """Return the command line that mounts a folder of a machine."""
     return ["sshfs", "-F", str(config.path), _scp_place(config, place), str(mountpoint)]
+
+
+def rsync_words(config: SshConfig, flags: Iterable[str], places: Sequence[CopyEnd]) -> list[str]:
+    """Return the command line that copies what differs. Raises ``UsageFault`` if both ends are machines."""
+    if places[-1].machine is not None and any(place.machine is not None for place in places[:-1]):
+        raise UsageFault("rsync cannot copy between two machines", hint="omit -d: scp copies through this computer")
+    # --protect-args: the remote shell splits no path.
+    shell = f"ssh -F {quoted(config.path, tokens=False)}"
+    return ["rsync", "--protect-args", "-e", shell, *flags, "--", *(_scp_place(config, p) for p in places)]
 
 
 def pinned_address(machine: Machine) -> SshAddress:

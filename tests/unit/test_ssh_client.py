@@ -144,6 +144,27 @@ def test_places_are_told_apart(text: str, place: ssh_client.CopyEnd) -> None:
     assert ssh_client.parse_place(text) == place
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("node1:a:b", ssh_client.CopyEnd("a:b", "node1")),
+        ("ann@node1:a", ssh_client.CopyEnd("a", "node1", "ann")),
+        ("12:30.log", ssh_client.CopyEnd("12:30.log")),
+        ("nobody:a", ssh_client.CopyEnd("a", "nobody")),
+        ("C:\\Users\\a", ssh_client.CopyEnd("C:\\Users\\a")),
+        ("C:/Users/a", ssh_client.CopyEnd("C:/Users/a")),
+        ("d:/a", ssh_client.CopyEnd("/a", "d")),
+    ],
+)
+def test_what_names_no_machine_may_be_a_file(
+    text: str, place: ssh_client.CopyEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30.log", "node1:a:b"):
+        (tmp_path / name).write_text("")
+    assert ssh_client.place_of(text, {"node1", "d"}.__contains__) == place
+
+
 @pytest.mark.parametrize("text", ["", ":a"])
 def test_no_place(text: str) -> None:
     with pytest.raises(UsageFault):
@@ -155,6 +176,16 @@ def test_copies_between_machines_go_through_this_side(tmp_path: Path, home: Path
     ends = [ssh_client.CopyEnd("/x", "a"), ssh_client.CopyEnd("/y", "b", "ann")]
     words = ssh_client.scp_words(config, ["-r"], ends)
     assert words == ["scp", "-F", str(config.path), "-3", "-r", "--", "[2001:db8::5]:/x", "ann@192.0.2.7:/y"]
+
+
+def test_rsync_gets_the_configuration_as_one_word_and_one_machine(tmp_path: Path, home: Path) -> None:
+    config = ssh_client.write_ssh_config(tmp_path / "a b", [machine("a", "2001:db8::5"), machine("b")])
+    far, here = ssh_client.CopyEnd("/x y", "a", "ann"), ssh_client.CopyEnd("z:1")
+    assert ssh_client.rsync_words(config, ["-r"], [far, here]) == [
+        "rsync", "--protect-args", "-e", f'ssh -F "{config.path}"', "-r", "--", "ann@[2001:db8::5]:/x y", "./z:1",
+    ]  # fmt: skip
+    with pytest.raises(UsageFault):
+        ssh_client.rsync_words(config, [], [far, ssh_client.CopyEnd("/y", "b")])
 
 
 def test_local_paths_are_never_taken_for_hosts_or_options(tmp_path: Path, home: Path) -> None:
