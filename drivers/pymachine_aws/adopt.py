@@ -16,7 +16,7 @@ from pymachine_aws.config import LaunchConfig
 from pymachine_aws.describe import Described, address_of, find_instance, instance_of, state_of
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
-from pymachine_aws.parse_options import read_options
+from pymachine_aws.parse_options import wanted_by
 from pymachine_aws.placement import account_of
 from pymachine_aws.ssh_proxy import proxy_words
 
@@ -44,7 +44,7 @@ class AdoptedAws(Instances):
 
         Raises ``UsageFault``, ``CheckFailed``.
         """
-        wanted = read_options(request.options)
+        wanted = wanted_by(request)
         account = self._open(wanted)
         _user(account, wanted, _running(account, wanted, request))
 
@@ -56,7 +56,7 @@ class AdoptedAws(Instances):
 
     def locate(self, request: Request) -> Instance:
         """Return the instance as it is now. Raises as ``check``, and ``NotSupported`` for a dry run without a key."""
-        wanted = read_options(request.options)
+        wanted = wanted_by(request)
         account = self._open(wanted)
         described = _running(account, wanted, request)
         ec2 = _handle(account, wanted, request, _user(account, wanted, described))

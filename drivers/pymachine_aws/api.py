@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 
 from pymachine import __version__
 from pymachine.errors import DriverError, DriverMissing, PymachineError, Unreachable, UsageFault, refuses
+from pymachine_aws import own_credentials
 from pymachine_aws.errors import ApiError, AwsCall, Trouble, Unsure, authorisation_message, explain, not_authorised
 from pymachine_aws.handle import Ec2
+from pymachine_aws.own_credentials import Credentials
 
 __all__ = ["ApiError", "AwsAccount", "Unsure"]
 
@@ -28,10 +30,10 @@ FEW_TRIES = {"ssm": 2}
 
 
 class AwsAccount:
-    """A region of an account: under a profile, or at an endpoint URL; None leaves it to boto3. Thread-safe.
+    """A region of an account: under a profile or with credentials, or at an endpoint URL; None leaves it to boto3.
 
-    ``timeout`` is the time limit in seconds of one attempt, ``retries`` the number of attempts of a read-only call;
-    calls that change something get one attempt, and their callers decide.
+    Thread-safe. ``timeout`` is the time limit in seconds of one attempt, ``retries`` the number of attempts of a
+    read-only call; calls that change something get one attempt, and their callers decide.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class AwsAccount:
         *,
         profile: str | None = None,
         endpoint_url: str | None = None,
+        credentials: Credentials | None = None,
         retries: int = 8,
         timeout: float = 60.0,
     ) -> None:
         self._place = (region, profile, endpoint_url)
+        self._credentials = credentials
         self._retries = retries
         self._timeout = timeout
         self._clients: dict[tuple[str, int, float], Any] = {}
@@ -58,6 +62,7 @@ class AwsAccount:
             handle.region,
             profile=handle.profile,
             endpoint_url=handle.endpoint_url,
+            credentials=own_credentials.of(handle.id),
             retries=retries,
             timeout=timeout,
         )
@@ -201,8 +206,21 @@ class AwsAccount:
                 given = None if profile == os.environ.get("AWS_PROFILE") else profile
                 own = _load("botocore.session").get_session()
                 own.register_component("data_loader", _models())
-                self._session = boto3.Session(profile_name=given, region_name=region, botocore_session=own)
+                self._session = boto3.Session(
+                    profile_name=given, region_name=region, botocore_session=own, **_keys(self._credentials)
+                )
             return self._session
+
+
+def _keys(credentials: Credentials | None) -> dict[str, str | None]:
+    """Return the arguments of a session that has credentials of its own."""
+    if credentials is None:
+        return {}
+    return {
+        "aws_access_key_id": credentials.access_key,
+        "aws_secret_access_key": credentials.secret_key,
+        "aws_session_token": credentials.session_token,
+    }
 
 
 def _is_amazons(url: str) -> bool:

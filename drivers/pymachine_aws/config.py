@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pymachine_aws.own_credentials import Credentials
+
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
@@ -71,6 +73,7 @@ class LaunchConfig:
     region: str | None
     profile: str | None
     endpoint_url: str | None
+    credentials: Credentials | None
     zones: tuple[str, ...]
     vpc: str | None
     subnets: tuple[str, ...]

@@ -25,7 +25,7 @@ from pymachine_aws import adopt, credentials, launch, leftovers, modify, placeme
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.handle import Ec2
 from pymachine_aws.instances import Instances
-from pymachine_aws.parse_options import read_options
+from pymachine_aws.parse_options import wanted_by
 from pymachine_aws.recorded import instance_of as recorded_instance
 from pymachine_aws.site import Site
 
@@ -43,15 +43,17 @@ class AwsDriver(Instances):
 
     def check(self, request: Request) -> None:
         """Check options, credentials and the account; ``create`` reuses the results."""
-        wanted = read_options(request.options)
+        wanted = wanted_by(request)
         launch.check(request, wanted)
         self._sites[request.machine_id] = placement.survey(request, wanted)
 
     def create(self, request: Request, remember: Remember) -> Instance:
         """Launch the instance, or continue an earlier launch."""
-        wanted = read_options(request.options)
+        wanted = wanted_by(request)
         if request.options.aws_block_duration:
             request.notice("--amazonec2-block-duration-minutes has no effect: AWS no longer offers such instances")
+        if request.options.aws_access_key:
+            request.notice("other users of this computer can read credentials on a command line")
         site = self._sites.get(request.machine_id) or placement.survey(request, wanted)
         means = launch.Means(placement.account_of(wanted), self.clock)
         return launch.Launch(request, wanted, site, remember, means).instance()

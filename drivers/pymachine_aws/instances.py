@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pymachine.clock import Clock
 from pymachine.driver import API, NOBODY, Handle, Instance, Listener, Status
-from pymachine_aws import current_address, power, status
+from pymachine_aws import current_address, own_credentials, power, status
 from pymachine_aws.handle import Ec2
 from pymachine_aws.options import AwsOptions
 
@@ -21,6 +21,10 @@ class Instances:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+
+    def use_credentials(self, machine_id: str, credentials: Mapping[str, str]) -> None:
+        """Use these for the machine instead of those that boto3 finds."""
+        own_credentials.keep(machine_id, credentials)
 
     @property
     def _watch(self) -> power.Watch:

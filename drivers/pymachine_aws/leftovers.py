@@ -9,7 +9,7 @@ from typing import Any
 
 from pymachine.clock import Clock
 from pymachine.driver import Handle, Leftover, Search
-from pymachine.errors import DriverError, PymachineError
+from pymachine.errors import DriverError, PymachineError, UsageFault
 from pymachine.parallel import spread
 from pymachine_aws import security_group, tags
 from pymachine_aws.api import ApiError, AwsAccount
@@ -42,6 +42,10 @@ def find(search: Search, account: Open = account_of, now: datetime | None = None
     ``AwsAccount``.
     """
     options, began = search.options, now or datetime.now(UTC)
+    if options.aws_access_key:
+        raise UsageFault(
+            "gc uses the credentials that boto3 finds", hint="export AWS_ACCESS_KEY_ID, or --aws-profile"
+        )
     everywhere = options.aws_region == EVERYWHERE  # a region only here
     wanted = read_options(replace(options, aws_region=None) if everywhere else options)
     places = _places(search, wanted, account, everywhere=everywhere)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pymachine.driver import option, refused
+from pymachine.driver import credential, option
 
 DEFAULT_IMAGE = "ubuntu-24.04"
 DEFAULT_TYPES = ("t3.small",)
 CHECKIP_URL = "https://checkip.amazonaws.com"
 
-_CREDENTIALS = (
-    "other users can read a command line: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give --aws-profile"
-)
+_SEARCH = "[default: boto3's own search for credentials]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,9 +328,21 @@ class AwsOptions:
             aliases=("--amazonec2-security-group-readonly",),
         ),
     )
-    aws_access_key: str | None = field(default=None, metadata=refused("--amazonec2-access-key", _CREDENTIALS))
-    aws_secret_key: str | None = field(default=None, metadata=refused("--amazonec2-secret-key", _CREDENTIALS))
-    aws_session_token: str | None = field(default=None, metadata=refused("--amazonec2-session-token", _CREDENTIALS))
+    aws_access_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=credential(f"access key of this machine {_SEARCH}", flag="--amazonec2-access-key", metavar="ID"),
+    )
+    aws_secret_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=credential(f"its secret {_SEARCH}", flag="--amazonec2-secret-key", metavar="SECRET"),
+    )
+    aws_session_token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=credential("token of its session", flag="--amazonec2-session-token", metavar="TOKEN"),
+    )
     aws_block_duration: int | None = field(
         default=None,
         metadata=option(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pymachine.addresses import check_port, check_user
 from pymachine.cloudinit import read_theirs
+from pymachine.driver import Request
 from pymachine.errors import UsageFault
 from pymachine.user_path import read_lines, user_path
-from pymachine_aws import images
+from pymachine_aws import images, own_credentials
 from pymachine_aws.config import Access, LaunchConfig, SshAccess
 from pymachine_aws.ingress import read_cidr, read_ports
 from pymachine_aws.options import AwsOptions
+from pymachine_aws.own_credentials import Credentials
 from pymachine_aws.tag_options import read_tags
 from pymachine_aws.volumes import read_volume
 
@@ -35,6 +38,7 @@ def read_options(options: AwsOptions) -> LaunchConfig:
         region=_region(options.aws_region),
         profile=_named(options.aws_profile, "--aws-profile"),
         endpoint_url=_endpoint(options),
+        credentials=_credentials(options),
         zones=_all(options.aws_zone, _ZONE, "--aws-zone", "a, or eu-central-1a"),
         vpc=_one(options.aws_vpc, re.compile(f"vpc-{_ID}"), "--aws-vpc", "vpc-0123456789abcdef0"),
         subnets=_all(options.aws_subnet, re.compile(f"subnet-{_ID}"), "--aws-subnet", "subnet-0123456789abcdef0"),
@@ -56,12 +60,33 @@ def read_options(options: AwsOptions) -> LaunchConfig:
     )
 
 
+def wanted_by(request: Request) -> LaunchConfig:
+    """Return the parsed options of a request, with the credentials that the machine has of its own."""
+    wanted = read_options(request.options)
+    return wanted if wanted.credentials else replace(wanted, credentials=own_credentials.of(request.machine_id))
+
+
+def _credentials(options: AwsOptions) -> Credentials | None:
+    """Return the credentials that are given. Raises ``UsageFault`` for a part of them."""
+    key, secret, token = options.aws_access_key, options.aws_secret_key, options.aws_session_token
+    if key and secret:
+        return Credentials(key, secret, token or None)
+    if key or secret or token:
+        raise UsageFault(
+            "--amazonec2-access-key and --amazonec2-secret-key belong together", hint="give both, or none of them"
+        )
+    return None
+
+
 def _check_contradictions(options: AwsOptions) -> None:
     """Raise ``UsageFault`` for options that exclude each other."""
     spot, groups = _is_spot(options), bool(options.aws_security_group)
     private = options.aws_use_private_address
     edit = "the groups of --aws-security-group are not changed: open it there, or omit them"
+    own = bool(options.aws_access_key)
     excluded = (
+        (own and options.aws_profile is not None, "--amazonec2-access-key", "--aws-profile is given", _LESS),
+        (own and options.aws_ssh_via != "direct", "--aws-ssh-via", "--amazonec2-access-key is given", _LESS),
         (options.aws_spot_fallback and not spot, "--aws-spot-fallback", "--aws-spot is not given", "add --aws-spot"),
         (private and options.aws_address == "ipv6", "--aws-use-private-address", "--aws-address is ipv6", _LESS),
         (groups and bool(options.aws_allow), "--aws-allow", "groups are given", edit),

@@ -35,7 +35,13 @@ def survey(request: Request, wanted: LaunchConfig, *, account: AwsAccount | None
 
 def account_of(wanted: LaunchConfig) -> AwsAccount:
     """Return the account and region of the options."""
-    return AwsAccount(wanted.region, profile=wanted.profile, endpoint_url=wanted.endpoint_url, retries=wanted.retries)
+    return AwsAccount(
+        wanted.region,
+        profile=wanted.profile,
+        endpoint_url=wanted.endpoint_url,
+        credentials=wanted.credentials,
+        retries=wanted.retries,
+    )
 
 
 @contextmanager

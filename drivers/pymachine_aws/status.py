@@ -10,10 +10,11 @@ from pymachine.driver import Handle, Status
 from pymachine.errors import DriverError, PymachineError
 from pymachine.model import State
 from pymachine.parallel import spread
-from pymachine_aws import tags
+from pymachine_aws import own_credentials, tags
 from pymachine_aws.api import AwsAccount
 from pymachine_aws.describe import Described, address_of, addresses_of, asked_within, describe_instances, state_of
 from pymachine_aws.handle import Ec2
+from pymachine_aws.own_credentials import Credentials
 
 CHUNK = 200  # values that a filter takes (EC2 API Reference, Filter)
 PAGE = 1000  # instances on a page, at most
@@ -22,7 +23,7 @@ TRIES = 2  # by boto3 itself; what is left of the time is for ours
 RETRYING = 0.9  # of the deadline: after that nothing is asked again
 
 Open = Callable[[Ec2, float], AwsAccount]
-Place = tuple[str, str | None, str | None]
+Place = tuple[str, str | None, str | None, Credentials | None]
 
 _STATES = {
     "pending": State.STARTING,
@@ -146,7 +147,7 @@ def _by_place(machines: Iterable[Ec2]) -> dict[Place, list[Ec2]]:
 
 
 def _place(ec2: Ec2) -> Place:
-    return ec2.region, ec2.profile, ec2.endpoint_url
+    return ec2.region, ec2.profile, ec2.endpoint_url, own_credentials.of(ec2.id)
 
 
 def _status_in(answer: _Found | PymachineError | None, ec2: Ec2, deadline: float) -> Status:

@@ -9,6 +9,7 @@ from pymachine.create_request import CreateRequest, begun
 from pymachine.driver import Driver, PlansBeforeBoot
 from pymachine.engine.effects import Aspect, Change
 from pymachine.model import Machine, check_name
+from pymachine.steps import credentials
 from pymachine.steps.allocate import Allocate, Locate
 from pymachine.steps.certificates import Certify
 from pymachine.steps.engine import Complete, SetUpEngine, Verify
@@ -35,9 +36,10 @@ def create(order: CreateRequest, tools: Services) -> Machine:
     with working(order.name, f"{order.verb} {order.name}", tools, driver) as session:
         machine = begun(order, tools)
         session.verb, session.makes, session.fresh = order.verb, True, machine.rev == 0
+        credentials.give(driver, machine, tools.store, order.options)
         with refusing(session, machine):
             driver.check(request_for(machine, order.options, tools))
-        machine = session.save(machine)
+        machine = session.save(*credentials.kept(machine, order.options))
         with journalled(session, machine, order.verb):
             return session.perform(_steps(driver, order.options), machine)
 
@@ -47,6 +49,7 @@ def preview_create(order: CreateRequest, tools: Services) -> Preview:
     check_name(order.name)
     driver = tools.driver(order.driver, adopted=order.adopted)
     machine = begun(order, tools)
+    credentials.give(driver, machine, tools.store, order.options)
     driver.check(request_for(machine, order.options, tools))
     session, survey = Session(tools, driver, recorded=False, makes=True, fresh=True), Survey(Certify())
     try:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymachine.documents import to_document
 from pymachine.errors import CheckFailed, MachineExists
 from pymachine.model import EngineSpec, Machine, Phase
+from pymachine.steps.credentials import recorded_options
 from pymachine.steps.services import Services
 from pymachine.steps.session import timestamp
 from pymachine.store import readable
@@ -60,7 +60,8 @@ def begun(order: CreateRequest, tools: Services) -> Machine:
             hint=f"`pymachine rm {found.name}` removes it",
         )
     # Without the endpoint: the port may be another one now.
-    found = found.with_(options=to_document(order.options), engine=order.engine, labels=order.labels, endpoint=None)
+    options = recorded_options(order.options)
+    found = found.with_(options=options, engine=order.engine, labels=order.labels, endpoint=None)
     return found.with_(fleet=order.fleet or found.fleet)
 
 
@@ -85,7 +86,7 @@ def _new(order: CreateRequest, tools: Services) -> Machine:
         name=order.name,
         id=uuid.uuid4().hex,
         driver=order.driver,
-        options=to_document(order.options),
+        options=recorded_options(order.options),
         engine=order.engine,
         labels=order.labels,
         adopted=order.adopted,

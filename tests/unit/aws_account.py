@@ -90,6 +90,7 @@ class Loopback:
         self.replies: dict[str, list[Reply]] = {}
         self.requests: list[dict[str, str]] = []
         self.agents: list[str] = []
+        self.signatures: list[str] = []
         self.now = now
         self.accounts: dict[str, AwsAccount] = {}
 
@@ -98,6 +99,7 @@ class Loopback:
         self.replies.clear()
         self.requests.clear()
         self.agents.clear()
+        self.signatures.clear()
 
     def says(self, action: str, *replies: Reply) -> None:
         self.replies[action] = list(replies)
@@ -109,9 +111,15 @@ class Loopback:
     def actions(self) -> list[str]:
         return [each["Action"] for each in self.requests]
 
-    def take(self, request: dict[str, str], agent: str) -> Reply:
+    @property
+    def keys(self) -> list[str]:
+        """The access keys that signed the requests."""
+        return [each.partition("Credential=")[2].partition("/")[0] for each in self.signatures]
+
+    def take(self, request: dict[str, str], agent: str, signature: str) -> Reply:
         self.requests.append(request)
         self.agents.append(agent)
+        self.signatures.append(signature)
         replies = self.replies.get(request["Action"], [Reply()])
         return replies.pop(0) if len(replies) > 1 else replies[0]
 
@@ -126,7 +134,9 @@ def loopback(now: Callable[[], float]) -> Iterator[Loopback]:
 
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            reply = aws.take(dict(parse_qsl(text)), self.headers.get("User-Agent", ""))
+            reply = aws.take(
+                dict(parse_qsl(text)), self.headers.get("User-Agent", ""), self.headers.get("Authorization", "")
+            )
             if reply.wait is not None:
                 reply.wait.wait(LIMIT)
             if reply.cut or reply.wait is not None:

@@ -24,6 +24,7 @@ PLAIN = LaunchConfig(
     region="eu-central-1",
     profile=None,
     endpoint_url=None,
+    credentials=None,
     zones=(),
     vpc=None,
     subnets=(),

@@ -21,6 +21,7 @@ from pymachine.driver.capabilities import (
     Snapshot,
     Snapshots,
     UpdatesInPlace,
+    UsesCredentials,
 )
 from pymachine.driver.cloud import (
     Adopts,
@@ -48,6 +49,7 @@ from pymachine.driver.protocol import (
     Remember,
     Request,
     Status,
+    credential,
     option,
     refused,
 )
@@ -97,6 +99,8 @@ __all__ = [
     "TakesOver",
     "TracksAddress",
     "UpdatesInPlace",
+    "UsesCredentials",
+    "credential",
     "option",
     "refused",
 ]

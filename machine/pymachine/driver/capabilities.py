@@ -190,6 +190,17 @@ class Bakes(Protocol):
 
 
 @runtime_checkable
+class UsesCredentials(Protocol):
+    """A driver whose machines may have credentials of their own: the values of its ``secret`` options.
+
+    The core keeps them among the machine's secrets, and gives them before it asks anything about the machine.
+    """
+
+    def use_credentials(self, machine_id: str, credentials: Mapping[str, str]) -> None:
+        """Use these for the machine from now on, in all objects of this process; they are by the option's name."""
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """A driver that controls the power of its instances. Each method returns when the state is reached.
 

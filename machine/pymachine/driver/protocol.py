@@ -39,6 +39,14 @@ def option(
     }
 
 
+def credential(help: str, *, flag: str, metavar: str) -> dict[str, Any]:
+    """Return the metadata of an option that is a secret: it is kept among the machine's secrets, and in no record.
+
+    The field is a ``str | None``, None by default, with ``repr=False``. See ``UsesCredentials``.
+    """
+    return {**option(help, flag=flag, metavar=metavar), "secret": True}
+
+
 def refused(flag: str, why: str, *aliases: str) -> dict[str, Any]:
     """Return the metadata of an option of another tool that this driver does not support.
 

@@ -21,10 +21,10 @@ Check = Callable[[str], Any]
 class OptionField:
     """One option. ``flags`` has its own flag first; ``no_flag`` is what says no to one that is true or false.
 
-    ``key`` is what inventories call it; ``env`` are variables that set it, the first that is there; ``refused`` says
-    why a flag of another tool is not followed. ``check`` returns a value of a text or raises ``ValueFault``; of a
-    number ``least`` and ``most`` are the bounds. ``daemon_key`` is the key of daemon.json that it becomes.
-    ``default_text`` stands for the default where that is not a value.
+    ``key`` is what inventories call it; ``env`` are variables that set it, the first that is there; ``refused``
+    says why a flag of another tool is not followed. A ``secret`` one is in no record. ``check`` returns a value
+    of a text or raises ``ValueFault``; of a number ``least`` and ``most`` are the bounds. ``daemon_key`` is the
+    key of daemon.json that it becomes. ``default_text`` stands for the default where that is not a value.
     """
 
     name: str
@@ -38,6 +38,7 @@ class OptionField:
     env: tuple[str, ...] = ()
     required: bool = False
     refused: str | None = None
+    secret: bool = False
     form: Form = Form.PLAIN
     check: Check | None = None
     least: int | None = None

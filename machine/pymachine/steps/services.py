@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pymachine.clock import REAL, Clock
 from pymachine.errors import NotSupported, PymachineError
+from pymachine.steps import credentials
 from pymachine.swarm_api import connect as connect_by_sdk
 
 if TYPE_CHECKING:
@@ -59,8 +60,13 @@ class Services:
     connect_cluster: ConnectCluster = connect_by_sdk
 
     def driver_of(self, machine: Machine) -> Driver:
-        """Return the driver of a machine on record. Raises ``DriverMissing``, ``NotSupported``."""
-        return self.driver(machine.driver, adopted=machine.adopted)
+        """Return the driver of a machine on record, with the credentials that the machine has of its own.
+
+        Raises ``DriverMissing``, ``NotSupported``, ``StoreError``.
+        """
+        driver = self.driver(machine.driver, adopted=machine.adopted)
+        credentials.give(driver, machine, self.store)
+        return driver
 
     def driver(self, name: str, *, adopted: str = "") -> Driver:
         """Return a driver; for an instance that was there before, as it is towards what it adopts.

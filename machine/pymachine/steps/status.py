@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymachine.clock import Deadline
+from pymachine.errors import StoreError
 from pymachine.model import Machine, State
+from pymachine.steps import credentials
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -34,18 +37,26 @@ class Inspections:
         assert machine.handle is not None
         kind = self._tools.load_driver(machine.driver)
         driver = kind()
+        credentials.give(driver, machine, self._tools.store)
         if not isinstance(driver, InspectsTogether):
             return self._tools.driver_of(machine).inspect(machine.handle, deadline=max(limit.left, LEAST))
         with self._lock:
             if kind not in self._together:
-                self._together[kind] = _Together(driver, self._of(machine.driver))
+                self._together[kind] = _Together(driver, self._of(machine.driver, driver))
         return self._together[kind].status(machine.name, limit)
 
-    def _of(self, driver: str) -> list[Machine]:
-        """Return the machines of this driver under any of its names, adopted ones too."""
+    def _of(self, driver: str, asked: Driver) -> list[Machine]:
+        """Return the machines of this driver under any of its names, adopted ones too.
+
+        ``asked`` gets the credentials that they have of their own.
+        """
         names = {machine.driver for machine in self._machines}
         ours = {name for name in names if self._tools.same_driver(name, driver)}
-        return [machine for machine in self._machines if machine.driver in ours]
+        machines = [machine for machine in self._machines if machine.driver in ours]
+        for machine in machines:
+            with suppress(StoreError):  # raised by its own ``status``
+                credentials.give(asked, machine, self._tools.store)
+        return machines
 
 
 class _Together:

@@ -93,7 +93,8 @@ def driver_section(kind: type, names: Collection[str]) -> DriverSection:
 
 
 def _key(name: str, option: OptionField) -> Key:
-    return Key(name, _kind(option), option.help, option.required, option.refused)
+    refused = "use the environment or a profile for credentials" if option.secret else option.refused
+    return Key(name, _kind(option), option.help, option.required, refused)
 
 
 def _kind(option: OptionField) -> FieldType:
