@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pymachine.addresses import check_user
-from pymachine.driver import option
+from pymachine.driver import option, refused
 from pymachine.errors import UsageFault
 from pymachine.sizes import GIB, MIB, parse_size
 from pymachine.user_path import read_lines, user_path
@@ -94,6 +94,15 @@ class KvmOptions:
     )
     kvm_bake: bool = field(
         default=False, metadata=option("keep an image with the engine for the next create of this image")
+    )
+    kvm_boot2docker_url: str | None = field(
+        default=None, metadata=refused("--kvm-boot2docker-url", "machines boot cloud images: give --kvm-image")
+    )
+    kvm_cache_mode: str | None = field(
+        default=None, metadata=refused("--kvm-cache-mode", "libvirt chooses the cache of the disk: omit it")
+    )
+    kvm_io_mode: str | None = field(
+        default=None, metadata=refused("--kvm-io-mode", "libvirt chooses how the disk is accessed: omit it")
     )
 
 

@@ -82,11 +82,23 @@ def spec_changes(given: Mapping[str, Any]) -> dict[str, Any]:
 def new_spec(given: Mapping[str, Any], environ: Mapping[str, str]) -> EngineSpec:
     """Return the whole specification of a new machine: options, then variables. Raises ``UsageFault``."""
     from_variables = {
-        name: tuple(filter(None, text.split(","))) if option.shape.many else text
+        name: _of_variable(option, text)
         for name, option in _OPTIONS.items()
         if given.get(name) in (None, ()) and (text := next(filter(None, map(environ.get, option.env)), None))
     }
     return EngineSpec(**spec_changes({**given, **from_variables}))
+
+
+def _of_variable(option: OptionField, text: str) -> Any:
+    if option.shape.many:
+        return tuple(filter(None, text.split(",")))
+    if option.shape.of is not int:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        variable = ", ".join(option.env)
+        raise UsageFault(f"{variable}: {text!r} is not a number", hint=f"give one, or {option.flag}") from None
 
 
 def defaults_of(ctx: click.Context, flags: Sequence[str]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class EngineSpec:
         None, "Mirror of Docker's package repository.", check=check_url, flag="--engine-repo-url", metavar="URL",
     )  # fmt: skip
     port: int = engine_option(
-        ENGINE_PORT, "TCP port of the engine.", least=1, most=65535, flag="--engine-port", metavar="PORT",
+        ENGINE_PORT, "TCP port of the engine.", least=1, most=65535, flag="--engine-port",
+        aliases=("--generic-engine-port",), metavar="PORT", env=("GENERIC_ENGINE_PORT",),
     )  # fmt: skip
     opts: tuple[str, ...] = engine_option(
         (), "Option of the daemon, as a flag of dockerd: log-driver=local.", form=Form.FLAGS, flag="--engine-opt",

@@ -155,6 +155,14 @@ def test_mirrors_of_a_new_machine_come_from_the_variable_of_docker_machine_unles
     assert new_spec({"registry_mirrors": ("https://c",)}, environ).registry_mirrors == ("https://c",)
 
 
+def test_the_port_of_a_new_machine_comes_from_the_variable_of_docker_machine_unless_given() -> None:
+    assert new_spec({}, {"GENERIC_ENGINE_PORT": "2377"}).port == 2377
+    assert new_spec({"port": 2378}, {"GENERIC_ENGINE_PORT": "2377"}).port == 2378
+    for text in ("x", "0", "65536"):
+        with pytest.raises(UsageFault):
+            new_spec({}, {"GENERIC_ENGINE_PORT": text})
+
+
 def test_the_source_may_be_a_script_file_or_a_url(tmp_path: Path) -> None:
     (tmp_path / "install.sh").write_text("echo hello\n")
     script = spec_changes({"install": str(tmp_path / "install.sh")})
