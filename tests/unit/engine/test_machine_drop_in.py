@@ -14,6 +14,7 @@ from pymachine.engine.options import TLS_KEYS
 from pymachine.engine.removal import plan_removal
 from pymachine.engine.setup import SetupPlan, plan_setup
 from pymachine.errors import CheckFailed
+from pymachine.fleet.plan.hosts import read_host
 from pymachine.model import EngineSpec
 from unit.engine.test_setup import UNIT, adopted, machine
 
@@ -275,3 +276,15 @@ def test_a_failed_set_up_forgets_it() -> None:
     assert (plan.recovery.drop_in, plan.recovery.moved, plan.recovery.command) == (None, {}, ())
     retried = plan_setup(machine(), replace(facts, manifest=json.loads(plan.recovery.text())))
     assert (retried.config.final, retried.manifest) == (plan.config.final, plan.manifest)
+
+
+def test_a_plan_of_a_fleet_names_it_and_its_refusal() -> None:
+    one = replace(machine(), certificates=None)
+
+    found = read_host(one, one.engine, host(containers=("web",)), own_host=False)
+    odd = read_host(one, one.engine, host(f"{COMMAND} --no-such-option=x"), own_host=False)
+
+    assert any(PATH in change.what for change in found.differences)
+    assert Effect.RESTART_ENGINE in found.effects
+    assert found.restart_stops is False
+    assert "--no-such-option" in odd.refusal
