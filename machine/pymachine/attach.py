@@ -30,7 +30,7 @@ from pymachine.steps.reach import Reach
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, advanced, timestamp, working
 from pymachine.steps.survey import collect_facts
-from pymachine.steps.trust import read_list, refuse_member
+from pymachine.steps.trust import check_named, read_list, refuse_member
 from pymachine.store.client_files import materialised
 from pymachine.tls import check_clock
 
@@ -107,11 +107,12 @@ def _look(request: AttachRequest, tools: Services, driver: Driver) -> _Host:
         access = access_of(facts)
         if not request.restarts_member:
             refuse_member(facts)
+        assert machine.endpoint is not None
+        check_named(machine, session, access, machine.endpoint.host)
         listed = read_list(machine, session, access.path)
     finally:
         session.disconnect()
     name = check_name(request.name or (access.manifest.name if access.manifest else facts.hostname))
-    assert machine.endpoint is not None
     endpoint = Endpoint(machine.endpoint.host, access.port)
     version = facts.engine.version if facts.engine else None
     machine = replace(

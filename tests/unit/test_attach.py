@@ -26,8 +26,10 @@ from pymachine_ssh import SshDriver, SshOptions
 from unit.world import ENGINE, World, is_run
 
 LIST = "/etc/docker/pymachine/ca.pem"
-FLAGS = ("--tlsverify", "--tlscacert", LIST, "-H", "tcp://0.0.0.0:2376")
-THEIRS = tls.issue("web", ["web"], now=datetime(2027, 1, 1, tzinfo=UTC)).files["ca.pem"]
+CERTIFICATE = "/etc/docker/pymachine/server.pem"
+FLAGS = ("--tlsverify", "--tlscacert", LIST, "--tlscert", CERTIFICATE, "-H", "tcp://0.0.0.0:2376")
+ISSUED = tls.issue("web", ["web", "192.0.2.7"], now=datetime(2027, 1, 1, tzinfo=UTC)).files
+THEIRS = ISSUED["ca.pem"]
 
 
 def is_reading(command: Command) -> bool:
@@ -52,9 +54,14 @@ class Attachable(World):
             "listening": "0948", "daemon_json": "{}",
         }  # fmt: skip
         self.facts |= facts
-        self.answer(is_reading, lambda call: done(self.listed.decode()))
+        self.answer(is_reading, lambda call: done(self._file(call.command).decode()))
 
-    def attached(self, name: str = "", *, yes: bool = True, member: bool = False) -> Machine | None:
+    def _file(self, command: Command) -> bytes:
+        return ISSUED["server.pem"] if CERTIFICATE in command.words else self.listed
+
+    def attached(
+        self, name: str = "", *, yes: bool = True, member: bool = False, host: str = "192.0.2.7"
+    ) -> Machine | None:
         """Attach it; the question is kept."""
         self.asked: list[Preview] = []
 
@@ -63,7 +70,7 @@ class Attachable(World):
             assert self.store.records() == [] or self.store.find("web") is not None
             return yes
 
-        return attach(AttachRequest(SshOptions(ssh_host="192.0.2.7"), name, member), self.tools, agreed)
+        return attach(AttachRequest(SshOptions(ssh_host=host), name, member), self.tools, agreed)
 
 
 @pytest.fixture
@@ -129,6 +136,13 @@ def test_a_list_that_cannot_be_read_is_a_refusal(world: Attachable, listed: byte
     world.listed = listed
     with pytest.raises(CheckFailed):
         world.attached()
+    assert world.store.records() == []
+
+
+def test_an_address_that_the_engines_certificate_does_not_name_is_refused(world: Attachable) -> None:
+    with pytest.raises(CheckFailed) as refused:
+        world.attached(host="192.0.2.8")
+    assert "192.0.2.8" in refused.value.message
     assert world.store.records() == []
 
 

@@ -53,12 +53,14 @@ class TrustPlan:
 class EngineAccess:
     """Where an engine that asks for client certificates listens, and the list of authorities that it accepts.
 
-    ``manifest`` is that of a set-up of pymachine, None for one of docker-machine.
+    ``manifest`` is that of a set-up of pymachine, None for one of docker-machine. ``certificate`` is the file of the
+    engine's own certificate, empty if it is not known.
     """
 
     path: str
     port: int
     manifest: Manifest | None
+    certificate: str = ""
 
 
 def access_of(facts: HostFacts) -> EngineAccess:
@@ -85,7 +87,8 @@ def access_of(facts: HostFacts) -> EngineAccess:
             "the engine on the host does not ask for client certificates",
             hint="run `pymachine provision` where the machine was created",
         )
-    return EngineAccess(path, _port(engine, config, facts, manifest), manifest)
+    certificate = _value(engine, config, "tlscert")
+    return EngineAccess(path, _port(engine, config, facts, manifest), manifest, certificate)
 
 
 def _value(engine: EngineFacts, config: Mapping[str, Any], key: str) -> str:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pymachine import tls
 from pymachine.engine.host_facts import HostFacts
-from pymachine.engine.trust import SIZE_LIMIT, TrustPlan, access_of, plan_trust, trust_bundle, without_authority
+from pymachine.engine.trust import (
+    SIZE_LIMIT,
+    EngineAccess,
+    TrustPlan,
+    access_of,
+    plan_trust,
+    trust_bundle,
+    without_authority,
+)
 from pymachine.errors import CheckFailed, TlsError
 from pymachine.model import Machine
 from pymachine.steps.engine import run_bundle
@@ -17,7 +25,7 @@ REMOVE = "remove the authority of this store"
 
 
 def read_list(machine: Machine, session: Session, path: str) -> bytes:
-    """Return the list of authorities at ``path`` on the host. Raises ``CheckFailed`` for what is none."""
+    """Return the certificates in the file at ``path`` on the host. Raises ``CheckFailed`` for what has none."""
     result = session.transport(machine).run(
         Command.script('head -c "$2" -- "$1"', path, str(SIZE_LIMIT + 1)), root=True, deadline=READ_DEADLINE
     )
@@ -30,6 +38,19 @@ def read_list(machine: Machine, session: Session, path: str) -> bytes:
     except TlsError as error:
         raise CheckFailed(f"{path} on the host: {error.message}") from None
     return result.stdout
+
+
+def check_named(machine: Machine, session: Session, access: EngineAccess, host: str) -> None:
+    """Raise ``CheckFailed`` if the engine's certificate does not name ``host``, so that clients would refuse it."""
+    if not access.certificate:
+        return
+    names = tls.summary({"server.pem": read_list(machine, session, access.certificate)}).sans
+    name = tls.normal_name(host)
+    if not {name, f"*.{name.partition('.')[2]}"} & set(names):
+        raise CheckFailed(
+            f"the certificate of the engine does not name {host}, only {', '.join(names) or 'nothing'}",
+            hint="attach the host by one of these, or run `pymachine provision --tls-san` where it was created",
+        )
 
 
 def refuse_member(facts: HostFacts) -> None:

@@ -19,6 +19,7 @@ from pymachine.tls.issue import (
     renew_client,
 )
 from pymachine.tls.profile import Authority
+from pymachine.tls.subject_names import normal as normal_name
 from pymachine.tls.validity import Need, Part, needs, summary, verify_set
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "issue_beside",
     "issue_client",
     "needs",
+    "normal_name",
     "read_authority",
     "reissue",
     "reissue_server",
