@@ -33,7 +33,7 @@ THEIRS = ISSUED["ca.pem"]
 
 
 def is_reading(command: Command) -> bool:
-    return "head -c" in command.shell()
+    return any(str(word).startswith("head -c") for word in command.words)
 
 
 class Attachable(World):
