@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pymachine.cli import main
+from pymachine import cli
+from pymachine.cli import compat
 from pymachine.cli.dependencies import Wiring
 from pymachine.driver import API, Driver, Handle, Instance, Remember, Request, Status
 from pymachine.engine.client import EngineAnswer
@@ -106,7 +107,9 @@ def _ask(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineA
 def run() -> int:
     """Run one command line."""
     wiring: Any = Wiring(load_driver=_load, driver_names=lambda: ["fake"], ask_engine=_ask)
-    return main(wiring=wiring)
+    if sys.argv[1:2] == ["compat"]:  # a command of pymachine's own
+        return cli.main(wiring=wiring)
+    return compat.main(sys.argv[1:], started=sys.argv[0], wiring=wiring)
 
 
 if __name__ == "__main__":

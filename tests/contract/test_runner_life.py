@@ -21,6 +21,7 @@ import pytest
 
 from contract.runner_world import CERTIFICATES, FileHosts
 from patience import LIMIT
+from pymachine.store.sqlite import SqliteStore
 
 TESTS = Path(__file__).parents[1]
 STORE_PATH = "{{.HostOptions.AuthOptions.StorePath}}"
@@ -223,7 +224,8 @@ def test_a_machine_of_docker_machine_keeps_its_folder_and_its_name(runner: Runne
 
 def _id(runner: Runner, name: str) -> str:
     """Return the id of a machine."""
-    return str(json.loads(runner.get("inspect", name) or "{}")["id"])
+    with SqliteStore.open(runner.storage) as store:
+        return store.get(name).id
 
 
 def assert_nothing_is_left(runner: Runner) -> None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     Values = list[tuple[str, str | None]]
 
 PROGRAM = "pymachine"
-COMPATIBLE = "docker-machine"
 DEFAULT = "default"  # the machine of a command without a name, if no other one suggests itself
 ONLY, NAMED_DEFAULT, ACTIVE = "the only machine", "the machine called default", "the active machine"
 RENEWAL = "renewal"  # in the record, while a renewal of certificates is not complete
@@ -136,14 +135,6 @@ def file_faults(certificates: str, name: str, now: float) -> "list[str]":
 def assumption(name: str, why: str) -> str:
     """Return what is printed where no machine is named."""
     return f"note: no name given: using {why}" + ("" if why == NAMED_DEFAULT else f", {name}")
-
-
-def is_compatible(started: str) -> bool:
-    """Whether the program was started under the name of docker-machine, whose callers expect its behaviour.
-
-    ``started`` is ``sys.argv[0]``.
-    """
-    return started.rpartition("/")[2] == COMPATIBLE
 
 
 def has_blank(path: str) -> bool:

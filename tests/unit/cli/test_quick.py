@@ -17,7 +17,6 @@ from pymachine.cli import client_env as answers
 from pymachine.cli import main, quick, quick_status
 from pymachine.cli.dependencies import Wiring
 from pymachine.documents import to_document
-from pymachine.engine.client import EngineAnswer
 from pymachine.errors import EngineError
 from pymachine.model import Certificates, Endpoint, Machine, Phase, SshAddress
 from pymachine.override import override
@@ -365,22 +364,3 @@ def test_ctrl_c_while_an_engine_is_asked_is_said_in_one_line(
     monkeypatch.setattr("pymachine.engine.client.ask", interrupt)
     assert main(["status", "live"]) == 130
     assert capfd.readouterr() == ("", "error: interrupted\nhint: `pymachine ls` shows what is on record\n")
-
-
-@pytest.mark.usefixtures("store")
-def test_under_the_name_of_docker_machine_config_asks_the_engine(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[str] = []
-
-    def ask(endpoint: Endpoint, folder: Path | None, *, deadline: float) -> EngineAnswer:
-        asked.append(endpoint.host)
-        raise EngineError("it does not answer")
-
-    for program, expected in (("/usr/bin/pymachine", 0), ("/usr/local/bin/docker-machine", 1)):
-        monkeypatch.setattr(sys, "argv", [program, "config", "node1"])
-        assert (quick.answer(["config", "node1"], os.environ) is None) == bool(expected)
-        assert main(["config", "node1"], wiring=Wiring(ask_engine=ask)) == expected
-        assert bool(capsys.readouterr().out) != bool(expected)
-        assert quick.answer(["url", "node1"], os.environ) == "tcp://192.0.2.7:2376\n"
-    assert asked == ["192.0.2.7"]
