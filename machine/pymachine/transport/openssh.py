@@ -31,6 +31,7 @@ from pymachine.transport.openssh_process import (
 )
 
 CHUNK = 65_536
+_DYING = 0.3  # seconds
 OPEN_PATIENCE = 10.0  # seconds for the master to answer on its socket
 
 
@@ -85,6 +86,12 @@ class OpenSsh:
     def active(self) -> bool:
         """Whether the master runs."""
         return self._master is not None and self._master.poll() is None and self._files.socket.exists()
+
+    def await_end(self, seconds: float) -> None:
+        """Give a master that may be dying time to be dead: the kernel closes its sockets before its end shows."""
+        if self._master is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._master.wait(seconds)
 
     def open_channel(self, seconds: float) -> MuxChannel:
         """Return a new session. Raises as ``Carrier.open_channel``."""
@@ -263,6 +270,8 @@ class MuxChannel:
             if limit.passed:
                 break
             readable([self._client.fileno()], limit.left)
+        if self._client.exit_code is None:
+            self._master.await_end(min(_DYING, limit.left))
         return self._client.exit_code
 
     def close(self) -> None:
