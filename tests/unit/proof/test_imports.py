@@ -61,7 +61,8 @@ UNPLACED = {
     "each folder of a fleet has its place": "machine/pymachine/fleet/unplaced.py",
 }
 LOADED_BY_NAME = {  # by functions that say what to install where it is missing
-    "machine/pymachine/cli/command_group.py", "drivers/pymachine_aws/api.py", "drivers/pymachine_kvm/libvirt_api.py",
+    "machine/pymachine/cli/command_group.py",
+    "machine/pymachine/cli/compat/root.py", "drivers/pymachine_aws/api.py", "drivers/pymachine_kvm/libvirt_api.py",
     "machine/pymachine/exchange/encryption.py",
 }  # fmt: skip
 EVERYWHERE = {"yaml", "typing_extensions"}  # libraries without a place of their own
