@@ -131,7 +131,7 @@ def _of_string(value: str, verb: Verb) -> str | None:
     if verb.letter in "vs":
         return _padded(cut, verb)
     if verb.letter == "q":
-        return _padded(quoted(cut), verb)
+        return _padded(quoted(cut, ascii_only="+" in verb.flags), verb)
     return _padded(_hex(value, verb), verb) if verb.letter in "xX" else None
 
 
@@ -146,7 +146,7 @@ def _of_int(value: int, verb: Verb) -> str | None:
     if verb.letter == "c":
         return _padded(_character(value), verb)
     if verb.letter == "q":
-        return _padded(_quoted_character(value), verb)
+        return _padded(_quoted_character(value, ascii_only="+" in verb.flags), verb)
     if verb.letter == "U":
         return _padded(f"U+{value:04X}", replace(verb, flags=verb.flags - {"0"}))
     base = {"v": "d", "d": "d", "x": "x", "X": "X", "o": "o", "b": "b"}.get(verb.letter)
@@ -214,19 +214,20 @@ def _character(value: int) -> str:
 _QUOTED = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 
 
-def quoted(text: str) -> str:
-    """Return a text between double quotes, as ``%q``."""
-    return '"' + "".join(_QUOTED.get(each) or _visible(each) for each in text).replace('"', '\\"') + '"'
+def quoted(text: str, *, ascii_only: bool = False) -> str:
+    """Return a text between double quotes, as ``%q``; as ``%+q`` if ``ascii_only``."""
+    visible = (_QUOTED.get(each) or _visible(each, ascii_only) for each in text)
+    return '"' + "".join(visible).replace('"', '\\"') + '"'
 
 
-def _quoted_character(value: int) -> str:
+def _quoted_character(value: int, *, ascii_only: bool) -> str:
     found = _character(value)
-    return "'" + (_QUOTED.get(found) or ("\\'" if found == "'" else _visible(found))) + "'"
+    return "'" + (_QUOTED.get(found) or ("\\'" if found == "'" else _visible(found, ascii_only))) + "'"
 
 
-def _visible(character: str) -> str:
+def _visible(character: str, ascii_only: bool) -> str:
     code = ord(character)
-    if character.isprintable():
+    if character.isprintable() and (character.isascii() or not ascii_only):
         return character
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from properties import examples
@@ -220,6 +220,7 @@ TEXTS = ("Name", "Odd", "Blank", "Yes")
 
 @examples(75)
 @given(FORMATS, st.sampled_from([*DATA, "Nope"]))
+@example("%+q", "Odd")
 def test_a_verb_prints_what_go_prints(go: Go, verb: str, name: str) -> None:
     # Some ways to print the bits of a float are refused.
     assume(verb[-1] not in "xXb" or name in TEXTS)
