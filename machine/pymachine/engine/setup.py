@@ -75,6 +75,17 @@ def plan_setup(
         unfinished=_unfinished(facts, source, family),
     )
     _check_host(plan, facts)
+    return _with_changes(plan, facts, previous, former, renewals)
+
+
+def _with_changes(
+    plan: SetupPlan,
+    facts: HostFacts,
+    previous: Manifest | None,
+    former: EngineSpec | None,
+    renewals: Sequence[Change],
+) -> SetupPlan:
+    """Return the plan with its manifests, with what it changes on the host, and what is announced of that."""
     plan = replace(plan, manifest=_manifest(plan, facts, previous))
     plan = replace(plan, recovery=_recovery(plan, previous))
     changes = (*certificate_changes(plan, previous, renewals), *host_changes(plan, facts, previous, former))
