@@ -129,13 +129,20 @@ class RunnerView:
         for record in self._store.records():
             known.add(record.name.lower())
             if not isinstance(record, Broken):
-                with self._noted(record.name):
-                    self._write(record)
+                self._write_if_there(record)
         for name in self.ours():
-            if name.lower() not in known and self._store.holder(name) is None:
+            if name.lower() not in known and self._store.holder(name) is None and self._store.find(name) is None:
                 with self._noted(name):
                     self.drop(name)
         self._sweep()
+
+    def _write_if_there(self, record: Machine) -> None:
+        """Write a record that was listed; another process may have removed it, and its folder, since then."""
+        with self._noted(record.name):
+            self._write(record)
+        now = self._store.find(record.name)
+        if now is None or now.id != record.id:
+            self.removed(record.name, record.id)
 
     def drop(self, name: str) -> None:
         """Remove one of our folders: out of sight in one step, then file by file."""

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +16,7 @@ from pymachine.docker_machine.runner_view import MARK, RunnerView, enable, is_on
 from pymachine.errors import CheckFailed
 from pymachine.model import Endpoint, Machine, Phase
 from pymachine.override import override
+from pymachine.store import Broken
 from pymachine.store.sqlite import SqliteStore
 
 FILES = {"ca.pem": b"a", "cert.pem": b"c", "key.pem": b"k"}
@@ -257,3 +259,28 @@ def test_a_folder_that_cannot_be_listed_is_a_refusal_or_a_fault(store: SqliteSto
         store.put(machine())
     assert store.find("web") is None
     view.refresh()
+
+
+class Late:
+    """A store whose list is of a moment ago, when the machine was still there."""
+
+    def __init__(self, store: SqliteStore, then: list[Machine | Broken]) -> None:
+        self._store = store
+        self._then = then
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def records(self) -> list[Machine | Broken]:
+        return self._then
+
+
+def test_a_machine_that_another_process_removes_meanwhile_stays_away(store: SqliteStore, view: RunnerView) -> None:
+    store.put(machine(), secrets=FILES)
+    store.put(machine("db"), secrets=FILES)
+    then = store.records()
+    store.remove("web")
+    assert listed(store) == ["db"]
+    late = RunnerView(cast(SqliteStore, Late(store, then)))
+    late.refresh()
+    assert listed(store) == ["db"]
