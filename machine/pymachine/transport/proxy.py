@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ class ProgramSocket(socket.socket):
         ours, theirs = socket.socketpair()
         super().__init__(fileno=ours.detach())
         self.name = Path(words[0]).name
+        self._closing = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the program
         try:
             with theirs:
@@ -68,7 +70,8 @@ class ProgramSocket(socket.socket):
     def close(self) -> None:
         """End the connection and the program; safe to call twice, from any thread."""
         super().close()
-        self._errors.close()
+        with self._closing:  # a file that two threads close at once fails in the second
+            self._errors.close()
         if self._process.returncode is None:
             _end(self._process)
 
