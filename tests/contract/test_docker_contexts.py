@@ -17,13 +17,8 @@ import pytest
 from lab.client import docker_cli
 from pymachine import tls
 from pymachine.docker_contexts.client import ContextClient, ContextMark, DockerContext, NoDockerClient
-from pymachine.docker_contexts.machine_contexts import (
-    ContextChange,
-    KeptContext,
-    MachineContexts,
-    have_contexts,
-    possible_names,
-)
+from pymachine.docker_contexts.context_notes import have_contexts
+from pymachine.docker_contexts.machine_contexts import ContextChange, KeptContext, MachineContexts, possible_names
 from pymachine.errors import CheckFailed, PymachineError
 from pymachine.fleet.apply.subprocesses import RunProgram, run_program
 from pymachine.model import Endpoint, Machine, Phase

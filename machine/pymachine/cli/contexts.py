@@ -11,7 +11,8 @@ from pymachine.cli.docker_client import certificates_of
 from pymachine.cli.lookup import ready
 from pymachine.cli.output import dump, note, say
 from pymachine.docker_contexts.client import ContextClient
-from pymachine.docker_contexts.machine_contexts import MachineContexts, has_context, have_contexts
+from pymachine.docker_contexts.context_notes import has_context, have_contexts
+from pymachine.docker_contexts.machine_contexts import MachineContexts
 from pymachine.documents import to_document
 from pymachine.errors import PymachineError
 

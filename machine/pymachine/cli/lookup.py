@@ -8,6 +8,7 @@ from pathlib import Path
 from pymachine.cli import client_env
 from pymachine.cli.app import App
 from pymachine.cli.output import note
+from pymachine.docker_contexts.context_notes import have_contexts
 from pymachine.errors import NameMissing, NoSuchMachine, PymachineError
 from pymachine.model import Fault, Machine, Phase, check_name
 from pymachine.store import Store, readable
@@ -175,11 +176,11 @@ def active_machine(app: App) -> Machine | None:
 
 
 def _machine_of_context(app: App) -> Machine | None:
-    from pymachine.docker_contexts.client import ContextClient, NoDockerClient
-    from pymachine.docker_contexts.machine_contexts import MachineContexts, have_contexts
-
     if not have_contexts(app.store):
         return None
+    from pymachine.docker_contexts.client import ContextClient, NoDockerClient
+    from pymachine.docker_contexts.machine_contexts import MachineContexts
+
     client = ContextClient(app.wiring.run, app.environ)
     try:
         return MachineContexts(app.store, client).machine_of(client.current())

@@ -56,16 +56,6 @@ def possible_names(machine: str) -> tuple[str, ...]:
     return (machine, f"{_FALLBACK}{machine}") if is_possible else (f"{_FALLBACK}{machine}",)
 
 
-def has_context(store: Store, machine_id: str) -> bool:
-    """Whether the machine has a context, or is to have one; asks no docker client."""
-    return bool(store.note(f"{CONTEXT_NOTES}{machine_id}"))
-
-
-def have_contexts(store: Store) -> bool:
-    """Whether any machine of the store has a context; asks no docker client."""
-    return bool(store.noted(CONTEXT_NOTES))
-
-
 class MachineContexts:
     """Makes, updates and removes the contexts of the machines of one store."""
 
