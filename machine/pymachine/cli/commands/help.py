@@ -14,15 +14,14 @@ from pymachine.errors import UsageFault
 @click.pass_context
 def help(ctx: click.Context, topic: str | None) -> None:
     """Show all commands, or the help of one."""
-    from pymachine.cli.root import pymachine
-
     parent = ctx.parent
     assert parent is not None
+    assert isinstance(parent.command, click.Group)
     if topic is None:
         say(parent.get_help())
         return
-    found = pymachine.get_command(parent, topic)
+    found = parent.command.get_command(parent, topic)
     if found is None:
-        raise UsageFault(f"no command {topic!r}", hint="`pymachine --help` lists the commands")
+        raise UsageFault(f"no command {topic!r}", hint=f"`{parent.command_path} --help` lists the commands")
     with click.Context(found, info_name=topic, parent=parent) as inner:
         say(found.get_help(inner))

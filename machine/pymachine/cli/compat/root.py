@@ -44,7 +44,7 @@ COMMANDS = {
 }
 OURS, THEIRS = "pymachine.cli.commands", "pymachine.cli.compat.commands"
 # Commands of ours whose meaning, flags and output are what docker-machine's callers expect.
-SHARED = frozenset({"ip", "kill", "mount", "provision", "restart", "scp", "start", "stop"})
+SHARED = frozenset({"help", "ip", "kill", "mount", "provision", "restart", "scp", "start", "stop"})
 
 
 class CompatCommands(CommandGroup):
