@@ -34,7 +34,7 @@ class CommandGroup(click.Group):
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the flags before the command as click reads them, then parse."""
-        return super().parse_args(ctx, args if ctx.resilient_parsing else spelled(ctx, self.get_params(ctx), args))
+        return super().parse_args(ctx, spelled(ctx, self.get_params(ctx), args))
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:

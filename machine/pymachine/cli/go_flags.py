@@ -28,11 +28,16 @@ class FlagCommand(click.Command):
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the flags as click reads them, then parse."""
-        return super().parse_args(ctx, args if ctx.resilient_parsing else spelled(ctx, self.get_params(ctx), args))
+        return super().parse_args(ctx, spelled(ctx, self.get_params(ctx), args))
 
 
 def spelled(ctx: click.Context, params: Sequence[click.Parameter], words: Sequence[str]) -> list[str]:
-    """Return a command's words as click reads them. Raises ``UsageFault`` for a boolean that is neither."""
+    """Return a command's words as click reads them; unchanged while a shell completes them.
+
+    Raises ``UsageFault`` for a boolean that is neither.
+    """
+    if ctx.resilient_parsing:
+        return list(words)
     app = ctx.find_object(App)
     flags = {flag: option for option in params if isinstance(option, click.Option) for flag in _flags(option)}
     speller = _Speller(flags, single_dash=app is not None and app.go_flags, mixed=ctx.allow_interspersed_args)
