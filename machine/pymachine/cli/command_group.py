@@ -15,6 +15,8 @@ from pymachine.override import override
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from pymachine.cli.app import App
+
 COMPLETION_LIMIT = 45  # characters of a command's help beside its name: click's own limit
 
 
@@ -47,9 +49,22 @@ class CommandGroup(click.Group):
         if cmd_name not in self.summaries:
             return None
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
-        command = getattr(import_module(f"{self.package}.{name}"), name)
+        command = getattr(import_module(f"{self.package_of(cmd_name)}.{name}"), name)
         assert isinstance(command, click.Command)
         return command
+
+    def package_of(self, cmd_name: str) -> str:
+        """Return the package with the module of one command."""
+        return self.package
+
+    def run(self, program: str, words: list[str], app: App) -> int:
+        """Do what click's ``main`` does, but leave all errors to the caller; return the exit code."""
+        try:
+            with self.make_context(program, words, obj=app) as ctx:
+                code = self.invoke(ctx)
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        return code if isinstance(code, int) else 0
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -156,7 +156,7 @@ def run(words: Sequence[str], wiring: Wiring | None) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(pymachine, {"obj": app}, "pymachine", COMPLETION, instruction)
-    return conclude(app, lambda: _invoke(list(words), app))
+    return conclude(app, lambda: pymachine.run("pymachine", list(words), app))
 
 
 def interrupted() -> int:
@@ -166,13 +166,3 @@ def interrupted() -> int:
         raise KeyboardInterrupt
 
     return conclude(App(Wiring()), interrupt)
-
-
-def _invoke(words: list[str], app: App) -> int:
-    """Do what click's ``main`` does, but leave all errors to ``conclude``."""
-    try:
-        with pymachine.make_context("pymachine", words, obj=app) as ctx:
-            code = pymachine.invoke(ctx)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    return code if isinstance(code, int) else 0

@@ -62,7 +62,7 @@ UNPLACED = {
 }
 LOADED_BY_NAME = {  # by functions that say what to install where it is missing
     "machine/pymachine/cli/command_group.py",
-    "machine/pymachine/cli/compat/root.py", "drivers/pymachine_aws/api.py", "drivers/pymachine_kvm/libvirt_api.py",
+    "drivers/pymachine_aws/api.py", "drivers/pymachine_kvm/libvirt_api.py",
     "machine/pymachine/exchange/encryption.py",
 }  # fmt: skip
 EVERYWHERE = {"yaml", "typing_extensions"}  # libraries without a place of their own

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from types import MappingProxyType
 
 import click
@@ -51,14 +50,9 @@ class CompatCommands(CommandGroup):
     """The commands of docker-machine."""
 
     @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in self.summaries:
-            return None
-        module = cmd_name.replace("-", "_")
-        found = getattr(import_module(f"{OURS if cmd_name in SHARED else THEIRS}.{module}"), module)
-        assert isinstance(found, click.Command)
-        return found
+    def package_of(self, cmd_name: str) -> str:
+        """Return the package with the module of one command."""
+        return OURS if cmd_name in SHARED else super().package_of(cmd_name)
 
     @override
     def resolve_command(
@@ -130,14 +124,4 @@ def root(ctx: click.Context) -> None:
 def run(words: Sequence[str], started: str, wiring: Wiring | None) -> int:
     """Run a command line and return its exit code."""
     app = CompatApp(wiring or Wiring(), started)
-    return conclude(app, lambda: _invoke(list(words), app))
-
-
-def _invoke(words: list[str], app: CompatApp) -> int:
-    """Do what click's ``main`` does, but leave all errors to ``conclude``."""
-    try:
-        with root.make_context(PROGRAM, words, obj=app) as ctx:
-            code = root.invoke(ctx)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    return code if isinstance(code, int) else 0
+    return conclude(app, lambda: root.run(PROGRAM, list(words), app))
