@@ -16,7 +16,7 @@ from pymachine.cli.options import FORMAT, SECONDS, command
 from pymachine.cli.output import columns, say
 from pymachine.docker_machine.view import their_name
 from pymachine.model import Machine
-from pymachine.store import Broken, readable
+from pymachine.store import Broken
 
 HEADERS = ("NAME", "ACTIVE", "DRIVER", "STATE", "URL", "SWARM", "DOCKER", "ERRORS")
 
@@ -48,7 +48,7 @@ def ls(app: App, quiet: bool, filters: tuple[str, ...], timeout: float, template
     elif template is not None:
         print_formatted(rows, records, template)
     else:
-        swarms = swarm_column(list(readable(app.store)))
+        swarms = swarm_column([record for record in everything if isinstance(record, Machine)])
         columns(HEADERS, [_cells(row, swarms) for row in rows])
 
 
