@@ -19,13 +19,7 @@ def with_login(app: App, machine: Machine) -> Machine:
     ready = located(app.store, machine)
     if ready.ssh is None or ready.ssh.host_key is not None or ready.phase is not Phase.READY:
         return ready
-    notice = app.reporter.notice
-    with app.tools.connect(
-        ready.ssh,
-        asker=app.asker,
-        notice=lambda text: notice(machine.name, text),
-        deadline=ssh_client.CONNECT_DEADLINE,
-    ) as transport:
+    with app.tools.log_in(machine.name, ready.ssh, deadline=ssh_client.CONNECT_DEADLINE) as transport:
         seen = transport.address.host_key
     assert machine.ssh is not None
     return located(app.store, app.store.put(machine.with_(ssh=replace(machine.ssh, host_key=seen))))

@@ -26,13 +26,7 @@ def run_command(app: App, machine: Machine, arguments: Sequence[str]) -> int:
     if not words or words[0].startswith("-"):
         raise PymachineError("only commands work without ssh of this computer", hint=ssh_client.INSTALL["ssh"])
     assert machine.ssh is not None
-    notice = app.reporter.notice
-    with app.tools.connect(
-        machine.ssh,
-        asker=app.asker,
-        notice=lambda text: notice(machine.name, text),
-        deadline=ssh_client.CONNECT_DEADLINE,
-    ) as transport:
+    with app.tools.log_in(machine.name, machine.ssh, deadline=ssh_client.CONNECT_DEADLINE) as transport:
         given = b"" if os.isatty(0) else sys.stdin.buffer.read()
         result = transport.run(Command.script(" ".join(words)), stdin=given, deadline=RUN_DEADLINE)
     sys.stdout.buffer.write(result.stdout)

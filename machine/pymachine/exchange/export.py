@@ -87,15 +87,7 @@ class MachineExport:
         return self._connector(machine)(address)
 
     def _connector(self, machine: Machine) -> Callable[[SshAddress], Transport]:
-        def connect(address: SshAddress) -> Transport:
-            return self.tools.connect(
-                address,
-                asker=self.tools.asker,
-                notice=lambda text: self.tools.reporter.notice(machine.name, text),
-                deadline=CONNECT_DEADLINE,
-            )
-
-        return connect
+        return lambda address: self.tools.log_in(machine.name, address, deadline=CONNECT_DEADLINE)
 
 
 def check_exportable(machine: Machine, tools: Services) -> None:

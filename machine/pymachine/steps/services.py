@@ -85,6 +85,16 @@ class Services:
             )
         return driver.adopting()
 
+    def log_in(self, machine: str, address: SshAddress, *, deadline: float, retry_for: float = 0.0) -> Transport:
+        """Return a connection to a machine's host, whose notices go to the reporter. Raises ``TransportError``."""
+        return self.connect(
+            address,
+            asker=self.asker,
+            notice=lambda text: self.reporter.notice(machine, text),
+            deadline=deadline,
+            retry_for=retry_for,
+        )
+
     def same_driver(self, name: str, other: str) -> bool:
         """Whether two names are of one driver; a name whose driver is missing is only its own."""
         if name == other:

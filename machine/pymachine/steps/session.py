@@ -90,13 +90,7 @@ class Session:
         if self._transport is None:
             address = located(self.tools.store, machine).ssh
             assert address is not None, "only machines with a host are connected to"
-            self._transport = self.tools.connect(
-                address,
-                asker=self.tools.asker,
-                notice=lambda text: self.tools.reporter.notice(machine.name, text),
-                deadline=CONNECT_DEADLINE,
-                retry_for=retry_for,
-            )
+            self._transport = self.tools.log_in(machine.name, address, deadline=CONNECT_DEADLINE, retry_for=retry_for)
         return self._transport
 
     def disconnect(self) -> None:
