@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl
 from patience import LIMIT
 from pymachine_aws.api import ApiError, AwsAccount
 
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret"}
+
 Answer: TypeAlias = "Mapping[str, Any] | Exception | Callable[..., Mapping[str, Any]] | list[Any]"
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,40 +15,9 @@ from patience import LIMIT
 from pymachine.errors import CheckFailed, DriverError, PymachineError, Unreachable, UsageFault
 from pymachine_aws.api import ApiError, AwsAccount, Unsure
 from pymachine_aws.handle import Ec2
-from unit.aws_account import Loopback, Reply, error_body, loopback
+from unit.aws_account import KEYS, Loopback, Reply, error_body
 
-KEYS = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret"}
-
-
-@pytest.fixture(autouse=True)
-def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (
-        "AWS_PROFILE",
-        "AWS_SESSION_TOKEN",
-        "AWS_DEFAULT_REGION",
-        "AWS_REGION",
-        "AWS_ENDPOINT_URL",
-        "AWS_CA_BUNDLE",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Loopback]:
-    with loopback(time.time) as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: Loopback) -> Loopback:
-    running.forget()
-    return running
+pytestmark = pytest.mark.usefixtures("nobodys_settings")
 
 
 def new_account(aws: Loopback, **settings: Any) -> AwsAccount:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +10,15 @@ from pymachine_aws.driver import AwsDriver
 from pymachine_aws.handle import Ec2
 from pymachine_aws.parse_options import wanted_by
 from pymachine_aws.placement import account_of
-from unit.aws_account import Loopback, loopback
+from unit.aws_account import Loopback
 from unit.aws_wishes import request
 
 OWN = {"aws_access_key": "AKIAOWN", "aws_secret_key": "secret-of-its-own"}
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Loopback]:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+@pytest.fixture(autouse=True)
+def key_of_the_environment(nobodys_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    with loopback(time.time) as running:
-        yield running
 
 
 def machine(aws: Loopback, name: str) -> Ec2:
