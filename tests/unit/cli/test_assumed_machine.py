@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,10 +140,7 @@ def test_rm_needs_names_whatever_is_active(shell: Shell, monkeypatch: pytest.Mon
     assert shell.run("ls", "-q")[1] == "default\n"
 
 
-def test_a_quick_answer_says_which_machine_it_took(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_quick_answer_says_which_machine_it_took(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     shell.have("web")
-    monkeypatch.setattr(sys, "argv", ["pymachine", "-s", str(shell.folder), "url"])
-    assert main() == 0
+    assert main(["-s", str(shell.folder), "url"]) == 0
     assert capsys.readouterr() == ("tcp://192.0.2.1:2375\n", f"{client_env.assumption('web', client_env.ONLY)}\n")
