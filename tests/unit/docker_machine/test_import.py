@@ -174,7 +174,7 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "no object": configured(b"[]"),
     "no driver": configured(b"{}"),
     "no list of labels": altered(("HostOptions", "EngineOptions", "Labels"), {"a": "b"}),
-    "a label that is no text": altered(("HostOptions", "EngineOptions", "Labels"), ["a=b", 7]),
+    "a label that is not a text": altered(("HostOptions", "EngineOptions", "Labels"), ["a=b", 7]),
     "no object of options": altered(("HostOptions",), "none"),
     "a port that is a text": altered(("Driver", "SSHPort"), "2222"),
     "a port that is a fraction": altered(("Driver", "EnginePort"), 2376.5),
@@ -194,7 +194,7 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "a pipe in its place": pipe_instead,
     "a link in a circle": circle_instead,
     "a key that is not the certificate's": lambda folder: spoilt(folder, "key.pem", key_file(2)),
-    "a certificate that is none": lambda folder: spoilt(folder, "cert.pem", b"x"),
+    "a certificate that is not one": lambda folder: spoilt(folder, "cert.pem", b"x"),
     "an authority of others": lambda folder: spoilt(folder, "ca.pem", (folder / "server.pem").read_bytes()),
 }
 
