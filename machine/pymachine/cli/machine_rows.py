@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from pymachine.cli.app import App
 from pymachine.cli.lookup import active_machine, stopped, unready, url_or_none
@@ -92,9 +91,15 @@ def seen_rows(app: App, records: Sequence[Machine | Broken], timeout: float) -> 
         if not isinstance(record, Broken):
             holder = app.store.holder(record.name)
             result = results[record.name]
-            fields: dict[str, Any] = {"state": result.state, "engine": result.engine, "seconds": result.seconds}
-            reasons = _reasons(app, record, holder, result.reason)
-            row = _with(row, **fields, active=record == active, holder=holder, errors=reasons)
+            row = replace(
+                row,
+                active=record == active,
+                state=result.state,
+                engine=result.engine,
+                holder=holder,
+                errors=_reasons(app, record, holder, result.reason),
+                seconds=result.seconds,
+            )
         rows.append(row)
     return rows
 
@@ -130,9 +135,3 @@ def _first_end(machine: Machine) -> str | None:
     found = machine.certificates
     ends = (found.ca_expires, found.server_expires, found.client_expires) if found else ()
     return min(filter(None, ends), default=None)
-
-
-def _with(row: MachineRow, **changes: Any) -> MachineRow:
-    from dataclasses import replace
-
-    return replace(row, **changes)
