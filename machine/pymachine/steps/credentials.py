@@ -22,8 +22,9 @@ _KEY, _OWN = "credentials", "own"  # in the record of a machine that has some
 
 def recorded_options(options: Any) -> dict[str, Any]:
     """Return a driver's options as the record has them: without credentials."""
+    secret = _secret_names(options)
     document: dict[str, Any] = to_document(options)
-    return {name: value for name, value in document.items() if name not in _secret_names(options)}
+    return {name: value for name, value in document.items() if name not in secret}
 
 
 def kept(machine: Machine, options: Any) -> tuple[Machine, dict[str, bytes]]:
