@@ -84,8 +84,7 @@ def client_folder(machine: Machine, store: Store, ask_engine: AskEngine) -> Path
 
     A renewal that was interrupted is completed first, if the engine has its certificates.
     """
-    if is_begun(machine):
-        settled(machine, store, ask_engine)
+    settled(machine, store, ask_engine)
     return client_files.materialised(store, machine.name)
 
 
@@ -101,22 +100,15 @@ def settled(machine: Machine, store: Store, ask_engine: AskEngine) -> bool:
             current = store.get(machine.name)
             if current.id != machine.id or not is_begun(current):
                 return current.id == machine.id
-            return settled_by_holder(current, store, ask_engine) != current
-    except PymachineError:
+            assert current.endpoint is not None, "the machine has an engine"
+            secrets = store.secrets(machine.name)
+            with trial(store, current, secrets) as folder:
+                ask_engine(current.endpoint, folder, deadline=_LOOK_DEADLINE)
+            changed, files = completed(current, secrets)
+            store.put(changed, secrets=files)
+            return True
+    except PymachineError:  # somebody works on it, or the engine has the former ones, or it cannot be asked
         return False
-
-
-def settled_by_holder(machine: Machine, store: Store, ask_engine: AskEngine) -> Machine:
-    """Do the same for who holds the lease; return the record. Raises ``StoreError`` where it cannot be written."""
-    assert machine.endpoint is not None, "the machine has an engine"
-    secrets = store.secrets(machine.name)
-    try:
-        with trial(store, machine, secrets) as folder:
-            ask_engine(machine.endpoint, folder, deadline=_LOOK_DEADLINE)
-    except PymachineError:
-        return machine
-    changed, files = completed(machine, secrets)
-    return store.put(changed, secrets=files)
 
 
 def _replacements(secrets: Mapping[str, bytes]) -> dict[str, bytes]:
