@@ -73,7 +73,7 @@ class ContextClient:
 
     def add(self, context: DockerContext, description: str, files: Mapping[str, bytes]) -> None:
         """Make a context that must not exist yet, with the client's certificates, or with none."""
-        self._ask("import", "--", context.name, "-", given=archive(context, description, files))
+        self._ask("import", "--", context.name, "-", given=context_archive(context, description, files))
 
     def update(self, name: str, host: str, folder: Path | None) -> None:
         """Change address and certificates of a context; its metadata stay. ``folder`` has the client's files."""
@@ -113,7 +113,7 @@ class ContextClient:
             ) from None
 
 
-def archive(context: DockerContext, description: str, files: Mapping[str, bytes]) -> bytes:
+def context_archive(context: DockerContext, description: str, files: Mapping[str, bytes]) -> bytes:
     """Return a context in the form that ``docker context import`` takes: a tar of metadata and certificates."""
     mark = {MARK: asdict(context.mark)} if context.mark else {}
     document = {

@@ -17,10 +17,10 @@ from pymachine.cli.lookup import existing
 from pymachine.cli.options import JSON, command, complete_names
 from pymachine.cli.output import dump, note
 from pymachine.cli.passphrase import PASSPHRASE_FILE, new_passphrase
+from pymachine.docker_contexts.client import DockerContext, context_archive
 from pymachine.errors import PymachineError, UsageFault
 from pymachine.exchange import archive, encryption
 from pymachine.exchange.archive import ExportedMachine
-from pymachine.exchange.docker_context import context_tar
 from pymachine.exchange.export import MachineExport, until
 from pymachine.model import Machine
 from pymachine.user_path import user_path
@@ -110,7 +110,8 @@ def _pinned(app: App, machine: Machine, given: dict[str, Any]) -> Machine:
 def _content(app: App, exported: Sequence[ExportedMachine], given: dict[str, Any], passphrase: str | None) -> bytes:
     if given["context"]:
         one = exported[0]
-        return context_tar(one.name, one.endpoint, one.files)
+        context = DockerContext(one.name, one.endpoint.url, mark=None)
+        return context_archive(context, f"pymachine: {one.name}", one.files)
     now = datetime.fromtimestamp(app.wiring.now(), UTC).isoformat(timespec="seconds")
     data = archive.pack(exported, now)
     if given["recipients"]:
