@@ -17,7 +17,7 @@ from pymachine.model import Machine
 from pymachine.sizes import MIB
 from pymachine.ssh_client import INSTALL
 from pymachine.steps.services import Services
-from pymachine.store import Broken, Store
+from pymachine.store import Broken, Store, readable
 from pymachine.store.integrity import integrity_faults
 
 PROGRAM_DEADLINE = 10.0  # seconds
@@ -38,7 +38,7 @@ def computer_examinations(
         "clock": lambda: [_clock()],
     }
     found = [Examination("", name, checks) for name, checks in own.items()]
-    machines = [record for record in tools.store.records() if not isinstance(record, Broken)]
+    machines = readable(tools.store)
     return found + [
         Examination("", f"driver {name}", partial(_driver, name, machines, tools, timeout))
         for name in _distinct(drivers, tools)
