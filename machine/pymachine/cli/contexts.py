@@ -33,7 +33,7 @@ def contexts(app: App) -> MachineContexts:
     return MachineContexts(app.store, client(app))
 
 
-def kept(app: App, name: str) -> KeptContext:
+def kept(app: App, name: str | None) -> KeptContext:
     """Make the context of a machine, or update it. Raises what ``lookup.ready`` and ``MachineContexts`` do."""
     return contexts(app).keep(at_hand(app, ready(app, name)))
 
@@ -46,10 +46,9 @@ def at_hand(app: App, machine: Machine) -> Machine:
 
 def use(app: App, name: str | None) -> None:
     """Make the context of a machine the default of the docker client."""
-    machine = at_hand(app, ready(app, name))
-    context = contexts(app).keep(machine).context
-    client(app).use(context)
-    say(f"the docker client uses {machine.name} now (context {context})")
+    found = kept(app, name)
+    client(app).use(found.context)
+    say(f"the docker client uses {found.machine} now (context {found.context})")
     overriding = [variable for variable in _OVERRIDES if app.environ.get(variable)]
     if overriding:
         note(f"note: {overriding[0]} is set in this shell, and goes before contexts: `unset {overriding[0]}`")
