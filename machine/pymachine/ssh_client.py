@@ -194,12 +194,7 @@ def _words(addresses: Mapping[str, SshAddress]) -> dict[str, str]:
 
 def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str:
     settings: list[tuple[str, object]] = [
-        ("HostKeyAlias", key_alias(machine)),
-        ("UserKnownHostsFile", quoted(_keys_file(place, machine))),
-        ("GlobalKnownHostsFile", "/dev/null"),
-        ("StrictHostKeyChecking", "yes"),
-        ("UpdateHostKeys", "no"),
-        ("NoHostAuthenticationForLocalhost", "no"),
+        *pinning(machine, _keys_file(place, machine)),
         ("VerifyHostKeyDNS", "no"),
         ("IgnoreUnknown", "*"),  # settings of newer releases; the user's own list no longer counts after ours
         ("KnownHostsCommand", "none"),
@@ -257,14 +252,26 @@ def _users_own() -> str:
     return f"Host *\nInclude {quoted(Path.home() / '.ssh/config', tokens=False)}\nInclude {SYSTEM_CONFIG}\n"
 
 
-def key_alias(machine: Machine) -> str:
+def pinning(machine: Machine, keys_file: Path) -> list[tuple[str, str]]:
+    """Return the settings by which ssh accepts the host key in ``keys_file``, and no other."""
+    return [
+        ("HostKeyAlias", _key_alias(machine)),
+        ("UserKnownHostsFile", quoted(keys_file)),
+        ("GlobalKnownHostsFile", "/dev/null"),
+        ("StrictHostKeyChecking", "yes"),
+        ("UpdateHostKeys", "no"),
+        ("NoHostAuthenticationForLocalhost", "no"),
+    ]
+
+
+def _key_alias(machine: Machine) -> str:
     """Return the name of a machine's host key in the files that we write."""
     return f"pymachine-{machine.id}"
 
 
 def _write_keys(place: Path, machine: Machine, address: SshAddress) -> Path:
     path = _keys_file(place, machine)
-    _write(path, f"{key_alias(machine)} {address.host_key}\n")
+    _write(path, f"{_key_alias(machine)} {address.host_key}\n")
     return path
 
 

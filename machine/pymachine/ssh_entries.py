@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 
 from pymachine.errors import CheckFailed
 from pymachine.model import Machine, SshAddress
-from pymachine.ssh_client import key_alias, pinned_address, proxy_command, quoted, write_known_hosts
+from pymachine.ssh_client import pinned_address, pinning, proxy_command, quoted, write_known_hosts
 from pymachine.transport import keepalive
 from pymachine.transport.ssh_config import HostConfig, default_keys, resolve
 
@@ -62,12 +62,7 @@ def entry(folder: Path, machine: Machine, configured: HostConfig) -> str:
         ("User", address.user),
         *(("IdentityFile", quoted(key)) for key in keys),
         ("IdentitiesOnly", "yes" if address.key_path or configured.identities_only else None),
-        ("HostKeyAlias", key_alias(machine)),
-        ("UserKnownHostsFile", quoted(write_known_hosts(folder, machine))),
-        ("GlobalKnownHostsFile", "/dev/null"),
-        ("StrictHostKeyChecking", "yes"),
-        ("UpdateHostKeys", "no"),
-        ("NoHostAuthenticationForLocalhost", "no"),
+        *pinning(machine, write_known_hosts(folder, machine)),
         ("ServerAliveInterval", keepalive.INTERVAL),
         ("ProxyCommand", proxy_command(address)),
         ("ProxyJump", None if address.proxy else address.jump),
