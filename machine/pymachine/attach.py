@@ -17,20 +17,19 @@ from pymachine.engine.trust import (
     TrustPlan,
     access_of,
     plan_trust,
-    trust_bundle,
     with_authority,
     without_authority,
 )
-from pymachine.errors import CheckFailed, EngineError, PymachineError, Unreachable
+from pymachine.errors import CheckFailed, PymachineError, Unreachable
 from pymachine.model import Endpoint, EngineSpec, Machine, Phase, check_name
-from pymachine.steps.engine import ANSWER_DEADLINE, Complete, run_bundle
+from pymachine.steps.engine import ANSWER_DEADLINE, Complete, blocked
 from pymachine.steps.journal import journalled
 from pymachine.steps.preview import Preview
 from pymachine.steps.reach import Reach
 from pymachine.steps.services import Services
 from pymachine.steps.session import Session, advanced, timestamp, working
 from pymachine.steps.survey import collect_facts
-from pymachine.steps.trust import check_named, read_list, refuse_member
+from pymachine.steps.trust import check_named, place_list, read_list, refuse_member
 from pymachine.store.client_files import materialised
 from pymachine.tls import check_clock
 
@@ -175,9 +174,7 @@ class _Trust:
         plan = self._host.plan(session.tools, authority)
         if plan.final == self._host.listed and _answers(machine, session):
             return advanced(machine, Phase.ENGINE)
-        for announcement in plan.announcements:
-            session.tools.reporter.notice(machine.name, announcement)
-        run_bundle(machine, session, trust_bundle(plan), self.title)
+        place_list(plan, machine, session, self.title)
         return advanced(machine, Phase.ENGINE)
 
 
@@ -196,10 +193,7 @@ class _Ask:
         try:
             version = _ask(machine, session)
         except Unreachable as error:
-            raise EngineError(
-                f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
-                hint=f"allow TCP port {machine.endpoint.port} in the firewalls before {machine.name}",
-            ) from error
+            raise blocked(machine.name, machine.endpoint, error) from error
         return machine.with_(engine_version=version)
 
 

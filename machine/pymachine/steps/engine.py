@@ -88,10 +88,7 @@ class Verify:
         assert machine.endpoint is not None
         if isinstance(error, Unreachable) and _listens_at_home(transport, machine.endpoint):
             _renewed(machine, session)
-            raise EngineError(
-                f"the engine runs, but {machine.endpoint.url} cannot be reached from here: {error.message}",
-                hint=f"allow TCP port {machine.endpoint.port} in the firewalls before {machine.name}",
-            ) from error
+            raise blocked(machine.name, machine.endpoint, error) from error
         plan = self._planned.plan if self._planned else None
         if plan is None:
             return
@@ -145,6 +142,14 @@ def run_rollback(transport: Transport, bundle: Bundle) -> None:
     result = transport.run(bundle.rollback, root=True, deadline=SETUP_DEADLINE)
     if result.exit_code:
         raise EngineError(f"the previous configuration could not be restored: {result.error_text.strip()[-500:]}")
+
+
+def blocked(name: str, endpoint: Endpoint, error: Unreachable) -> EngineError:
+    """Return the error for an engine that runs, and to which no connection gets through from here."""
+    return EngineError(
+        f"the engine runs, but {endpoint.url} cannot be reached from here: {error.message}",
+        hint=f"allow TCP port {endpoint.port} in the firewalls before {name}",
+    )
 
 
 def _renewed(machine: Machine, session: Session) -> Machine:

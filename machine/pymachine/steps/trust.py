@@ -82,6 +82,13 @@ def plan_withdrawal(machine: Machine, session: Session) -> TrustPlan | None:
     return plan_trust(facts, access, listed, final, REMOVE)
 
 
+def place_list(plan: TrustPlan, machine: Machine, session: Session, step: str) -> None:
+    """Announce what a plan does to what runs there, and execute it. Raises ``EngineError``."""
+    for announcement in plan.announcements:
+        session.tools.reporter.notice(machine.name, announcement)
+    run_bundle(machine, session, trust_bundle(plan), step)
+
+
 class WithdrawAuthority:
     """Have the engine of an attached host accept the clients of this store no longer."""
 
@@ -98,7 +105,5 @@ class WithdrawAuthority:
         """Survey, announce, upload and run."""
         plan = plan_withdrawal(machine, session)
         if plan is not None:
-            for announcement in plan.announcements:
-                session.tools.reporter.notice(machine.name, announcement)
-            run_bundle(machine, session, trust_bundle(plan), self.title)
+            place_list(plan, machine, session, self.title)
         return machine
