@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.client import docker_cli
 from patience import LIMIT
 from pymachine import tls
 from pymachine.cli import main
@@ -237,7 +237,6 @@ def test_a_passphrase_is_asked_for_twice_or_in_a_file(ours: Desk, file: str, tmp
     assert ours.run("export", "web", "-o", f"{file}3", "--passphrase", "--recipient", "age1x") == 2
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here")
 def test_docker_takes_a_context(ours: Desk, tmp_path: Path) -> None:
     ours.machine("web")
     file = tmp_path / "web.dockercontext"
@@ -245,7 +244,7 @@ def test_docker_takes_a_context(ours: Desk, tmp_path: Path) -> None:
     environ = {**os.environ, "DOCKER_CONFIG": str(tmp_path / "docker"), "HOME": str(tmp_path)}
 
     def docker(*words: str) -> bytes:
-        words = ("docker", "context", *words)
+        words = (str(docker_cli()), "context", *words)
         return subprocess.run(words, env=environ, capture_output=True, check=True, timeout=LIMIT).stdout
 
     docker("import", "there", str(file))
