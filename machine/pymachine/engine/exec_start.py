@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 _HEADER = re.compile(r"^# (/\S+)$")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -19,60 +20,47 @@ SWITCHES = frozenset({
 })  # fmt: skip
 
 
+class UnitSetting(NamedTuple):
+    """A setting of a unit, and the file that has it; empty for a text without the names of files."""
+
+    path: str
+    name: str
+    value: str
+
+
 def exec_start(unit_text: str, *, without: str = "") -> tuple[str, str]:
     """Return the effective ``ExecStart``, unexpanded, and its file.
 
     ``unit_text`` is the output of ``systemctl cat``; the part of file ``without`` is left out. An empty assignment
     resets, a later one wins, lines that end in a backslash continue, and comments between them do not count.
     """
-    command, origin, current, held = "", "", "", ""
+    found = [
+        (setting.value, setting.path)
+        for setting in unit_settings(unit_text)
+        if setting.name == "ExecStart" and not (without and setting.path == without)
+    ]
+    return found[-1] if found else ("", "")
+
+
+def unit_settings(unit_text: str) -> list[UnitSetting]:
+    """Return the settings in the output of ``systemctl cat``, with lines that a backslash continues joined."""
+    found, path, held = [], "", ""
     for line in unit_text.splitlines():
         if header := _HEADER.match(line):
-            current, held = header[1], ""
-            continue
-        if (without and current == without) or line.lstrip().startswith(("#", ";")):
-            continue
-        joined = held + line.strip()
-        held = joined[:-1].rstrip() + " " if joined.endswith("\\") else ""
-        if not held and (found := re.match(r"ExecStart\s*=\s*(.*)", joined)):
-            command, origin = found[1].strip(), current
-    return command, origin
-
-
-def part_of(unit_text: str, path: str) -> str:
-    """Return the part of ``systemctl cat`` that comes from a file, empty where there is none."""
-    lines: list[str] = []
-    current = ""
-    for line in unit_text.splitlines():
-        if header := _HEADER.match(line):
-            current = header[1]
-        elif current == path:
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def directives_of(text: str) -> list[str]:
-    """Return the names of the settings in a unit's text."""
-    return [name for name, _ in _settings(text)]
-
-
-def assigned_variables(text: str) -> list[str]:
-    """Return the names of the variables that ``Environment=`` assigns in a unit's text."""
-    words = [word for name, value in _settings(text) if name == "Environment" for word in _split(value)]
-    return [word.partition("=")[0] for word in words if "=" in word]
-
-
-def _settings(text: str) -> list[tuple[str, str]]:
-    found, held = [], ""
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith(("#", ";")):
-            continue
-        joined = held + line
-        held = joined[:-1].rstrip() + " " if joined.endswith("\\") else ""
-        name, equals, value = joined.partition("=")
-        if not held and equals:
-            found.append((name.strip(), value.strip()))
+            path, held = header[1], ""
+        elif not line.lstrip().startswith(("#", ";")):
+            joined = held + line.strip()
+            held = joined[:-1].rstrip() + " " if joined.endswith("\\") else ""
+            name, equals, value = joined.partition("=")
+            if not held and equals:
+                found.append(UnitSetting(path, name.strip(), value.strip()))
     return found
+
+
+def assigned_variables(settings: Iterable[UnitSetting]) -> list[str]:
+    """Return the names of the variables that ``Environment=`` assigns."""
+    words = [word for setting in settings if setting.name == "Environment" for word in _split(setting.value)]
+    return [word.partition("=")[0] for word in words if "=" in word]
 
 
 def flags_of(cmdline: Sequence[str], unit_text: str = "", environment: str = "") -> dict[str, list[str]]:

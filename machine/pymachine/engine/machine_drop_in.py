@@ -7,12 +7,12 @@ back when the machine is removed. What the running daemon was given counts; the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pymachine.engine.daemon_config import Config, merge, withdraw
 from pymachine.engine.daemon_keys import KEYS
-from pymachine.engine.exec_start import assigned_variables, directives_of, exec_start, part_of
+from pymachine.engine.exec_start import UnitSetting, assigned_variables, exec_start, unit_settings
 from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.manifest import Manifest
 from pymachine.engine.obstacles import drop_in_of, machine_drop_in_of
@@ -54,16 +54,17 @@ def find_drop_in(facts: HostFacts, previous: Manifest | None, variables: Iterabl
     if engine is None or facts.init != "systemd":
         return None
     path = machine_drop_in_of(engine.unit)
-    part = part_of(engine.unit_text, path)
-    if not part or exec_start(engine.unit_text, without=drop_in_of(engine.unit))[1] != path:
+    command, origin = exec_start(engine.unit_text, without=drop_in_of(engine.unit))
+    if origin != path:
         return None
     if runs_ours(engine):
         found = _interrupted(path, previous)
     elif not _is_theirs(engine):
         return None
     else:
-        found = _running(path, part, engine, previous)
-    _check_settings(path, part, variables)
+        found = _running(path, command, engine, previous)
+    settings = [setting for setting in unit_settings(engine.unit_text) if setting.path == path]
+    _check_settings(path, settings, variables)
     return found
 
 
@@ -101,7 +102,7 @@ def _is_theirs(engine: EngineFacts) -> bool:
     return tls and any(host.startswith("tcp:") for host in flags.get("host", []))
 
 
-def _running(path: str, part: str, engine: EngineFacts, previous: Manifest | None) -> MachineDropIn:
+def _running(path: str, command: str, engine: EngineFacts, previous: Manifest | None) -> MachineDropIn:
     """Read the command line of the running daemon."""
     if not engine.cmdline:
         if previous and previous.command:  # a set-up was cut off, and knows it
@@ -110,7 +111,7 @@ def _running(path: str, part: str, engine: EngineFacts, previous: Manifest | Non
             f"the engine that docker-machine set up does not run, so its options are not known ({path})",
             hint="start it on the host (systemctl start docker), then try again",
         )
-    if _is_outdated(part, engine):
+    if _is_outdated(command, engine):
         raise CheckFailed(
             f"the engine was started with another command line than {path} has now",
             hint="restart it on the host (systemctl daemon-reload; systemctl restart docker), then try again",
@@ -128,10 +129,9 @@ def _interrupted(path: str, previous: Manifest | None) -> MachineDropIn:
     return MachineDropIn(path, dict(previous.moved), tuple(previous.command))
 
 
-def _is_outdated(part: str, engine: EngineFacts) -> bool:
-    """Whether the text has other words than the daemon was given; one that systemd has to expand is not compared."""
-    text = exec_start(part)[0]
-    return not set(text) & set("\"'\\$%") and tuple(text.split()[1:]) != engine.cmdline[1:]
+def _is_outdated(command: str, engine: EngineFacts) -> bool:
+    """Whether it has other words than the daemon was given; one that systemd has to expand is not compared."""
+    return not set(command) & set("\"'\\$%") and tuple(command.split()[1:]) != engine.cmdline[1:]
 
 
 def _kept(path: str, engine: EngineFacts) -> tuple[str, ...]:
@@ -174,15 +174,15 @@ def _option(flag: str, value: str) -> Config | None:
     return config if config.keys() <= KEYS.keys() else None
 
 
-def _check_settings(path: str, part: str, variables: Iterable[str]) -> None:
+def _check_settings(path: str, settings: Sequence[UnitSetting], variables: Iterable[str]) -> None:
     """Refuse a drop-in with settings that would be lost with it. Raises ``CheckFailed``."""
-    others = [name for name in directives_of(part) if name not in WRITTEN]
+    others = [setting.name for setting in settings if setting.name not in WRITTEN]
     if others:
         raise CheckFailed(
             f"{path} has settings that docker-machine does not write: {', '.join(dict.fromkeys(others))}",
             hint="move them to a drop-in of their own, then try again; nothing was changed",
         )
-    missing = sorted(set(assigned_variables(part)) - set(variables))
+    missing = sorted(set(assigned_variables(settings)) - set(variables))
     if missing:
         raise CheckFailed(
             f"{path} gives the engine variables that are not on record: {', '.join(missing)}",
