@@ -147,8 +147,8 @@ LIKE = {
     "amazon2023-distro": "fedora43-distro",
     "debian13-purge": "debian13-remove",
 }
-# Scripts that are nearly the same for all of them: whole for one alone.
-ONE_FOR_ALL = {"extras.sh": "debian13-distro"}
+# Scripts that repeat most of one whole text, in each of their bundles.
+ONE_FOR_ALL = {"extras.sh": "debian13-distro/extras.sh", "trust.sh": "debian13-remove/remove.sh"}
 every_bundle = pytest.mark.parametrize("name", BUNDLES)
 
 
@@ -161,15 +161,17 @@ def test_the_texts_are_those_committed(name: str, golden: Any) -> None:
 
 def like(name: str, path: str) -> tuple[str, str] | None:
     """The whole text that a script of a bundle is committed as a difference from."""
-    whole = ONE_FOR_ALL.get(path, LIKE.get(name))
-    if whole in (None, name) or not path.endswith(".sh"):
+    whole = ONE_FOR_ALL.get(path, f"{LIKE.get(name, name)}/{path}")
+    if whole == f"{name}/{path}" or not path.endswith(".sh"):
         return None
-    (content,) = [file.content for file in BUNDLES[whole].files if file.path == path]
-    return f"engine/{whole}/{path}", content.decode()
+    bundle, script = whole.split("/")
+    (content,) = [file.content for file in BUNDLES[bundle].files if file.path == script]
+    return f"engine/{whole}", content.decode()
 
 
 def test_every_whole_text_is_committed_whole() -> None:
     assert not set(LIKE) & set(LIKE.values())
+    assert all(like(*whole.split("/")) is None for whole in ONE_FOR_ALL.values())
 
 
 def test_no_committed_text_is_left_over() -> None:
