@@ -121,7 +121,7 @@ def _answering(machine: Machine, tools: Services) -> Machine:
     try:
         await_engine(machine, tools)
     except TlsError:
-        if settled(machine, tools.store, tools.ask_engine):
+        if settled(machine, tools):
             return _mended(machine.name, tools)
         if not isinstance(tools.driver_of(machine), TracksAddress):
             raise

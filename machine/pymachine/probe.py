@@ -124,4 +124,4 @@ def _client_folder(machine: Machine, tools: Services) -> Path | None:
     folder = tools.store.client_folder(machine.name)
     if not is_begun(machine) and all(os.path.exists(f"{folder}/{file}") for file in CLIENT_FILES):  # noqa: PTH110 - a path each costs more
         return folder
-    return client_folder(machine, tools.store, tools.ask_engine)
+    return client_folder(machine, tools)

@@ -29,14 +29,14 @@ def certificates_of(app: App, machine: Machine) -> str:
 
     Empty for a machine without certificates.
     """
-    return str(client_folder(machine, app.store, app.ask_engine) or "")
+    return str(client_folder(machine, app) or "")
 
 
 def checked(app: App, machine: Machine, check: bool) -> Machine:
     """Return the machine; with ``check``, first ask its engine and raise its errors."""
     if check:
         assert machine.endpoint is not None
-        app.ask_engine(machine.endpoint, client_folder(machine, app.store, app.ask_engine), deadline=CHECK_DEADLINE)
+        app.ask_engine(machine.endpoint, client_folder(machine, app), deadline=CHECK_DEADLINE)
     return machine
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from pymachine.errors import PymachineError
 from pymachine.model import Machine, Phase
@@ -22,6 +23,18 @@ BEGUN = "begun"
 _NEXT = "next-"
 _LOOK_DEADLINE = 10.0
 _PURPOSE = "completing an interrupted renewal of certificates"
+
+
+class RenewalTools(Protocol):
+    """What completes a renewal, of a verb or of a command: the store, and what asks engines."""
+
+    @property
+    def store(self) -> Store:
+        """The machine's store."""
+
+    @property
+    def ask_engine(self) -> AskEngine:
+        """What asks an engine for its version."""
 
 
 def replaces(machine: Machine, fresh: Mapping[str, bytes]) -> bool:
@@ -79,16 +92,16 @@ def trial(store: Store, machine: Machine, secrets: Mapping[str, bytes]) -> Itera
         client_files.remove(path)
 
 
-def client_folder(machine: Machine, store: Store, ask_engine: AskEngine) -> Path | None:
+def client_folder(machine: Machine, tools: RenewalTools) -> Path | None:
     """Return the folder of the client's files that the engine accepts; None for an engine without any.
 
     A renewal that was interrupted is completed first, if the engine has its certificates.
     """
-    settled(machine, store, ask_engine)
-    return client_files.materialised(store, machine.name)
+    settled(machine, tools)
+    return client_files.materialised(tools.store, machine.name)
 
 
-def settled(machine: Machine, store: Store, ask_engine: AskEngine) -> bool:
+def settled(machine: Machine, tools: RenewalTools) -> bool:
     """Complete a renewal that was interrupted, if the engine has its certificates; whether it has them now.
 
     Whoever works on the machine settles it; then, and where the engine cannot be asked, nothing is changed.
@@ -96,16 +109,16 @@ def settled(machine: Machine, store: Store, ask_engine: AskEngine) -> bool:
     if not is_begun(machine):
         return False
     try:
-        with store.lease(machine.name, _PURPOSE):
-            current = store.get(machine.name)
+        with tools.store.lease(machine.name, _PURPOSE):
+            current = tools.store.get(machine.name)
             if current.id != machine.id or not is_begun(current):
                 return current.id == machine.id
             assert current.endpoint is not None, "the machine has an engine"
-            secrets = store.secrets(machine.name)
-            with trial(store, current, secrets) as folder:
-                ask_engine(current.endpoint, folder, deadline=_LOOK_DEADLINE)
+            secrets = tools.store.secrets(machine.name)
+            with trial(tools.store, current, secrets) as folder:
+                tools.ask_engine(current.endpoint, folder, deadline=_LOOK_DEADLINE)
             changed, files = completed(current, secrets)
-            store.put(changed, secrets=files)
+            tools.store.put(changed, secrets=files)
             return True
     except PymachineError:  # somebody works on it, or the engine has the former ones, or it cannot be asked
         return False

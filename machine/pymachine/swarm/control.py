@@ -75,9 +75,7 @@ def engine_of(machine: Machine, tools: Services) -> ClusterEngine:
             f"machine {machine.name} is not ready ({machine.phase})",
             hint="run its create command again first",
         )
-    return tools.connect_cluster(
-        machine.endpoint, client_folder(machine, tools.store, tools.ask_engine), deadline=DEADLINE
-    )
+    return tools.connect_cluster(machine.endpoint, client_folder(machine, tools), deadline=DEADLINE)
 
 
 @contextmanager

@@ -28,9 +28,7 @@ def version(app: App, name: str | None, template: str | None, as_json: bool) -> 
         return
     machine = ready(app, name)
     assert machine.endpoint is not None
-    answer = app.ask_engine(
-        machine.endpoint, client_folder(machine, app.store, app.ask_engine), deadline=ASK_DEADLINE
-    )
+    answer = app.ask_engine(machine.endpoint, client_folder(machine, app), deadline=ASK_DEADLINE)
     _tell({"name": machine.name, "engine": answer.version}, answer.version, template, as_json)
 
 

@@ -50,7 +50,7 @@ def converge(made: Deployment, tools: Services, stopped: Callable[[], bool]) -> 
     if not stack.wait:
         return
     assert machine.endpoint is not None
-    folder = client_folder(machine, tools.store, tools.ask_engine)
+    folder = client_folder(machine, tools)
     with tools.connect_cluster(machine.endpoint, folder, deadline=ANSWER) as engine:
         unsettled = _awaited(made, engine, tools, stopped)
         if unsettled:

@@ -45,7 +45,7 @@ def deploy(
 def specs_of(name: str, manager: Machine, tools: Services) -> dict[str, str]:
     """Return the digests of a stack's services by name, to know them again; none if they cannot be asked for."""
     assert manager.endpoint is not None
-    folder = client_folder(manager, tools.store, tools.ask_engine)
+    folder = client_folder(manager, tools)
     try:
         with tools.connect_cluster(manager.endpoint, folder, deadline=ANSWER) as engine:
             return {service.name: service.spec for service in engine.services(name) if service.spec}
@@ -80,7 +80,7 @@ def down(name: str, machine: Machine, tools: Services, computer: Computer) -> No
 def client_environ(machine: Machine, tools: Services, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the docker client's environment for a machine, without a proxy."""
     assert machine.endpoint is not None
-    folder = client_folder(machine, tools.store, tools.ask_engine)
+    folder = client_folder(machine, tools)
     pairs = [
         ("DOCKER_HOST", machine.endpoint.url),
         ("DOCKER_CONTEXT", None),

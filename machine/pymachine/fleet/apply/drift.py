@@ -90,7 +90,7 @@ def ask_all(machines: Iterable[Machine], tools: Services, width: int) -> dict[st
 
 def _ask(machine: Machine, tools: Services) -> PymachineError | None:
     assert machine.endpoint is not None
-    tools.ask_engine(machine.endpoint, client_folder(machine, tools.store, tools.ask_engine), deadline=ASK_DEADLINE)
+    tools.ask_engine(machine.endpoint, client_folder(machine, tools), deadline=ASK_DEADLINE)
     return None
 
 

@@ -177,7 +177,7 @@ def services_of(view: ClusterView, tools: Services) -> tuple[Service, ...] | Non
     if machine is None or machine.endpoint is None:
         return None
     try:
-        folder = client_folder(machine, tools.store, tools.ask_engine)
+        folder = client_folder(machine, tools)
         with tools.connect_cluster(machine.endpoint, folder, deadline=ASK_DEADLINE) as engine:
             return engine.services()
     except PymachineError:
@@ -197,7 +197,7 @@ def projects_of(
 def _containers(project: str, machine: Machine, tools: Services) -> tuple[Container, ...]:
     if machine.endpoint is None:
         raise Unreachable(f"no engine of {machine.name} is on record")
-    folder = client_folder(machine, tools.store, tools.ask_engine)
+    folder = client_folder(machine, tools)
     with tools.connect_cluster(machine.endpoint, folder, deadline=ASK_DEADLINE) as engine:
         return engine.containers(project)
 
@@ -218,9 +218,7 @@ def _by_engine(machine: Machine, tools: Services) -> ObservedMachine:
     """A machine without a host of ours: only its engine can be asked."""
     if machine.endpoint is None:
         return ObservedMachine(State.UNKNOWN, "neither a host nor an engine is on record")
-    answer = tools.ask_engine(
-        machine.endpoint, client_folder(machine, tools.store, tools.ask_engine), deadline=ASK_DEADLINE
-    )
+    answer = tools.ask_engine(machine.endpoint, client_folder(machine, tools), deadline=ASK_DEADLINE)
     return ObservedMachine(State.RUNNING, engine=answer.version)
 
 
