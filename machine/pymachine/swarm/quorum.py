@@ -43,7 +43,7 @@ def may_rest(name: str, node: SwarmNode, quorum: Quorum) -> None:
     """
     if not node.is_manager or quorum.managers < RAFT_LEAST:
         return
-    if quorum.reachable - node.reachable < quorum.needed:
+    if not quorum.during_absence([node]).holds:
         raise CheckFailed(
             f"while {name} is down the Swarm would have no quorum: {quorum.reachable} of {quorum.managers} managers "
             f"answer, {quorum.needed} must",
@@ -56,12 +56,12 @@ def may_be_away(nodes: Mapping[str, SwarmNode], quorum: Quorum, way_on: str = ""
 
     As for ``may_rest``, one or two managers never are; what is lost already cannot be lost by this.
     """
-    going = [node for node in nodes.values() if node.is_manager and node.reachable]
-    if quorum.managers < RAFT_LEAST or not quorum.holds or quorum.reachable - len(going) >= quorum.needed:
+    left = quorum.during_absence(nodes.values())
+    if quorum.managers < RAFT_LEAST or not quorum.holds or left.holds:
         return
-    names = ", ".join(name for name, node in nodes.items() if node in going)
+    names = ", ".join(name for name, node in nodes.items() if node.is_manager and node.reachable)
     raise CheckFailed(
-        f"without {names} the Swarm would lose its quorum: {quorum.reachable - len(going)} of {quorum.managers} "
-        f"managers would answer, {quorum.needed} must",
+        f"without {names} the Swarm would lose its quorum: {left.reachable} of {left.managers} managers "
+        f"would answer, {left.needed} must",
         hint="; ".join(filter(None, ("start the managers that do not answer first", way_on))),
     )

@@ -19,7 +19,7 @@ from pymachine.store import readable
 from pymachine.swarm.absence import await_seen_away, nodes_of
 from pymachine.swarm.control import is_node_of
 from pymachine.swarm.quorum_lease import quorum_held_for
-from pymachine.swarm_api.view import MANAGER, Quorum, SwarmNode, quorum_of
+from pymachine.swarm_api.view import MANAGER, Quorum, quorum_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,8 @@ def _losses(
     except PymachineError as error:
         return {m.name: SwarmLoss(m.name, _role(m), m in going, None, error.message) for m in group}
     away = [node for node in nodes if any(is_node_of(machine, node) for machine in going)]
-    left = _without(quorum_of(nodes), away)
+    left = quorum_of(nodes).during_absence(away)
     return {m.name: SwarmLoss(m.name, _role(m), m in going, left, ends=len(away) == len(nodes)) for m in group}
-
-
-def _without(quorum: Quorum, away: Sequence[SwarmNode]) -> Quorum:
-    return replace(quorum, reachable=quorum.reachable - sum(node.is_manager and node.reachable for node in away))
 
 
 def _role(machine: Machine) -> str:

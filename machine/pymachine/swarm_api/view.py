@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,10 @@ class Quorum:
     def without(self, *, reachable: bool) -> Quorum:
         """Return the quorum after a manager leaves permanently, one that answers or one that does not."""
         return Quorum(self.managers - 1, self.reachable - reachable)
+
+    def during_absence(self, nodes: Iterable[SwarmNode]) -> Quorum:
+        """Return the quorum while these nodes do not answer, which stay in the list."""
+        return Quorum(self.managers, self.reachable - sum(node.is_manager and node.reachable for node in nodes))
 
     def in_words(self) -> str:
         """Return a sentence for the user."""
