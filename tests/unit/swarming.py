@@ -9,13 +9,17 @@ from pathlib import Path
 from pymachine.fleet.inventory.model import NodeSpec, SwarmSpec
 from pymachine.model import Endpoint, Machine, Phase, SshAddress
 from pymachine.steps.services import Services
-from pymachine.swarm import init, join
+from pymachine.swarm import init, join, status
 from pymachine.testing.fake_cluster import FakeClusters
 from pymachine.testing.fake_transport import HOST_KEY
 from unit.world import World
 
 MANAGER = NodeSpec("manager")
 WORKER = NodeSpec("worker")
+
+
+class Died(BaseException):
+    """A process that was killed: nothing of it catches this."""
 
 
 class SwarmWorld(World):
@@ -59,6 +63,12 @@ class SwarmWorld(World):
         endpoint = self.store.get(name).endpoint
         assert endpoint is not None
         return endpoint.host
+
+    def availability(self, name: str) -> str:
+        """Whether a machine's node is given tasks."""
+        node = status(self.tools).node_of(name)
+        assert node is not None
+        return node.availability
 
     def cut(self, *names: str) -> None:
         """Have nothing reach these machines."""

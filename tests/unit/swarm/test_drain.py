@@ -20,18 +20,8 @@ from pymachine.swarm import (
 from pymachine.swarm.drain import give_back_left
 from pymachine.swarm.quorum_lease import drain_lease
 from pymachine.testing.fake_cluster import FakeEngine
-from unit.swarming import SwarmWorld
+from unit.swarming import Died, SwarmWorld
 from unit.world import NOW
-
-
-class Died(BaseException):
-    """A process that was killed: nothing of it catches this."""
-
-
-def availability(world: SwarmWorld, name: str) -> str:
-    node = status(world.tools).node_of(name)
-    assert node is not None
-    return node.availability
 
 
 def ends(how: BaseException, after: Callable[[], None]) -> None:
@@ -44,8 +34,8 @@ def test_a_drained_node_gets_back_the_availability_it_had(world: SwarmWorld, bef
     world.swarm(1, 1)
     change("w1", world.tools, availability=before)
     with drained("w1", world.tools):
-        assert availability(world, "w1") == "drain"
-    assert availability(world, "w1") == before
+        assert world.availability("w1") == "drain"
+    assert world.availability("w1") == before
 
 
 def test_the_machine_is_free_for_other_verbs_while_it_is_drained(world: SwarmWorld) -> None:
@@ -59,17 +49,17 @@ def test_one_that_died_while_its_node_was_drained_is_put_right_by_the_next(world
     change("w1", world.tools, availability="pause")
     with pytest.raises(Died), drained("w1", world.tools):
         raise Died
-    assert availability(world, "w1") == "drain"
+    assert world.availability("w1") == "drain"
     with drained("w1", world.tools):
         pass
-    assert availability(world, "w1") == "pause"
+    assert world.availability("w1") == "pause"
 
 
 def test_a_node_that_is_whole_is_given_back_when_the_work_on_it_failed(world: SwarmWorld) -> None:
     world.swarm(1, 1)
     with pytest.raises(PymachineError, match="no such version"), drained("w1", world.tools):
         raise EngineError("no such version")
-    assert availability(world, "w1") == "active"
+    assert world.availability("w1") == "active"
 
 
 @pytest.mark.parametrize("how", [KeyboardInterrupt(), Interrupted("between two steps")], ids=["ctrl-c", "stopped"])
@@ -78,7 +68,7 @@ def test_a_node_is_given_back_when_the_work_on_it_is_interrupted(world: SwarmWor
     reporter = Stoppable(world.reporter)
     with pytest.raises(type(how)), drained("w1", replace(world.tools, reporter=reporter)):
         ends(how, reporter.stop)
-    assert availability(world, "w1") == "active"
+    assert world.availability("w1") == "active"
 
 
 def test_a_node_is_given_back_when_draining_it_is_interrupted(world: SwarmWorld) -> None:
@@ -97,7 +87,7 @@ def test_a_node_is_given_back_when_draining_it_is_interrupted(world: SwarmWorld)
     tools = replace(world.tools, reporter=reporter, connect_cluster=connect)
     with pytest.raises(Interrupted), drained("w1", tools):
         pytest.fail("it was let in")
-    assert availability(world, "w1") == "active"
+    assert world.availability("w1") == "active"
 
 
 def test_an_engine_that_restarts_when_the_work_is_interrupted_is_waited_for(world: SwarmWorld) -> None:
@@ -109,7 +99,7 @@ def test_an_engine_that_restarts_when_the_work_is_interrupted_is_waited_for(worl
 
     with pytest.raises(KeyboardInterrupt), drained("m1", world.tools):
         ends(KeyboardInterrupt(), restarts)
-    assert availability(world, "m1") == "active"
+    assert world.availability("m1") == "active"
 
 
 @pytest.mark.parametrize("how", [KeyboardInterrupt(), Interrupted("between two steps")], ids=["ctrl-c", "stopped"])
@@ -118,7 +108,7 @@ def test_one_that_stays_drained_after_an_interruption_is_told_of(world: SwarmWor
     with pytest.raises(Interrupted) as caught, drained("w1", world.tools):
         ends(how, lambda: world.cut("w1"))
     assert "swarm activate w1" in (caught.value.hint or "")
-    assert availability(world, "w1") == "drain"
+    assert world.availability("w1") == "drain"
 
 
 def test_a_refusal_with_a_node_that_stays_drained_is_a_failure(world: SwarmWorld) -> None:
@@ -133,11 +123,11 @@ def test_what_one_that_died_has_left_is_given_back_and_what_is_worked_on_is_not(
     world.swarm(1, 1)
     with drained("w1", world.tools):
         give_back_left("w1", world.tools)
-        assert availability(world, "w1") == "drain"
+        assert world.availability("w1") == "drain"
     with pytest.raises(Died), drained("w1", world.tools):
         raise Died
     give_back_left("w1", world.tools)
-    assert availability(world, "w1") == "active"
+    assert world.availability("w1") == "active"
 
 
 def test_a_node_is_drained_for_one_thing_at_a_time(world: SwarmWorld) -> None:
@@ -146,8 +136,8 @@ def test_a_node_is_drained_for_one_thing_at_a_time(world: SwarmWorld) -> None:
         with pytest.raises(LeaseHeld) as held, drained("w1", world.tools):
             pytest.fail("it was let in")
         assert held.value.lease == drain_lease("w1")
-        assert availability(world, "w1") == "drain"
-    assert availability(world, "w1") == "active"
+        assert world.availability("w1") == "drain"
+    assert world.availability("w1") == "active"
 
 
 def test_a_node_that_broke_stays_drained(world: SwarmWorld) -> None:
@@ -159,7 +149,7 @@ def test_a_node_that_broke_stays_drained(world: SwarmWorld) -> None:
 
     with pytest.raises(EngineError, match="it broke"), drained("w1", world.tools):
         breaks()
-    assert availability(world, "w1") == "drain"
+    assert world.availability("w1") == "drain"
 
 
 def test_a_manager_that_restarted_locked_is_unlocked_and_waited_for(world: SwarmWorld) -> None:
@@ -174,11 +164,11 @@ def test_no_manager_is_taken_down_while_another_one_is(world: SwarmWorld) -> Non
     world.cut("m3")
     with pytest.raises(CheckFailed, match="2 of 3 managers answer, 2 must"), drained("m1", world.tools):
         pytest.fail("it was let in")
-    assert availability(world, "m1") == "active"
+    assert world.availability("m1") == "active"
 
 
 def test_the_only_manager_may_be_taken_down(world: SwarmWorld) -> None:
     world.swarm(1)
     with drained("m1", world.tools):
         world.clusters.restart(world.address("m1"))
-    assert availability(world, "m1") == "active"
+    assert world.availability("m1") == "active"

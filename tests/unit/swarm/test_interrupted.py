@@ -15,11 +15,7 @@ from pymachine.steps.services import Services
 from pymachine.swarm import change, init, join, leave, status
 from pymachine.swarm.control import UNLOCK_KEY
 from pymachine.swarm_api.protocol import ClusterEngine
-from unit.swarming import MANAGER, WORKER, SwarmWorld
-
-
-class Died(BaseException):
-    """The process is gone."""
+from unit.swarming import MANAGER, WORKER, Died, SwarmWorld
 
 
 class Mortal:

@@ -10,17 +10,7 @@ from pymachine.swarm import (
     status,
     upgrade,
 )
-from unit.swarming import SwarmWorld
-
-
-class Died(BaseException):
-    """A process that was killed: nothing of it catches this."""
-
-
-def availability(world: SwarmWorld, name: str) -> str:
-    node = status(world.tools).node_of(name)
-    assert node is not None
-    return node.availability
+from unit.swarming import Died, SwarmWorld
 
 
 def test_the_leader_comes_last_whoever_it_is_by_then(world: SwarmWorld) -> None:
@@ -39,7 +29,7 @@ def test_upgrade_drains_the_node_and_upgrades_its_engine(world: SwarmWorld) -> N
     assert upgrade("w1", world.tools).engine_version == "27.0.0"
     kinds = [operation.kind for operation in reversed(world.store.operations("w1"))]
     assert kinds[-3:] == ["swarm drain", "upgrade", "swarm activate"]
-    assert availability(world, "w1") == "active"
+    assert world.availability("w1") == "active"
 
 
 def test_a_node_that_has_the_version_is_not_drained(world: SwarmWorld) -> None:
@@ -51,4 +41,4 @@ def test_a_node_that_has_the_version_is_not_drained(world: SwarmWorld) -> None:
     upgrade("w1", world.tools, version="26.1")
     kinds = [operation.kind for operation in world.store.operations("w1")]
     assert kinds[: len(kinds) - before] == ["swarm activate"]
-    assert availability(world, "w1") == "active"
+    assert world.availability("w1") == "active"
