@@ -226,7 +226,7 @@ def test_it_comes_back_with_the_removal() -> None:
 
 
 def test_no_key_stays_in_the_file_that_is_a_flag_again() -> None:
-    """dockerd would not start, whoever put it there since."""
+    """dockerd does not start with a key and its flag; the key may have been added after the set-up."""
     facts = host(f"{COMMAND} --data-root /srv/docker")
     there = after(plan_setup(machine(config={"data-root": "/srv/docker"}), facts), facts)
     edited = {**json.loads(there.daemon_json or b""), "labels": ["provider=generic", "mine=1"], "mtu": 1400}
