@@ -1,7 +1,7 @@
-"""Reads the validity of a certificate with the standard library alone.
+"""Reads certificates, and their validity, with the standard library alone.
 
-``ssl`` reports it for a peer's certificate only, and cryptography takes too long to load for ``ls``. The structure is
-RFC 5280 §4.1 in the encoding of X.690 §8.1.
+``ssl`` reports the validity for a peer's certificate only, and cryptography takes too long to load for ``ls``. The
+structure is RFC 5280 §4.1 in the encoding of X.690 §8.1.
 """
 
 from __future__ import annotations
@@ -29,15 +29,21 @@ def validity_of_authorities(pem: str, now: datetime) -> tuple[datetime, datetime
     return next((dates for dates in found if dates[0] <= now < dates[1]), max(found, key=lambda dates: dates[1]))
 
 
-def _validities(pem: str) -> Iterator[tuple[datetime, datetime]]:
+def certificates_in(pem: str) -> Iterator[bytes]:
+    """Yield the certificates in ``pem`` as DER, at least one. Raises ``ValueError``."""
     start, count = 0, 0
     while (begin := pem.find(_BEGIN, start)) >= 0 or not count:
         start = pem.find(_END, begin) + len(_END)
         if begin < 0 or start < len(_END):
             raise ValueError("no certificate")
         count += 1
+        yield ssl.PEM_cert_to_DER_cert(pem[begin:start])
+
+
+def _validities(pem: str) -> Iterator[tuple[datetime, datetime]]:
+    for der in certificates_in(pem):
         try:
-            yield _validity(ssl.PEM_cert_to_DER_cert(pem[begin:start]))
+            yield _validity(der)
         except IndexError as error:
             raise ValueError("the certificate is cut short") from error
 

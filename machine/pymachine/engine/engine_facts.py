@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pymachine.documents import from_document
+from pymachine.engine.der import certificates_in
 from pymachine.engine.fact_texts import FactTexts, wrong
 from pymachine.engine.host_facts import Asked, EngineFacts, SocketUnit
 from pymachine.strict_json import parse_json
@@ -53,10 +53,8 @@ def engine_of(text: FactTexts) -> EngineFacts | None:
 
 def _fingerprint(pem: str) -> str:
     """Return the SHA-256 fingerprint of the first certificate in a text, empty where none can be read."""
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    body, found, _ = (begin + pem.partition(begin)[2]).partition(end)
     try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(body + found)).hexdigest()
+        return hashlib.sha256(next(certificates_in(pem))).hexdigest()
     except ValueError:
         return ""
 
