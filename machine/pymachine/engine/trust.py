@@ -19,11 +19,10 @@ from pymachine.engine.host_facts import EngineFacts, HostFacts
 from pymachine.engine.live_restore import decide, fate_of_containers, stops_containers, switched_on
 from pymachine.engine.manifest import Manifest, manifest_of
 from pymachine.engine.neighbours import check_asked, check_units
-from pymachine.engine.obstacles import check_replaceable
+from pymachine.engine.obstacles import MACHINE_DROP_IN, check_replaceable
 from pymachine.errors import CheckFailed
 from pymachine.templates import render
 
-THEIR_DROP_IN = "10-machine.conf"  # what docker-machine sets an engine up with
 SIZE_LIMIT = 64 << 10  # bytes of a list
 _PORT = re.compile(r"tcp://.*:([0-9]{1,5})$")
 _CREATE = "`pymachine create -d ssh` sets up any host that you can log in to"
@@ -78,7 +77,7 @@ def access_of(facts: HostFacts) -> EngineAccess:
         )
     if engine is None or not engine.active:
         raise CheckFailed("the host has no engine that runs", hint=_CREATE)
-    if manifest is None and not any(path.endswith(f"/{THEIR_DROP_IN}") for path in engine.drop_ins):
+    if manifest is None and not any(path.endswith(f"/{MACHINE_DROP_IN}") for path in engine.drop_ins):
         raise CheckFailed("the host was set up neither by pymachine nor by docker-machine", hint=_CREATE)
     config = parse_config(facts.daemon_json or b"", facts.daemon_json_path)
     path = _value(engine, config, "tlscacert")
