@@ -195,7 +195,6 @@ def _words(addresses: Mapping[str, SshAddress]) -> dict[str, str]:
 def _block(machine: Machine, address: SshAddress, word: str, place: Path) -> str:
     settings: list[tuple[str, object]] = [
         *pinning(machine, _keys_file(place, machine)),
-        ("VerifyHostKeyDNS", "no"),
         ("IgnoreUnknown", "*"),  # settings of newer releases; the user's own list no longer counts after ours
         ("KnownHostsCommand", "none"),
         # A command of the user's own configuration would replace the one that is given here, and break scp; so
@@ -259,6 +258,7 @@ def pinning(machine: Machine, keys_file: Path) -> list[tuple[str, str]]:
         ("UserKnownHostsFile", quoted(keys_file)),
         ("GlobalKnownHostsFile", "/dev/null"),
         ("StrictHostKeyChecking", "yes"),
+        ("VerifyHostKeyDNS", "no"),
         ("UpdateHostKeys", "no"),
         ("NoHostAuthenticationForLocalhost", "no"),
     ]

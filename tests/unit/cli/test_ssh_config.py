@@ -221,3 +221,15 @@ def test_wrong_words(user: User) -> None:
     user.run("web1", "--remove", code=2)
     user.run("nobody", code=4)
     user.run("--write", str(user.home), code=2)
+
+
+def test_no_setting_for_all_hosts_lets_another_key_in(user: User) -> None:
+    user.machine("web1")
+    user.configured("Host *\n  VerifyHostKeyDNS yes\n  StrictHostKeyChecking no\n  UpdateHostKeys yes\n")
+    user.run("--write")
+    seen = user.seen("web1")
+    assert (seen["verifyhostkeydns"], seen["stricthostkeychecking"], seen["updatehostkeys"]) == (
+        "false",
+        "true",
+        "false",
+    )
